@@ -1,0 +1,1 @@
+//! Derives an LwM2M object from a plain struct, checked against the registry.

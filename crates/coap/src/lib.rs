@@ -1,0 +1,3 @@
+//! CoAP with one peer: codec, reliability, Observe, block-wise, link format.
+
+#![no_std]

@@ -1,0 +1,3 @@
+//! The Lightship program: demo, serve, device, ctl, decode.
+
+fn main() {}

@@ -1,0 +1,3 @@
+//! What a port must provide to Lightship: time, randomness, logging.
+
+#![no_std]

@@ -1,0 +1,1 @@
+//! One shard of a LwM2M Server, without sockets or clock.

@@ -1,0 +1,1 @@
+//! The LwM2M server process: shards, store, REST, events, web UI.

@@ -1,0 +1,1 @@
+//! Keeps a LwM2M server's state and event log.

@@ -1,0 +1,1 @@
+//! Benchmarks of Lightship beside other libraries.

@@ -1,0 +1,3 @@
+//! Runs Lightship against foreign LwM2M and CoAP peers.
+
+fn main() {}
