@@ -1,3 +1,31 @@
 //! The Lightship program: demo, serve, device, ctl, decode.
+//!
+//! I am the one program: text in, meaning out.
+//! I may: read arguments, files, standard input and the environment; start the service; drive a client engine; speak
+//! the REST API; print.
+//! I must not: decide what a protocol means (that is `lwm2m`'s and `coap`'s), keep a server's state, open sockets by
+//! myself (that is `net`'s).
+//! My invariants: answers and events go to standard output, logs to standard error · exit code 0 done, 1 refused or
+//! failed, 2 wrong usage · a closed pipe ends the program quietly.
+//! Start reading at: `cli` (text → raw arguments), then the module named like the command (raw → meaning → work).
 
-fn main() {}
+mod cli;
+mod ctl;
+mod decode;
+mod demo;
+mod device;
+mod failure;
+mod output;
+mod serve;
+
+use clap::Parser;
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    let arguments = cli::Cli::parse();
+    output::start_logging(&arguments);
+    match cli::run(arguments.command) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => failure.report(),
+    }
+}

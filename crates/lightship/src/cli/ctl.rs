@@ -1,0 +1,277 @@
+//! `lightship ctl`.
+
+use clap::{Args, Subcommand};
+use std::path::PathBuf;
+
+/// Everything that the REST API can do, from a shell
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  lightship ctl endpoints\n  lightship ctl read sensor-1 /3/0\n  lightship ctl write sensor-1 /1/0/1 60\n  lightship ctl --json observations sensor-1\n\nExit code 1 says that the server refused, or that the device answered with an error."
+)]
+pub(crate) struct CtlArguments {
+    /// Where the server's REST API is
+    #[arg(
+        long,
+        global = true,
+        value_name = "URL",
+        env = "LIGHTSHIP_URL",
+        default_value = "http://127.0.0.1:8080"
+    )]
+    pub(crate) url: String,
+
+    /// The API token
+    #[arg(long, global = true, value_name = "TOKEN", env = "LIGHTSHIP_TOKEN", hide_env_values = true)]
+    pub(crate) token: Option<String>,
+
+    /// Print the server's JSON instead of text for people
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+
+    #[command(subcommand)]
+    pub(crate) command: CtlCommand,
+}
+
+/// How a downlink operation travels.
+#[derive(Debug, Args)]
+pub(crate) struct Delivery {
+    /// Content format: text, opaque, cbor, tlv, json, senml-json, senml-cbor, lwm2m-cbor (default: the best that the
+    /// device is known to speak)
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) format: Option<String>,
+
+    /// How long to wait for the device, for example 30s
+    #[arg(long, value_name = "TIME")]
+    pub(crate) wait: Option<String>,
+}
+
+/// Values on the command line.
+#[derive(Debug, Args)]
+pub(crate) struct Values {
+    /// One value for a Resource, or ID=VALUE for each Resource of an instance (ID/ID=VALUE for a Resource Instance)
+    #[arg(value_name = "VALUE", allow_negative_numbers = true)]
+    pub(crate) values: Vec<String>,
+
+    /// The data type, where the definition is unknown: string, integer, unsigned, float, boolean, opaque, time,
+    /// objlnk or corelnk
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(crate) data_type: Option<String>,
+
+    /// The whole Node as JSON instead of values
+    #[arg(long, value_name = "JSON", conflicts_with_all = ["values", "data_type"])]
+    pub(crate) node: Option<String>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum CtlCommand {
+    /// List the registered devices
+    #[command(
+        after_help = "Examples:\n  lightship ctl endpoints\n  lightship ctl endpoints --filter sensor --json"
+    )]
+    Endpoints {
+        /// Only those that match this text
+        #[arg(long, value_name = "TEXT")]
+        filter: Option<String>,
+        /// At most so many (default: all)
+        #[arg(long, value_name = "N")]
+        limit: Option<u32>,
+    },
+    /// Show one device's registration
+    #[command(after_help = "Example:\n  lightship ctl show sensor-1")]
+    Show {
+        /// The Endpoint Client Name
+        endpoint: String,
+    },
+    /// Forget a device's registration
+    #[command(after_help = "Example:\n  lightship ctl forget sensor-1")]
+    Forget {
+        /// The Endpoint Client Name
+        endpoint: String,
+    },
+    /// Read an Object, an Object Instance, a Resource or a Resource Instance
+    #[command(
+        after_help = "Examples:\n  lightship ctl read sensor-1 /3/0\n  lightship ctl read sensor-1 /3303/0/5700 --format senml-cbor"
+    )]
+    Read {
+        /// The Endpoint Client Name
+        endpoint: String,
+        /// What to read
+        path: String,
+        #[command(flatten)]
+        delivery: Delivery,
+    },
+    /// Write a Resource, an Object Instance or a Resource Instance
+    #[command(
+        after_help = "Examples:\n  lightship ctl write sensor-1 /1/0/1 60\n  lightship ctl write sensor-1 /3442/0 110=hello 120=42 --partial\n  lightship ctl write sensor-1 /3442/0/1120 0=1 1=-2\n  lightship ctl write sensor-1 /3442/0/150 0x0123abcd\n  lightship ctl write sensor-1 /3442/0/160 2026-01-01T00:00:00Z\n  lightship ctl write sensor-1 --node '{\"path\": \"/1/0/1\", \"value\": 60}' /1/0/1"
+    )]
+    Write {
+        /// The Endpoint Client Name
+        endpoint: String,
+        /// What to write
+        path: String,
+        #[command(flatten)]
+        values: Values,
+        /// Partial Update: leave what is not mentioned as it is (default: Replace)
+        #[arg(long)]
+        partial: bool,
+        #[command(flatten)]
+        delivery: Delivery,
+    },
+    /// Create an Object Instance
+    #[command(
+        after_help = "Examples:\n  lightship ctl create sensor-1 /3442\n  lightship ctl create sensor-1 /3442/7 110=hello 120=42"
+    )]
+    Create {
+        /// The Endpoint Client Name
+        endpoint: String,
+        /// The Object, or the Object Instance that shall arise
+        path: String,
+        #[command(flatten)]
+        values: Values,
+        #[command(flatten)]
+        delivery: Delivery,
+    },
+    /// Delete an Object Instance or a Resource Instance
+    #[command(after_help = "Example:\n  lightship ctl delete sensor-1 /3442/7")]
+    Delete {
+        /// The Endpoint Client Name
+        endpoint: String,
+        /// What to delete
+        path: String,
+        #[command(flatten)]
+        delivery: Delivery,
+    },
+    /// Execute a Resource
+    #[command(
+        after_help = "Examples:\n  lightship ctl exec sensor-1 /3/0/4\n  lightship ctl exec sensor-1 /3442/0/3 \"0='hello',1\""
+    )]
+    Exec {
+        /// The Endpoint Client Name
+        endpoint: String,
+        /// The Resource
+        path: String,
+        /// Arguments such as 0='hello',1
+        arguments: Option<String>,
+        #[command(flatten)]
+        delivery: Delivery,
+    },
+    /// List what is under a path, with attributes
+    #[command(
+        after_help = "Examples:\n  lightship ctl discover sensor-1 /3\n  lightship ctl discover sensor-1 /3 --depth 3"
+    )]
+    Discover {
+        /// The Endpoint Client Name
+        endpoint: String,
+        /// Where to look
+        path: String,
+        /// How many levels deep
+        #[arg(long, value_name = "N")]
+        depth: Option<u8>,
+        #[command(flatten)]
+        delivery: Delivery,
+    },
+    /// Set and unset notification attributes (Write-Attributes)
+    #[command(
+        after_help = "Examples:\n  lightship ctl attributes sensor-1 /3303/0/5700 pmin=5 pmax=60 st=0.5\n  lightship ctl attributes sensor-1 /3303/0/5700 st=null"
+    )]
+    Attributes {
+        /// The Endpoint Client Name
+        endpoint: String,
+        /// What they belong to
+        path: String,
+        /// NAME=VALUE; NAME=null unsets
+        #[arg(required = true, value_name = "NAME=VALUE")]
+        attributes: Vec<String>,
+        #[command(flatten)]
+        delivery: Delivery,
+    },
+    /// Observe: let the device report changes
+    #[command(
+        after_help = "Examples:\n  lightship ctl observe sensor-1 /3303/0/5700\n  lightship ctl observe sensor-1 /3303/0/5700 --follow"
+    )]
+    Observe {
+        /// The Endpoint Client Name
+        endpoint: String,
+        /// What to observe
+        path: String,
+        /// Stay, and print each report
+        #[arg(long)]
+        follow: bool,
+        #[command(flatten)]
+        delivery: Delivery,
+    },
+    /// Cancel an Observation
+    #[command(after_help = "Example:\n  lightship ctl unobserve sensor-1 /3303/0/5700")]
+    Unobserve {
+        /// The Endpoint Client Name
+        endpoint: String,
+        /// What is observed
+        path: String,
+        #[command(flatten)]
+        delivery: Delivery,
+    },
+    /// List what is observed, with the last values
+    #[command(after_help = "Example:\n  lightship ctl observations sensor-1")]
+    Observations {
+        /// The Endpoint Client Name
+        endpoint: String,
+    },
+    /// Print events
+    #[command(
+        after_help = "Examples:\n  lightship ctl events --follow\n  lightship ctl events --endpoint sensor-1 --type notified --follow\n  lightship ctl events --after 01J0Z… --json\n\nWithout --follow it prints what the server still holds and ends."
+    )]
+    Events {
+        /// Stay, and print events as they come
+        #[arg(long)]
+        follow: bool,
+        /// Only of this device
+        #[arg(long, value_name = "EP")]
+        endpoint: Option<String>,
+        /// Only of this type (repeatable)
+        #[arg(long = "type", value_name = "TYPE")]
+        types: Vec<String>,
+        /// Only those after the event with this ID
+        #[arg(long, value_name = "ID")]
+        after: Option<String>,
+    },
+    /// Object definitions that the server knows
+    #[command(after_help = "Example:\n  lightship ctl models list")]
+    Models {
+        #[command(subcommand)]
+        command: ModelsCommand,
+    },
+    /// Print a completion script for your shell
+    #[command(after_help = "Example:\n  source <(lightship ctl completions bash)")]
+    Completions {
+        /// The shell to print for
+        shell: clap_complete::Shell,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum ModelsCommand {
+    /// List the object definitions
+    #[command(
+        after_help = "Examples:\n  lightship ctl models list\n  lightship ctl models list --filter temperature"
+    )]
+    List {
+        /// Only those whose ID or name contains this text
+        #[arg(long, value_name = "TEXT")]
+        filter: Option<String>,
+    },
+    /// Show one object definition
+    #[command(after_help = "Example:\n  lightship ctl models show 3303 --version 1.1")]
+    Show {
+        /// The Object ID
+        object: u16,
+        /// The object's version (default: the newest)
+        #[arg(long, value_name = "VERSION")]
+        version: Option<String>,
+    },
+    /// Add object definitions from OMA XML files
+    #[command(after_help = "Example:\n  lightship ctl models add 33000.xml")]
+    Add {
+        /// The files
+        #[arg(required = true, value_name = "FILE")]
+        files: Vec<PathBuf>,
+    },
+}

@@ -1,0 +1,26 @@
+//! `lightship decode`.
+
+use clap::Args;
+
+/// Dissect CoAP and LwM2M bytes, from hex or from a packet capture
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  lightship decode 44012a1f7b2d19e0b2726411285b6c743d3330306665703d643176\n  lightship decode --payload cbor --path /3/0/9 1854\n  lightship decode capture.pcapng --port 5683\n  tcpdump -w - udp port 5683 | lightship decode -\n\nBlanks, colons, line ends and 0x before a byte are allowed in hex."
+)]
+pub(crate) struct DecodeArguments {
+    /// Hex digits, the name of a file (hex text, pcap or pcapng), or `-` for standard input (the default)
+    #[arg(value_name = "HEX|FILE")]
+    pub(crate) input: Vec<String>,
+
+    /// Of a capture, only datagrams from or to this UDP port (repeatable; default: all that look like CoAP)
+    #[arg(long, value_name = "PORT")]
+    pub(crate) port: Vec<u16>,
+
+    /// The bytes are a bare payload in this content format: a name such as `senml-cbor` or a number
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) payload: Option<String>,
+
+    /// The path that a bare payload belongs to
+    #[arg(long, value_name = "PATH", requires = "payload")]
+    pub(crate) path: Option<String>,
+}

@@ -1,0 +1,100 @@
+//! `lightship device`.
+
+use clap::Args;
+use std::path::PathBuf;
+
+/// Run one LwM2M Client, steered from standard input
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  lightship device --endpoint sensor-1 --server coap://127.0.0.1:5683\n  lightship device --config device.toml\n  lightship device --object 3303=2 --object 3313 --lifetime 60\n\n\
+Commands on standard input, one a line, each answered by one line `ok …` or `error …`:\n  set /3303/0/5700 21.5        show [PATH]          create /3303/1      delete /3303/1\n  attributes /3303/0/5700 pmin=5   sockets          update [SSID]       deregister\n  offline   online   reconnect     send /3303/0/5700 /3/0/9   advance SECONDS (with --virtual-clock)   quit\n\nEnd of input or `quit`: the device de-registers and exits with 0. Events go to standard output, one line each."
+)]
+pub(crate) struct DeviceArguments {
+    /// A file with the same settings as these flags (a flag outranks the file)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+
+    /// The Endpoint Client Name (default: lightship-device)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) endpoint: Option<String>,
+
+    /// A server to register at, as coap://host[:port]; repeatable for short server IDs 1, 2, … (default: coap://127.0.0.1:5683)
+    #[arg(long, value_name = "URI")]
+    pub(crate) server: Vec<String>,
+
+    /// A Bootstrap-Server to ask for accounts
+    #[arg(long, value_name = "URI", conflicts_with = "server")]
+    pub(crate) bootstrap: Option<String>,
+
+    /// Registration lifetime in seconds (default: 300)
+    #[arg(long, value_name = "S")]
+    pub(crate) lifetime: Option<u32>,
+
+    /// The highest LwM2M version to offer: 1.0, 1.1 or 1.2 (default: 1.1)
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) lwm2m: Option<String>,
+
+    /// Transports that the device can be reached over (default: U)
+    #[arg(long, value_name = "BINDING")]
+    pub(crate) binding: Option<String>,
+
+    /// Sleep between messages (LwM2M Queue Mode)
+    #[arg(long)]
+    pub(crate) queue_mode: bool,
+
+    /// Identity of the pre-shared key
+    #[arg(long, value_name = "ID", requires = "psk_key")]
+    pub(crate) psk_identity: Option<String>,
+
+    /// Pre-shared key in hex
+    #[arg(long, value_name = "HEX", requires = "psk_identity")]
+    pub(crate) psk_key: Option<String>,
+
+    /// The device's certificate (PEM)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cert: Option<PathBuf>,
+
+    /// The private key of the device's certificate (PEM)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+
+    /// Certificates that the server's must chain to (PEM)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trust: Option<PathBuf>,
+
+    /// The device's private key for raw public keys (PEM)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rpk_key: Option<PathBuf>,
+
+    /// The server's raw public key (PEM)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rpk_peer: Option<PathBuf>,
+
+    /// The local address to send from, as address[:port] (default: any)
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) local: Option<String>,
+
+    /// Keep accounts and values here, so that they survive a restart
+    #[arg(long, value_name = "FILE")]
+    pub(crate) state: Option<PathBuf>,
+
+    /// Further instances of an object that the registry knows, as ID or ID=COUNT (repeatable)
+    #[arg(long, value_name = "ID[=COUNT]")]
+    pub(crate) object: Vec<String>,
+
+    /// CoAP ACK_TIMEOUT in seconds (default: 2)
+    #[arg(long, value_name = "S")]
+    pub(crate) ack_timeout: Option<f64>,
+
+    /// CoAP ACK_RANDOM_FACTOR (default: 1.5)
+    #[arg(long, value_name = "FACTOR")]
+    pub(crate) ack_random_factor: Option<f64>,
+
+    /// CoAP MAX_RETRANSMIT (default: 4)
+    #[arg(long, value_name = "N")]
+    pub(crate) max_retransmit: Option<u8>,
+
+    /// Time stands still until the command `advance SECONDS`
+    #[arg(long)]
+    pub(crate) virtual_clock: bool,
+}

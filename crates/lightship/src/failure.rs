@@ -1,0 +1,42 @@
+//! How a command ends when it does not succeed: what is said on standard error, and the exit code.
+
+use std::fmt::Display;
+use std::process::ExitCode;
+
+/// Why a command ends without success.
+#[derive(Debug)]
+pub(crate) enum Failure {
+    /// Something was refused or did not work: exit code 1.
+    Failed(String),
+    /// The command line or configuration asks for something impossible: exit code 2.
+    Usage(String),
+    /// Whoever reads our output went away: nothing to say, and nothing went wrong.
+    OutputClosed,
+}
+
+impl Failure {
+    /// Something was refused or did not work.
+    pub(crate) fn failed(message: impl Display) -> Self {
+        Self::Failed(message.to_string())
+    }
+
+    /// The command line or configuration asks for something impossible.
+    pub(crate) fn usage(message: impl Display) -> Self {
+        Self::Usage(message.to_string())
+    }
+
+    /// Says what happened on standard error and gives the exit code.
+    pub(crate) fn report(&self) -> ExitCode {
+        match self {
+            Self::Failed(message) => {
+                eprintln!("lightship: {message}");
+                ExitCode::from(1)
+            }
+            Self::Usage(message) => {
+                eprintln!("lightship: {message}\nTry the command with --help.");
+                ExitCode::from(2)
+            }
+            Self::OutputClosed => ExitCode::SUCCESS,
+        }
+    }
+}
