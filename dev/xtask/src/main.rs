@@ -1,3 +1,51 @@
-//! Code generation and tidy checks.
+//! I am the workshop's tool box: `cargo xtask <command>`.
+//!
+//! I may: read and write files of this repository, start cargo and other programs.
+//! I must not: be a dependency of any room, or hold knowledge that a room needs at run time.
+//! My invariants: one command per module · a check names file and line and says what to do · what I generate is
+//! the same bytes for the same input.
+//! Start reading at: [`COMMANDS`], then the module of the command.
 
-fn main() {}
+mod edges;
+mod files;
+mod interop;
+mod proofs;
+mod source;
+mod tidy;
+
+use std::process::ExitCode;
+
+/// What the tool box can do, as its help shows it.
+const COMMANDS: &str = "\
+usage: cargo xtask <command> [options]
+
+  tidy                      check the house rules that a machine can check
+  proofs [--check] [--requirements FILE]
+                            write docs/proofs.md from the tests' `Proves:` marks, or check that it is fresh
+  interop [options]         build the program and run it against foreign peers (see dev/interop/README.md)
+";
+
+/// What a command reports when it does not succeed: the text for standard error.
+pub(crate) type Outcome = Result<(), String>;
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let (command, rest) = match arguments.split_first() {
+        Some((command, rest)) => (command.as_str(), rest),
+        None => ("", &[] as &[String]),
+    };
+    let outcome = match command {
+        "tidy" => tidy::run(rest),
+        "proofs" => proofs::run(rest),
+        "interop" => interop::run(rest),
+        "" | "help" | "--help" | "-h" => Err(COMMANDS.to_owned()),
+        other => Err(format!("no command named {other}\n\n{COMMANDS}")),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(text) => {
+            eprintln!("{text}");
+            if command.is_empty() { ExitCode::from(2) } else { ExitCode::FAILURE }
+        }
+    }
+}

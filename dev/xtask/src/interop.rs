@@ -1,0 +1,25 @@
+//! `cargo xtask interop`: builds the program, then hands over to `dev/interop`.
+
+use crate::Outcome;
+use crate::files;
+use std::process::Command;
+
+/// Builds what the run needs and starts it; every option is passed on.
+pub(crate) fn run(arguments: &[String]) -> Outcome {
+    let root = files::root();
+    let release = !arguments.iter().any(|argument| argument == "--debug" || argument == "--program");
+    let mut build = Command::new("cargo");
+    build.args(["build", "--quiet", "--package", "lightship"]).current_dir(&root);
+    if release {
+        build.arg("--release");
+    }
+    let mut drive = Command::new("cargo");
+    drive.args(["run", "--quiet", "--package", "lightship-interop", "--"]).args(arguments).current_dir(&root);
+    for command in [&mut build, &mut drive] {
+        let status = command.status().map_err(|error| format!("cargo: {error}"))?;
+        if !status.success() {
+            return Err(format!("interop: {status}"));
+        }
+    }
+    Ok(())
+}
