@@ -1,3 +1,39 @@
 //! The LwM2M vocabulary: paths, values, content formats, operations, object definitions.
+//!
+//! **I am** the nouns of the LwM2M standard (Core TS 1.0 to 1.2.2) and their forms on the wire: identifiers, paths, data types,
+//! content formats as flat sequences of entries, the operations of both directions as CoAP codes, paths and queries, attributes,
+//! object lists, and what the OMA registry knows about each object and resource.
+//! **I may** use `lightship-coap` for its plain types (code, content format, link format) and, with the feature `alloc`, own trees.
+//! **I must not** open a socket, read a clock, keep state between calls, know a device or a server, allocate outside the `alloc`
+//! types, or fail other than by an error value on any bytes.
+//! **My invariants**: an identifier is never 65535; a path is at most four identifiers; decoding recurses at most as deep as the
+//! standard's tree; work is linear in the bytes given; what I encode, I decode to the same entries; what I emit is strict, what I
+//! accept is as wide as real devices need.
+//! **Start reading at** [`path`], [`value`], then [`format`](mod@format), [`downlink`] and [`uplink`], then [`object`].
 
 #![no_std]
+#![warn(clippy::indexing_slicing, clippy::std_instead_of_core, clippy::as_conversions)]
+
+#[cfg(feature = "alloc")]
+extern crate alloc;
+#[cfg(any(feature = "std", test))]
+extern crate std;
+
+pub mod endpoint;
+
+pub mod id;
+pub mod object;
+pub mod path;
+pub mod value;
+pub mod version;
+
+pub use endpoint::Binding;
+#[cfg(feature = "alloc")]
+pub use endpoint::Endpoint;
+
+pub use id::{ObjectId, ObjectInstanceId, ResourceId, ResourceInstanceId, ShortServerId};
+pub use path::Path;
+#[cfg(feature = "alloc")]
+pub use value::OwnedValue;
+pub use value::{DataType, ObjectLink, Value};
+pub use version::{ObjectVersion, Version};

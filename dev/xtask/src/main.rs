@@ -10,6 +10,7 @@ mod edges;
 mod files;
 mod interop;
 mod proofs;
+mod registry;
 mod source;
 mod tidy;
 
@@ -22,6 +23,8 @@ usage: cargo xtask <command> [options]
   tidy                      check the house rules that a machine can check
   proofs [--check] [--requirements FILE]
                             write docs/proofs.md from the tests' `Proves:` marks, or check that it is fresh
+  registry --from DIR [--check]
+                            write the object definition tables from OMA's XML files, or check that they are fresh
   interop [options]         build the program and run it against foreign peers (see dev/interop/README.md)
 ";
 
@@ -38,6 +41,7 @@ fn main() -> ExitCode {
         "tidy" => tidy::run(rest),
         "proofs" => proofs::run(rest),
         "interop" => interop::run(rest),
+        "registry" => registry::run(rest),
         "" | "help" | "--help" | "-h" => Err(COMMANDS.to_owned()),
         other => Err(format!("no command named {other}\n\n{COMMANDS}")),
     };
