@@ -1,1 +1,16 @@
 //! The LwM2M server process: shards, store, REST, events, web UI.
+//!
+//! ```text
+//! I am the server process: I join shards, store, REST, events and the web UI, and decide little.
+//! I may: read the configuration, the clock, files of the data folder; open HTTP sockets; start and stop threads.
+//! I must not: parse CoAP, know message IDs or retransmissions, write anywhere but through a batch of the store.
+//! My invariants: every queue has a bound · a slow reader never holds another · an event is in the log before it is
+//!   told to anyone · what is wanted (observations) is stored before it is promised.
+//! Start reading at: start.rs (what a server is made of), then journal.rs (events of the shards), rest/mod.rs.
+//! ```
+
+pub mod config;
+mod start;
+
+pub use config::{Config, ConfigError, RawConfig};
+pub use start::{Listener, Running, Service, StartError, run};

@@ -1,0 +1,313 @@
+//! Configuration: one TOML file, the environment, flags; the later outranks the earlier.
+//!
+//! Two stages: [`RawConfig`] is what people wrote, [`Config`] is what holds. Unknown keys are errors everywhere.
+//! A key `coap` in section `listen` is the variable `LIGHTSHIP_LISTEN__COAP`; lists are separated by commas there.
+
+mod fields;
+mod raw;
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+pub use fields::sample;
+pub use raw::{
+    OneOrMany, RawApi, RawConfig, RawLimits, RawListen, RawModels, RawQueue, RawRegistration, RawSecurity,
+    RawStore,
+};
+
+/// What a server is to do; all invariants hold.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Config {
+    /// Where to listen.
+    pub listen: Listen,
+    /// Who may come.
+    pub security: Security,
+    /// How long registrations live.
+    pub registration: Registration,
+    /// Queue Mode.
+    pub queue: Queue,
+    /// The REST API.
+    pub api: Api,
+    /// How much is allowed.
+    pub limits: Limits,
+    /// Where state is kept.
+    pub store: Store,
+    /// Object definitions.
+    pub models: Models,
+}
+
+/// Where to listen.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Listen {
+    /// CoAP over UDP; empty = off.
+    pub coap: Vec<SocketAddr>,
+    /// REST and web UI; empty = off.
+    pub http: Vec<SocketAddr>,
+    /// Threads that serve devices, 1 to 64.
+    pub shards: u8,
+}
+
+/// Who may come.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Security {
+    /// Whether devices may register without security.
+    pub allow_nosec: bool,
+}
+
+/// How long registrations live.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registration {
+    /// How much longer than its lifetime a registration is kept.
+    pub grace: Duration,
+}
+
+/// Queue Mode.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Queue {
+    /// How long a device stays awake after it was heard.
+    pub awake_window: Duration,
+}
+
+/// The REST API.
+#[derive(Clone, PartialEq, Eq)]
+pub struct Api {
+    /// Callers must give this token; `None` = no token needed.
+    pub token: Option<String>,
+    /// Names, besides addresses and localhost, that the Host header may carry.
+    pub hosts: Vec<String>,
+}
+
+impl std::fmt::Debug for Api {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let token = if self.token.is_some() { "set" } else { "none" };
+        f.debug_struct("Api").field("token", &token).field("hosts", &self.hosts).finish()
+    }
+}
+
+/// How much is allowed.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// Bytes of a request body.
+    pub body_bytes_max: usize,
+    /// HTTP connections at once.
+    pub connections_max: usize,
+    /// Seconds for the head of a request to arrive, and again for its body.
+    pub request_timeout: Duration,
+    /// Readers of the event stream at once.
+    pub event_readers_max: usize,
+    /// Events kept for readers that come back.
+    pub events_kept: usize,
+    /// Registrations a shard holds.
+    pub registrations_per_shard_max: usize,
+    /// Commands that may wait before a shard.
+    pub inbox_len: usize,
+    /// The longest `wait=` a caller may ask for.
+    pub wait_max: Duration,
+}
+
+/// Where state is kept.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Store {
+    /// Folder for what must survive a restart; `None` = memory only.
+    pub folder: Option<PathBuf>,
+}
+
+/// Object definitions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Models {
+    /// Folder of further OMA XML files, read at the start.
+    pub folder: Option<PathBuf>,
+}
+
+/// Why a configuration cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read {path}")]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// The file is no TOML, or has keys that do not exist.
+    #[error("{origin}: {message}")]
+    Syntax {
+        /// File or `environment`.
+        origin: String,
+        /// What and where.
+        message: String,
+    },
+    /// A value is not allowed.
+    #[error("{key}: {message}")]
+    Value {
+        /// `section.key`.
+        key: &'static str,
+        /// What is wrong and what is allowed.
+        message: String,
+    },
+}
+
+impl Config {
+    /// Joins file, environment and flags, then checks everything.
+    ///
+    /// # Errors
+    /// Names the key and what is allowed.
+    pub fn load(
+        file: Option<&Path>,
+        environment: impl IntoIterator<Item = (String, String)>,
+        flags: RawConfig,
+    ) -> Result<Config, ConfigError> {
+        let from_file = match file {
+            Some(path) => {
+                let text = std::fs::read_to_string(path)
+                    .map_err(|source| ConfigError::File { path: path.to_owned(), source })?;
+                RawConfig::from_toml(&text, &path.display().to_string())?
+            }
+            None => RawConfig::default(),
+        };
+        Config::from_raw(from_file.under(RawConfig::from_environment(environment)?).under(flags))
+    }
+
+    /// For tests and `demo`: loopback, ports chosen by the system, no security, no token, memory only.
+    ///
+    /// # Panics
+    /// Never: the values are constants.
+    #[must_use]
+    pub fn loopback() -> Config {
+        let any = || Some(OneOrMany::one("127.0.0.1:0"));
+        let listen = RawListen { coap: any(), http: any(), ..RawListen::default() };
+        let raw = RawConfig { dev: Some(true), listen, ..RawConfig::default() };
+        Config::from_raw(raw).expect("constants are allowed")
+    }
+
+    /// Checks what people wrote.
+    ///
+    /// # Errors
+    /// Names the key and what is allowed.
+    pub fn from_raw(raw: RawConfig) -> Result<Config, ConfigError> {
+        let dev = raw.dev.unwrap_or(false);
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let shards_default = u64::try_from(cores).unwrap_or(1).min(SHARDS_MAX);
+        let coap_default = if dev { "127.0.0.1:5683" } else { "0.0.0.0:5683" };
+        let listen = Listen {
+            coap: addresses("listen.coap", raw.listen.coap, coap_default)?,
+            http: addresses("listen.http", raw.listen.http, "127.0.0.1:8080")?,
+            shards: u8::try_from(number("listen.shards", raw.listen.shards, shards_default, 1, SHARDS_MAX)?)
+                .unwrap_or(1),
+        };
+        if dev && let Some(open) = listen.coap.iter().chain(&listen.http).find(|a| !a.ip().is_loopback()) {
+            let message = format!("{open} is not loopback, and dev allows loopback only");
+            return Err(ConfigError::Value { key: "listen", message });
+        }
+        let seconds = |key, value, default, max| number(key, value, default, 0, max).map(Duration::from_secs);
+        Ok(Config {
+            security: Security { allow_nosec: raw.security.allow_nosec.unwrap_or(dev) },
+            registration: Registration {
+                grace: seconds("registration.grace_s", raw.registration.grace_s, 0, WEEK_S)?,
+            },
+            queue: Queue {
+                awake_window: seconds("queue.awake_window_s", raw.queue.awake_window_s, 93, WEEK_S)?,
+            },
+            api: api(raw.api, dev, !listen.http.is_empty())?,
+            limits: limits(&raw.limits)?,
+            store: Store { folder: raw.store.folder },
+            models: Models { folder: raw.models.folder },
+            listen,
+        })
+    }
+}
+
+fn limits(raw: &RawLimits) -> Result<Limits, ConfigError> {
+    let count = |key, value, default, max| {
+        number(key, value, default, 1, max).map(|n| usize::try_from(n).unwrap_or(usize::MAX))
+    };
+    let seconds = |key, value, default, max| number(key, value, default, 1, max).map(Duration::from_secs);
+    Ok(Limits {
+        body_bytes_max: count("limits.body_bytes_max", raw.body_bytes_max, 1 << 20, 1 << 30)?,
+        connections_max: count("limits.connections_max", raw.connections_max, 1024, 100_000)?,
+        request_timeout: seconds("limits.request_timeout_s", raw.request_timeout_s, 10, 3600)?,
+        event_readers_max: count("limits.event_readers_max", raw.event_readers_max, 256, 100_000)?,
+        events_kept: count("limits.events_kept", raw.events_kept, 10_000, 10_000_000)?,
+        registrations_per_shard_max: count(
+            "limits.registrations_per_shard_max",
+            raw.registrations_per_shard_max,
+            1_000_000,
+            10_000_000,
+        )?,
+        inbox_len: count("limits.inbox_len", raw.inbox_len, 1024, 1_000_000)?,
+        wait_max: seconds("limits.wait_max_s", raw.wait_max_s, 3600, WEEK_S)?,
+    })
+}
+
+fn api(raw: RawApi, dev: bool, http: bool) -> Result<Api, ConfigError> {
+    let token = match (raw.token, raw.token_file) {
+        (Some(_), Some(_)) => {
+            let message = "give either the token or a file with it".to_owned();
+            return Err(ConfigError::Value { key: "api.token_file", message });
+        }
+        (Some(token), None) => Some(token),
+        (None, Some(path)) => {
+            let text = std::fs::read_to_string(&path).map_err(|source| ConfigError::File { path, source })?;
+            Some(text.trim().to_owned())
+        }
+        (None, None) => None,
+    };
+    match &token {
+        Some(token) if token.len() < TOKEN_LEN_MIN || !token.bytes().all(|b| b.is_ascii_graphic()) => {
+            let message = format!("a token has at least {TOKEN_LEN_MIN} visible ASCII characters");
+            return Err(ConfigError::Value { key: "api.token", message });
+        }
+        None if !dev && http => {
+            let message =
+                "the REST API needs a token: set api.token_file or the variable LIGHTSHIP_API__TOKEN; \
+                           to try things out on loopback use --dev"
+                    .to_owned();
+            return Err(ConfigError::Value { key: "api.token", message });
+        }
+        _ => {}
+    }
+    let hosts = raw.hosts.map(OneOrMany::into_vec).unwrap_or_default();
+    Ok(Api { token, hosts: hosts.into_iter().map(|host| host.to_ascii_lowercase()).collect() })
+}
+
+fn addresses(
+    key: &'static str,
+    raw: Option<OneOrMany>,
+    default: &str,
+) -> Result<Vec<SocketAddr>, ConfigError> {
+    let texts = raw.unwrap_or_else(|| OneOrMany::one(default)).into_vec();
+    if texts.iter().all(|text| text == "none") {
+        return Ok(Vec::new());
+    }
+    let mut out = Vec::new();
+    for text in texts {
+        let address: SocketAddr = text.replace("localhost:", &format!("{}:", Ipv4Addr::LOCALHOST)).parse().map_err(|_| {
+            let message =
+                format!("{text:?} is no address; write it as 0.0.0.0:5683 or [::]:5683, or none alone to switch it off");
+            ConfigError::Value { key, message }
+        })?;
+        if address.port() == 0 || !out.contains(&address) {
+            out.push(address);
+        }
+    }
+    Ok(out)
+}
+
+fn number(key: &'static str, raw: Option<u64>, default: u64, min: u64, max: u64) -> Result<u64, ConfigError> {
+    let value = raw.unwrap_or(default);
+    if (min..=max).contains(&value) {
+        return Ok(value);
+    }
+    Err(ConfigError::Value { key, message: format!("{value} is not within {min} to {max}") })
+}
+
+const SHARDS_MAX: u64 = 64;
+const TOKEN_LEN_MIN: usize = 16;
+const WEEK_S: u64 = 7 * 86_400;
+
+#[cfg(test)]
+mod tests;

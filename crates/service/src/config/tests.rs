@@ -1,0 +1,107 @@
+use super::fields::FIELDS;
+use super::*;
+
+fn flags(text: &str) -> RawConfig {
+    RawConfig::from_toml(text, "test").unwrap()
+}
+
+fn variables(pairs: &[(&str, &str)]) -> Vec<(String, String)> {
+    pairs.iter().map(|(name, text)| ((*name).to_owned(), (*text).to_owned())).collect()
+}
+
+const TOKEN: (&str, &str) = ("LIGHTSHIP_API__TOKEN", "0123456789abcdef");
+
+#[test]
+fn a_flag_outranks_the_environment_which_outranks_the_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("lightship.toml");
+    std::fs::write(&file, "[limits]\nevents_kept = 1\ninbox_len = 1\nwait_max_s = 1\n").unwrap();
+    let environment = variables(&[
+        TOKEN,
+        ("LIGHTSHIP_LIMITS__INBOX_LEN", "2"),
+        ("LIGHTSHIP_LIMITS__WAIT_MAX_S", "2"),
+        ("LIGHTSHIP_URL", "x"),
+    ]);
+    let config = Config::load(Some(&file), environment, flags("[limits]\nwait_max_s = 3")).unwrap();
+    assert_eq!(config.limits.events_kept, 1);
+    assert_eq!(config.limits.inbox_len, 2);
+    assert_eq!(config.limits.wait_max, Duration::from_secs(3));
+}
+
+#[test]
+fn lists_come_from_the_environment_separated_by_commas() {
+    let environment = variables(&[TOKEN, ("LIGHTSHIP_LISTEN__COAP", "127.0.0.1:1, [::1]:2")]);
+    let config = Config::load(None, environment, RawConfig::default()).unwrap();
+    assert_eq!(config.listen.coap, ["127.0.0.1:1".parse().unwrap(), "[::1]:2".parse().unwrap()]);
+}
+
+#[test]
+fn unknown_keys_are_errors_everywhere() {
+    assert!(RawConfig::from_toml("[listen]\ncaop = \"x\"", "file").unwrap_err().to_string().contains("caop"));
+    assert!(RawConfig::from_toml("[lisen]\n", "file").is_err());
+    let error = RawConfig::from_environment(variables(&[("LIGHTSHIP_LISTEN__CAOP", "x")])).unwrap_err();
+    assert!(error.to_string().contains("LIGHTSHIP_LISTEN__CAOP"), "{error}");
+}
+
+#[test]
+fn wrong_values_are_named() {
+    for (text, key) in [
+        ("[listen]\ncoap = \"nonsense\"", "listen.coap"),
+        ("[listen]\nhttp = [\"none\", \"127.0.0.1:1\"]", "listen.http"),
+        ("[listen]\nshards = 0", "listen.shards"),
+        ("[listen]\nshards = 65", "listen.shards"),
+        ("[api]\ntoken = \"short\"", "api.token"),
+        ("[limits]\ninbox_len = 0", "limits.inbox_len"),
+    ] {
+        let raw = flags("[api]\ntoken = \"0123456789abcdef\"").under(flags(text));
+        let error = Config::from_raw(raw).unwrap_err().to_string();
+        assert!(error.starts_with(key), "{text}: {error}");
+    }
+}
+
+#[test]
+fn without_dev_there_must_be_a_token_and_security() {
+    assert!(Config::from_raw(RawConfig::default()).unwrap_err().to_string().contains("token"));
+    let config = Config::from_raw(flags("[api]\ntoken = \"0123456789abcdef\"")).unwrap();
+    assert!(!config.security.allow_nosec);
+    assert!(!format!("{config:?}").contains("0123456789abcdef"));
+}
+
+#[test]
+fn dev_stays_on_loopback() {
+    let dev = RawConfig { dev: Some(true), ..RawConfig::default() };
+    let config = Config::from_raw(dev.clone()).unwrap();
+    assert!(config.security.allow_nosec && config.api.token.is_none());
+    assert_eq!(config.listen.coap, ["127.0.0.1:5683".parse().unwrap()]);
+    assert!(Config::from_raw(dev.under(flags("[listen]\nhttp = \"0.0.0.0:80\""))).is_err());
+}
+
+#[test]
+fn none_switches_a_listener_off_and_then_needs_no_token() {
+    let config = Config::from_raw(flags("[listen]\nhttp = \"none\"")).unwrap();
+    assert!(config.listen.http.is_empty());
+}
+
+#[test]
+fn the_sample_file_says_the_truth_about_defaults() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/lightship.toml");
+    if std::env::var_os("LIGHTSHIP_WRITE_SAMPLE").is_some() {
+        std::fs::write(path, sample()).unwrap();
+    }
+    let kept = std::fs::read_to_string(path).unwrap();
+    let stale =
+        "lightship.toml is stale; run: LIGHTSHIP_WRITE_SAMPLE=1 cargo test -p lightship-service sample";
+    assert!(kept == sample(), "{stale}");
+    let mut active = String::new();
+    for line in kept.lines() {
+        let key = line.strip_prefix("# ").unwrap_or(line);
+        let is_value =
+            FIELDS.iter().any(|field| key.starts_with(&format!("{} = ", field.key))) && !key.ends_with('>');
+        active.push_str(if is_value { key } else { line });
+        active.push('\n');
+    }
+    let token = flags("[api]\ntoken = \"0123456789abcdef\"");
+    let explicit = Config::from_raw(token.clone().under(flags(&active))).unwrap();
+    assert_eq!(explicit, Config::from_raw(token).unwrap());
+    assert!(active.contains("\ninbox_len = 1024\n"));
+}
