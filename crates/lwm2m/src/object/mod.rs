@@ -13,7 +13,7 @@ mod registry;
 #[cfg(feature = "alloc")]
 pub use definitions::{Definitions, InvalidDefinition, OwnedObjectDefinition, OwnedResourceDefinition};
 pub use range::Range;
-pub use registry::{Objects, latest, lookup, objects, resource};
+pub use registry::{Objects, latest, lookup, missing_mandatory, objects, resource};
 
 use crate::{DataType, ObjectId, ObjectVersion, ResourceId};
 use core::fmt;

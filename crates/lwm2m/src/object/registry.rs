@@ -74,6 +74,42 @@ pub const fn resource(
     }
 }
 
+/// The first mandatory resource of that object version that the ascending `present` does not name; `None` when all are
+/// there, or the registry does not know the object.
+///
+/// Usable at compile time, like [`resource`].
+#[must_use]
+pub const fn missing_mandatory(
+    object: ObjectId,
+    version: ObjectVersion,
+    present: &[u16],
+) -> Option<ResourceId> {
+    let Some(ObjectDefinition { source: Source::Embedded(first, count), .. }) = lookup(object, version)
+    else {
+        return None;
+    };
+    let mut row = first;
+    while row < first.saturating_add(count) {
+        let Some(resource) = resource_row(row) else { return None };
+        if resource.mandatory && !names(present, resource.id.get()) {
+            return Some(resource.id);
+        }
+        row += 1;
+    }
+    None
+}
+
+const fn names(ids: &[u16], id: u16) -> bool {
+    let mut rest = ids;
+    while let Some((first, more)) = rest.split_first() {
+        if *first == id {
+            return true;
+        }
+        rest = more;
+    }
+    false
+}
+
 /// All embedded definitions, ascending by object and version.
 #[must_use]
 pub fn objects() -> Objects {
