@@ -1,0 +1,101 @@
+//! The set of objects that a client serves.
+
+use super::Object;
+
+/// The objects of a client, in any order: a tuple, an array, a slice of `&mut dyn Object`, or a `Vec` of boxes.
+///
+/// Each Object ID stands once; of two with the same ID the first is served. The client itself provides the objects
+/// Security (0) and Server (1).
+pub trait Objects {
+    /// Returns the object at `index`, counted from 0 without gaps.
+    fn at(&self, index: usize) -> Option<&dyn Object>;
+
+    /// Returns the object at `index` to change it.
+    fn at_mut(&mut self, index: usize) -> Option<&mut dyn Object>;
+}
+
+macro_rules! tuples {
+    ($(($($name:ident $index:tt),*);)*) => { $(
+        impl<$($name: Object),*> Objects for ($($name,)*) {
+            fn at(&self, index: usize) -> Option<&dyn Object> {
+                match index {
+                    $($index => Some(&self.$index),)*
+                    _ => None,
+                }
+            }
+
+            fn at_mut(&mut self, index: usize) -> Option<&mut dyn Object> {
+                match index {
+                    $($index => Some(&mut self.$index),)*
+                    _ => None,
+                }
+            }
+        }
+    )* };
+}
+
+tuples! {
+    (A 0);
+    (A 0, B 1);
+    (A 0, B 1, C 2);
+    (A 0, B 1, C 2, D 3);
+    (A 0, B 1, C 2, D 3, E 4);
+    (A 0, B 1, C 2, D 3, E 4, F 5);
+    (A 0, B 1, C 2, D 3, E 4, F 5, G 6);
+    (A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7);
+    (A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8);
+    (A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9);
+    (A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10);
+    (A 0, B 1, C 2, D 3, E 4, F 5, G 6, H 7, I 8, J 9, K 10, L 11);
+}
+
+impl Objects for [&mut dyn Object] {
+    fn at(&self, index: usize) -> Option<&dyn Object> {
+        self.get(index).map(|object| &**object)
+    }
+
+    fn at_mut(&mut self, index: usize) -> Option<&mut dyn Object> {
+        match self.get_mut(index) {
+            Some(object) => Some(&mut **object),
+            None => None,
+        }
+    }
+}
+
+impl<T: Objects + ?Sized> Objects for &mut T {
+    fn at(&self, index: usize) -> Option<&dyn Object> {
+        (**self).at(index)
+    }
+
+    fn at_mut(&mut self, index: usize) -> Option<&mut dyn Object> {
+        (**self).at_mut(index)
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl Objects for alloc::vec::Vec<alloc::boxed::Box<dyn Object>> {
+    fn at(&self, index: usize) -> Option<&dyn Object> {
+        self.get(index).map(|object| &**object)
+    }
+
+    fn at_mut(&mut self, index: usize) -> Option<&mut dyn Object> {
+        match self.get_mut(index) {
+            Some(object) => Some(&mut **object),
+            None => None,
+        }
+    }
+}
+
+#[cfg(feature = "alloc")]
+impl Objects for alloc::vec::Vec<alloc::boxed::Box<dyn Object + Send>> {
+    fn at(&self, index: usize) -> Option<&dyn Object> {
+        self.get(index).map(|object| &**object as &dyn Object)
+    }
+
+    fn at_mut(&mut self, index: usize) -> Option<&mut dyn Object> {
+        match self.get_mut(index) {
+            Some(object) => Some(&mut **object),
+            None => None,
+        }
+    }
+}
