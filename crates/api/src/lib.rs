@@ -1,1 +1,31 @@
 //! The shapes of Lightship's REST API, its OpenAPI document and a typed client.
+//!
+//! ```text
+//! I am the outer contract in types: what crosses HTTP, in both directions, and nothing else.
+//! I may: turn JSON into LwM2M values and back, print an OpenAPI document, speak HTTP as a client.
+//! I must not: know sockets of devices, stores, shards; decide anything; keep state.
+//! My invariants: a shape only grows · 64-bit numbers survive JavaScript · every problem type is listed in problems.md.
+//! Start reading at: node.rs (one shape for any level of the data tree), then answer.rs, event.rs, routes.rs.
+//! ```
+
+pub mod answer;
+pub mod client;
+pub mod endpoint;
+pub mod event;
+pub mod model;
+pub mod node;
+pub mod openapi;
+pub mod problem;
+pub mod routes;
+pub mod time;
+
+pub use answer::{
+    AnswerContent, AttributesBody, CompositeReadBody, CompositeWriteBody, DownlinkAnswer, ExecuteBody, Link,
+    ObservationState, Observations, ObservingState, RawPayload,
+};
+pub use endpoint::{Endpoint, Endpoints, ObjectEntry, PresenceState, Security, SecurityMode};
+pub use event::{Event, EventType};
+pub use model::{Model, ModelResource, ModelSummary, Models};
+pub use node::{Content, Node, NodeError, Unknown, ValueType};
+pub use problem::{Problem, ProblemType};
+pub use time::Timestamp;

@@ -1,0 +1,104 @@
+//! A registered device as the API shows it.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::time::Timestamp;
+
+/// One page of registered devices, ordered by endpoint name.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Endpoints {
+    /// The devices of this page.
+    pub items: Vec<Endpoint>,
+    /// Give this as `cursor` to get the next page; absent on the last one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
+/// One registration.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Endpoint {
+    /// Endpoint Client Name (TS_Core 6.2.1).
+    pub endpoint: String,
+    /// The last part of the device's location under `/rd/`.
+    pub registration_id: String,
+    /// The version the device registered with, such as `1.1`.
+    pub lwm2m_version: String,
+    /// Registration lifetime in seconds.
+    pub lifetime_s: u32,
+    /// Binding letters, such as `U`.
+    pub binding: String,
+    /// Whether the device sleeps between its own messages.
+    pub queue_mode: bool,
+    /// Whether the device can be reached right now.
+    pub state: PresenceState,
+    /// Address and port the device was last seen at.
+    pub address: String,
+    /// When this registration began.
+    #[schema(value_type = String, format = DateTime)]
+    pub registered_at: Timestamp,
+    /// When the device last registered or updated.
+    #[schema(value_type = String, format = DateTime)]
+    pub updated_at: Timestamp,
+    /// When the registration ends unless it is updated.
+    #[schema(value_type = String, format = DateTime)]
+    pub expires_at: Timestamp,
+    /// How the device proved who it is.
+    pub security: Security,
+    /// Objects and Object Instances the device listed, in its order.
+    pub objects: Vec<ObjectEntry>,
+    /// Registration parameters that the server does not know, as received.
+    pub attributes: BTreeMap<String, String>,
+}
+
+/// Whether a device can be reached.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum PresenceState {
+    /// It listens.
+    Awake,
+    /// It is in Queue Mode and its awake window is over.
+    Asleep,
+}
+
+/// How the device's messages are protected.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Security {
+    /// Kind of credential.
+    pub mode: SecurityMode,
+    /// Identity proved by the credential.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub identity: Option<String>,
+    /// Negotiated cipher suite.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cipher_suite: Option<String>,
+    /// DTLS connection ID in hex.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cid: Option<String>,
+}
+
+/// Kind of credential.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum SecurityMode {
+    /// None: plain CoAP.
+    Nosec,
+    /// Pre-shared key.
+    Psk,
+    /// Raw public key.
+    Rpk,
+    /// Certificate.
+    X509,
+}
+
+/// An Object or Object Instance the device supports.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ObjectEntry {
+    /// `/3` or `/3/0`.
+    pub path: String,
+    /// Version of the Object, as registered or `1.0` by default rules; absent on an entry that inherits it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+}

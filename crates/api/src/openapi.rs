@@ -1,0 +1,191 @@
+//! The OpenAPI 3.1 document, printed from the route table and the shapes.
+
+use serde_json::{Map, Value as Json, json};
+use utoipa::OpenApi;
+
+use crate::routes::{Answer, Body, ROUTES, Route};
+
+#[derive(OpenApi)]
+#[openapi(components(schemas(
+    crate::Endpoints,
+    crate::Endpoint,
+    crate::DownlinkAnswer,
+    crate::ExecuteBody,
+    crate::AttributesBody,
+    crate::CompositeReadBody,
+    crate::CompositeWriteBody,
+    crate::Observations,
+    crate::Event,
+    crate::Models,
+    crate::Model,
+    crate::Problem,
+    crate::Node,
+)))]
+struct Shapes;
+
+/// The document as JSON, always the same for the same code.
+///
+/// # Panics
+/// Never: shapes without maps of their own always serialise.
+#[must_use]
+pub fn document() -> Json {
+    let shapes = serde_json::to_value(Shapes::openapi()).expect("plain shapes serialise");
+    let schemas = shapes.pointer("/components/schemas").cloned().unwrap_or_default();
+    let mut paths = Map::new();
+    for route in ROUTES {
+        let item = paths.entry(route.path).or_insert_with(|| json!({}));
+        item[route.method.to_lowercase()] = operation(route);
+    }
+    json!({
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Lightship",
+            "description": "LwM2M server: devices, their data, events. The HTTP status is the server's own verdict, `code` in an answer is the device's.",
+            "license": {"name": "MIT OR Apache-2.0", "identifier": "MIT OR Apache-2.0"},
+            "version": "1",
+        },
+        "paths": paths,
+        "components": {
+            "schemas": schemas,
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+    })
+}
+
+/// The document as it stands in `openapi.json`.
+#[must_use]
+pub fn document_text() -> String {
+    let mut text = serde_json::to_string_pretty(&document()).unwrap_or_default();
+    text.push('\n');
+    text
+}
+
+fn operation(route: &Route) -> Json {
+    let mut out = json!({
+        "operationId": route.operation,
+        "summary": route.summary,
+        "parameters": parameters(route),
+        "responses": responses(route),
+    });
+    if !route.problems.is_empty() {
+        out["security"] = json!([{"token": []}]);
+    }
+    match route.body {
+        Body::Nothing => {}
+        Body::Json(name) => out["requestBody"] = json!({"required": true, "content": content(name)}),
+        Body::OptionalJson(name) => out["requestBody"] = json!({"required": false, "content": content(name)}),
+        Body::Xml => {
+            out["requestBody"] =
+                json!({"required": true, "content": {"application/xml": {"schema": {"type": "string"}}}});
+        }
+    }
+    out
+}
+
+fn parameters(route: &Route) -> Vec<Json> {
+    let mut out = Vec::new();
+    for part in route.path.split(['{', '}']).skip(1).step_by(2) {
+        let about = match part {
+            "endpoint" => "Endpoint Client Name, percent-encoded once.",
+            "path" => "LwM2M path without its leading slash, such as 3/0/9; its slashes are not encoded.",
+            "objectId" => "Object ID.",
+            _ => "A name of yours.",
+        };
+        let schema = json!({"type": "string"});
+        out.push(
+            json!({"name": part, "in": "path", "required": true, "description": about, "schema": schema}),
+        );
+    }
+    for query in route.query {
+        let schema = json!({"type": query.kind});
+        out.push(json!({"name": query.name, "in": "query", "required": false, "description": query.about, "schema": schema}));
+    }
+    out
+}
+
+fn responses(route: &Route) -> Json {
+    let mut out = Map::new();
+    match route.answer {
+        Answer::Json(name) => {
+            out.insert("200".into(), json!({"description": "Done.", "content": content(name)}));
+        }
+        Answer::Created(name) => {
+            out.insert("200".into(), json!({"description": "Delivered.", "content": content(name)}));
+            out.insert("201".into(), json!({"description": "Created.", "content": content(name)}));
+        }
+        Answer::Nothing => {
+            out.insert("204".into(), json!({"description": "Done."}));
+        }
+        Answer::EventStream => {
+            let schema = json!({"$ref": "#/components/schemas/Event"});
+            let media = json!({"text/event-stream": {"schema": schema}});
+            out.insert("200".into(), json!({"description": "One event per message.", "content": media}));
+        }
+        Answer::Text => {
+            let media = json!({"text/plain": {"schema": {"type": "string"}}});
+            out.insert("200".into(), json!({"description": "Done.", "content": media}));
+        }
+        Answer::NotYet => {}
+    }
+    for status in route.problems {
+        let media = json!({"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}});
+        out.insert(status.to_string(), json!({"description": reason(*status), "content": media}));
+    }
+    Json::Object(out)
+}
+
+fn content(name: &str) -> Json {
+    let schema = if name == "object" {
+        json!({"type": "object"})
+    } else {
+        json!({"$ref": format!("#/components/schemas/{name}")})
+    };
+    json!({"application/json": {"schema": schema}})
+}
+
+fn reason(status: u16) -> &'static str {
+    match status {
+        400 => "The request is malformed.",
+        401 | 403 => "The token or the origin is not accepted.",
+        404 => "Nothing of that name.",
+        409 => "The device sleeps, or the request contradicts what is there.",
+        413 => "Too large.",
+        415 => "Wrong media type.",
+        422 => "The value does not fit the object definition.",
+        501 => "Not available yet.",
+        503 => "Overloaded or stopping.",
+        _ => "The device did not answer in time.",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn openapi_json_is_what_the_code_prints() {
+        if std::env::var_os("LIGHTSHIP_WRITE_OPENAPI").is_some() {
+            std::fs::write(concat!(env!("CARGO_MANIFEST_DIR"), "/openapi.json"), document_text()).unwrap();
+        }
+        let kept =
+            std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/openapi.json")).unwrap_or_default();
+        assert!(
+            kept == document_text(),
+            "crates/api/openapi.json is stale; run: LIGHTSHIP_WRITE_OPENAPI=1 cargo test -p lightship-api openapi"
+        );
+    }
+
+    #[test]
+    fn every_reference_leads_somewhere_and_operations_are_unique() {
+        let document = document();
+        let text = document.to_string();
+        for part in text.split("\"#/").skip(1) {
+            let pointer = format!("/{}", part.split('"').next().unwrap());
+            assert!(document.pointer(&pointer).is_some(), "{pointer} is missing");
+        }
+        let mut names: Vec<_> = ROUTES.iter().map(|route| route.operation).collect();
+        names.sort_unstable();
+        names.dedup();
+        assert_eq!(names.len(), ROUTES.len());
+    }
+}

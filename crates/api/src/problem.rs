@@ -1,0 +1,117 @@
+//! Problem documents (RFC 9457). Every type is explained in `problems.md`.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+/// Body of every error answer, `application/problem+json`.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Problem {
+    /// Stable name of the problem, such as `/problems/endpoint-not-registered`.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What the type means, always the same text for the same type.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// What was wrong this time.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub detail: Option<String>,
+    /// Where in the request body, as a JSON pointer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pointer: Option<String>,
+    /// Seconds until a sleeping device is expected to wake, or until it is worth trying again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub retry_after_s: Option<u64>,
+}
+
+impl Problem {
+    /// A problem of that type, with what was wrong this time.
+    #[must_use]
+    pub fn new(kind: ProblemType, detail: impl Into<String>) -> Problem {
+        let (name, status, title) = kind.facts();
+        Problem {
+            kind: format!("/problems/{name}"),
+            title: title.to_owned(),
+            status,
+            detail: Some(detail.into()).filter(|text| !text.is_empty()),
+            pointer: None,
+            retry_after_s: None,
+        }
+    }
+
+    /// The same with the place in the request body.
+    #[must_use]
+    pub fn at(mut self, pointer: impl Into<String>) -> Problem {
+        self.pointer = Some(pointer.into());
+        self
+    }
+
+    /// The same with a hint when to try again.
+    #[must_use]
+    pub fn retry_after(mut self, seconds: u64) -> Problem {
+        self.retry_after_s = Some(seconds);
+        self
+    }
+}
+
+macro_rules! problem_types {
+    ($($variant:ident $name:literal $status:literal $title:literal;)*) => {
+        /// The stable problem types; what to do about each stands in `problems.md`.
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+        #[non_exhaustive]
+        pub enum ProblemType {
+            $(#[doc = $title] $variant,)*
+        }
+
+        impl ProblemType {
+            /// Every problem type.
+            pub const ALL: &[ProblemType] = &[$(ProblemType::$variant),*];
+
+            /// Name (the end of `type`), HTTP status and title.
+            #[must_use]
+            pub fn facts(self) -> (&'static str, u16, &'static str) {
+                match self { $(ProblemType::$variant => ($name, $status, $title),)* }
+            }
+        }
+    };
+}
+
+problem_types! {
+    MalformedRequest "malformed-request" 400 "The request is malformed.";
+    MalformedBody "malformed-body" 400 "The request body is malformed.";
+    InvalidPath "invalid-path" 400 "The LwM2M path is not valid here.";
+    InvalidParameter "invalid-parameter" 400 "A query parameter is not valid.";
+    NoToken "no-token" 401 "A bearer token is needed.";
+    WrongToken "wrong-token" 403 "The bearer token is not accepted.";
+    ForeignOrigin "foreign-origin" 403 "The request comes from a page of another site.";
+    UnknownHost "unknown-host" 403 "The Host header names another site.";
+    NotFound "not-found" 404 "There is nothing at this address.";
+    EndpointNotRegistered "endpoint-not-registered" 404 "No such endpoint is registered.";
+    NotObserved "not-observed" 404 "This path is not observed.";
+    UnknownModel "unknown-model" 404 "No such object definition is known.";
+    MethodNotAllowed "method-not-allowed" 405 "The method is not allowed at this address.";
+    RequestTimeout "request-timeout" 408 "The request did not arrive in time.";
+    Asleep "asleep" 409 "The device sleeps.";
+    Conflict "conflict" 409 "The request contradicts what is already there.";
+    TooLarge "too-large" 413 "The request is too large.";
+    UnsupportedMediaType "unsupported-media-type" 415 "The body's media type is not supported here.";
+    DoesNotFit "does-not-fit" 422 "The value does not fit the object definition.";
+    Internal "internal" 500 "The server failed.";
+    NotSupported "not-supported" 501 "The server cannot do this yet.";
+    Overloaded "overloaded" 503 "The server is overloaded or stopping.";
+    NoAnswer "no-answer" 504 "The device did not answer in time.";
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_type_is_explained_in_problems_md() {
+        let text = include_str!("../problems.md");
+        for kind in ProblemType::ALL {
+            let (name, status, _) = kind.facts();
+            assert!(text.contains(&format!("| `{name}` | {status} |")), "problems.md lacks {name} {status}");
+        }
+    }
+}

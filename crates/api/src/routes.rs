@@ -1,0 +1,326 @@
+//! Every address of the API in one table: the OpenAPI document is printed from it, and the service tests that each is served.
+
+/// One method at one address.
+#[derive(Clone, Copy, Debug)]
+pub struct Route {
+    /// HTTP method in capitals.
+    pub method: &'static str,
+    /// Address with its parameters in braces.
+    pub path: &'static str,
+    /// Name of the operation, unique.
+    pub operation: &'static str,
+    /// What it does, one sentence.
+    pub summary: &'static str,
+    /// Query parameters.
+    pub query: &'static [Query],
+    /// Schema of the request body.
+    pub body: Body,
+    /// Schema of the good answer.
+    pub answer: Answer,
+    /// Statuses of our own, besides the good one, each with a problem document.
+    pub problems: &'static [u16],
+}
+
+/// One query parameter.
+#[derive(Clone, Copy, Debug)]
+pub struct Query {
+    /// Its name.
+    pub name: &'static str,
+    /// JSON type of its value.
+    pub kind: &'static str,
+    /// What it does.
+    pub about: &'static str,
+}
+
+/// Request body of a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Body {
+    /// None.
+    Nothing,
+    /// JSON of that schema, required.
+    Json(&'static str),
+    /// JSON of that schema, may be absent.
+    OptionalJson(&'static str),
+    /// OMA XML.
+    Xml,
+}
+
+/// Good answer of a route.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Answer {
+    /// 200 with JSON of that schema.
+    Json(&'static str),
+    /// 200 or 201 with JSON of that schema.
+    Created(&'static str),
+    /// 204 without a body.
+    Nothing,
+    /// 200 with a stream of events.
+    EventStream,
+    /// 200 with plain text.
+    Text,
+    /// Not available yet: 501.
+    NotYet,
+}
+
+const fn query(name: &'static str, kind: &'static str, about: &'static str) -> Query {
+    Query { name, kind, about }
+}
+
+const FORMAT: Query = query(
+    "format",
+    "string",
+    "Content format: text opaque cbor tlv json senml-json senml-cbor lwm2m-cbor; default: the best the device is known to speak.",
+);
+const WAIT: Query = query(
+    "wait",
+    "string",
+    "How long to wait for the device, such as 30s, 500ms or 2m; default 10s when it is awake, 0s when asleep.",
+);
+const QUEUE: Query = query("queue", "boolean", "Make it a durable command (not available yet).");
+const RAW: Query = query("raw", "boolean", "Also give the payload as it came.");
+const DOWNLINK: &[Query] = &[FORMAT, WAIT, QUEUE, RAW];
+const REFUSALS: &[u16] = &[400, 401, 403, 404, 409, 413, 422, 501, 503, 504];
+
+const fn route(
+    method: &'static str,
+    path: &'static str,
+    operation: &'static str,
+    summary: &'static str,
+    body: Body,
+    answer: Answer,
+) -> Route {
+    Route { method, path, operation, summary, query: &[], body, answer, problems: &[401, 403] }
+}
+
+const fn downlink(
+    method: &'static str,
+    path: &'static str,
+    operation: &'static str,
+    summary: &'static str,
+    body: Body,
+) -> Route {
+    let answer = Answer::Json("DownlinkAnswer");
+    Route { method, path, operation, summary, query: DOWNLINK, body, answer, problems: REFUSALS }
+}
+
+impl Route {
+    const fn with(mut self, query: &'static [Query], problems: &'static [u16]) -> Route {
+        self.query = query;
+        self.problems = problems;
+        self
+    }
+}
+
+const RESOURCES: &str = "/api/v1/endpoints/{endpoint}/resources/{path}";
+const OBSERVATION: &str = "/api/v1/endpoints/{endpoint}/observations/{path}";
+const COMPOSITE_OBSERVATION: &str = "/api/v1/endpoints/{endpoint}/composite/observations/{name}";
+
+/// The whole API.
+pub const ROUTES: &[Route] = &[
+    route(
+        "GET",
+        "/api/v1/endpoints",
+        "listEndpoints",
+        "Lists registered devices.",
+        Body::Nothing,
+        Answer::Json("Endpoints"),
+    )
+    .with(
+        &[
+            query("filter", "string", "Only endpoint names that contain this text."),
+            query("limit", "integer", "Devices a page, 1 to 1000; default 100."),
+            query("cursor", "string", "The `next` of the page before."),
+        ],
+        &[400, 401, 403],
+    ),
+    route(
+        "GET",
+        "/api/v1/endpoints/{endpoint}",
+        "getEndpoint",
+        "Shows one registration.",
+        Body::Nothing,
+        Answer::Json("Endpoint"),
+    )
+    .with(&[], &[401, 403, 404]),
+    route(
+        "DELETE",
+        "/api/v1/endpoints/{endpoint}",
+        "forgetEndpoint",
+        "Forgets a registration; the device is not told.",
+        Body::Nothing,
+        Answer::Nothing,
+    )
+    .with(&[], &[401, 403, 404, 503]),
+    downlink(
+        "GET",
+        RESOURCES,
+        "read",
+        "Reads an Object, Object Instance, Resource or Resource Instance.",
+        Body::Nothing,
+    ),
+    downlink("PUT", RESOURCES, "writeReplace", "Writes, replacing what is there.", Body::Json("Node")),
+    downlink(
+        "PATCH",
+        RESOURCES,
+        "writePartialUpdate",
+        "Writes, keeping what is not named.",
+        Body::Json("Node"),
+    ),
+    Route {
+        answer: Answer::Created("DownlinkAnswer"),
+        ..downlink(
+            "POST",
+            RESOURCES,
+            "create",
+            "Creates an Object Instance; the path is the Object's.",
+            Body::Json("Node"),
+        )
+    },
+    downlink(
+        "DELETE",
+        RESOURCES,
+        "delete",
+        "Deletes an Object Instance or Resource Instance.",
+        Body::Nothing,
+    ),
+    downlink(
+        "POST",
+        "/api/v1/endpoints/{endpoint}/execute/{path}",
+        "execute",
+        "Executes a Resource.",
+        Body::OptionalJson("ExecuteBody"),
+    ),
+    Route {
+        query: &[query("depth", "integer", "How deep to look, 0 to 3 (LwM2M 1.2)."), WAIT, QUEUE, RAW],
+        ..downlink(
+            "GET",
+            "/api/v1/endpoints/{endpoint}/discover/{path}",
+            "discover",
+            "Lists what is there, with attributes.",
+            Body::Nothing,
+        )
+    },
+    downlink(
+        "PUT",
+        "/api/v1/endpoints/{endpoint}/attributes/{path}",
+        "writeAttributes",
+        "Sets and unsets notification attributes.",
+        Body::Json("AttributesBody"),
+    ),
+    route(
+        "GET",
+        "/api/v1/endpoints/{endpoint}/observations",
+        "listObservations",
+        "Lists what is observed, with last values.",
+        Body::Nothing,
+        Answer::Json("Observations"),
+    )
+    .with(&[], &[401, 403, 404]),
+    downlink(
+        "PUT",
+        OBSERVATION,
+        "observe",
+        "Observes from now on, over re-registrations and restarts.",
+        Body::OptionalJson("AttributesBody"),
+    ),
+    downlink("DELETE", OBSERVATION, "cancelObservation", "Observes no longer.", Body::Nothing),
+    Route {
+        answer: Answer::NotYet,
+        ..downlink(
+            "POST",
+            "/api/v1/endpoints/{endpoint}/composite/read",
+            "readComposite",
+            "Reads several paths at once (not available yet).",
+            Body::Json("CompositeReadBody"),
+        )
+    },
+    Route {
+        answer: Answer::NotYet,
+        ..downlink(
+            "POST",
+            "/api/v1/endpoints/{endpoint}/composite/write",
+            "writeComposite",
+            "Writes several nodes at once (not available yet).",
+            Body::Json("CompositeWriteBody"),
+        )
+    },
+    Route {
+        answer: Answer::NotYet,
+        ..downlink(
+            "PUT",
+            COMPOSITE_OBSERVATION,
+            "observeComposite",
+            "Observes several paths under one name (not available yet).",
+            Body::Json("CompositeReadBody"),
+        )
+    },
+    Route {
+        answer: Answer::NotYet,
+        ..downlink(
+            "DELETE",
+            COMPOSITE_OBSERVATION,
+            "cancelComposite",
+            "Ends such an observation (not available yet).",
+            Body::Nothing,
+        )
+    },
+    route(
+        "GET",
+        "/api/v1/events",
+        "followEvents",
+        "Follows events as Server-Sent Events; Last-Event-ID resumes without a gap.",
+        Body::Nothing,
+        Answer::EventStream,
+    )
+    .with(
+        &[
+            query("endpoint", "string", "Only events of this device."),
+            query("type", "string", "Only events of these types, separated by commas."),
+            query("after", "string", "Start behind the event of this id; `0` starts at the oldest kept."),
+        ],
+        &[400, 401, 403, 503],
+    ),
+    route(
+        "GET",
+        "/api/v1/models",
+        "listModels",
+        "Lists object definitions.",
+        Body::Nothing,
+        Answer::Json("Models"),
+    ),
+    route(
+        "POST",
+        "/api/v1/models",
+        "addModel",
+        "Loads an object definition (OMA XML).",
+        Body::Xml,
+        Answer::Created("Models"),
+    )
+    .with(&[], &[400, 401, 403, 409, 413, 415]),
+    route(
+        "GET",
+        "/api/v1/models/{objectId}",
+        "getModel",
+        "Shows one object definition.",
+        Body::Nothing,
+        Answer::Json("Model"),
+    )
+    .with(
+        &[query("version", "string", "Version of the Object; default the newest known.")],
+        &[400, 401, 403, 404],
+    ),
+    route("GET", "/api/openapi.json", "openapi", "This document.", Body::Nothing, Answer::Json("object"))
+        .with(&[], &[]),
+    route("GET", "/healthz", "health", "Whether the process lives.", Body::Nothing, Answer::Json("object"))
+        .with(&[], &[]),
+    route(
+        "GET",
+        "/readyz",
+        "ready",
+        "Whether the server can do its work, with reasons.",
+        Body::Nothing,
+        Answer::Json("object"),
+    )
+    .with(&[], &[503]),
+    route("GET", "/metrics", "metrics", "Counters for Prometheus.", Body::Nothing, Answer::Text),
+];
