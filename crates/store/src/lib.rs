@@ -1,1 +1,123 @@
 //! Keeps a LwM2M server's state and event log.
+//!
+//! ```text
+//! I am what a server remembers: an event log that readers follow by cursor, and facts that outlive the process.
+//! I may: read and write files of the folder I am given, hold locks for moments.
+//! I must not: know CoAP, HTTP or JSON; decide what is kept; call anyone.
+//! My invariants: a batch is written whole or not at all · what commit has acknowledged is in the next process (facts
+//!   in a folder) and in every later page (events) · a reader that was too slow is told about its gap · memory is bounded.
+//! Start reading at: batch.rs (the only write), then memory.rs.
+//! ```
+
+mod batch;
+pub mod conformance;
+mod memory;
+mod ring;
+mod wanted_file;
+
+use std::future::Future;
+use std::path::PathBuf;
+
+pub use batch::{Batch, Cursor, EventPage, EventRecord, Fact, WantedObservation};
+pub use memory::{MemoryStore, Options};
+
+use lightship_lwm2m::Endpoint;
+
+/// What every backend does.
+pub trait Store {
+    /// The only write: everything in the batch or nothing of it.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn commit(&self, batch: Batch) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// What is wanted to be observed on a device, ordered by path.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn wanted(
+        &self,
+        endpoint: &Endpoint,
+    ) -> impl Future<Output = Result<Vec<WantedObservation>, StoreError>> + Send;
+
+    /// Events after a cursor, oldest first, at most `max`. Without a cursor: the oldest kept.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn events(
+        &self,
+        after: Option<Cursor>,
+        max: usize,
+    ) -> impl Future<Output = Result<EventPage, StoreError>> + Send;
+
+    /// The cursor behind the newest event.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn newest(&self) -> impl Future<Output = Result<Cursor, StoreError>> + Send;
+}
+
+/// The backend in use.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum AnyStore {
+    /// Memory, with rare facts in a file when there is a folder.
+    Memory(MemoryStore),
+}
+
+impl Store for AnyStore {
+    async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
+        match self {
+            AnyStore::Memory(store) => store.commit(batch).await,
+        }
+    }
+
+    async fn wanted(&self, endpoint: &Endpoint) -> Result<Vec<WantedObservation>, StoreError> {
+        match self {
+            AnyStore::Memory(store) => store.wanted(endpoint).await,
+        }
+    }
+
+    async fn events(&self, after: Option<Cursor>, max: usize) -> Result<EventPage, StoreError> {
+        match self {
+            AnyStore::Memory(store) => store.events(after, max).await,
+        }
+    }
+
+    async fn newest(&self) -> Result<Cursor, StoreError> {
+        match self {
+            AnyStore::Memory(store) => store.newest().await,
+        }
+    }
+}
+
+/// Why a store does not do what it is asked.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum StoreError {
+    /// It cannot be reached or written now; try again.
+    #[error("the store cannot be written: {path}")]
+    Unavailable {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// What is stored makes no sense; stop.
+    #[error("{path} is damaged or of a newer version: {message}")]
+    Corrupt {
+        /// Which file.
+        path: PathBuf,
+        /// What was found.
+        message: String,
+    },
+    /// A limit of the store would be passed.
+    #[error("the store is full: at most {max} {what}")]
+    Full {
+        /// Of what.
+        what: &'static str,
+        /// How many it holds.
+        max: usize,
+    },
+}

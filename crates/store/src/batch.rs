@@ -1,0 +1,117 @@
+//! Batch: the only way to write. And what reads give back.
+
+use std::sync::Arc;
+
+use lightship_lwm2m::{Endpoint, Path};
+
+/// Facts that become true together.
+#[derive(Clone, Debug, Default)]
+pub struct Batch {
+    /// In the order they happened.
+    pub facts: Vec<Fact>,
+}
+
+/// Something that shall be remembered.
+#[derive(Clone, Debug, PartialEq)]
+#[non_exhaustive]
+pub enum Fact {
+    /// An event joins the log. Its writer numbers its events without holes.
+    Happened(EventRecord),
+    /// This shall be observed on a device from now on; replaces what was wanted of the same path.
+    Wanted {
+        /// Which device.
+        endpoint: Endpoint,
+        /// What.
+        observation: WantedObservation,
+    },
+    /// This shall be observed no longer; nothing happens when it was not.
+    Unwanted {
+        /// Which device.
+        endpoint: Endpoint,
+        /// What.
+        path: Path,
+    },
+}
+
+/// An observation that shall run whenever the device is registered.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct WantedObservation {
+    /// What to observe.
+    pub path: Path,
+    /// Content format number to ask for.
+    pub accept: Option<u16>,
+    /// Attributes carried in the Observe, `name=value` each.
+    pub attributes: Vec<String>,
+}
+
+/// One event of the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct EventRecord {
+    /// Its place.
+    pub cursor: Cursor,
+    /// Whom it is about.
+    pub endpoint: Endpoint,
+    /// What kind it is, as readers filter it.
+    pub kind: &'static str,
+    /// The event as readers get it; shared by all of them.
+    pub body: Arc<str>,
+}
+
+/// A place in the log: `writer` started once (a restart makes a new one), `number` counts its events from 1.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Cursor {
+    /// Who wrote.
+    pub writer: u32,
+    /// Which of its events; 0 stands before the first.
+    pub number: u64,
+}
+
+impl std::fmt::Display for Cursor {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{:08x}-{}", self.writer, self.number)
+    }
+}
+
+impl std::str::FromStr for Cursor {
+    type Err = BadCursor;
+
+    fn from_str(text: &str) -> Result<Cursor, BadCursor> {
+        let (writer, number) = text.split_once('-').ok_or(BadCursor)?;
+        let cursor = Cursor {
+            writer: u32::from_str_radix(writer, 16).map_err(|_| BadCursor)?,
+            number: number.parse().map_err(|_| BadCursor)?,
+        };
+        if cursor.to_string() == text { Ok(cursor) } else { Err(BadCursor) }
+    }
+}
+
+/// The text is no cursor.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not the id of an event")]
+pub struct BadCursor;
+
+/// A stretch of the log.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EventPage {
+    /// Oldest first.
+    pub events: Vec<Arc<EventRecord>>,
+    /// Whether events between the reader's cursor and the first one here are lost to it.
+    pub gap: bool,
+    /// Where to go on.
+    pub next: Cursor,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cursor_has_one_spelling() {
+        let cursor = Cursor { writer: 0xAB, number: 12 };
+        assert_eq!(cursor.to_string(), "000000ab-12");
+        assert_eq!("000000ab-12".parse(), Ok(cursor));
+        for bad in ["", "ab-12", "000000AB-12", "000000ab-012", "000000ab", "000000ab--1", "0000000000ab-1"] {
+            assert_eq!(bad.parse::<Cursor>(), Err(BadCursor), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,118 @@
+//! What every backend must do, as checks that panic when it does not. A backend's tests call [`all`].
+
+use std::sync::Arc;
+
+use lightship_lwm2m::{Endpoint, Path};
+
+use crate::{Batch, Cursor, EventRecord, Fact, Store, StoreError, WantedObservation};
+
+/// Runs every check. `open` opens the backend: `fresh` gives an empty one that keeps 8 events and 5 wanted
+/// observations, written by writer 7; `reopen` gives the same data again to a new process, writer 8.
+///
+/// # Panics
+/// When the backend breaks a promise.
+pub async fn all<S: Store>(fresh: impl Fn() -> S, reopen: impl Fn(S) -> S) {
+    events_come_back_in_order(&fresh()).await;
+    a_slow_reader_is_told_of_its_gap(&fresh()).await;
+    a_cursor_of_another_writer_is_a_gap(&fresh()).await;
+    a_batch_is_all_or_nothing(&fresh()).await;
+    wanted_observations_are_kept_by_path(&fresh()).await;
+    facts_outlive_the_process(fresh(), reopen).await;
+}
+
+async fn events_come_back_in_order<S: Store>(store: &S) {
+    assert_eq!(store.newest().await.expect("reads"), at(0));
+    assert!(store.events(None, 10).await.expect("reads").events.is_empty());
+    write_events(store, 1..=5).await;
+    let page = store.events(Some(at(1)), 3).await.expect("reads");
+    let numbers: Vec<_> = page.events.iter().map(|event| event.cursor.number).collect();
+    assert_eq!((numbers, page.gap, page.next), (vec![2, 3, 4], false, at(4)));
+    let rest = store.events(Some(page.next), 100).await.expect("reads");
+    assert_eq!(rest.next, at(5));
+    assert_eq!(store.events(Some(at(5)), 100).await.expect("reads").next, at(5));
+    assert_eq!(store.newest().await.expect("reads"), at(5));
+}
+
+async fn a_slow_reader_is_told_of_its_gap<S: Store>(store: &S) {
+    write_events(store, 1..=20).await;
+    let page = store.events(Some(at(2)), 100).await.expect("reads");
+    assert!(page.gap);
+    assert_eq!(page.events.first().map(|event| event.cursor.number), Some(13), "8 events are kept");
+    let page = store.events(Some(at(12)), 100).await.expect("reads");
+    assert!(!page.gap, "nothing is missing after 12");
+}
+
+async fn a_cursor_of_another_writer_is_a_gap<S: Store>(store: &S) {
+    write_events(store, 1..=3).await;
+    for cursor in [Cursor { writer: 6, number: 2 }, at(4)] {
+        let page = store.events(Some(cursor), 100).await.expect("reads");
+        assert!(page.gap && page.events.len() == 3, "{cursor}");
+    }
+}
+
+async fn a_batch_is_all_or_nothing<S: Store>(store: &S) {
+    let mut facts = vec![event(1)];
+    facts.extend((0..6).map(|number| want("a", number)));
+    let result = store.commit(Batch { facts }).await;
+    assert!(matches!(result, Err(StoreError::Full { .. })), "6 are wanted, 5 are allowed: {result:?}");
+    assert_eq!(store.newest().await.expect("reads"), at(0));
+    assert!(store.wanted(&endpoint("a")).await.expect("reads").is_empty());
+}
+
+async fn wanted_observations_are_kept_by_path<S: Store>(store: &S) {
+    let other = Fact::Wanted {
+        endpoint: endpoint("a"),
+        observation: WantedObservation {
+            path: path(2),
+            accept: Some(60),
+            attributes: vec!["pmin=5".to_owned()],
+        },
+    };
+    let facts = vec![want("a", 2), want("b", 2), want("a", 1), other];
+    store.commit(Batch { facts }).await.expect("writes");
+    let wanted = store.wanted(&endpoint("a")).await.expect("reads");
+    assert_eq!(
+        wanted.iter().map(|one| (one.path, one.accept)).collect::<Vec<_>>(),
+        [(path(1), None), (path(2), Some(60))]
+    );
+    let gone = Fact::Unwanted { endpoint: endpoint("a"), path: path(2) };
+    store.commit(Batch { facts: vec![gone.clone(), gone] }).await.expect("writes");
+    assert_eq!(store.wanted(&endpoint("a")).await.expect("reads").len(), 1);
+    assert_eq!(store.wanted(&endpoint("b")).await.expect("reads").len(), 1);
+}
+
+async fn facts_outlive_the_process<S: Store>(store: S, reopen: impl Fn(S) -> S) {
+    store.commit(Batch { facts: vec![want("a", 1), event(1)] }).await.expect("writes");
+    let store = reopen(store);
+    assert_eq!(store.wanted(&endpoint("a")).await.expect("reads").len(), 1);
+    let page = store.events(Some(at(1)), 100).await.expect("reads");
+    assert!(page.gap || page.events.is_empty(), "either the log is gone, and says so, or it is there");
+}
+
+async fn write_events<S: Store>(store: &S, numbers: impl IntoIterator<Item = u64>) {
+    for number in numbers {
+        store.commit(Batch { facts: vec![event(number)] }).await.expect("writes");
+    }
+}
+
+fn event(number: u64) -> Fact {
+    let body = Arc::from(format!("event {number}"));
+    Fact::Happened(EventRecord { cursor: at(number), endpoint: endpoint("a"), kind: "updated", body })
+}
+
+fn want(name: &str, number: u16) -> Fact {
+    let observation = WantedObservation { path: path(number), accept: None, attributes: Vec::new() };
+    Fact::Wanted { endpoint: endpoint(name), observation }
+}
+
+fn at(number: u64) -> Cursor {
+    Cursor { writer: 7, number }
+}
+
+fn endpoint(name: &str) -> Endpoint {
+    Endpoint::new(name).expect("a legal name")
+}
+
+fn path(number: u16) -> Path {
+    Path::from_numbers(&[3, 0, number]).expect("a legal path")
+}

@@ -1,0 +1,60 @@
+//! The event log in memory: a ring bounded by number and by bytes.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+
+use crate::batch::{Cursor, EventPage, EventRecord};
+
+/// Events of one writer in the order of their numbers, without holes.
+#[derive(Debug)]
+pub(crate) struct Ring {
+    events: VecDeque<Arc<EventRecord>>,
+    newest: Cursor,
+    bytes: usize,
+    events_max: usize,
+    bytes_max: usize,
+}
+
+impl Ring {
+    pub(crate) fn new(writer: u32, events_max: usize, bytes_max: usize) -> Ring {
+        let newest = Cursor { writer, number: 0 };
+        Ring { events: VecDeque::new(), newest, bytes: 0, events_max, bytes_max }
+    }
+
+    pub(crate) fn newest(&self) -> Cursor {
+        self.newest
+    }
+
+    pub(crate) fn push(&mut self, event: EventRecord) {
+        debug_assert_eq!(event.cursor.writer, self.newest.writer);
+        debug_assert_eq!(event.cursor.number, self.newest.number + 1, "numbers have no holes");
+        self.newest = event.cursor;
+        self.bytes += weight(&event);
+        self.events.push_back(Arc::new(event));
+        while self.events.len() > self.events_max || self.bytes > self.bytes_max {
+            match self.events.pop_front() {
+                Some(old) => self.bytes -= weight(&old),
+                None => break,
+            }
+        }
+    }
+
+    pub(crate) fn page(&self, after: Option<Cursor>, max: usize) -> EventPage {
+        let oldest = self.events.front().map_or(self.newest.number + 1, |event| event.cursor.number);
+        let (start, gap) = match after {
+            None => (oldest, false),
+            // A cursor from the future of this writer was never given out.
+            Some(c) if c.writer != self.newest.writer || c.number > self.newest.number => (oldest, true),
+            Some(c) => ((c.number + 1).max(oldest), c.number + 1 < oldest),
+        };
+        let skip = usize::try_from(start - oldest).unwrap_or(usize::MAX);
+        let events: Vec<_> = self.events.iter().skip(skip).take(max).cloned().collect();
+        let before = Cursor { number: start - 1, ..self.newest };
+        let next = events.last().map_or(before, |event| event.cursor);
+        EventPage { events, gap, next }
+    }
+}
+
+fn weight(event: &EventRecord) -> usize {
+    size_of::<EventRecord>() + event.body.len() + event.endpoint.as_str().len()
+}

@@ -1,0 +1,192 @@
+//! The file of wanted observations: small, versioned, replaced whole and atomically.
+//!
+//! CBOR: `["lightship-wanted", 1, [[endpoint, [[path, accept or null, [attribute, …]], …]], …]]`.
+
+use std::collections::BTreeMap;
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path as FilePath, PathBuf};
+
+use lightship_lwm2m::{Endpoint, Path};
+use minicbor::{Decoder, Encoder};
+
+use crate::StoreError;
+use crate::batch::WantedObservation;
+
+/// Everything wanted, by device and path.
+pub(crate) type Wanted = BTreeMap<Endpoint, BTreeMap<Path, WantedObservation>>;
+
+/// Reads the file of a folder; no file = nothing wanted.
+pub(crate) fn read(folder: &FilePath) -> Result<Wanted, StoreError> {
+    let path = file(folder);
+    let mut bytes = Vec::new();
+    match File::open(&path) {
+        Ok(file) => {
+            file.take(FILE_LEN_MAX).read_to_end(&mut bytes).map_err(|e| unavailable(&path, e))?;
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Wanted::new()),
+        Err(error) => return Err(unavailable(&path, error)),
+    }
+    decode(&bytes).map_err(|message| StoreError::Corrupt { path, message })
+}
+
+/// Replaces the file of a folder: after this the old or the new one is there, whatever happens, and the new one
+/// once this has returned.
+pub(crate) fn write(folder: &FilePath, wanted: &Wanted) -> Result<(), StoreError> {
+    let path = file(folder);
+    replace(folder, &path, &encode(wanted)).map_err(|source| unavailable(&path, source))
+}
+
+fn replace(folder: &FilePath, path: &FilePath, bytes: &[u8]) -> io::Result<()> {
+    let temporary = path.with_extension("new");
+    let mut file = File::create(&temporary)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(&temporary, path)?;
+    // The rename itself must reach the disk, too.
+    File::open(folder)?.sync_all()
+}
+
+fn file(folder: &FilePath) -> PathBuf {
+    folder.join("wanted.cbor")
+}
+
+fn unavailable(path: &FilePath, source: io::Error) -> StoreError {
+    StoreError::Unavailable { path: path.to_owned(), source }
+}
+
+fn encode(wanted: &Wanted) -> Vec<u8> {
+    let mut out = Vec::new();
+    // Writing into a Vec cannot fail.
+    let _ = encode_into(&mut Encoder::new(&mut out), wanted);
+    out
+}
+
+fn encode_into(
+    out: &mut Encoder<&mut Vec<u8>>,
+    wanted: &Wanted,
+) -> Result<(), minicbor::encode::Error<std::convert::Infallible>> {
+    let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+    out.array(3)?.str(NAME)?.u8(VERSION)?.array(count(wanted.len()))?;
+    for (endpoint, observations) in wanted {
+        out.array(2)?.str(endpoint.as_str())?.array(count(observations.len()))?;
+        for one in observations.values() {
+            out.array(3)?.str(&one.path.to_string())?;
+            match one.accept {
+                Some(format) => out.u16(format)?,
+                None => out.null()?,
+            };
+            out.array(count(one.attributes.len()))?;
+            for attribute in &one.attributes {
+                out.str(attribute)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+fn decode(bytes: &[u8]) -> Result<Wanted, String> {
+    let mut input = Decoder::new(bytes);
+    let wanted = decode_from(&mut input)?;
+    if input.position() == bytes.len() { Ok(wanted) } else { Err("bytes behind the end".to_owned()) }
+}
+
+fn decode_from(input: &mut Decoder<'_>) -> Result<Wanted, String> {
+    let text = |e: minicbor::decode::Error| e.to_string();
+    if length(input)? != 3 || input.str().map_err(text)? != NAME {
+        return Err("not a file of wanted observations".to_owned());
+    }
+    let version = input.u8().map_err(text)?;
+    if version != VERSION {
+        return Err(format!("version {version}, this program knows {VERSION}"));
+    }
+    let mut wanted = Wanted::new();
+    for _ in 0..length(input)? {
+        let pair = length(input)?;
+        let endpoint = Endpoint::new(input.str().map_err(text)?).map_err(|e| e.to_string())?;
+        let mut observations = BTreeMap::new();
+        for _ in 0..length(input)? {
+            let triple = length(input)?;
+            let path: Path = input.str().map_err(text)?.parse().map_err(|_| "a path is wrong".to_owned())?;
+            let accept: Option<u16> = input.decode().map_err(text)?;
+            let mut attributes = Vec::new();
+            for _ in 0..length(input)? {
+                attributes.push(input.str().map_err(text)?.to_owned());
+            }
+            if triple != 3 {
+                return Err("an observation is wrong".to_owned());
+            }
+            observations.insert(path, WantedObservation { path, accept, attributes });
+        }
+        if pair != 2 {
+            return Err("a device is wrong".to_owned());
+        }
+        wanted.insert(endpoint, observations);
+    }
+    Ok(wanted)
+}
+
+fn length(input: &mut Decoder<'_>) -> Result<u64, String> {
+    input.array().map_err(|e| e.to_string())?.ok_or_else(|| "an array without length".to_owned())
+}
+
+const NAME: &str = "lightship-wanted";
+const VERSION: u8 = 1;
+const FILE_LEN_MAX: u64 = 1 << 30;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn example() -> Wanted {
+        let one = |path: &str, accept| WantedObservation {
+            path: path.parse().unwrap(),
+            accept,
+            attributes: vec!["pmin=1".to_owned()],
+        };
+        let of = |list: Vec<WantedObservation>| list.into_iter().map(|o| (o.path, o)).collect();
+        Wanted::from([
+            (Endpoint::new("urn:a").unwrap(), of(vec![one("/3/0/9", None), one("/3303/0", Some(112))])),
+            (Endpoint::new("b/%").unwrap(), of(vec![one("/1", Some(0))])),
+        ])
+    }
+
+    #[test]
+    fn what_is_written_is_read() {
+        let folder = tempfile::tempdir().unwrap();
+        assert_eq!(read(folder.path()).unwrap(), Wanted::new());
+        write(folder.path(), &example()).unwrap();
+        assert_eq!(read(folder.path()).unwrap(), example());
+    }
+
+    #[test]
+    fn every_damage_is_noticed_or_harmless() {
+        let bytes = encode(&example());
+        for end in 0..bytes.len() {
+            assert!(decode(&bytes[..end]).is_err(), "cut at {end}");
+        }
+        assert!(decode(&[bytes.as_slice(), &[0]].concat()).is_err());
+        let mut newer = bytes.clone();
+        let at = 1 + 1 + NAME.len();
+        assert_eq!(newer[at], VERSION);
+        newer[at] = 2;
+        assert!(decode(&newer).unwrap_err().contains("version 2"));
+        for at in 0..bytes.len() {
+            for bit in 0..8 {
+                let mut bent = bytes.clone();
+                bent[at] ^= 1 << bit;
+                let _ = decode(&bent); // must not panic or allocate without bound
+            }
+        }
+    }
+
+    #[test]
+    fn a_broken_write_leaves_the_old_file() {
+        let folder = tempfile::tempdir().unwrap();
+        write(folder.path(), &example()).unwrap();
+        fs::write(folder.path().join("wanted.new"), b"half").unwrap();
+        assert_eq!(read(folder.path()).unwrap(), example());
+        write(folder.path(), &Wanted::new()).unwrap();
+        assert_eq!(read(folder.path()).unwrap(), Wanted::new());
+    }
+}
