@@ -1,0 +1,137 @@
+//! What was received before, so that a repeated message is answered alike and acted upon once
+//! (RFC 7252 §4.5).
+
+use lightship_platform::Instant;
+
+use super::arena::{Arena, BlobId};
+use super::buffer::{Bytes, List};
+use super::config::Config;
+use crate::code::MessageId;
+
+/// A message ID received, and how it was or will be answered.
+#[doc(hidden)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Seen {
+    pub(super) at: Instant,
+    pub(super) message_id: MessageId,
+    pub(super) state: SeenState,
+    pub(super) confirmable: bool,
+    /// The answer is to be sent (again).
+    pub(super) due: bool,
+}
+
+/// How a message received is answered.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum SeenState {
+    /// A request that the application is working on.
+    #[default]
+    Pending,
+    /// The same, acknowledged on its own meanwhile: the response comes separately.
+    Acknowledged,
+    /// A response that the application must accept or reject.
+    Undecided,
+    /// By nothing.
+    Silent,
+    /// By an empty acknowledgement.
+    Ack,
+    /// By a Reset.
+    Reset,
+    /// By these bytes.
+    Answer(BlobId),
+    /// By bytes that had to make room; a repetition stays unanswered.
+    Forgotten,
+}
+
+/// The message IDs received within their lifetimes; oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Dedup<L> {
+    list: L,
+}
+
+impl<L: List<Seen>> Dedup<L> {
+    pub(super) fn iter(&self) -> impl Iterator<Item = &Seen> {
+        self.list.as_slice().iter()
+    }
+
+    pub(super) fn find(&mut self, message_id: MessageId) -> Option<&mut Seen> {
+        self.list.as_mut_slice().iter_mut().find(|seen| seen.message_id == message_id)
+    }
+
+    /// The first whose answer is to be sent; the mark is taken off.
+    pub(super) fn take_due(&mut self) -> Option<Seen> {
+        let seen = self.list.as_mut_slice().iter_mut().find(|seen| seen.due)?;
+        seen.due = false;
+        Some(*seen)
+    }
+
+    /// Notes a new message. When the list is full, the oldest settled one makes room, or else the
+    /// oldest.
+    pub(super) fn note<M: Bytes>(&mut self, seen: Seen, arena: &mut Arena<M>, config: &Config) {
+        let limit = config.seen_max.max(1);
+        while !self.list.push(seen, limit) {
+            let settled = self.list.as_slice().iter().position(Seen::is_settled);
+            self.remove(settled.unwrap_or(0), arena);
+        }
+    }
+
+    /// Forgets those whose lifetime is over.
+    pub(super) fn expire<M: Bytes>(&mut self, now: Instant, arena: &mut Arena<M>, config: &Config) {
+        while let Some(index) = self.list.as_slice().iter().position(|seen| seen.expires(config) <= now) {
+            self.remove(index, arena);
+        }
+    }
+
+    /// Gives up the bytes of the oldest stored answer; false when there is none.
+    pub(super) fn make_room<M: Bytes>(&mut self, arena: &mut Arena<M>) -> bool {
+        for seen in self.list.as_mut_slice() {
+            if let SeenState::Answer(blob) = seen.state
+                && !seen.due
+            {
+                arena.free(blob);
+                seen.state = SeenState::Forgotten;
+                return true;
+            }
+        }
+        false
+    }
+
+    /// Marks the requests that waited too long for the application: they are acknowledged now.
+    pub(super) fn acknowledge_late(&mut self, now: Instant, config: &Config) {
+        for seen in self.list.as_mut_slice() {
+            if seen.ack_due_at(config).is_some_and(|at| at <= now) {
+                seen.state = SeenState::Acknowledged;
+                seen.due = true;
+            }
+        }
+    }
+
+    fn remove<M: Bytes>(&mut self, index: usize, arena: &mut Arena<M>) {
+        if let Some(Seen { state: SeenState::Answer(blob), .. }) = self.list.as_slice().get(index) {
+            arena.free(*blob);
+        }
+        self.list.remove(index);
+    }
+}
+
+impl Seen {
+    pub(super) fn expires(&self, config: &Config) -> Instant {
+        let lifetime = if self.confirmable { config.exchange_lifetime() } else { config.non_lifetime() };
+        self.at + lifetime
+    }
+
+    /// When to acknowledge a request for which the application still has no answer.
+    pub(super) fn ack_due_at(&self, config: &Config) -> Option<Instant> {
+        (self.confirmable && self.state == SeenState::Pending).then(|| self.at + config.piggyback_within)
+    }
+
+    fn is_settled(&self) -> bool {
+        match self.state {
+            SeenState::Pending | SeenState::Acknowledged | SeenState::Undecided => false,
+            SeenState::Silent
+            | SeenState::Ack
+            | SeenState::Reset
+            | SeenState::Answer(_)
+            | SeenState::Forgotten => !self.due,
+        }
+    }
+}
