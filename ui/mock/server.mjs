@@ -1,0 +1,291 @@
+// A stand-in for the server, for developing and testing the UI only. It speaks the part of the REST contract that the
+// UI uses, and serves dist/ with the same Content-Security-Policy as the real one.
+//
+//   node mock/server.mjs [--port 8080] [--token SECRET] [--empty]
+
+import { createServer } from "node:http";
+import { readFile } from "node:fs/promises";
+import { extname, join, normalize } from "node:path";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { MODELS, devices as seed } from "./data.mjs";
+
+const CSP =
+  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; " +
+  "manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+const LOG_MAX = 1000;
+const dist = fileURLToPath(new URL("../dist/", import.meta.url));
+
+const { values: flags } = parseArgs({
+  options: { port: { type: "string", default: "8080" }, token: { type: "string" }, empty: { type: "boolean" } },
+});
+
+const devices = new Map((flags.empty ? [] : seed()).map((item) => [item.registration.endpoint, { ...item, observed: new Map(), attributes: {} }]));
+const log = [];
+const listeners = new Set();
+let sequence = 0;
+
+function emit(type, endpoint, more = {}) {
+  sequence += 1;
+  const event = { id: String(sequence), time: new Date().toISOString(), type, endpoint, ...more };
+  log.push(event);
+  if (log.length > LOG_MAX) log.shift();
+  for (const listener of listeners) listener(event);
+}
+
+function typeOf(path) {
+  const [object, , resource] = path.slice(1).split("/").map(Number);
+  return MODELS.find((model) => model.id === object)?.resources.find((item) => item.id === resource);
+}
+
+/** The Node of a path from the flat values. */
+function node(device, path) {
+  const inside = Object.entries(device.values).filter(([at]) => at === path || at.startsWith(`${path}/`));
+  if (inside.length === 0) return undefined;
+  const top = { path };
+  for (const [at, value] of inside) {
+    const rest = at.slice(path.length).split("/").filter((part) => part !== "").map(Number);
+    const depth = path.split("/").length - 1;
+    let here = top;
+    rest.forEach((id, i) => {
+      const level = depth + i + 1;
+      const key = level === 3 ? "resources" : "instances";
+      here[key] ??= {};
+      const leaf = level === 4;
+      if (leaf) here[key][id] = value;
+      else here = here[key][id] ??= {};
+      if (level === 3) here.type = typeOf(at)?.type;
+    });
+    if (rest.length === 0 || depth + rest.length === 3) here.value = value;
+    if (depth >= 3) top.type = typeOf(at)?.type;
+  }
+  return top;
+}
+
+function write(device, content, path) {
+  const put = (at, item) => {
+    if (item === null || typeof item !== "object") return void (device.values[at] = item);
+    if (item.value !== undefined) device.values[at] = item.value;
+    const children = { ...item.resources, ...item.instances };
+    if (item.instances) for (const known of Object.keys(device.values)) if (known.startsWith(`${at}/`)) delete device.values[known];
+    for (const [id, child] of Object.entries(children)) put(`${at}/${id}`, child);
+  };
+  put(path, content);
+}
+
+function notify(device, changed) {
+  for (const [path, state] of device.observed) {
+    if (changed !== path && !changed.startsWith(`${path}/`)) continue;
+    state.notifications += 1;
+    state.time = new Date().toISOString();
+    emit("notified", device.registration.endpoint, { path, code: "2.05", format: "senml-cbor", content: [node(device, path)] });
+  }
+}
+
+function problem(status, name, title, detail) {
+  return { status, body: { type: `/problems/${name}`, title, status, detail } };
+}
+
+function answer(operation, path, code, more = {}) {
+  return { status: 200, body: { operation, path, code, elapsed_ms: 4 + Math.floor(Math.random() * 30), ...more } };
+}
+
+function resources(method, device, path, body) {
+  const content = node(device, path);
+  const model = typeOf(path);
+  const known = content !== undefined || model !== undefined;
+  switch (method) {
+    case "GET":
+      if (model && !model.operations.includes("R")) return answer("read", path, "4.05");
+      return content ? answer("read", path, "2.05", { format: "senml-cbor", content }) : answer("read", path, "4.04");
+    case "PUT":
+    case "PATCH":
+      if (!known) return answer("write", path, "4.04");
+      if (model && !model.operations.includes("W")) return answer("write", path, "4.05");
+      write(device, body, path);
+      notify(device, path);
+      return answer("write", path, "2.04", { format: "senml-cbor" });
+    case "POST": {
+      const taken = Object.keys(device.values).filter((at) => at.startsWith(`${path}/`)).map((at) => Number(at.split("/")[2]));
+      const asked = body?.path?.split("/")[2];
+      const id = asked === undefined ? Math.max(-1, ...taken) + 1 : Number(asked);
+      if (taken.includes(id)) return answer("create", path, "4.00");
+      write(device, body, `${path}/${id}`);
+      update(device, (objects) => [...objects, { path: `${path}/${id}` }]);
+      return { ...answer("create", path, "2.01", { location: `${path}/${id}` }), status: 201 };
+    }
+    case "DELETE":
+      if (path.startsWith("/3/")) return answer("delete", path, "4.05");
+      for (const at of Object.keys(device.values)) if (at.startsWith(`${path}/`)) delete device.values[at];
+      update(device, (objects) => objects.filter((object) => object.path !== path));
+      return answer("delete", path, "2.02");
+  }
+}
+
+function update(device, objects = (same) => same) {
+  const now = Date.now();
+  device.registration = {
+    ...device.registration,
+    objects: objects(device.registration.objects),
+    updated_at: new Date(now).toISOString(),
+    expires_at: new Date(now + device.registration.lifetime_s * 1000).toISOString(),
+  };
+  emit("updated", device.registration.endpoint, { registration: device.registration });
+}
+
+function discover(device, path) {
+  const paths = new Set();
+  for (const at of Object.keys(device.values)) {
+    if (at !== path && !at.startsWith(`${path}/`)) continue;
+    const ids = at.split("/").slice(0, 4);
+    for (let depth = path.split("/").length; depth <= ids.length; depth += 1) paths.add(ids.slice(0, depth).join("/"));
+  }
+  const [object, instance] = path.slice(1).split("/");
+  if (instance !== undefined) {
+    for (const item of MODELS.find((model) => model.id === Number(object))?.resources ?? []) {
+      if (item.operations === "E" && path.split("/").length === 3) paths.add(`${path}/${item.id}`);
+    }
+  }
+  if (paths.size === 0) return answer("discover", path, "4.04");
+  const links = [...paths].map((at) => ({ path: at, attributes: device.attributes[at] ?? {} }));
+  return answer("discover", path, "2.05", { format: "link-format", links });
+}
+
+function observations(method, device, path) {
+  if (path === undefined) {
+    return { status: 200, body: { items: [...device.observed].map(([at, state]) => ({ path: at, ...state, content: node(device, at) })) } };
+  }
+  if (method === "DELETE") {
+    if (!device.observed.delete(path)) return problem(404, "not-observed", "This path is not observed.");
+    emit("observation_cancelled", device.registration.endpoint, { path });
+    return answer("cancel-observation", path, "2.05", { content: node(device, path) });
+  }
+  const content = node(device, path);
+  if (!content) return answer("observe", path, "4.04");
+  device.observed.set(path, { active: true, notifications: 0, attributes: {}, time: new Date().toISOString() });
+  emit("observed", device.registration.endpoint, { path, code: "2.05", content: [content] });
+  return answer("observe", path, "2.05", { format: "senml-cbor", content });
+}
+
+function downlink(method, device, kind, path, body) {
+  if (device.registration.state === "asleep" && kind !== "observations") {
+    return { status: 409, body: { ...problem(409, "asleep", "The device sleeps.", "It wakes up by itself.").body, retry_after_s: 240 } };
+  }
+  switch (kind) {
+    case "resources":
+      return resources(method, device, path, body);
+    case "execute": {
+      const model = typeOf(path);
+      if (!model) return answer("execute", path, "4.04");
+      return answer("execute", path, model.operations === "E" ? "2.04" : "4.05");
+    }
+    case "discover":
+      return discover(device, path);
+    case "attributes": {
+      const set = { ...device.attributes[path] };
+      for (const [name, value] of Object.entries(body)) value === null ? delete set[name] : (set[name] = value);
+      device.attributes[path] = set;
+      return answer("write-attributes", path, "2.04");
+    }
+    case "observations":
+      return observations(method, device, path);
+  }
+}
+
+function route(method, url, body) {
+  const [, , , kind, name, verb, ...ids] = url.pathname.split("/");
+  if (kind === "models") {
+    const version = url.searchParams.get("version");
+    const model = MODELS.find((item) => item.id === Number(name) && (!version || item.version === version));
+    return model ? { status: 200, body: model } : problem(404, "unknown-model", "No such object definition is known.");
+  }
+  if (kind !== "endpoints") return problem(404, "not-found", "There is nothing at this address.");
+  if (!name) {
+    const filter = (url.searchParams.get("filter") ?? "").toLowerCase();
+    const items = [...devices.values()].map((item) => item.registration).filter((item) => item.endpoint.toLowerCase().includes(filter));
+    return { status: 200, body: { items } };
+  }
+  const device = devices.get(decodeURIComponent(name));
+  if (!device) return problem(404, "endpoint-not-registered", "No such endpoint is registered.");
+  if (!verb && method === "DELETE") {
+    devices.delete(device.registration.endpoint);
+    emit("deregistered", device.registration.endpoint, { registration: device.registration, reason: "forgotten by an operator" });
+    return { status: 204, body: undefined };
+  }
+  if (!verb) return { status: 200, body: device.registration };
+  return downlink(method, device, verb, ids.length > 0 ? `/${ids.join("/")}` : undefined, body);
+}
+
+function stream(request, response, url) {
+  response.writeHead(200, { "Content-Type": "text/event-stream", "Cache-Control": "no-store" });
+  const send = (event) => response.write(`id: ${event.id}\nevent: ${event.type}\ndata: ${JSON.stringify(event)}\n\n`);
+  const after = request.headers["last-event-id"] ?? url.searchParams.get("after");
+  response.write(": hello\n\n");
+  if (after !== null && after !== undefined) {
+    const known = Number(after) >= (log[0]?.id ?? 1) - 1 && Number(after) <= sequence;
+    if (!known) response.write(`data: {"type":"gap"}\n\n`);
+    for (const event of log) if (known && Number(event.id) > Number(after)) send(event);
+  }
+  listeners.add(send);
+  const beat = setInterval(() => response.write(": \n\n"), 10_000);
+  request.on("close", () => {
+    listeners.delete(send);
+    clearInterval(beat);
+  });
+}
+
+const TYPES = { ".html": "text/html; charset=utf-8", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml" };
+
+async function file(response, pathname) {
+  const name = pathname === "/" ? "index.html" : normalize(pathname).slice(1);
+  try {
+    const bytes = await readFile(join(dist, name));
+    response.writeHead(200, { "Content-Type": TYPES[extname(name)] ?? "application/octet-stream", "Content-Security-Policy": CSP });
+    response.end(bytes);
+  } catch {
+    response.writeHead(404).end();
+  }
+}
+
+async function handle(request, response) {
+  const url = new URL(request.url, "http://mock");
+  if (!url.pathname.startsWith("/api/")) return file(response, url.pathname);
+  const send = ({ status, body }) => {
+    const type = status < 400 ? "application/json" : "application/problem+json";
+    response.writeHead(status, { "Content-Type": type });
+    response.end(body === undefined ? undefined : JSON.stringify(body));
+  };
+  if (flags.token && request.headers.authorization !== `Bearer ${flags.token}`) {
+    return send(problem(401, "no-token", "A bearer token is needed.", "Send Authorization: Bearer …"));
+  }
+  if (url.pathname === "/api/v1/events") return stream(request, response, url);
+  let text = "";
+  for await (const chunk of request) text += chunk;
+  send(route(request.method, url, text === "" ? undefined : JSON.parse(text)));
+}
+
+// The world goes on: temperatures drift, a battery drains, registrations are updated.
+setInterval(() => {
+  const sensor = devices.get("demo-sensor");
+  if (!sensor) return;
+  for (const path of ["/3303/0/5700", "/3303/1/5700"]) {
+    const drift = Math.sin(Date.now() / 9000) * 0.15 + (Math.random() - 0.5) * 0.2;
+    sensor.values[path] = Math.round((sensor.values[path] + drift) * 100) / 100;
+    notify(sensor, path);
+  }
+  sensor.values["/3/0/13"] = Math.floor(Date.now() / 1000);
+  notify(sensor, "/3/0/13");
+}, 1000);
+setInterval(() => {
+  for (const device of devices.values()) if (device.registration.state === "awake") update(device);
+}, 20_000);
+
+const server = createServer((request, response) => {
+  handle(request, response).catch((error) => {
+    process.stderr.write(`${error.stack}\n`);
+    response.writeHead(500).end();
+  });
+});
+server.listen(Number(flags.port), "127.0.0.1", () => {
+  process.stdout.write(`listening http tcp 127.0.0.1:${server.address().port}\nready\n`);
+});

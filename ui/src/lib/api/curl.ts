@@ -1,0 +1,22 @@
+// The same request as a line for the shell: whatever the page can do, `curl` can do.
+
+import type { Call } from "./client";
+import { queryString } from "./client";
+
+/** For a POSIX shell. */
+export function shellQuote(text: string): string {
+  if (/^[\w@%+=:,./-]+$/.test(text)) return text;
+  return `'${text.replaceAll("'", `'\\''`)}'`;
+}
+
+export function curlLine(origin: string, call: Call, withToken: boolean): string {
+  const parts = ["curl"];
+  if (call.method !== "GET") parts.push("-X", call.method);
+  // The token itself never lands in a history or a chat.
+  if (withToken) parts.push("-H", `"Authorization: Bearer $LIGHTSHIP_TOKEN"`);
+  if (call.body !== undefined) {
+    parts.push("-H", shellQuote("Content-Type: application/json"), "-d", shellQuote(JSON.stringify(call.body)));
+  }
+  parts.push(shellQuote(`${origin}/api/v1${call.path}${queryString(call.query)}`));
+  return parts.join(" ");
+}

@@ -1,0 +1,144 @@
+// The shapes of the REST API (`/api/v1`), as far as this UI uses them.
+
+export type ValueType =
+  | "string"
+  | "integer"
+  | "unsigned"
+  | "float"
+  | "boolean"
+  | "opaque"
+  | "time"
+  | "objlnk"
+  | "corelnk";
+
+/** Integers outside ±2^53 travel as strings. */
+export type Scalar = string | number | boolean | null;
+
+/** One shape for any level of the data tree; the depth of `path` tells which fields are there. */
+export interface Node {
+  path?: string;
+  name?: string;
+  type?: ValueType;
+  value?: Scalar;
+  instances?: Record<string, Scalar | Node>;
+  resources?: Record<string, Node>;
+  time?: string | number;
+}
+
+export interface ObjectRef {
+  path: string;
+  version?: string | null;
+}
+
+export interface Security {
+  mode: string;
+  identity?: string | null;
+  cipher_suite?: string | null;
+  cid?: string | null;
+}
+
+export interface Registration {
+  endpoint: string;
+  registration_id: string;
+  lwm2m_version: string;
+  lifetime_s: number;
+  binding: string;
+  queue_mode: boolean;
+  state: "awake" | "asleep";
+  address: string;
+  registered_at: string;
+  updated_at: string;
+  expires_at: string;
+  security?: Security | null;
+  objects: ObjectRef[];
+  attributes?: Record<string, unknown>;
+}
+
+export interface Page<T> {
+  items: T[];
+  next?: string | null;
+}
+
+export interface Link {
+  path: string;
+  attributes?: Record<string, unknown>;
+}
+
+export interface RawPayload {
+  content_format?: number;
+  /** Base64. */
+  payload: string;
+}
+
+/** Answer of a downlink operation: HTTP speaks for the server, `code` for the device. */
+export interface Answer {
+  operation: string;
+  path: string;
+  code: string;
+  format?: string;
+  elapsed_ms: number;
+  content?: Node;
+  links?: Link[];
+  location?: string;
+  diagnostic?: string;
+  undecoded?: string;
+  raw?: RawPayload;
+}
+
+/** RFC 9457. */
+export interface Problem {
+  type?: string;
+  title?: string;
+  status?: number;
+  detail?: string;
+  pointer?: string;
+  retry_after_s?: number;
+}
+
+export interface Observation {
+  path: string;
+  /** Whether the device accepted it; while false the server keeps trying. */
+  active: boolean;
+  reason?: string;
+  attributes?: Record<string, number>;
+  content?: Node;
+  time?: string;
+  notifications: number;
+}
+
+export interface ServerEvent {
+  id: string;
+  time: string;
+  type: string;
+  endpoint: string;
+  path?: string;
+  code?: string;
+  format?: string;
+  content?: Node[];
+  registration?: Registration;
+  reason?: string;
+  raw?: RawPayload;
+}
+
+export interface ResourceModel {
+  id: number;
+  name: string;
+  /** `R`, `W`, `RW`, `E` or empty. */
+  operations: string;
+  multiple: boolean;
+  mandatory: boolean;
+  type?: ValueType;
+  /** Smallest number, or length of a string or opaque value. */
+  min?: number;
+  max?: number;
+  units?: string;
+}
+
+export interface ObjectModel {
+  id: number;
+  version: string;
+  name: string;
+  multiple: boolean;
+  mandatory: boolean;
+  resources: ResourceModel[];
+}

@@ -1,0 +1,199 @@
+// What this page knows of one device's data: last values with their age and source, what is observed, attributes,
+// and what was done. Everything here came from the API; nothing is guessed.
+
+import { SvelteMap, SvelteSet } from "svelte/reactivity";
+import type { Answer, Observation, Scalar, ServerEvent, ValueType } from "../api/types";
+import { flatten, type Entry } from "../lwm2m/node";
+import { numeric } from "../lwm2m/values";
+import { contains, formatPath, parsePath } from "../lwm2m/path";
+
+export type Source = "read" | "notified" | "sent" | "written" | "observed";
+
+export interface Point {
+  time: number;
+  value: number;
+}
+
+export interface Value {
+  value: Scalar;
+  type: ValueType | undefined;
+  /** When it was so: the device's own time when it gave one, else when the server learnt it. */
+  time: number;
+  source: Source;
+  history: Point[];
+}
+
+export interface Observed {
+  active: boolean;
+  reason?: string;
+  notifications: number;
+}
+
+export const HISTORY_MAX = 240;
+
+export class Twin {
+  readonly endpoint: string;
+  readonly values = new SvelteMap<string, Value>();
+  readonly observed = new SvelteMap<string, Observed>();
+  /** Attributes by path, as the device listed them in its last Discover. */
+  readonly attributes = new SvelteMap<string, Record<string, unknown>>();
+  /** Paths the device is known to have: registered, discovered, or read. */
+  readonly present = new SvelteSet<string>();
+  /** Instances whose resources are all known, so that what is missing is absent and not just unread. */
+  readonly complete = new SvelteSet<string>();
+
+  constructor(endpoint: string) {
+    this.endpoint = endpoint;
+  }
+
+  #put(entry: Entry, time: number, source: Source): void {
+    const before = this.values.get(entry.path);
+    const at = entry.time ?? time;
+    const history = before?.history ?? [];
+    const type = entry.type ?? before?.type;
+    const point = numeric(entry.value, type);
+    // An old sample of a batch is a point of the past; it must not replace a newer value.
+    const older = before !== undefined && at < before.time;
+    if (point !== undefined) insert(history, { time: at, value: point });
+    if (older) this.values.set(entry.path, { ...before, history: [...history] });
+    else this.values.set(entry.path, { value: entry.value, type, time: at, source, history: [...history] });
+    this.#mark(entry.path);
+  }
+
+  #mark(path: string): void {
+    const ids = parsePath(path) ?? [];
+    for (let depth = 1; depth <= ids.length; depth += 1) this.present.add(formatPath(ids.slice(0, depth)));
+  }
+
+  /** Takes a document in. `whole` = everything below its path is in it, so what it lacks is gone. */
+  apply(content: unknown, time: number, source: Source, whole?: string): void {
+    const entries = flatten(content);
+    if (whole !== undefined) this.#forgetBelow(whole, new Set(entries.map((entry) => entry.path)));
+    for (const entry of entries) this.#put(entry, time, source);
+  }
+
+  #forgetBelow(path: string, keep: Set<string>): void {
+    for (const known of this.values.keys()) {
+      if (contains(path, known) && !keep.has(known)) this.values.delete(known);
+    }
+  }
+
+  /** Takes the answer of an operation in. `sent` = the entries that a write carried. */
+  answer(answer: Answer, time: number, sent: Entry[] = []): void {
+    if (!answer.code.startsWith("2.")) return;
+    switch (answer.operation) {
+      case "read":
+      case "observe":
+        if (answer.content !== undefined) {
+          this.apply(answer.content, time, answer.operation === "read" ? "read" : "observed", answer.path);
+          if (parsePath(answer.path)?.length === 2) this.complete.add(answer.path);
+        }
+        break;
+      case "discover":
+        this.#discovered(answer);
+        break;
+      case "write":
+        for (const entry of sent) this.#put(entry, time, "written");
+        break;
+      case "create":
+        if (answer.location) this.#mark(answer.location);
+        break;
+      case "delete":
+        this.forget(answer.path);
+        break;
+    }
+  }
+
+  #discovered(answer: Answer): void {
+    const links = answer.links ?? [];
+    for (const path of this.attributes.keys()) {
+      if (contains(answer.path, path)) this.attributes.delete(path);
+    }
+    for (const link of links) {
+      this.#mark(link.path);
+      const ids = parsePath(link.path) ?? [];
+      if (ids.length > 2) this.complete.add(formatPath(ids.slice(0, 2)));
+      this.attributes.set(link.path, link.attributes ?? {});
+    }
+  }
+
+  forget(path: string): void {
+    for (const set of [this.values, this.attributes, this.observed, this.present, this.complete]) {
+      for (const known of set.keys()) {
+        if (contains(path, known)) set.delete(known);
+      }
+    }
+  }
+
+  /** The list of the device's objects, from a registration. What is no longer listed is gone. */
+  registered(objects: { path: string }[]): void {
+    const listed = new Set(objects.map((object) => object.path));
+    for (const known of [...this.present]) {
+      if (parsePath(known)?.length === 2 && !listed.has(known)) this.forget(known);
+    }
+    for (const object of objects) this.#mark(object.path);
+  }
+
+  observations(items: Observation[]): void {
+    this.observed.clear();
+    for (const item of items) {
+      const observed: Observed = { active: item.active, notifications: item.notifications };
+      if (item.reason) observed.reason = item.reason;
+      this.observed.set(item.path, observed);
+      const time = Date.parse(item.time ?? "");
+      if (item.content && Number.isFinite(time)) this.apply(item.content, time, "notified");
+    }
+  }
+
+  event(event: ServerEvent): void {
+    const time = Date.parse(event.time);
+    if (event.type === "notified" || event.type === "sent" || event.type === "observed") {
+      this.apply(event.content ?? [], time, event.type);
+    }
+    if (event.path === undefined) return;
+    if (event.type === "notified" || event.type === "observed") {
+      const before = this.observed.get(event.path);
+      const count = event.type === "notified" ? 1 : 0;
+      this.observed.set(event.path, { active: true, notifications: (before?.notifications ?? 0) + count });
+    }
+    if (event.type === "observation_cancelled") this.observed.delete(event.path);
+  }
+
+  /** The observation that covers this path, itself or one above it. */
+  coveredBy(path: string): string | undefined {
+    for (let at = path; at !== ""; at = at.slice(0, at.lastIndexOf("/"))) {
+      if (this.observed.has(at)) return at;
+    }
+    return undefined;
+  }
+}
+
+/** Keeps points in order of time and their number bounded. A point of the same moment replaces the earlier one. */
+function insert(history: Point[], point: Point): void {
+  let at = history.length;
+  while (at > 0 && (history[at - 1]?.time ?? 0) > point.time) at -= 1;
+  if (at > 0 && history[at - 1]?.time === point.time) history[at - 1] = point;
+  else history.splice(at, 0, point);
+  if (history.length > HISTORY_MAX) history.splice(0, history.length - HISTORY_MAX);
+}
+
+/** Twins of the devices last looked at or heard of; the oldest goes when there are too many. */
+export class Twins {
+  #twins = new Map<string, Twin>();
+  #max: number;
+
+  constructor(max = 500) {
+    this.#max = max;
+  }
+
+  of(endpoint: string): Twin {
+    const twin = this.#twins.get(endpoint) ?? new Twin(endpoint);
+    this.#twins.delete(endpoint);
+    this.#twins.set(endpoint, twin);
+    const oldest = this.#twins.keys().next().value;
+    if (this.#twins.size > this.#max && oldest !== undefined) this.#twins.delete(oldest);
+    return twin;
+  }
+}
+
+export const twins = new Twins();

@@ -1,0 +1,26 @@
+// What the panels of the inspector share: the options of the next operation, and which operation the curl line shows.
+
+import { actions, type Operation, type Options } from "../../lib/state/actions.svelte";
+
+export class Inspection {
+  format = $state("");
+  wait = $state("");
+  shown: Operation | undefined = $state.raw();
+
+  get options(): Options {
+    const options: Options = {};
+    if (this.format !== "") options.format = this.format;
+    if (this.wait !== "") options.wait = this.wait;
+    return options;
+  }
+
+  /** The curl line follows what the hand is on. */
+  show(operation: Operation): void {
+    this.shown = operation;
+  }
+
+  async run(operation: Operation): Promise<boolean> {
+    this.shown = operation;
+    return (await actions.run(operation)).ok;
+  }
+}

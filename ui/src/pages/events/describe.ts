@@ -1,0 +1,53 @@
+// An event in a few words.
+
+import type { ServerEvent } from "../../lib/api/types";
+import { fullSpan } from "../../lib/lwm2m/ages";
+import { codeText } from "../../lib/lwm2m/codes";
+import { flatten, type Entry } from "../../lib/lwm2m/node";
+import { formatValue, printable } from "../../lib/lwm2m/values";
+
+export type Tone = "good" | "bad" | "warn" | "sleep" | "accent" | "";
+
+const TONES: Record<string, Tone> = {
+  registered: "good",
+  awake: "good",
+  deregistered: "warn",
+  expired: "bad",
+  asleep: "sleep",
+  notified: "accent",
+  sent: "accent",
+};
+
+export function tone(type: string): Tone {
+  return TONES[type] ?? "";
+}
+
+/** `observation_cancelled` as people write it. */
+export function typeText(type: string): string {
+  return type.replaceAll("_", " ");
+}
+
+const SHOWN_MAX = 3;
+
+/** What an event says beyond its type and device. `entryText` puts a value into words. */
+export function describe(event: ServerEvent, entryText: (entry: Entry) => string = plainEntry): string {
+  const parts: string[] = [];
+  const { registration } = event;
+  if (registration && (event.type === "registered" || event.type === "updated")) {
+    parts.push(`LwM2M ${registration.lwm2m_version}, lifetime ${fullSpan(registration.lifetime_s)}, from ${registration.address}`);
+  }
+  const entries = flatten(event.content ?? []);
+  if (entries.length > 0) {
+    parts.push(entries.slice(0, SHOWN_MAX).map(entryText).join(", "));
+    if (entries.length > SHOWN_MAX) parts.push(`and ${entries.length - SHOWN_MAX} more`);
+  } else if (event.path !== undefined) {
+    parts.push(event.path);
+  }
+  if (event.code && !event.code.startsWith("2.")) parts.push(codeText(event.code));
+  if (event.reason) parts.push(printable(event.reason));
+  return parts.join(" · ");
+}
+
+function plainEntry(entry: Entry): string {
+  return `${entry.path} = ${formatValue(entry.value, entry.type)}`;
+}
