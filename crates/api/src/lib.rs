@@ -10,7 +10,6 @@
 
 pub mod answer;
 pub mod client;
-pub mod convert;
 pub mod endpoint;
 pub mod event;
 pub mod model;

@@ -17,7 +17,6 @@ mod device;
 mod failure;
 mod output;
 mod serve;
-mod value_text;
 
 use clap::Parser;
 use std::process::ExitCode;

@@ -20,7 +20,6 @@ extern crate alloc;
 extern crate std;
 
 pub mod endpoint;
-pub mod format;
 
 pub mod id;
 pub mod object;
@@ -32,7 +31,6 @@ pub use endpoint::Binding;
 #[cfg(feature = "alloc")]
 pub use endpoint::Endpoint;
 
-pub use format::Format;
 pub use id::{ObjectId, ObjectInstanceId, ResourceId, ResourceInstanceId, ShortServerId};
 pub use path::Path;
 #[cfg(feature = "alloc")]

@@ -1,1 +1,47 @@
 //! One shard of a LwM2M Server, without sockets or clock.
+//!
+//! **I am** one CPU core's share of a LwM2M Server: the registrations of many devices, the requests to them, their
+//! observations, and the CoAP state of those with something going on.
+//! **I may** allocate within [`Limits`], remember what the standard makes me remember, ask the host ([`Event`]) what
+//! I cannot know.
+//! **I must not** open a socket, read a clock, draw randomness other than from my seed, iterate over hash tables,
+//! decode payloads, know REST or a store, fail or grow without bound on foreign bytes.
+//! **My invariants**: an endpoint, a locator and an address each belong to at most one registration · a device has at
+//! most one request under way · every request ends in exactly one [`Event::RequestDone`] · an observation ends with its
+//! registration · values of an observation never go backwards · an address without a registration costs bounded memory
+//! · the same calls give the same results.
+//! **Start reading at** [`Shard`] (`shard.rs`: the verbs), then `uplink.rs` and `register.rs` (the life of a registration),
+//! `downlink.rs` and `observe.rs` (what goes to devices), `talk.rs` (where CoAP is spoken).
+
+mod asks;
+mod config;
+mod devices;
+mod downlink;
+mod event;
+pub mod limits;
+mod links;
+mod locator;
+mod message;
+mod observe;
+mod parameters;
+mod register;
+mod registration;
+mod request;
+mod route;
+mod shard;
+mod slab;
+mod stateless;
+mod stats;
+mod talk;
+mod timer;
+mod uplink;
+
+pub use config::{Config, Rebinding};
+pub use event::{Answer, Ask, Changed, Ended, Event, Fact, Wanted};
+pub use limits::Limits;
+pub use locator::{BadLocator, Locator, RegistrationId};
+pub use registration::{Details, ObjectLink, ObjectList, Registration};
+pub use request::{Content, ObservationId, Operation, Outcome, Request, RequestError, RequestId, Response};
+pub use route::Route;
+pub use shard::{Shard, Transmit};
+pub use stats::Stats;

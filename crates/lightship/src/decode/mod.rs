@@ -3,7 +3,7 @@
 //! `input` finds the bytes, `capture` and `packet` peel datagrams out of capture files.
 
 mod capture;
-pub(crate) mod hex;
+mod hex;
 mod input;
 mod packet;
 

@@ -1,0 +1,54 @@
+//! How a shard behaves.
+
+use core::time::Duration;
+
+use crate::Limits;
+
+/// The settings of one shard; plain values, all of them legal.
+#[derive(Clone, Debug)]
+pub struct Config {
+    /// This shard's number, the first byte of its locators.
+    pub shard: u8,
+    /// How many shards there are; datagrams for locators of other numbers are nobody's.
+    pub shards: u8,
+    /// This node's number, the second byte of its locators.
+    pub node: u8,
+    /// The transmission parameters of CoAP (RFC 7252 §4.8).
+    pub coap: lightship_coap::Config,
+    /// How long the host may think about a question; then the answer is no.
+    pub ask_timeout: Duration,
+    /// How long after its lifetime a registration still stands.
+    pub registration_grace: Duration,
+    /// What an Update without security from another address than the registration's does.
+    pub rebinding: Rebinding,
+    /// Every bound.
+    pub limits: Limits,
+}
+
+/// Whether a device without security may move to another address by an Update.
+///
+/// The standard wants a new Register then (TS_Transport 6.4.1); behind a NAT that forgets quickly, moving saves
+/// the device from registering anew each time, at the price that whoever learns a location can move the device.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Rebinding {
+    /// The Update gets 4.04 and the device registers anew.
+    #[default]
+    Refuse,
+    /// The Update moves the registration to its address.
+    Follow,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            shard: 0,
+            shards: 1,
+            node: 0,
+            coap: lightship_coap::Config::default(),
+            ask_timeout: Duration::from_secs(10),
+            registration_grace: Duration::ZERO,
+            rebinding: Rebinding::default(),
+            limits: Limits::default(),
+        }
+    }
+}

@@ -1,0 +1,215 @@
+//! The table of registered devices and its indexes.
+//!
+//! One entry is small, because a shard keeps up to a million of them: what devices say about themselves is shared
+//! where it is equal, and whatever only a busy device needs is behind one pointer.
+
+use core::hash::{BuildHasher, Hasher};
+use std::collections::VecDeque;
+use std::hash::DefaultHasher;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use hashbrown::HashTable;
+use lightship_coap::peer::ExchangeId;
+use lightship_platform::Instant;
+
+use crate::downlink::Job;
+use crate::links::Link;
+use crate::observe::Observation;
+use crate::slab::{Key, Slab};
+use crate::timer::TimerId;
+use crate::{Details, Locator, ObjectList, Registration};
+
+/// One registered device.
+pub(crate) struct Device {
+    /// The random part of its locator.
+    pub(crate) random: u32,
+    pub(crate) address: SocketAddr,
+    pub(crate) details: Arc<Details>,
+    pub(crate) registered_at: Instant,
+    pub(crate) updated_at: Instant,
+    pub(crate) expiry: Option<TimerId>,
+    /// Its CoAP state, while something is going on.
+    pub(crate) link: Option<Key<Link>>,
+    pub(crate) observations: Vec<Key<Observation>>,
+    /// What is under way and what waits; `None` when there is nothing.
+    pub(crate) line: Option<Box<Line>>,
+}
+
+/// The downlink requests of one device: one under way, the rest in order.
+#[derive(Default)]
+pub(crate) struct Line {
+    pub(crate) current: Option<(Key<Job>, ExchangeId)>,
+    pub(crate) waiting: VecDeque<Key<Job>>,
+}
+
+impl Line {
+    pub(crate) fn len(&self) -> usize {
+        self.waiting.len() + usize::from(self.current.is_some())
+    }
+}
+
+/// All registered devices of the shard.
+pub(crate) struct Devices {
+    slab: Slab<Device>,
+    by_endpoint: HashTable<u32>,
+    by_locator: HashTable<u32>,
+    by_address: HashTable<u32>,
+    lists: HashTable<Arc<ObjectList>>,
+    lists_sweep_at: usize,
+    hashes: SecretHash,
+}
+
+/// Hashes that a stranger who chooses names and addresses cannot make collide, and that are equal in equal runs.
+#[derive(Clone, Copy)]
+pub(crate) struct SecretHash {
+    pub(crate) secret: u128,
+}
+
+impl BuildHasher for SecretHash {
+    type Hasher = DefaultHasher;
+
+    fn build_hasher(&self) -> DefaultHasher {
+        let mut hasher = DefaultHasher::new();
+        hasher.write_u128(self.secret);
+        hasher
+    }
+}
+
+impl Devices {
+    pub(crate) fn new(hashes: SecretHash) -> Self {
+        Self {
+            slab: Slab::new(),
+            by_endpoint: HashTable::new(),
+            by_locator: HashTable::new(),
+            by_address: HashTable::new(),
+            lists: HashTable::new(),
+            lists_sweep_at: LISTS_SWEEP_MIN,
+            hashes,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.slab.len()
+    }
+
+    pub(crate) fn get(&self, key: Key<Device>) -> Option<&Device> {
+        self.slab.get(key)
+    }
+
+    /// The device for changes that leave name, locator and address alone.
+    pub(crate) fn get_mut(&mut self, key: Key<Device>) -> Option<&mut Device> {
+        self.slab.get_mut(key)
+    }
+
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Key<Device>, &Device)> {
+        self.slab.iter()
+    }
+
+    pub(crate) fn by_endpoint(&self, endpoint: &str) -> Option<Key<Device>> {
+        let hash = self.hashes.hash_one(endpoint);
+        let found = |index: &u32| self.slab.at(*index).is_some_and(|(_, d)| &*d.details.endpoint == endpoint);
+        self.key(self.by_endpoint.find(hash, found))
+    }
+
+    pub(crate) fn by_random(&self, random: u32) -> Option<Key<Device>> {
+        let hash = self.hashes.hash_one(random);
+        let found = |index: &u32| self.slab.at(*index).is_some_and(|(_, d)| d.random == random);
+        self.key(self.by_locator.find(hash, found))
+    }
+
+    pub(crate) fn by_address(&self, address: SocketAddr) -> Option<Key<Device>> {
+        let hash = self.hashes.hash_one(address);
+        let found = |index: &u32| self.slab.at(*index).is_some_and(|(_, d)| d.address == address);
+        self.key(self.by_address.find(hash, found))
+    }
+
+    fn key(&self, index: Option<&u32>) -> Option<Key<Device>> {
+        index.and_then(|index| self.slab.at(*index)).map(|(key, _)| key)
+    }
+
+    /// Adds a device whose name, locator and address are not in use.
+    pub(crate) fn insert(&mut self, device: Device) -> Key<Device> {
+        let hashes = self.hashes;
+        let of_endpoint = hashes.hash_one(&*device.details.endpoint);
+        let of_random = hashes.hash_one(device.random);
+        let key = self.slab.insert(device);
+        let slab = &self.slab;
+        self.by_endpoint.insert_unique(of_endpoint, key.index, |index| {
+            slab.at(*index).map_or(0, |(_, d)| hashes.hash_one(&*d.details.endpoint))
+        });
+        self.by_locator.insert_unique(of_random, key.index, |index| {
+            slab.at(*index).map_or(0, |(_, d)| hashes.hash_one(d.random))
+        });
+        self.index_address(key);
+        key
+    }
+
+    fn index_address(&mut self, key: Key<Device>) {
+        let (hashes, slab) = (self.hashes, &self.slab);
+        let hash_at = |index: &u32| slab.at(*index).map_or(0, |(_, d)| hashes.hash_one(d.address));
+        self.by_address.insert_unique(hash_at(&key.index), key.index, hash_at);
+    }
+
+    /// Moves a device to another address, which is not in use.
+    pub(crate) fn move_to(&mut self, key: Key<Device>, address: SocketAddr) {
+        let Some(device) = self.slab.get_mut(key) else { return };
+        let old = std::mem::replace(&mut device.address, address);
+        remove(&mut self.by_address, self.hashes.hash_one(old), key.index);
+        self.index_address(key);
+    }
+
+    pub(crate) fn remove(&mut self, key: Key<Device>) -> Option<Device> {
+        let device = self.slab.remove(key)?;
+        remove(&mut self.by_endpoint, self.hashes.hash_one(&*device.details.endpoint), key.index);
+        remove(&mut self.by_locator, self.hashes.hash_one(device.random), key.index);
+        remove(&mut self.by_address, self.hashes.hash_one(device.address), key.index);
+        Some(device)
+    }
+
+    /// The shared copy of an object list.
+    pub(crate) fn intern(&mut self, list: ObjectList) -> Arc<ObjectList> {
+        let hashes = self.hashes;
+        let hash = hashes.hash_one(&list);
+        if let Some(known) = self.lists.find(hash, |known| **known == list) {
+            return known.clone();
+        }
+        if self.lists.len() >= self.lists_sweep_at {
+            // The table's own reference is the last one of a list that nobody has any more.
+            self.lists.retain(|known| Arc::strong_count(known) > 1);
+            self.lists_sweep_at = 2 * self.lists.len().max(LISTS_SWEEP_MIN);
+        }
+        let list = Arc::new(list);
+        self.lists.insert_unique(hash, list.clone(), |known| hashes.hash_one(&**known));
+        list
+    }
+
+    #[cfg(test)]
+    pub(crate) fn lists_len(&self) -> usize {
+        self.lists.len()
+    }
+}
+
+impl Device {
+    /// The registration as the host sees it.
+    pub(crate) fn registration(&self, id: Locator) -> Registration {
+        let lifetime = core::time::Duration::from_secs(self.details.lifetime_s.into());
+        Registration {
+            id,
+            address: self.address,
+            details: self.details.clone(),
+            registered_at: self.registered_at,
+            updated_at: self.updated_at,
+            expires_at: (!lifetime.is_zero()).then(|| self.updated_at + lifetime),
+        }
+    }
+}
+
+/// Unused object lists are looked for when their number has doubled, and not below this.
+const LISTS_SWEEP_MIN: usize = 64;
+
+fn remove(table: &mut HashTable<u32>, hash: u64, index: u32) {
+    if let Ok(entry) = table.find_entry(hash, |found| *found == index) {
+        entry.remove();
+    }
+}

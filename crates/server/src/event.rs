@@ -1,0 +1,183 @@
+//! What the shard tells its host, and what it asks.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use lightship_coap::{Code, ContentFormat};
+use lightship_lwm2m::{Endpoint, Path};
+use lightship_platform::Instant;
+
+use crate::{Details, ObservationId, Outcome, Registration, RequestId, Response};
+
+/// A question or a statement.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum Event {
+    /// May this device register, and what of it shall be observed? Unanswered means no (5.03).
+    AskRegister {
+        /// What [`Shard::answer`](crate::Shard::answer) takes.
+        ask: Ask,
+        /// What the device said.
+        details: Arc<Details>,
+        /// Where it came from.
+        from: SocketAddr,
+    },
+    /// Is this fact safe? The device is told so only after the answer; unanswered means no (5.03).
+    AskDurable {
+        /// What [`Shard::answer`](crate::Shard::answer) takes.
+        ask: Ask,
+        /// The fact.
+        fact: Fact,
+    },
+    /// A device registered and was told so.
+    Registered {
+        /// The new registration.
+        registration: Registration,
+        /// The registration of the same endpoint that gave way; its requests have ended.
+        displaced: Option<Registration>,
+    },
+    /// A device sent an Update.
+    Updated {
+        /// The registration as it is now.
+        registration: Registration,
+        /// What the Update said or showed to be different.
+        changed: Changed,
+    },
+    /// A registration ended.
+    Deregistered {
+        /// The registration as it was.
+        registration: Registration,
+        /// Why it ended.
+        reason: Ended,
+    },
+    /// A value arrived for an observation, newer than all before.
+    Notified {
+        /// Whose value it is.
+        endpoint: Endpoint,
+        /// The observation.
+        observation: ObservationId,
+        /// What is observed.
+        path: Path,
+        /// The device's code, 2.05 as a rule.
+        code: Code,
+        /// What the payload is in.
+        content_format: Option<ContentFormat>,
+        /// The payload, all blocks together.
+        payload: Box<[u8]>,
+    },
+    /// An observation runs; the device's answer is its first value.
+    ObservationStarted {
+        /// Whose it is.
+        endpoint: Endpoint,
+        /// The observation.
+        observation: ObservationId,
+        /// What is observed.
+        path: Path,
+        /// The first value.
+        response: Response,
+    },
+    /// An observation could not be started, or the device ended it.
+    ObservationFailed {
+        /// Whose it is.
+        endpoint: Endpoint,
+        /// The observation.
+        observation: ObservationId,
+        /// What should be observed.
+        path: Path,
+        /// What happened.
+        outcome: Outcome,
+        /// When it is tried again; `None`: the observation is gone.
+        retry_at: Option<Instant>,
+    },
+    /// An observation ended because the host cancelled it or its registration ended.
+    ObservationEnded {
+        /// Whose it was.
+        endpoint: Endpoint,
+        /// The observation.
+        observation: ObservationId,
+        /// What was observed.
+        path: Path,
+    },
+    /// A downlink request ended.
+    RequestDone {
+        /// The request.
+        id: RequestId,
+        /// Whose it was.
+        endpoint: Endpoint,
+        /// How it ended.
+        outcome: Outcome,
+    },
+}
+
+/// A ticket for one question.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub struct Ask(pub(crate) u64);
+
+/// The answer to a question.
+#[derive(Clone, PartialEq, Debug)]
+#[non_exhaustive]
+pub enum Answer {
+    /// Yes to [`Event::AskRegister`]: and these observations shall run.
+    Accept {
+        /// The wanted observations; tried until they run.
+        observations: Vec<Wanted>,
+    },
+    /// Yes to [`Event::AskDurable`].
+    Stored,
+    /// No: the device gets this code (4.03 by policy, 4.00 unknown, 5.03 not now, …).
+    Refuse {
+        /// A client or server error code; anything else becomes 5.00.
+        code: Code,
+    },
+}
+
+/// An observation that the host wants to run.
+#[derive(Clone, PartialEq, Debug)]
+pub struct Wanted {
+    /// What to observe; a device has one observation of each path.
+    pub path: Path,
+    /// The content format wanted; `None` leaves it to the device.
+    pub accept: Option<ContentFormat>,
+    /// Attributes to carry in the Observe (LwM2M 1.2), one `name=value` each; empty as a rule.
+    pub attributes: Vec<String>,
+}
+
+/// A fact that must be safe before the device is told that it arrived.
+#[derive(Clone, PartialEq, Debug)]
+#[non_exhaustive]
+pub enum Fact {
+    /// The device sent values of its own accord (TS_Core 6.4.7).
+    Send {
+        /// The sender.
+        endpoint: Endpoint,
+        /// What the payload is in.
+        content_format: Option<ContentFormat>,
+        /// The payload, all blocks together.
+        payload: Box<[u8]>,
+    },
+}
+
+/// Why a registration ended.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum Ended {
+    /// The device said so.
+    Deregister,
+    /// Its lifetime passed without an Update.
+    Expired,
+    /// The host told the shard to forget it.
+    Forgotten,
+    /// Another device registered or moved to its address, so that it cannot be reached any more.
+    AddressTaken,
+}
+
+/// What an Update changed.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Changed {
+    /// The address is another.
+    pub address: bool,
+    /// Lifetime, binding, queue mode, SMS number or unknown parameters are others.
+    pub parameters: bool,
+    /// The list of objects is another.
+    pub objects: bool,
+}

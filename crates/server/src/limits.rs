@@ -1,0 +1,72 @@
+//! Every bound of the shard, by name.
+//!
+//! A shard's memory is at most what these numbers and the number of registered devices say, whatever arrives.
+
+use core::time::Duration;
+
+/// Bounds that an operator may set; the defaults serve a fleet of up to a million small devices a shard.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Registered devices; beyond it a Register gets 5.03.
+    pub registrations: usize,
+    /// Addresses without a registration that may be in the middle of something (a Register under way, its answer
+    /// kept for repetitions); the oldest gives way to a new one.
+    pub strangers: usize,
+    /// Registers that wait for the host's answer; beyond it 5.03.
+    pub asks: usize,
+    /// Downlink requests waiting for one device, the one under way included; observations to start count too.
+    pub line: usize,
+    /// Downlink requests of all devices together.
+    pub requests: usize,
+    /// Observations of one device.
+    pub observations_per_device: usize,
+    /// Bytes of one body that arrives in blocks from a device (a Send, a long answer).
+    pub body: usize,
+    /// Bytes of the body of a Register or Update: the list of objects.
+    pub register_body: usize,
+    /// Bytes of one body that we send to a device (a firmware image is the longest).
+    pub request_body: usize,
+    /// Object links kept of one registration.
+    pub links: usize,
+    /// Registration parameters kept that the server does not know.
+    pub attributes: usize,
+    /// Addresses whose datagrams are handed to another shard.
+    pub forwards: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            registrations: 1_000_000,
+            strangers: 4096,
+            asks: 4096,
+            line: 128,
+            requests: 65_536,
+            observations_per_device: 64,
+            body: 1 << 20,
+            register_body: 16 << 10,
+            request_body: 16 << 20,
+            links: 512,
+            attributes: 16,
+            forwards: 4096,
+        }
+    }
+}
+
+/// Longest Endpoint Client Name, in bytes (the length of a CoAP option, less `ep=`).
+pub const ENDPOINT_LEN_MAX: usize = 252;
+
+/// Longest datagram that the shard makes: what RFC 7252 §4.6 calls safe without knowing the path.
+pub const DATAGRAM_LEN_MAX: usize = 1280;
+
+/// Longest answer to an address that has not registered and gets no state (a refusal, a Reset).
+pub const STATELESS_LEN_MAX: usize = 64;
+
+/// Stateless answers that wait to be sent; by the drain rule one input makes one.
+pub const STATELESS_MAX: usize = 64;
+
+/// First pause before a wanted observation that failed is tried again; doubles up to [`OBSERVE_RETRY_MAX`].
+pub const OBSERVE_RETRY_MIN: Duration = Duration::from_secs(5);
+
+/// Longest pause between two attempts to start a wanted observation.
+pub const OBSERVE_RETRY_MAX: Duration = Duration::from_secs(15 * 60);

@@ -1,0 +1,151 @@
+//! CoAP state of addresses with something going on: devices that talk or are talked to, and a bounded number of
+//! strangers on their way to a registration.
+//!
+//! A link lives as long as repetitions of its messages may arrive; a device that is silent for longer has none.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use core::hash::BuildHasher;
+
+use hashbrown::HashTable;
+use lightship_platform::Instant;
+
+use crate::devices::{Device, SecretHash};
+use crate::slab::{Key, Slab};
+use crate::talk::Peer;
+use crate::timer::TimerId;
+
+/// The CoAP state of one address.
+pub(crate) struct Link {
+    pub(crate) address: SocketAddr,
+    pub(crate) peer: Peer,
+    /// The device registered at this address; without one it is a stranger's.
+    pub(crate) device: Option<Key<Device>>,
+    pub(crate) timer: Option<(TimerId, Instant)>,
+    /// When the last datagram came or the last request left.
+    pub(crate) active_at: Instant,
+    /// Whether it stands in the queue of those that may have something to send.
+    queued: bool,
+}
+
+/// All links of the shard.
+pub(crate) struct Links {
+    slab: Slab<Link>,
+    by_address: HashTable<u32>,
+    /// Links of strangers, the oldest first; those that became devices' are skipped when they come up.
+    strangers: VecDeque<Key<Link>>,
+    sending: VecDeque<Key<Link>>,
+    hashes: SecretHash,
+}
+
+impl Links {
+    pub(crate) fn new(hashes: SecretHash) -> Self {
+        Self {
+            slab: Slab::new(),
+            by_address: HashTable::new(),
+            strangers: VecDeque::new(),
+            sending: VecDeque::new(),
+            hashes,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.slab.len()
+    }
+
+    pub(crate) fn get(&self, key: Key<Link>) -> Option<&Link> {
+        self.slab.get(key)
+    }
+
+    pub(crate) fn get_mut(&mut self, key: Key<Link>) -> Option<&mut Link> {
+        self.slab.get_mut(key)
+    }
+
+    pub(crate) fn by_address(&self, address: SocketAddr) -> Option<Key<Link>> {
+        let hash = self.hashes.hash_one(address);
+        let found = |index: &u32| self.slab.at(*index).is_some_and(|(_, link)| link.address == address);
+        let index = self.by_address.find(hash, found)?;
+        self.slab.at(*index).map(|(key, _)| key)
+    }
+
+    /// Adds a link for an address that has none.
+    pub(crate) fn insert(
+        &mut self,
+        now: Instant,
+        address: SocketAddr,
+        peer: Peer,
+        device: Option<Key<Device>>,
+    ) -> Key<Link> {
+        let key =
+            self.slab.insert(Link { address, peer, device, timer: None, active_at: now, queued: false });
+        let (hashes, slab) = (self.hashes, &self.slab);
+        self.by_address.insert_unique(hashes.hash_one(address), key.index, |index| {
+            slab.at(*index).map_or(0, |(_, link)| hashes.hash_one(link.address))
+        });
+        if device.is_none() {
+            self.strangers.push_back(key);
+        }
+        key
+    }
+
+    pub(crate) fn remove(&mut self, key: Key<Link>) -> Option<Link> {
+        let link = self.slab.remove(key)?;
+        let hash = self.hashes.hash_one(link.address);
+        if let Ok(entry) = self.by_address.find_entry(hash, |index| *index == key.index) {
+            entry.remove();
+        }
+        Some(link)
+    }
+
+    /// The link becomes a stranger's again: its device is gone.
+    pub(crate) fn estrange(&mut self, key: Key<Link>) {
+        if let Some(link) = self.slab.get_mut(key)
+            && link.device.take().is_some()
+        {
+            self.strangers.push_back(key);
+        }
+    }
+
+    /// The oldest stranger, if there are more than `max`.
+    pub(crate) fn surplus_stranger(&mut self, max: usize) -> Option<Key<Link>> {
+        while self.strangers.len() > max {
+            let key = self.strangers.pop_front()?;
+            if self.slab.get(key).is_some_and(|link| link.device.is_none()) {
+                return Some(key);
+            }
+        }
+        None
+    }
+
+    /// Puts a link into the queue of those that may have something to send.
+    pub(crate) fn queue(&mut self, key: Key<Link>) {
+        if let Some(link) = self.slab.get_mut(key)
+            && !link.queued
+        {
+            link.queued = true;
+            self.sending.push_back(key);
+        }
+    }
+
+    /// The first link of that queue.
+    pub(crate) fn first_sending(&mut self) -> Option<&mut Link> {
+        while let Some(key) = self.sending.front() {
+            if self.slab.get(*key).is_some() {
+                break;
+            }
+            self.sending.pop_front();
+        }
+        let key = *self.sending.front()?;
+        self.slab.get_mut(key)
+    }
+
+    /// Takes the first link off that queue; it has nothing left to send.
+    pub(crate) fn sent_all(&mut self) {
+        if let Some(key) = self.sending.pop_front()
+            && let Some(link) = self.slab.get_mut(key)
+        {
+            link.queued = false;
+        }
+    }
+}

@@ -1,0 +1,172 @@
+//! Downlink operations as CoAP requests (TS_Transport 6.4.3).
+
+use lightship_coap::{Code, ContentFormat, OptionWriter};
+use lightship_lwm2m::Path;
+
+use crate::downlink::Task;
+use crate::{Operation, Wanted};
+
+/// A request ready to be handed to a CoAP machine.
+pub(crate) struct Outgoing<'a> {
+    pub(crate) code: Code,
+    path: Path,
+    query: Query<'a>,
+    content_format: Option<ContentFormat>,
+    accept: Option<ContentFormat>,
+    observe: Option<u32>,
+    pub(crate) payload: &'a [u8],
+}
+
+enum Query<'a> {
+    None,
+    Depth(u8),
+    Texts(&'a [String]),
+}
+
+/// Observe's values in a request (RFC 7641 §2).
+const OBSERVE: u32 = 0;
+const CANCEL: u32 = 1;
+
+impl<'a> Outgoing<'a> {
+    fn new(code: Code, path: Path) -> Self {
+        Self {
+            code,
+            path,
+            query: Query::None,
+            content_format: None,
+            accept: None,
+            observe: None,
+            payload: &[],
+        }
+    }
+
+    /// The request that does what the host wants.
+    pub(crate) fn of_operation(operation: &'a Operation) -> Self {
+        match operation {
+            Operation::Read { path, accept } => Self { accept: *accept, ..Self::new(Code::GET, *path) },
+            Operation::Discover { path, depth } => Self {
+                accept: Some(ContentFormat::LINK),
+                query: depth.map_or(Query::None, Query::Depth),
+                ..Self::new(Code::GET, *path)
+            },
+            Operation::Replace { path, content } => Self {
+                content_format: Some(content.format),
+                payload: &content.payload,
+                ..Self::new(Code::PUT, *path)
+            },
+            Operation::PartialUpdate { path, content } => Self {
+                content_format: Some(content.format),
+                payload: &content.payload,
+                ..Self::new(Code::POST, *path)
+            },
+            Operation::WriteAttributes { path, attributes } => {
+                Self { query: Query::Texts(attributes), ..Self::new(Code::PUT, *path) }
+            }
+            Operation::Execute { path, arguments } => Self {
+                content_format: (!arguments.is_empty()).then_some(ContentFormat::TEXT),
+                payload: arguments.as_bytes(),
+                ..Self::new(Code::POST, *path)
+            },
+            Operation::Create { path, content } => Self {
+                content_format: content.as_ref().map(|content| content.format),
+                payload: content.as_ref().map_or(&[], |content| &content.payload),
+                ..Self::new(Code::POST, *path)
+            },
+            Operation::Delete { path } => Self::new(Code::DELETE, *path),
+        }
+    }
+
+    /// The request that starts an observation.
+    pub(crate) fn observe(wanted: &'a Wanted) -> Self {
+        Self { observe: Some(OBSERVE), ..Self::value(wanted) }
+    }
+
+    /// The request that ends one: the same but for the Observe option (RFC 7641 §3.6).
+    pub(crate) fn cancel(wanted: &'a Wanted) -> Self {
+        Self { observe: Some(CANCEL), ..Self::value(wanted) }
+    }
+
+    /// The request for the whole of a value of which a notification had only the first block.
+    pub(crate) fn value(wanted: &'a Wanted) -> Self {
+        Self {
+            accept: wanted.accept,
+            query: Query::Texts(&wanted.attributes),
+            ..Self::new(Code::GET, wanted.path)
+        }
+    }
+
+    /// Writes the options; `root` is the device's alternate path (TS_Core 6.2.1).
+    pub(crate) fn write_options(&self, root: &str, options: &mut OptionWriter<'_>) {
+        if let Some(observe) = self.observe {
+            options.observe(observe);
+        }
+        for segment in root.split('/').filter(|segment| !segment.is_empty()) {
+            options.uri_path_segment(segment);
+        }
+        for number in self.path.numbers() {
+            options.uri_path_number(number);
+        }
+        if let Some(format) = self.content_format {
+            options.content_format(format);
+        }
+        match self.query {
+            Query::None => {}
+            Query::Depth(depth) => {
+                options.uri_query_fmt(format_args!("depth={depth}"));
+            }
+            Query::Texts(texts) => {
+                for text in texts {
+                    options.uri_query(text);
+                }
+            }
+        }
+        if let Some(accept) = self.accept {
+            options.accept(accept);
+        }
+    }
+}
+
+impl Operation {
+    /// What the operation is about.
+    #[must_use]
+    pub fn path(&self) -> Path {
+        match self {
+            Self::Read { path, .. }
+            | Self::Discover { path, .. }
+            | Self::Replace { path, .. }
+            | Self::PartialUpdate { path, .. }
+            | Self::WriteAttributes { path, .. }
+            | Self::Execute { path, .. }
+            | Self::Create { path, .. }
+            | Self::Delete { path } => *path,
+        }
+    }
+
+    /// The length of the body that travels to the device.
+    pub(crate) fn body_len(&self) -> usize {
+        Outgoing::of_operation(self).payload.len()
+    }
+
+    /// Whether doing it twice is the same as doing it once.
+    fn is_idempotent(&self) -> bool {
+        match self {
+            Self::Read { .. }
+            | Self::Discover { .. }
+            | Self::Replace { .. }
+            | Self::WriteAttributes { .. } => true,
+            Self::PartialUpdate { .. } | Self::Execute { .. } | Self::Create { .. } | Self::Delete { .. } => {
+                false
+            }
+        }
+    }
+}
+
+impl Task {
+    /// Whether the task may be sent again from the start when nobody knows whether it was done.
+    pub(crate) fn may_be_repeated(&self) -> bool {
+        match self {
+            Self::Operation(operation) => operation.is_idempotent(),
+            Self::Observe(_) | Self::FetchValue(_) | Self::CancelObservation(_) => true,
+        }
+    }
+}

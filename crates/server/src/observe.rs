@@ -1,0 +1,367 @@
+//! Observations: wanted ones run until the host cancels them or the registration ends.
+//!
+//! ```text
+//! wanted ──► starting ──2.05 + Observe──► running ──error notification──┐
+//!               ▲  └──anything else──► pausing (doubling) ◄─────────────┘
+//!               └──────pause over, or the device shows itself──┘
+//! ```
+//! A registration's observations end with it (TS_Core 6.4.4.2); those of its successor come with the answer to
+//! [`Event::AskRegister`](crate::Event::AskRegister).
+
+use core::time::Duration;
+
+use lightship_coap::{Code, Freshness, Token};
+use lightship_lwm2m::{Endpoint, Path};
+use lightship_platform::Instant;
+
+use crate::devices::Device;
+use crate::downlink::{Job, Task};
+use crate::limits::{OBSERVE_RETRY_MAX, OBSERVE_RETRY_MIN};
+use crate::links::Link;
+use crate::shard::Due;
+use crate::slab::Key;
+use crate::timer::TimerId;
+use crate::{Event, ObservationId, Outcome, RequestError, RequestId, Response, Shard, Wanted};
+
+/// One observation of one device.
+pub(crate) struct Observation {
+    pub(crate) device: Key<Device>,
+    pub(crate) wanted: Wanted,
+    pub(crate) state: State,
+    /// Chosen anew for each attempt, so that values of an earlier one are not taken for this one's.
+    pub(crate) token: Option<Token>,
+    /// Which of its values is the newest (RFC 7641 §3.4).
+    pub(crate) newest: Option<Freshness>,
+    /// Whether the whole of a value is being fetched.
+    pub(crate) fetching: bool,
+    pause: Duration,
+    /// Whether a failure of this attempt ends the observation.
+    one_attempt: bool,
+}
+
+pub(crate) enum State {
+    /// In the device's line.
+    Starting(Key<Job>),
+    Running,
+    /// Until the timer fires or the device shows itself.
+    Pausing(TimerId),
+    /// The pause is over but the line was full, or it was just made.
+    Idle,
+}
+
+/// What it takes to end an observation at the device.
+pub(crate) struct Cancelled {
+    pub(crate) wanted: Wanted,
+    pub(crate) token: Token,
+}
+
+impl Shard {
+    /// Observes a path of a device: one attempt by `deadline`; if it succeeds the observation is kept running as
+    /// those given with [`Answer::Accept`](crate::Answer) are. [`Event::ObservationStarted`] or
+    /// [`Event::ObservationFailed`] follows. An observation of the same path is replaced, under the same name.
+    ///
+    /// # Errors
+    /// [`RequestError`]: nothing has changed.
+    pub fn observe(
+        &mut self,
+        now: Instant,
+        endpoint: &Endpoint,
+        wanted: Wanted,
+        deadline: Instant,
+    ) -> Result<ObservationId, RequestError> {
+        if wanted.path.is_root() {
+            return Err(RequestError::WrongPath);
+        }
+        let owner = self.devices.by_endpoint(endpoint).ok_or(RequestError::UnknownEndpoint)?;
+        let known = self.observation_of(owner, wanted.path);
+        if known.is_none() && self.observation_count(owner) >= self.config.limits.observations_per_device {
+            return Err(RequestError::TooManyObservations);
+        }
+        let key = match known {
+            Some(key) => {
+                self.stop_attempt(now, key);
+                if let Some(observation) = self.observations.get_mut(key) {
+                    observation.wanted = wanted;
+                }
+                key
+            }
+            None => self.add_observation(owner, wanted),
+        };
+        let job = match self.enqueue(owner, Task::Observe(key), Some(deadline)) {
+            Ok(job) => job,
+            Err(error) => {
+                self.drop_observation(key);
+                return Err(error);
+            }
+        };
+        if let Some(observation) = self.observations.get_mut(key) {
+            observation.state = State::Starting(job);
+            observation.one_attempt = true;
+        }
+        self.pump(now, owner);
+        Ok(ObservationId(key.to_bits()))
+    }
+
+    /// Ends an observation: at once here ([`Event::ObservationEnded`]), and at the device by a Cancel Observation
+    /// whose [`Event::RequestDone`] follows. `None` if there was nothing to cancel at the device.
+    ///
+    /// # Errors
+    /// [`RequestError::UnknownEndpoint`] if there is no such observation.
+    pub fn cancel_observation(
+        &mut self,
+        now: Instant,
+        id: ObservationId,
+        deadline: Instant,
+    ) -> Result<Option<RequestId>, RequestError> {
+        let key = Key::from_bits(id.0);
+        let observation = self.observations.get(key).ok_or(RequestError::UnknownEndpoint)?;
+        let owner = observation.device;
+        let cancelled = match (&observation.state, observation.token) {
+            (State::Running, Some(token)) => Some(Cancelled { wanted: observation.wanted.clone(), token }),
+            _ => None,
+        };
+        self.stop_attempt(now, key);
+        self.end_observation(key);
+        // Without room in the line the device learns of it by the Reset of its next notification.
+        let request = cancelled
+            .and_then(|what| {
+                self.enqueue(owner, Task::CancelObservation(Box::new(what)), Some(deadline)).ok()
+            })
+            .map(|job| RequestId(job.to_bits()));
+        self.pump(now, owner);
+        Ok(request)
+    }
+
+    /// Starts the observations that the host wants of a device that has just registered.
+    pub(crate) fn observe_wanted(&mut self, now: Instant, owner: Key<Device>, wanted: Vec<Wanted>) {
+        for one in wanted {
+            let full = self.observation_count(owner) >= self.config.limits.observations_per_device;
+            if full || one.path.is_root() || self.observation_of(owner, one.path).is_some() {
+                continue;
+            }
+            let key = self.add_observation(owner, one);
+            self.attempt(now, key);
+        }
+        self.pump(now, owner);
+    }
+
+    /// The device has shown itself: pauses are over.
+    pub(crate) fn resume_observations(&mut self, now: Instant, owner: Key<Device>) {
+        let Some(device) = self.devices.get(owner) else { return };
+        if device.observations.is_empty() {
+            return;
+        }
+        let pausing: Vec<_> = device
+            .observations
+            .iter()
+            .copied()
+            .filter(|key| {
+                self.observations
+                    .get(*key)
+                    .is_some_and(|o| matches!(o.state, State::Pausing(_) | State::Idle))
+            })
+            .collect();
+        for key in pausing {
+            self.stop_attempt(now, key);
+            if let Some(observation) = self.observations.get_mut(key) {
+                observation.pause = OBSERVE_RETRY_MIN;
+            }
+            self.attempt(now, key);
+        }
+        self.pump(now, owner);
+    }
+
+    /// The pause of an observation is over.
+    pub(crate) fn pause_over(&mut self, now: Instant, key: Key<Observation>) {
+        let Some(observation) = self.observations.get_mut(key) else { return };
+        observation.state = State::Idle;
+        let owner = observation.device;
+        self.attempt(now, key);
+        self.pump(now, owner);
+    }
+
+    /// Puts the start of an observation into the line, or pauses if there is no room.
+    fn attempt(&mut self, now: Instant, key: Key<Observation>) {
+        let Some(owner) = self.observations.get(key).map(|observation| observation.device) else { return };
+        let job = self.enqueue(owner, Task::Observe(key), None);
+        let Some(observation) = self.observations.get_mut(key) else { return };
+        match job {
+            Ok(job) => observation.state = State::Starting(job),
+            Err(_) => {
+                let due = now + observation.pause;
+                observation.state = State::Pausing(self.timers.arm(due, Due::Pause(key)));
+            }
+        }
+    }
+
+    /// The attempt to start an observation ended.
+    pub(crate) fn observe_done(&mut self, now: Instant, key: Key<Observation>, outcome: Outcome) {
+        let Some(observation) = self.observations.get_mut(key) else { return };
+        observation.state = State::Idle;
+        let endpoint = self.devices.get(observation.device).map(|device| device.details.endpoint.clone());
+        let (Some(endpoint), path) = (endpoint, observation.wanted.path) else { return };
+        let begun = observation.newest.is_some();
+        if let Outcome::Response(response) = &outcome
+            && begun
+            && response.code == Code::CONTENT
+        {
+            observation.state = State::Running;
+            observation.one_attempt = false;
+            observation.pause = OBSERVE_RETRY_MIN;
+            let (observation, response) = (ObservationId(key.to_bits()), response.clone());
+            self.events.push_back(Event::ObservationStarted { endpoint, observation, path, response });
+        } else {
+            self.observation_failed(now, key, endpoint, outcome);
+        }
+    }
+
+    /// An observation does not run (any more): it pauses, or ends if that was its only attempt.
+    fn observation_failed(
+        &mut self,
+        now: Instant,
+        key: Key<Observation>,
+        endpoint: Endpoint,
+        outcome: Outcome,
+    ) {
+        let Some(observation) = self.observations.get_mut(key) else { return };
+        observation.token = None;
+        observation.newest = None;
+        let path = observation.wanted.path;
+        let retry_at = (!observation.one_attempt).then(|| now + observation.pause);
+        if let Some(due) = retry_at {
+            observation.pause = (observation.pause * 2).min(OBSERVE_RETRY_MAX);
+            observation.state = State::Pausing(self.timers.arm(due, Due::Pause(key)));
+        }
+        let observation = ObservationId(key.to_bits());
+        self.events.push_back(Event::ObservationFailed { endpoint, observation, path, outcome, retry_at });
+        if retry_at.is_none() {
+            self.drop_observation(key);
+        }
+    }
+
+    /// The observation of a link's device that has this token.
+    pub(crate) fn observation_by_token(&self, link: Key<Link>, token: Token) -> Option<Key<Observation>> {
+        let device = self.devices.get(self.links.get(link)?.device?)?;
+        let has_token = |key: &&Key<Observation>| {
+            self.observations.get(**key).is_some_and(|observation| observation.token == Some(token))
+        };
+        device.observations.iter().find(has_token).copied()
+    }
+
+    /// A value that is newer than all before, or the device's word that there will be none.
+    pub(crate) fn notified(&mut self, now: Instant, key: Key<Observation>, response: Response, last: bool) {
+        if !last {
+            return self.tell_value(key, response);
+        }
+        let Some(observation) = self.observations.get_mut(key) else { return };
+        observation.state = State::Idle;
+        let Some(device) = self.devices.get(observation.device) else { return };
+        let endpoint = device.details.endpoint.clone();
+        self.observation_failed(now, key, endpoint, Outcome::Response(response));
+    }
+
+    /// A notification had only the first block of its value: the rest is read, by a request without Observe
+    /// (RFC 7959 §2.6). What changes meanwhile is in what is read, or in the next notification.
+    pub(crate) fn fetch_value(&mut self, now: Instant, key: Key<Observation>) {
+        let Some(observation) = self.observations.get_mut(key) else { return };
+        let owner = observation.device;
+        if std::mem::replace(&mut observation.fetching, true) {
+            return;
+        }
+        if self.enqueue(owner, Task::FetchValue(key), None).is_err()
+            && let Some(observation) = self.observations.get_mut(key)
+        {
+            observation.fetching = false;
+        }
+        self.pump(now, owner);
+    }
+
+    /// The whole of a value has been read, or could not be: then the next notification brings a newer one.
+    pub(crate) fn value_fetched(&mut self, key: Key<Observation>, outcome: Outcome) {
+        let Some(observation) = self.observations.get_mut(key) else { return };
+        observation.fetching = false;
+        if let Outcome::Response(response) = outcome
+            && response.code == Code::CONTENT
+            && matches!(observation.state, State::Running)
+        {
+            self.tell_value(key, response);
+        }
+    }
+
+    fn tell_value(&mut self, key: Key<Observation>, response: Response) {
+        let Some(observation) = self.observations.get(key) else { return };
+        let Some(device) = self.devices.get(observation.device) else { return };
+        self.stats.notifications += 1;
+        self.events.push_back(Event::Notified {
+            endpoint: device.details.endpoint.clone(),
+            observation: ObservationId(key.to_bits()),
+            path: observation.wanted.path,
+            code: response.code,
+            content_format: response.content_format,
+            payload: response.payload,
+        });
+    }
+
+    /// Takes an observation off the line or out of its pause.
+    fn stop_attempt(&mut self, now: Instant, key: Key<Observation>) {
+        let Some(observation) = self.observations.get_mut(key) else { return };
+        let state = std::mem::replace(&mut observation.state, State::Idle);
+        observation.token = None;
+        observation.newest = None;
+        match state {
+            State::Pausing(timer) => self.timers.cancel(timer),
+            State::Starting(job) => self.withdraw(now, job),
+            State::Running | State::Idle => {}
+        }
+    }
+
+    /// Ends an observation here and says so.
+    pub(crate) fn end_observation(&mut self, key: Key<Observation>) {
+        let Some(observation) = self.observations.get(key) else { return };
+        let path = observation.wanted.path;
+        if let Some(device) = self.devices.get(observation.device) {
+            let endpoint = device.details.endpoint.clone();
+            let observation = ObservationId(key.to_bits());
+            self.events.push_back(Event::ObservationEnded { endpoint, observation, path });
+        }
+        self.drop_observation(key);
+    }
+
+    fn add_observation(&mut self, owner: Key<Device>, wanted: Wanted) -> Key<Observation> {
+        let key = self.observations.insert(Observation {
+            device: owner,
+            wanted,
+            state: State::Idle,
+            token: None,
+            newest: None,
+            fetching: false,
+            pause: OBSERVE_RETRY_MIN,
+            one_attempt: false,
+        });
+        if let Some(device) = self.devices.get_mut(owner) {
+            device.observations.push(key);
+        }
+        key
+    }
+
+    fn drop_observation(&mut self, key: Key<Observation>) {
+        let Some(observation) = self.observations.remove(key) else { return };
+        if let State::Pausing(timer) = observation.state {
+            self.timers.cancel(timer);
+        }
+        if let Some(device) = self.devices.get_mut(observation.device) {
+            device.observations.retain(|other| *other != key);
+        }
+    }
+
+    fn observation_count(&self, owner: Key<Device>) -> usize {
+        self.devices.get(owner).map_or(0, |device| device.observations.len())
+    }
+
+    fn observation_of(&self, owner: Key<Device>, path: Path) -> Option<Key<Observation>> {
+        let observes = |key: &&Key<Observation>| {
+            self.observations.get(**key).is_some_and(|observation| observation.wanted.path == path)
+        };
+        self.devices.get(owner)?.observations.iter().find(observes).copied()
+    }
+}

@@ -1,0 +1,223 @@
+//! The life of a registration (TS_Core 6.2): it begins with an accepted Register, is refreshed by Updates, and ends
+//! by De-register, by the end of its lifetime, because the host forgets it, or because a newer one takes its place.
+
+use core::time::Duration;
+use std::sync::Arc;
+
+use lightship_coap::Code;
+use lightship_coap::peer::Ticket;
+use lightship_lwm2m::Endpoint;
+use lightship_platform::{Instant, Rng};
+
+use crate::devices::Device;
+use crate::links::Link;
+use crate::parameters::Changes;
+use crate::shard::Due;
+use crate::slab::Key;
+use crate::uplink::Reply;
+use crate::{Changed, Details, Ended, Event, Locator, Outcome, Rebinding, Registration, Shard, Wanted};
+
+impl Shard {
+    /// The host has accepted a Register: the registration begins.
+    pub(crate) fn register_accepted(
+        &mut self,
+        now: Instant,
+        link: Key<Link>,
+        ticket: Ticket,
+        details: Arc<Details>,
+        wanted: Vec<Wanted>,
+    ) {
+        // A link that gave way to others while the host was thinking has forgotten the request: the device asks again.
+        let Some(address) = self.links.get(link).map(|link| link.address) else { return };
+        let known = self.devices.by_endpoint(&details.endpoint);
+        if known.is_none() && self.devices.len() >= self.config.limits.registrations {
+            self.stats.registers_refused += 1;
+            self.reply(now, link, ticket, Reply::busy());
+            return;
+        }
+        let displaced = known.and_then(|known| self.end(now, known));
+        // Another device at this address cannot be reached any more.
+        if let Some(other) = self.devices.by_address(address) {
+            self.end_and_tell(now, other, Ended::AddressTaken);
+        }
+        let random = self.fresh_random();
+        let device = self.devices.insert(Device {
+            random,
+            address,
+            details,
+            registered_at: now,
+            updated_at: now,
+            expiry: None,
+            link: Some(link),
+            observations: Vec::new(),
+            line: None,
+        });
+        if let Some(link) = self.links.get_mut(link) {
+            link.device = Some(device);
+        }
+        self.arm_expiry(now, device);
+        self.stats.registers += 1;
+        let Some(entry) = self.devices.get(device) else { return };
+        let registration = entry.registration(self.locator(entry));
+        self.reply(now, link, ticket, Reply::created(registration.id));
+        self.events.push_back(Event::Registered { registration, displaced });
+        self.observe_wanted(now, device, wanted);
+    }
+
+    /// Whether an Update from another address may move this registration.
+    pub(crate) fn may_move(&self, locator: Locator) -> bool {
+        self.config.rebinding == Rebinding::Follow && self.device_at(locator).is_some()
+    }
+
+    /// The device that a location names.
+    pub(crate) fn device_at(&self, locator: Locator) -> Option<Key<Device>> {
+        let ours = locator.shard == self.config.shard && locator.node == self.config.node;
+        self.devices.by_random(locator.random).filter(|_| ours)
+    }
+
+    /// Serves an Update for a registration that the sender may update.
+    pub(crate) fn update(
+        &mut self,
+        now: Instant,
+        link: Key<Link>,
+        ticket: Ticket,
+        key: Key<Device>,
+        changes: Changes,
+    ) {
+        let moved = self.move_device(now, key, link);
+        let objects = changes.objects.map(|objects| self.devices.intern(objects));
+        let Some(device) = self.devices.get_mut(key) else { return };
+        let mut changed = Changed { address: moved, ..Changed::default() };
+        let mut details = Details::clone(&device.details);
+        if let Some(objects) = objects {
+            changed.objects = details.objects != objects;
+            details.objects = objects;
+        }
+        details.lifetime_s = changes.lifetime_s.unwrap_or(details.lifetime_s);
+        details.binding = changes.binding.unwrap_or(details.binding);
+        details.queue_mode = changes.queue_mode.unwrap_or(details.queue_mode);
+        details.sms = changes.sms.or(details.sms);
+        if !changes.attributes.is_empty() {
+            details.attributes = changes.attributes;
+        }
+        if details != *device.details {
+            let only_objects = Details { objects: device.details.objects.clone(), ..details.clone() };
+            changed.parameters = only_objects != *device.details;
+            device.details = Arc::new(details);
+        }
+        device.updated_at = now;
+        self.arm_expiry(now, key);
+        self.stats.updates += 1;
+        let Some(device) = self.devices.get(key) else { return };
+        let registration = device.registration(self.locator(device));
+        self.reply(now, link, ticket, Reply::code(Code::CHANGED));
+        self.events.push_back(Event::Updated { registration, changed });
+        self.resume_observations(now, key);
+        self.pump(now, key);
+    }
+
+    /// Gives a registration the address of the link that its Update came by.
+    fn move_device(&mut self, now: Instant, key: Key<Device>, link: Key<Link>) -> bool {
+        let Some(address) = self.links.get(link).map(|link| link.address) else { return false };
+        let Some(device) = self.devices.get(key) else { return false };
+        if device.address == address {
+            return false;
+        }
+        if let Some(other) = self.devices.by_address(address) {
+            self.end_and_tell(now, other, Ended::AddressTaken);
+        }
+        self.restart_current(now, key);
+        let old = self.devices.get_mut(key).and_then(|device| device.link.replace(link));
+        self.devices.move_to(key, address);
+        if let Some(old) = old {
+            self.links.estrange(old);
+        }
+        if let Some(link) = self.links.get_mut(link) {
+            link.device = Some(key);
+        }
+        true
+    }
+
+    /// Serves a De-register.
+    pub(crate) fn deregister(&mut self, now: Instant, link: Key<Link>, ticket: Ticket, key: Key<Device>) {
+        self.stats.deregisters += 1;
+        self.reply(now, link, ticket, Reply::code(Code::DELETED));
+        self.end_and_tell(now, key, Ended::Deregister);
+    }
+
+    /// Removes a registration for a reason of the host's; the device learns of it at its next Update (4.04).
+    pub fn forget(&mut self, now: Instant, endpoint: &Endpoint) -> bool {
+        let Some(key) = self.devices.by_endpoint(endpoint) else { return false };
+        self.end_and_tell(now, key, Ended::Forgotten);
+        true
+    }
+
+    /// A registration's lifetime is over, and its grace.
+    pub(crate) fn expired(&mut self, now: Instant, key: Key<Device>) {
+        if let Some(device) = self.devices.get_mut(key) {
+            device.expiry = None;
+            self.stats.expired += 1;
+            self.end_and_tell(now, key, Ended::Expired);
+        }
+    }
+
+    fn end_and_tell(&mut self, now: Instant, key: Key<Device>, reason: Ended) {
+        if let Some(registration) = self.end(now, key) {
+            self.events.push_back(Event::Deregistered { registration, reason });
+        }
+    }
+
+    /// Ends a registration with all that hangs on it: its requests and its observations.
+    fn end(&mut self, now: Instant, key: Key<Device>) -> Option<Registration> {
+        while let Some(observation) =
+            self.devices.get(key).and_then(|device| device.observations.first().copied())
+        {
+            self.end_observation(observation);
+        }
+        self.end_line(now, key);
+        let device = self.devices.remove(key)?;
+        if let Some(timer) = device.expiry {
+            self.timers.cancel(timer);
+        }
+        if let Some(link) = device.link {
+            self.links.estrange(link);
+        }
+        Some(device.registration(self.locator(&device)))
+    }
+
+    /// Ends all requests of a device.
+    fn end_line(&mut self, now: Instant, key: Key<Device>) {
+        let Some(device) = self.devices.get_mut(key) else { return };
+        let Some(line) = device.line.take() else { return };
+        let link = device.link;
+        if let (Some((job, exchange)), Some(link)) = (line.current, link) {
+            self.cancel_exchange(now, link, exchange);
+            self.finish(now, job, Outcome::Deregistered);
+        }
+        for job in line.waiting {
+            self.finish(now, job, Outcome::Deregistered);
+        }
+    }
+
+    fn arm_expiry(&mut self, now: Instant, key: Key<Device>) {
+        let Some(device) = self.devices.get_mut(key) else { return };
+        if let Some(timer) = device.expiry.take() {
+            self.timers.cancel(timer);
+        }
+        // LwM2M 1.2: a lifetime of 0 does not end.
+        if device.details.lifetime_s > 0 {
+            let lifetime = Duration::from_secs(device.details.lifetime_s.into());
+            let due = now + lifetime + self.config.registration_grace;
+            device.expiry = Some(self.timers.arm(due, Due::Expiry(key)));
+        }
+    }
+
+    fn fresh_random(&mut self) -> u32 {
+        loop {
+            let random = self.rng.next_u32();
+            if self.devices.by_random(random).is_none() {
+                return random;
+            }
+        }
+    }
+}

@@ -1,0 +1,68 @@
+//! What the server knows of a registered device.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use lightship_coap::ContentFormat;
+use lightship_lwm2m::{Binding, Endpoint, ObjectVersion, Path, Version};
+use lightship_platform::Instant;
+
+use crate::RegistrationId;
+
+/// One registration, as it was when the event that carries it happened. Cloning shares all text.
+#[derive(Clone, Debug)]
+pub struct Registration {
+    /// The name of the registration; its Location-Path is `rd/` and this.
+    pub id: RegistrationId,
+    /// Where the device was heard last, and where requests to it go.
+    pub address: SocketAddr,
+    /// What the device said.
+    pub details: Arc<Details>,
+    /// When it registered.
+    pub registered_at: Instant,
+    /// When it registered or sent an Update last.
+    pub updated_at: Instant,
+    /// When it ends without an Update; `None` for a lifetime of 0 (LwM2M 1.2: never).
+    pub expires_at: Option<Instant>,
+}
+
+/// What a device says about itself when it registers (TS_Core 6.2.1).
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Details {
+    /// The Endpoint Client Name.
+    pub endpoint: Endpoint,
+    /// The version of LwM2M that the device speaks.
+    pub version: Version,
+    /// Seconds without an Update after which the registration ends; 0 = never.
+    pub lifetime_s: u32,
+    /// The transports by which the device can be reached.
+    pub binding: Binding,
+    /// Whether the device sleeps between its messages.
+    pub queue_mode: bool,
+    /// The number or external identifier for SMS.
+    pub sms: Option<Box<str>>,
+    /// Registration parameters that the server does not know, in the order of the query.
+    pub attributes: Box<[(Box<str>, Box<str>)]>,
+    /// What the device offers; devices of one kind share one list.
+    pub objects: Arc<ObjectList>,
+}
+
+/// The list of objects of a registration (TS_Core 6.2.1, link format).
+#[derive(Clone, PartialEq, Eq, Hash, Default, Debug)]
+pub struct ObjectList {
+    /// The path in front of all objects, without slashes at the ends; empty for none (`rt="oma.lwm2m"`).
+    pub root: Box<str>,
+    /// The content formats that the device announces with `ct` on the root link.
+    pub formats: Box<[ContentFormat]>,
+    /// Objects and instances, ascending, each once, without those that no server may address.
+    pub objects: Box<[ObjectLink]>,
+}
+
+/// One object or object instance of an [`ObjectList`].
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
+pub struct ObjectLink {
+    /// `/3303` or `/3303/0`.
+    pub path: Path,
+    /// The object's version if the device says one.
+    pub version: Option<ObjectVersion>,
+}

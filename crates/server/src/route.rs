@@ -1,0 +1,94 @@
+//! Which shard a datagram belongs to.
+//!
+//! The kernel spreads datagrams by their addresses, so a device stays with one shard until its NAT gives it another
+//! address. Then its Update arrives elsewhere and is handed to the shard that its location names; what follows from
+//! that address (acknowledgements, answers, notifications) carries no location and goes the same way.
+
+use core::hash::BuildHasher;
+use std::net::SocketAddr;
+
+use lightship_coap::{Message, OptionNumber};
+
+use crate::devices::SecretHash;
+use crate::{Locator, Shard};
+
+/// Where a datagram goes. It is handed over once at most: the shard that gets it there takes it.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Route {
+    /// To this shard's [`Shard::handle_input`].
+    Here,
+    /// To that shard's.
+    Shard(u8),
+}
+
+/// Addresses whose datagrams belong to another shard: a table of fixed size in which a new entry takes the place
+/// of whatever hashes to it.
+pub(crate) struct Forwards {
+    entries: Vec<Option<(SocketAddr, u8)>>,
+    hashes: SecretHash,
+}
+
+impl Forwards {
+    pub(crate) fn new(size: usize, hashes: SecretHash) -> Self {
+        Self { entries: vec![None; size], hashes }
+    }
+
+    fn slot(&mut self, address: SocketAddr) -> Option<&mut Option<(SocketAddr, u8)>> {
+        let slots = u64::try_from(self.entries.len()).unwrap_or(u64::MAX);
+        let slot = self.hashes.hash_one(address).checked_rem(slots)?;
+        self.entries.get_mut(usize::try_from(slot).ok()?)
+    }
+}
+
+impl Shard {
+    /// Says which shard a datagram belongs to; to be asked before [`Shard::handle_input`], by the shard that
+    /// received it, and not again by the one it is handed to.
+    pub fn route(&mut self, from: SocketAddr, datagram: &[u8]) -> Route {
+        if self.config.shards <= 1 || self.devices.by_address(from).is_some_and(|_| !names_location(datagram))
+        {
+            return Route::Here;
+        }
+        if let Some(locator) = location(datagram) {
+            if locator.node != self.config.node || locator.shard >= self.config.shards {
+                return Route::Here;
+            }
+            if locator.shard == self.config.shard {
+                self.forget_forward(from);
+                return Route::Here;
+            }
+            if self.devices.by_address(from).is_none()
+                && let Some(slot) = self.forwards.slot(from)
+            {
+                *slot = Some((from, locator.shard));
+            }
+            return Route::Shard(locator.shard);
+        }
+        match self.forwards.slot(from) {
+            Some(Some((address, shard))) if *address == from => Route::Shard(*shard),
+            _ => Route::Here,
+        }
+    }
+
+    fn forget_forward(&mut self, from: SocketAddr) {
+        if let Some(slot) = self.forwards.slot(from)
+            && slot.is_some_and(|(address, _)| address == from)
+        {
+            *slot = None;
+        }
+    }
+}
+
+fn names_location(datagram: &[u8]) -> bool {
+    location(datagram).is_some()
+}
+
+/// The location that a request is for, if it is for one.
+fn location(datagram: &[u8]) -> Option<Locator> {
+    let message = Message::parse(datagram).ok().filter(|message| message.code().is_request())?;
+    let mut path = message.options().filter(|option| option.number == OptionNumber::URI_PATH);
+    let (first, second) = (path.next()?, path.next()?);
+    if first.value != b"rd" || path.next().is_some() {
+        return None;
+    }
+    Locator::parse(second.value)
+}

@@ -1,0 +1,240 @@
+//! The shard: its tables, its five verbs, and what the host may look up.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use lightship_coap::{Code, Message, MessageId};
+use lightship_lwm2m::Endpoint;
+use lightship_platform::{Instant, Rng, SeededRng};
+
+use crate::asks::Question;
+use crate::devices::{Device, Devices, SecretHash};
+use crate::downlink::Job;
+use crate::limits::STATELESS_MAX;
+use crate::links::{Link, Links};
+use crate::observe::Observation;
+use crate::route::Forwards;
+use crate::slab::{Key, Slab};
+use crate::stateless::{FirstContact, ShortAnswer, first_contact, refuse};
+use crate::timer::Timers;
+use crate::{Config, Event, Locator, Registration, Stats};
+
+/// One shard of a LwM2M Server: many devices, no sockets, no clock.
+///
+/// Driven by five verbs and its commands. After any call that takes `&mut self` the host drains
+/// [`Shard::poll_transmit`] and [`Shard::poll_event`] until both return `None`, then reads [`Shard::poll_timeout`]
+/// and calls [`Shard::handle_timeout`] when that moment has come. Equal calls give equal results.
+pub struct Shard {
+    pub(crate) config: Config,
+    /// For addresses without a registration: the same, with room for a Register only.
+    pub(crate) strangers_coap: lightship_coap::Config,
+    pub(crate) rng: SeededRng,
+    pub(crate) stats: Stats,
+    pub(crate) devices: Devices,
+    pub(crate) links: Links,
+    pub(crate) jobs: Slab<Job>,
+    pub(crate) observations: Slab<Observation>,
+    pub(crate) questions: Slab<Question>,
+    pub(crate) timers: Timers<Due>,
+    pub(crate) events: VecDeque<Event>,
+    pub(crate) forwards: Forwards,
+    stateless: VecDeque<(SocketAddr, ShortAnswer)>,
+    last_message_id: u16,
+}
+
+/// What a timer is for.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Due {
+    /// A registration's lifetime is over.
+    Expiry(Key<Device>),
+    /// The CoAP machine of a link wants to go on, or the link is no longer needed.
+    Link(Key<Link>),
+    /// A downlink request has waited long enough.
+    Deadline(Key<Job>),
+    /// A wanted observation is to be tried again.
+    Pause(Key<Observation>),
+    /// The host has had long enough to answer.
+    Ask(Key<Question>),
+}
+
+/// A datagram that [`Shard::poll_transmit`] has written.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Transmit {
+    /// Where it goes.
+    pub to: SocketAddr,
+    /// How many bytes of the buffer it takes.
+    pub len: usize,
+}
+
+impl Shard {
+    /// A shard without devices. The seed must be secret and fresh for each run: tokens and locators come from it.
+    #[must_use]
+    pub fn new(mut config: Config, seed: [u8; 32]) -> Self {
+        let limits = &config.limits;
+        config.coap.body_len_max = limits.body.max(limits.register_body);
+        config.coap.buffer_len_max = limits.body.max(limits.request_body).saturating_mul(2);
+        // The device's line admits one request at a time; its blocks and retransmissions are the machine's.
+        config.coap.nstart = 1;
+        let strangers_coap = lightship_coap::Config {
+            body_len_max: limits.register_body,
+            buffer_len_max: limits.register_body.saturating_mul(2),
+            ..config.coap.clone()
+        };
+        let mut rng = SeededRng::new(seed);
+        let hashes = SecretHash { secret: u128::from(rng.next_u64()) << 64 | u128::from(rng.next_u64()) };
+        let forwards = Forwards::new(if config.shards > 1 { config.limits.forwards } else { 0 }, hashes);
+        Self {
+            config,
+            strangers_coap,
+            rng,
+            stats: Stats::default(),
+            devices: Devices::new(hashes),
+            links: Links::new(hashes),
+            jobs: Slab::new(),
+            observations: Slab::new(),
+            questions: Slab::new(),
+            timers: Timers::new(),
+            events: VecDeque::new(),
+            forwards,
+            stateless: VecDeque::new(),
+            last_message_id: 0,
+        }
+    }
+
+    /// Takes a datagram. It never fails: what makes no sense is dropped, and counted.
+    pub fn handle_input(&mut self, now: Instant, from: SocketAddr, datagram: &mut [u8]) {
+        self.stats.datagrams_in += 1;
+        let link = match self.links.by_address(from) {
+            Some(link) => link,
+            None => match self.devices.by_address(from) {
+                Some(device) => self.open_link(now, from, Some(device)),
+                None => match self.admit(now, from, datagram) {
+                    Some(link) => link,
+                    None => return,
+                },
+            },
+        };
+        self.input(now, link, datagram);
+        self.settle(now, link);
+    }
+
+    /// Lets the time pass.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.timers.advance(now);
+        while let Some(due) = self.timers.pop() {
+            match due {
+                Due::Expiry(device) => self.expired(now, device),
+                Due::Link(link) => self.link_due(now, link),
+                Due::Deadline(job) => self.deadline_passed(now, job),
+                Due::Pause(observation) => self.pause_over(now, observation),
+                Due::Ask(question) => self.unanswered(now, question),
+            }
+        }
+    }
+
+    /// Writes the next datagram into `out`, which should have room for
+    /// [`DATAGRAM_LEN_MAX`](crate::limits::DATAGRAM_LEN_MAX) bytes.
+    pub fn poll_transmit(&mut self, out: &mut [u8]) -> Option<Transmit> {
+        let transmit = self.next_transmit(out)?;
+        self.stats.datagrams_out += 1;
+        Some(transmit)
+    }
+
+    fn next_transmit(&mut self, out: &mut [u8]) -> Option<Transmit> {
+        while let Some((to, answer)) = self.stateless.pop_front() {
+            let bytes = answer.as_bytes();
+            if let Some(place) = out.get_mut(..bytes.len()) {
+                place.copy_from_slice(bytes);
+                return Some(Transmit { to, len: bytes.len() });
+            }
+        }
+        while let Some(link) = self.links.first_sending() {
+            if let Some(len) = link.peer.poll_transmit(out) {
+                return Some(Transmit { to: link.address, len });
+            }
+            self.links.sent_all();
+        }
+        None
+    }
+
+    /// The next thing the host should know or answer.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop_front()
+    }
+
+    /// When [`Shard::handle_timeout`] has something to do; `None` for never.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    /// The counters.
+    #[must_use]
+    pub fn stats(&self) -> Stats {
+        Stats {
+            registrations: count(self.devices.len()),
+            observations: count(self.observations.len()),
+            peers: count(self.links.len()),
+            ..self.stats
+        }
+    }
+
+    /// The registration of an endpoint.
+    #[must_use]
+    pub fn registration(&self, endpoint: &Endpoint) -> Option<Registration> {
+        let device = self.devices.get(self.devices.by_endpoint(endpoint)?)?;
+        Some(device.registration(self.locator(device)))
+    }
+
+    /// All registrations, in no order that means anything.
+    pub fn registrations(&self) -> impl Iterator<Item = Registration> {
+        self.devices.iter().map(|(_, device)| device.registration(self.locator(device)))
+    }
+
+    pub(crate) fn locator(&self, device: &Device) -> Locator {
+        Locator { shard: self.config.shard, node: self.config.node, random: device.random }
+    }
+
+    /// Decides about a datagram from an address that has neither state nor a registration.
+    fn admit(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) -> Option<Key<Link>> {
+        let id = self.next_message_id();
+        match first_contact(datagram, || id) {
+            FirstContact::Register => return Some(self.open_link(now, from, None)),
+            FirstContact::Update(locator) if self.may_move(locator) => {
+                return Some(self.open_link(now, from, None));
+            }
+            FirstContact::Update(_) => {
+                self.stats.updates_refused += 1;
+                if let Ok(message) = Message::parse(datagram) {
+                    let id = self.next_message_id();
+                    if let FirstContact::Answer { answer, .. } = refuse(&message, Code::NOT_FOUND, || id) {
+                        self.send_stateless(from, answer);
+                    }
+                }
+            }
+            FirstContact::Answer { answer, malformed } => {
+                self.stats.malformed += u64::from(malformed);
+                self.send_stateless(from, answer);
+            }
+            FirstContact::Drop { malformed } => self.stats.malformed += u64::from(malformed),
+        }
+        self.stats.refused_strangers += 1;
+        None
+    }
+
+    /// For answers outside any link; strangers are few enough that a counter does not repeat itself too soon.
+    fn next_message_id(&mut self) -> MessageId {
+        self.last_message_id = self.last_message_id.wrapping_add(1);
+        MessageId(self.last_message_id)
+    }
+
+    fn send_stateless(&mut self, to: SocketAddr, answer: ShortAnswer) {
+        if self.stateless.len() < STATELESS_MAX {
+            self.stateless.push_back((to, answer));
+        }
+    }
+}
+
+fn count(len: usize) -> u64 {
+    u64::try_from(len).unwrap_or(u64::MAX)
+}

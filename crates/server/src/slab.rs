@@ -1,0 +1,202 @@
+//! A table of values with small, checked handles.
+//!
+//! Grows by whole chunks, so that no value moves and no insertion has to copy a table of a million; a handle
+//! carries a generation, so that one that outlived its value finds nothing instead of a stranger.
+
+use std::marker::PhantomData;
+
+/// Names one value of a [`Slab`].
+pub(crate) struct Key<T> {
+    pub(crate) index: u32,
+    pub(crate) generation: u32,
+    kind: PhantomData<fn() -> T>,
+}
+
+impl<T> Key<T> {
+    fn new(index: u32, generation: u32) -> Self {
+        Self { index, generation, kind: PhantomData }
+    }
+
+    /// One number that names index and generation, for public identifiers.
+    pub(crate) fn to_bits(self) -> u64 {
+        u64::from(self.generation) << 32 | u64::from(self.index)
+    }
+
+    /// The reverse of [`Key::to_bits`].
+    #[allow(clippy::cast_possible_truncation, reason = "the two halves of the number")]
+    pub(crate) fn from_bits(bits: u64) -> Self {
+        Self::new(bits as u32, (bits >> 32) as u32)
+    }
+}
+
+impl<T> Clone for Key<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<T> Copy for Key<T> {}
+impl<T> PartialEq for Key<T> {
+    fn eq(&self, other: &Self) -> bool {
+        self.index == other.index && self.generation == other.generation
+    }
+}
+impl<T> Eq for Key<T> {}
+impl<T> std::fmt::Debug for Key<T> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{}.{}", self.index, self.generation)
+    }
+}
+
+/// Values under handles; insertion and removal in constant time.
+pub(crate) struct Slab<T> {
+    chunks: Vec<Vec<Slot<T>>>,
+    free: u32,
+    len: usize,
+}
+
+struct Slot<T> {
+    generation: u32,
+    state: State<T>,
+}
+
+enum State<T> {
+    Used(T),
+    /// The next free slot, or `NONE`.
+    Free(u32),
+}
+
+const NONE: u32 = u32::MAX;
+const CHUNK_BITS: u32 = 8;
+const CHUNK: usize = 1 << CHUNK_BITS;
+
+impl<T> Slab<T> {
+    pub(crate) fn new() -> Self {
+        Self { chunks: Vec::new(), free: NONE, len: 0 }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    /// The key that the next [`Slab::insert`] will give out.
+    pub(crate) fn next_key(&self) -> Key<T> {
+        match self.slot(self.free) {
+            Some(slot) => Key::new(self.free, slot.generation),
+            None => Key::new(self.capacity(), 1),
+        }
+    }
+
+    pub(crate) fn insert(&mut self, value: T) -> Key<T> {
+        self.len += 1;
+        let index = self.free;
+        if let Some(slot) = self.slot_mut(index) {
+            let State::Free(next) = slot.state else { unreachable!("a free slot is free") };
+            slot.state = State::Used(value);
+            let generation = slot.generation;
+            self.free = next;
+            return Key::new(index, generation);
+        }
+        let index = self.capacity();
+        if self.chunks.last().is_none_or(|chunk| chunk.len() == CHUNK) {
+            self.chunks.push(Vec::with_capacity(CHUNK));
+        }
+        let chunk = self.chunks.last_mut().expect("a chunk was just made");
+        chunk.push(Slot { generation: 1, state: State::Used(value) });
+        Key::new(index, 1)
+    }
+
+    pub(crate) fn remove(&mut self, key: Key<T>) -> Option<T> {
+        let free = self.free;
+        let slot = self.slot_mut(key.index)?;
+        if slot.generation != key.generation || !matches!(slot.state, State::Used(_)) {
+            return None;
+        }
+        slot.generation = slot.generation.wrapping_add(1).max(1);
+        let State::Used(value) = std::mem::replace(&mut slot.state, State::Free(free)) else { return None };
+        self.free = key.index;
+        self.len -= 1;
+        Some(value)
+    }
+
+    pub(crate) fn get(&self, key: Key<T>) -> Option<&T> {
+        let slot = self.slot(key.index)?;
+        match &slot.state {
+            State::Used(value) if slot.generation == key.generation => Some(value),
+            State::Used(_) | State::Free(_) => None,
+        }
+    }
+
+    pub(crate) fn get_mut(&mut self, key: Key<T>) -> Option<&mut T> {
+        let slot = self.slot_mut(key.index)?;
+        match &mut slot.state {
+            State::Used(value) if slot.generation == key.generation => Some(value),
+            State::Used(_) | State::Free(_) => None,
+        }
+    }
+
+    /// The value in a slot whatever its generation: for indexes that are kept in step with the slab.
+    pub(crate) fn at(&self, index: u32) -> Option<(Key<T>, &T)> {
+        let slot = self.slot(index)?;
+        match &slot.state {
+            State::Used(value) => Some((Key::new(index, slot.generation), value)),
+            State::Free(_) => None,
+        }
+    }
+
+    /// All values in the order of their slots.
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Key<T>, &T)> {
+        (0..self.capacity()).filter_map(|index| self.at(index))
+    }
+
+    fn slot(&self, index: u32) -> Option<&Slot<T>> {
+        self.chunks.get((index >> CHUNK_BITS) as usize)?.get(index as usize % CHUNK)
+    }
+
+    fn slot_mut(&mut self, index: u32) -> Option<&mut Slot<T>> {
+        self.chunks.get_mut((index >> CHUNK_BITS) as usize)?.get_mut(index as usize % CHUNK)
+    }
+
+    fn capacity(&self) -> u32 {
+        let full = self.chunks.len().saturating_sub(1) * CHUNK;
+        let slots = full + self.chunks.last().map_or(0, Vec::len);
+        u32::try_from(slots).expect("the limits keep tables below 2^32 entries")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_that_outlived_its_value_finds_nothing() {
+        let mut slab = Slab::new();
+        let first = slab.insert("first");
+        assert_eq!(slab.remove(first), Some("first"));
+        let second = slab.insert("second");
+        assert_eq!(second.index, first.index);
+        assert_eq!(slab.get(first), None);
+        assert_eq!(slab.remove(first), None);
+        assert_eq!(slab.get(second), Some(&"second"));
+    }
+
+    #[test]
+    fn the_next_key_is_the_one_given_out() {
+        let mut slab = Slab::new();
+        let keys: Vec<_> = (0..700)
+            .map(|n| {
+                let expected = slab.next_key();
+                assert_eq!(slab.insert(n), expected);
+                expected
+            })
+            .collect();
+        for key in keys.iter().step_by(3) {
+            slab.remove(*key);
+        }
+        for n in 0..300 {
+            let expected = slab.next_key();
+            assert_eq!(slab.insert(n), expected);
+            assert_eq!(Key::from_bits(expected.to_bits()), expected);
+        }
+        assert_eq!(slab.iter().count(), slab.len());
+    }
+}

@@ -1,0 +1,48 @@
+//! What the shard counts: plain numbers, added up by the host.
+
+/// Counters since the shard was made, and three gauges.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct Stats {
+    /// Gauge: devices registered now.
+    pub registrations: u64,
+    /// Gauge: observations kept now, running or to be started.
+    pub observations: u64,
+    /// Gauge: addresses for which CoAP state is kept now.
+    pub peers: u64,
+    /// Datagrams handed in.
+    pub datagrams_in: u64,
+    /// Datagrams given out.
+    pub datagrams_out: u64,
+    /// Datagrams that were no CoAP message.
+    pub malformed: u64,
+    /// Messages from unregistered addresses that were dropped or refused without keeping state.
+    pub refused_strangers: u64,
+    /// Unregistered addresses that lost their state to a newer one ([`Limits::strangers`](crate::Limits)).
+    pub evicted_strangers: u64,
+    /// Registers accepted.
+    pub registers: u64,
+    /// Registers refused, by us or by the host.
+    pub registers_refused: u64,
+    /// Updates accepted.
+    pub updates: u64,
+    /// Updates and De-registers refused.
+    pub updates_refused: u64,
+    /// De-registers accepted.
+    pub deregisters: u64,
+    /// Registrations that ended because no Update came in time.
+    pub expired: u64,
+    /// Sends accepted.
+    pub sends: u64,
+    /// Values of observations given to the host.
+    pub notifications: u64,
+    /// Notifications that were older than the last one.
+    pub notifications_stale: u64,
+    /// Notifications that nobody waits for, answered with a Reset.
+    pub notifications_unknown: u64,
+    /// Downlink requests taken.
+    pub requests: u64,
+    /// Downlink requests that ended without an answer.
+    pub requests_timed_out: u64,
+    /// Questions that the host did not answer in time.
+    pub asks_unanswered: u64,
+}

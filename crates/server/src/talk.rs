@@ -1,0 +1,250 @@
+//! Where CoAP is spoken: links are opened, fed, asked what happened, and dropped when nothing goes on any more.
+
+use std::net::SocketAddr;
+
+use lightship_coap::peer::{ExchangeId, Failure, NewRequest, Notification, Ticket};
+use lightship_coap::{Freshness, Incoming, Message, OptionWriter, PeerEvent, Token};
+use lightship_platform::Instant;
+
+use crate::devices::Device;
+use crate::downlink::{Job, Task};
+use crate::links::Link;
+use crate::message::Outgoing;
+use crate::observe::Observation;
+use crate::shard::Due;
+use crate::slab::Key;
+use crate::uplink::Reply;
+use crate::{Outcome, RegistrationId, Response, Shard};
+
+/// The CoAP machine of one address.
+pub(crate) type Peer = lightship_coap::Peer<lightship_coap::HeapBuffer>;
+
+impl Shard {
+    /// Makes a link for an address that has none.
+    pub(crate) fn open_link(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        device: Option<Key<Device>>,
+    ) -> Key<Link> {
+        let peer = Peer::new(&mut self.rng);
+        let link = self.links.insert(now, from, peer, device);
+        if let Some(device) = device.and_then(|device| self.devices.get_mut(device)) {
+            device.link = Some(link);
+        }
+        while let Some(oldest) = self.links.surplus_stranger(self.config.limits.strangers) {
+            self.stats.evicted_strangers += 1;
+            self.close_link(oldest);
+        }
+        link
+    }
+
+    /// The link of a device, made if it has none.
+    pub(crate) fn link_of(&mut self, now: Instant, key: Key<Device>) -> Option<Key<Link>> {
+        let device = self.devices.get(key)?;
+        Some(match device.link {
+            Some(link) => link,
+            None => self.open_link(now, device.address, Some(key)),
+        })
+    }
+
+    fn close_link(&mut self, key: Key<Link>) {
+        let Some(link) = self.links.remove(key) else { return };
+        if let Some((timer, _)) = link.timer {
+            self.timers.cancel(timer);
+        }
+        if let Some(device) = link.device.and_then(|device| self.devices.get_mut(device)) {
+            device.link = None;
+        }
+    }
+
+    /// Gives a datagram to a link.
+    pub(crate) fn input(&mut self, now: Instant, key: Key<Link>, datagram: &[u8]) {
+        let Some(link) = self.links.get_mut(key) else { return };
+        link.active_at = now;
+        let config = if link.device.is_some() { &self.config.coap } else { &self.strangers_coap };
+        match link.peer.handle_input(now, config, datagram) {
+            Incoming::Nothing => {}
+            Incoming::Dropped(_) => self.stats.malformed += 1,
+            Incoming::Request(request) => {
+                let body = link.peer.payload(request.body);
+                if std::ptr::eq(body, request.message.payload()) {
+                    self.serve(now, key, request.ticket, &request.message, request.message.payload());
+                } else {
+                    let body = body.to_vec();
+                    self.serve(now, key, request.ticket, &request.message, &body);
+                }
+            }
+            Incoming::Response(response) => {
+                let whole = whole(&response.message, link.peer.payload(response.body));
+                let begun = response.observe.map(|sequence| (response.token, sequence));
+                self.responded(now, key, response.exchange, whole, begun);
+            }
+            Incoming::Notification(notification) => self.notification(now, key, &notification),
+        }
+    }
+
+    fn responded(
+        &mut self,
+        now: Instant,
+        link: Key<Link>,
+        exchange: ExchangeId,
+        response: Response,
+        begun: Option<(Token, u32)>,
+    ) {
+        if let (Some(key), Some((token, sequence))) = (self.observation_started_by(link, exchange), begun)
+            && let Some(observation) = self.observations.get_mut(key)
+        {
+            observation.token = Some(token);
+            observation.newest = Some(Freshness::new(now, sequence));
+        }
+        self.exchange_done(now, link, exchange, Outcome::Response(response));
+    }
+
+    /// The observation that the exchange under way is to start.
+    fn observation_started_by(&self, link: Key<Link>, exchange: ExchangeId) -> Option<Key<Observation>> {
+        let device = self.devices.get(self.links.get(link)?.device?)?;
+        let (job, _) = device.line.as_ref()?.current.filter(|(_, current)| *current == exchange)?;
+        match self.jobs.get(job)?.task {
+            Task::Observe(observation) => Some(observation),
+            Task::Operation(_) | Task::FetchValue(_) | Task::CancelObservation(_) => None,
+        }
+    }
+
+    fn notification(&mut self, now: Instant, link: Key<Link>, notification: &Notification<'_>) {
+        let message = &notification.message;
+        let observation = self.observation_by_token(link, message.token());
+        let Some(peer) = self.links.get_mut(link).map(|link| &mut link.peer) else { return };
+        let Some(key) = observation else {
+            self.stats.notifications_unknown += 1;
+            peer.reject(notification.ticket);
+            return;
+        };
+        peer.accept(notification.ticket);
+        let Some(observation) = self.observations.get_mut(key) else { return };
+        // RFC 7641 §3.2: a response that is no success, or has no Observe option, is the last one.
+        let sequence = message.observe().filter(|_| message.code().is_success());
+        let last = sequence.is_none();
+        let newer = observation
+            .newest
+            .as_mut()
+            .is_some_and(|newest| sequence.is_none_or(|sequence| newest.accept(now, sequence)));
+        if !newer {
+            self.stats.notifications_stale += 1;
+            return;
+        }
+        if message.block2().is_some_and(|block| block.is_ok_and(|block| block.more())) {
+            self.fetch_value(now, key);
+        } else {
+            self.notified(now, key, whole(message, message.payload()), last);
+        }
+    }
+
+    /// Answers a device's request; does nothing if the link is gone.
+    pub(crate) fn reply(&mut self, now: Instant, link: Key<Link>, ticket: Ticket, reply: Reply) {
+        let Some(link) = self.links.get_mut(link) else { return };
+        let hex = reply.location.map(RegistrationId::to_hex);
+        let options = |options: &mut OptionWriter<'_>| {
+            if let Some(id) = hex.as_ref().and_then(|hex| core::str::from_utf8(hex).ok()) {
+                options.location_path("rd").location_path(id);
+            }
+            if let Some(seconds) = reply.max_age_s {
+                options.max_age_s(seconds);
+            }
+        };
+        let sent = link.peer.respond(now, &self.config.coap, ticket, reply.code, options, &[]);
+        if let Err(error) = sent {
+            tracing::debug!(%error, "an answer was not sent");
+        }
+    }
+
+    /// Sends a job's request.
+    pub(crate) fn start(&mut self, now: Instant, link: Key<Link>, job: Key<Job>) -> Option<ExchangeId> {
+        let job = self.jobs.get(job)?;
+        let root = &self.devices.get(job.device)?.details.objects.root;
+        let (outgoing, token) = match &job.task {
+            Task::Operation(operation) => (Outgoing::of_operation(operation), None),
+            Task::Observe(key) => (Outgoing::observe(&self.observations.get(*key)?.wanted), None),
+            Task::FetchValue(key) => (Outgoing::value(&self.observations.get(*key)?.wanted), None),
+            Task::CancelObservation(cancelled) => {
+                (Outgoing::cancel(&cancelled.wanted), Some(cancelled.token))
+            }
+        };
+        let link = self.links.get_mut(link)?;
+        link.active_at = now;
+        let request = NewRequest { token, ..NewRequest::con(outgoing.code) };
+        let write = |options: &mut OptionWriter<'_>| outgoing.write_options(root, options);
+        let sent = link.peer.request(now, &self.config.coap, request, write, outgoing.payload);
+        sent.inspect_err(|error| tracing::debug!(%error, "a request was not sent")).ok()
+    }
+
+    /// Takes back a request that is under way.
+    pub(crate) fn cancel_exchange(&mut self, now: Instant, key: Key<Link>, exchange: ExchangeId) {
+        if let Some(link) = self.links.get_mut(key) {
+            link.peer.cancel(exchange);
+            self.settle(now, key);
+        }
+    }
+
+    /// After anything was done with a link: hears what happened, sets its timer, lets it send.
+    pub(crate) fn settle(&mut self, now: Instant, key: Key<Link>) {
+        while let Some(event) = self.links.get_mut(key).and_then(|link| link.peer.poll_event()) {
+            match event {
+                PeerEvent::RequestFailed { exchange, reason } => {
+                    let outcome = match reason {
+                        Failure::Timeout => Outcome::Timeout,
+                        Failure::Reset => Outcome::Reset,
+                        Failure::BadOption | Failure::BadBlock | Failure::TooLarge => Outcome::Broken,
+                    };
+                    self.exchange_done(now, key, exchange, outcome);
+                }
+                PeerEvent::Pong { .. }
+                | PeerEvent::NotificationAcknowledged { .. }
+                | PeerEvent::NotificationRejected { .. }
+                | PeerEvent::NotificationTimedOut { .. }
+                | PeerEvent::ResponseLost => {}
+            }
+        }
+        self.arm_link(key);
+        self.links.queue(key);
+    }
+
+    /// Arms a link's timer if it has to go off earlier than it would; if later, it sets itself again.
+    fn arm_link(&mut self, key: Key<Link>) {
+        let Some(link) = self.links.get_mut(key) else { return };
+        let end = link.active_at + self.config.coap.exchange_lifetime();
+        let due = link.peer.poll_timeout(&self.config.coap).map_or(end, |due| due.min(end));
+        match link.timer {
+            Some((_, armed)) if armed <= due => return,
+            Some((timer, _)) => self.timers.cancel(timer),
+            None => {}
+        }
+        link.timer = Some((self.timers.arm(due, Due::Link(key)), due));
+    }
+
+    /// A link's timer went off.
+    pub(crate) fn link_due(&mut self, now: Instant, key: Key<Link>) {
+        let Some(link) = self.links.get_mut(key) else { return };
+        link.timer = None;
+        link.peer.handle_timeout(now, &self.config.coap);
+        let quiet = now >= link.active_at + self.config.coap.exchange_lifetime();
+        let device = link.device;
+        self.settle(now, key);
+        let busy = device
+            .and_then(|device| self.devices.get(device)?.line.as_ref())
+            .is_some_and(|line| line.current.is_some());
+        if quiet && !busy {
+            self.close_link(key);
+        }
+    }
+}
+
+/// A response as the host gets it.
+fn whole(message: &Message<'_>, body: &[u8]) -> Response {
+    Response {
+        code: message.code(),
+        content_format: message.content_format(),
+        payload: body.into(),
+        location: message.location_path().map(str::to_owned).collect(),
+    }
+}

@@ -1,0 +1,278 @@
+//! Timers for a million deadlines: a hierarchical wheel, everything in constant time.
+//!
+//! Eleven levels of 64 slots, one tick a millisecond; level *n* has slots of 64ⁿ ticks, and together they cover
+//! every tick there is. A timer lies on the level
+//! of the highest digit (base 64) in which its tick differs from the present one, and falls to a lower level when
+//! its slot is reached. Nothing fires early; timers of one tick fire in an order that depends only on the calls.
+
+use core::time::Duration;
+
+use lightship_platform::Instant;
+
+/// Names an armed timer until it fires or is cancelled.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct TimerId(u32);
+
+/// The wheel; `K` says what a timer is for.
+pub(crate) struct Timers<K> {
+    nodes: Vec<Node<K>>,
+    free: u32,
+    /// Head and tail of each slot's list, the due list last.
+    lists: Vec<(u32, u32)>,
+    /// One bit for each slot that holds timers.
+    occupied: [u64; LEVELS],
+    /// Everything up to and including this tick has moved to the due list.
+    tick: u64,
+    armed: usize,
+}
+
+struct Node<K> {
+    key: Option<K>,
+    due_tick: u64,
+    previous: u32,
+    next: u32,
+    list: u32,
+}
+
+const LEVELS: usize = 11;
+const SLOT_BITS: u32 = 6;
+const SLOTS: u32 = 1 << SLOT_BITS;
+#[allow(clippy::cast_possible_truncation, reason = "a small constant")]
+const DUE: u32 = LEVELS as u32 * SLOTS;
+const NONE: u32 = u32::MAX;
+const TICK_US: u64 = 1000;
+
+impl<K: Copy> Timers<K> {
+    pub(crate) fn new() -> Self {
+        Self {
+            nodes: Vec::new(),
+            free: NONE,
+            lists: vec![(NONE, NONE); DUE as usize + 1],
+            occupied: [0; LEVELS],
+            tick: 0,
+            armed: 0,
+        }
+    }
+
+    #[cfg(test)]
+    pub(crate) fn len(&self) -> usize {
+        self.armed
+    }
+
+    /// Fires `key` at the first [`Timers::advance`] that is not before `due`.
+    pub(crate) fn arm(&mut self, due: Instant, key: K) -> TimerId {
+        let due_tick = due.as_micros().div_ceil(TICK_US);
+        let node = Node { key: Some(key), due_tick, previous: NONE, next: NONE, list: NONE };
+        let id = if self.free == NONE {
+            self.nodes.push(node);
+            u32::try_from(self.nodes.len() - 1).expect("the limits keep tables below 2^32 entries")
+        } else {
+            let id = self.free;
+            self.free = self.nodes[id as usize].next;
+            self.nodes[id as usize] = node;
+            id
+        };
+        self.armed += 1;
+        self.sort_in(id);
+        TimerId(id)
+    }
+
+    /// Forgets a timer that has not fired yet.
+    pub(crate) fn cancel(&mut self, id: TimerId) {
+        debug_assert!(self.nodes[id.0 as usize].key.is_some(), "a timer is cancelled once, before it fires");
+        self.unlink(id.0);
+        self.release(id.0);
+    }
+
+    /// The moment at which [`Timers::advance`] has something to do; not after the earliest timer.
+    pub(crate) fn next(&self) -> Option<Instant> {
+        if self.lists[DUE as usize].0 != NONE {
+            return Some(instant_of(self.tick));
+        }
+        self.next_slot().map(|(_, _, tick)| instant_of(tick))
+    }
+
+    /// Lets the time pass; what became due comes out of [`Timers::pop`].
+    pub(crate) fn advance(&mut self, now: Instant) {
+        let to = now.as_micros() / TICK_US;
+        while let Some((level, slot, tick)) = self.next_slot() {
+            if tick > to {
+                break;
+            }
+            self.tick = self.tick.max(tick);
+            let list = level * SLOTS as usize + slot as usize;
+            let mut id = self.lists[list].0;
+            self.lists[list] = (NONE, NONE);
+            self.occupied[level] &= !(1 << slot);
+            while id != NONE {
+                let next = self.nodes[id as usize].next;
+                self.sort_in(id);
+                id = next;
+            }
+        }
+        self.tick = self.tick.max(to);
+    }
+
+    /// The next timer that is due.
+    pub(crate) fn pop(&mut self) -> Option<K> {
+        let id = self.lists[DUE as usize].0;
+        let key = self.nodes.get(id as usize)?.key;
+        self.unlink(id);
+        self.release(id);
+        key
+    }
+
+    fn next_slot(&self) -> Option<(usize, u32, u64)> {
+        let level = self.occupied.iter().position(|bits| *bits != 0)?;
+        let slot = self.occupied[level].trailing_zeros();
+        let shift = SLOT_BITS * u32::try_from(level).unwrap_or(0);
+        let above =
+            self.tick.checked_shr(shift + SLOT_BITS).map_or(0, |digits| digits << (shift + SLOT_BITS));
+        Some((level, slot, above | u64::from(slot) << shift))
+    }
+
+    fn sort_in(&mut self, id: u32) {
+        let due = self.nodes[id as usize].due_tick;
+        let list = if due <= self.tick {
+            DUE
+        } else {
+            let differing = 63 - ((due ^ self.tick) | (u64::from(SLOTS) - 1)).leading_zeros();
+            let level = differing / SLOT_BITS;
+            let slot = (due >> (level * SLOT_BITS)) & (u64::from(SLOTS) - 1);
+            self.occupied[level as usize] |= 1 << slot;
+            level * SLOTS + u32::try_from(slot).unwrap_or(0)
+        };
+        let tail = self.lists[list as usize].1;
+        let node = &mut self.nodes[id as usize];
+        (node.previous, node.next, node.list) = (tail, NONE, list);
+        match self.nodes.get_mut(tail as usize) {
+            Some(last) => last.next = id,
+            None => self.lists[list as usize].0 = id,
+        }
+        self.lists[list as usize].1 = id;
+    }
+
+    fn unlink(&mut self, id: u32) {
+        let (previous, next, list) = {
+            let node = &self.nodes[id as usize];
+            (node.previous, node.next, node.list)
+        };
+        match self.nodes.get_mut(previous as usize) {
+            Some(node) => node.next = next,
+            None => self.lists[list as usize].0 = next,
+        }
+        match self.nodes.get_mut(next as usize) {
+            Some(node) => node.previous = previous,
+            None => self.lists[list as usize].1 = previous,
+        }
+        if self.lists[list as usize].0 == NONE && list < DUE {
+            self.occupied[(list / SLOTS) as usize] &= !(1 << (list % SLOTS));
+        }
+    }
+
+    fn release(&mut self, id: u32) {
+        let free = self.free;
+        let node = &mut self.nodes[id as usize];
+        node.key = None;
+        node.next = free;
+        self.free = id;
+        self.armed -= 1;
+    }
+}
+
+fn instant_of(tick: u64) -> Instant {
+    Instant::from_micros(0) + Duration::from_millis(tick)
+}
+
+#[cfg(test)]
+mod tests {
+    use lightship_platform::{Rng, SeededRng};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn at(ms: u64) -> Instant {
+        instant_of(ms)
+    }
+
+    #[test]
+    fn nothing_fires_early_and_everything_fires() {
+        let mut timers = Timers::new();
+        timers.arm(at(10), 'b');
+        timers.arm(Instant::from_micros(9001), 'c');
+        timers.arm(at(3_600_000), 'd');
+        timers.arm(at(0), 'a');
+        timers.advance(at(0));
+        assert_eq!(timers.pop(), Some('a'));
+        assert_eq!(timers.pop(), None);
+        timers.advance(Instant::from_micros(9_999));
+        assert_eq!(timers.pop(), None);
+        timers.advance(at(10));
+        assert_eq!((timers.pop(), timers.pop(), timers.pop()), (Some('b'), Some('c'), None));
+        timers.advance(at(3_599_999));
+        assert_eq!(timers.pop(), None);
+        timers.advance(at(3_600_000));
+        assert_eq!(timers.pop(), Some('d'));
+        assert_eq!(timers.next(), None);
+    }
+
+    #[test]
+    fn a_timer_in_the_next_century_takes_few_wakes() {
+        let mut timers = Timers::new();
+        let far = 1 << 42 | 12_345;
+        timers.arm(at(far), ());
+        let mut wakes = 0;
+        while let Some(next) = timers.next() {
+            timers.advance(next);
+            wakes += 1;
+            assert!(wakes <= LEVELS, "one for each level at most");
+            if timers.pop().is_some() {
+                assert_eq!(next, at(far));
+            }
+        }
+        assert_eq!(timers.len(), 0);
+    }
+
+    proptest! {
+        #[test]
+        fn a_wheel_fires_as_a_sorted_list_does(seed: [u8; 32]) {
+            let mut rng = SeededRng::new(seed);
+            let mut timers = Timers::new();
+            let mut model: Vec<(u64, u32, TimerId)> = Vec::new();
+            let mut now = u64::from(rng.next_u32()) << 8;
+            for n in 0..300_u32 {
+                match rng.below(4) {
+                    0 | 1 => {
+                        let spread = 1_u32 << rng.below(30);
+                        let due = now + u64::from(rng.below(spread));
+                        model.push((due, n, timers.arm(at(due), n)));
+                    }
+                    2 if !model.is_empty() => {
+                        let victim = rng.below(u32::try_from(model.len()).unwrap_or(1)) as usize;
+                        timers.cancel(model.swap_remove(victim).2);
+                    }
+                    _ => {
+                        if rng.below(2) == 0 && let Some(next) = timers.next() {
+                            now = now.max(next.as_micros() / TICK_US);
+                        } else {
+                            let spread = 1_u32 << rng.below(30);
+                            now += u64::from(rng.below(spread));
+                        }
+                        timers.advance(at(now));
+                        while let Some(key) = timers.pop() {
+                            let place = model.iter().position(|(_, n, _)| *n == key).expect("armed");
+                            prop_assert!(model.swap_remove(place).0 <= now);
+                        }
+                        prop_assert!(model.iter().all(|(due, _, _)| *due > now));
+                    }
+                }
+                prop_assert_eq!(timers.len(), model.len());
+                let earliest = model.iter().map(|(due, _, _)| *due).min();
+                match (timers.next(), earliest) {
+                    (Some(next), Some(earliest)) => prop_assert!(next <= at(earliest.max(now))),
+                    (next, earliest) => prop_assert_eq!(next.is_some(), earliest.is_some()),
+                }
+            }
+        }
+    }
+}

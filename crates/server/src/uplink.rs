@@ -1,0 +1,169 @@
+//! Requests from devices: Register, Update, De-register, Send, and what is none of them.
+
+use lightship_coap::peer::Ticket;
+use lightship_coap::{Code, Message, Type};
+use lightship_platform::Instant;
+
+use crate::links::Link;
+use crate::parameters;
+use crate::slab::Key;
+use crate::stateless::{Target, target};
+use crate::{Details, Fact, Locator, Rebinding, RegistrationId, Shard};
+use std::sync::Arc;
+
+/// An answer to a device's request.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Reply {
+    pub(crate) code: Code,
+    pub(crate) location: Option<RegistrationId>,
+    /// How long the device should wait before it tries again.
+    pub(crate) max_age_s: Option<u32>,
+}
+
+impl Reply {
+    pub(crate) fn code(code: Code) -> Self {
+        Self { code, location: None, max_age_s: None }
+    }
+
+    pub(crate) fn created(id: RegistrationId) -> Self {
+        Self { location: Some(id), ..Self::code(Code::CREATED) }
+    }
+
+    /// Not now: RFC 7252 §5.9.3.4.
+    pub(crate) fn busy() -> Self {
+        Self { max_age_s: Some(BUSY_S), ..Self::code(Code::SERVICE_UNAVAILABLE) }
+    }
+}
+
+/// How long an overloaded server asks to be left alone.
+const BUSY_S: u32 = 30;
+
+impl Shard {
+    /// Serves a request whose body is complete.
+    pub(crate) fn serve(
+        &mut self,
+        now: Instant,
+        link: Key<Link>,
+        ticket: Ticket,
+        message: &Message<'_>,
+        body: &[u8],
+    ) {
+        let refusal = match (target(message), message.code()) {
+            (Ok(Target::Rd), Code::POST) => self.serve_register(now, link, ticket, message, body),
+            (Ok(Target::Location(locator)), Code::POST) => {
+                self.serve_update(now, link, ticket, locator, message, body)
+            }
+            (Ok(Target::Location(locator)), Code::DELETE) => {
+                self.serve_deregister(now, link, ticket, locator)
+            }
+            (Ok(Target::Send), Code::POST) => self.serve_send(now, link, ticket, message, body),
+            (Ok(_), _) => Err(Code::METHOD_NOT_ALLOWED),
+            (Err(code), _) => Err(code),
+        };
+        if let Err(code) = refusal {
+            self.reply(now, link, ticket, Reply::code(code));
+        }
+    }
+
+    fn serve_register(
+        &mut self,
+        now: Instant,
+        link: Key<Link>,
+        ticket: Ticket,
+        message: &Message<'_>,
+        body: &[u8],
+    ) -> Result<(), Code> {
+        let new = if message.ty() == Type::Non {
+            // The answer of a NON may be lost, and then both sides would disagree for a lifetime.
+            Err(Code::BAD_REQUEST)
+        } else if body.len() > self.config.limits.register_body {
+            Err(Code::REQUEST_ENTITY_TOO_LARGE)
+        } else {
+            parameters::register(message, body, &self.config.limits)
+        };
+        let new = new.inspect_err(|_| self.stats.registers_refused += 1)?;
+        let details = Details {
+            endpoint: new.endpoint,
+            version: new.version,
+            lifetime_s: new.lifetime_s,
+            binding: new.binding,
+            queue_mode: new.queue_mode,
+            sms: new.sms,
+            attributes: new.attributes,
+            objects: self.devices.intern(new.objects),
+        };
+        self.ask_register(now, link, ticket, Arc::new(details));
+        Ok(())
+    }
+
+    fn serve_update(
+        &mut self,
+        now: Instant,
+        link: Key<Link>,
+        ticket: Ticket,
+        locator: Locator,
+        message: &Message<'_>,
+        body: &[u8],
+    ) -> Result<(), Code> {
+        let refused = |shard: &mut Self, code| {
+            shard.stats.updates_refused += 1;
+            Err(code)
+        };
+        let Some(device) = self.device_at(locator) else { return refused(self, Code::NOT_FOUND) };
+        let known = self.devices.get(device).map(|device| (device.address, device.details.version));
+        let from = self.links.get(link).map(|link| link.address);
+        let Some((address, version)) = known else { return refused(self, Code::NOT_FOUND) };
+        if from != Some(address) && self.config.rebinding == Rebinding::Refuse {
+            return refused(self, Code::NOT_FOUND);
+        }
+        if body.len() > self.config.limits.register_body {
+            return refused(self, Code::REQUEST_ENTITY_TOO_LARGE);
+        }
+        match parameters::update(message, body, version, &self.config.limits) {
+            Ok(changes) => {
+                self.update(now, link, ticket, device, changes);
+                Ok(())
+            }
+            Err(code) => refused(self, code),
+        }
+    }
+
+    fn serve_deregister(
+        &mut self,
+        now: Instant,
+        link: Key<Link>,
+        ticket: Ticket,
+        locator: Locator,
+    ) -> Result<(), Code> {
+        // Without security only the address tells that it is the device itself.
+        match self.device_at(locator) {
+            Some(device) if self.links.get(link).is_some_and(|link| link.device == Some(device)) => {
+                self.deregister(now, link, ticket, device);
+                Ok(())
+            }
+            _ => {
+                self.stats.updates_refused += 1;
+                Err(Code::NOT_FOUND)
+            }
+        }
+    }
+
+    /// TS_Core 6.4.7; what the payload says is for the host to understand.
+    fn serve_send(
+        &mut self,
+        now: Instant,
+        link: Key<Link>,
+        ticket: Ticket,
+        message: &Message<'_>,
+        body: &[u8],
+    ) -> Result<(), Code> {
+        let device = self.links.get(link).and_then(|link| link.device).ok_or(Code::NOT_FOUND)?;
+        let endpoint = self.devices.get(device).ok_or(Code::NOT_FOUND)?.details.endpoint.clone();
+        if body.is_empty() {
+            return Err(Code::BAD_REQUEST);
+        }
+        let fact = Fact::Send { endpoint, content_format: message.content_format(), payload: body.into() };
+        self.ask_durable(now, link, ticket, fact);
+        Ok(())
+    }
+}
