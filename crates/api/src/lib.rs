@@ -10,6 +10,7 @@
 
 pub mod answer;
 pub mod client;
+pub mod convert;
 pub mod endpoint;
 pub mod event;
 pub mod model;

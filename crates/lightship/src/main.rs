@@ -17,6 +17,7 @@ mod device;
 mod failure;
 mod output;
 mod serve;
+mod value_text;
 
 use clap::Parser;
 use std::process::ExitCode;

@@ -1,9 +1,109 @@
-//! `lightship serve`.
+//! `lightship serve`: flags to configuration, then the service until it is told to end.
 
 use crate::cli::ServeArguments;
-use crate::failure::Failure;
+use crate::failure::{Failure, chain};
+use crate::output;
+use lightship_service::config::{OneOrMany, RawListen, RawQueue, RawRegistration, RawStore};
+use lightship_service::{Config, RawConfig, Running, Service, StartError};
 
 /// Runs the command.
-pub(crate) fn run(_arguments: &ServeArguments) -> Result<(), Failure> {
-    Err(Failure::failed("serve is not available in this build"))
+pub(crate) fn run(arguments: &ServeArguments) -> Result<(), Failure> {
+    let environment =
+        std::env::vars_os().filter_map(|(name, value)| name.into_string().ok().zip(value.into_string().ok()));
+    let config = Config::load(arguments.config.as_deref(), environment, flags(arguments))
+        .map_err(|error| Failure::usage(chain(&error)))?;
+    tell_what_is_missing(arguments);
+    let running = Service::start(config).map_err(|error| start_failure(&error))?;
+    let told = tell_ready(&running);
+    if told.is_ok() {
+        running.wait_for_signal();
+    }
+    running.stop();
+    told
+}
+
+/// Prints one line per listener, then `ready`.
+pub(crate) fn tell_ready(running: &Running) -> Result<(), Failure> {
+    for listener in running.listeners() {
+        output::line(&format!("listening {listener}"))?;
+    }
+    output::line("ready")
+}
+
+/// What a server that does not start says.
+pub(crate) fn start_failure(error: &StartError) -> Failure {
+    if let StartError::Config(error) = error {
+        Failure::usage(chain(error))
+    } else {
+        Failure::failed(chain(error))
+    }
+}
+
+fn flags(arguments: &ServeArguments) -> RawConfig {
+    let addresses = |texts: &[String]| (!texts.is_empty()).then(|| OneOrMany::Many(texts.to_vec()));
+    RawConfig {
+        dev: arguments.dev.then_some(true),
+        listen: RawListen {
+            coap: addresses(&arguments.coap),
+            http: addresses(&arguments.http),
+            shards: arguments.shards.map(u64::from),
+        },
+        registration: RawRegistration { grace_s: arguments.registration_grace },
+        queue: RawQueue { awake_window_s: arguments.awake_window },
+        store: RawStore { folder: arguments.data.clone() },
+        ..RawConfig::default()
+    }
+}
+
+/// Names the listeners that were asked for and that this version cannot open; they do not keep the others from working.
+fn tell_what_is_missing(arguments: &ServeArguments) {
+    let asked = [
+        ("coaps", &arguments.coaps),
+        ("bootstrap-coap", &arguments.bootstrap_coap),
+        ("bootstrap-coaps", &arguments.bootstrap_coaps),
+    ];
+    for (name, addresses) in asked {
+        if addresses.iter().all(|address| address == "none") && !addresses.is_empty() {
+            continue;
+        }
+        if addresses.is_empty() {
+            tracing::info!("no {name} listener: this version does not have it yet");
+        } else {
+            tracing::warn!("--{name} {}: this version cannot listen for it yet", addresses.join(" "));
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{Cli, Command};
+    use clap::Parser;
+
+    fn flags_of(line: &str) -> RawConfig {
+        let cli = Cli::parse_from(line.split_whitespace());
+        let Command::Serve(arguments) = cli.command else { panic!("not serve") };
+        flags(&arguments)
+    }
+
+    #[test]
+    fn flags_become_configuration() {
+        let raw = flags_of(
+            "lightship serve --dev --coap 127.0.0.1:1 --coap [::1]:2 --http none --shards 3 --data d \
+             --awake-window 7 --registration-grace 8 --coaps none",
+        );
+        let config = Config::from_raw(raw).expect("allowed");
+        assert_eq!(config.listen.coap.len(), 2);
+        assert!(config.listen.http.is_empty());
+        assert_eq!(config.listen.shards, 3);
+        assert_eq!(config.store.folder.as_deref(), Some(std::path::Path::new("d")));
+        assert_eq!(config.queue.awake_window.as_secs(), 7);
+        assert_eq!(config.registration.grace.as_secs(), 8);
+        assert!(config.security.allow_nosec);
+    }
+
+    #[test]
+    fn without_flags_nothing_is_set() {
+        assert_eq!(flags_of("lightship serve"), RawConfig::default());
+    }
 }

@@ -20,6 +20,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod endpoint;
+pub mod format;
 
 pub mod id;
 pub mod object;
@@ -31,6 +32,7 @@ pub use endpoint::Binding;
 #[cfg(feature = "alloc")]
 pub use endpoint::Endpoint;
 
+pub use format::Format;
 pub use id::{ObjectId, ObjectInstanceId, ResourceId, ResourceInstanceId, ShortServerId};
 pub use path::Path;
 #[cfg(feature = "alloc")]

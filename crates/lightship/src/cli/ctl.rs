@@ -87,6 +87,49 @@ pub(crate) enum CtlCommand {
         /// The Endpoint Client Name
         endpoint: String,
     },
+    #[command(flatten)]
+    Downlink(DownlinkCommand),
+    /// List what is observed, with the last values
+    #[command(after_help = "Example:\n  lightship ctl observations sensor-1")]
+    Observations {
+        /// The Endpoint Client Name
+        endpoint: String,
+    },
+    /// Print events
+    #[command(
+        after_help = "Examples:\n  lightship ctl events --follow\n  lightship ctl events --endpoint sensor-1 --type notified --follow\n  lightship ctl events --after 01J0Z… --json\n\nWithout --follow it prints what the server still holds and ends."
+    )]
+    Events {
+        /// Stay, and print events as they come
+        #[arg(long)]
+        follow: bool,
+        /// Only of this device
+        #[arg(long, value_name = "EP")]
+        endpoint: Option<String>,
+        /// Only of this type (repeatable)
+        #[arg(long = "type", value_name = "TYPE")]
+        types: Vec<String>,
+        /// Only those after the event with this ID
+        #[arg(long, value_name = "ID")]
+        after: Option<String>,
+    },
+    /// Object definitions that the server knows
+    #[command(after_help = "Example:\n  lightship ctl models list")]
+    Models {
+        #[command(subcommand)]
+        command: ModelsCommand,
+    },
+    /// Print a completion script for your shell
+    #[command(after_help = "Example:\n  source <(lightship ctl completions bash)")]
+    Completions {
+        /// The shell to print for
+        shell: clap_complete::Shell,
+    },
+}
+
+/// Operations that reach the device.
+#[derive(Debug, Subcommand)]
+pub(crate) enum DownlinkCommand {
     /// Read an Object, an Object Instance, a Resource or a Resource Instance
     #[command(
         after_help = "Examples:\n  lightship ctl read sensor-1 /3/0\n  lightship ctl read sensor-1 /3303/0/5700 --format senml-cbor"
@@ -208,42 +251,6 @@ pub(crate) enum CtlCommand {
         path: String,
         #[command(flatten)]
         delivery: Delivery,
-    },
-    /// List what is observed, with the last values
-    #[command(after_help = "Example:\n  lightship ctl observations sensor-1")]
-    Observations {
-        /// The Endpoint Client Name
-        endpoint: String,
-    },
-    /// Print events
-    #[command(
-        after_help = "Examples:\n  lightship ctl events --follow\n  lightship ctl events --endpoint sensor-1 --type notified --follow\n  lightship ctl events --after 01J0Z… --json\n\nWithout --follow it prints what the server still holds and ends."
-    )]
-    Events {
-        /// Stay, and print events as they come
-        #[arg(long)]
-        follow: bool,
-        /// Only of this device
-        #[arg(long, value_name = "EP")]
-        endpoint: Option<String>,
-        /// Only of this type (repeatable)
-        #[arg(long = "type", value_name = "TYPE")]
-        types: Vec<String>,
-        /// Only those after the event with this ID
-        #[arg(long, value_name = "ID")]
-        after: Option<String>,
-    },
-    /// Object definitions that the server knows
-    #[command(after_help = "Example:\n  lightship ctl models list")]
-    Models {
-        #[command(subcommand)]
-        command: ModelsCommand,
-    },
-    /// Print a completion script for your shell
-    #[command(after_help = "Example:\n  source <(lightship ctl completions bash)")]
-    Completions {
-        /// The shell to print for
-        shell: clap_complete::Shell,
     },
 }
 

@@ -1,9 +1,308 @@
-//! `lightship ctl`.
+//! `lightship ctl`: the REST API from a shell, through `api`'s typed client.
+//!
+//! `value` turns what is typed into Nodes, `show` turns answers into text, `events` follows the stream.
 
-use crate::cli::CtlArguments;
-use crate::failure::Failure;
+mod definition;
+mod events;
+mod show;
+mod value;
+
+use self::definition::Definitions;
+use crate::cli::{self, CtlArguments, CtlCommand, Delivery, DownlinkCommand, ModelsCommand};
+use crate::failure::{Failure, chain};
+use crate::output;
+use lightship_api::client::{Client, ClientError, DownlinkOptions, WriteMode};
+use lightship_api::{AttributesBody, DownlinkAnswer};
+use lightship_lwm2m::Path;
+use serde::Serialize;
+use std::collections::BTreeMap;
+use std::time::Duration;
 
 /// Runs the command.
-pub(crate) fn run(_arguments: CtlArguments) -> Result<(), Failure> {
-    Err(Failure::failed("ctl is not available in this build"))
+pub(crate) fn run(arguments: CtlArguments) -> Result<(), Failure> {
+    if let CtlCommand::Completions { shell } = arguments.command {
+        return cli::completions(shell);
+    }
+    let client = Client::new(&arguments.url, arguments.token);
+    let session = Session { definitions: Definitions::new(&client), client: &client, json: arguments.json };
+    session.run(arguments.command)
+}
+
+/// One server, and how to print what it says.
+struct Session<'a> {
+    client: &'a Client,
+    definitions: Definitions<'a>,
+    json: bool,
+}
+
+impl Session<'_> {
+    fn run(&self, command: CtlCommand) -> Result<(), Failure> {
+        match command {
+            CtlCommand::Endpoints { filter, limit } => self.endpoints(filter.as_deref(), limit),
+            CtlCommand::Show { endpoint } => {
+                let registration = self.client.endpoint(&endpoint).map_err(|error| self.refused(error))?;
+                self.print(&registration, || show::registration(&registration))
+            }
+            CtlCommand::Forget { endpoint } => {
+                self.client.forget(&endpoint).map_err(|error| self.refused(error))?;
+                self.print(&serde_json::json!({}), || format!("{endpoint} is forgotten"))
+            }
+            CtlCommand::Observations { endpoint } => {
+                let found = self.client.observations(&endpoint).map_err(|error| self.refused(error))?;
+                self.print(&found, || show::observations(&found, &self.definitions, &endpoint))
+            }
+            CtlCommand::Events { follow, endpoint, types, after } => {
+                let wanted = events::Wanted { endpoint, types, after, follow };
+                events::print(self.client, &wanted, self.json).map_err(|error| self.event_failure(error))
+            }
+            CtlCommand::Models { command } => self.models(command),
+            CtlCommand::Completions { shell } => cli::completions(shell),
+            CtlCommand::Downlink(command) => self.downlink(command),
+        }
+    }
+
+    fn endpoints(&self, filter: Option<&str>, limit: Option<u32>) -> Result<(), Failure> {
+        let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
+        let mut items = Vec::new();
+        let mut cursor: Option<String> = None;
+        while items.len() < limit {
+            let page =
+                self.client.endpoints(filter, cursor.as_deref()).map_err(|error| self.refused(error))?;
+            items.extend(page.items);
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        if items.len() > limit {
+            items.truncate(limit);
+        }
+        self.print(&serde_json::json!({ "items": items }), || show::endpoints(&items))
+    }
+
+    fn models(&self, command: ModelsCommand) -> Result<(), Failure> {
+        match command {
+            ModelsCommand::List { filter } => {
+                let mut models = self.client.models().map_err(|error| self.refused(error))?;
+                if let Some(filter) = filter {
+                    let wanted = filter.to_lowercase();
+                    models.items.retain(|model| {
+                        model.name.to_lowercase().contains(&wanted) || model.id.to_string().contains(&wanted)
+                    });
+                }
+                self.print(&models, || show::models(&models))
+            }
+            ModelsCommand::Show { object, version } => {
+                let model =
+                    self.client.model(object, version.as_deref()).map_err(|error| self.refused(error))?;
+                self.print(&model, || show::model(&model))
+            }
+            ModelsCommand::Add { files } => {
+                for file in files {
+                    let xml = std::fs::read(&file)
+                        .map_err(|error| Failure::failed(format_args!("{}: {error}", file.display())))?;
+                    let added = self.client.add_model(&xml).map_err(|error| self.refused(error))?;
+                    self.print(&added, || show::models(&added))?;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn downlink(&self, command: DownlinkCommand) -> Result<(), Failure> {
+        match command {
+            DownlinkCommand::Read { endpoint, path, delivery } => {
+                let path = parse_path(&path)?;
+                self.answer(&endpoint, self.client.read(&endpoint, &path.to_string(), &options(&delivery)?))
+            }
+            DownlinkCommand::Write { endpoint, path, values, partial, delivery } => {
+                let path = parse_path(&path)?;
+                let node = value::to_write(&self.definitions, &endpoint, path, &values)
+                    .map_err(value::Mistake::into_failure)?;
+                let mode = if partial { WriteMode::PartialUpdate } else { WriteMode::Replace };
+                let options = options(&delivery)?;
+                self.answer(&endpoint, self.client.write(&endpoint, &path.to_string(), mode, &node, &options))
+            }
+            DownlinkCommand::Create { endpoint, path, values, delivery } => {
+                let path = parse_path(&path)?;
+                let node = value::to_create(&self.definitions, &endpoint, path, &values)
+                    .map_err(value::Mistake::into_failure)?;
+                let object = path.truncated(1).to_string();
+                self.answer(&endpoint, self.client.create(&endpoint, &object, &node, &options(&delivery)?))
+            }
+            DownlinkCommand::Delete { endpoint, path, delivery } => {
+                let path = parse_path(&path)?;
+                self.answer(&endpoint, self.client.delete(&endpoint, &path.to_string(), &options(&delivery)?))
+            }
+            DownlinkCommand::Exec { endpoint, path, arguments, delivery } => {
+                let path = parse_path(&path)?.to_string();
+                let options = options(&delivery)?;
+                self.answer(&endpoint, self.client.execute(&endpoint, &path, arguments.as_deref(), &options))
+            }
+            DownlinkCommand::Discover { endpoint, path, depth, delivery } => {
+                let path = parse_path(&path)?.to_string();
+                self.answer(&endpoint, self.client.discover(&endpoint, &path, depth, &options(&delivery)?))
+            }
+            DownlinkCommand::Attributes { endpoint, path, attributes, delivery } => {
+                let path = parse_path(&path)?.to_string();
+                let body = parse_attributes(&attributes)?;
+                let options = options(&delivery)?;
+                self.answer(&endpoint, self.client.write_attributes(&endpoint, &path, &body, &options))
+            }
+            DownlinkCommand::Observe { endpoint, path, follow, delivery } => {
+                self.observe(&endpoint, parse_path(&path)?, follow, &options(&delivery)?)
+            }
+            DownlinkCommand::Unobserve { endpoint, path, delivery } => {
+                let path = parse_path(&path)?.to_string();
+                self.answer(&endpoint, self.client.cancel_observation(&endpoint, &path, &options(&delivery)?))
+            }
+        }
+    }
+
+    fn observe(
+        &self,
+        endpoint: &str,
+        path: Path,
+        follow: bool,
+        options: &DownlinkOptions,
+    ) -> Result<(), Failure> {
+        let path = path.to_string();
+        let none = AttributesBody::default();
+        self.answer(endpoint, self.client.observe(endpoint, &path, &none, options))?;
+        if !follow {
+            return Ok(());
+        }
+        let wanted = events::Wanted {
+            endpoint: Some(endpoint.to_owned()),
+            types: vec!["notified".to_owned(), "observation_cancelled".to_owned()],
+            after: None,
+            follow: true,
+        };
+        events::print_of_path(self.client, &wanted, self.json, Some(&path))
+            .map_err(|error| self.event_failure(error))
+    }
+
+    /// Prints an answer; a device that refused makes the command fail.
+    fn answer(&self, endpoint: &str, result: Result<DownlinkAnswer, ClientError>) -> Result<(), Failure> {
+        let answer = result.map_err(|error| self.refused(error))?;
+        self.print(&answer, || show::answer(&answer, &self.definitions, endpoint))?;
+        if answer.code.starts_with('2') {
+            return Ok(());
+        }
+        let meaning = show::code_in_words(&answer.code);
+        let said = answer.diagnostic.as_deref().map(|text| format!(": {text}")).unwrap_or_default();
+        Err(Failure::failed(format_args!(
+            "{endpoint} answered {} {}: {}{meaning}{said}",
+            answer.operation, answer.path, answer.code,
+        )))
+    }
+
+    fn print(&self, json: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), Failure> {
+        if self.json {
+            let json = serde_json::to_string_pretty(json).map_err(Failure::failed)?;
+            return output::line(&json);
+        }
+        let text = text();
+        if text.is_empty() { Ok(()) } else { output::line(&text) }
+    }
+
+    /// What the server refused, in words; with `--json` the problem document goes to standard output too.
+    #[expect(clippy::needless_pass_by_value, reason = "the error ends here")]
+    fn refused(&self, error: ClientError) -> Failure {
+        let ClientError::Problem(problem) = &error else { return Failure::failed(chain(&error)) };
+        if self.json
+            && let Ok(json) = serde_json::to_string_pretty(problem)
+            && let Err(failure) = output::line(&json)
+        {
+            return failure;
+        }
+        Failure::failed(show::problem(problem))
+    }
+
+    fn event_failure(&self, failure: events::Failed) -> Failure {
+        match failure {
+            events::Failed::Server(error) => self.refused(*error),
+            events::Failed::Output(failure) => failure,
+        }
+    }
+}
+
+fn parse_path(text: &str) -> Result<Path, Failure> {
+    let slashed = if text.starts_with('/') { text.to_owned() } else { format!("/{text}") };
+    slashed
+        .parse()
+        .map_err(|error| Failure::usage(format_args!("{text:?} is no LwM2M path such as /3/0/9: {error}")))
+}
+
+fn options(delivery: &Delivery) -> Result<DownlinkOptions, Failure> {
+    let wait = delivery.wait.as_deref().map(parse_duration).transpose()?;
+    Ok(DownlinkOptions { format: delivery.format.clone(), wait, ..DownlinkOptions::default() })
+}
+
+fn parse_duration(text: &str) -> Result<Duration, Failure> {
+    let split = text.find(|c: char| !c.is_ascii_digit()).unwrap_or(text.len());
+    let (digits, unit) = text.split_at(split);
+    let factor_ms = match unit {
+        "ms" => 1,
+        "" | "s" => 1000,
+        "m" | "min" => 60_000,
+        "h" => 3_600_000,
+        _ => 0,
+    };
+    let ms = digits.parse::<u64>().ok().filter(|_| factor_ms > 0).and_then(|n| n.checked_mul(factor_ms));
+    ms.map(Duration::from_millis)
+        .ok_or_else(|| Failure::usage(format_args!("{text:?} is no time such as 30s, 500ms, 2m or 1h")))
+}
+
+fn parse_attributes(texts: &[String]) -> Result<AttributesBody, Failure> {
+    let mut attributes = BTreeMap::new();
+    for text in texts {
+        let wrong = || Failure::usage(format_args!("{text:?} is not NAME=NUMBER or NAME=null"));
+        let (name, value) = text.split_once('=').ok_or_else(wrong)?;
+        let number = match value {
+            "null" | "" => None,
+            number => Some(serde_json::from_str(number).map_err(|_| wrong())?),
+        };
+        if name.is_empty() || attributes.insert(name.to_owned(), number).is_some() {
+            return Err(wrong());
+        }
+    }
+    Ok(AttributesBody { attributes })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_have_units() {
+        for (text, ms) in
+            [("30s", 30_000), ("30", 30_000), ("500ms", 500), ("2m", 120_000), ("1h", 3_600_000)]
+        {
+            assert_eq!(parse_duration(text).unwrap(), Duration::from_millis(ms), "{text}");
+        }
+        for text in ["", "s", "-1s", "1d", "99999999999999999999h"] {
+            assert!(parse_duration(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn attributes_are_numbers_or_null() {
+        let body =
+            parse_attributes(&["pmin=5".to_owned(), "st=0.5".to_owned(), "gt=null".to_owned()]).unwrap();
+        assert_eq!(
+            serde_json::to_value(&body).unwrap(),
+            serde_json::json!({"pmin": 5, "st": 0.5, "gt": null})
+        );
+        for wrong in ["pmin", "=5", "pmin=five", "pmin=[1]"] {
+            assert!(parse_attributes(&[wrong.to_owned()]).is_err(), "{wrong}");
+        }
+    }
+
+    #[test]
+    fn paths_may_lack_the_first_slash() {
+        assert_eq!(parse_path("3/0/9").unwrap(), parse_path("/3/0/9").unwrap());
+        assert!(parse_path("/3/x").is_err());
+        assert!(parse_path("/3/0/9/1/2").is_err());
+    }
 }

@@ -3,7 +3,7 @@
 //! `input` finds the bytes, `capture` and `packet` peel datagrams out of capture files.
 
 mod capture;
-mod hex;
+pub(crate) mod hex;
 mod input;
 mod packet;
 

@@ -56,7 +56,7 @@ pub(super) fn objects(text: &str) -> Result<Vec<Object>, String> {
                 }
             }
             Event::Eof => return Ok(found),
-            _ => {}
+            Event::Empty(_) | Event::Comment(_) | Event::Decl(_) | Event::PI(_) | Event::DocType(_) => {}
         }
     }
 }

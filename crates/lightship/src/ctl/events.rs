@@ -1,0 +1,110 @@
+//! The stream of events, for as long as someone reads.
+
+use super::show;
+use crate::failure;
+use crate::output;
+use lightship_api::Event;
+use lightship_api::client::{Client, ClientError};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::Duration;
+
+/// Without `--follow`: the stream is over when nothing came for so long.
+const SILENCE_MAX: Duration = Duration::from_millis(500);
+/// How long to wait before a broken stream is opened again.
+const RECONNECT_AFTER: Duration = Duration::from_secs(2);
+/// Events read ahead of printing.
+const READ_AHEAD: usize = 64;
+
+/// Which events.
+pub(super) struct Wanted {
+    pub(super) endpoint: Option<String>,
+    pub(super) types: Vec<String>,
+    pub(super) after: Option<String>,
+    pub(super) follow: bool,
+}
+
+/// Why no more events are printed.
+pub(super) enum Failed {
+    Server(Box<ClientError>),
+    Output(failure::Failure),
+}
+
+impl From<ClientError> for Failed {
+    fn from(error: ClientError) -> Self {
+        Self::Server(Box::new(error))
+    }
+}
+
+/// Prints events.
+pub(super) fn print(client: &Client, wanted: &Wanted, json: bool) -> Result<(), Failed> {
+    print_of_path(client, wanted, json, None)
+}
+
+/// Prints events, of one path only if that is given. A stream that breaks while following is opened again behind the
+/// last event.
+pub(super) fn print_of_path(
+    client: &Client,
+    wanted: &Wanted,
+    json: bool,
+    path: Option<&str>,
+) -> Result<(), Failed> {
+    let oldest = || (!wanted.follow).then(|| "0".to_owned());
+    let mut after = wanted.after.clone().or_else(oldest);
+    let mut opened_before = false;
+    loop {
+        let types = (!wanted.types.is_empty()).then(|| wanted.types.join(","));
+        let stream = match client.events(wanted.endpoint.as_deref(), types.as_deref(), after.as_deref()) {
+            Ok(stream) => stream,
+            Err(error @ ClientError::Transport { .. }) if opened_before => {
+                tracing::warn!("{}; trying again", failure::chain(&error));
+                wait(RECONNECT_AFTER);
+                continue;
+            }
+            Err(error) => return Err(error.into()),
+        };
+        opened_before = true;
+        let (sender, receiver) = sync_channel(READ_AHEAD);
+        std::thread::spawn(move || {
+            for event in stream {
+                if sender.send(event).is_err() {
+                    break;
+                }
+            }
+        });
+        while let Some(event) = next(&receiver, wanted.follow) {
+            let event = match event {
+                Ok(event) => event,
+                Err(error) if wanted.follow => {
+                    tracing::warn!("{}; opening the stream again", failure::chain(&error));
+                    break;
+                }
+                Err(error) => return Err(error.into()),
+            };
+            after = Some(event.id.clone());
+            if path.is_none_or(|path| event.path.as_deref() == Some(path)) {
+                let line = if json {
+                    serde_json::to_string(&event).unwrap_or_default()
+                } else {
+                    show::event(&event)
+                };
+                output::line(&line).map_err(Failed::Output)?;
+            }
+        }
+        if !wanted.follow {
+            return Ok(());
+        }
+        wait(RECONNECT_AFTER);
+    }
+}
+
+fn next(events: &Receiver<Result<Event, ClientError>>, follow: bool) -> Option<Result<Event, ClientError>> {
+    if follow {
+        return events.recv().ok();
+    }
+    events.recv_timeout(SILENCE_MAX).ok()
+}
+
+/// Lets time pass without work to wait for.
+fn wait(span: Duration) {
+    std::thread::park_timeout(span);
+}

@@ -1,0 +1,329 @@
+//! Answers of the API as text for people.
+
+use super::definition::{Definitions, data_type};
+use super::value::from_json;
+use comfy_table::{ContentArrangement, Table, presets};
+use lightship_api::{
+    AnswerContent, Content, DownlinkAnswer, Endpoint, Event, Link, Model, Models, Node, Observations,
+    PresenceState, Problem, Timestamp,
+};
+use lightship_coap::Code;
+use lightship_lwm2m::Path;
+
+fn table<const N: usize>(head: [&str; N]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING).set_content_arrangement(ContentArrangement::Dynamic).set_header(head);
+    table
+}
+
+fn finish(table: &Table) -> String {
+    let text = table.to_string();
+    let lines: Vec<&str> =
+        text.lines().map(str::trim_end).map(|line| line.strip_prefix(' ').unwrap_or(line)).collect();
+    lines.join("\n")
+}
+
+fn moment(time: Timestamp) -> String {
+    time.to_string()
+}
+
+fn state(endpoint: &Endpoint) -> &'static str {
+    match endpoint.state {
+        PresenceState::Awake => "awake",
+        PresenceState::Asleep => "asleep",
+    }
+}
+
+/// The list of devices.
+pub(super) fn endpoints(items: &[Endpoint]) -> String {
+    if items.is_empty() {
+        return "no device is registered".to_owned();
+    }
+    let mut table = table(["ENDPOINT", "STATE", "LWM2M", "ADDRESS", "LIFETIME", "UPDATED", "OBJECTS"]);
+    for item in items {
+        let mut objects: Vec<&str> = Vec::new();
+        for entry in &item.objects {
+            let object = entry.path.trim_start_matches('/').split('/').next().unwrap_or_default();
+            if !objects.contains(&object) {
+                objects.push(object);
+            }
+        }
+        table.add_row([
+            item.endpoint.clone(),
+            state(item).to_owned(),
+            item.lwm2m_version.clone(),
+            item.address.clone(),
+            format!("{} s", item.lifetime_s),
+            moment(item.updated_at),
+            objects.join(" "),
+        ]);
+    }
+    finish(&table)
+}
+
+/// One registration.
+pub(super) fn registration(item: &Endpoint) -> String {
+    let security = match &item.security.identity {
+        Some(identity) => format!("{} {identity}", json_name(&item.security.mode)),
+        None => json_name(&item.security.mode),
+    };
+    let binding =
+        if item.queue_mode { format!("{} (Queue Mode)", item.binding) } else { item.binding.clone() };
+    let objects: Vec<String> = item
+        .objects
+        .iter()
+        .map(|entry| match &entry.version {
+            Some(version) => format!("{} ({version})", entry.path),
+            None => entry.path.clone(),
+        })
+        .collect();
+    let mut lines = vec![
+        ("endpoint", item.endpoint.clone()),
+        ("registration", item.registration_id.clone()),
+        ("state", state(item).to_owned()),
+        ("LwM2M", item.lwm2m_version.clone()),
+        ("address", item.address.clone()),
+        ("security", security),
+        ("binding", binding),
+        ("lifetime", format!("{} s", item.lifetime_s)),
+        ("registered", moment(item.registered_at)),
+        ("updated", moment(item.updated_at)),
+        ("expires", moment(item.expires_at)),
+        ("objects", objects.join(" ")),
+    ];
+    for (name, value) in &item.attributes {
+        lines.push((name, value.clone()));
+    }
+    lines.iter().map(|(name, value)| format!("{name:<13}{value}")).collect::<Vec<_>>().join("\n")
+}
+
+fn json_name(value: &impl serde::Serialize) -> String {
+    serde_json::to_value(value).ok().and_then(|json| json.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+/// The device's answer to a downlink operation.
+pub(super) fn answer(answer: &DownlinkAnswer, definitions: &Definitions<'_>, endpoint: &str) -> String {
+    let mut parts = Vec::new();
+    match &answer.content {
+        Some(AnswerContent::Node(node)) => parts.push(values(node, &answer.path, definitions, endpoint)),
+        Some(AnswerContent::Links { links: found }) => parts.push(links(found, definitions, endpoint)),
+        None => {}
+    }
+    if let Some(location) = &answer.location {
+        parts.push(format!("created {location}"));
+    }
+    if let Some(why) = &answer.undecoded {
+        parts.push(format!("the payload could not be decoded: {why}"));
+        if let Some(raw) = &answer.raw {
+            parts.push(format!("payload (base64): {}", raw.payload));
+        }
+    }
+    if parts.is_empty() && answer.code.starts_with('2') {
+        parts.push(format!("{}{}", answer.code, code_in_words(&answer.code)));
+    }
+    parts.join("\n")
+}
+
+/// All values below a node, one a line.
+fn values(node: &Node, path: &str, definitions: &Definitions<'_>, endpoint: &str) -> String {
+    let mut rows = Vec::new();
+    if let Ok(path) = node.path.as_deref().unwrap_or(path).parse() {
+        flatten(node, path, &mut |path, node, json| {
+            let definition = definitions.resource(endpoint, path);
+            let name = definition.as_ref().map(|known| known.name.clone()).unwrap_or_default();
+            let units = definition.as_ref().and_then(|known| known.units.clone()).unwrap_or_default();
+            rows.push([
+                path.to_string(),
+                name,
+                from_json(json, node.kind.map(data_type)),
+                units,
+                node.time.map(moment).unwrap_or_default(),
+            ]);
+        });
+    }
+    if rows.is_empty() {
+        return format!("{path} holds nothing");
+    }
+    let timed = rows.iter().any(|[.., time]| !time.is_empty());
+    let mut table = if timed {
+        table(["PATH", "NAME", "VALUE", "UNIT", "TIME"])
+    } else {
+        table(["PATH", "NAME", "VALUE", "UNIT"])
+    };
+    for row in rows {
+        table.add_row(row.into_iter().take(if timed { 5 } else { 4 }));
+    }
+    finish(&table)
+}
+
+fn flatten<'a>(node: &'a Node, path: Path, each: &mut impl FnMut(Path, &'a Node, &'a serde_json::Value)) {
+    match &node.content {
+        Content::Value(json) => each(path, node, json),
+        Content::Instances(items) => {
+            for (id, json) in items {
+                if let Some(path) = path.child(*id) {
+                    each(path, node, json);
+                }
+            }
+        }
+        Content::Resources(children) | Content::ObjectInstances(children) => {
+            for (id, child) in children {
+                if let Some(path) = path.child(*id) {
+                    flatten(child, path, each);
+                }
+            }
+        }
+    }
+}
+
+fn links(found: &[Link], definitions: &Definitions<'_>, endpoint: &str) -> String {
+    let mut table = table(["PATH", "NAME", "ATTRIBUTES"]);
+    for link in found {
+        let path: Option<Path> = link.path.parse().ok();
+        let name = path.and_then(|path| match path.len() {
+            1 => Some(definitions.object(endpoint, path.object_id()?)?.name.clone()),
+            3 => Some(definitions.resource(endpoint, path)?.name),
+            _ => None,
+        });
+        let attributes: Vec<String> = link
+            .attributes
+            .iter()
+            .map(|(name, value)| {
+                if value == &serde_json::Value::Bool(true) {
+                    name.clone()
+                } else {
+                    format!("{name}={}", from_json(value, None))
+                }
+            })
+            .collect();
+        table.add_row([link.path.clone(), name.unwrap_or_default(), attributes.join(" ")]);
+    }
+    finish(&table)
+}
+
+/// What is observed.
+pub(super) fn observations(found: &Observations, definitions: &Definitions<'_>, endpoint: &str) -> String {
+    if found.items.is_empty() {
+        return "nothing is observed".to_owned();
+    }
+    let mut table = table(["PATH", "NAME", "STATE", "REPORTS", "LAST", "VALUE"]);
+    for item in &found.items {
+        let path: Option<Path> = item.path.parse().ok();
+        let name = path.and_then(|path| definitions.resource(endpoint, path)).map(|known| known.name);
+        let state = match &item.reason {
+            Some(reason) => format!("{}: {reason}", json_name(&item.state)),
+            None => json_name(&item.state),
+        };
+        let content = item.content.as_deref().unwrap_or_default();
+        let values: Vec<String> = content.iter().map(|node| one_line(node, &item.path)).collect();
+        table.add_row([
+            item.path.clone(),
+            name.unwrap_or_default(),
+            state,
+            item.notifications.to_string(),
+            item.time.map(moment).unwrap_or_default(),
+            values.join(" "),
+        ]);
+    }
+    finish(&table)
+}
+
+/// A node's values on one line.
+fn one_line(node: &Node, path: &str) -> String {
+    let path = node.path.as_deref().unwrap_or(path);
+    let Ok(base) = path.parse::<Path>() else { return String::new() };
+    let mut parts = Vec::new();
+    flatten(node, base, &mut |at, node, json| {
+        let text = from_json(json, node.kind.map(data_type));
+        parts.push(if at == base { text } else { format!("{at}={text}") });
+    });
+    parts.join(" ")
+}
+
+/// One event on one line.
+pub(super) fn event(event: &Event) -> String {
+    let mut text = format!("{} {} {}", moment(event.time), event.kind.name(), event.endpoint);
+    let mut add = |part: &str| {
+        if !part.is_empty() {
+            text.push(' ');
+            text.push_str(part);
+        }
+    };
+    let nodes = event.content.as_deref().unwrap_or_default();
+    let path = event.path.as_deref().unwrap_or_default();
+    match nodes {
+        [only] => {
+            let at = only.path.as_deref().unwrap_or(path);
+            add(at);
+            add(&one_line(only, at));
+        }
+        several => {
+            add(path);
+            for node in several {
+                let at = node.path.as_deref().unwrap_or(path);
+                add(&format!("{at}={}", one_line(node, at)));
+            }
+        }
+    }
+    if let Some(registration) = &event.registration {
+        add(&format!("address={} lifetime={}", registration.address, registration.lifetime_s));
+    }
+    add(event.code.as_deref().unwrap_or_default());
+    if let Some(reason) = &event.reason {
+        add(&format!("({reason})"));
+    }
+    text
+}
+
+/// The list of object definitions.
+pub(super) fn models(models: &Models) -> String {
+    let mut table = table(["ID", "VERSION", "NAME", ""]);
+    for model in &models.items {
+        let loaded = if model.loaded { "loaded" } else { "" };
+        table.add_row([&model.id.to_string(), &model.version, &model.name, loaded]);
+    }
+    finish(&table)
+}
+
+/// One object definition.
+pub(super) fn model(model: &Model) -> String {
+    let mut table = table(["ID", "NAME", "OP", "TYPE", "INSTANCES", "NEED", "RANGE", "UNIT"]);
+    for resource in &model.resources {
+        table.add_row([
+            resource.id.to_string(),
+            resource.name.clone(),
+            resource.operations.clone(),
+            resource.kind.map(|kind| kind.name().to_owned()).unwrap_or_default(),
+            if resource.multiple { "multiple" } else { "single" }.to_owned(),
+            if resource.mandatory { "mandatory" } else { "optional" }.to_owned(),
+            resource.range.clone().unwrap_or_default(),
+            resource.units.clone().unwrap_or_default(),
+        ]);
+    }
+    let instances = if model.multiple { "multiple instances" } else { "a single instance" };
+    format!("{} {}, version {}, {instances}\n{}", model.id, model.name, model.version, finish(&table))
+}
+
+/// ` (Not Found)` for `4.04`.
+pub(super) fn code_in_words(code: &str) -> String {
+    let parsed =
+        code.split_once('.').and_then(|(class, detail)| Some((class.parse().ok()?, detail.parse().ok()?)));
+    let name = parsed.and_then(|(class, detail)| Code::new(class, detail).name());
+    name.map(|name| format!(" ({name})")).unwrap_or_default()
+}
+
+/// A problem document in words.
+pub(super) fn problem(problem: &Problem) -> String {
+    let mut text = problem.title.clone();
+    if let Some(detail) = &problem.detail {
+        text.push(' ');
+        text.push_str(detail);
+    }
+    if let Some(pointer) = problem.pointer.as_deref().filter(|pointer| !pointer.is_empty()) {
+        text.push_str(&format!(" (at {pointer})"));
+    }
+    if let Some(seconds) = problem.retry_after_s {
+        text.push_str(&format!(" (try again in {seconds} s)"));
+    }
+    text
+}

@@ -1,0 +1,494 @@
+//! Content formats: what a payload holds, as a flat sequence of entries in tree order.
+//!
+//! Encoding: an [`Encoder`] takes (path, value) pairs and writes into a buffer lent by the caller. Decoding: [`decode`] gives an
+//! iterator over [`Entry`]s that borrow from the payload. Nothing is allocated, recursion is as deep as the standard's tree, and
+//! the work is linear in the payload.
+//!
+//! Text and TLV leave values untyped, JSON leaves texts escaped: [`RawValue::decode`] gives the value once the data type is known.
+//!
+//! | Format | Number | Holds |
+//! |---|---|---|
+//! | [`Format::Text`] | 0 | one value |
+//! | [`Format::Opaque`] | 42 | one Opaque value |
+//! | [`Format::Cbor`] | 60 | one value |
+//! | [`Format::SenmlJson`] | 110 | any level, timestamps |
+//! | [`Format::SenmlCbor`] | 112 | any level, timestamps |
+//! | [`Format::Tlv`] | 11542 | any level below an object |
+
+mod base64;
+mod cbor;
+mod json;
+mod out;
+mod raw;
+mod senml;
+mod senml_cbor;
+mod senml_json;
+mod text;
+mod tlv;
+
+pub use raw::{RawValue, ValueError};
+
+use crate::{Path, Value, id::ObjectInstanceId};
+use core::{fmt, str::FromStr};
+
+/// A content format for resource data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[non_exhaustive]
+pub enum Format {
+    /// text/plain, 0: one value.
+    Text,
+    /// application/octet-stream, 42: one Opaque value.
+    Opaque,
+    /// application/cbor, 60: one value (since 1.1.1).
+    Cbor,
+    /// application/senml+json, 110 (since 1.1).
+    SenmlJson,
+    /// application/senml+cbor, 112 (since 1.1).
+    SenmlCbor,
+    /// application/vnd.oma.lwm2m+tlv, 11542.
+    Tlv,
+}
+
+const FORMATS: [(Format, u16, &str); 6] = [
+    (Format::Text, 0, "text"),
+    (Format::Opaque, 42, "opaque"),
+    (Format::Cbor, 60, "cbor"),
+    (Format::SenmlJson, 110, "senml-json"),
+    (Format::SenmlCbor, 112, "senml-cbor"),
+    (Format::Tlv, 11542, "tlv"),
+];
+
+impl Format {
+    /// The CoAP content-format number.
+    #[must_use]
+    pub const fn number(self) -> u16 {
+        match self {
+            Self::Text => 0,
+            Self::Opaque => 42,
+            Self::Cbor => 60,
+            Self::SenmlJson => 110,
+            Self::SenmlCbor => 112,
+            Self::Tlv => 11542,
+        }
+    }
+
+    /// The format with that CoAP content-format number, also under the numbers used before IANA gave them
+    /// (1541 text, 1542 TLV, 1544 opaque), which devices in the field still send.
+    #[must_use]
+    pub const fn from_number(number: u16) -> Option<Self> {
+        Some(match number {
+            0 | 1541 => Self::Text,
+            42 | 1544 => Self::Opaque,
+            60 => Self::Cbor,
+            110 => Self::SenmlJson,
+            112 => Self::SenmlCbor,
+            11542 | 1542 => Self::Tlv,
+            _ => return None,
+        })
+    }
+
+    /// The name in the outer contract: `text opaque cbor senml-json senml-cbor tlv`.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Text => "text",
+            Self::Opaque => "opaque",
+            Self::Cbor => "cbor",
+            Self::SenmlJson => "senml-json",
+            Self::SenmlCbor => "senml-cbor",
+            Self::Tlv => "tlv",
+        }
+    }
+
+    /// Whether the format holds exactly one value: a single resource or a resource instance.
+    #[must_use]
+    pub const fn is_single_value(self) -> bool {
+        matches!(self, Self::Text | Self::Opaque | Self::Cbor)
+    }
+
+    /// All formats, ascending by number.
+    pub fn all() -> impl Iterator<Item = Self> {
+        FORMATS.into_iter().map(|(format, _, _)| format)
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// The error of a text that names no format.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct UnknownFormat;
+
+impl fmt::Display for UnknownFormat {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("not a known format")
+    }
+}
+
+impl core::error::Error for UnknownFormat {}
+
+impl FromStr for Format {
+    type Err = UnknownFormat;
+
+    fn from_str(text: &str) -> Result<Self, UnknownFormat> {
+        FORMATS
+            .into_iter()
+            .find(|(_, _, name)| *name == text)
+            .map(|(format, _, _)| format)
+            .ok_or(UnknownFormat)
+    }
+}
+
+/// One thing a payload says.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Entry<'a> {
+    /// What it is about: a resource or resource instance, for an empty container also an object instance.
+    pub path: Path,
+    /// When it was so, if the payload tells: seconds since 1970, or, below 2^28, seconds before (negative) or after the moment
+    /// of receipt (RFC 8428 §4.5.3). Always finite.
+    pub time: Option<f64>,
+    /// The value.
+    pub value: RawValue<'a>,
+}
+
+/// Why a payload is not what its format demands. A device answers all of them with 4.00.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum FormatError {
+    /// The payload ends too early, or a length runs past its end.
+    Truncated,
+    /// The bytes break the rules of the format.
+    Malformed,
+    /// Bytes follow the end of the content.
+    TrailingBytes,
+    /// The text is not UTF-8.
+    NotUtf8,
+    /// A name is no path.
+    BadPath,
+    /// A path does not lie under the requested one.
+    OutsideBase,
+    /// A record has a field that must be understood and is not (SenML `…_`, `bver`, base values, sums).
+    NotUnderstood,
+    /// A record has two values, or one field twice.
+    Duplicate,
+    /// Nested deeper than any legal content.
+    TooDeep,
+    /// The format cannot say anything about a node of this level.
+    WrongLevel,
+}
+
+impl fmt::Display for FormatError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Truncated => "the payload ends too early",
+            Self::Malformed => "the payload breaks the rules of its format",
+            Self::TrailingBytes => "bytes follow the end of the content",
+            Self::NotUtf8 => "the text is not UTF-8",
+            Self::BadPath => "a name is not a path",
+            Self::OutsideBase => "a path lies outside the requested one",
+            Self::NotUnderstood => "a field that must be understood is unknown",
+            Self::Duplicate => "a record has two values or one field twice",
+            Self::TooDeep => "the content is nested too deeply",
+            Self::WrongLevel => "the format cannot describe a node of this level",
+        })
+    }
+}
+
+impl core::error::Error for FormatError {}
+
+/// Decodes a payload that answers or commands something about `base`.
+///
+/// Every path lies at or under `base`. After an error the iterator ends. Duplicates are not looked for here, since that needs
+/// memory: the last one counts.
+#[must_use]
+pub fn decode(format: Format, base: Path, payload: &[u8]) -> Decoder<'_> {
+    Decoder::new(format, base, payload)
+}
+
+/// The entries of a payload. See [`decode`].
+#[derive(Clone, Debug)]
+pub struct Decoder<'a> {
+    base: Path,
+    state: State<'a>,
+}
+
+#[derive(Clone, Debug)]
+enum State<'a> {
+    Done,
+    Failed(FormatError),
+    Text(&'a [u8]),
+    Opaque(&'a [u8]),
+    Cbor(&'a [u8]),
+    Tlv(tlv::Decoder<'a>),
+    SenmlJson(senml_json::Decoder<'a>),
+    SenmlCbor(senml_cbor::Decoder<'a>),
+}
+
+impl<'a> Decoder<'a> {
+    /// See [`decode`].
+    #[must_use]
+    pub fn new(format: Format, base: Path, payload: &'a [u8]) -> Self {
+        let state = match format {
+            _ if format.is_single_value() && base.len() < 3 => State::Failed(FormatError::WrongLevel),
+            Format::Text => State::Text(payload),
+            Format::Opaque => State::Opaque(payload),
+            Format::Cbor => State::Cbor(payload),
+            Format::Tlv if base.is_root() => State::Failed(FormatError::WrongLevel),
+            Format::Tlv => State::Tlv(tlv::Decoder::new(base, payload)),
+            Format::SenmlJson => State::SenmlJson(senml_json::Decoder::new(payload)),
+            Format::SenmlCbor => State::SenmlCbor(senml_cbor::Decoder::new(payload)),
+        };
+        Self { base, state }
+    }
+
+    /// Removes an alternate path (`/lwm2m`) from names that start with it, as 1.2.1 devices send them.
+    #[must_use]
+    pub fn with_alternate_path(mut self, alternate_path: &'a str) -> Self {
+        self.set_names(|names| names.alternate_path = alternate_path);
+        self
+    }
+
+    /// Accepts names without their first slash, which some devices send.
+    #[must_use]
+    pub fn tolerate_missing_slash(mut self) -> Self {
+        self.set_names(|names| names.missing_slash = true);
+        self
+    }
+
+    fn set_names(&mut self, set: impl FnOnce(&mut senml::Names<'a>)) {
+        match &mut self.state {
+            State::SenmlJson(decoder) => set(&mut decoder.names),
+            State::SenmlCbor(decoder) => set(&mut decoder.names),
+            State::Done
+            | State::Failed(_)
+            | State::Text(_)
+            | State::Opaque(_)
+            | State::Cbor(_)
+            | State::Tlv(_) => {}
+        }
+    }
+
+    fn advance(&mut self) -> Option<Result<Entry<'a>, FormatError>> {
+        let single = |value| Entry { path: self.base, time: None, value };
+        match &mut self.state {
+            State::Done => None,
+            State::Failed(error) => Some(Err(*error)),
+            State::Text(payload) => Some(text::decode(payload).map(single)),
+            State::Opaque(payload) => Some(Ok(single(RawValue::opaque(payload)))),
+            State::Cbor(payload) => Some(cbor::decode_single(payload).map(single)),
+            State::Tlv(decoder) => decoder.advance(),
+            State::SenmlJson(decoder) => decoder.advance(),
+            State::SenmlCbor(decoder) => decoder.advance(),
+        }
+    }
+}
+
+impl<'a> Iterator for Decoder<'a> {
+    type Item = Result<Entry<'a>, FormatError>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let mut item = self.advance();
+        if let Some(Ok(entry)) = &item
+            && !self.base.contains(entry.path)
+        {
+            item = Some(Err(FormatError::OutsideBase));
+        }
+        let one_shot = matches!(self.state, State::Text(_) | State::Opaque(_) | State::Cbor(_));
+        if one_shot || !matches!(item, Some(Ok(_))) {
+            self.state = State::Done;
+        }
+        item
+    }
+}
+
+impl core::iter::FusedIterator for Decoder<'_> {}
+
+/// The Object Instance ID that the payload of a Create on `/o` chooses; `None` when it leaves the choice to the device.
+///
+/// A payload that creates several instances gives the first one's ID.
+///
+/// # Errors
+/// [`FormatError`] when the beginning of the payload is malformed already; single-value formats have the wrong level.
+pub fn chosen_instance(
+    format: Format,
+    object: Path,
+    payload: &[u8],
+) -> Result<Option<ObjectInstanceId>, FormatError> {
+    if payload.is_empty() {
+        return Ok(None);
+    }
+    match format {
+        Format::Tlv => tlv::chosen_instance(payload),
+        Format::SenmlJson | Format::SenmlCbor => match decode(format, object, payload).next() {
+            Some(entry) => Ok(entry?.path.instance_id()),
+            None => Ok(None),
+        },
+        Format::Text | Format::Opaque | Format::Cbor => Err(FormatError::WrongLevel),
+    }
+}
+
+/// Why something could not be encoded.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
+pub enum EncodeError {
+    /// The buffer is too small.
+    BufferTooSmall,
+    /// The format holds exactly one value, and there is none or more than one, or the path is no resource.
+    NotSingleValue,
+    /// The format cannot express the value: not Opaque in format 42, not a number in JSON, a time stamp in TLV.
+    NotExpressible,
+    /// The path does not lie under the base.
+    OutsideBase,
+    /// An entry stands where tree order does not allow it (a node was left and is entered again).
+    NotInOrder,
+}
+
+impl fmt::Display for EncodeError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::BufferTooSmall => "the buffer is too small",
+            Self::NotSingleValue => "the format holds exactly one value",
+            Self::NotExpressible => "the format cannot express the value",
+            Self::OutsideBase => "the path lies outside the base",
+            Self::NotInOrder => "the entries are not in tree order",
+        })
+    }
+}
+
+impl core::error::Error for EncodeError {}
+
+/// Writes a payload, entry by entry in tree order.
+///
+/// Errors stick: the first one is what [`Encoder::finish`] gives, so single results may be ignored.
+#[derive(Debug)]
+pub struct Encoder<'b> {
+    base: Path,
+    entries: usize,
+    error: Option<EncodeError>,
+    sink: Sink<'b>,
+}
+
+#[derive(Debug)]
+enum Sink<'b> {
+    Single(Format, out::Out<'b>),
+    Tlv(tlv::Encoder<'b>),
+    SenmlJson(senml_json::Encoder<'b>),
+    SenmlCbor(senml_cbor::Encoder<'b>),
+}
+
+impl<'b> Encoder<'b> {
+    /// Starts a payload about `base` in a buffer.
+    #[must_use]
+    pub fn new(format: Format, base: Path, buffer: &'b mut [u8]) -> Self {
+        let wrong_level =
+            (format.is_single_value() && base.len() < 3) || (format == Format::Tlv && base.is_root());
+        let out = out::Out::new(buffer);
+        let sink = match format {
+            Format::Text | Format::Opaque | Format::Cbor => Sink::Single(format, out),
+            Format::Tlv => Sink::Tlv(tlv::Encoder::new(base, out)),
+            Format::SenmlJson => Sink::SenmlJson(senml_json::Encoder::new(base, out)),
+            Format::SenmlCbor => Sink::SenmlCbor(senml_cbor::Encoder::new(base, out)),
+        };
+        Self { base, entries: 0, error: wrong_level.then_some(EncodeError::NotSingleValue), sink }
+    }
+
+    /// Adds a value of a resource or resource instance.
+    ///
+    /// # Errors
+    /// [`EncodeError`]; it sticks.
+    pub fn entry(&mut self, path: Path, value: &Value<'_>) -> Result<(), EncodeError> {
+        self.add(path, Some(value), None)
+    }
+
+    /// Adds a value with its time in seconds since 1970. Only SenML has times.
+    ///
+    /// # Errors
+    /// [`EncodeError`]; it sticks.
+    pub fn timed(&mut self, path: Path, value: &Value<'_>, time: f64) -> Result<(), EncodeError> {
+        self.add(path, Some(value), Some(time))
+    }
+
+    /// Adds a container that holds nothing: an object instance without resources, a multiple resource without instances.
+    /// SenML has no words for it and leaves it out.
+    ///
+    /// # Errors
+    /// [`EncodeError`]; it sticks.
+    pub fn empty(&mut self, path: Path) -> Result<(), EncodeError> {
+        if let Sink::Tlv(_) | Sink::Single(..) = self.sink {
+            return self.add(path, None, None);
+        }
+        if self.base.contains(path) { Ok(()) } else { self.fail(EncodeError::OutsideBase) }
+    }
+
+    /// Adds a name without a value, as the request of a Read-Composite lists them. Only SenML has them.
+    ///
+    /// # Errors
+    /// [`EncodeError`]; it sticks.
+    pub fn name(&mut self, path: Path) -> Result<(), EncodeError> {
+        match self.sink {
+            Sink::SenmlJson(_) | Sink::SenmlCbor(_) => self.add(path, None, None),
+            Sink::Single(..) | Sink::Tlv(_) => self.fail(EncodeError::NotExpressible),
+        }
+    }
+
+    fn add(&mut self, path: Path, value: Option<&Value<'_>>, time: Option<f64>) -> Result<(), EncodeError> {
+        if let Some(error) = self.error {
+            return Err(error);
+        }
+        if !self.base.contains(path) {
+            return self.fail(EncodeError::OutsideBase);
+        }
+        if value.is_some() && path.len() < 3 {
+            return self.fail(EncodeError::NotExpressible);
+        }
+        let added = match &mut self.sink {
+            Sink::Tlv(encoder) => match time {
+                None => encoder.add(path, value),
+                Some(_) => Err(EncodeError::NotExpressible),
+            },
+            Sink::SenmlJson(encoder) => encoder.add(path, value, time),
+            Sink::SenmlCbor(encoder) => encoder.add(path, value, time),
+            Sink::Single(_, _) if self.entries > 0 => Err(EncodeError::NotSingleValue),
+            Sink::Single(format, out) => match (value, time) {
+                (Some(value), None) if path == self.base || self.base.len() == 4 => match format {
+                    Format::Text => text::encode(out, value),
+                    Format::Cbor => cbor::encode_single(out, value),
+                    Format::Opaque | Format::SenmlJson | Format::SenmlCbor | Format::Tlv => {
+                        text::encode_opaque(out, value)
+                    }
+                },
+                (_, Some(_)) => Err(EncodeError::NotExpressible),
+                (_, None) => Err(EncodeError::NotSingleValue),
+            },
+        };
+        self.entries = self.entries.saturating_add(1);
+        match added {
+            Ok(()) => Ok(()),
+            Err(error) => self.fail(error),
+        }
+    }
+
+    fn fail(&mut self, error: EncodeError) -> Result<(), EncodeError> {
+        Err(*self.error.get_or_insert(error))
+    }
+
+    /// Ends the payload and gives its length in bytes.
+    ///
+    /// # Errors
+    /// The first [`EncodeError`]; a single-value format without a value.
+    pub fn finish(self) -> Result<usize, EncodeError> {
+        if let Some(error) = self.error {
+            return Err(error);
+        }
+        match self.sink {
+            Sink::Single(..) if self.entries == 0 => Err(EncodeError::NotSingleValue),
+            Sink::Single(_, out) => out.finish(),
+            Sink::Tlv(encoder) => encoder.finish(),
+            Sink::SenmlJson(encoder) => encoder.finish(),
+            Sink::SenmlCbor(encoder) => encoder.finish(),
+        }
+    }
+}

@@ -1,0 +1,266 @@
+//! application/senml+cbor (112).
+
+#![allow(clippy::wildcard_enum_match_arm, reason = "of the many CBOR types a place allows few")]
+
+use super::{
+    EncodeError, Entry, FormatError, RawValue, cbor,
+    out::Out,
+    senml::{BaseNames, Field, Names, Record, VERSION_MAX},
+};
+use crate::{DataType, Path, Value};
+use core::fmt::Write;
+use minicbor::{
+    data::Type,
+    decode::{Decoder as Reader, Error},
+};
+
+/// Labels of RFC 8428, section 6.
+mod label {
+    pub(super) const VERSION: i64 = -1;
+    pub(super) const BASE_NAME: i64 = -2;
+    pub(super) const BASE_TIME: i64 = -3;
+    pub(super) const BASE_UNIT: i64 = -4;
+    pub(super) const BASE_VALUE: i64 = -5;
+    pub(super) const BASE_SUM: i64 = -6;
+    pub(super) const NAME: i64 = 0;
+    pub(super) const UNIT: i64 = 1;
+    pub(super) const VALUE: i64 = 2;
+    pub(super) const STRING: i64 = 3;
+    pub(super) const BOOLEAN: i64 = 4;
+    pub(super) const SUM: i64 = 5;
+    pub(super) const TIME: i64 = 6;
+    pub(super) const UPDATE_TIME: i64 = 7;
+    pub(super) const DATA: i64 = 8;
+    pub(super) const OBJECT_LINK: &str = "vlo";
+}
+
+#[derive(Clone, Debug)]
+pub(super) struct Decoder<'a> {
+    pub(super) names: Names<'a>,
+    reader: Reader<'a>,
+    /// How many records are left; `None` inside = until a break. `None` outside = not started.
+    left: Option<Option<u64>>,
+    base_name: &'a str,
+    base_time: Option<f64>,
+}
+
+impl<'a> Decoder<'a> {
+    pub(super) fn new(payload: &'a [u8]) -> Self {
+        Self { names: Names::new(), reader: Reader::new(payload), left: None, base_name: "", base_time: None }
+    }
+
+    pub(super) fn advance(&mut self) -> Option<Result<Entry<'a>, FormatError>> {
+        self.step().transpose()
+    }
+
+    fn step(&mut self) -> Result<Option<Entry<'a>>, FormatError> {
+        let left = match self.left {
+            Some(left) => left,
+            None => self.reader.array().map_err(fault)?,
+        };
+        if !more(&mut self.reader, left)? {
+            let trailing = self.reader.position() < self.reader.input().len();
+            return if trailing { Err(FormatError::TrailingBytes) } else { Ok(None) };
+        }
+        self.left = Some(left.map(|left| left - 1));
+        self.record().map(Some)
+    }
+
+    fn record(&mut self) -> Result<Entry<'a>, FormatError> {
+        let mut record = Record::new();
+        let mut left = self.reader.map().map_err(fault)?;
+        while more(&mut self.reader, left)? {
+            left = left.map(|left| left - 1);
+            match self.reader.datatype().map_err(fault)? {
+                Type::String => {
+                    let key = self.reader.str().map_err(fault)?;
+                    self.named_field(key, &mut record)?;
+                }
+                _ => {
+                    let key = self.reader.i64().map_err(fault)?;
+                    self.field(key, &mut record)?;
+                }
+            }
+        }
+        let path =
+            self.names.resolve(self.base_name.chars().chain(record.name.unwrap_or_default().chars()))?;
+        record.entry(path, self.base_time)
+    }
+
+    fn field(&mut self, key: i64, record: &mut Record<'a, &'a str>) -> Result<(), FormatError> {
+        let reader = &mut self.reader;
+        match key {
+            label::BASE_NAME => {
+                record.see(Field::BaseName)?;
+                self.base_name = reader.str().map_err(fault)?;
+            }
+            label::BASE_TIME => {
+                record.see(Field::BaseTime)?;
+                self.base_time = Some(seconds(reader)?);
+            }
+            label::VERSION => {
+                record.see(Field::Version)?;
+                if reader.i64().map_err(fault)? > VERSION_MAX {
+                    return Err(FormatError::NotUnderstood);
+                }
+            }
+            label::BASE_UNIT => {
+                record.see(Field::BaseUnit)?;
+                reader.str().map_err(fault)?;
+            }
+            label::NAME => {
+                record.see(Field::Name)?;
+                record.name = Some(reader.str().map_err(fault)?);
+            }
+            label::UNIT => {
+                record.see(Field::Unit)?;
+                reader.str().map_err(fault)?;
+            }
+            label::TIME => {
+                record.see(Field::Time)?;
+                record.time = Some(seconds(reader)?);
+            }
+            label::UPDATE_TIME => {
+                record.see(Field::UpdateTime)?;
+                seconds(reader)?;
+            }
+            label::VALUE if reader.datatype().map_err(fault)? == Type::Null => {
+                reader.null().map_err(fault)?;
+                record.set_value(RawValue::null())?;
+            }
+            label::VALUE => record.set_value(cbor::number(reader)?)?,
+            label::STRING => record.set_value(RawValue::string(reader.str().map_err(fault)?))?,
+            label::BOOLEAN => record.set_value(RawValue::boolean(reader.bool().map_err(fault)?))?,
+            label::DATA => record.set_value(RawValue::opaque(reader.bytes().map_err(fault)?))?,
+            // Sums and base values change what a value means, and LwM2M does not use them.
+            label::SUM | label::BASE_SUM | label::BASE_VALUE => return Err(FormatError::NotUnderstood),
+            _ => cbor::skip(reader)?,
+        }
+        Ok(())
+    }
+
+    fn named_field(&mut self, key: &str, record: &mut Record<'a, &'a str>) -> Result<(), FormatError> {
+        if key == label::OBJECT_LINK {
+            let link = self.reader.str().map_err(fault)?.parse().map_err(|_| FormatError::Malformed)?;
+            return record.set_value(RawValue::object_link(link));
+        }
+        if key.ends_with('_') { Err(FormatError::NotUnderstood) } else { cbor::skip(&mut self.reader) }
+    }
+}
+
+#[allow(clippy::needless_pass_by_value, reason = "the shape of map_err")]
+fn fault(error: Error) -> FormatError {
+    cbor::fault(&error)
+}
+
+/// Whether another element follows; reads the break that ends an indefinite list.
+fn more(reader: &mut Reader<'_>, left: Option<u64>) -> Result<bool, FormatError> {
+    match left {
+        Some(left) => Ok(left > 0),
+        None if reader.datatype().map_err(fault)? == Type::Break => {
+            reader.set_position(reader.position() + 1);
+            Ok(false)
+        }
+        None => Ok(true),
+    }
+}
+
+/// A finite number of seconds.
+fn seconds(reader: &mut Reader<'_>) -> Result<f64, FormatError> {
+    match cbor::number(reader)?.decode(DataType::Float, &mut []) {
+        Ok(Value::Float(seconds)) if seconds.is_finite() => Ok(seconds),
+        _ => Err(FormatError::Malformed),
+    }
+}
+
+/// The room for the head of the array of records, whose number is known only at the end.
+const ARRAY_HEAD_LEN_MAX: usize = 5;
+
+#[derive(Debug)]
+pub(super) struct Encoder<'b> {
+    out: Out<'b>,
+    names: BaseNames,
+    records: u32,
+}
+
+impl<'b> Encoder<'b> {
+    pub(super) fn new(base: Path, mut out: Out<'b>) -> Self {
+        out.reserve(ARRAY_HEAD_LEN_MAX);
+        Self { out, names: BaseNames::new(base), records: 0 }
+    }
+
+    pub(super) fn add(
+        &mut self,
+        path: Path,
+        value: Option<&Value<'_>>,
+        time: Option<f64>,
+    ) -> Result<(), EncodeError> {
+        if time.is_some_and(|time| !time.is_finite()) {
+            return Err(EncodeError::NotExpressible);
+        }
+        self.records = self.records.checked_add(1).ok_or(EncodeError::BufferTooSmall)?;
+        let written = self.names.next(path);
+        let fields = [written.base.is_some(), written.name_from.is_some(), value.is_some(), time.is_some()];
+        let count: u64 = fields.into_iter().map(u64::from).sum();
+        let out = &mut self.out;
+        cbor::head(out, cbor::MAP, count);
+        if let Some((base, slash)) = written.base {
+            cbor::integer(out, label::BASE_NAME);
+            cbor::short_text(out, format_args!("{base}{}", if slash { "/" } else { "" }));
+        }
+        if let Some(level) = written.name_from {
+            cbor::integer(out, label::NAME);
+            cbor::short_text(out, format_args!("{}", Below(path, level)));
+        }
+        if let Some(value) = value {
+            match value {
+                Value::ObjectLink(_) => cbor::text(out, label::OBJECT_LINK),
+                Value::String(_) | Value::Corelnk(_) => cbor::integer(out, label::STRING),
+                Value::Boolean(_) => cbor::integer(out, label::BOOLEAN),
+                Value::Opaque(_) => cbor::integer(out, label::DATA),
+                Value::Integer(_) | Value::Unsigned(_) | Value::Float(_) | Value::Time(_) => {
+                    cbor::integer(out, label::VALUE)
+                }
+            }
+            cbor::encode_value(out, value);
+        }
+        if let Some(time) = time {
+            cbor::integer(out, label::TIME);
+            encode_seconds(out, time);
+        }
+        out.check()
+    }
+
+    pub(super) fn finish(mut self) -> Result<usize, EncodeError> {
+        let (head, len) = cbor::head_bytes(cbor::ARRAY, self.records.into());
+        self.out.check()?;
+        self.out.fill(0, ARRAY_HEAD_LEN_MAX, head.get(..len).unwrap_or_default());
+        self.out.finish()
+    }
+}
+
+/// Whole seconds as an integer, which is shorter and exact.
+#[allow(clippy::as_conversions, clippy::cast_possible_truncation, reason = "checked for exactness")]
+fn encode_seconds(out: &mut Out<'_>, seconds: f64) {
+    let whole = seconds as i64;
+    if whole as f64 == seconds {
+        cbor::integer(out, whole);
+    } else {
+        cbor::float(out, seconds);
+    }
+}
+
+/// The part of a path below a level, `6/0`.
+struct Below(Path, usize);
+
+impl core::fmt::Display for Below {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        for (index, number) in self.0.numbers().skip(self.1).enumerate() {
+            if index > 0 {
+                f.write_char('/')?;
+            }
+            write!(f, "{number}")?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,259 @@
+//! application/senml+json (110).
+
+use super::{
+    EncodeError, Entry, FormatError, RawValue, base64,
+    json::{JsonText, Number, Reader},
+    out::Out,
+    senml::{BaseNames, Field, Names, Record, VERSION_MAX},
+};
+use crate::{Path, Value};
+use core::fmt::Write;
+
+#[derive(Clone, Debug)]
+pub(super) struct Decoder<'a> {
+    pub(super) names: Names<'a>,
+    payload: &'a [u8],
+    place: Place<'a>,
+    base_name: JsonText<'a>,
+    base_time: Option<f64>,
+}
+
+#[derive(Clone, Debug)]
+enum Place<'a> {
+    Start,
+    /// Behind a record; the flag tells whether it was the opening bracket instead.
+    Between(Reader<'a>, bool),
+}
+
+impl<'a> Decoder<'a> {
+    pub(super) fn new(payload: &'a [u8]) -> Self {
+        Self {
+            names: Names::new(),
+            payload,
+            place: Place::Start,
+            base_name: JsonText::EMPTY,
+            base_time: None,
+        }
+    }
+
+    pub(super) fn advance(&mut self) -> Option<Result<Entry<'a>, FormatError>> {
+        self.step().transpose()
+    }
+
+    fn step(&mut self) -> Result<Option<Entry<'a>>, FormatError> {
+        let (mut reader, first) = match &self.place {
+            Place::Start => {
+                let text = core::str::from_utf8(self.payload).map_err(|_| FormatError::NotUtf8)?;
+                let mut reader = Reader::new(text);
+                reader.expect('[')?;
+                (reader, true)
+            }
+            Place::Between(reader, first) => (reader.clone(), *first),
+        };
+        if reader.eat(']') {
+            return if reader.at_end() { Ok(None) } else { Err(FormatError::TrailingBytes) };
+        }
+        if !first {
+            reader.expect(',')?;
+        }
+        let entry = self.record(&mut reader)?;
+        self.place = Place::Between(reader, false);
+        Ok(Some(entry))
+    }
+
+    fn record(&mut self, reader: &mut Reader<'a>) -> Result<Entry<'a>, FormatError> {
+        let mut record = Record::new();
+        reader.expect('{')?;
+        if !reader.eat('}') {
+            loop {
+                let key = reader.key()?;
+                self.field(key, reader, &mut record)?;
+                if !reader.eat(',') {
+                    break;
+                }
+            }
+            reader.expect('}')?;
+        }
+        let name = record.name.unwrap_or(JsonText::EMPTY);
+        let path = self.names.resolve(self.base_name.chars().chain(name.chars()))?;
+        record.entry(path, self.base_time)
+    }
+
+    fn field(
+        &mut self,
+        key: JsonText<'a>,
+        reader: &mut Reader<'a>,
+        record: &mut Record<'a, JsonText<'a>>,
+    ) -> Result<(), FormatError> {
+        match key.borrowed().unwrap_or_default() {
+            "bn" => {
+                record.see(Field::BaseName)?;
+                self.base_name = reader.text()?;
+            }
+            "bt" => {
+                record.see(Field::BaseTime)?;
+                self.base_time = Some(reader.number()?.as_f64());
+            }
+            "bver" => {
+                record.see(Field::Version)?;
+                match reader.number()? {
+                    Number::Integer(..=VERSION_MAX) => {}
+                    Number::Integer(_) | Number::Unsigned(_) | Number::Float(_) => {
+                        return Err(FormatError::NotUnderstood);
+                    }
+                }
+            }
+            "bu" => {
+                record.see(Field::BaseUnit)?;
+                reader.text()?;
+            }
+            "n" => {
+                record.see(Field::Name)?;
+                record.name = Some(reader.text()?);
+            }
+            "u" => {
+                record.see(Field::Unit)?;
+                reader.text()?;
+            }
+            "t" => {
+                record.see(Field::Time)?;
+                record.time = Some(reader.number()?.as_f64());
+            }
+            "ut" => {
+                record.see(Field::UpdateTime)?;
+                reader.number()?;
+            }
+            "v" => record.set_value(value(reader)?)?,
+            "vs" => {
+                let text = reader.text()?;
+                record.set_value(text.borrowed().map_or(RawValue::json_text(text), RawValue::string))?;
+            }
+            "vb" => record.set_value(RawValue::boolean(reader.word()?.ok_or(FormatError::Malformed)?))?,
+            "vd" => record.set_value(RawValue::json_base64(reader.text()?))?,
+            "vlo" => {
+                let mut scratch = [0; 16];
+                let link = reader.text()?.unescape(&mut scratch).and_then(|text| text.parse().ok());
+                record.set_value(RawValue::object_link(link.ok_or(FormatError::Malformed)?))?;
+            }
+            // Sums and base values change what a value means, and LwM2M does not use them.
+            "s" | "bs" | "bv" => return Err(FormatError::NotUnderstood),
+            _ if key.chars().last() == Some('_') => return Err(FormatError::NotUnderstood),
+            _ => reader.skip()?,
+        }
+        Ok(())
+    }
+}
+
+/// A number, or null: remove it.
+fn value<'a>(reader: &mut Reader<'a>) -> Result<RawValue<'a>, FormatError> {
+    if reader.peek() == Some(b'n') {
+        return match reader.word()? {
+            None => Ok(RawValue::null()),
+            Some(_) => Err(FormatError::Malformed),
+        };
+    }
+    Ok(match reader.number()? {
+        Number::Integer(number) => RawValue::integer(number),
+        Number::Unsigned(number) => RawValue::unsigned(number),
+        Number::Float(number) => RawValue::float(number),
+    })
+}
+
+#[derive(Debug)]
+pub(super) struct Encoder<'b> {
+    out: Out<'b>,
+    names: BaseNames,
+    records: bool,
+}
+
+impl<'b> Encoder<'b> {
+    pub(super) fn new(base: Path, mut out: Out<'b>) -> Self {
+        out.push(b'[');
+        Self { out, names: BaseNames::new(base), records: false }
+    }
+
+    pub(super) fn add(
+        &mut self,
+        path: Path,
+        value: Option<&Value<'_>>,
+        time: Option<f64>,
+    ) -> Result<(), EncodeError> {
+        let finite =
+            |number: f64| if number.is_finite() { Ok(number) } else { Err(EncodeError::NotExpressible) };
+        if let Some(Value::Float(number)) = value {
+            finite(*number)?;
+        }
+        let time = time.map(finite).transpose()?;
+        self.write(path, value, time).map_err(|_| EncodeError::BufferTooSmall)?;
+        self.out.check()
+    }
+
+    fn write(&mut self, path: Path, value: Option<&Value<'_>>, time: Option<f64>) -> core::fmt::Result {
+        self.out.write_str(if self.records { ",{" } else { "{" })?;
+        self.records = true;
+        let written = self.names.next(path);
+        if let Some((base, slash)) = written.base {
+            write!(self.out, "\"bn\":\"{base}{}\"", if slash { "/" } else { "" })?;
+        }
+        if let Some(level) = written.name_from {
+            self.out.write_str(if written.base.is_some() { ",\"n\":\"" } else { "\"n\":\"" })?;
+            for (index, number) in path.numbers().skip(level).enumerate() {
+                write!(self.out, "{}{number}", if index == 0 { "" } else { "/" })?;
+            }
+            self.out.write_str("\"")?;
+        }
+        match value {
+            None => {}
+            Some(Value::Integer(number) | Value::Time(number)) => write!(self.out, ",\"v\":{number}")?,
+            Some(Value::Unsigned(number)) => write!(self.out, ",\"v\":{number}")?,
+            Some(Value::Float(number)) => {
+                self.out.write_str(",\"v\":")?;
+                self.float(*number)?;
+            }
+            Some(Value::Boolean(flag)) => write!(self.out, ",\"vb\":{flag}")?,
+            Some(Value::String(text) | Value::Corelnk(text)) => {
+                self.out.write_str(",\"vs\":")?;
+                self.text(text)?;
+            }
+            Some(Value::Opaque(bytes)) => {
+                self.out.write_str(",\"vd\":\"")?;
+                base64::encode_url_safe(&mut self.out, bytes);
+                self.out.write_str("\"")?;
+            }
+            Some(Value::ObjectLink(link)) => write!(self.out, ",\"vlo\":\"{link}\"")?,
+        }
+        if let Some(time) = time {
+            self.out.write_str(",\"t\":")?;
+            self.float(time)?;
+        }
+        self.out.write_str("}")
+    }
+
+    /// A finite number in its shortest exact form; very large and small ones with an exponent.
+    fn float(&mut self, number: f64) -> core::fmt::Result {
+        if number == 0.0 || (1e-6..1e16).contains(&number.abs()) {
+            write!(self.out, "{number}")
+        } else {
+            write!(self.out, "{number:e}")
+        }
+    }
+
+    fn text(&mut self, text: &str) -> core::fmt::Result {
+        self.out.push(b'"');
+        for character in text.chars() {
+            match character {
+                '"' => self.out.write_str("\\\"")?,
+                '\\' => self.out.write_str("\\\\")?,
+                control if control < ' ' => write!(self.out, "\\u{:04x}", u32::from(control))?,
+                plain => self.out.write_char(plain)?,
+            }
+        }
+        self.out.push(b'"');
+        Ok(())
+    }
+
+    pub(super) fn finish(mut self) -> Result<usize, EncodeError> {
+        self.out.push(b']');
+        self.out.finish()
+    }
+}
