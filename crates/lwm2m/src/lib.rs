@@ -19,6 +19,7 @@ extern crate alloc;
 #[cfg(any(feature = "std", test))]
 extern crate std;
 
+pub mod attributes;
 pub mod endpoint;
 pub mod format;
 
@@ -28,6 +29,7 @@ pub mod path;
 pub mod value;
 pub mod version;
 
+pub use attributes::{AttributeChange, AttributeError, AttributeName, Attributes};
 pub use endpoint::Binding;
 #[cfg(feature = "alloc")]
 pub use endpoint::Endpoint;
