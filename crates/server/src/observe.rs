@@ -102,6 +102,13 @@ impl Shard {
         Ok(ObservationId(key.to_bits()))
     }
 
+    /// The observation of a path of a device, running or still to be started.
+    #[must_use]
+    pub fn observation(&self, endpoint: &Endpoint, path: Path) -> Option<ObservationId> {
+        let owner = self.devices.by_endpoint(endpoint)?;
+        self.observation_of(owner, path).map(|key| ObservationId(key.to_bits()))
+    }
+
     /// Ends an observation: at once here ([`Event::ObservationEnded`]), and at the device by a Cancel Observation
     /// whose [`Event::RequestDone`] follows. `None` if there was nothing to cancel at the device.
     ///
