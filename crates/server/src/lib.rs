@@ -45,3 +45,7 @@ pub use request::{Content, ObservationId, Operation, Outcome, Request, RequestEr
 pub use route::Route;
 pub use shard::{Shard, Transmit};
 pub use stats::Stats;
+
+// What my interface speaks of, so that a host needs no further room for it.
+pub use lightship_coap::{Code, ContentFormat};
+pub use lightship_lwm2m::{Endpoint, Path};
