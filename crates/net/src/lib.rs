@@ -1,1 +1,23 @@
 //! Moves datagrams between sockets and Lightship's engines.
+//!
+//! ```text
+//! I am the only one who touches UDP sockets: shard threads for servers, a driver for devices.
+//! I may: open sockets, start threads, read the clock, call the system (in sys/ alone).
+//! I must not: know what a datagram means, decide anything about devices, keep state that an engine could keep.
+//! My invariants: every queue has a bound · an event is never lost: when nobody reads, sockets are not read · a datagram
+//!   is handed to another shard at most once · no datagram and no answer of the network kills a socket.
+//! Start reading at: shard_thread.rs (the loop), then inbox.rs.
+//! ```
+
+mod clock;
+mod inbox;
+mod shard_thread;
+mod shards;
+mod socket_group;
+mod sys;
+mod udp;
+
+pub use clock::Clock;
+pub use inbox::{InboxError, Reply, ShardInbox, ShardStats, SocketStats};
+pub use shard_thread::ShardEvent;
+pub use shards::{ListenError, Options, Shards};

@@ -1,0 +1,46 @@
+//! The one place where engines' time comes from.
+
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use lightship_platform::{Instant, UnixTime};
+
+/// A clock that started when the server did. Copies tell the same time.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    start: std::time::Instant,
+}
+
+impl Clock {
+    /// A clock that starts now.
+    #[must_use]
+    #[allow(clippy::disallowed_methods, reason = "net reads the clock for everyone")]
+    pub fn start() -> Clock {
+        Clock { start: std::time::Instant::now() }
+    }
+
+    /// Engine time: never goes back, not even when the system's date is changed.
+    #[must_use]
+    pub fn now(&self) -> Instant {
+        Instant::ZERO + self.start.elapsed()
+    }
+
+    /// The date of now.
+    #[must_use]
+    #[allow(clippy::disallowed_methods, reason = "net reads the clock for everyone")]
+    pub fn date(&self) -> UnixTime {
+        let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        UnixTime::from_millis(i64::try_from(since.as_millis()).unwrap_or(i64::MAX))
+    }
+
+    /// The date of a moment of engine time, as far as today's date is right.
+    #[must_use]
+    pub fn date_of(&self, moment: Instant) -> UnixTime {
+        let (date, now) = (self.date().as_millis(), self.now());
+        let ms = |span: Duration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
+        UnixTime::from_millis(if moment > now {
+            date.saturating_add(ms(moment.saturating_duration_since(now)))
+        } else {
+            date.saturating_sub(ms(now.saturating_duration_since(moment)))
+        })
+    }
+}

@@ -1,0 +1,186 @@
+//! ShardInbox: the bounded way into a shard thread.
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use lightship_server::{
+    Answer, Ask, Endpoint, Operation, Outcome, Path, RegistrationId, RequestError, Stats, Wanted,
+};
+use tokio::sync::{mpsc, oneshot};
+
+/// What a caller is given for a command: the outcome comes later, once.
+pub type Reply<T> = oneshot::Receiver<Result<T, RequestError>>;
+
+/// The way into one shard thread; clones lead to the same shard.
+#[derive(Clone, Debug)]
+pub struct ShardInbox {
+    commands: mpsc::Sender<Command>,
+    controls: mpsc::Sender<Control>,
+}
+
+/// Why a command was not taken.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum InboxError {
+    /// Too many commands wait; try again later.
+    #[error("too many commands wait for the shard")]
+    Full,
+    /// The shard has stopped.
+    #[error("the shard has stopped")]
+    Stopped,
+}
+
+/// Counters of a shard and of its sockets.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ShardStats {
+    /// The engine's.
+    pub engine: Stats,
+    /// The sockets'.
+    pub sockets: SocketStats,
+}
+
+/// What a shard's sockets count.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct SocketStats {
+    /// Datagrams received.
+    pub received: u64,
+    /// Datagrams sent.
+    pub sent: u64,
+    /// Received datagrams that were empty or too long.
+    pub unusable: u64,
+    /// Datagrams that the system did not take.
+    pub unsent: u64,
+    /// Datagrams handed to the shard that owns their registration.
+    pub handed_over: u64,
+    /// Datagrams lost because that shard's inbox was full.
+    pub hand_over_lost: u64,
+    /// Panics caught while a datagram was handled: mistakes of ours.
+    pub bugs: u64,
+}
+
+/// What callers want; waits while the shard's events are not read.
+#[derive(Debug)]
+pub(crate) enum Command {
+    Request { endpoint: Endpoint, operation: Operation, wait: Duration, reply: Sender<Outcome> },
+    Observe { endpoint: Endpoint, wanted: Wanted, wait: Duration, reply: Sender<Outcome> },
+    CancelObservation { endpoint: Endpoint, path: Path, wait: Duration, reply: Sender<Option<Outcome>> },
+    Forget { endpoint: Endpoint, registration: RegistrationId, reply: Sender<()> },
+}
+
+/// What must get through always: there are never more of these than the shard has asked for.
+#[derive(Debug)]
+pub(crate) enum Control {
+    Answer(Ask, Answer),
+    Datagram { socket: usize, from: SocketAddr, bytes: Box<[u8]> },
+    Stats(oneshot::Sender<ShardStats>),
+    Stop,
+}
+
+pub(crate) type Sender<T> = oneshot::Sender<Result<T, RequestError>>;
+
+/// The shard's side of an inbox.
+#[derive(Debug)]
+pub(crate) struct InboxReader {
+    pub(crate) commands: mpsc::Receiver<Command>,
+    pub(crate) controls: mpsc::Receiver<Control>,
+}
+
+impl ShardInbox {
+    pub(crate) fn new(len: usize) -> (ShardInbox, InboxReader) {
+        let (commands, command_reader) = mpsc::channel(len.max(1));
+        let (controls, control_reader) = mpsc::channel(CONTROLS_MAX);
+        (
+            ShardInbox { commands, controls },
+            InboxReader { commands: command_reader, controls: control_reader },
+        )
+    }
+
+    /// One downlink request; its outcome comes within `wait`.
+    ///
+    /// # Errors
+    /// [`InboxError`]: nothing will happen.
+    pub fn request(
+        &self,
+        endpoint: Endpoint,
+        operation: Operation,
+        wait: Duration,
+    ) -> Result<Reply<Outcome>, InboxError> {
+        self.command(|reply| Command::Request { endpoint, operation, wait, reply })
+    }
+
+    /// Starts an observation; the outcome is the device's first answer.
+    ///
+    /// # Errors
+    /// [`InboxError`]: nothing will happen.
+    pub fn observe(
+        &self,
+        endpoint: Endpoint,
+        wanted: Wanted,
+        wait: Duration,
+    ) -> Result<Reply<Outcome>, InboxError> {
+        self.command(|reply| Command::Observe { endpoint, wanted, wait, reply })
+    }
+
+    /// Ends an observation; the outcome is the device's answer, or `None` when there was nothing to tell it.
+    ///
+    /// # Errors
+    /// [`InboxError`]: nothing will happen.
+    pub fn cancel_observation(
+        &self,
+        endpoint: Endpoint,
+        path: Path,
+        wait: Duration,
+    ) -> Result<Reply<Option<Outcome>>, InboxError> {
+        self.command(|reply| Command::CancelObservation { endpoint, path, wait, reply })
+    }
+
+    /// Forgets that registration, if the endpoint still has it.
+    ///
+    /// # Errors
+    /// [`InboxError`]: nothing will happen.
+    pub fn forget(&self, endpoint: Endpoint, registration: RegistrationId) -> Result<Reply<()>, InboxError> {
+        self.command(|reply| Command::Forget { endpoint, registration, reply })
+    }
+
+    /// Answers a question of the shard; waits for room, which the shard always makes.
+    ///
+    /// # Errors
+    /// [`InboxError::Stopped`].
+    pub async fn answer(&self, ask: Ask, answer: Answer) -> Result<(), InboxError> {
+        self.controls.send(Control::Answer(ask, answer)).await.map_err(|_| InboxError::Stopped)
+    }
+
+    /// The counters now.
+    ///
+    /// # Errors
+    /// [`InboxError`].
+    pub async fn stats(&self) -> Result<ShardStats, InboxError> {
+        let (sender, receiver) = oneshot::channel();
+        self.controls.try_send(Control::Stats(sender)).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => InboxError::Full,
+            mpsc::error::TrySendError::Closed(_) => InboxError::Stopped,
+        })?;
+        receiver.await.map_err(|_| InboxError::Stopped)
+    }
+
+    /// Hands over a datagram that belongs to this shard; says whether there was room.
+    pub(crate) fn hand_over(&self, socket: usize, from: SocketAddr, bytes: &[u8]) -> bool {
+        self.controls.try_send(Control::Datagram { socket, from, bytes: bytes.into() }).is_ok()
+    }
+
+    pub(crate) fn stop(&self) {
+        // A full inbox is read soon; a closed one has stopped already.
+        let _ = self.controls.try_send(Control::Stop);
+    }
+
+    fn command<T>(&self, make: impl FnOnce(Sender<T>) -> Command) -> Result<Reply<T>, InboxError> {
+        let (sender, receiver) = oneshot::channel();
+        self.commands.try_send(make(sender)).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => InboxError::Full,
+            mpsc::error::TrySendError::Closed(_) => InboxError::Stopped,
+        })?;
+        Ok(receiver)
+    }
+}
+
+/// Answers, hand-overs and questions about counters that may wait.
+const CONTROLS_MAX: usize = 4096;

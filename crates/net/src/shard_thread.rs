@@ -1,0 +1,342 @@
+//! One thread, one shard, its sockets: the loop that moves datagrams, commands and events.
+//!
+//! The order of a round is fixed: time that is due, answers, commands, up to 32 datagrams a socket, each followed by a
+//! drain; then one batch of datagrams leaves. While events cannot be delivered the shard reads neither commands nor
+//! sockets: the network waits, nothing is lost.
+
+use std::collections::{HashMap, VecDeque};
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Duration;
+
+use lightship_server::{Event, ObservationId, Outcome, Request, RequestError, RequestId, Route, Shard};
+use tokio::sync::mpsc;
+
+use crate::clock::Clock;
+use crate::inbox::{Command, Control, InboxReader, Sender, ShardInbox, ShardStats, SocketStats};
+use crate::socket_group::{Sent, SocketGroup};
+use crate::sys::{DATAGRAM_LEN_MAX, Slot};
+
+/// An event and the shard it happened in.
+#[derive(Debug)]
+pub struct ShardEvent {
+    /// The shard's number.
+    pub shard: u8,
+    /// What happened.
+    pub event: Event,
+}
+
+/// What a shard thread is made of.
+pub(crate) struct ShardThread {
+    pub(crate) number: u8,
+    pub(crate) clock: Clock,
+    pub(crate) shard: Shard,
+    pub(crate) sockets: SocketGroup,
+    pub(crate) inbox: InboxReader,
+    /// The inboxes of all shards, for datagrams that belong elsewhere.
+    pub(crate) others: Vec<ShardInbox>,
+    pub(crate) events: mpsc::Sender<ShardEvent>,
+    pub(crate) state: State,
+}
+
+/// What a shard thread remembers between rounds.
+#[derive(Default)]
+pub(crate) struct State {
+    /// Events that the host has no room for yet.
+    waiting: VecDeque<Event>,
+    requests: HashMap<RequestId, Waiting>,
+    observations: HashMap<ObservationId, Sender<Outcome>>,
+    stats: SocketStats,
+    sent: Sent,
+    stopping: bool,
+}
+
+/// Who waits for a request's outcome.
+enum Waiting {
+    Request(Sender<Outcome>),
+    Cancel(Sender<Option<Outcome>>),
+}
+
+/// What ended a sleep.
+enum Woken {
+    Control(Control),
+    Command(Command),
+    Stop,
+    Nothing,
+}
+
+impl ShardThread {
+    /// Runs until told to stop or until nobody reads its events.
+    pub(crate) async fn run(mut self) {
+        let mut slots = Slot::batch();
+        let mut rounds = 0;
+        while !self.state.stopping {
+            let busy = self.round(&mut slots);
+            rounds += 1;
+            if !busy {
+                self.wait().await;
+                rounds = 0;
+            } else if rounds >= ROUNDS_MAX {
+                tokio::task::yield_now().await;
+                rounds = 0;
+            }
+        }
+        self.drain();
+        self.sockets.flush(&mut self.state.sent);
+    }
+
+    /// One round; says whether there may be more to do at once.
+    fn round(&mut self, slots: &mut [Slot]) -> bool {
+        let now = self.clock.now();
+        if self.shard.poll_timeout().is_some_and(|due| due <= now) {
+            self.shard.handle_timeout(now);
+            self.drain();
+        }
+        let mut busy = false;
+        for _ in 0..CONTROLS_PER_ROUND {
+            let Ok(control) = self.inbox.controls.try_recv() else { break };
+            self.take_control(control);
+            busy = true;
+        }
+        self.deliver();
+        for _ in 0..COMMANDS_PER_ROUND {
+            if !self.state.waiting.is_empty() {
+                break;
+            }
+            let Ok(command) = self.inbox.commands.try_recv() else { break };
+            self.take_command(command);
+            self.deliver();
+            busy = true;
+        }
+        for index in 0..self.sockets.len() {
+            if self.state.waiting.is_empty() {
+                busy |= self.receive(index, slots);
+                self.deliver();
+            }
+        }
+        self.sockets.flush(&mut self.state.sent);
+        busy
+    }
+
+    /// Sleeps until there is something to do.
+    async fn wait(&mut self) {
+        let delivered = self.state.waiting.is_empty();
+        let due = self.shard.poll_timeout().map(|due| due.saturating_duration_since(self.clock.now()));
+        let sleep = tokio::time::sleep(due.unwrap_or(SLEEP_MAX).min(SLEEP_MAX));
+        let sockets = &self.sockets;
+        let woken = tokio::select! {
+            () = poll_fn(|context| sockets.poll_readable(context)), if delivered => Woken::Nothing,
+            control = self.inbox.controls.recv() => control.map_or(Woken::Stop, Woken::Control),
+            Some(command) = self.inbox.commands.recv(), if delivered => Woken::Command(command),
+            permit = self.events.reserve(), if !delivered => match permit {
+                Ok(permit) => {
+                    if let Some(event) = self.state.waiting.pop_front() {
+                        permit.send(ShardEvent { shard: self.number, event });
+                    }
+                    Woken::Nothing
+                }
+                Err(_) => Woken::Stop,
+            },
+            () = sleep => Woken::Nothing,
+        };
+        match woken {
+            Woken::Control(control) => self.take_control(control),
+            Woken::Command(command) => self.take_command(command),
+            Woken::Stop => self.state.stopping = true,
+            Woken::Nothing => {}
+        }
+    }
+
+    fn receive(&mut self, index: usize, slots: &mut [Slot]) -> bool {
+        let count = match self.sockets.receive(index, slots) {
+            Ok(count) => count,
+            Err(error) => {
+                tracing::warn!(%error, "a socket does not receive");
+                0
+            }
+        };
+        for slot in slots.iter_mut().take(count) {
+            self.state.stats.received += 1;
+            if slot.len == 0 {
+                self.state.stats.unusable += 1;
+                continue;
+            }
+            self.sockets.heard(slot.address, index);
+            match self.shard.route(slot.address, slot.data()) {
+                Route::Here => self.feed(slot.address, &mut slot.bytes[..slot.len]),
+                Route::Shard(owner) => self.hand_over(owner, index, slot),
+            }
+        }
+        count > 0
+    }
+
+    fn hand_over(&mut self, owner: u8, index: usize, slot: &Slot) {
+        let taken = match self.others.get(usize::from(owner)) {
+            Some(inbox) => inbox.hand_over(index, slot.address, slot.data()),
+            None => false,
+        };
+        if taken {
+            self.state.stats.handed_over += 1;
+        } else {
+            self.state.stats.hand_over_lost += 1;
+        }
+    }
+
+    /// Gives one datagram to the engine. A panic in there is our bug: it costs this datagram, not the shard.
+    fn feed(&mut self, from: SocketAddr, datagram: &mut [u8]) {
+        let now = self.clock.now();
+        let shard = &mut self.shard;
+        if catch_unwind(AssertUnwindSafe(|| shard.handle_input(now, from, datagram))).is_err() {
+            self.state.stats.bugs += 1;
+            tracing::error!("a datagram made the engine panic; please report this");
+        }
+        self.drain();
+    }
+
+    /// Takes everything out of the engine that the last call put there.
+    fn drain(&mut self) {
+        let mut buffer = [0; DATAGRAM_LEN_MAX];
+        loop {
+            let mut idle = true;
+            while let Some(transmit) = self.shard.poll_transmit(&mut buffer) {
+                self.sockets.push(
+                    transmit.to,
+                    buffer.get(..transmit.len).unwrap_or_default(),
+                    &mut self.state.sent,
+                );
+                idle = false;
+            }
+            while let Some(event) = self.shard.poll_event() {
+                self.take_event(event);
+                idle = false;
+            }
+            if idle {
+                return;
+            }
+        }
+    }
+
+    fn take_event(&mut self, event: Event) {
+        match &event {
+            Event::RequestDone { id, outcome, .. } => {
+                // Somebody who no longer waits needs no answer.
+                match self.state.requests.remove(id) {
+                    Some(Waiting::Request(reply)) => drop(reply.send(Ok(outcome.clone()))),
+                    Some(Waiting::Cancel(reply)) => drop(reply.send(Ok(Some(outcome.clone())))),
+                    None => {}
+                }
+                return;
+            }
+            Event::ObservationStarted { observation, response, .. } => {
+                if let Some(reply) = self.state.observations.remove(observation) {
+                    let _ = reply.send(Ok(Outcome::Response(response.clone())));
+                }
+            }
+            Event::ObservationFailed { observation, outcome, .. } => {
+                if let Some(reply) = self.state.observations.remove(observation) {
+                    let _ = reply.send(Ok(outcome.clone()));
+                }
+            }
+            Event::ObservationEnded { observation, .. } => {
+                if let Some(reply) = self.state.observations.remove(observation) {
+                    let _ = reply.send(Ok(Outcome::Cancelled));
+                }
+            }
+            Event::AskRegister { .. }
+            | Event::AskDurable { .. }
+            | Event::Registered { .. }
+            | Event::Updated { .. }
+            | Event::Deregistered { .. }
+            | Event::Notified { .. }
+            | _ => {}
+        }
+        self.state.waiting.push_back(event);
+    }
+
+    /// Gives events to the host as long as it has room.
+    fn deliver(&mut self) {
+        while !self.state.waiting.is_empty() {
+            match self.events.try_reserve() {
+                Ok(permit) => {
+                    if let Some(event) = self.state.waiting.pop_front() {
+                        permit.send(ShardEvent { shard: self.number, event });
+                    }
+                }
+                Err(mpsc::error::TrySendError::Full(())) => return,
+                Err(mpsc::error::TrySendError::Closed(())) => {
+                    self.state.stopping = true;
+                    return;
+                }
+            }
+        }
+    }
+
+    fn take_control(&mut self, control: Control) {
+        match control {
+            Control::Answer(ask, answer) => {
+                self.shard.answer(self.clock.now(), ask, answer);
+                self.drain();
+            }
+            Control::Datagram { socket, from, mut bytes } => {
+                self.sockets.heard(from, socket);
+                self.feed(from, &mut bytes);
+            }
+            Control::Stats(reply) => {
+                let Sent { sent, unsent } = self.state.sent;
+                let sockets = SocketStats { sent, unsent, ..self.state.stats };
+                let _ = reply.send(ShardStats { engine: self.shard.stats(), sockets });
+            }
+            Control::Stop => self.state.stopping = true,
+        }
+    }
+
+    fn take_command(&mut self, command: Command) {
+        let now = self.clock.now();
+        match command {
+            Command::Request { endpoint, operation, wait, reply } => {
+                let request = Request { operation, deadline: now + wait };
+                match self.shard.request(now, &endpoint, request) {
+                    Ok(id) => drop(self.state.requests.insert(id, Waiting::Request(reply))),
+                    Err(error) => drop(reply.send(Err(error))),
+                }
+            }
+            Command::Observe { endpoint, wanted, wait, reply } => {
+                match self.shard.observe(now, &endpoint, wanted, now + wait) {
+                    Ok(id) => {
+                        if let Some(displaced) = self.state.observations.insert(id, reply) {
+                            let _ = displaced.send(Ok(Outcome::Cancelled));
+                        }
+                    }
+                    Err(error) => drop(reply.send(Err(error))),
+                }
+            }
+            Command::CancelObservation { endpoint, path, wait, reply } => {
+                let id = self.shard.observation(&endpoint, path);
+                let cancelled = id.ok_or(RequestError::UnknownEndpoint);
+                match cancelled.and_then(|id| self.shard.cancel_observation(now, id, now + wait)) {
+                    Ok(Some(id)) => drop(self.state.requests.insert(id, Waiting::Cancel(reply))),
+                    Ok(None) => drop(reply.send(Ok(None))),
+                    Err(error) => drop(reply.send(Err(error))),
+                }
+            }
+            Command::Forget { endpoint, registration, reply } => {
+                let known = self.shard.registration(&endpoint).is_some_and(|r| r.id == registration);
+                if known {
+                    self.shard.forget(now, &endpoint);
+                }
+                let _ = reply.send(if known { Ok(()) } else { Err(RequestError::UnknownEndpoint) });
+            }
+        }
+        self.drain();
+    }
+}
+
+/// Rounds without a pause before others of the thread get their turn.
+const ROUNDS_MAX: u32 = 64;
+/// Answers and hand-overs taken in one round.
+const CONTROLS_PER_ROUND: usize = 256;
+/// Commands taken in one round.
+const COMMANDS_PER_ROUND: usize = 64;
+/// Longest sleep; waking for nothing once in a while costs nothing.
+const SLEEP_MAX: Duration = Duration::from_secs(60);

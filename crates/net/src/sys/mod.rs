@@ -1,0 +1,47 @@
+//! System calls: many datagrams at once. The only folder with `unsafe`; everything it offers is safe.
+
+#[cfg(target_os = "linux")]
+#[allow(unsafe_code, reason = "system calls live here and nowhere else")]
+mod linux;
+#[cfg(any(not(target_os = "linux"), test))]
+mod other;
+
+use std::net::{Ipv4Addr, SocketAddr};
+
+#[cfg(target_os = "linux")]
+pub(crate) use linux::{receive, send};
+#[cfg(not(target_os = "linux"))]
+pub(crate) use other::{receive, send};
+
+/// Datagrams moved by one system call.
+pub(crate) const BATCH_LEN: usize = 32;
+
+/// Bytes of one received datagram; longer ones are dropped. CoAP asks for messages that fit 1280 (RFC 7252 §4.6).
+pub(crate) const DATAGRAM_LEN_MAX: usize = 2048;
+
+/// Room for one datagram.
+#[derive(Clone)]
+pub(crate) struct Slot {
+    /// The other side.
+    pub(crate) address: SocketAddr,
+    /// Bytes in use.
+    pub(crate) len: usize,
+    /// All bytes.
+    pub(crate) bytes: Box<[u8]>,
+}
+
+impl Slot {
+    /// Slots for one batch.
+    pub(crate) fn batch() -> Vec<Slot> {
+        let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        vec![Slot { address, len: 0, bytes: vec![0; DATAGRAM_LEN_MAX].into_boxed_slice() }; BATCH_LEN]
+    }
+
+    /// The bytes in use.
+    pub(crate) fn data(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+}
+
+#[cfg(test)]
+mod tests;

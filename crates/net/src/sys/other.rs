@@ -1,0 +1,37 @@
+//! Plain calls, one datagram each, for systems without batches.
+
+use std::io;
+use std::net::UdpSocket;
+
+use super::Slot;
+
+/// Receives datagrams until none is there or every slot is full.
+pub(crate) fn receive(socket: &UdpSocket, slots: &mut [Slot]) -> io::Result<usize> {
+    let mut count = 0;
+    for slot in slots {
+        match socket.recv_from(&mut slot.bytes) {
+            // A datagram that fills the slot may have been cut.
+            Ok((len, address)) => {
+                slot.address = address;
+                slot.len = if len < slot.bytes.len() { len } else { 0 };
+                count += 1;
+            }
+            Err(error) if count == 0 => return Err(error),
+            Err(_) => break,
+        }
+    }
+    Ok(count)
+}
+
+/// Sends datagrams until the system takes no more.
+pub(crate) fn send(socket: &UdpSocket, slots: &[Slot]) -> io::Result<usize> {
+    let mut count = 0;
+    for slot in slots {
+        match socket.send_to(slot.data(), slot.address) {
+            Ok(_) => count += 1,
+            Err(error) if count == 0 => return Err(error),
+            Err(_) => break,
+        }
+    }
+    Ok(count)
+}
