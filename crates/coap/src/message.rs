@@ -174,11 +174,6 @@ impl<'a> Message<'a> {
         Options { rest: self.options, number: 0 }
     }
 
-    /// The options as they stand on the wire.
-    pub(crate) const fn option_bytes(&self) -> &'a [u8] {
-        self.options
-    }
-
     /// The first option with this number whose length is allowed.
     #[must_use]
     pub fn option(&self, number: OptionNumber) -> Option<RawOption<'a>> {

@@ -19,6 +19,7 @@
 mod arena;
 mod buffer;
 mod config;
+mod cut;
 mod dedup;
 mod exchange;
 mod flight;
@@ -370,22 +371,6 @@ impl<B: Buffer> Peer<B> {
         self.arena.free(flight.blob);
         self.arena.free(flight.request.body);
         self.arena.free(flight.request.received);
-    }
-
-    /// Stores bytes; old answers make room for them.
-    fn store(&mut self, bytes: &[u8], config: &Config) -> Result<BlobId, SendError> {
-        if bytes.is_empty() {
-            return Ok(BlobId::NONE);
-        }
-        loop {
-            let blob = self.arena.store(bytes, config.buffer_len_max);
-            if !blob.is_none() {
-                return Ok(blob);
-            }
-            if !self.seen.make_room(&mut self.arena) {
-                return Err(SendError::TooLarge);
-            }
-        }
     }
 }
 

@@ -6,11 +6,13 @@
 //!
 //! A peer has a handful of blobs, so finding one is a short walk, and freeing one closes the gap.
 
+use core::ops::Range;
+
 use super::buffer::Bytes;
 
 /// Names a blob; 0 names none.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct BlobId(u16);
+pub(crate) struct BlobId(u16);
 
 impl BlobId {
     pub(super) const NONE: Self = Self(0);
@@ -54,9 +56,11 @@ impl<M: Bytes> Arena<M> {
     }
 
     /// A new blob with these bytes.
-    pub(super) fn store(&mut self, bytes: &[u8], limit: usize) -> BlobId {
+    fn store(&mut self, bytes: &[u8], limit: usize) -> BlobId {
         let id = self.alloc(bytes.len(), limit);
-        self.get_mut(id).copy_from_slice_checked(bytes);
+        if !id.is_none() {
+            self.get_mut(id).copy_from_slice(bytes);
+        }
         id
     }
 
@@ -96,17 +100,16 @@ impl<M: Bytes> Arena<M> {
         Some(id)
     }
 
-    /// Shortens the last blob, which must be `id`, to `len` bytes.
-    pub(super) fn truncate_last(&mut self, id: BlobId, len: usize, limit: usize) {
-        if let Some((at, old_len)) = self.find(id)
-            && len <= old_len
-            && at + HEAD + old_len == self.len()
-            && let Ok(word) = u32::try_from(len)
+    /// Copies part of one blob over another, from byte `to` of that on.
+    pub(super) fn copy(&mut self, from: BlobId, range: Range<usize>, into: BlobId, to: usize) {
+        if let (Some((from_at, from_len)), Some((into_at, into_len))) = (self.find(from), self.find(into))
+            && range.start <= range.end
+            && range.end <= from_len
+            && to.saturating_add(range.len()) <= into_len
         {
-            self.memory.resize(at + HEAD + len, limit);
-            if let Some(place) = self.memory.as_mut_slice().get_mut(at + 2..at + HEAD) {
-                place.copy_from_slice(&word.to_ne_bytes());
-            }
+            let start = from_at + HEAD + range.start;
+            let end = from_at + HEAD + range.end;
+            self.memory.as_mut_slice().copy_within(start..end, into_at + HEAD + to);
         }
     }
 
@@ -155,19 +158,6 @@ impl<M: Bytes> Arena<M> {
     }
 }
 
-trait CopyChecked {
-    fn copy_from_slice_checked(&mut self, bytes: &[u8]);
-}
-
-impl CopyChecked for [u8] {
-    /// Copies when the lengths agree.
-    fn copy_from_slice_checked(&mut self, bytes: &[u8]) {
-        if self.len() == bytes.len() {
-            self.copy_from_slice(bytes);
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -202,12 +192,15 @@ mod tests {
     }
 
     #[test]
-    fn the_last_blob_can_be_shortened() {
+    fn parts_of_blobs_are_copied_within_bounds_only() {
         let mut arena = Small::default();
-        let one = arena.alloc(20, 0);
-        arena.truncate_last(one, 5, 0);
-        assert_eq!(arena.get(one), [0; 5]);
-        assert_eq!(arena.len(), 11);
+        let one = arena.store(b"abcdef", 0);
+        let two = arena.alloc(4, 0);
+        arena.copy(one, 2..5, two, 1);
+        assert_eq!(arena.get(two), b"\0cde");
+        arena.copy(one, 2..5, two, 2);
+        arena.copy(one, 5..7, two, 0);
+        assert_eq!(arena.get(two), b"\0cde");
     }
 
     #[test]

@@ -29,6 +29,8 @@ mod sealed {
 pub trait Bytes: Default + core::fmt::Debug {
     /// Whether memory given up is of use to others.
     const FREES: bool;
+    /// The most bytes it can hold; `limit` counts for heap-backed memory only.
+    fn capacity(limit: usize) -> usize;
     fn as_slice(&self) -> &[u8];
     fn as_mut_slice(&mut self) -> &mut [u8];
     /// Changes the length, if `limit` (for heap-backed memory) and the capacity allow it; new
@@ -77,6 +79,10 @@ impl<const N: usize> Default for FixedBytes<N> {
 
 impl<const N: usize> Bytes for FixedBytes<N> {
     const FREES: bool = false;
+
+    fn capacity(_limit: usize) -> usize {
+        N
+    }
 
     fn as_slice(&self) -> &[u8] {
         self.bytes.get(..self.len).unwrap_or(&[])
@@ -165,6 +171,10 @@ mod heap {
 
     impl Bytes for Vec<u8> {
         const FREES: bool = true;
+
+        fn capacity(limit: usize) -> usize {
+            limit
+        }
 
         fn as_slice(&self) -> &[u8] {
             self

@@ -22,7 +22,7 @@ pub struct Seen {
 
 /// How a message received is answered.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum SeenState {
+pub(crate) enum SeenState {
     /// A request that the application is working on.
     #[default]
     Pending,

@@ -13,7 +13,7 @@ use lightship_platform::{Duration, Instant};
 
 use super::arena::BlobId;
 use super::config::Config;
-use super::types::{CacheKey, PeerEvent};
+use super::types::PeerEvent;
 use crate::block::{Block, BlockSize};
 use crate::code::{Code, MessageId, Token};
 
@@ -41,7 +41,7 @@ pub struct Flight {
 
 /// What a flight carries.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Kind {
+pub(crate) enum Kind {
     /// A request of ours; the number of its `ExchangeId`.
     Request(u32),
     /// An empty confirmable message; the number of its `ExchangeId`.
@@ -55,7 +55,7 @@ pub enum Kind {
 
 /// How far a flight is.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Phase {
+pub(crate) enum Phase {
     /// Not acknowledged yet.
     #[default]
     Sending,
@@ -68,7 +68,7 @@ pub enum Phase {
 /// What a request needs beyond its message: the way through the blocks of its body and of the
 /// response's.
 #[derive(Clone, Copy, Debug, Default)]
-pub struct Exchange {
+pub(crate) struct Exchange {
     pub(super) code: Code,
     /// The token of the first message; an observation lives under it.
     pub(super) first_token: Token,
@@ -90,7 +90,6 @@ pub struct Exchange {
     pub(super) observe: Option<u32>,
     /// The request was repeated with the server's Echo value.
     pub(super) is_echoed: bool,
-    pub(super) _key: CacheKey,
 }
 
 impl Flight {

@@ -21,7 +21,7 @@ pub struct Transfer {
 
 /// Which way a body goes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum Direction {
+pub(crate) enum Direction {
     /// An upload by Block1, so far received.
     #[default]
     In,
@@ -34,7 +34,7 @@ impl Transfer {
         self.direction == Direction::In
     }
 
-    fn free<M: Bytes>(&self, arena: &mut Arena<M>) {
+    pub(super) fn free<M: Bytes>(&self, arena: &mut Arena<M>) {
         arena.free(self.body);
         if let Direction::Out(_, options) = self.direction {
             arena.free(options);
@@ -81,14 +81,16 @@ impl<L: List<Transfer>> Transfers<L> {
         true
     }
 
+    /// Gives up the oldest representation kept for fetching; uploads stay.
+    pub(super) fn drop_kept<M: Bytes>(&mut self, arena: &mut Arena<M>) -> bool {
+        let kept = self.take(|transfer| !transfer.is_in());
+        kept.inspect(|kept| kept.free(arena)).is_some()
+    }
+
     pub(super) fn expire<M: Bytes>(&mut self, now: Instant, arena: &mut Arena<M>) {
         while let Some(over) = self.take(|transfer| transfer.expires <= now) {
             over.free(arena);
         }
-    }
-
-    pub(super) fn discard<M: Bytes>(transfer: &Transfer, arena: &mut Arena<M>) {
-        transfer.free(arena);
     }
 
     fn take(&mut self, is_it: impl Fn(&Transfer) -> bool) -> Option<Transfer> {

@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use lightship_platform::Instant;
+
 use crate::block::Block;
 use crate::code::{Code, MessageId, Token};
 use crate::encode::EncodeError;
@@ -91,6 +93,8 @@ pub(super) enum Place<'d> {
 /// is harmless.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ticket {
+    /// When the request came; tells it from a later one with the same message ID.
+    pub(super) at: Instant,
     pub(super) message_id: MessageId,
     pub(super) token: Token,
     pub(super) confirmable: bool,
@@ -129,6 +133,7 @@ pub struct CacheKey(pub(super) u64);
 /// A notification waiting to be accepted or rejected.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct NotificationTicket {
+    pub(super) at: Instant,
     pub(super) message_id: MessageId,
     pub(super) confirmable: bool,
     /// The message has an Observe option, so that even a non-confirmable one is worth a Reset.
