@@ -24,6 +24,8 @@ pub mod endpoint;
 pub mod format;
 
 pub mod id;
+#[cfg(feature = "alloc")]
+pub mod node;
 pub mod object;
 pub mod path;
 pub mod value;
@@ -36,6 +38,8 @@ pub use endpoint::Endpoint;
 
 pub use format::Format;
 pub use id::{ObjectId, ObjectInstanceId, ResourceId, ResourceInstanceId, ShortServerId};
+#[cfg(feature = "alloc")]
+pub use node::Node;
 pub use path::Path;
 #[cfg(feature = "alloc")]
 pub use value::OwnedValue;

@@ -142,6 +142,12 @@ impl<'a> RawValue<'a> {
         matches!(self.0, Raw::Null)
     }
 
+    /// Whether the payload is text/plain, where every type has its text form.
+    #[must_use]
+    pub const fn is_text(&self) -> bool {
+        matches!(self.0, Raw::Text(_))
+    }
+
     /// The data type that the payload itself shows; `None` for text/plain and TLV, which show none.
     #[must_use]
     pub const fn natural_type(&self) -> Option<DataType> {
