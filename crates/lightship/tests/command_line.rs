@@ -103,3 +103,84 @@ fn completions_for_each_shell() {
         }
     }
 }
+
+const REGISTER: &str = "44022a1f7b2d19e0b272641128396c776d326d3d312e310b65703d73656e736f722d31066c743d333030\
+                        ff3c2f332f303e2c3c2f333330332f303e";
+
+#[test]
+fn decode_reads_hex_from_arguments_files_and_standard_input() {
+    use std::io::Write;
+    let folder = tempfile::tempdir().expect("a folder");
+    let text_file = folder.path().join("register.hex");
+    std::fs::write(&text_file, REGISTER).expect("written");
+    let from_argument = lightship(&["decode", REGISTER]);
+    assert_eq!(from_argument.status.code(), Some(0), "{}", stderr(&from_argument));
+    assert!(stdout(&from_argument).contains("LwM2M Register"));
+    let from_file = lightship(&["decode", text_file.to_str().expect("UTF-8")]);
+    assert_eq!(stdout(&from_file), stdout(&from_argument));
+    let mut child = Command::new(env!("CARGO_BIN_EXE_lightship"))
+        .args(["decode", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("runs");
+    child.stdin.take().expect("piped").write_all(REGISTER.as_bytes()).expect("written");
+    let from_input = child.wait_with_output().expect("ends");
+    assert_eq!(stdout(&from_input), stdout(&from_argument));
+}
+
+#[test]
+fn decode_reads_a_capture_and_names_what_an_answer_is_about() {
+    let datagram = |from: u16, to: u16, payload: &[u8]| {
+        let udp_len = u16::try_from(payload.len() + 8).expect("short");
+        let total = udp_len + 20;
+        let mut packet = vec![0x45, 0, 0, 0, 0, 0, 0, 0, 64, 17, 0, 0, 127, 0, 0, 1, 127, 0, 0, 1];
+        packet[2..4].copy_from_slice(&total.to_be_bytes());
+        for number in [from, to, udp_len, 0] {
+            packet.extend_from_slice(&number.to_be_bytes());
+        }
+        packet.extend_from_slice(payload);
+        packet
+    };
+    // A capture of raw IP: GET /3/0/9 by the server, 2.05 with the text 84 by the device, noise on another port.
+    let mut file =
+        vec![0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 101, 0, 0, 0];
+    let get = [0x42, 0x01, 0x12, 0x34, 0xab, 0xcd, 0xb1, b'3', 0x01, b'0', 0x01, b'9'];
+    let content = [0x62, 0x45, 0x12, 0x34, 0xab, 0xcd, 0xc0, 0xff, b'8', b'4'];
+    for packet in [datagram(5683, 40000, &get), datagram(40000, 5683, &content), datagram(53, 99, b"noise")] {
+        let length = u32::try_from(packet.len()).expect("short").to_le_bytes();
+        file.extend_from_slice(&[0; 8]);
+        file.extend_from_slice(&length);
+        file.extend_from_slice(&length);
+        file.extend_from_slice(&packet);
+    }
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().join("x.pcap");
+    std::fs::write(&path, &file).expect("written");
+    let path = path.to_str().expect("UTF-8");
+    let output = lightship(&["decode", path]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let text = stdout(&output);
+    assert!(text.contains("127.0.0.1:5683 > 127.0.0.1:40000"), "{text}");
+    assert!(text.contains("LwM2M Read /3/0/9 (Device / Battery Level)"), "{text}");
+    assert!(text.contains("/3/0/9 Battery Level = 84"), "{text}");
+    assert!(!text.contains("127.0.0.1:53 "), "{text}");
+    assert_eq!(stdout(&lightship(&["decode", path, "--port", "6000"])), "");
+    std::fs::write(folder.path().join("cut.pcap"), &file[..file.len() - 3]).expect("written");
+    let cut = lightship(&["decode", folder.path().join("cut.pcap").to_str().expect("UTF-8")]);
+    assert_eq!(cut.status.code(), Some(1));
+    assert!(stderr(&cut).contains("the capture ends inside a record"), "{}", stderr(&cut));
+}
+
+#[test]
+fn decode_says_what_is_wrong_and_where() {
+    let output = lightship(&["decode", "40017d34b37272"]);
+    assert_eq!(output.status.code(), Some(1));
+    assert!(stdout(&output).contains("it ends inside this option (at byte 4)"), "{}", stdout(&output));
+    let payload = lightship(&["decode", "--payload", "tlv", "--path", "/3/0/9", "c10954"]);
+    assert_eq!(payload.status.code(), Some(0), "{}", stderr(&payload));
+    assert_eq!(stdout(&payload), "/3/0/9 Battery Level = 84 /100\n");
+    let broken = lightship(&["decode", "--payload", "tlv", "--path", "/3/0/9", "c10a"]);
+    assert_eq!(broken.status.code(), Some(1));
+    assert!(stdout(&broken).contains("! not tlv"), "{}", stdout(&broken));
+}

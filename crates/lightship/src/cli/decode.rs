@@ -5,7 +5,7 @@ use clap::Args;
 /// Dissect CoAP and LwM2M bytes, from hex or from a packet capture
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  lightship decode 44012a1f7b2d19e0b2726411285b6c743d3330306665703d643176\n  lightship decode --payload cbor --path /3/0/9 1854\n  lightship decode capture.pcapng --port 5683\n  tcpdump -w - udp port 5683 | lightship decode -\n\nBlanks, colons, line ends and 0x before a byte are allowed in hex."
+    after_help = "Examples:\n  lightship decode 44022a1f7b2d19e0b272641128396c776d326d3d312e310b65703d73656e736f722d31066c743d333030ff3c2f332f303e2c3c2f333330332f303e\n  lightship decode --payload cbor --path /3/0/9 1854\n  lightship decode capture.pcapng --port 5683\n  tcpdump -w - udp port 5683 | lightship decode -\n\nBlanks, colons, line ends and 0x before a byte are allowed in hex."
 )]
 pub(crate) struct DecodeArguments {
     /// Hex digits, the name of a file (hex text, pcap or pcapng), or `-` for standard input (the default)

@@ -1,0 +1,181 @@
+//! What a message means in LwM2M: which operation of which interface, on what.
+
+use lightship_coap::{Code, ContentFormat, Message};
+use lightship_lwm2m::{Path, object};
+use std::fmt::Write;
+
+/// What a message is about; its response is read with it.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Subject {
+    /// The operation in words, such as `Read`.
+    pub(super) operation: String,
+    /// Where in the device's data tree.
+    pub(super) path: Option<Path>,
+    /// Whether the payload is a list of objects or a Discover answer.
+    pub(super) links: bool,
+}
+
+/// Lines that tell the meaning, and what follows from it.
+pub(super) struct Meaning {
+    pub(super) lines: Vec<String>,
+    pub(super) subject: Subject,
+    pub(super) sound: bool,
+}
+
+impl Meaning {
+    /// A message that is about nothing in LwM2M.
+    pub(super) fn plain(text: &str) -> Self {
+        Self { lines: vec![text.to_owned()], subject: Subject::default(), sound: true }
+    }
+
+    /// What a request asks for.
+    pub(super) fn of_request(message: &Message<'_>) -> Self {
+        let segments: Vec<&str> = message.uri_path().collect();
+        match segments.as_slice() {
+            ["rd" | "bs" | "dp" | "bspack", ..] => uplink(message, &segments),
+            _ => downlink(message, &segments),
+        }
+    }
+
+    /// What a response says, in the light of its request if that was seen.
+    pub(super) fn of_response(message: &Message<'_>, asked: Option<&Subject>) -> Self {
+        let subject = asked.cloned().unwrap_or_default();
+        let mut text = String::new();
+        if let Some(asked) = asked {
+            let _ = write!(text, "LwM2M answer to {}", asked.operation);
+            if let Some(path) = asked.path {
+                let _ = write!(text, " {}", named(path));
+            }
+        }
+        if message.observe().is_some() && message.code().is_success() {
+            let word = if text.is_empty() {
+                "a Notify, or the first answer to an Observe"
+            } else {
+                ", under observation"
+            };
+            text.push_str(word);
+        }
+        let location: Vec<&str> = message.location_path().collect();
+        if !location.is_empty() {
+            let _ = write!(text, "{}at /{}", if text.is_empty() { "" } else { ", " }, location.join("/"));
+        }
+        let lines = if text.is_empty() { Vec::new() } else { vec![text] };
+        Self { lines, subject, sound: true }
+    }
+}
+
+/// A path with the names that the registry knows for it.
+pub(super) fn named(path: Path) -> String {
+    let definition = path.object_id().and_then(object::latest);
+    let names = match (definition, path.resource_id()) {
+        (Some(definition), Some(resource)) => match definition.resource(resource) {
+            Some(resource) => format!("{} / {}", definition.name, resource.name),
+            None => definition.name.to_owned(),
+        },
+        (Some(definition), None) => definition.name.to_owned(),
+        (None, _) => String::new(),
+    };
+    if names.is_empty() { path.to_string() } else { format!("{path} ({names})") }
+}
+
+fn uplink(message: &Message<'_>, segments: &[&str]) -> Meaning {
+    let code = message.code();
+    let (operation, links) = match (code, segments) {
+        (Code::POST, ["rd"]) => ("Register", true),
+        (Code::POST | Code::PUT, ["rd", ..]) => ("Update", true),
+        (Code::DELETE, ["rd", _, ..]) => ("De-register", false),
+        (Code::POST, ["bs"]) => ("Bootstrap-Request", false),
+        (Code::POST, ["dp"]) => ("Send", false),
+        (Code::GET, ["bspack"]) => ("Bootstrap-Pack-Request", false),
+        _ => {
+            let text = format!("{} on /{} is no operation of LwM2M", method(code), segments.join("/"));
+            return Meaning { lines: vec![text], subject: Subject::default(), sound: true };
+        }
+    };
+    let mut text = format!("LwM2M {operation}");
+    if let ["rd", location @ ..] = segments
+        && !location.is_empty()
+    {
+        let _ = write!(text, " of registration {}", location.join("/"));
+    }
+    let parameters: Vec<String> = message.uri_query().map(parameter).collect();
+    if !parameters.is_empty() {
+        let _ = write!(text, ": {}", parameters.join(", "));
+    }
+    let path = (operation == "Send").then_some(Path::ROOT);
+    let subject = Subject { operation: operation.to_owned(), path, links };
+    Meaning { lines: vec![text], subject, sound: true }
+}
+
+/// A parameter of Register, Update or Bootstrap-Request in words.
+fn parameter(text: &str) -> String {
+    match text.split_once('=').unwrap_or((text, "")) {
+        ("ep", value) => format!("endpoint {value:?}"),
+        ("lt", value) => format!("lifetime {value} s"),
+        ("lwm2m", value) => format!("LwM2M {value}"),
+        ("b", value) => format!("binding {value}"),
+        ("sms", value) => format!("SMS number {value}"),
+        ("pid", value) => format!("profile {value}"),
+        ("pct", value) => format!("preferred content format {value}"),
+        ("Q", "") => "Queue Mode".to_owned(),
+        _ => format!("{text} (not of the standard)"),
+    }
+}
+
+fn downlink(message: &Message<'_>, segments: &[&str]) -> Meaning {
+    let code = message.code();
+    let place = format!("/{}", segments.join("/"));
+    let bytes = segments.iter().map(|segment| segment.as_bytes());
+    let Ok(path) = Path::from_segments(bytes) else {
+        let text = format!("{} on {place}: no path of LwM2M", method(code));
+        return Meaning { lines: vec![text], subject: Subject::default(), sound: true };
+    };
+    let operation = operation(message, path);
+    let mut text = match &operation {
+        Some(operation) => format!("LwM2M {operation} {}", named(path)),
+        None => format!("{} on {} is no operation of LwM2M", method(code), named(path)),
+    };
+    let attributes: Vec<&str> = message.uri_query().collect();
+    if !attributes.is_empty() {
+        let _ = write!(text, " with {}", attributes.join(", "));
+    }
+    let operation = operation.unwrap_or_default().to_owned();
+    let links = operation == "Discover";
+    Meaning { lines: vec![text], subject: Subject { operation, path: Some(path), links }, sound: true }
+}
+
+/// The downlink operation (TS_Transport 6.4.4 and 6.4.5).
+fn operation(message: &Message<'_>, path: Path) -> Option<&'static str> {
+    let links_wanted = message.accept() == Some(ContentFormat::LINK);
+    let has_query = message.uri_query().next().is_some();
+    Some(match (message.code(), path.len(), message.observe()) {
+        (Code::GET, _, Some(0)) => "Observe",
+        (Code::GET, _, Some(1)) => "Cancel Observation of",
+        (Code::GET, _, None) if links_wanted => "Discover",
+        (Code::GET, 1.., None) => "Read",
+        (Code::PUT, 0..=2, _) if message.payload().is_empty() && has_query => "Write-Attributes to",
+        (Code::PUT, 3.., _) if message.content_format().is_none() && message.payload().is_empty() => {
+            "Write-Attributes to"
+        }
+        (Code::PUT, 1.., _) => "Write (Replace) to",
+        (Code::POST, 1, _) => "Create in",
+        (Code::POST, 2, _) => "Write (Partial Update) to",
+        (Code::POST, 3, _) if message.content_format().is_none_or(|format| format == ContentFormat::TEXT) => {
+            "Execute"
+        }
+        (Code::POST, 3, _) => "Write (Partial Update) to",
+        (Code::DELETE, _, _) => "Delete",
+        (Code::FETCH, 0, Some(0)) => "Observe-Composite",
+        (Code::FETCH, 0, Some(1)) => "Cancel Observation-Composite",
+        (Code::FETCH, 0, None) => "Read-Composite",
+        (Code::IPATCH, 0, _) => "Write-Composite",
+        _ => return None,
+    })
+}
+
+fn method(code: Code) -> String {
+    match code.name() {
+        Some(name) => name.to_owned(),
+        None => format!("{}.{:02}", code.class(), code.detail()),
+    }
+}
