@@ -1,0 +1,333 @@
+import com.fasterxml.jackson.databind.JsonNode;
+import com.fasterxml.jackson.databind.ObjectMapper;
+import com.fasterxml.jackson.databind.node.ObjectNode;
+import java.io.BufferedReader;
+import java.io.InputStreamReader;
+import java.net.InetSocketAddress;
+import java.util.ArrayList;
+import java.util.Base64;
+import java.util.Collection;
+import java.util.Date;
+import java.util.LinkedHashMap;
+import java.util.List;
+import java.util.Map;
+import org.eclipse.leshan.core.endpoint.Protocol;
+import org.eclipse.leshan.core.link.Link;
+import org.eclipse.leshan.core.link.lwm2m.attributes.DefaultLwM2mAttributeParser;
+import org.eclipse.leshan.core.link.lwm2m.attributes.LwM2mAttributeSet;
+import org.eclipse.leshan.core.model.ObjectModel;
+import org.eclipse.leshan.core.model.ResourceModel;
+import org.eclipse.leshan.core.model.StaticModel;
+import org.eclipse.leshan.core.node.LwM2mMultipleResource;
+import org.eclipse.leshan.core.node.LwM2mNode;
+import org.eclipse.leshan.core.node.LwM2mObject;
+import org.eclipse.leshan.core.node.LwM2mObjectInstance;
+import org.eclipse.leshan.core.node.LwM2mPath;
+import org.eclipse.leshan.core.node.LwM2mResource;
+import org.eclipse.leshan.core.node.LwM2mResourceInstance;
+import org.eclipse.leshan.core.node.LwM2mSingleResource;
+import org.eclipse.leshan.core.node.ObjectLink;
+import org.eclipse.leshan.core.observation.CompositeObservation;
+import org.eclipse.leshan.core.observation.Observation;
+import org.eclipse.leshan.core.observation.SingleObservation;
+import org.eclipse.leshan.core.request.CancelObservationRequest;
+import org.eclipse.leshan.core.request.ContentFormat;
+import org.eclipse.leshan.core.request.CreateRequest;
+import org.eclipse.leshan.core.request.DeleteRequest;
+import org.eclipse.leshan.core.request.DiscoverRequest;
+import org.eclipse.leshan.core.request.DownlinkDeviceManagementRequest;
+import org.eclipse.leshan.core.request.ExecuteRequest;
+import org.eclipse.leshan.core.request.ObserveRequest;
+import org.eclipse.leshan.core.request.ReadRequest;
+import org.eclipse.leshan.core.request.WriteAttributesRequest;
+import org.eclipse.leshan.core.request.WriteRequest;
+import org.eclipse.leshan.core.response.CreateResponse;
+import org.eclipse.leshan.core.response.DiscoverResponse;
+import org.eclipse.leshan.core.response.LwM2mResponse;
+import org.eclipse.leshan.core.response.ObserveCompositeResponse;
+import org.eclipse.leshan.core.response.ObserveResponse;
+import org.eclipse.leshan.core.response.ReadResponse;
+import org.eclipse.leshan.core.util.datatype.ULong;
+import org.eclipse.leshan.server.LeshanServerBuilder;
+import org.eclipse.leshan.server.model.VersionedModelProvider;
+import org.eclipse.leshan.server.observation.ObservationListener;
+import org.eclipse.leshan.server.registration.Registration;
+import org.eclipse.leshan.server.registration.RegistrationListener;
+import org.eclipse.leshan.server.registration.RegistrationUpdate;
+import org.eclipse.leshan.transport.californium.server.endpoint.CaliforniumServerEndpointsProvider;
+import org.eclipse.leshan.transport.californium.server.endpoint.coap.CoapServerProtocolProvider;
+
+/**
+ * A server on Leshan's library: LeshanServer PORT. Listens on loopback.
+ * Standard input: one JSON request a line, {"op", "endpoint", "path", …}. Standard output: one JSON answer a line,
+ * {"code", …}; what happens unasked is a line {"event", …}.
+ */
+public final class LeshanServer {
+    private static final ObjectMapper JSON = new ObjectMapper();
+    private static final long TIMEOUT_MS = 20_000;
+
+    private final org.eclipse.leshan.server.LeshanServer server;
+    private final StaticModel model;
+
+    private LeshanServer(int port) throws Exception {
+        List<ObjectModel> models = Models.all();
+        model = new StaticModel(models);
+        CaliforniumServerEndpointsProvider endpoints = new CaliforniumServerEndpointsProvider.Builder(
+                new CoapServerProtocolProvider())
+                .addEndpoint(new InetSocketAddress("127.0.0.1", port), Protocol.COAP)
+                .build();
+        server = new LeshanServerBuilder()
+                .setObjectModelProvider(new VersionedModelProvider(models))
+                .setEndpointsProviders(endpoints)
+                .build();
+        Reporter reporter = new Reporter();
+        server.getRegistrationService().addListener(reporter);
+        server.getObservationService().addListener(reporter);
+        server.start();
+    }
+
+    public static void main(String[] arguments) throws Exception {
+        LeshanServer peer = new LeshanServer(Integer.parseInt(arguments[0]));
+        event("ready");
+        BufferedReader input = new BufferedReader(new InputStreamReader(System.in));
+        for (String line = input.readLine(); line != null; line = input.readLine()) {
+            ObjectNode answer = JSON.createObjectNode();
+            try {
+                peer.serve(JSON.readTree(line), answer);
+            } catch (Exception failure) {
+                answer.put("error", failure.toString());
+            }
+            say(answer);
+        }
+        peer.server.destroy();
+        System.exit(0);
+    }
+
+    private void serve(JsonNode request, ObjectNode answer) throws Exception {
+        String endpoint = request.path("endpoint").asText();
+        Registration registration = server.getRegistrationService().getByEndpoint(endpoint);
+        if (registration == null) {
+            answer.put("error", "not registered");
+            return;
+        }
+        if (request.path("op").asText().equals("registration")) {
+            describe(registration, answer);
+            return;
+        }
+        if (request.path("op").asText().equals("cancel-passive")) {
+            answer.put("cancelled",
+                    server.getObservationService().cancelObservations(registration, request.path("path").asText()));
+            return;
+        }
+        LwM2mResponse response = server.send(registration, build(request, registration), TIMEOUT_MS);
+        if (response == null) {
+            answer.put("error", "timeout");
+            return;
+        }
+        int code = response.getCode().getCode();
+        answer.put("code", "%d.%02d".formatted(code / 100, code % 100));
+        if (response.getErrorMessage() != null && !response.getErrorMessage().isEmpty()) {
+            answer.put("message", response.getErrorMessage());
+        }
+        if (response instanceof CreateResponse created && created.getLocation() != null) {
+            answer.put("location", created.getLocation());
+        }
+        if (response instanceof DiscoverResponse discovered && discovered.getObjectLinks() != null) {
+            for (Link link : discovered.getObjectLinks()) {
+                answer.withArray("links").add(link.toCoreLinkFormat());
+            }
+        }
+        if (response instanceof ReadResponse read && read.getContent() != null) {
+            flatten(request.path("path").asText(), read.getContent(), answer.withObject("/content"));
+        }
+    }
+
+    private static void describe(Registration registration, ObjectNode answer) {
+        answer.put("id", registration.getId());
+        answer.put("lifetime", registration.getLifeTimeInSec());
+        answer.put("version", registration.getLwM2mVersion().toString());
+        answer.put("binding", registration.getBindingMode().toString());
+        for (Link link : registration.getSortedObjectLinks()) {
+            answer.withArray("links").add(link.toCoreLinkFormat());
+        }
+    }
+
+    private DownlinkDeviceManagementRequest<?> build(JsonNode request, Registration registration) throws Exception {
+        String path = request.path("path").asText();
+        String name = request.path("format").asText("");
+        ContentFormat format = name.isEmpty() ? null : ContentFormat.fromName(name);
+        return switch (request.path("op").asText()) {
+            case "read" -> new ReadRequest(format, path);
+            case "discover" -> new DiscoverRequest(path);
+            case "observe" -> new ObserveRequest(format, path);
+            case "cancel" -> new CancelObservationRequest(observation(registration, path));
+            case "execute" -> new ExecuteRequest(path, request.path("arguments").asText(null));
+            case "delete" -> new DeleteRequest(path);
+            case "attributes" -> new WriteAttributesRequest(path, new LwM2mAttributeSet(
+                    new DefaultLwM2mAttributeParser().parseUriQuery(request.path("query").asText())));
+            case "create" -> {
+                Collection<LwM2mResource> resources = resources(new LwM2mPath(path).getObjectId(), request);
+                yield request.has("instance")
+                        ? new CreateRequest(format, path,
+                                new LwM2mObjectInstance(request.get("instance").asInt(), resources))
+                        : new CreateRequest(format, path, resources);
+            }
+            case "write" -> new WriteRequest(
+                    request.path("update").asBoolean() ? WriteRequest.Mode.UPDATE : WriteRequest.Mode.REPLACE, format,
+                    path, node(new LwM2mPath(path), request));
+            default -> throw new IllegalArgumentException("unknown op");
+        };
+    }
+
+    private SingleObservation observation(Registration registration, String path) {
+        for (Observation observation : server.getObservationService().getObservations(registration)) {
+            if (observation instanceof SingleObservation single && single.getPath().toString().equals(path)) {
+                return single;
+            }
+        }
+        throw new IllegalArgumentException("no such observation");
+    }
+
+    private LwM2mNode node(LwM2mPath path, JsonNode request) {
+        if (path.isObjectInstance()) {
+            return new LwM2mObjectInstance(path.getObjectInstanceId(), resources(path.getObjectId(), request));
+        }
+        if (path.isResourceInstance()) {
+            ResourceModel resource = model.getResourceModel(path.getObjectId(), path.getResourceId());
+            return LwM2mResourceInstance.newInstance(path.getResourceInstanceId(),
+                    value(resource, request.get("value")), resource.type);
+        }
+        return resource(path.getObjectId(), path.getResourceId(), request.get("value"));
+    }
+
+    private Collection<LwM2mResource> resources(int object, JsonNode request) {
+        List<LwM2mResource> resources = new ArrayList<>();
+        request.path("resources").fields()
+                .forEachRemaining(field -> resources.add(resource(object, Integer.parseInt(field.getKey()),
+                        field.getValue())));
+        return resources;
+    }
+
+    private LwM2mResource resource(int object, int id, JsonNode json) {
+        ResourceModel resource = model.getResourceModel(object, id);
+        if (!resource.multiple) {
+            return LwM2mSingleResource.newResource(id, value(resource, json), resource.type);
+        }
+        Map<Integer, Object> values = new LinkedHashMap<>();
+        json.fields().forEachRemaining(field -> values.put(Integer.parseInt(field.getKey()),
+                value(resource, field.getValue())));
+        return LwM2mMultipleResource.newResource(id, values, resource.type);
+    }
+
+    private static Object value(ResourceModel resource, JsonNode json) {
+        String text = json.asText();
+        return switch (resource.type) {
+            case STRING -> text;
+            case INTEGER -> Long.parseLong(text);
+            case UNSIGNED_INTEGER -> ULong.valueOf(text);
+            case FLOAT -> Double.parseDouble(text);
+            case BOOLEAN -> Boolean.parseBoolean(text);
+            case OPAQUE -> Base64.getDecoder().decode(text);
+            case TIME -> new Date(Long.parseLong(text) * 1000);
+            case OBJLNK -> ObjectLink.fromPath("/" + text.replace(':', '/'));
+            default -> throw new IllegalArgumentException("no writer for " + resource.type);
+        };
+    }
+
+    /** Every value under its full path, as text: base64 for opaque, seconds for time. */
+    private static void flatten(String path, LwM2mNode node, ObjectNode out) {
+        if (node instanceof LwM2mObject object) {
+            object.getInstances().forEach((id, instance) -> flatten(path + "/" + id, instance, out));
+        } else if (node instanceof LwM2mObjectInstance instance) {
+            instance.getResources().forEach((id, resource) -> flatten(path + "/" + id, resource, out));
+        } else if (node instanceof LwM2mResource resource && resource.isMultiInstances()) {
+            resource.getInstances().forEach((id, inner) -> flatten(path + "/" + id, inner, out));
+        } else if (node instanceof LwM2mResource resource) {
+            out.put(path, text(resource.getValue()));
+        } else if (node instanceof LwM2mResourceInstance inner) {
+            out.put(path, text(inner.getValue()));
+        }
+    }
+
+    private static String text(Object value) {
+        if (value instanceof byte[] bytes) {
+            return Base64.getEncoder().encodeToString(bytes);
+        }
+        if (value instanceof Date date) {
+            return Long.toString(date.getTime() / 1000);
+        }
+        if (value instanceof ObjectLink link) {
+            return link.getObjectId() + ":" + link.getObjectInstanceId();
+        }
+        if (value instanceof Link[] links) {
+            StringBuilder list = new StringBuilder();
+            for (Link link : links) {
+                list.append(list.length() == 0 ? "" : ",").append(link.toCoreLinkFormat());
+            }
+            return list.toString();
+        }
+        return String.valueOf(value);
+    }
+
+    private static synchronized void say(ObjectNode line) {
+        System.out.println(line);
+        System.out.flush();
+    }
+
+    private static void event(String name) {
+        say(JSON.createObjectNode().put("event", name));
+    }
+
+    private static final class Reporter implements RegistrationListener, ObservationListener {
+        private static void about(String event, Registration registration) {
+            say(JSON.createObjectNode().put("event", event).put("endpoint", registration.getEndpoint()));
+        }
+
+        @Override
+        public void registered(Registration registration, Registration previous, Collection<Observation> observations) {
+            about("registered", registration);
+        }
+
+        @Override
+        public void updated(RegistrationUpdate update, Registration registration, Registration previous) {
+            about("updated", registration);
+        }
+
+        @Override
+        public void unregistered(Registration registration, Collection<Observation> observations, boolean expired,
+                Registration next) {
+            about(expired ? "expired" : "deregistered", registration);
+        }
+
+        @Override
+        public void newObservation(Observation observation, Registration registration) {
+            about("observed", registration);
+        }
+
+        @Override
+        public void cancelled(Observation observation) {
+            event("cancelled");
+        }
+
+        @Override
+        public void onResponse(SingleObservation observation, Registration registration, ObserveResponse response) {
+            ObjectNode line = JSON.createObjectNode().put("event", "notified");
+            line.put("endpoint", registration.getEndpoint()).put("path", observation.getPath().toString());
+            if (response.getContent() != null) {
+                flatten(observation.getPath().toString(), response.getContent(), line.withObject("/content"));
+            }
+            say(line);
+        }
+
+        @Override
+        public void onResponse(CompositeObservation observation, Registration registration,
+                ObserveCompositeResponse response) {
+            about("notified-composite", registration);
+        }
+
+        @Override
+        public void onError(Observation observation, Registration registration, Exception error) {
+            say(JSON.createObjectNode().put("event", "notification-error").put("error", error.toString()));
+        }
+    }
+}
