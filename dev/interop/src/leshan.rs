@@ -1,0 +1,97 @@
+//! Leshan's library as a device and as a server, each behind lines of text.
+
+use crate::process::Process;
+use crate::report::{Check, same};
+use serde_json::{Value, json};
+use std::path::Path;
+use std::process::Command;
+use std::time::Duration;
+
+/// A Java program on a busy machine takes its time.
+const START_LIMIT: Duration = Duration::from_secs(40);
+const ANSWER_LIMIT: Duration = Duration::from_secs(30);
+
+fn java(class_path: &str, program: &str) -> Command {
+    let mut command = Command::new("java");
+    command.args(["-Xmx256m", "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn", "-cp", class_path, program]);
+    command
+}
+
+/// A device on Leshan's library.
+pub(crate) struct LeshanDevice {
+    pub(crate) process: Process,
+}
+
+impl LeshanDevice {
+    /// Registers at `uri`.
+    pub(crate) fn start(
+        class_path: &str,
+        logs: &Path,
+        uri: &str,
+        endpoint: &str,
+        lifetime_s: u32,
+    ) -> Result<Self, String> {
+        let mut command = java(class_path, "LeshanDevice");
+        command.args([uri, endpoint, &lifetime_s.to_string()]);
+        Ok(Self { process: Process::start(command, &logs.join(format!("{endpoint}.log")))? })
+    }
+
+    /// Waits for a line that begins like this.
+    pub(crate) fn says(&mut self, start: &str, limit: Duration) -> Result<String, String> {
+        self.process.wait_for(start, limit, |line| line.starts_with(start).then(|| line.to_owned()))
+    }
+
+    /// Waits for its first registration.
+    pub(crate) fn registered(&mut self) -> Result<String, String> {
+        self.says("registered", START_LIMIT)
+    }
+}
+
+/// A server on Leshan's library.
+pub(crate) struct LeshanServer {
+    pub(crate) process: Process,
+    endpoint: String,
+}
+
+impl LeshanServer {
+    /// Listens on loopback at `port`; its requests go to `endpoint`.
+    pub(crate) fn start(class_path: &str, logs: &Path, port: u16, endpoint: &str) -> Result<Self, String> {
+        let mut command = java(class_path, "LeshanServer");
+        command.arg(port.to_string());
+        let mut process = Process::start(command, &logs.join("leshan-server.log"))?;
+        process.wait_for("ready", START_LIMIT, |line| line.contains("\"ready\"").then_some(()))?;
+        Ok(Self { process, endpoint: endpoint.to_owned() })
+    }
+
+    /// Waits for an event about the endpoint.
+    pub(crate) fn event(&mut self, name: &str, limit: Duration) -> Result<Value, String> {
+        self.process.wait_for(name, limit, |line| {
+            let line: Value = serde_json::from_str(line).ok()?;
+            (line["event"] == name).then_some(line)
+        })
+    }
+
+    /// Gives an order and returns the answer line. Events that come before it are passed over.
+    pub(crate) fn order(&mut self, mut request: Value) -> Result<Value, String> {
+        request["endpoint"] = json!(self.endpoint);
+        self.process.tell(&request.to_string())?;
+        self.process.wait_for("answer", ANSWER_LIMIT, |line| {
+            let line: Value = serde_json::from_str(line).ok()?;
+            line["event"].is_null().then_some(line)
+        })
+    }
+
+    /// Gives an order whose answer must carry this code.
+    pub(crate) fn expect(&mut self, request: Value, code: &str) -> Result<Value, String> {
+        let shown = request.to_string();
+        let answer = self.order(request)?;
+        let found = answer["code"].as_str().unwrap_or_default();
+        if found == code { Ok(answer) } else { Err(format!("{shown}: expected {code}, got {answer}")) }
+    }
+
+    /// Reads one value and compares it.
+    pub(crate) fn reads(&mut self, path: &str, format: &str, value: &str) -> Check {
+        let answer = self.expect(json!({"op": "read", "path": path, "format": format}), "2.05")?;
+        same(&format!("{path} in {format}"), &answer["content"][path].as_str().unwrap_or_default(), &value)
+    }
+}

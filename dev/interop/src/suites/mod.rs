@@ -1,0 +1,51 @@
+//! The suites: each starts what it needs once and then runs its cases.
+
+mod aiocoap;
+mod bad_blocks;
+mod bad_input;
+mod bad_registrations;
+mod leshan_device;
+mod leshan_server;
+mod libcoap;
+mod lossy;
+mod raw_server;
+mod survival;
+
+use crate::lightship::Program;
+use crate::report::Report;
+use crate::tools::Folders;
+
+/// What every suite works with.
+pub(crate) struct World {
+    pub(crate) program: Program,
+    pub(crate) folders: Folders,
+}
+
+/// A suite: its name, which begins its cases' names, and how it runs.
+pub(crate) type Suite = (&'static str, fn(&World, &mut Report));
+
+/// All of them, in the order they run.
+pub(crate) const ALL: &[Suite] = &[
+    ("bad-input", bad_input::run),
+    ("bad-input-device", raw_server::run),
+    ("libcoap", libcoap::run),
+    ("aiocoap", aiocoap::run),
+    ("leshan-device", leshan_device::run),
+    ("leshan-server", leshan_server::run),
+    ("survival", survival::run),
+    ("lossy", lossy::run),
+];
+
+/// Runs a start as a case of its own; the suite goes on only when it passed.
+pub(crate) fn start<T>(
+    report: &mut Report,
+    name: &str,
+    start: impl FnOnce() -> Result<T, String>,
+) -> Option<T> {
+    let mut started = None;
+    report.case(name, || {
+        started = Some(start()?);
+        Ok(())
+    });
+    started
+}

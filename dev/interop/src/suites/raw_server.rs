@@ -1,0 +1,209 @@
+//! A server of a few lines, for what no library would send to our device.
+
+use super::bad_input::{self, Row, reaction};
+use super::{World, start};
+use crate::lightship::Device;
+use crate::report::{Check, Report, holds, same};
+use crate::wire::{self, ACK, BLOCK1, CON, LOCATION_PATH, Message, NON, RST, Socket, hex};
+use std::net::SocketAddr;
+use std::time::Duration;
+
+const SOON: Duration = Duration::from_secs(10);
+/// Observe requests with new tokens on one path.
+const OBSERVERS: usize = 1000;
+/// What the device may grow by in the whole suite, in KiB.
+const GROWTH_KIB_MAX: u64 = 4 * 1024;
+
+/// A registered device and the socket it takes orders from.
+pub(crate) struct RawServer {
+    pub(crate) socket: Socket,
+    pub(crate) device: SocketAddr,
+    pub(crate) process: Device,
+}
+
+impl RawServer {
+    /// Starts our device and grants its registration.
+    pub(crate) fn start(world: &World, endpoint: &str) -> Result<Self, String> {
+        let socket = Socket::open()?;
+        let uri = format!("coap://{}", socket.address());
+        let mut process = Device::start(&world.program, &uri, endpoint, &["--lifetime", "86400"])?;
+        let (register, device) = socket.receive(SOON, |message| message.code == wire::POST)?;
+        same("path", &register.joined(wire::URI_PATH).as_str(), &"/rd")?;
+        let created = Message::new(ACK, 0x41, register.id, &register.token);
+        socket.send(device, &created.option(LOCATION_PATH, b"rd").option(LOCATION_PATH, b"1").encode())?;
+        process.event("registered", SOON)?;
+        Ok(Self { socket, device, process })
+    }
+
+    fn ask(&mut self, message: &Message) -> Result<Message, String> {
+        self.socket.request(self.device, message, SOON)
+    }
+
+    fn still_serves(&mut self) -> Check {
+        let read = self.socket.draft(wire::GET).path("/3/0/0").number(wire::ACCEPT, 0);
+        let answer = self.ask(&read).map_err(|error| format!("Read afterwards: {error}"))?;
+        same("Read afterwards", &answer.code_text().as_str(), &"2.05")
+    }
+
+    /// One row; its message ID is made fresh, since all rows share a socket.
+    fn row(&mut self, bytes: &[u8], right: &str) -> Check {
+        let mut bytes = bytes.to_vec();
+        if bytes.len() >= 4 {
+            bytes[2..4].copy_from_slice(&self.socket.fresh_id().to_be_bytes());
+        }
+        while self.socket.receive_bytes(Duration::from_millis(1))?.is_some() {}
+        let found = reaction(&self.socket, self.device, &bytes)?;
+        holds(right.split('|').any(|one| one == found), || format!("expected {right}, found {found}"))?;
+        self.still_serves()
+    }
+}
+
+/// Runs the suite.
+pub(crate) fn run(world: &World, report: &mut Report) {
+    let started = start(report, "bad-input-device/registers", || RawServer::start(world, "for-bad-input"));
+    let Some(mut server) = started else { return };
+    let rows: Vec<Row> = bad_input::messages()
+        .into_iter()
+        .filter(|(name, ..)| !name.starts_with("2"))
+        .chain(requests())
+        .chain(blocks())
+        .chain(observes())
+        .collect();
+    let before = server.process.process.size();
+    for (name, bytes, right) in &rows {
+        report.case(&format!("bad-input-device/{name}"), || server.row(bytes, right));
+    }
+    report.case("bad-input-device/79-observe-with-new-tokens", || server.many_observers());
+    report.case("bad-input-device/80-cancel-of-nothing", || {
+        let cancel = server.socket.draft(wire::GET).number(wire::OBSERVE, 1).path("/3303/0/5700");
+        let answer = server.ask(&cancel)?;
+        same("code", &answer.code_text().as_str(), &"2.05")?;
+        holds(answer.first(wire::OBSERVE).is_none(), || "the answer carries Observe".to_owned())
+    });
+    report.case("bad-input-device/189-orders-from-a-stranger", || {
+        let mut stranger = Socket::open()?;
+        let read = stranger.draft(wire::GET).path("/3/0/0");
+        match stranger.request(server.device, &read, Duration::from_secs(1)) {
+            Ok(answer) => holds(answer.code >> 5 != 2, || format!("a stranger got {}", answer.code_text())),
+            Err(_) => Ok(()),
+        }
+    });
+    report.case("bad-input-device/nothing-grows", || {
+        for _ in 0..50 {
+            for (_, bytes, _) in &rows {
+                server.socket.send(server.device, bytes)?;
+            }
+            crate::process::pause(Duration::from_millis(20));
+            while server.socket.receive_bytes(Duration::from_millis(1))?.is_some() {}
+        }
+        server.still_serves()?;
+        let (before, after) = (before.clone()?, server.process.process.size()?);
+        same("threads", &after.threads, &before.threads)?;
+        let grown = after.resident_kib.saturating_sub(before.resident_kib);
+        holds(grown <= GROWTH_KIB_MAX, || format!("resident memory: {before:?}, then {after:?}"))
+    });
+}
+
+impl RawServer {
+    fn many_observers(&mut self) -> Check {
+        for _ in 0..OBSERVERS {
+            let observe = self.socket.draft(wire::GET).number(wire::OBSERVE, 0).path("/3303/0/5700");
+            let answer = self.ask(&observe)?;
+            let fine = answer.code == 0x45 || answer.code >= 0x80;
+            holds(fine && answer.kind != RST, || format!("an observer got {}", answer.code_text()))?;
+        }
+        self.process.obey("set /3303/0/5700 33.5")?;
+        let mut notified = 0;
+        while let Ok((message, from)) = self.socket.receive(Duration::from_secs(2), |m| m.code == 0x45) {
+            notified += 1;
+            if message.kind != NON {
+                self.socket.send(from, &Message::new(RST, 0, message.id, &[]).encode())?;
+            }
+            holds(notified < OBSERVERS, || "every observer was kept".to_owned())?;
+        }
+        self.still_serves()
+    }
+}
+
+fn requests() -> Vec<Row> {
+    let row = |name, bytes: &str, right| (name, hex(bytes), right);
+    vec![
+        row("33-unknown-critical-option", "42011234aabbb13301300130e106e978", "4.02"),
+        row("34-unknown-elective-option", "42011234aabbb13301300130e106ec78", "2.05"),
+        row("35-unknown-critical-option-non", "52011234aabbb13301300130e106e978", "silent|rst"),
+        row("36-proxy-uri", "42011234aabbd916636f61703a2f2f782f", "5.05"),
+        row("37-proxy-scheme", "42011234aabbd41a636f6170", "5.05"),
+        row("38-uri-host-of-0-bytes", "42011234aabb308133", "4.02"),
+        row("39-uri-port-of-3-bytes", "42011234aabb730102034133", "4.02"),
+        row("40-accept-of-3-bytes", "42011234aabbb133013063000028", "4.02"),
+        row("41-accept-twice", "42011234aabbb1330130616e0170", "4.02"),
+        row("42-content-format-of-3-bytes", "42031234aabbb133013002313413000000ff78", "4.15|4.00"),
+        row("44-accept-with-leading-zeros", "42011234aabbb133013062006e", "2.05"),
+        row("48-path-not-utf8", "42011234aabbb2fffe", "4.04|4.00"),
+        row("49-path-with-dots", "42011234aabbb22e2e027264", "4.04|4.00"),
+        row("50-path-with-nul-and-slash", "42011234aabbb4332f3000", "4.04|4.00"),
+        row("51-method-31", "421f1234aabbb133", "4.05"),
+        row("52-if-none-match", "42031234aabb506133013002313410ff78", "4.02"),
+        row("53-oscore-without-context", "42021234aabb9109ff00", "4.02"),
+        row("169-five-segments", "42011234aabbb1330130013001300130", "4.00|4.04|4.05"),
+        row("170-instance-65536", "42011234aabbb536353533360130", "4.00|4.04|4.05"),
+        row("171-path-03", "42011234aabbb230330130", "4.00|4.04|4.05"),
+        row("173-security-object", "42011234aabbb130", "4.01"),
+        row("174-write-read-only", "42031234aabbb1330130013010ff78", "4.05"),
+        row("176-write-without-format", "42031234aabbb133013002 3134ff78", "4.15|4.00|2.04"),
+        row("177-write-format-65000", "42031234aabbb133013002313412fde8ff78", "4.15"),
+        row("178-accept-65000", "42011234aabbb133013062fde8", "4.06"),
+        row("179-execute-arguments-broken", "42021234aabbb1330130013410ff303d2761", "4.00"),
+        row("180-create-device", "42021234aabbb133122d16", "4.05|4.00"),
+        row("181-delete-device", "42041234aabbb1330130", "4.05"),
+        row("185-pmin-negative", "42031234aabbb133013047706d696e3d2d31", "4.00"),
+        row("186-lt-above-gt", "42031234aabbb13301300139446c743d350467743d31", "4.00"),
+        row("187-gt-infinite", "42031234aabbb133013001394667743d696e66", "4.00"),
+    ]
+}
+
+fn blocks() -> Vec<Row> {
+    let row = |name, bytes: &str, right| (name, hex(bytes), right);
+    let write = Message::new(CON, wire::PUT, 0x1234, &[0xaa, 0xbb])
+        .path("/3442/0/110")
+        .number(wire::CONTENT_FORMAT, 0);
+    vec![
+        row("57-block1-szx-7", "42031234aabbb133013002313410d10207ff78", "4.00|4.02"),
+        (
+            "58-block1-number-5-first",
+            write.clone().number(BLOCK1, 0x58).payload(&[b'x'; 16]).encode(),
+            "4.08",
+        ),
+        (
+            "61-block1-shorter-than-its-size",
+            write.clone().number(BLOCK1, 0x0a).payload(b"xxxxx").encode(),
+            "4.00|4.08",
+        ),
+        (
+            "62-block1-longer-than-its-size",
+            write.clone().number(BLOCK1, 0x08).payload(&[b'x'; 22]).encode(),
+            "4.00",
+        ),
+        ("63-block1-of-4-bytes", write.clone().option(BLOCK1, &[0; 4]).payload(b"x").encode(), "4.02"),
+        (
+            "64-block1-number-1048575",
+            write.clone().number(BLOCK1, 0xff_fff8).payload(&[b'x'; 16]).encode(),
+            "4.08|4.13",
+        ),
+        (
+            "66-size1-of-4-gib",
+            write.number(BLOCK1, 0x08).number(wire::SIZE1, u32::MAX).payload(&[b'x'; 16]).encode(),
+            "4.13",
+        ),
+        row("69-block2-beyond-the-end", "42011234aabbb1330130c3013886", "4.00|4.02|2.05"),
+        row("70-block2-szx-7", "42011234aabbb1330130c107", "4.00|2.05"),
+    ]
+}
+
+fn observes() -> Vec<Row> {
+    let row = |name, bytes: &str, right| (name, hex(bytes), right);
+    vec![
+        row("76-observe-2", "42011234aabb6102513301300139", "2.05|4.00"),
+        row("77-observe-of-4-bytes", "42011234aabb6400000000513301300139", "2.05"),
+    ]
+}

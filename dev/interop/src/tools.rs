@@ -1,0 +1,85 @@
+//! The foreign programs: fetched, built and found. What is missing fails the suite that needs it.
+
+use crate::process::output_of;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::time::SystemTime;
+
+/// The aiocoap that the scripts were written for.
+const AIOCOAP: &str = "aiocoap==0.4.17";
+
+/// Folders of this run.
+pub(crate) struct Folders {
+    /// `dev/interop`.
+    pub(crate) source: PathBuf,
+    /// Where fetched and built things are kept between runs.
+    pub(crate) cache: PathBuf,
+}
+
+/// The class path on which Leshan's peers run.
+pub(crate) fn leshan_class_path(folders: &Folders) -> Result<String, String> {
+    let source = folders.source.join("leshan");
+    let cache = folders.cache.join("leshan");
+    let (jars, classes) = (cache.join("jars"), cache.join("classes"));
+    if newest(&source.join("pom.xml"))? > newest(&jars.join("fetched")).unwrap_or(SystemTime::UNIX_EPOCH) {
+        let mut maven = Command::new("mvn");
+        maven.args(["-q", "-B", "-f"]).arg(source.join("pom.xml")).arg("dependency:copy-dependencies");
+        output_of(maven.arg(format!("-DoutputDirectory={}", jars.display())))?;
+        mark(&jars.join("fetched"))?;
+    }
+    let programs: Vec<PathBuf> = sources(&source)?;
+    let newest_program =
+        programs.iter().map(|file| newest(file)).collect::<Result<Vec<_>, _>>()?.into_iter().max();
+    if newest_program > newest(&classes.join("compiled")).ok() {
+        std::fs::create_dir_all(&classes).map_err(|error| error.to_string())?;
+        let mut compiler = Command::new("javac");
+        compiler.arg("-cp").arg(jars.join("*")).arg("-d").arg(&classes).args(&programs);
+        output_of(&mut compiler)?;
+        mark(&classes.join("compiled"))?;
+    }
+    Ok(format!("{}:{}/*", classes.display(), jars.display()))
+}
+
+fn sources(folder: &Path) -> Result<Vec<PathBuf>, String> {
+    let entries = std::fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
+    Ok(entries
+        .flatten()
+        .map(|entry| entry.path())
+        .filter(|path| path.extension().is_some_and(|e| e == "java"))
+        .collect())
+}
+
+fn newest(file: &Path) -> Result<SystemTime, String> {
+    std::fs::metadata(file)
+        .and_then(|data| data.modified())
+        .map_err(|error| format!("{}: {error}", file.display()))
+}
+
+fn mark(file: &Path) -> Result<(), String> {
+    std::fs::write(file, "").map_err(|error| format!("{}: {error}", file.display()))
+}
+
+/// A Python that has aiocoap: the machine's own, or a virtual environment made for it.
+pub(crate) fn python_with_aiocoap(folders: &Folders) -> Result<PathBuf, String> {
+    let has_it =
+        |python: &Path| output_of(Command::new(python).args(["-c", "import aiocoap.resource"])).is_ok();
+    let own = PathBuf::from("python3");
+    if has_it(&own) {
+        return Ok(own);
+    }
+    let environment = folders.cache.join("python");
+    let python = environment.join("bin/python3");
+    if !has_it(&python) {
+        output_of(Command::new("python3").args(["-m", "venv"]).arg(&environment))?;
+        output_of(Command::new(&python).args(["-m", "pip", "install", "--quiet", AIOCOAP]))?;
+    }
+    Ok(python)
+}
+
+/// libcoap's client, under the name that this system gives it.
+pub(crate) fn coap_client() -> Result<&'static str, String> {
+    ["coap-client-notls", "coap-client", "coap-client-openssl", "coap-client-gnutls"]
+        .into_iter()
+        .find(|name| Command::new(name).arg("--version").output().is_ok())
+        .ok_or_else(|| "libcoap's coap-client is not installed (Debian: libcoap3-bin)".to_owned())
+}

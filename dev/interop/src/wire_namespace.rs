@@ -1,0 +1,96 @@
+//! A network of two ends: the server's on this side, the device's in a network namespace of its own. Needs root.
+
+use crate::process::output_of;
+use std::process::{Command, Stdio};
+
+/// Two ends joined by a virtual cable; dropping it removes both.
+pub(crate) struct Cable {
+    namespace: String,
+    far_link: String,
+    /// Address of the near end, where the server listens.
+    pub(crate) near: String,
+}
+
+impl Cable {
+    /// Joins the two ends.
+    pub(crate) fn lay() -> Result<Self, String> {
+        let number = std::process::id() % 250;
+        let id = std::process::id();
+        let (namespace, near_link, far_link) =
+            (format!("lightship{id}"), format!("lsn{id}"), format!("lsf{id}"));
+        let (near, far) = (format!("10.91.{number}.1"), format!("10.91.{number}.2"));
+        ip(&["netns", "add", &namespace])?;
+        let cable = Self { namespace, far_link, near };
+        let inside = cable.namespace.as_str();
+        ip(&["link", "add", &near_link, "type", "veth", "peer", "name", &cable.far_link, "netns", inside])?;
+        ip(&["address", "add", &format!("{}/30", cable.near), "dev", &near_link])?;
+        ip(&["link", "set", &near_link, "up"])?;
+        ip(&["-n", inside, "address", "add", &format!("{far}/30"), "dev", &cable.far_link])?;
+        cable.mend()?;
+        Ok(cable)
+    }
+
+    /// A command that runs at the far end.
+    pub(crate) fn at_far_end(&self, command: &Command) -> Command {
+        let mut inside = Command::new("ip");
+        inside.args(["netns", "exec", &self.namespace]).arg(command.get_program()).args(command.get_args());
+        inside
+    }
+
+    /// Drops every third UDP packet, each direction counted for itself.
+    pub(crate) fn lose_every_third(&self) -> Result<(), String> {
+        let rules = "add table inet lossy
+            add chain inet lossy in { type filter hook input priority 0; }
+            add chain inet lossy out { type filter hook output priority 0; }
+            add rule inet lossy in meta l4proto udp numgen inc mod 3 == 2 counter drop
+            add rule inet lossy out meta l4proto udp numgen inc mod 3 == 2 counter drop\n";
+        let mut nft = self.at_far_end(Command::new("nft").args(["-f", "-"]));
+        let mut child = nft
+            .stdin(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .map_err(|error| format!("nft: {error}"))?;
+        let mut input = child.stdin.take().ok_or("nft has no standard input")?;
+        std::io::Write::write_all(&mut input, rules.as_bytes()).map_err(|error| format!("nft: {error}"))?;
+        drop(input);
+        let output = child.wait_with_output().map_err(|error| format!("nft: {error}"))?;
+        if output.status.success() {
+            Ok(())
+        } else {
+            Err(format!("nft: {}", String::from_utf8_lossy(&output.stderr)))
+        }
+    }
+
+    /// How many packets were lost so far, both directions.
+    pub(crate) fn lost(&self) -> Result<u64, String> {
+        let rules =
+            output_of(&mut self.at_far_end(Command::new("nft").args(["list", "table", "inet", "lossy"])))?;
+        let counts = rules
+            .split("counter packets ")
+            .skip(1)
+            .filter_map(|rest| rest.split(' ').next()?.parse::<u64>().ok());
+        Ok(counts.sum())
+    }
+
+    /// Pulls the plug.
+    pub(crate) fn cut(&self) -> Result<(), String> {
+        ip(&["-n", &self.namespace, "link", "set", &self.far_link, "down"])
+    }
+
+    /// Puts it back.
+    pub(crate) fn mend(&self) -> Result<(), String> {
+        ip(&["-n", &self.namespace, "link", "set", &self.far_link, "up"])
+    }
+}
+
+impl Drop for Cable {
+    fn drop(&mut self) {
+        let _gone = ip(&["netns", "delete", &self.namespace]);
+    }
+}
+
+fn ip(arguments: &[&str]) -> Result<(), String> {
+    output_of(Command::new("ip").args(arguments))
+        .map(drop)
+        .map_err(|error| format!("ip {}: {error}", arguments.join(" ")))
+}
