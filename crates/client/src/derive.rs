@@ -14,6 +14,12 @@ pub struct Object {
     multiple: bool,
 }
 
+impl Object {
+    pub(crate) const fn version(self) -> ObjectVersion {
+        self.version
+    }
+}
+
 /// Finds an object, in the newest version unless one is named.
 pub const fn object(id: u16, version: Option<(u8, u8)>) -> Option<Object> {
     let Some(id) = ObjectId::new(id) else { return None };

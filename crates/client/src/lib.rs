@@ -21,7 +21,26 @@ extern crate self as lightship_client;
 #[doc(hidden)]
 #[path = "derive.rs"]
 pub mod __derive;
+mod attributes;
+mod config;
+mod discover;
+mod dispatch;
+mod engine;
+mod event;
+mod list;
 mod object;
+mod observe;
+mod read;
+mod register;
+mod server_object;
+mod snapshot;
+mod uri;
+mod write;
+
+pub use config::{Account, Config, ENDPOINT_LEN_MAX, Retry, Thresholds, URI_LEN_MAX};
+pub use engine::Client;
+pub use event::{AccountId, AskId, Event, Failure, Transmit};
+pub use register::Phase;
 
 /// Derives [`Instance`] for a plain struct, checked against the OMA registry by the compiler.
 pub use lightship_client_derive::Object;

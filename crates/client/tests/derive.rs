@@ -65,11 +65,11 @@ impl Sink for Seen {
 }
 
 fn iid(id: u16) -> ObjectInstanceId {
-    ObjectInstanceId::new(id).unwrap()
+    ObjectInstanceId::new(id).expect("not 65535")
 }
 
 fn rid(id: u16) -> ResourceId {
-    ResourceId::new(id).unwrap()
+    ResourceId::new(id).expect("not 65535")
 }
 
 fn item(id: u16) -> Option<ResourceInstanceId> {

@@ -1,0 +1,129 @@
+//! Attributes that servers attached to paths, each server's for itself (TS_Core 5.1.2, 6.3.4).
+
+use lightship_coap::Code;
+use lightship_lwm2m::path::Level;
+use lightship_lwm2m::{Attributes, Path, Version, attributes::AttributeChange};
+
+use crate::dispatch::{Deny, Request, Success, World};
+
+/// The attributes of up to `N` paths.
+#[derive(Debug)]
+pub(crate) struct Attached<const N: usize> {
+    entries: [Option<Entry>; N],
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Entry {
+    account: u8,
+    path: Path,
+    attributes: Attributes,
+}
+
+/// What one server attached, for Discover.
+pub(crate) struct Shown<'a> {
+    entries: &'a [Option<Entry>],
+    account: u8,
+}
+
+impl<const N: usize> Attached<N> {
+    pub(crate) const fn new() -> Self {
+        Attached { entries: [const { None }; N] }
+    }
+
+    /// Attaches, changes or removes; a refused change leaves the set as it was.
+    pub(crate) fn write(
+        &mut self,
+        world: &World<'_>,
+        request: &Request<'_>,
+        account: u8,
+    ) -> Result<Success, Deny> {
+        let change = parse(world, request)?;
+        let stored = self.shown(account).at(request.path);
+        let merged = change.apply(&stored);
+        merged.check().map_err(|_| Code::BAD_REQUEST)?;
+        let same = |slot: &Option<Entry>| {
+            slot.as_ref().is_some_and(|entry| entry.account == account && entry.path == request.path)
+        };
+        let place = self.entries.iter().position(same);
+        let place = place.or_else(|| self.entries.iter().position(Option::is_none));
+        let entry =
+            Some(Entry { account, path: request.path, attributes: merged }).filter(|_| !merged.is_empty());
+        match place.and_then(|place| self.entries.get_mut(place)) {
+            Some(slot) => *slot = entry,
+            None if entry.is_none() => {}
+            None => return Err(Code::INTERNAL_SERVER_ERROR.into()),
+        }
+        Ok(Success::plain(Code::CHANGED))
+    }
+
+    /// The set that is in force at a path: each attribute from the nearest level at or above it.
+    pub(crate) fn resolve(&self, account: u8, path: Path) -> Attributes {
+        self.shown(account).inherited(path)
+    }
+
+    /// What a server attached.
+    pub(crate) fn shown(&self, account: u8) -> Shown<'_> {
+        Shown { entries: &self.entries, account }
+    }
+
+    /// Forgets everything at and below a deleted node.
+    pub(crate) fn forget(&mut self, path: Path) {
+        for slot in &mut self.entries {
+            *slot = slot.filter(|entry| !path.contains(entry.path));
+        }
+    }
+}
+
+impl Shown<'_> {
+    /// Attached exactly here.
+    pub(crate) fn at(&self, path: Path) -> Attributes {
+        let ours = |entry: &&Entry| entry.account == self.account && entry.path == path;
+        self.entries.iter().flatten().find(ours).map_or(Attributes::NONE, |entry| entry.attributes)
+    }
+
+    /// Attached here or, attribute by attribute, at the nearest level above.
+    pub(crate) fn inherited(&self, path: Path) -> Attributes {
+        let mut attributes = self.at(path);
+        let mut above = path.parent();
+        while let Some(level) = above {
+            attributes = attributes.or(self.at(level));
+            above = level.parent();
+        }
+        attributes
+    }
+}
+
+/// Attributes in the query of an Observe, since 1.2; `None` when there are none.
+pub(crate) fn observe_query(world: &World<'_>, request: &Request<'_>) -> Result<Option<Attributes>, Deny> {
+    if request.message.uri_query().next().is_none() {
+        return Ok(None);
+    }
+    if request.version < Version::V1_2 {
+        return Err(Code::BAD_REQUEST.into());
+    }
+    let attributes = parse(world, request)?.apply(&Attributes::NONE);
+    attributes.check().map_err(|_| Code::BAD_REQUEST)?;
+    Ok(Some(attributes))
+}
+
+/// Reads the query; judges whether its attributes fit the target, which has to exist and be readable.
+fn parse(world: &World<'_>, request: &Request<'_>) -> Result<AttributeChange, Code> {
+    let object = request.path.object_id().and_then(|id| world.object(id)).ok_or(Code::NOT_FOUND)?;
+    let mut data_type = None;
+    if let (Some(instance), Some(resource)) = (request.path.instance_id(), request.path.resource_id()) {
+        let model = object.model().resource(resource).ok_or(Code::NOT_FOUND)?;
+        if !object.has(instance, resource) {
+            return Err(Code::NOT_FOUND);
+        }
+        let is_item = request.path.level() == Level::ResourceInstance;
+        if !model.operations.readable() || (is_item && !model.multiple) {
+            return Err(Code::METHOD_NOT_ALLOWED);
+        }
+        data_type = model.data_type;
+    }
+    let change = AttributeChange::parse(request.message.uri_query()).map_err(|_| Code::BAD_REQUEST)?;
+    let fits = |name: lightship_lwm2m::attributes::AttributeName| {
+        name.fits(request.path.level(), data_type) && name.since() <= request.version
+    };
+    if change.names().iter().all(fits) { Ok(change) } else { Err(Code::BAD_REQUEST) }
+}

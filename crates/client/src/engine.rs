@@ -1,0 +1,361 @@
+//! The client: five verbs and a few commands around its servers, objects and observations.
+
+mod serve;
+mod tick;
+
+use core::time::Duration;
+
+use lightship_coap::peer::{
+    Buffer, ExchangeId, Failure as PeerFailure, NewNotification, NewRequest, Request as PeerRequest,
+    Response, SendError, Ticket,
+};
+use lightship_coap::{Code, ContentFormat, Incoming, OptionWriter, Peer, PeerEvent};
+use lightship_lwm2m::{Attributes, Path};
+use lightship_platform::{Instant, Rng};
+
+use crate::attributes::Attached;
+use crate::config::{Account, Config};
+use crate::dispatch::{self, Deny, Operation, Request, Success, World};
+use crate::event::{AccountId, AskId, Event, Events, Failure, Transmit};
+use crate::list;
+use crate::object::{Objects, Refusal};
+use crate::observe::{Action, Observation};
+use crate::read::walk;
+use crate::register::{Outcome, Phase, Registration, Step};
+use crate::server_object::{ServerObject, Trigger};
+use crate::snapshot::Snapshot;
+use crate::uri::{Location, prefix};
+
+/// How many answers may be open at a time.
+const ASKS: usize = 4;
+/// How many paths can have attributes attached, all servers together.
+const ATTACHED: usize = 16;
+
+/// A LwM2M Client.
+///
+/// `O` is the set of its [`Objects`], `B` the memory of the CoAP conversation with each server. `SERVERS` is how many
+/// accounts fit in, `OBSERVATIONS` how many paths all servers together can observe, `BODY` the longest answer or
+/// object list in bytes. What goes over a budget is refused with a CoAP error.
+///
+/// Drive it by five verbs: give it every datagram ([`Client::handle_input`]) and call [`Client::handle_timeout`] when
+/// [`Client::poll_timeout`] says so; after each call take datagrams from [`Client::poll_transmit`] and events from
+/// [`Client::poll_event`] until both return `None`. Values change through [`Client::objects_mut`]; the client notices.
+#[derive(Debug)]
+pub struct Client<
+    O,
+    B: Buffer,
+    const SERVERS: usize = 1,
+    const OBSERVATIONS: usize = 8,
+    const BODY: usize = 1024,
+> {
+    config: Config,
+    objects: O,
+    accounts: [Option<Account>; SERVERS],
+    links: [Link<B>; SERVERS],
+    observations: [Option<Observation>; OBSERVATIONS],
+    attached: Attached<ATTACHED>,
+    asks: [Option<Ask>; ASKS],
+    events: Events,
+    body: [u8; BODY],
+    jitter: Jitter,
+    /// Values, instances or accounts may have changed since they were looked at.
+    touched: bool,
+    sampled_at: Instant,
+    /// The latest moment the host told.
+    now: Instant,
+    generation: u16,
+}
+
+/// What the client knows of one server's side.
+#[derive(Debug)]
+struct Link<B: Buffer> {
+    peer: Peer<B>,
+    registration: Registration,
+    location: Location,
+    exchange: Option<ExchangeId>,
+    /// Lifetime and object list as the server knows them.
+    told_lifetime_s: u32,
+    told_list: u64,
+    /// The peer has an exchange open; what is to be sent waits for its end.
+    busy: bool,
+}
+
+/// A request that an object answers later.
+#[derive(Debug, Clone, Copy)]
+struct Ask {
+    generation: u16,
+    account: u8,
+    ticket: Ticket,
+    path: Path,
+    deadline: Instant,
+    resume: Resume,
+}
+
+/// What happens when the answer comes.
+#[derive(Debug, Clone, Copy)]
+enum Resume {
+    /// The values are there now: read them.
+    Read { accept: Option<ContentFormat>, observe: Option<Option<Attributes>> },
+    /// The answer is the outcome; this is its code.
+    Finish(Code),
+}
+
+/// Numbers that only have to differ from device to device.
+#[derive(Debug)]
+struct Jitter(u32);
+
+impl Rng for Jitter {
+    fn fill(&mut self, bytes: &mut [u8]) {
+        for byte in bytes {
+            self.0 ^= self.0 << 13;
+            self.0 ^= self.0 >> 17;
+            self.0 ^= self.0 << 5;
+            [*byte, ..] = self.0.to_le_bytes();
+        }
+    }
+}
+
+impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, const BODY: usize>
+    Client<O, B, SERVERS, OBSERVATIONS, BODY>
+{
+    /// A client without accounts. `rng` seeds CoAP's tokens and message IDs and the jitter of retries.
+    pub fn new(config: Config, objects: O, rng: &mut impl Rng) -> Self {
+        let version = config.version;
+        Client {
+            config,
+            objects,
+            accounts: [const { None }; SERVERS],
+            links: core::array::from_fn(|_| Link {
+                peer: Peer::new(rng),
+                registration: Registration::new(version),
+                location: Location::default(),
+                exchange: None,
+                told_lifetime_s: 0,
+                told_list: 0,
+                busy: false,
+            }),
+            observations: [const { None }; OBSERVATIONS],
+            attached: Attached::new(),
+            asks: [const { None }; ASKS],
+            events: Events::default(),
+            body: [0; BODY],
+            jitter: Jitter(rng.next_u32() | 1),
+            touched: false,
+            sampled_at: Instant::ZERO,
+            now: Instant::ZERO,
+            generation: 0,
+        }
+    }
+
+    /// Adds a server account; the client registers there once [`Client::register`] is called.
+    ///
+    /// # Errors
+    /// The account, when all `SERVERS` places are taken or another account has its Short Server ID.
+    #[allow(clippy::result_large_err, reason = "the caller's account comes back")]
+    pub fn add_account(&mut self, account: Account) -> Result<AccountId, Account> {
+        if self.accounts.iter().flatten().any(|present| present.ssid == account.ssid) {
+            return Err(account);
+        }
+        let place = self.accounts.iter_mut().zip(0..).find(|(slot, _)| slot.is_none());
+        match place {
+            Some((slot, index)) => {
+                *slot = Some(account);
+                Ok(AccountId(index))
+            }
+            None => Err(account),
+        }
+    }
+
+    /// Returns an account.
+    pub fn account(&self, id: AccountId) -> Option<&Account> {
+        self.accounts.get(id.index())?.as_ref()
+    }
+
+    /// Returns the accounts.
+    pub fn accounts(&self) -> impl Iterator<Item = (AccountId, &Account)> {
+        self.accounts.iter().zip(0..).filter_map(|(slot, index)| Some((AccountId(index), slot.as_ref()?)))
+    }
+
+    /// Returns where the registration with a server stands.
+    pub fn phase(&self, id: AccountId) -> Phase {
+        self.links.get(id.index()).map_or(Phase::Idle, |link| link.registration.phase())
+    }
+
+    /// Returns the location that the server gave the registration, such as `rd/5a3f`; empty when there is none.
+    pub fn location(&self, id: AccountId) -> impl Iterator<Item = &str> {
+        self.links.get(id.index()).into_iter().flat_map(|link| link.location.segments())
+    }
+
+    /// Returns the objects.
+    pub fn objects(&self) -> &O {
+        &self.objects
+    }
+
+    /// Returns the objects to change values or instances; the client looks for what changed at the next call of
+    /// [`Client::handle_timeout`], which [`Client::poll_timeout`] then wants at once.
+    pub fn objects_mut(&mut self) -> &mut O {
+        self.touched = true;
+        &mut self.objects
+    }
+
+    /// Registers with a server, now and again after every failure, until [`Client::deregister`].
+    pub fn register(&mut self, now: Instant, id: AccountId) {
+        let version = self.config.version;
+        self.with_link(id, |link| link.registration.start(now, version));
+        self.end_observations(id);
+        self.settle(now);
+    }
+
+    /// Registers anew with every server: for a changed own address without transport security (TS_Core 6.2.2), or a new
+    /// session.
+    pub fn reconnect(&mut self, now: Instant) {
+        for index in (0..u8::MAX).take(SERVERS) {
+            if self.phase(AccountId(index)) != Phase::Idle {
+                self.register(now, AccountId(index));
+            }
+        }
+    }
+
+    /// Sends an Update to a server, even when nothing changed. Without a registration nothing happens.
+    pub fn update(&mut self, now: Instant, id: AccountId) {
+        self.with_link(id, |link| link.registration.want_update());
+        self.settle(now);
+    }
+
+    /// De-registers from a server for good; [`Event::Deregistered`] follows.
+    pub fn deregister(&mut self, now: Instant, id: AccountId) {
+        self.leave(now, id, None);
+        self.settle(now);
+    }
+
+    /// Answers a request for which an object said [`Refusal::Later`]. After a Read or Observe `Ok` means that the values
+    /// are there to be read now. A repeated or late answer is harmless.
+    pub fn answer(&mut self, now: Instant, ask: AskId, answer: Result<(), Refusal>) {
+        let slot = self.asks.get_mut(usize::from(ask.slot));
+        let Some(found) = slot.and_then(|slot| slot.take_if(|found| found.generation == ask.generation))
+        else {
+            return;
+        };
+        self.now = now;
+        self.touched = true;
+        let account = AccountId(found.account);
+        let outcome = match (answer, found.resume) {
+            (Err(Refusal::Later), _) => Err(Deny::Later),
+            (Err(refusal), _) => Err(Deny::from(refusal)),
+            (Ok(()), Resume::Finish(code)) => Ok(Success::plain(code)),
+            (Ok(()), Resume::Read { accept, .. }) => self.read_again(account, found.path, accept),
+        };
+        match outcome {
+            Err(Deny::Later) => {
+                // Still not: the question stays as it is.
+                if let Some(slot) = self.asks.get_mut(usize::from(ask.slot)) {
+                    *slot = Some(found);
+                }
+            }
+            Err(Deny::With(code)) => self.respond(now, account, found.ticket, Success::plain(code), None),
+            Ok(success) => {
+                let observe = match found.resume {
+                    Resume::Read { observe: Some(query), .. } => {
+                        self.observe(now, account, found.ticket, found.path, success.format, query)
+                    }
+                    Resume::Read { .. } | Resume::Finish(_) => None,
+                };
+                self.respond(now, account, found.ticket, success, observe);
+            }
+        }
+        self.settle(now);
+    }
+
+    /// Takes in a datagram that came from the server of an account.
+    ///
+    /// A request from a server with which the client is not registered is ignored (TS_Core 6.2.1).
+    pub fn handle_input(&mut self, now: Instant, from: AccountId, datagram: &[u8]) {
+        let Some(link) = self.links.get_mut(from.index()) else { return };
+        if self.accounts.get(from.index()).is_none_or(Option::is_none) {
+            return;
+        }
+        let is_request = datagram.get(1).is_some_and(|code| Code(*code).is_request());
+        if is_request && !link.registration.is_registered() {
+            return;
+        }
+        match link.peer.handle_input(now, &self.config.coap, datagram) {
+            Incoming::Request(request) => self.serve(now, from, &request),
+            Incoming::Response(response) => self.on_response(now, from, &response),
+            Incoming::Notification(notification) => link.peer.reject(notification.ticket),
+            Incoming::Nothing | Incoming::Dropped(_) => {}
+        }
+        self.settle(now);
+    }
+
+    /// Acts on all timers that have ended, and looks at values that may have changed.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        for link in &mut self.links {
+            link.peer.handle_timeout(now, &self.config.coap);
+        }
+        let expired = |ask: &mut Ask| ask.deadline <= now;
+        for index in 0..ASKS {
+            if let Some(ask) = self.asks.get_mut(index).and_then(|slot| slot.take_if(expired)) {
+                let late = Success::plain(Code::SERVICE_UNAVAILABLE);
+                self.respond(now, AccountId(ask.account), ask.ticket, late, None);
+            }
+        }
+        if self.sample_at().is_some_and(|at| at <= now) {
+            self.sampled_at = now;
+            self.touched = true;
+        }
+        self.settle(now);
+    }
+
+    /// Writes the next datagram into `out`, which should hold 1152 bytes; `None` when there is none.
+    pub fn poll_transmit(&mut self, out: &mut [u8]) -> Option<Transmit> {
+        self.links.iter_mut().zip(0..).find_map(|(link, index)| {
+            Some(Transmit { to: AccountId(index), len: link.peer.poll_transmit(out)? })
+        })
+    }
+
+    /// Returns what happened next; `None` when that was all.
+    pub fn poll_event(&mut self) -> Option<Event> {
+        self.events.pop()
+    }
+
+    /// Returns when [`Client::handle_timeout`] wants to be called; `None` when nothing is awaited.
+    pub fn poll_timeout(&self) -> Option<Instant> {
+        if self.touched {
+            return Some(self.now);
+        }
+        let links = self.links.iter().filter_map(|link| {
+            let registration = link.registration.timeout().filter(|_| !link.busy);
+            [registration, link.peer.poll_timeout(&self.config.coap)].into_iter().flatten().min()
+        });
+        let observations = self
+            .observations
+            .iter()
+            .flatten()
+            .filter_map(|observation| observation.timeout(&self.effective(observation)));
+        let asks = self.asks.iter().flatten().map(|ask| ask.deadline);
+        links.chain(observations).chain(asks).chain(self.sample_at()).min()
+    }
+
+    fn sample_at(&self) -> Option<Instant> {
+        let every = self.config.sample_every?;
+        self.observations.iter().flatten().next()?;
+        Some(self.sampled_at + every)
+    }
+
+    fn with_link(&mut self, id: AccountId, change: impl FnOnce(&mut Link<B>)) {
+        if self.account(id).is_some()
+            && let Some(link) = self.links.get_mut(id.index())
+        {
+            change(link);
+        }
+    }
+
+    fn leave(&mut self, now: Instant, id: AccountId, back_after: Option<Duration>) {
+        let was_registered = self.links.get(id.index()).is_some_and(|link| link.registration.is_registered());
+        self.with_link(id, |link| link.registration.leave(now, back_after));
+        self.end_observations(id);
+        if !was_registered && back_after.is_none() {
+            self.events.push(Event::Deregistered(id));
+        }
+    }
+}

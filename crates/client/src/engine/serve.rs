@@ -1,0 +1,219 @@
+//! Requests of servers: from the peer through the objects and back.
+
+use super::*;
+
+impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, const BODY: usize>
+    Client<O, B, SERVERS, OBSERVATIONS, BODY>
+{
+    pub(super) fn serve(&mut self, now: Instant, from: AccountId, incoming: &PeerRequest<'_>) {
+        let Some(link) = self.links.get(from.index()) else { return };
+        let version = link.registration.version();
+        let payload = link.peer.payload(incoming.body);
+        if incoming.message.observe() == Some(1) && incoming.message.code() == Code::GET {
+            Self::cancel(&mut self.observations, &mut self.events, from, incoming.ticket);
+        }
+        let mut world = world(&mut self.objects, &mut self.accounts);
+        let mut query = None;
+        let mut asked = None;
+        let outcome =
+            Request::new(incoming.message, payload, version).map_err(Deny::from).and_then(|mut request| {
+                asked = Some((request.operation, request.path));
+                request.locate(&world)?;
+                if request.operation == Operation::WriteAttributes {
+                    return self.attached.write(&world, &request, from.0);
+                }
+                if request.operation == Operation::Read && incoming.message.observe() == Some(0) {
+                    query = crate::attributes::observe_query(&world, &request)?;
+                }
+                let shown = self.attached.shown(from.0);
+                let outcome = request.perform(&mut world, &shown, &mut self.body);
+                asked = Some((request.operation, request.path));
+                outcome
+            });
+        let trigger = world.server.trigger;
+        let observes = incoming.message.observe() == Some(0);
+        match (outcome, asked) {
+            (Err(Deny::Later), Some((operation, path))) => {
+                let resume = match operation {
+                    Operation::Read | Operation::Discover => {
+                        Resume::Read { accept: incoming.message.accept(), observe: observes.then_some(query) }
+                    }
+                    Operation::Create => Resume::Finish(Code::CREATED),
+                    Operation::Delete => Resume::Finish(Code::DELETED),
+                    Operation::Replace
+                    | Operation::PartialUpdate
+                    | Operation::WriteAttributes
+                    | Operation::Execute => Resume::Finish(Code::CHANGED),
+                };
+                self.ask(now, from, incoming.ticket, path, resume);
+            }
+            (Ok(success), Some((operation, path))) => {
+                let observe = if operation == Operation::Read && observes {
+                    self.observe(now, from, incoming.ticket, path, success.format, query)
+                } else {
+                    None
+                };
+                self.respond(now, from, incoming.ticket, success, observe);
+                self.report(from, operation, success.location.unwrap_or(path));
+            }
+            (Err(Deny::With(code)), _) => {
+                self.respond(now, from, incoming.ticket, Success::plain(code), None)
+            }
+            (_, None) => {
+                self.respond(now, from, incoming.ticket, Success::plain(Code::INTERNAL_SERVER_ERROR), None);
+            }
+        }
+        self.pull(now, trigger);
+    }
+
+    /// What follows from a successful request besides its response.
+    fn report(&mut self, account: AccountId, operation: Operation, path: Path) {
+        let event = match operation {
+            Operation::Read | Operation::Discover | Operation::WriteAttributes => return,
+            Operation::Replace | Operation::PartialUpdate => Event::Written { account, path },
+            Operation::Execute => Event::Executed { account, path },
+            Operation::Create => Event::Created { account, path },
+            Operation::Delete => Event::Deleted { account, path },
+        };
+        if operation == Operation::Delete {
+            self.attached.forget(path);
+        }
+        self.touched = true;
+        self.events.push(event);
+    }
+
+    /// Does what a server asked of the client itself by executing a resource of `/1`.
+    fn pull(&mut self, now: Instant, trigger: Option<(usize, Trigger)>) {
+        let Some((index, trigger)) = trigger else { return };
+        let Ok(index) = u8::try_from(index) else { return };
+        let id = AccountId(index);
+        match trigger {
+            Trigger::Update => self.with_link(id, |link| link.registration.want_update()),
+            Trigger::Disable => {
+                let seconds =
+                    self.account(id).and_then(|account| account.disable_timeout_s).unwrap_or(86_400);
+                self.leave(now, id, Some(Duration::from_secs(seconds.into())));
+            }
+        }
+    }
+
+    /// Sends what `success` says, with content from the body buffer.
+    pub(super) fn respond(
+        &mut self,
+        now: Instant,
+        to: AccountId,
+        ticket: Ticket,
+        success: Success,
+        observe: Option<u32>,
+    ) {
+        let Some(link) = self.links.get_mut(to.index()) else { return };
+        let content = self.body.get(..success.len).unwrap_or_default();
+        let options = |options: &mut OptionWriter<'_>| {
+            if let Some(sequence) = observe {
+                options.observe(sequence);
+            }
+            for number in success.location.iter().flat_map(|path| path.numbers()) {
+                options.text(lightship_coap::OptionNumber::LOCATION_PATH, format_args!("{number}"));
+            }
+            if let Some(format) = success.format {
+                options.content_format(format);
+            }
+        };
+        let sent = link.peer.respond(now, &self.config.coap, ticket, success.code, options, content);
+        if sent == Err(SendError::TooLarge) {
+            let failure = Code::INTERNAL_SERVER_ERROR;
+            let _ = link.peer.respond(now, &self.config.coap, ticket, failure, |_| {}, &[]);
+        }
+    }
+
+    /// Keeps a request whose answer comes later; 5.03 when there are too many.
+    fn ask(&mut self, now: Instant, account: AccountId, ticket: Ticket, path: Path, resume: Resume) {
+        self.generation = self.generation.wrapping_add(1);
+        let generation = self.generation;
+        let deadline = now + self.config.answer_within;
+        let place = self.asks.iter_mut().zip(0..).find(|(slot, _)| slot.is_none());
+        if let Some((slot, index)) = place
+            && self.events.push(Event::Asked { ask: AskId { slot: index, generation }, account, path })
+        {
+            *slot = Some(Ask { generation, account: account.0, ticket, path, deadline, resume });
+        } else {
+            self.respond(now, account, ticket, Success::plain(Code::SERVICE_UNAVAILABLE), None);
+        }
+    }
+
+    /// Reads once more what an object could not give before.
+    pub(super) fn read_again(
+        &mut self,
+        account: AccountId,
+        path: Path,
+        accept: Option<ContentFormat>,
+    ) -> Result<Success, Deny> {
+        let version =
+            self.links.get(account.index()).map_or(self.config.version, |link| link.registration.version());
+        let world = world(&mut self.objects, &mut self.accounts);
+        let object = path.object_id().and_then(|id| world.object(id)).ok_or(Code::NOT_FOUND)?;
+        let (format, len) = dispatch::read(object, path, accept, version, &mut self.body)?;
+        Ok(Success { code: Code::CONTENT, format: Some(format), len, location: None })
+    }
+
+    /// Begins an observation whose first answer is in the body buffer; returns its first sequence number.
+    pub(super) fn observe(
+        &mut self,
+        now: Instant,
+        account: AccountId,
+        ticket: Ticket,
+        path: Path,
+        format: Option<ContentFormat>,
+        query: Option<Attributes>,
+    ) -> Option<u32> {
+        let mut told = Snapshot::new();
+        let world = world(&mut self.objects, &mut self.accounts);
+        walk(world.object(path.object_id()?)?, path, &mut told).ok()?;
+        let same = |slot: &Option<Observation>| {
+            slot.as_ref().is_some_and(|present| {
+                present.account == account.0 && (present.path == path || present.token == ticket.token())
+            })
+        };
+        // One observation per path and server: a new one replaces it.
+        let place = self.observations.iter().position(same);
+        let place = place.or_else(|| self.observations.iter().position(Option::is_none))?;
+        let mut observation =
+            Observation::new(now, account.0, path, ticket.token(), ticket.cache_key(), format?, query, told);
+        self.generation = self.generation.wrapping_add(1);
+        observation.generation = self.generation;
+        let sequence = observation.sequence.next();
+        *self.observations.get_mut(place)? = Some(observation);
+        self.events.push(Event::Observed { account, path });
+        Some(sequence)
+    }
+
+    /// Ends the observation of a GET with Observe 1: the one with the same token.
+    fn cancel(
+        observations: &mut [Option<Observation>],
+        events: &mut Events,
+        account: AccountId,
+        ticket: Ticket,
+    ) {
+        let ours =
+            |present: &mut Observation| present.account == account.0 && present.token == ticket.token();
+        for slot in observations {
+            if let Some(ended) = slot.take_if(ours) {
+                events.push(Event::ObservationEnded { account, path: ended.path });
+            }
+        }
+    }
+
+    /// Ends all observations of a server.
+    pub(super) fn end_observations(&mut self, account: AccountId) {
+        for slot in &mut self.observations {
+            if let Some(ended) = slot.take_if(|present| present.account == account.0) {
+                self.events.push(Event::ObservationEnded { account, path: ended.path });
+            }
+        }
+    }
+}
+
+/// All objects for the time of one call.
+pub(super) fn world<'a>(objects: &'a mut dyn Objects, accounts: &'a mut [Option<Account>]) -> World<'a> {
+    World { objects, server: ServerObject { accounts, draft: None, trigger: None } }
+}

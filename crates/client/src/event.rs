@@ -1,0 +1,150 @@
+//! What the client tells the host.
+
+use core::time::Duration;
+
+use lightship_coap::Code;
+use lightship_lwm2m::Path;
+
+/// Names a server account of one client, in the order in which they were added.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct AccountId(pub(crate) u8);
+
+impl AccountId {
+    /// Returns the position, 0 for the account that was added first.
+    pub const fn index(self) -> usize {
+        // A widening; `usize::from` is not const.
+        self.0 as usize
+    }
+}
+
+/// A datagram to be sent: `len` bytes of the buffer that was lent, to the server of an account.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Transmit {
+    /// Whose server gets it.
+    pub to: AccountId,
+    /// Length in bytes.
+    pub len: usize,
+}
+
+/// Names one request that waits for [`Client::answer`](crate::Client::answer).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct AskId {
+    pub(crate) slot: u8,
+    pub(crate) generation: u16,
+}
+
+/// Something that happened.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Event {
+    /// The server accepted the registration.
+    Registered(AccountId),
+    /// The server accepted an Update.
+    Updated(AccountId),
+    /// The client is no longer registered, because it asked for that.
+    Deregistered(AccountId),
+    /// A Register or Update failed; the client tries again by itself after `retry_in`.
+    Failed {
+        /// With which server.
+        account: AccountId,
+        /// Why.
+        reason: Failure,
+        /// Time until the next attempt.
+        retry_in: Duration,
+    },
+    /// A server wrote something at or below `path`.
+    Written {
+        /// Which server.
+        account: AccountId,
+        /// The target of the request.
+        path: Path,
+    },
+    /// A server executed a resource.
+    Executed {
+        /// Which server.
+        account: AccountId,
+        /// The resource.
+        path: Path,
+    },
+    /// A server created an instance.
+    Created {
+        /// Which server.
+        account: AccountId,
+        /// The instance.
+        path: Path,
+    },
+    /// A server deleted an instance or a resource instance.
+    Deleted {
+        /// Which server.
+        account: AccountId,
+        /// What.
+        path: Path,
+    },
+    /// A server began to observe `path`.
+    Observed {
+        /// Which server.
+        account: AccountId,
+        /// The target.
+        path: Path,
+    },
+    /// An observation ended: cancelled, rejected, vanished with its target or with the registration.
+    ObservationEnded {
+        /// Which server.
+        account: AccountId,
+        /// The target.
+        path: Path,
+    },
+    /// An object answered [`Refusal::Later`](crate::Refusal::Later): the host does what is needed and calls
+    /// [`Client::answer`](crate::Client::answer).
+    Asked {
+        /// What to give back with the answer.
+        ask: AskId,
+        /// Which server.
+        account: AccountId,
+        /// The target of the request.
+        path: Path,
+    },
+}
+
+/// Why a Register or Update failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Failure {
+    /// No answer within the retransmission time.
+    Timeout,
+    /// The server answered with a Reset.
+    Reset,
+    /// The server refused.
+    Refused(Code),
+    /// The server's answer made no sense, for example a 2.01 without a location.
+    Nonsense,
+    /// The object list or a parameter does not fit into a message.
+    TooLarge,
+}
+
+/// Events that the host has not taken yet. The drain rule bounds them; a host that breaks it loses the newest.
+#[derive(Debug, Default)]
+pub(crate) struct Events {
+    waiting: [Option<Event>; 16],
+}
+
+impl Events {
+    /// Adds an event; returns whether there was room.
+    pub(crate) fn push(&mut self, event: Event) -> bool {
+        match self.waiting.iter_mut().find(|slot| slot.is_none()) {
+            Some(slot) => {
+                *slot = Some(event);
+                true
+            }
+            None => false,
+        }
+    }
+
+    /// Takes the oldest event.
+    pub(crate) fn pop(&mut self) -> Option<Event> {
+        let [first, ..] = &mut self.waiting;
+        let event = first.take();
+        self.waiting.rotate_left(1);
+        event
+    }
+}

@@ -1,0 +1,90 @@
+//! The list of objects and instances that a registration carries (TS_Core 6.2.1, RFC 6690).
+
+use core::fmt::{self, Write};
+
+use lightship_coap::link::{LinkWriter, TextBuffer};
+use lightship_lwm2m::{ObjectId, ObjectVersion, Version};
+
+use crate::dispatch::World;
+use crate::object::Object;
+
+/// Writes the list into `out`; `None` when it does not fit.
+pub(crate) fn write(world: &World<'_>, version: Version, out: &mut [u8]) -> Option<usize> {
+    links(world, version, TextBuffer::new(out)).map(|text| text.len())
+}
+
+/// A number that changes when the list does.
+pub(crate) fn fingerprint(world: &World<'_>, version: Version) -> u64 {
+    links(world, version, Fingerprint(0xCBF2_9CE4_8422_2325)).map_or(0, |fingerprint| fingerprint.0)
+}
+
+struct Fingerprint(u64);
+
+impl Write for Fingerprint {
+    fn write_str(&mut self, text: &str) -> fmt::Result {
+        for byte in text.bytes() {
+            self.0 = (self.0 ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01B3);
+        }
+        Ok(())
+    }
+}
+
+fn links<W: Write>(world: &World<'_>, version: Version, sink: W) -> Option<W> {
+    let mut links = LinkWriter::new(sink);
+    if version > Version::V1_0 {
+        // What this client speaks beyond what every client of its version does.
+        links.link(format_args!("/")).quoted("ct", "60 110 112 11542");
+    }
+    let mut from = Some(0);
+    while let Some(id) = from.and_then(|from| world.next_object(from)) {
+        if let Some(object) = world.object(id) {
+            link_object(&mut links, object, version);
+        }
+        from = id.get().checked_add(1);
+    }
+    links.finish().ok()
+}
+
+fn link_object<W: Write>(links: &mut LinkWriter<W>, object: &dyn Object, version: Version) {
+    let model = object.model();
+    let said = stated_version(model.id, model.version, version);
+    if said.is_some() || object.instance_from(0).is_none() {
+        links.link(format_args!("/{}", model.id));
+        if let Some(said) = said {
+            state_version(links, said, version);
+        }
+    }
+    let mut from = Some(0);
+    while let Some(instance) = from.and_then(|from| object.instance_from(from)) {
+        links.link(format_args!("/{}/{}", model.id, instance));
+        from = instance.get().checked_add(1);
+    }
+}
+
+/// Adds `ver`, in quotes as 1.0 has it.
+pub(crate) fn state_version<W: Write>(links: &mut LinkWriter<W>, said: ObjectVersion, version: Version) {
+    if version == Version::V1_0 {
+        links.attribute("ver", format_args!("\"{said}\""));
+    } else {
+        links.attribute("ver", format_args!("{said}"));
+    }
+}
+
+/// The object version, unless a server of that enabler version assumes it anyway (core objects have their own table,
+/// all others are 1.0). Firmware Update (5) is always stated unless 1.0, since the standard contradicts itself there.
+pub(crate) fn stated_version(id: ObjectId, has: ObjectVersion, enabler: Version) -> Option<ObjectVersion> {
+    let minor = match (id.get(), enabler) {
+        (0 | 1, Version::V1_1) => 1,
+        (0 | 1 | 3, Version::V1_2) => 2,
+        (2, Version::V1_2) => 1,
+        (4, Version::V1_2) => 3,
+        _ => 0,
+    };
+    let assumed = match (id.get(), enabler) {
+        // /3 and /4 changed between 1.1 and 1.1.1, which both say `1.1`: always stated.
+        (3 | 4, Version::V1_1) => return Some(has),
+        (21, Version::V1_2) => ObjectVersion::new(2, 0),
+        _ => ObjectVersion::new(1, minor),
+    };
+    (has != assumed).then_some(has)
+}

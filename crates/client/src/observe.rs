@@ -1,0 +1,178 @@
+//! Observations: when to look at values, and when to tell about them (TS_Core 6.4, 7.3.2; RFC 7641).
+
+use core::time::Duration;
+
+use lightship_coap::peer::{CacheKey, NewNotification};
+use lightship_coap::{Code, ContentFormat, Sequence, Token};
+use lightship_lwm2m::{Attributes, Path};
+use lightship_platform::Instant;
+
+use crate::config::{Account, Thresholds};
+use crate::snapshot::{Snapshot, fires};
+
+/// A notification is confirmable at least that often (RFC 7641 section 4.5), minus the time a transmission takes.
+const CONFIRM_EVERY: Duration = Duration::from_secs(24 * 3600 - 93);
+
+/// One server watching one path.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Observation {
+    pub(crate) account: u8,
+    pub(crate) path: Path,
+    pub(crate) token: Token,
+    pub(crate) cache_key: CacheKey,
+    /// The format of the first answer, which all notifications keep.
+    pub(crate) format: ContentFormat,
+    /// Attributes of the Observe request; they replace the attached ones.
+    pub(crate) query: Option<Attributes>,
+    pub(crate) sequence: Sequence,
+    /// Distinguishes this observation from an earlier one in the same place.
+    pub(crate) generation: u16,
+    /// What the server was told last.
+    told: Snapshot,
+    told_at: Instant,
+    confirmed_at: Instant,
+    looked_at: Instant,
+    /// The values may have changed since the last look.
+    stale: bool,
+    /// There is something to tell, as soon as pmin allows.
+    due: bool,
+    /// Nothing can be sent before the exchange under way ends.
+    pub(crate) blocked: bool,
+}
+
+/// What is to be done about an observation now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Action {
+    Look,
+    Tell,
+    Wait,
+}
+
+impl Observation {
+    /// An observation whose first answer, holding `told`, goes out now.
+    #[allow(clippy::too_many_arguments, reason = "a plain record of the request")]
+    pub(crate) fn new(
+        now: Instant,
+        account: u8,
+        path: Path,
+        token: Token,
+        cache_key: CacheKey,
+        format: ContentFormat,
+        query: Option<Attributes>,
+        told: Snapshot,
+    ) -> Self {
+        Observation {
+            account,
+            path,
+            token,
+            cache_key,
+            format,
+            query,
+            sequence: Sequence::starting_at(1),
+            generation: 0,
+            told,
+            told_at: now,
+            confirmed_at: now,
+            looked_at: now,
+            stale: false,
+            due: false,
+            blocked: false,
+        }
+    }
+
+    /// The values may have changed.
+    pub(crate) fn touch(&mut self) {
+        self.stale = true;
+    }
+
+    /// Says what to do at `now`.
+    pub(crate) fn action(&self, now: Instant, attributes: &Attributes) -> Action {
+        if self.look_at(attributes).is_some_and(|at| at <= now) {
+            return Action::Look;
+        }
+        match self.tell_at(attributes) {
+            Some(at) if at <= now && !self.blocked => Action::Tell,
+            _ => Action::Wait,
+        }
+    }
+
+    /// When [`Observation::action`] changes by itself.
+    pub(crate) fn timeout(&self, attributes: &Attributes) -> Option<Instant> {
+        let tell_at = self.tell_at(attributes).filter(|_| !self.blocked);
+        [self.look_at(attributes), tell_at].into_iter().flatten().min()
+    }
+
+    /// Not before epmin after the last look; without a change at epmax.
+    fn look_at(&self, attributes: &Attributes) -> Option<Instant> {
+        if self.due {
+            return None;
+        }
+        if self.stale {
+            return Some(self.looked_at + seconds(attributes.epmin.unwrap_or(0)));
+        }
+        attributes.epmax.filter(|epmax| *epmax > 0).map(|epmax| self.looked_at + seconds(epmax))
+    }
+
+    /// What is due waits for pmin; pmax makes it due by itself, unless it is 0 or below pmin.
+    fn tell_at(&self, attributes: &Attributes) -> Option<Instant> {
+        let pmin = attributes.pmin.unwrap_or(0);
+        if self.due {
+            return Some(self.told_at + seconds(pmin));
+        }
+        let pmax = attributes.pmax.filter(|pmax| *pmax > 0 && *pmax >= pmin);
+        pmax.map(|pmax| self.told_at + seconds(pmax))
+    }
+
+    /// Takes what a look found.
+    pub(crate) fn looked(
+        &mut self,
+        now: Instant,
+        found: &Snapshot,
+        attributes: &Attributes,
+        thresholds: Thresholds,
+    ) {
+        self.stale = false;
+        self.looked_at = now;
+        self.due = self.due || fires(attributes, thresholds, &self.told, found);
+    }
+
+    /// A look that found nothing to read.
+    pub(crate) fn looked_in_vain(&mut self, now: Instant) {
+        self.stale = false;
+        self.looked_at = now;
+    }
+
+    /// Whether the next notification has to be confirmable.
+    pub(crate) fn confirmable(&self, now: Instant, attributes: &Attributes, account: &Account) -> bool {
+        attributes.con.unwrap_or(account.confirmable_notifications)
+            || now.saturating_duration_since(self.confirmed_at) >= CONFIRM_EVERY
+    }
+
+    /// The head of the next notification.
+    pub(crate) fn notification(&self, code: Code, confirmable: bool) -> NewNotification {
+        let key = u32::from(self.generation);
+        NewNotification { key, token: self.token, cache_key: self.cache_key, code, confirmable }
+    }
+
+    /// Nothing could be told; as if it had been, so that it is not tried again and again.
+    pub(crate) fn told_nothing(&mut self, now: Instant) {
+        let told = self.told;
+        self.told(now, told, false);
+    }
+
+    /// A notification with these values went out.
+    pub(crate) fn told(&mut self, now: Instant, told: Snapshot, confirmable: bool) {
+        self.told = told;
+        self.told_at = now;
+        self.looked_at = now;
+        self.stale = false;
+        self.due = false;
+        if confirmable {
+            self.confirmed_at = now;
+        }
+    }
+}
+
+fn seconds(seconds: u32) -> Duration {
+    Duration::from_secs(seconds.into())
+}

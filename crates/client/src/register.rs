@@ -1,0 +1,334 @@
+//! The life of a registration with one server, as a machine that only decides (TS_Core 6.2).
+//!
+//! ```text
+//!            start                    2.01                    Disable, deregister
+//!   Idle ───────────► Waiting ─► Registering ─► Registered ──────────► Deregistering ──► Idle
+//!                        ▲            │             │ │ ▲                   │
+//!                        │   failure  │     4.04,   │ │ │ 2.04              │ Disable
+//!                        └────────────┘    silence  │ └─┘ Update            ▼
+//!                        ◄──────────────────────────┘                    Waiting
+//! ```
+
+#![allow(clippy::wildcard_enum_match_arm, reason = "what does not concern a phase is ignored in all of them")]
+
+use core::time::Duration;
+
+use lightship_coap::Code;
+use lightship_lwm2m::Version;
+use lightship_platform::{Instant, Rng};
+
+use crate::config::{Account, Retry};
+use crate::event::Failure;
+
+/// Where a registration stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Phase {
+    /// Not registered and not trying.
+    Idle,
+    /// The next Register goes out then.
+    Waiting {
+        /// When.
+        until: Instant,
+    },
+    /// A Register is under way.
+    Registering,
+    /// The server knows the client.
+    Registered {
+        /// When the server forgets it without an Update; `None` = never.
+        expires: Option<Instant>,
+    },
+    /// A De-register is under way.
+    Deregistering,
+}
+
+/// What should be sent now.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Step {
+    Register { version: Version },
+    Update { lifetime: bool, objects: bool },
+    Deregister,
+}
+
+/// What a Response or its absence led to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Outcome {
+    Registered,
+    Updated,
+    Deregistered,
+    Failed { reason: Failure, retry_in: Duration },
+}
+
+#[derive(Debug)]
+pub(crate) struct Registration {
+    phase: Phase,
+    version: Version,
+    refresh_at: Option<Instant>,
+    /// An Update is under way.
+    updating: bool,
+    /// When the request under way began; lifetimes count from there, on the safe side.
+    asked_at: Instant,
+    attempt: u16,
+    sequence: u16,
+    /// What the next Update has to carry.
+    lifetime_changed: bool,
+    objects_changed: bool,
+    update_wanted: bool,
+    leave: Option<Leave>,
+}
+
+/// Why a registration ends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Leave {
+    ForGood,
+    For(Duration),
+}
+
+impl Registration {
+    pub(crate) fn new(version: Version) -> Self {
+        Registration {
+            phase: Phase::Idle,
+            version,
+            refresh_at: None,
+            updating: false,
+            asked_at: Instant::default(),
+            attempt: 0,
+            sequence: 0,
+            lifetime_changed: false,
+            objects_changed: false,
+            update_wanted: false,
+            leave: None,
+        }
+    }
+
+    pub(crate) fn phase(&self) -> Phase {
+        self.phase
+    }
+
+    pub(crate) fn is_registered(&self) -> bool {
+        matches!(self.phase, Phase::Registered { .. })
+    }
+
+    pub(crate) fn version(&self) -> Version {
+        self.version
+    }
+
+    /// Begins to register at `at`, with fresh counters.
+    pub(crate) fn start(&mut self, at: Instant, version: Version) {
+        *self = Registration { phase: Phase::Waiting { until: at }, version, ..Registration::new(version) };
+    }
+
+    /// Leaves the server: for good, or to come back after a while.
+    pub(crate) fn leave(&mut self, now: Instant, back_after: Option<Duration>) {
+        let leave = back_after.map_or(Leave::ForGood, Leave::For);
+        match self.phase {
+            Phase::Registered { .. } | Phase::Deregistering => self.leave = Some(leave),
+            Phase::Idle | Phase::Waiting { .. } | Phase::Registering => self.left(now, leave),
+        }
+    }
+
+    fn left(&mut self, now: Instant, leave: Leave) {
+        let version = self.version;
+        *self = Registration::new(version);
+        if let Leave::For(back_after) = leave {
+            self.phase = Phase::Waiting { until: now + back_after };
+        }
+    }
+
+    pub(crate) fn want_update(&mut self) {
+        self.update_wanted = true;
+    }
+
+    pub(crate) fn lifetime_changed(&mut self) {
+        self.lifetime_changed = true;
+        self.update_wanted = true;
+    }
+
+    pub(crate) fn objects_changed(&mut self) {
+        if self.is_registered() {
+            self.objects_changed = true;
+            self.update_wanted = true;
+        }
+    }
+
+    /// When [`Registration::step`] has something to say next.
+    pub(crate) fn timeout(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Waiting { until } => Some(until),
+            Phase::Registered { .. } if self.updating => None,
+            Phase::Registered { .. } if self.update_wanted || self.leave.is_some() => Some(self.asked_at),
+            Phase::Registered { .. } => self.refresh_at,
+            Phase::Idle | Phase::Registering | Phase::Deregistering => None,
+        }
+    }
+
+    /// Says what to send now; the caller sends it and reports the outcome.
+    pub(crate) fn step(&mut self, now: Instant) -> Option<Step> {
+        match self.phase {
+            Phase::Waiting { until } if until <= now => {
+                self.phase = Phase::Registering;
+                self.asked_at = now;
+                // The Register says everything there is to say.
+                self.lifetime_changed = false;
+                self.objects_changed = false;
+                self.update_wanted = false;
+                Some(Step::Register { version: self.version })
+            }
+            Phase::Registered { .. } if self.updating => None,
+            Phase::Registered { .. } if self.leave.is_some() => {
+                self.phase = Phase::Deregistering;
+                Some(Step::Deregister)
+            }
+            Phase::Registered { .. } if self.update_wanted || self.refresh_at.is_some_and(|at| at <= now) => {
+                self.updating = true;
+                self.asked_at = now;
+                self.update_wanted = false;
+                Some(Step::Update {
+                    lifetime: core::mem::take(&mut self.lifetime_changed),
+                    objects: core::mem::take(&mut self.objects_changed),
+                })
+            }
+            _ => None,
+        }
+    }
+
+    /// Takes the server's answer to the request under way. `max_age` is that of 5.03 and 4.29.
+    pub(crate) fn answered(
+        &mut self,
+        now: Instant,
+        code: Code,
+        max_age: Option<Duration>,
+        account: &Account,
+        max_transmit_wait: Duration,
+        rng: &mut impl Rng,
+    ) -> Option<Outcome> {
+        match self.phase {
+            Phase::Registering if code == Code::CREATED => {
+                self.attempt = 0;
+                self.sequence = 0;
+                self.refresh(account.lifetime_s, max_transmit_wait);
+                Some(Outcome::Registered)
+            }
+            Phase::Registering => {
+                if code == Code::PRECONDITION_FAILED
+                    && let Some(lower) = lower(self.version)
+                {
+                    self.version = lower;
+                    self.phase = Phase::Waiting { until: now };
+                    return Some(Outcome::Failed {
+                        reason: Failure::Refused(code),
+                        retry_in: Duration::ZERO,
+                    });
+                }
+                Some(self.failed(now, Failure::Refused(code), max_age, &account.retry, rng))
+            }
+            Phase::Registered { .. } if self.updating && code == Code::CHANGED => {
+                self.updating = false;
+                self.refresh(account.lifetime_s, max_transmit_wait);
+                Some(Outcome::Updated)
+            }
+            Phase::Registered { .. } if self.updating => {
+                // 4.04: the server has forgotten the client. Any other refusal leaves the two apart as well.
+                self.updating = false;
+                self.again(now, Failure::Refused(code), max_age)
+            }
+            Phase::Deregistering => self.gone(now),
+            _ => None,
+        }
+    }
+
+    /// Takes the failure of the request under way.
+    pub(crate) fn unanswered(
+        &mut self,
+        now: Instant,
+        reason: Failure,
+        account: &Account,
+        rng: &mut impl Rng,
+    ) -> Option<Outcome> {
+        match self.phase {
+            Phase::Registering => Some(self.failed(now, reason, None, &account.retry, rng)),
+            Phase::Registered { .. } if self.updating => {
+                self.updating = false;
+                self.again(now, reason, None)
+            }
+            Phase::Deregistering => self.gone(now),
+            _ => None,
+        }
+    }
+
+    /// Registers anew because the server's picture and the client's have come apart.
+    pub(crate) fn again(
+        &mut self,
+        now: Instant,
+        reason: Failure,
+        max_age: Option<Duration>,
+    ) -> Option<Outcome> {
+        let retry_in = max_age.unwrap_or_default();
+        match self.leave {
+            Some(leave) => {
+                self.left(now, leave);
+                Some(Outcome::Deregistered)
+            }
+            None => {
+                self.phase = Phase::Waiting { until: now + retry_in };
+                Some(Outcome::Failed { reason, retry_in })
+            }
+        }
+    }
+
+    fn gone(&mut self, now: Instant) -> Option<Outcome> {
+        let leave = self.leave.take().unwrap_or(Leave::ForGood);
+        self.left(now, leave);
+        Some(Outcome::Deregistered)
+    }
+
+    /// Lifetime and next Update after the server's consent. The Update comes a transmission's longest time before the
+    /// end, so that its retransmissions fit in, but not before half of the lifetime.
+    fn refresh(&mut self, lifetime_s: u32, max_transmit_wait: Duration) {
+        let lifetime = Duration::from_secs(lifetime_s.into());
+        if lifetime.is_zero() {
+            self.refresh_at = None;
+            self.phase = Phase::Registered { expires: None };
+            return;
+        }
+        let margin = max_transmit_wait.min(lifetime / 2);
+        let wait = lifetime.saturating_sub(margin).max(Duration::from_secs(1));
+        self.refresh_at = Some(self.asked_at + wait);
+        self.phase = Phase::Registered { expires: Some(self.asked_at + lifetime) };
+    }
+
+    /// The next attempt: `timer · 2^(attempt − 1)` within a sequence, the sequence delay between sequences, and the
+    /// longest delay for ever after the last, each with up to a tenth of jitter.
+    fn failed(
+        &mut self,
+        now: Instant,
+        reason: Failure,
+        max_age: Option<Duration>,
+        retry: &Retry,
+        rng: &mut impl Rng,
+    ) -> Outcome {
+        self.attempt = self.attempt.saturating_add(1);
+        let delay_s = if self.attempt < retry.count.max(1) {
+            let doublings = u32::from(self.attempt.saturating_sub(1)).min(31);
+            retry.timer_s.saturating_mul(1 << doublings)
+        } else {
+            self.attempt = 0;
+            self.sequence = self.sequence.saturating_add(1);
+            retry.sequence_delay_s
+        };
+        let delay_s = delay_s.max(1);
+        let jitter_ms = rng.below(delay_s.saturating_mul(100).max(1));
+        let delay = Duration::from_secs(delay_s.into()) + Duration::from_millis(jitter_ms.into());
+        let retry_in = max_age.map_or(delay, |max_age| delay.max(max_age));
+        self.phase = Phase::Waiting { until: now + retry_in };
+        Outcome::Failed { reason, retry_in }
+    }
+}
+
+/// The next lower enabler version.
+fn lower(version: Version) -> Option<Version> {
+    match version {
+        Version::V1_2 => Some(Version::V1_1),
+        Version::V1_1 => Some(Version::V1_0),
+        Version::V1_0 => None,
+    }
+}

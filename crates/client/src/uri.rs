@@ -1,0 +1,59 @@
+//! Where requests to a server go: the path and query of its URI, and the location it gave.
+
+use lightship_coap::{Message, OptionWriter};
+
+use crate::object::Bytes;
+
+/// Adds the path segments and query parts of the server's URI, which stand before the client's own (TS_Transport 6.4.1).
+pub(crate) fn prefix(uri: &str, options: &mut OptionWriter<'_>) {
+    let rest = uri.split_once("://").map_or(uri, |(_, rest)| rest);
+    let (rest, query) = rest.split_once('?').map_or((rest, ""), |(rest, query)| (rest, query));
+    let path = rest.split_once('/').map_or("", |(_, path)| path);
+    for segment in path.split('/').filter(|segment| !segment.is_empty()) {
+        options.uri_path_segment(segment);
+    }
+    for part in query.split('&').filter(|part| !part.is_empty()) {
+        options.uri_query(part);
+    }
+}
+
+/// Longest location in bytes, with one byte before each segment.
+const LOCATION_LEN_MAX: usize = 64;
+
+/// The segments of a location as they came, each after its length.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Location(Bytes<LOCATION_LEN_MAX>);
+
+impl Location {
+    /// Takes the location of a response; `None` when there is none or it is too long.
+    pub(crate) fn new(message: &Message<'_>) -> Option<Self> {
+        let mut bytes = [0; LOCATION_LEN_MAX];
+        let mut at = 0_usize;
+        for segment in message.location_path() {
+            let end = at.checked_add(1)?.checked_add(segment.len())?;
+            let place = bytes.get_mut(at..end)?;
+            let (len, place) = place.split_first_mut()?;
+            *len = u8::try_from(segment.len()).ok()?;
+            place.copy_from_slice(segment.as_bytes());
+            at = end;
+        }
+        if at == 0 { None } else { Some(Location(Bytes::new(bytes.get(..at)?))) }
+    }
+
+    pub(crate) fn segments(&self) -> impl Iterator<Item = &str> {
+        let mut rest = self.0.as_slice();
+        core::iter::from_fn(move || {
+            let (len, tail) = rest.split_first()?;
+            let (segment, tail) = tail.split_at_checked(usize::from(*len))?;
+            rest = tail;
+            core::str::from_utf8(segment).ok()
+        })
+    }
+
+    /// Adds the location as the path of a request.
+    pub(crate) fn write(&self, options: &mut OptionWriter<'_>) {
+        self.segments().for_each(|segment| {
+            options.uri_path_segment(segment);
+        });
+    }
+}
