@@ -2,7 +2,7 @@
 // and what was done. Everything here came from the API; nothing is guessed.
 
 import { SvelteMap, SvelteSet } from "svelte/reactivity";
-import type { Answer, Observation, Scalar, ServerEvent, ValueType } from "../api/types";
+import type { Answer, Observation, ResourceModel, Scalar, ServerEvent, ValueType } from "../api/types";
 import { flatten, type Entry } from "../lwm2m/node";
 import { numeric } from "../lwm2m/values";
 import { contains, formatPath, parsePath } from "../lwm2m/path";
@@ -30,6 +30,10 @@ export interface Observed {
 }
 
 export const HISTORY_MAX = 240;
+
+// IPSO sensors name the unit of these resources in a resource of their own, 5701 Sensor Units.
+const SENSOR_VALUES = new Set([5700, 5601, 5602, 5603, 5604]);
+const SENSOR_UNITS = 5701;
 
 export class Twin {
   readonly endpoint: string;
@@ -157,6 +161,15 @@ export class Twin {
       this.observed.set(event.path, { active: true, notifications: (before?.notifications ?? 0) + count });
     }
     if (event.type === "observation_cancelled") this.observed.delete(event.path);
+  }
+
+  /** The unit of a resource: by its definition, else as the device itself says. */
+  unit(path: string, model: ResourceModel | undefined): string | undefined {
+    if (model?.units) return model.units;
+    const [object, instance, resource] = parsePath(path) ?? [];
+    if (resource === undefined || !SENSOR_VALUES.has(resource)) return undefined;
+    const said = this.values.get(`/${object}/${instance}/${SENSOR_UNITS}`)?.value;
+    return typeof said === "string" ? said : undefined;
   }
 
   /** The observation that covers this path, itself or one above it. */

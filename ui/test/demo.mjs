@@ -1,0 +1,379 @@
+// Walks through the web UI of a running `lightship demo` with a real browser, as a person would.
+//
+//   node test/demo.mjs [--program PATH] [--shots DIR] [--browser PATH]
+//   node test/demo.mjs --mock            the same against mock/server.mjs
+//
+// The program is `--program`, else $LIGHTSHIP, else the newest build in ../target. Screenshots land in shots/.
+// Exit code 0 = all passed; the last line says how many.
+
+import { spawn } from "node:child_process";
+import { existsSync, mkdirSync, statSync } from "node:fs";
+import { createServer } from "node:net";
+import { createSocket } from "node:dgram";
+import { createInterface } from "node:readline";
+import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
+import { chromium } from "playwright-core";
+
+const here = (path) => fileURLToPath(new URL(path, import.meta.url));
+const { values: flags } = parseArgs({
+  options: {
+    program: { type: "string" },
+    shots: { type: "string", default: here("../shots") },
+    browser: { type: "string", default: "/usr/bin/chromium" },
+    mock: { type: "boolean", default: false },
+  },
+});
+const START_MAX_MS = 60_000;
+const STEP_MAX_MS = 20_000;
+const BROWSER_ARGS = [
+  "--no-sandbox",
+  "--disable-gpu",
+  "--disable-quic",
+  "--no-first-run",
+  "--disable-background-networking",
+  "--disable-component-update",
+  "--disable-sync",
+];
+
+function newestBuild() {
+  const builds = ["../../target/release/lightship", "../../target/debug/lightship"].map(here).filter((path) => existsSync(path));
+  return builds.sort((a, b) => statSync(b).mtimeMs - statSync(a).mtimeMs)[0];
+}
+
+function freeTcpPort() {
+  return new Promise((resolve) => {
+    const server = createServer().listen(0, "127.0.0.1", () => {
+      const { port } = server.address();
+      server.close(() => resolve(port));
+    });
+  });
+}
+
+function freeUdpPort() {
+  return new Promise((resolve) => {
+    const socket = createSocket("udp4").bind(0, "127.0.0.1", () => {
+      const { port } = socket.address();
+      socket.close(() => resolve(port));
+    });
+  });
+}
+
+/** Starts the demo and waits until it says `ready`. */
+async function startDemo(ports) {
+  const program = flags.program ?? process.env.LIGHTSHIP ?? newestBuild();
+  if (!flags.mock && !program) throw new Error("no program: build it with `cargo build --release`, or name it with --program");
+  const [command, args] = flags.mock
+    ? [process.execPath, [here("../mock/server.mjs"), "--port", String(ports.http)]]
+    : [program, ["demo", "--http", `127.0.0.1:${ports.http}`, "--coap", `127.0.0.1:${ports.coap}`]];
+  const child = spawn(command, args, { stdio: ["ignore", "pipe", "inherit"] });
+  const ready = new Promise((resolve, reject) => {
+    createInterface({ input: child.stdout }).on("line", (line) => line.startsWith("ready") && resolve());
+    child.once("error", reject);
+    child.once("exit", (code) => reject(new Error(`the demo ended with ${code} before it was ready`)));
+    setTimeout(() => reject(new Error("the demo did not become ready in time")), START_MAX_MS).unref();
+  });
+  await ready.catch((error) => {
+    child.kill("SIGKILL");
+    throw error;
+  });
+  return child;
+}
+
+async function stopDemo(child) {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const gone = new Promise((resolve) => child.once("exit", resolve));
+  child.kill("SIGINT");
+  const timer = setTimeout(() => child.kill("SIGKILL"), 10_000);
+  await gone;
+  clearTimeout(timer);
+}
+
+let passed = 0;
+let failed = 0;
+async function check(name, body) {
+  try {
+    await body();
+    passed += 1;
+    process.stdout.write(`ok      ${name}\n`);
+  } catch (error) {
+    failed += 1;
+    process.stdout.write(`FAILED  ${name}\n        ${String(error.stack ?? error).replaceAll("\n", "\n        ")}\n`);
+  }
+}
+
+function expect(condition, message) {
+  if (!condition) throw new Error(message);
+}
+
+/** Asks until it is true. */
+async function eventually(what, ask, maxMs = STEP_MAX_MS) {
+  const end = Date.now() + maxMs;
+  for (;;) {
+    const value = await ask();
+    if (value) return value;
+    if (Date.now() > end) throw new Error(`not in ${maxMs} ms: ${what}`);
+    await new Promise((resolve) => setTimeout(resolve, 100));
+  }
+}
+
+const ports = { http: await freeTcpPort(), coap: await freeUdpPort() };
+const base = `http://127.0.0.1:${ports.http}`;
+mkdirSync(flags.shots, { recursive: true });
+
+async function api(path) {
+  const response = await fetch(`${base}/api/v1${path}`);
+  return response.json();
+}
+
+/** The device with a Temperature, once all three are there. */
+async function findSensor() {
+  const items = await eventually("three devices register", async () => {
+    const list = await api("/endpoints").catch(() => ({ items: [] }));
+    return list.items.length >= 3 ? list.items : undefined;
+  });
+  const sensor = items.find((item) => item.objects.some((object) => object.path === "/3303/0"));
+  expect(sensor, "no device of the demo has /3303/0");
+  return { sensor, items };
+}
+
+/** A text or a number of the sensor that can be written without harm. */
+async function findWritable(endpoint) {
+  for (const [path, value] of [
+    ["/3/0/15", "Europe/Lisbon"],
+    ["/3/0/14", "+03:00"],
+    ["/3303/0/5750", "Engine room"],
+    ["/1/0/2", "7"],
+  ]) {
+    const answer = await api(`/endpoints/${encodeURIComponent(endpoint)}/resources${path}`);
+    if (answer.code === "2.05") return { path, value };
+  }
+  throw new Error("the sensor has none of the resources that this test knows to write");
+}
+
+const trouble = [];
+function watch(page) {
+  page.on("pageerror", (error) => trouble.push(`exception: ${error.message}`));
+  page.on("console", (message) => {
+    if (message.type() === "error") trouble.push(`console: ${message.text()}`);
+  });
+}
+
+async function sideways(page) {
+  return page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+}
+
+async function main(browser, demo) {
+  const { sensor, items } = await findSensor();
+  const name = sensor.endpoint;
+  const row = (page) => page.getByRole("link", { name, exact: true }).first();
+  const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, colorScheme: "light" });
+  const page = await context.newPage();
+  page.setDefaultTimeout(STEP_MAX_MS);
+  watch(page);
+  const shot = (file, of = page) => of.screenshot({ path: `${flags.shots}/${file}.png` });
+  const valueOf = async (label) =>
+    (await page.locator("li", { has: page.getByRole("link", { name: label, exact: true }) }).first().locator(".value").innerText()).trim();
+
+  await check("the list shows every registered device", async () => {
+    await page.goto(`${base}/`);
+    for (const item of items) await page.getByRole("link", { name: item.endpoint, exact: true }).waitFor();
+    await page.getByText("Live", { exact: true }).waitFor();
+    await shot("list-light");
+  });
+
+  await check("the search is reached by a key and narrows the list", async () => {
+    await page.keyboard.press("/");
+    await page.keyboard.type(name);
+    await eventually("one row left", async () => (await page.getByRole("row").count()) === 2);
+    await page.keyboard.press("Tab");
+    await eventually("the keyboard reaches the device", async () => {
+      await page.keyboard.press("Tab");
+      return page.evaluate((text) => document.activeElement?.textContent === text, name);
+    });
+    await page.keyboard.press("Enter");
+    await page.getByRole("heading", { name, level: 1 }).waitFor();
+  });
+
+  await check("the device page shows its registration", async () => {
+    const card = page.getByRole("region", { name: "Registration" });
+    const text = await card.innerText();
+    for (const fact of [sensor.lwm2m_version, sensor.registration_id, sensor.address]) {
+      expect(text.includes(fact), `the registration lacks ${fact}: ${text}`);
+    }
+  });
+
+  await check("opening an instance reads it, with names from the definitions", async () => {
+    await page.getByRole("button", { name: "/3/0", exact: false }).and(page.locator("[aria-expanded]")).click();
+    await page.getByRole("link", { name: "Manufacturer", exact: true }).waitFor();
+    const expected = (await api(`/endpoints/${encodeURIComponent(name)}/resources/3/0/0`)).content.value;
+    await eventually("the manufacturer is shown", async () => (await valueOf("Manufacturer")) === expected);
+    await shot("device-light");
+  });
+
+  await check("a resource is read with one press, and the curl line does the same", async () => {
+    await page.goto(`${base}/#/devices/${encodeURIComponent(name)}/data/3303/0/5700`);
+    const inspector = page.getByRole("region", { name: "Selected" });
+    await inspector.getByRole("button", { name: "Read", exact: true }).click();
+    await inspector.getByText("2.05 Content").first().waitFor();
+    const curl = await inspector.locator("code").last().innerText();
+    expect(curl === `curl ${base}/api/v1/endpoints/${encodeURIComponent(name)}/resources/3303/0/5700`, `curl line: ${curl}`);
+  });
+
+  await check("an observed value changes on the page without a hand", async () => {
+    const inspector = page.getByRole("region", { name: "Selected" });
+    await inspector.getByRole("switch", { name: "Observe /3303/0/5700" }).click();
+    await inspector.getByText("Observed", { exact: true }).waitFor();
+    const big = inspector.locator(".big");
+    const first = await big.innerText();
+    await eventually("another value", async () => (await big.innerText()) !== first, 60_000);
+    await inspector.getByText(/^notified/).waitFor();
+    const list = await api(`/endpoints/${encodeURIComponent(name)}/observations`);
+    expect(list.items.some((item) => item.path === "/3303/0/5700"), "the server does not know the observation");
+    await eventually("a chart", async () => (await inspector.getByRole("img").count()) > 0, 60_000);
+    await shot("observed-light");
+  });
+
+  await check("a value is written and the device has it", async () => {
+    const { path, value } = await findWritable(name);
+    await page.goto(`${base}/#/devices/${encodeURIComponent(name)}/data${path}`);
+    const inspector = page.getByRole("region", { name: "Selected" });
+    const field = inspector.getByRole("textbox", { name: `New value of ${path}` });
+    await field.fill(value);
+    await inspector.getByRole("button", { name: "Write", exact: true }).click();
+    await inspector.getByText("2.04 Changed").first().waitFor();
+    const { content } = await api(`/endpoints/${encodeURIComponent(name)}/resources${path}`);
+    expect(String(content.value) === value, `the device has ${content.value}, written was ${value}`);
+    await shot("written-light");
+  });
+
+  await check("a refusal of the device is shown with its code and in words", async () => {
+    await page.goto(`${base}/#/devices/${encodeURIComponent(name)}/data/3303/0/9999`);
+    const inspector = page.getByRole("region", { name: "Selected" });
+    await inspector.getByRole("button", { name: "Read", exact: true }).click();
+    await inspector.getByText("4.04 Not Found").first().waitFor();
+    await inspector.getByText("The device has no such object, instance or resource.").first().waitFor();
+  });
+
+  await check("discover lists what the object has", async () => {
+    await page.goto(`${base}/#/devices/${encodeURIComponent(name)}/data/3303/0`);
+    const inspector = page.getByRole("region", { name: "Selected" });
+    await inspector.getByRole("button", { name: "Discover", exact: true }).click();
+    await inspector.getByRole("link", { name: "/3303/0/5700", exact: true }).waitFor();
+  });
+
+  await check("attributes are written and shown again", async () => {
+    await page.goto(`${base}/#/devices/${encodeURIComponent(name)}/data/3303/0/5700`);
+    const inspector = page.getByRole("region", { name: "Selected" });
+    await inspector.getByText("Reporting attributes").click();
+    await inspector.getByText("What is left empty is not set", { exact: false }).waitFor();
+    await inspector.getByRole("textbox", { name: /^pmax/ }).fill("45");
+    await inspector.getByRole("button", { name: "Write attributes" }).click();
+    await inspector.locator("summary").getByText("pmax=45").waitFor();
+    await shot("attributes-light");
+  });
+
+  await check("the observation is listed and can be stopped", async () => {
+    await page.getByRole("tab", { name: /Observations/ }).click();
+    await page.getByRole("link", { name: "/3303/0/5700", exact: true }).waitFor();
+    await shot("observations-light");
+    await page.getByRole("button", { name: "Stop observing /3303/0/5700" }).click();
+    await page.getByText("Nothing is observed").waitFor();
+  });
+
+  await check("the feed shows events, stands still when paused, and goes on", async () => {
+    await fetch(`${base}/api/v1/endpoints/${encodeURIComponent(name)}/observations/3303/0/5700`, { method: "PUT" });
+    await page.goto(`${base}/#/events`);
+    const events = page.getByRole("list", { name: "Events, newest first" }).getByRole("listitem");
+    await eventually("an event", async () => (await events.count()) > 0, 60_000);
+    await page.getByRole("button", { name: "Pause" }).click();
+    const count = await events.count();
+    await page.getByRole("button", { name: /Go on \(\d+ new\)/ }).waitFor({ timeout: 60_000 });
+    expect((await events.count()) === count, "the feed moved while it was paused");
+    await shot("events-light");
+    await page.getByRole("button", { name: /Go on/ }).click();
+    await eventually("more events", async () => (await events.count()) > count);
+  });
+
+  await check("dark and light follow the system, and the switch overrides it", async () => {
+    const background = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
+    const light = await background();
+    await page.emulateMedia({ colorScheme: "dark" });
+    const dark = await background();
+    expect(light !== dark, "dark looks like light");
+    await page.getByRole("button", { name: "Auto" }).click();
+    expect((await background()) === light, "the switch does not override the system");
+    await page.reload();
+    await page.getByRole("button", { name: "Light" }).waitFor();
+    expect((await background()) === light, "the choice is forgotten on reload");
+    await page.getByRole("button", { name: "Light" }).click();
+    await page.getByRole("button", { name: "Dark" }).click();
+    for (const [file, hash] of [["list-dark", ""], ["device-dark", `/devices/${encodeURIComponent(name)}/data/3303/0/5700`], ["events-dark", "/events"]]) {
+      await page.goto(`${base}/#${hash}`);
+      await page.waitForTimeout(1500);
+      await shot(file);
+    }
+    await page.emulateMedia({ colorScheme: "light" });
+  });
+
+  await check("on a phone nothing runs over the edge", async () => {
+    for (const colorScheme of ["light", "dark"]) {
+      const small = await browser.newContext({ viewport: { width: 360, height: 740 }, deviceScaleFactor: 2, colorScheme, isMobile: true, hasTouch: true });
+      const phone = await small.newPage();
+      watch(phone);
+      const device = `/devices/${encodeURIComponent(name)}`;
+      for (const [file, hash] of [
+        ["list", ""],
+        ["device", device],
+        ["resource", `${device}/data/3303/0/5700`],
+        ["write", `${device}/data/3/0/15`],
+        ["instance", `${device}/data/3/0`],
+        ["observations", `${device}/observations`],
+        ["events", "/events"],
+      ]) {
+        await phone.goto(`${base}/#${hash}`);
+        if (file === "list") await row(phone).waitFor();
+        if (file === "device") await phone.locator("[aria-expanded]", { hasText: "/3/0" }).first().click();
+        await phone.waitForTimeout(1200);
+        await shot(`phone-${file}-${colorScheme}`, phone);
+        const excess = await sideways(phone);
+        expect(excess <= 0, `${file} in ${colorScheme} scrolls sideways by ${excess} px`);
+      }
+      await small.close();
+    }
+  });
+
+  await check("nothing was blocked, nothing threw", () => expect(trouble.length === 0, trouble.join("\n")));
+
+  await check("when the server goes away the page says so, and comes back by itself", async () => {
+    await page.goto(`${base}/#/devices`);
+    await row(page).waitFor();
+    await stopDemo(demo.child);
+    await page.getByRole("alert").getByText("Not live.").waitFor();
+    await shot("offline-light");
+    demo.child = await startDemo(ports);
+    await page.getByText("Live", { exact: true }).waitFor({ timeout: 60_000 });
+    await page.getByText("Not live.").waitFor({ state: "detached" });
+    await findSensor();
+    await row(page).waitFor();
+    for (const item of items) await page.getByRole("link", { name: item.endpoint, exact: true }).waitFor();
+  });
+
+  await context.close();
+}
+
+const demo = { child: undefined };
+let browser;
+try {
+  demo.child = await startDemo(ports);
+  browser = await chromium.launch({ executablePath: flags.browser, headless: true, args: BROWSER_ARGS });
+  await main(browser, demo);
+} catch (error) {
+  failed += 1;
+  process.stdout.write(`FAILED  ${error.stack ?? error}\n`);
+} finally {
+  await browser?.close();
+  if (demo.child) await stopDemo(demo.child);
+}
+process.stdout.write(`${passed} passed, ${failed} failed\n`);
+process.exit(failed === 0 && passed > 0 ? 0 : 1);

@@ -1,0 +1,100 @@
+import { describe, expect, test } from "vitest";
+import {
+  bytesToBase64,
+  choices,
+  formatValue,
+  fromField,
+  hexToBytes,
+  numeric,
+  printable,
+  toField,
+} from "../../src/lib/lwm2m/values";
+import { unitSymbol } from "../../src/lib/lwm2m/units";
+
+describe("values are shown", () => {
+  test.each([
+    [84, "integer", "84"],
+    ["9223372036854775808", "unsigned", "9223372036854775808"],
+    [21.399999618530273, "float", "21.4"],
+    [1e-7, "float", "1e-7"],
+    [true, "boolean", "true"],
+    ["", "string", "(empty)"],
+    ["AQID/w==", "opaque", "01 02 03 ff"],
+    [bytesToBase64(new Uint8Array(20)), "opaque", "00 00 00 00 00 00 00 00 … (20 bytes)"],
+    ["3:0", "objlnk", "3:0"],
+    [null, "string", "–"],
+  ] as const)("%j of type %s as %s", (value, type, text) => {
+    expect(formatValue(value, type)).toBe(text);
+  });
+
+  test("control characters and direction marks become visible", () => {
+    expect(printable("a\u0000b\u202ec")).toBe("a␀b⟨U+202E⟩c");
+  });
+
+  test("units are written as people do", () => {
+    expect(unitSymbol("Cel")).toBe("°C");
+    expect(unitSymbol("V")).toBe("V");
+    expect(unitSymbol(undefined)).toBe("");
+  });
+});
+
+describe("what is typed becomes JSON", () => {
+  test.each([
+    ["42", "integer", {}, 42],
+    ["-1", "integer", {}, -1],
+    ["9007199254740993", "integer", {}, "9007199254740993"],
+    ["18446744073709551615", "unsigned", {}, "18446744073709551615"],
+    ["2.5", "float", {}, 2.5],
+    ["true", "boolean", {}, true],
+    ["0a FF:00", "opaque", {}, "Cv8A"],
+    ["", "opaque", {}, ""],
+    [" kept ", "string", {}, " kept "],
+    ["03:0", "objlnk", {}, "3:0"],
+    ["1700000000", "time", {}, 1_700_000_000],
+  ] as const)("%j as %s", (field, type, limits, value) => {
+    expect(fromField(field, type, limits)).toEqual({ value });
+  });
+
+  test.each([
+    ["4.5", "integer", {}, "Must be a whole number."],
+    ["9223372036854775808", "integer", {}, "Does not fit in 64 bits."],
+    ["-1", "unsigned", {}, "Does not fit in 64 bits."],
+    ["101", "integer", { min: 0, max: 100 }, "Must be at most 100."],
+    ["", "float", {}, "Must be a number."],
+    ["abc", "opaque", {}, "Must be pairs of hex digits, such as 0a ff."],
+    ["abcdef", "string", { max: 5 }, "Must have at most 5 characters, has 6."],
+    ["01", "opaque", { min: 2 }, "Must have at least 2 bytes."],
+    ["3/0", "objlnk", {}, "Must be object:instance, such as 3:0 (65535:65535 links nothing)."],
+    ["tomorrow", "time", {}, "Must be a date and time."],
+  ] as const)("%j is no %s", (field, type, limits, error) => {
+    expect(fromField(field, type, limits)).toEqual({ error });
+  });
+
+  test("a field that nobody touched gives the value it was made of", () => {
+    for (const [value, type] of [
+      ["AQID", "opaque"],
+      [1_700_000_000, "time"],
+      ["9223372036854775807", "integer"],
+      [false, "boolean"],
+    ] as const) {
+      expect(fromField(toField(value, type), type)).toEqual({ value });
+    }
+  });
+
+  test("hex with an odd digit is no bytes", () => {
+    expect(hexToBytes("0x0a0")).toBeUndefined();
+  });
+});
+
+test("small ranges and known enumerations get a menu, others do not", () => {
+  expect(choices("integer", { min: 0, max: 2 }, undefined)?.map((choice) => choice.value)).toEqual(["0", "1", "2"]);
+  expect(choices("integer", {}, { 0: "Idle" })).toEqual([{ value: "0", label: "0 · Idle" }]);
+  expect(choices("integer", { min: 0, max: 100 }, undefined)).toBeUndefined();
+  expect(choices("float", { min: 0, max: 1 }, undefined)).toBeUndefined();
+});
+
+test("only numbers and booleans are drawn", () => {
+  expect(numeric(true)).toBe(1);
+  expect(numeric("12", "integer")).toBe(12);
+  expect(numeric("12", "string")).toBeUndefined();
+});
