@@ -161,7 +161,7 @@ enum Source<'a> {
     #[cfg(feature = "alloc")]
     Loaded(&'a [OwnedResourceDefinition]),
     #[cfg(not(feature = "alloc"))]
-    #[allow(dead_code, reason = "keeps the lifetime when nothing can be loaded")]
+    #[expect(dead_code, reason = "keeps the lifetime when nothing can be loaded")]
     Never(core::convert::Infallible, core::marker::PhantomData<&'a ()>),
 }
 

@@ -124,19 +124,7 @@ pub(crate) fn run(target: &Target<'_>, report: &mut Report) {
         same("REST status of the new name", &target.serve.rest.get("endpoints/renamed")?.status, &404)?;
         target.serve.registered("named", Duration::ZERO).map(drop)
     });
-    report.case("bad-input/151-locations-cannot-be-guessed", || {
-        let mut locations = Vec::new();
-        for number in 0..8 {
-            locations.push(target.register(&mut Socket::open()?, &format!("guess-{number}"))?);
-        }
-        let tails: std::collections::BTreeSet<String> =
-            locations.iter().map(|location| location.chars().rev().take(8).collect()).collect();
-        same("different random parts", &tails.len(), &locations.len())?;
-        let numbers: Vec<u64> =
-            locations.iter().map(|l| u64::from_str_radix(&l[l.len() - 8..], 16).unwrap_or(0)).collect();
-        let near = numbers.windows(2).filter(|pair| pair[0].abs_diff(pair[1]) < 1000).count();
-        holds(near < 2, || format!("the locations follow each other: {locations:?}"))
-    });
+    report.case("bad-input/151-locations-cannot-be-guessed", || locations_cannot_be_guessed(target));
     report.case("bad-input/152-thousand-registers-of-one-endpoint", || {
         let mut socket = Socket::open()?;
         let mut last = String::new();
@@ -178,6 +166,20 @@ pub(crate) fn run(target: &Target<'_>, report: &mut Report) {
             format!("GET /0/0: {} {}", answer.status, answer.body)
         })
     });
+}
+
+fn locations_cannot_be_guessed(target: &Target<'_>) -> Check {
+    let mut locations = Vec::new();
+    for number in 0..8 {
+        locations.push(target.register(&mut Socket::open()?, &format!("guess-{number}"))?);
+    }
+    let tails: std::collections::BTreeSet<String> =
+        locations.iter().map(|location| location.chars().rev().take(8).collect()).collect();
+    same("different random parts", &tails.len(), &locations.len())?;
+    let numbers: Vec<u64> =
+        locations.iter().map(|l| u64::from_str_radix(&l[l.len() - 8..], 16).unwrap_or(0)).collect();
+    let near = numbers.windows(2).filter(|pair| pair[0].abs_diff(pair[1]) < 1000).count();
+    holds(near < 2, || format!("the locations follow each other: {locations:?}"))
 }
 
 fn objects_of(target: &Target<'_>, endpoint: &str, list: &str) -> Result<String, String> {
