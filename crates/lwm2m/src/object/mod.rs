@@ -7,11 +7,13 @@
 
 #[cfg(feature = "alloc")]
 mod definitions;
+mod implied;
 mod range;
 mod registry;
 
 #[cfg(feature = "alloc")]
 pub use definitions::{Definitions, InvalidDefinition, OwnedObjectDefinition, OwnedResourceDefinition};
+pub use implied::implied_version;
 pub use range::Range;
 pub use registry::{Objects, latest, lookup, missing_mandatory, objects, resource};
 
