@@ -36,8 +36,9 @@ pub(crate) fn rows() -> Vec<Row> {
 fn parameters() -> Vec<Row> {
     let good = || register("lt=60&lwm2m=1.1", LIST);
     let queried = |value: &[u8]| good().option(wire::URI_QUERY, value).encode();
-    let unknown =
-        (0..300).fold(good(), |message, n| message.option(wire::URI_QUERY, format!("p{n}=x").as_bytes()));
+    let unknown = (0..300).fold(good().query("ep=a"), |message, n| {
+        message.option(wire::URI_QUERY, format!("p{n}=x").as_bytes())
+    });
     let long = [b"ep=".to_vec(), vec![b'a'; 252]].concat();
     let location = |path: &str, query: &str| {
         Message::new(CON, wire::POST, 0x1234, &[0xaa, 0xbb]).path(path).query(query).encode()
