@@ -2,8 +2,8 @@
 //! stated, and in time that grows with its length only. The numbers are those of the corpus.
 
 use lightship_lwm2m::{
-    DataType, Format, Path, Value,
-    format::{self, FormatError, ValueError},
+    DataType, Format, ObjectLink, Path, Value,
+    format::{self, Encoder, FormatError, ValueError},
     path,
 };
 
@@ -30,6 +30,7 @@ fn write(format: Format, base: Path, payload: &[u8], data_type: impl Fn(Path) ->
     Verdict::Accepted
 }
 
+// Proves: FMT-07, FMT-10
 #[test]
 fn chapter_i_tlv() {
     let nested = {
@@ -68,6 +69,21 @@ fn chapter_i_tlv() {
     }
 }
 
+// Proves: FMT-14
+#[test]
+fn a_path_that_stands_twice_is_refused_before_anything_is_applied() {
+    let check = |json: &str| format::check(&format::decode(Format::SenmlJson, path!(3 / 0), json.as_bytes()));
+    let twice = r#"[{"bn":"/3/0/","n":"14","vs":"a"},{"n":"15","vs":"b"},{"n":"14","vs":"c"}]"#;
+    assert_eq!(check(twice), Err(FormatError::Duplicate));
+    let disorder = r#"[{"bn":"/3/0/","n":"15","vs":"a"},{"n":"14","vs":"b"},{"n":"13","v":1}]"#;
+    assert_eq!(check(disorder), Ok(()));
+    let history = r#"[{"bn":"/3/0/9","v":1,"t":1},{"v":2,"t":2}]"#;
+    assert_eq!(check(history), Ok(()));
+    assert_eq!(check(r#"[{"n":"/3/0/14","vs":"a"},{"n":"#), Err(FormatError::Truncated));
+    let tlv = unhex("c1010ac1010b");
+    assert_eq!(format::check(&format::decode(Format::Tlv, path!(1 / 0), &tlv)), Err(FormatError::Duplicate));
+}
+
 #[test]
 fn chapter_i_207_the_same_resource_twice_gives_both_in_order() {
     let payload = unhex("c1010ac1010b");
@@ -89,6 +105,7 @@ fn device_types(path: Path) -> DataType {
     }
 }
 
+// Proves: FMT-14
 #[test]
 fn chapter_j_senml_json() {
     let mut invalid_utf8 = br#"[{"n":"/3/0/14","vs":""#.to_vec();
@@ -239,6 +256,7 @@ fn chapter_k_cbor() {
 }
 
 // Core TS digest, 7.5: the published single values, in every width.
+// Proves: FMT-21
 #[test]
 fn cbor_values_of_every_width_are_read() {
     let value = |hex: &str, data_type: DataType| {
@@ -276,6 +294,7 @@ fn cbor_values_of_every_width_are_read() {
     assert_eq!(value("16", DataType::Float), "Float(22.0)");
 }
 
+// Proves: FMT-11
 #[test]
 fn chapter_m_text() {
     for (number, payload, data_type) in [
@@ -312,6 +331,35 @@ fn chapter_m_text() {
     }
 }
 
+// Proves: FMT-11
+#[test]
+fn chapter_m_texts_of_every_type() {
+    for (payload, data_type, value) in [
+        ("-5", DataType::Integer, Value::Integer(-5)),
+        ("5.00", DataType::Integer, Value::Integer(5)),
+        ("18446744073709551615", DataType::Unsigned, Value::Unsigned(u64::MAX)),
+        ("0.00000000006667", DataType::Float, Value::Float(6.667e-11)),
+        ("1.5e3", DataType::Float, Value::Float(1500.0)),
+        ("0", DataType::Boolean, Value::Boolean(false)),
+        ("1367491215", DataType::Time, Value::Time(1_367_491_215)),
+        ("AQIDBAU=", DataType::Opaque, Value::Opaque(&[1, 2, 3, 4, 5])),
+        ("3:0", DataType::ObjectLink, Value::ObjectLink(ObjectLink { object: 3, instance: 0 })),
+        ("</3/0>", DataType::Corelnk, Value::Corelnk("</3/0>")),
+    ] {
+        let mut scratch = [0; 16];
+        let base = path!(3 / 0 / 1);
+        let entry =
+            format::decode(Format::Text, base, payload.as_bytes()).next().expect("an entry").expect("legal");
+        assert_eq!(entry.value.decode(data_type, &mut scratch), Ok(value), "{payload}");
+        let mut buffer = [0; 32];
+        let mut encoder = Encoder::new(Format::Text, base, &mut buffer);
+        encoder.entry(base, &value).expect("fits");
+        let len = encoder.finish().expect("fits");
+        let tolerated = ["5.00", "1.5e3"].contains(&payload);
+        assert_eq!(buffer.get(..len) == Some(payload.as_bytes()), !tolerated, "{payload}");
+    }
+}
+
 #[test]
 fn chapter_m_284_a_nul_in_a_text_is_kept() {
     let entry =
@@ -321,6 +369,7 @@ fn chapter_m_284_a_nul_in_a_text_is_kept() {
     assert_eq!(empty.value.decode(DataType::String, &mut []), Ok(Value::String("")));
 }
 
+// Proves: FMT-12
 #[test]
 fn chapter_m_283_opaque_is_for_opaque_resources_only() {
     let entry =
@@ -341,6 +390,7 @@ fn formats_of_one_value_stand_only_at_resources() {
 
 /// The steps that a payload of `n` records takes must grow as `n`: ten times the records, at most about ten times the time.
 /// The factor is generous, since the machine may be busy; quadratic work would be a hundred times.
+#[allow(clippy::disallowed_methods, reason = "measures real time, on purpose")]
 fn is_linear(format: Format, make: impl Fn(usize) -> Vec<u8>) {
     let time = |payload: &[u8]| {
         (0..5)
@@ -358,6 +408,7 @@ fn is_linear(format: Format, make: impl Fn(usize) -> Vec<u8>) {
     assert!(large < small * 45 + std::time::Duration::from_millis(2), "{format}: {small:?} became {large:?}");
 }
 
+// Proves: FMT-27
 #[test]
 fn chapter_j_230_and_k_256_long_payloads_take_linear_time() {
     is_linear(Format::SenmlJson, |count| {
