@@ -160,6 +160,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         match place {
             Some((slot, index)) => {
                 *slot = Some(account);
+                self.touched = true;
                 Ok(AccountId(index))
             }
             None => Err(account),

@@ -29,6 +29,7 @@ mod engine;
 mod event;
 mod list;
 mod object;
+pub mod objects;
 mod observe;
 mod read;
 mod register;
