@@ -297,7 +297,8 @@ impl Bench {
 
     /// The values of the notifications that came since the last look, as text.
     pub(crate) fn notified(&mut self) -> Vec<String> {
-        self.sent.drain(..).map(|(_, datagram)| Reply::new(&datagram).text().to_owned()).collect()
+        let text = |datagram: &[u8]| String::from_utf8_lossy(&Reply::new(datagram).payload).into_owned();
+        self.sent.drain(..).map(|(_, datagram)| text(&datagram)).collect()
     }
 }
 
