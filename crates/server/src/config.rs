@@ -21,6 +21,9 @@ pub struct Config {
     pub registration_grace: Duration,
     /// What an Update without security from another address than the registration's does.
     pub rebinding: Rebinding,
+    /// An observation under which nothing came for so long is started anew at the next Update: the device may have
+    /// lost it. The standard has a device send something under each once a day (RFC 7641 §4.5).
+    pub observation_refresh: Duration,
     /// Every bound.
     pub limits: Limits,
 }
@@ -48,6 +51,7 @@ impl Default for Config {
             ask_timeout: Duration::from_secs(10),
             registration_grace: Duration::ZERO,
             rebinding: Rebinding::default(),
+            observation_refresh: Duration::from_secs(60 * 60),
             limits: Limits::default(),
         }
     }

@@ -183,11 +183,6 @@ impl Devices {
         self.lists.insert_unique(hash, list.clone(), |known| hashes.hash_one(&**known));
         list
     }
-
-    #[cfg(test)]
-    pub(crate) fn lists_len(&self) -> usize {
-        self.lists.len()
-    }
 }
 
 impl Device {
@@ -211,5 +206,28 @@ const LISTS_SWEEP_MIN: usize = 64;
 fn remove(table: &mut HashTable<u32>, hash: u64, index: u32) {
     if let Ok(entry) = table.find_entry(hash, |found| *found == index) {
         entry.remove();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn equal_object_lists_are_kept_once_and_unused_ones_not_at_all() {
+        let mut devices = Devices::new(SecretHash { secret: 1 });
+        let list = |n: usize| ObjectList { root: format!("r{n}").into(), ..ObjectList::default() };
+        let kept = devices.intern(list(0));
+        assert!(Arc::ptr_eq(&kept, &devices.intern(list(0))));
+        for n in 1..10_000 {
+            devices.intern(list(n));
+        }
+        assert!(devices.lists.len() <= 2 * LISTS_SWEEP_MIN);
+        assert!(Arc::ptr_eq(&kept, &devices.intern(list(0))));
+    }
+
+    #[test]
+    fn a_device_is_small() {
+        assert!(size_of::<Device>() <= 160, "{}", size_of::<Device>());
     }
 }

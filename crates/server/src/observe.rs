@@ -32,8 +32,12 @@ pub(crate) struct Observation {
     pub(crate) token: Option<Token>,
     /// Which of its values is the newest (RFC 7641 §3.4).
     pub(crate) newest: Option<Freshness>,
+    /// When the device last said anything under it.
+    pub(crate) heard_at: Instant,
     /// Whether the whole of a value is being fetched.
     pub(crate) fetching: bool,
+    /// Whether the host knows it as running, though it is being started anew.
+    renewing: bool,
     pause: Duration,
     /// Whether a failure of this attempt ends the observation.
     one_attempt: bool,
@@ -152,25 +156,29 @@ impl Shard {
         self.pump(now, owner);
     }
 
-    /// The device has shown itself: pauses are over.
-    pub(crate) fn resume_observations(&mut self, now: Instant, owner: Key<Device>) {
+    /// The device has shown itself: pauses are over. Observations that it may have lost without a word are started
+    /// anew: after it has moved (a notification from the new address got a Reset), and when nothing came under them
+    /// for long (it gave up after notifications were not acknowledged, RFC 7641 §4.5).
+    pub(crate) fn resume_observations(&mut self, now: Instant, owner: Key<Device>, moved: bool) {
         let Some(device) = self.devices.get(owner) else { return };
         if device.observations.is_empty() {
             return;
         }
-        let pausing: Vec<_> = device
-            .observations
-            .iter()
-            .copied()
-            .filter(|key| {
-                self.observations
-                    .get(*key)
-                    .is_some_and(|o| matches!(o.state, State::Pausing(_) | State::Idle))
+        let refresh = self.config.observation_refresh;
+        let doubtful = |key: &Key<Observation>| {
+            self.observations.get(*key).is_some_and(|observation| match observation.state {
+                State::Pausing(_) | State::Idle => true,
+                State::Running => moved || now.saturating_duration_since(observation.heard_at) >= refresh,
+                State::Starting(_) => false,
             })
-            .collect();
-        for key in pausing {
+        };
+        let doubtful: Vec<_> = device.observations.iter().copied().filter(doubtful).collect();
+        for key in doubtful {
+            let Some(observation) = self.observations.get(key) else { continue };
+            let renewing = matches!(observation.state, State::Running);
             self.stop_attempt(now, key);
             if let Some(observation) = self.observations.get_mut(key) {
+                observation.renewing = renewing;
                 observation.pause = OBSERVE_RETRY_MIN;
             }
             self.attempt(now, key);
@@ -215,8 +223,14 @@ impl Shard {
             observation.state = State::Running;
             observation.one_attempt = false;
             observation.pause = OBSERVE_RETRY_MIN;
-            let (observation, response) = (ObservationId(key.to_bits()), response.clone());
-            self.events.push_back(Event::ObservationStarted { endpoint, observation, path, response });
+            observation.heard_at = now;
+            let response = response.clone();
+            if std::mem::take(&mut observation.renewing) {
+                self.tell_value(key, response);
+            } else {
+                let observation = ObservationId(key.to_bits());
+                self.events.push_back(Event::ObservationStarted { endpoint, observation, path, response });
+            }
         } else {
             self.observation_failed(now, key, endpoint, outcome);
         }
@@ -233,6 +247,7 @@ impl Shard {
         let Some(observation) = self.observations.get_mut(key) else { return };
         observation.token = None;
         observation.newest = None;
+        observation.renewing = false;
         let path = observation.wanted.path;
         let retry_at = (!observation.one_attempt).then(|| now + observation.pause);
         if let Some(due) = retry_at {
@@ -315,6 +330,7 @@ impl Shard {
         let state = std::mem::replace(&mut observation.state, State::Idle);
         observation.token = None;
         observation.newest = None;
+        observation.renewing = false;
         match state {
             State::Pausing(timer) => self.timers.cancel(timer),
             State::Starting(job) => self.withdraw(now, job),
@@ -341,7 +357,9 @@ impl Shard {
             state: State::Idle,
             token: None,
             newest: None,
+            heard_at: Instant::ZERO,
             fetching: false,
+            renewing: false,
             pause: OBSERVE_RETRY_MIN,
             one_attempt: false,
         });

@@ -112,7 +112,7 @@ impl Shard {
         let registration = device.registration(self.locator(device));
         self.reply(now, link, ticket, Reply::code(Code::CHANGED));
         self.events.push_back(Event::Updated { registration, changed });
-        self.resume_observations(now, key);
+        self.resume_observations(now, key, moved);
         self.pump(now, key);
     }
 

@@ -122,6 +122,7 @@ impl Shard {
         };
         peer.accept(notification.ticket);
         let Some(observation) = self.observations.get_mut(key) else { return };
+        observation.heard_at = now;
         // RFC 7641 §3.2: a response that is no success, or has no Observe option, is the last one.
         let sequence = message.observe().filter(|_| message.code().is_success());
         let last = sequence.is_none();

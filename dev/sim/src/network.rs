@@ -20,7 +20,7 @@ pub struct Quality {
     pub loss_per_mille: u32,
     /// Datagrams that arrive twice, of a thousand.
     pub duplicates_per_mille: u32,
-    /// Loses every n-th datagram of the whole network, besides; 0 = none.
+    /// Loses every n-th datagram of each link, besides, both directions counted together; 0 = none.
     pub lose_every: u32,
 }
 
@@ -52,7 +52,7 @@ pub struct Network {
     owner: HashMap<SocketAddr, usize>,
     cut_until: Vec<Instant>,
     addresses_given: u32,
-    sent: u64,
+    sent: Vec<u64>,
 }
 
 impl Network {
@@ -66,7 +66,7 @@ impl Network {
             owner: HashMap::new(),
             cut_until: vec![Instant::ZERO; devices],
             addresses_given: 0,
-            sent: 0,
+            sent: vec![0; devices],
         };
         for device in 0..devices {
             let address = network.fresh_address();
@@ -114,10 +114,10 @@ impl Network {
 
     /// When the copies of a datagram sent now arrive; none if it is lost.
     pub fn send(&mut self, now: Instant, device: usize) -> Vec<Instant> {
-        self.sent += 1;
+        self.sent[device] += 1;
         let every = self.quality.lose_every;
         let lost = self.hits(self.quality.loss_per_mille)
-            || (every > 0 && self.sent.is_multiple_of(every.into()))
+            || (every > 0 && self.sent[device].is_multiple_of(every.into()))
             || now < self.cut_until[device];
         let copies = 1 + usize::from(self.hits(self.quality.duplicates_per_mille));
         let arrivals: Vec<_> = (0..copies).map(|_| now + self.latency()).collect();
