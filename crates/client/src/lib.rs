@@ -43,6 +43,14 @@ pub use engine::Client;
 pub use event::{AccountId, AskId, Event, Failure, Transmit};
 pub use register::Phase;
 
+// What a driver needs to name the engine, without knowing the rooms below it.
+#[cfg(feature = "alloc")]
+pub use lightship_coap::HeapBuffer;
+pub use lightship_coap::peer::Buffer;
+pub use lightship_coap::{Code, Config as CoapConfig, FixedBuffer};
+pub use lightship_lwm2m::{ShortServerId, Version};
+pub use lightship_platform::{Instant, Rng, SeededRng};
+
 /// Derives [`Instance`] for a plain struct, checked against the OMA registry by the compiler.
 pub use lightship_client_derive::Object;
 pub use lightship_lwm2m::{ObjectLink, Path, ResourceId, ResourceInstanceId, Value};
