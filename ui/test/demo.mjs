@@ -6,16 +6,25 @@
 // The program is `--program`, else $LIGHTSHIP, else the newest build in ../target. Screenshots land in shots/.
 // Exit code 0 = all passed; the last line says how many.
 
-import { spawn } from "node:child_process";
 import { existsSync, mkdirSync, statSync } from "node:fs";
-import { createServer } from "node:net";
-import { createSocket } from "node:dgram";
-import { createInterface } from "node:readline";
-import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
-import { chromium } from "playwright-core";
+import {
+  check,
+  eventually,
+  expect,
+  finish,
+  freeTcpPort,
+  freeUdpPort,
+  here,
+  launch,
+  score,
+  start,
+  startMock,
+  STEP_MAX_MS,
+  stop,
+  watch,
+} from "./lib.mjs";
 
-const here = (path) => fileURLToPath(new URL(path, import.meta.url));
 const { values: flags } = parseArgs({
   options: {
     program: { type: "string" },
@@ -24,97 +33,17 @@ const { values: flags } = parseArgs({
     mock: { type: "boolean", default: false },
   },
 });
-const START_MAX_MS = 60_000;
-const STEP_MAX_MS = 20_000;
-const BROWSER_ARGS = [
-  "--no-sandbox",
-  "--disable-gpu",
-  "--disable-quic",
-  "--no-first-run",
-  "--disable-background-networking",
-  "--disable-component-update",
-  "--disable-sync",
-];
 
 function newestBuild() {
   const builds = ["../../target/release/lightship", "../../target/debug/lightship"].map(here).filter((path) => existsSync(path));
   return builds.sort((a, b) => statSync(b).mtimeMs - statSync(a).mtimeMs)[0];
 }
 
-function freeTcpPort() {
-  return new Promise((resolve) => {
-    const server = createServer().listen(0, "127.0.0.1", () => {
-      const { port } = server.address();
-      server.close(() => resolve(port));
-    });
-  });
-}
-
-function freeUdpPort() {
-  return new Promise((resolve) => {
-    const socket = createSocket("udp4").bind(0, "127.0.0.1", () => {
-      const { port } = socket.address();
-      socket.close(() => resolve(port));
-    });
-  });
-}
-
-/** Starts the demo and waits until it says `ready`. */
-async function startDemo(ports) {
+function startDemo(ports) {
+  if (flags.mock) return startMock(ports.http);
   const program = flags.program ?? process.env.LIGHTSHIP ?? newestBuild();
-  if (!flags.mock && !program) throw new Error("no program: build it with `cargo build --release`, or name it with --program");
-  const [command, args] = flags.mock
-    ? [process.execPath, [here("../mock/server.mjs"), "--port", String(ports.http)]]
-    : [program, ["demo", "--http", `127.0.0.1:${ports.http}`, "--coap", `127.0.0.1:${ports.coap}`]];
-  const child = spawn(command, args, { stdio: ["ignore", "pipe", "inherit"] });
-  const ready = new Promise((resolve, reject) => {
-    createInterface({ input: child.stdout }).on("line", (line) => line.startsWith("ready") && resolve());
-    child.once("error", reject);
-    child.once("exit", (code) => reject(new Error(`the demo ended with ${code} before it was ready`)));
-    setTimeout(() => reject(new Error("the demo did not become ready in time")), START_MAX_MS).unref();
-  });
-  await ready.catch((error) => {
-    child.kill("SIGKILL");
-    throw error;
-  });
-  return child;
-}
-
-async function stopDemo(child) {
-  if (child.exitCode !== null || child.signalCode !== null) return;
-  const gone = new Promise((resolve) => child.once("exit", resolve));
-  child.kill("SIGINT");
-  const timer = setTimeout(() => child.kill("SIGKILL"), 10_000);
-  await gone;
-  clearTimeout(timer);
-}
-
-let passed = 0;
-let failed = 0;
-async function check(name, body) {
-  try {
-    await body();
-    passed += 1;
-    process.stdout.write(`ok      ${name}\n`);
-  } catch (error) {
-    failed += 1;
-    process.stdout.write(`FAILED  ${name}\n        ${String(error.stack ?? error).replaceAll("\n", "\n        ")}\n`);
-  }
-}
-
-function expect(condition, message) {
-  if (!condition) throw new Error(message);
-}
-
-/** Asks until it is true. */
-async function eventually(what, ask, maxMs = STEP_MAX_MS) {
-  const end = Date.now() + maxMs;
-  for (;;) {
-    const value = await ask();
-    if (value) return value;
-    if (Date.now() > end) throw new Error(`not in ${maxMs} ms: ${what}`);
-    await new Promise((resolve) => setTimeout(resolve, 100));
-  }
+  if (!program) throw new Error("no program: build it with `cargo build --release`, or name it with --program");
+  return start(program, ["demo", "--http", `127.0.0.1:${ports.http}`, "--coap", `127.0.0.1:${ports.coap}`]);
 }
 
 const ports = { http: await freeTcpPort(), coap: await freeUdpPort() };
@@ -152,12 +81,6 @@ async function findWritable(endpoint) {
 }
 
 const trouble = [];
-function watch(page) {
-  page.on("pageerror", (error) => trouble.push(`exception: ${error.message}`));
-  page.on("console", (message) => {
-    if (message.type() === "error") trouble.push(`console: ${message.text()}`);
-  });
-}
 
 async function sideways(page) {
   return page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
@@ -170,7 +93,7 @@ async function main(browser, demo) {
   const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, colorScheme: "light" });
   const page = await context.newPage();
   page.setDefaultTimeout(STEP_MAX_MS);
-  watch(page);
+  watch(page, trouble);
   const shot = (file, of = page) => of.screenshot({ path: `${flags.shots}/${file}.png` });
   const valueOf = async (label) =>
     (await page.locator("li", { has: page.getByRole("link", { name: label, exact: true }) }).first().locator(".value").innerText()).trim();
@@ -320,7 +243,7 @@ async function main(browser, demo) {
     for (const colorScheme of ["light", "dark"]) {
       const small = await browser.newContext({ viewport: { width: 360, height: 740 }, deviceScaleFactor: 2, colorScheme, isMobile: true, hasTouch: true });
       const phone = await small.newPage();
-      watch(phone);
+      watch(phone, trouble);
       const device = `/devices/${encodeURIComponent(name)}`;
       for (const [file, hash] of [
         ["list", ""],
@@ -348,7 +271,7 @@ async function main(browser, demo) {
   await check("when the server goes away the page says so, and comes back by itself", async () => {
     await page.goto(`${base}/#/devices`);
     await row(page).waitFor();
-    await stopDemo(demo.child);
+    await stop(demo.child);
     await page.getByRole("alert").getByText("Not live.").waitFor();
     await shot("offline-light");
     demo.child = await startDemo(ports);
@@ -366,14 +289,13 @@ const demo = { child: undefined };
 let browser;
 try {
   demo.child = await startDemo(ports);
-  browser = await chromium.launch({ executablePath: flags.browser, headless: true, args: BROWSER_ARGS });
+  browser = await launch(flags.browser);
   await main(browser, demo);
 } catch (error) {
-  failed += 1;
+  score.failed += 1;
   process.stdout.write(`FAILED  ${error.stack ?? error}\n`);
 } finally {
   await browser?.close();
-  if (demo.child) await stopDemo(demo.child);
+  if (demo.child) await stop(demo.child);
 }
-process.stdout.write(`${passed} passed, ${failed} failed\n`);
-process.exit(failed === 0 && passed > 0 ? 0 : 1);
+finish();

@@ -311,7 +311,7 @@ impl<'de> Deserialize<'de> for Node {
 /// The shape of [`Node`] for the OpenAPI document; exactly one of `value`, `instances`, `resources` is present.
 #[derive(ToSchema)]
 #[schema(as = Node)]
-#[allow(dead_code, reason = "only its schema is used")]
+#[expect(dead_code, reason = "only its schema is used")]
 pub(crate) struct NodeShape {
     /// Where it stands; absent inside a tree.
     path: Option<String>,

@@ -163,11 +163,7 @@ fn methods(object: &ObjectAttributes, resources: &[Resource<'_>]) -> TokenStream
     });
     let executes = object.execute.iter().map(|(id, function)| quote! { #id => #function(self, arguments), });
     let check = object.check.as_ref().map(|function| {
-        quote! {
-            fn check(&self) -> ::core::result::Result<(), ::lightship_client::Refusal> {
-                #function(self)
-            }
-        }
+        quote! { fn check(&self) -> ::core::result::Result<(), ::lightship_client::Refusal> { #function(self) } }
     });
     let result = quote! { ::core::result::Result<(), ::lightship_client::Refusal> };
     quote! {

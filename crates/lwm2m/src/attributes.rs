@@ -342,12 +342,15 @@ fn seconds(text: &str) -> Option<u32> {
     if digits { text.parse().ok() } else { None }
 }
 
-/// Decimal digits with an optional fraction. The grammar has no sign, but thresholds below zero are needed and sent.
+/// Decimal digits with an optional fraction. The grammar has no sign and no exponent, but thresholds below zero are needed, and
+/// both are sent.
 fn decimal(text: &str) -> Option<f64> {
     let magnitude = text.strip_prefix('-').unwrap_or(text);
-    let (whole, fraction) = magnitude.split_once('.').unwrap_or((magnitude, "0"));
+    let (mantissa, exponent) = magnitude.split_once(['e', 'E']).unwrap_or((magnitude, "0"));
+    let (whole, fraction) = mantissa.split_once('.').unwrap_or((mantissa, "0"));
+    let exponent = exponent.strip_prefix(['+', '-']).unwrap_or(exponent);
     let digits = |part: &str| !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit());
-    if !digits(whole) || !digits(fraction) {
+    if !digits(whole) || !digits(fraction) || !digits(exponent) {
         return None;
     }
     text.parse().ok().filter(|number: &f64| number.is_finite())
@@ -462,6 +465,7 @@ mod tests {
         parts.join("&")
     }
 
+    // Proves: ATT-12
     #[test]
     fn queries_are_read_and_written() {
         for query in [
@@ -473,6 +477,7 @@ mod tests {
             assert_eq!(printed(&parse(query).expect("legal")), query);
         }
         assert_eq!(printed(&parse("pmin=&gt=50.0").expect("legal")), "pmin&gt=50");
+        assert_eq!(printed(&parse("gt=1.5e3&lt=-2E-1").expect("legal")), "gt=1500&lt=-0.2");
     }
 
     // Bad inputs 185 to 187.
@@ -490,7 +495,8 @@ mod tests {
             ("st=0", BadValue(AttributeName::St)),
             ("st=-1", BadValue(AttributeName::St)),
             ("gt=inf", BadValue(AttributeName::Gt)),
-            ("gt=1e5", BadValue(AttributeName::Gt)),
+            ("gt=1e999", BadValue(AttributeName::Gt)),
+            ("gt=1e", BadValue(AttributeName::Gt)),
             ("lt=.5", BadValue(AttributeName::Lt)),
             ("edge=2", BadValue(AttributeName::Edge)),
             ("con=true", BadValue(AttributeName::Con)),
@@ -504,6 +510,7 @@ mod tests {
     }
 
     // Core TS 1.2, 7.3.2; bad input 186.
+    // Proves: ATT-07
     #[test]
     fn rules_hold_for_the_merged_set() {
         let check = |query: &str| parse(query).expect("legal alone").apply(&Attributes::NONE).check();
@@ -530,6 +537,7 @@ mod tests {
         assert_eq!(pmax("pmax=7"), Some(7));
     }
 
+    // Proves: ATT-11
     #[test]
     fn each_attribute_has_its_levels_and_types() {
         use AttributeName::{Con, Edge, Gt, Pmin};

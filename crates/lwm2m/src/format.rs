@@ -306,6 +306,35 @@ impl<'a> Iterator for Decoder<'a> {
 
 impl core::iter::FusedIterator for Decoder<'_> {}
 
+/// How many entries [`check`] looks at again for entries that are not in tree order.
+const LOOK_BACK_MAX: usize = 1 << 16;
+
+/// Checks a whole payload before any of it is applied: that it is well-formed and that no path stands twice.
+///
+/// Without memory, and in linear time: entries in tree order, as every known peer writes them, are seen once. Entries out of
+/// order make it look back, up to a limit far above what fits a device's payload.
+///
+/// # Errors
+/// The first [`FormatError`]; [`FormatError::Duplicate`] for a path that stands twice at the same time, or when the payload is in
+/// such disorder that this cannot be excluded.
+pub fn check(payload: &Decoder<'_>) -> Result<(), FormatError> {
+    let mut highest: Option<Path> = None;
+    let mut looked_back: usize = 0;
+    for (index, entry) in payload.clone().enumerate() {
+        let entry = entry?;
+        if highest.is_none_or(|highest| highest < entry.path) {
+            highest = Some(entry.path);
+            continue;
+        }
+        looked_back = looked_back.saturating_add(index);
+        let same = |other: Entry<'_>| other.path == entry.path && other.time == entry.time;
+        if looked_back > LOOK_BACK_MAX || payload.clone().take(index).flatten().any(same) {
+            return Err(FormatError::Duplicate);
+        }
+    }
+    Ok(())
+}
+
 /// The Object Instance ID that the payload of a Create on `/o` chooses; `None` when it leaves the choice to the device.
 ///
 /// A payload that creates several instances gives the first one's ID.

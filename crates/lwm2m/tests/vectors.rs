@@ -50,6 +50,7 @@ fn base_of(level: &str, decoded: &[Json]) -> Vec<u16> {
     }
 }
 
+// Proves: FMT-07
 #[test]
 fn every_legal_tlv_vector_decodes_and_is_written_again() {
     let mut checked = 0;
@@ -101,6 +102,7 @@ fn every_legal_tlv_vector_decodes_and_is_written_again() {
     assert_eq!(checked, 44);
 }
 
+// Proves: FMT-08, FMT-10
 #[test]
 fn tlv_values_have_the_bytes_that_their_vectors_name() {
     let mut checked = 0;
@@ -169,6 +171,84 @@ fn a_tlv_of_100000_bytes_has_the_header_of_its_vector() {
     let prefix = unhex(vector["hex_prefix"].as_str().expect("hex"));
     assert_eq!(buffer[..prefix.len()], prefix);
     assert_eq!(len, prefix.len() + 100_000);
+}
+
+// Proves: FMT-08
+#[test]
+fn tlv_integers_of_every_width_are_read() {
+    let base = Path::from_numbers(&[3, 0, 1]).expect("a path");
+    for (hex, signed, unsigned) in [
+        ("c101ff", -1, 255),
+        ("c201ffff", -1, 65_535),
+        ("c2010005", 5, 5),
+        ("c40100000005", 5, 5),
+        ("c401ffffffff", -1, 4_294_967_295),
+        ("c801080000000000000005", 5, 5),
+        ("c80108ffffffffffffffff", -1, u64::MAX),
+    ] {
+        let payload = unhex(hex);
+        let entry = format::decode(Format::Tlv, base, &payload).next().expect("an entry").expect(hex);
+        assert_eq!(entry.value.decode(DataType::Integer, &mut []), Ok(Value::Integer(signed)), "{hex}");
+        assert_eq!(entry.value.decode(DataType::Unsigned, &mut []), Ok(Value::Unsigned(unsigned)), "{hex}");
+    }
+}
+
+// Proves: FMT-09
+#[test]
+fn tlv_levels_are_wrapped_as_their_base_demands() {
+    let path = |numbers: &[u16]| Path::from_numbers(numbers).expect("a path");
+    let written = |base: &[u16], entries: &[&[u16]]| {
+        let mut buffer = [0; 64];
+        let mut encoder = Encoder::new(Format::Tlv, path(base), &mut buffer);
+        for entry in entries {
+            encoder.entry(path(entry), &Value::Integer(5)).expect("fits");
+        }
+        let len = encoder.finish().expect("fits");
+        buffer[..len].to_vec()
+    };
+    assert_eq!(written(&[3], &[&[3, 0, 1]]), unhex("0300c10105"));
+    assert_eq!(written(&[3], &[&[3, 0, 6, 0], &[3, 1, 9]]), unhex("050083064100050301c10905"));
+    assert_eq!(written(&[3, 0], &[&[3, 0, 1]]), unhex("c10105"));
+    assert_eq!(written(&[3, 0, 6], &[&[3, 0, 6, 0]]), unhex("8306410005"));
+    assert_eq!(written(&[3, 0, 6, 0], &[&[3, 0, 6, 0]]), unhex("410005"));
+    let mut buffer = [0; 8];
+    let mut encoder = Encoder::new(Format::Tlv, path(&[3, 0, 6]), &mut buffer);
+    encoder.empty(path(&[3, 0, 6])).expect("fits");
+    assert_eq!(encoder.finish(), Ok(2));
+    assert_eq!(buffer[..2], [0x80, 6]);
+
+    let read = |base: &[u16], hex: &str| {
+        let payload = unhex(hex);
+        let entries: Result<Vec<_>, FormatError> =
+            format::decode(Format::Tlv, path(base), &payload).collect();
+        entries
+            .map(|entries| entries.iter().map(|entry| entry.path.to_string()).collect::<Vec<_>>().join(" "))
+    };
+    assert_eq!(
+        read(&[3, 0], "0300c10105").as_deref(),
+        Ok("/3/0/1"),
+        "a wrapper with the same ID is tolerated"
+    );
+    assert_eq!(read(&[3, 0], "0301c10105"), Err(FormatError::OutsideBase));
+    assert_eq!(read(&[3], "c10105").as_deref(), Ok("/3/0/1"), "a single-instance object without its wrapper");
+    assert_eq!(read(&[3, 0, 6], "c10105"), Err(FormatError::OutsideBase));
+    assert_eq!(
+        format::chosen_instance(Format::Tlv, path(&[3303]), &unhex("0307c10105")).map(|id| id.map(u16::from)),
+        Ok(Some(7))
+    );
+    assert_eq!(format::chosen_instance(Format::Tlv, path(&[3303]), &unhex("c10105")), Ok(None));
+}
+
+#[test]
+fn numbers_from_before_registration_are_read_and_never_written() {
+    for (number, format) in
+        [(1541, Format::Text), (1542, Format::Tlv), (1544, Format::Opaque), (11542, Format::Tlv)]
+    {
+        assert_eq!(Format::from_number(number), Some(format));
+    }
+    let written: Vec<u16> = Format::all().map(Format::number).collect();
+    assert_eq!(written, [0, 42, 60, 110, 112, 11542]);
+    assert_eq!(Format::from_number(65000), None);
 }
 
 #[test]
@@ -240,6 +320,7 @@ fn check_senml_value(name: &str, record: &Json, raw: &RawValue<'_>) {
     }
 }
 
+// Proves: FMT-14, FMT-15, FMT-17
 #[test]
 fn every_senml_vector_decodes_to_its_records_or_is_refused() {
     let mut checked = 0;

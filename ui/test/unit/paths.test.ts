@@ -4,7 +4,7 @@ import { comparePaths, contains, parent, parsePath } from "../../src/lib/lwm2m/p
 import { deviceHref, parseRoute } from "../../src/lib/state/route";
 import { attributeChange } from "../../src/lib/lwm2m/attributes";
 import { argumentsError } from "../../src/pages/device/execute";
-import { objectTree, resourcesOf } from "../../src/pages/device/tree";
+import { isAbsent, objectTree, resourcesOf } from "../../src/pages/device/tree";
 import { curlLine } from "../../src/lib/api/curl";
 
 test("paths are read strictly", () => {
@@ -71,6 +71,17 @@ test("the tree joins registration, device and definition", () => {
     [7, true, [0, 1]],
     [9, false, []],
   ]);
+});
+
+test("what a Read lacks may still be executable, what a Discover lacks is absent", () => {
+  const leaf = (operations: string, present = false) => ({
+    id: 1, path: "/3/0/1", present, instances: [], model: { id: 1, name: "x", operations, multiple: false, mandatory: false },
+  });
+  expect(isAbsent(leaf("R"), undefined)).toBe(false);
+  expect(isAbsent(leaf("R"), "read")).toBe(true);
+  expect(isAbsent(leaf("E"), "read")).toBe(false);
+  expect(isAbsent(leaf("E"), "discover")).toBe(true);
+  expect(isAbsent(leaf("E", true), "discover")).toBe(false);
 });
 
 test("a curl line survives the shell and keeps the token out", () => {

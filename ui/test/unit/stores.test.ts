@@ -43,7 +43,7 @@ test("a notification brings the value, its age and its source up to date", () =>
   const twin = new Twin("d");
   twin.answer({ operation: "read", path: "/3303/0", code: "2.05", elapsed_ms: 1, content: { path: "/3303/0", resources: { "5700": { type: "float", value: 20 } } } }, at(0));
   expect(twin.values.get("/3303/0/5700")).toMatchObject({ value: 20, source: "read", time: at(0) });
-  expect(twin.complete.has("/3303/0")).toBe(true);
+  expect(twin.complete.get("/3303/0")).toBe("read");
   twin.event(event(1, { time: "2026-01-01T00:00:05.000Z", path: "/3303/0/5700", content: [{ path: "/3303/0/5700", type: "float", value: 21 }] }));
   expect(twin.values.get("/3303/0/5700")).toMatchObject({ value: 21, source: "notified", time: at(5) });
   expect(twin.values.get("/3303/0/5700")?.history.map((point) => point.value)).toEqual([20, 21]);
@@ -71,10 +71,21 @@ test("a Read of the whole forgets what is gone, a refusal changes nothing", () =
   twin.apply({ path: "/3/0/7", instances: { "0": 1, "1": 2 } }, at(0), "read");
   twin.answer({ operation: "read", path: "/3/0/7", code: "2.05", elapsed_ms: 1, content: { path: "/3/0/7", instances: { "0": 1 } } }, at(1));
   expect([...twin.values.keys()]).toEqual(["/3/0/7/0"]);
+  expect(twin.present.has("/3/0/7/1")).toBe(false);
   twin.answer({ operation: "delete", path: "/3/0", code: "4.05", elapsed_ms: 1 }, at(2));
   expect([...twin.values.keys()]).toEqual(["/3/0/7/0"]);
   twin.answer({ operation: "delete", path: "/3/0", code: "2.02", elapsed_ms: 1 }, at(3));
   expect(twin.values.size).toBe(0);
+});
+
+test("a Write that replaces a multiple resource leaves only what it carried", () => {
+  const twin = new Twin("d");
+  twin.apply({ path: "/3442/0/1120", instances: { "0": 1, "1": 2 } }, at(0), "read");
+  const entries = [{ path: "/3442/0/1120/5", value: 3 }];
+  twin.answer({ operation: "write", path: "/3442/0/1120", code: "4.00", elapsed_ms: 1 }, at(1), { entries, mode: "replace" });
+  expect([...twin.values.keys()]).toEqual(["/3442/0/1120/0", "/3442/0/1120/1"]);
+  twin.answer({ operation: "write", path: "/3442/0/1120", code: "2.04", elapsed_ms: 1 }, at(2), { entries, mode: "replace" });
+  expect([...twin.values]).toMatchObject([["/3442/0/1120/5", { value: 3, source: "written" }]]);
 });
 
 test("what a device no longer lists is forgotten", () => {

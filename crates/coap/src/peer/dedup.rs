@@ -16,6 +16,8 @@ pub struct Seen {
     pub(super) message_id: MessageId,
     pub(super) state: SeenState,
     pub(super) confirmable: bool,
+    /// The application has been handed it: to forget it may mean to act twice.
+    pub(super) is_handed: bool,
     /// The answer is to be sent (again).
     pub(super) due: bool,
 }
@@ -64,13 +66,15 @@ impl<L: List<Seen>> Dedup<L> {
         Some(*seen)
     }
 
-    /// Notes a new message. When the list is full, the oldest settled one makes room, or else the
-    /// oldest.
+    /// Notes a new message. When the list is full, the oldest makes room that is settled and was
+    /// dealt with without the application; or else the oldest settled; or else the oldest.
     pub(super) fn note<M: Bytes>(&mut self, seen: Seen, arena: &mut Arena<M>, config: &Config) {
         let limit = config.seen_max.max(1);
         while !self.list.push(seen, limit) {
-            let settled = self.list.as_slice().iter().position(Seen::is_settled);
-            self.remove(settled.unwrap_or(0), arena);
+            let list = self.list.as_slice();
+            let ours = list.iter().position(|seen| seen.is_settled() && !seen.is_handed);
+            let settled = || list.iter().position(Seen::is_settled);
+            self.remove(ours.or_else(settled).unwrap_or(0), arena);
         }
     }
 

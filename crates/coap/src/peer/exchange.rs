@@ -251,7 +251,8 @@ impl<B: Buffer> Peer<B> {
     fn note_response(&mut self, now: Instant, config: &Config, message: &Message<'_>, state: SeenState) {
         let confirmable = message.ty() == Type::Con;
         let due = matches!(state, SeenState::Ack | SeenState::Reset);
-        let seen = Seen { at: now, message_id: message.message_id(), state, confirmable, due };
+        let is_handed = state == SeenState::Undecided;
+        let seen = Seen { at: now, message_id: message.message_id(), state, confirmable, is_handed, due };
         self.seen.note(seen, &mut self.arena, config);
     }
 

@@ -73,6 +73,7 @@ impl<B: Buffer> Peer<B> {
             message_id: message.message_id(),
             state: SeenState::Pending,
             confirmable,
+            is_handed: false,
             due: false,
         };
         self.seen.note(seen, &mut self.arena, config);
@@ -133,6 +134,9 @@ impl<B: Buffer> Peer<B> {
                 // To have the application do it again would be wrong, and its body is not here.
                 return self.refuse(now, config, &ticket, Code::REQUEST_ENTITY_INCOMPLETE, "");
             }
+        }
+        if let Some(seen) = self.seen.find(ticket.message_id) {
+            seen.is_handed = true;
         }
         Incoming::Request(Request { ticket, message, body })
     }
@@ -198,18 +202,28 @@ impl<B: Buffer> Peer<B> {
         block: Block,
         message: &Message<'_>,
     ) -> Upload {
-        let so_far = match (self.transfers.take_in(key), block.num()) {
-            (Some(transfer), 0) => {
-                self.arena.free(transfer.body);
+        let expires = now + config.exchange_lifetime();
+        let begun = self.transfers.take_in(key);
+        if let Some(transfer) = begun
+            && block.more()
+            && self.has_received(transfer.body, block.offset(), message.payload())
+        {
+            // A copy of an old block that went astray; or the transfer began anew with the same
+            // body, which makes no difference.
+            self.transfers.put(Transfer { expires, ..transfer }, &mut self.arena);
+            return Upload::Continue;
+        }
+        let so_far = begun.map_or(BlobId::NONE, |transfer| transfer.body);
+        let so_far = match block.num() {
+            0 => {
+                self.arena.free(so_far);
                 BlobId::NONE
             }
-            (None, 0) => BlobId::NONE,
-            (Some(transfer), _) if self.arena.get(transfer.body).len() == block.offset() => transfer.body,
-            (Some(transfer), _) => {
-                self.arena.free(transfer.body);
+            _ if !so_far.is_none() && self.arena.get(so_far).len() == block.offset() => so_far,
+            _ => {
+                self.arena.free(so_far);
                 return Upload::Refused(Code::REQUEST_ENTITY_INCOMPLETE);
             }
-            (None, _) => return Upload::Refused(Code::REQUEST_ENTITY_INCOMPLETE),
         };
         let announced = message.size1().and_then(|size| usize::try_from(size).ok()).unwrap_or(0);
         let len = block.offset().saturating_add(message.payload().len());
@@ -223,13 +237,17 @@ impl<B: Buffer> Peer<B> {
             return Upload::Refused(Code::REQUEST_ENTITY_TOO_LARGE);
         };
         if block.more() {
-            let expires = now + config.exchange_lifetime();
             let transfer = Transfer { key, expires, body, direction: Direction::In };
             self.transfers.put(transfer, &mut self.arena);
             return Upload::Continue;
         }
         self.hand_out(body);
         Upload::Complete(Body(Place::Assembled))
+    }
+
+    fn has_received(&self, body: BlobId, offset: usize, payload: &[u8]) -> bool {
+        let end = offset.saturating_add(payload.len());
+        self.arena.get(body).get(offset..end).is_some_and(|received| received == payload)
     }
 
     fn drop_upload(&mut self, key: CacheKey) {

@@ -105,6 +105,7 @@ mod tests {
         target.get(..len).map(Into::into)
     }
 
+    // Proves: FMT-15
     #[test]
     fn both_alphabets_are_read_and_each_is_written() {
         let bytes = [0xFB, 0xFF, 1, 2, 3];

@@ -248,8 +248,12 @@ fn from_text<'s>(text: &'s str, data_type: DataType, scratch: &'s mut [u8]) -> R
     }
 }
 
-/// Decimal digits after an optional minus sign, nothing else.
+/// Decimal digits after an optional minus sign; a fraction of zeros is tolerated.
 fn parse_integer<T: core::str::FromStr>(text: &str) -> Result<T, ValueError> {
+    let text = match text.split_once('.') {
+        Some((whole, zeros)) if !zeros.is_empty() && zeros.bytes().all(|byte| byte == b'0') => whole,
+        _ => text,
+    };
     let digits = text.strip_prefix('-').unwrap_or(text);
     if digits.is_empty() || !digits.bytes().all(|byte| byte.is_ascii_digit()) {
         return Err(ValueError::Malformed);

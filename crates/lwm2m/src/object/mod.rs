@@ -7,11 +7,13 @@
 
 #[cfg(feature = "alloc")]
 mod definitions;
+mod implied;
 mod range;
 mod registry;
 
 #[cfg(feature = "alloc")]
 pub use definitions::{Definitions, InvalidDefinition, OwnedObjectDefinition, OwnedResourceDefinition};
+pub use implied::implied_version;
 pub use range::Range;
 pub use registry::{Objects, latest, lookup, missing_mandatory, objects, resource};
 
@@ -161,7 +163,7 @@ enum Source<'a> {
     #[cfg(feature = "alloc")]
     Loaded(&'a [OwnedResourceDefinition]),
     #[cfg(not(feature = "alloc"))]
-    #[allow(dead_code, reason = "keeps the lifetime when nothing can be loaded")]
+    #[expect(dead_code, reason = "keeps the lifetime when nothing can be loaded")]
     Never(core::convert::Infallible, core::marker::PhantomData<&'a ()>),
 }
 

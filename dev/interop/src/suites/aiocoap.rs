@@ -95,10 +95,8 @@ fn last_value(serve: &Serve, path: &str, value: &Value) -> Check {
         let answer = serve.rest.get("endpoints/aiocoap/observations")?;
         let items = answer.body["items"].as_array().cloned().unwrap_or_default();
         let item = items.into_iter().find(|item| item["path"] == path).ok_or(format!("no {path}"))?;
-        let found = item["content"][0]["value"].to_string();
-        holds(found == value.to_string(), || {
-            format!("last value is {}", found.chars().take(80).collect::<String>())
-        })
+        let found = &item["content"][0]["value"];
+        holds(found == value, || format!("last value is {:.80}", found.to_string()))
     })
 }
 

@@ -4,6 +4,7 @@ mod aiocoap;
 mod bad_blocks;
 mod bad_input;
 mod bad_registrations;
+mod ctl;
 mod leshan_device;
 mod leshan_server;
 mod libcoap;
@@ -32,6 +33,7 @@ pub(crate) const ALL: &[Suite] = &[
     ("aiocoap", aiocoap::run),
     ("leshan-device", leshan_device::run),
     ("leshan-server", leshan_server::run),
+    ("ctl", ctl::run),
     ("survival", survival::run),
     ("lossy", lossy::run),
 ];

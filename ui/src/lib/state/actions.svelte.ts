@@ -4,7 +4,7 @@ import { ApiError, endpointPath, type Call, type Method } from "../api/client";
 import { curlLine } from "../api/curl";
 import type { Answer, Observation, Problem } from "../api/types";
 import { codeMeaning, codeText, isSuccess } from "../lwm2m/codes";
-import { flatten, type Entry } from "../lwm2m/node";
+import { flatten } from "../lwm2m/node";
 import { clock } from "./clock.svelte";
 import { session } from "./session.svelte";
 import { twins } from "./twin.svelte";
@@ -80,7 +80,7 @@ class Actions {
     } catch (error) {
       const time = clock.precise();
       if (!(error instanceof ApiError)) return { ...head, time, ok: false, title: "Failed", detail: String(error) };
-      const title = error.status === 0 ? "No connection" : `HTTP ${error.status}`;
+      const title = error.status === 0 ? "No connection" : problemName(error);
       return { ...head, time, ok: false, title, detail: error.message, problem: error.problem };
     }
   }
@@ -88,7 +88,7 @@ class Actions {
   #learn(operation: Operation, answer: Answer, time: number): void {
     const twin = twins.of(operation.endpoint);
     const { method, body } = operation.call;
-    twin.answer(answer, time, method === "PUT" || method === "PATCH" ? flatten(body) : ([] as Entry[]));
+    twin.answer(answer, time, { entries: flatten(body), mode: method === "PUT" ? "replace" : "update" });
     if (!isSuccess(answer.code)) return;
     if (answer.operation === "observe") {
       twin.observed.set(answer.path, { active: true, notifications: twin.observed.get(answer.path)?.notifications ?? 0 });
@@ -99,6 +99,12 @@ class Actions {
   curl(operation: Operation): string {
     return curlLine(location.origin, operation.call, session.token !== "");
   }
+}
+
+/** The stable name of a problem as a few words: `/problems/no-answer` is "No answer". */
+function problemName(error: ApiError): string {
+  const name = error.problem.type?.split("/").at(-1)?.replaceAll("-", " ");
+  return name ? name.charAt(0).toUpperCase() + name.slice(1) : `HTTP ${error.status}`;
 }
 
 export const actions = new Actions();

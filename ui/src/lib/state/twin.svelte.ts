@@ -23,6 +23,11 @@ export interface Value {
   history: Point[];
 }
 
+export interface Sent {
+  entries: Entry[];
+  mode: "replace" | "update";
+}
+
 export interface Observed {
   active: boolean;
   reason?: string;
@@ -43,8 +48,8 @@ export class Twin {
   readonly attributes = new SvelteMap<string, Record<string, unknown>>();
   /** Paths the device is known to have: registered, discovered, or read. */
   readonly present = new SvelteSet<string>();
-  /** Instances whose resources are all known, so that what is missing is absent and not just unread. */
-  readonly complete = new SvelteSet<string>();
+  /** Instances seen whole, and how: what a Read lacks is absent or not readable, what a Discover lacks is absent. */
+  readonly complete = new SvelteMap<string, "read" | "discover">();
 
   constructor(endpoint: string) {
     this.endpoint = endpoint;
@@ -80,24 +85,34 @@ export class Twin {
     for (const known of this.values.keys()) {
       if (contains(path, known) && !keep.has(known)) this.values.delete(known);
     }
+    // A resource may be there and not show in a Read; a resource instance may not.
+    for (const known of this.present) {
+      if (contains(path, known) && !keep.has(known) && parsePath(known)?.length === 4) this.present.delete(known);
+    }
   }
 
-  /** Takes the answer of an operation in. `sent` = the entries that a write carried. */
-  answer(answer: Answer, time: number, sent: Entry[] = []): void {
+  /** Takes the answer of an operation in. `sent` = what a write carried. */
+  answer(answer: Answer, time: number, sent: Sent = { entries: [], mode: "update" }): void {
     if (!answer.code.startsWith("2.")) return;
     switch (answer.operation) {
       case "read":
       case "observe":
         if (answer.content !== undefined) {
           this.apply(answer.content, time, answer.operation === "read" ? "read" : "observed", answer.path);
-          if (parsePath(answer.path)?.length === 2) this.complete.add(answer.path);
+          if (parsePath(answer.path)?.length === 2 && !this.complete.has(answer.path)) {
+            this.complete.set(answer.path, "read");
+          }
         }
         break;
       case "discover":
         this.#discovered(answer);
         break;
       case "write":
-        for (const entry of sent) this.#put(entry, time, "written");
+        // What a Replace of an instance leaves of its other resources, only the device knows.
+        if (sent.mode === "replace" && (parsePath(answer.path)?.length ?? 0) > 2) {
+          this.#forgetBelow(answer.path, new Set(sent.entries.map((entry) => entry.path)));
+        }
+        for (const entry of sent.entries) this.#put(entry, time, "written");
         break;
       case "create":
         if (answer.location) this.#mark(answer.location);
@@ -110,13 +125,13 @@ export class Twin {
 
   #discovered(answer: Answer): void {
     const links = answer.links ?? [];
+    if (parsePath(answer.path)?.length === 2) this.complete.set(answer.path, "discover");
     for (const path of this.attributes.keys()) {
       if (contains(answer.path, path)) this.attributes.delete(path);
     }
     for (const link of links) {
       this.#mark(link.path);
       const ids = parsePath(link.path) ?? [];
-      if (ids.length > 2) this.complete.add(formatPath(ids.slice(0, 2)));
       this.attributes.set(link.path, link.attributes ?? {});
     }
   }

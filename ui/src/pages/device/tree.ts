@@ -72,9 +72,10 @@ export function resourcesOf(
   return [...leaves.values()].sort((a, b) => a.id - b.id);
 }
 
-/** A resource is worth a row when the device has it, or might have it. */
-export function worthShowing(leaf: ResourceLeaf, complete: boolean, showAbsent: boolean): boolean {
+/** True when the device does not have a resource that its definition knows, by the best knowledge there is. */
+export function isAbsent(leaf: ResourceLeaf, complete: "read" | "discover" | undefined): boolean {
+  if (leaf.present || complete === undefined) return false;
   // What can only be executed or written never shows in a Read, so its absence there says nothing.
   const silent = leaf.model !== undefined && !leaf.model.operations.includes("R");
-  return leaf.present || showAbsent || !complete || (silent && leaf.model?.mandatory === true);
+  return complete === "discover" || !silent || leaf.model?.operations === "";
 }
