@@ -131,7 +131,6 @@ export class Twin {
     }
     for (const link of links) {
       this.#mark(link.path);
-      const ids = parsePath(link.path) ?? [];
       this.attributes.set(link.path, link.attributes ?? {});
     }
   }
