@@ -9,6 +9,7 @@
 //! Start reading at: shard_thread.rs (the loop), then inbox.rs.
 //! ```
 
+pub mod client_driver;
 mod clock;
 mod inbox;
 mod shard_thread;

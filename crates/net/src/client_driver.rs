@@ -1,0 +1,257 @@
+//! Drives a [`Client`] engine over UDP: sockets, names, time.
+//!
+//! One driver is one device. [`Driver::next`] does the work and returns what happened; it may be dropped at any point
+//! and called again. Between two calls the host gives orders through [`Driver::command`]. Nothing that a network does
+//! ends a driver: datagrams get lost, names are looked up again after a failed registration, broken sockets are opened
+//! again.
+
+mod clock;
+mod route;
+mod traffic;
+
+pub use clock::Clock;
+pub use route::{Target, TargetError};
+pub use traffic::{Counters, Traffic};
+
+use self::route::{Arrived, Route};
+use lightship_client::{Account, AccountId, Buffer, Client, Config, Event, Objects};
+use lightship_platform::{Instant, SeededRng};
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+/// The largest datagram that is received whole.
+const DATAGRAM_LEN_MAX: usize = 64 * 1024;
+/// The largest datagram that is sent (RFC 7252 §4.6).
+const TRANSMIT_LEN_MAX: usize = 1152;
+/// Datagrams and timeouts handled before the host gets a turn.
+const ROUNDS_MAX: usize = 64;
+
+/// A client engine with its sockets.
+pub struct Driver<O, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, const BODY: usize> {
+    client: Box<Client<O, B, SERVERS, OBSERVATIONS, BODY>>,
+    clock: Clock,
+    routes: Vec<(AccountId, Route)>,
+    events: VecDeque<Event>,
+    counters: Arc<Counters>,
+    online: bool,
+    buffer: Box<[u8]>,
+}
+
+/// Why a server account cannot be added.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum AccountError {
+    /// The server's URI.
+    #[error(transparent)]
+    Target(#[from] TargetError),
+    /// No place, or the Short Server ID exists.
+    #[error("the account cannot be added: there are too many, or its Short Server ID is in use")]
+    Refused,
+}
+
+/// A socket of a device.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SocketInfo {
+    /// Whose server it leads to.
+    pub account: AccountId,
+    /// The server as its URI names it.
+    pub server: Target,
+    /// The server's address, once its name was looked up.
+    pub peer: Option<SocketAddr>,
+    /// Our address and port while the socket is open.
+    pub local: Option<SocketAddr>,
+}
+
+impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, const BODY: usize>
+    Driver<O, B, SERVERS, OBSERVATIONS, BODY>
+{
+    /// A device without servers. `seed` must not be guessable where tokens shall not be.
+    #[must_use]
+    pub fn new(config: Config, objects: O, clock: Clock, counters: Arc<Counters>, seed: [u8; 32]) -> Self {
+        let client = Box::new(Client::new(config, objects, &mut SeededRng::new(seed)));
+        Self {
+            client,
+            clock,
+            routes: Vec::new(),
+            events: VecDeque::new(),
+            counters,
+            online: true,
+            buffer: vec![0; DATAGRAM_LEN_MAX].into_boxed_slice(),
+        }
+    }
+
+    /// Adds a server; its name is looked up when there is something to send.
+    ///
+    /// # Errors
+    /// A URI that is not CoAP over UDP, or an account that the engine does not take.
+    pub fn add_account(
+        &mut self,
+        account: Account,
+        local: Option<SocketAddr>,
+    ) -> Result<AccountId, AccountError> {
+        let target = Target::parse(account.uri.as_str())?;
+        let id = self.client.add_account(account).map_err(|_| AccountError::Refused)?;
+        self.routes.push((id, Route::new(target, local)));
+        Ok(id)
+    }
+
+    /// The engine, to look at.
+    #[must_use]
+    pub fn client(&self) -> &Client<O, B, SERVERS, OBSERVATIONS, BODY> {
+        &self.client
+    }
+
+    /// The device's clock.
+    #[must_use]
+    pub fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Gives the engine an order, with the present moment, and sends what follows from it.
+    pub fn command<R>(
+        &mut self,
+        order: impl FnOnce(&mut Client<O, B, SERVERS, OBSERVATIONS, BODY>, Instant) -> R,
+    ) -> R {
+        let now = self.clock.now();
+        let result = order(&mut self.client, now);
+        self.drain();
+        result
+    }
+
+    /// Waits for the next event, receiving, sending and keeping time meanwhile. Dropping the future loses nothing.
+    ///
+    /// Must be called inside a tokio runtime with I/O and time.
+    pub async fn next(&mut self) -> Event {
+        let mut rounds = 0;
+        loop {
+            self.drain();
+            if let Some(event) = self.events.pop_front() {
+                return event;
+            }
+            let wait = self.client.poll_timeout().and_then(|moment| self.clock.until(moment));
+            if wait.is_some_and(|wait| wait.is_zero()) {
+                let now = self.clock.now();
+                self.client.handle_timeout(now);
+            } else {
+                self.arrival(wait).await;
+            }
+            rounds += 1;
+            if rounds >= ROUNDS_MAX {
+                rounds = 0;
+                tokio::task::yield_now().await;
+            }
+        }
+    }
+
+    /// Lets a standing clock run ahead, stopping at each moment that the engine waits for.
+    pub fn advance(&mut self, by: Duration) {
+        let target = self.clock.now() + by;
+        self.drain();
+        while let Some(moment) = self.client.poll_timeout().filter(|moment| *moment <= target) {
+            self.clock.move_to(moment);
+            let now = self.clock.now();
+            self.client.handle_timeout(now);
+            self.drain();
+        }
+        self.clock.move_to(target);
+    }
+
+    /// Whether datagrams go out and come in.
+    #[must_use]
+    pub fn is_online(&self) -> bool {
+        self.online
+    }
+
+    /// Cuts the device off: sockets are closed, what it wants to send is lost. The engine is not told.
+    pub fn go_offline(&mut self) {
+        self.online = false;
+        self.close_sockets();
+    }
+
+    /// Ends [`Driver::go_offline`]: with new sockets the device has a new address, so it registers anew
+    /// (TS_Core 6.2.2).
+    pub fn go_online(&mut self) {
+        self.online = true;
+        self.reconnect();
+    }
+
+    /// Opens new sockets and registers anew.
+    pub fn reconnect(&mut self) {
+        self.close_sockets();
+        self.command(Client::reconnect);
+    }
+
+    /// The device's sockets.
+    pub fn sockets(&self) -> impl Iterator<Item = SocketInfo> + '_ {
+        self.routes.iter().map(|(account, route)| SocketInfo {
+            account: *account,
+            server: route.target().clone(),
+            peer: route.address(),
+            local: route.local(),
+        })
+    }
+
+    fn close_sockets(&mut self) {
+        self.routes.iter_mut().for_each(|(_, route)| route.close());
+    }
+
+    /// Sends all that the engine has to send and takes all that it tells.
+    fn drain(&mut self) {
+        let mut out = [0; TRANSMIT_LEN_MAX];
+        while let Some(transmit) = self.client.poll_transmit(&mut out) {
+            let datagram = out.get(..transmit.len).unwrap_or_default();
+            let route = self.routes.iter_mut().find(|(account, _)| *account == transmit.to);
+            if let Some((_, route)) = route.filter(|_| self.online)
+                && route.send(datagram)
+            {
+                self.counters.sent(datagram.len());
+            }
+        }
+        while let Some(event) = self.client.poll_event() {
+            if let Event::Failed { account, .. } = event {
+                let route = self.routes.iter_mut().find(|(known, _)| *known == account);
+                if let Some((_, route)) = route {
+                    route.forget();
+                }
+            }
+            self.events.push_back(event);
+        }
+    }
+
+    /// Waits for a datagram, but not longer than that.
+    async fn arrival(&mut self, wait: Option<Duration>) {
+        let (routes, buffer) = (&mut self.routes, &mut self.buffer);
+        let arrival = poll_fn(|cx| poll_routes(routes, cx, buffer));
+        let arrived = match wait {
+            Some(wait) => tokio::time::timeout(wait, arrival).await.ok(),
+            None => Some(arrival.await),
+        };
+        if let Some(Some((account, len))) = arrived
+            && let Some(datagram) = self.buffer.get(..len)
+        {
+            self.counters.received(len);
+            let now = self.clock.now();
+            self.client.handle_input(now, account, datagram);
+        }
+    }
+}
+
+/// The next datagram of any route; `None` when a route changed and has to be polled again.
+fn poll_routes(
+    routes: &mut [(AccountId, Route)],
+    cx: &mut Context<'_>,
+    buffer: &mut [u8],
+) -> Poll<Option<(AccountId, usize)>> {
+    for (account, route) in routes {
+        match route.poll(cx, buffer) {
+            Poll::Ready(Arrived::Datagram(len)) => return Poll::Ready(Some((*account, len))),
+            Poll::Ready(Arrived::Changed) => return Poll::Ready(None),
+            Poll::Pending => {}
+        }
+    }
+    Poll::Pending
+}
