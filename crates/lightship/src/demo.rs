@@ -1,9 +1,168 @@
-//! `lightship demo`.
+//! `lightship demo`: a server, the web UI and three simulated devices in one process, over real sockets on loopback.
 
 use crate::cli::DemoArguments;
+use crate::device::{Device, Settings};
 use crate::failure::Failure;
+use crate::{output, serve};
+use lightship_api::AttributesBody;
+use lightship_api::client::{Client, DownlinkOptions};
+use lightship_service::config::{OneOrMany, RawListen};
+use lightship_service::{Config, RawConfig, Running, Service};
+use std::net::SocketAddr;
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+use tokio::sync::watch;
+
+/// Registration lifetime of the demo's devices in seconds: short, so that the feed of events moves.
+const LIFETIME_S: u32 = 60;
+/// How long the devices may take to register before `ready`.
+const REGISTER_MAX: Duration = Duration::from_secs(10);
+
+/// One of the demo's devices.
+struct Part {
+    endpoint: &'static str,
+    /// Objects and their instances, besides Security and Server.
+    objects: &'static [(u16, u16)],
+    /// What the demo observes from the start.
+    observed: &'static [&'static str],
+}
+
+const PARTS: [Part; 3] = [
+    // Reports by itself.
+    Part {
+        endpoint: "demo-sensor",
+        objects: &[(3, 1), (4, 1), (6, 1), (3303, 2), (3304, 1), (3442, 1)],
+        observed: &["/3303/0/5700", "/3304/0/5700"],
+    },
+    Part {
+        endpoint: "demo-meter",
+        objects: &[(3, 1), (4, 1), (7, 1), (3316, 1), (3317, 1), (3331, 1)],
+        observed: &[],
+    },
+    // Takes a firmware image, which the other two do not.
+    Part { endpoint: "demo-updatable", objects: &[(3, 1), (4, 1), (5, 1), (3303, 1)], observed: &["/5/0/3"] },
+];
 
 /// Runs the command.
-pub(crate) fn run(_arguments: &DemoArguments) -> Result<(), Failure> {
-    Err(Failure::failed("demo is not available in this build"))
+pub(crate) fn run(arguments: &DemoArguments) -> Result<(), Failure> {
+    let running = Service::start(config(arguments)?).map_err(|error| {
+        let Failure::Failed(message) = serve::start_failure(&error) else { return serve::start_failure(&error) };
+        Failure::failed(format_args!(
+            "{message}\nAnother program may use that port. Choose others with --coap and --http, or --free-ports."
+        ))
+    })?;
+    let result = play(&running);
+    running.stop();
+    result
+}
+
+fn config(arguments: &DemoArguments) -> Result<Config, Failure> {
+    let address = |text: &str| -> Result<OneOrMany, Failure> {
+        let mut address: SocketAddr = text
+            .parse()
+            .map_err(|_| Failure::usage(format_args!("{text:?} is no address such as 127.0.0.1:5683")))?;
+        if arguments.free_ports {
+            address.set_port(0);
+        }
+        Ok(OneOrMany::one(&address.to_string()))
+    };
+    let listen = RawListen {
+        coap: Some(address(&arguments.coap)?),
+        http: Some(address(&arguments.http)?),
+        shards: Some(1),
+    };
+    let raw = RawConfig { dev: Some(true), listen, ..RawConfig::default() };
+    Config::from_raw(raw).map_err(|error| Failure::usage(crate::failure::chain(&error)))
+}
+
+/// Devices join, the user plays, devices leave.
+fn play(running: &Running) -> Result<(), Failure> {
+    let (Some(coap), Some(http)) = (running.coap(), running.http()) else {
+        return Err(Failure::usage("the demo needs both a CoAP and an HTTP address"));
+    };
+    let (stop, stopped) = watch::channel(false);
+    let (registered, arrivals) = sync_channel(PARTS.len());
+    let mut devices = Vec::new();
+    for part in &PARTS {
+        let settings = Settings::new(part.endpoint, &format!("coap://{coap}"), LIFETIME_S)?;
+        devices.push(start_device(part, settings, registered.clone(), stopped.clone())?);
+    }
+    drop(registered);
+    let told = await_devices(&arrivals).and_then(|()| {
+        observe(http)?;
+        serve::tell_ready(running)?;
+        tell_the_way(http)
+    });
+    if told.is_ok() {
+        running.wait_for_signal();
+    }
+    let _ = stop.send(true);
+    for device in devices {
+        let _ = device.join();
+    }
+    told
+}
+
+fn start_device(
+    part: &'static Part,
+    settings: Settings,
+    registered: SyncSender<()>,
+    mut stopped: watch::Receiver<bool>,
+) -> Result<JoinHandle<()>, Failure> {
+    let thread = std::thread::Builder::new().name(part.endpoint.to_owned());
+    let life = move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
+        let device = Device::with_objects(settings, part.objects);
+        let (Ok(runtime), Ok(mut device)) = (runtime, device) else {
+            tracing::error!(endpoint = part.endpoint, "a device of the demo cannot start");
+            return;
+        };
+        runtime.block_on(async move {
+            device.start();
+            loop {
+                let line = tokio::select! {
+                    line = device.next() => line,
+                    _ = stopped.changed() => break,
+                };
+                tracing::debug!(endpoint = part.endpoint, "{line}");
+                if line.starts_with("event registered") {
+                    let _ = registered.try_send(());
+                }
+            }
+            let _ = device.farewell(|_| Ok(())).await;
+        });
+    };
+    thread.spawn(life).map_err(|error| Failure::failed(format_args!("no thread for a device: {error}")))
+}
+
+fn await_devices(arrivals: &Receiver<()>) -> Result<(), Failure> {
+    for _ in &PARTS {
+        arrivals
+            .recv_timeout(REGISTER_MAX)
+            .map_err(|_| Failure::failed("the simulated devices do not register; see --log debug"))?;
+    }
+    Ok(())
+}
+
+/// Observes what moves, so that the feed of events and the pages live.
+fn observe(http: SocketAddr) -> Result<(), Failure> {
+    let client = Client::new(&format!("http://{http}"), None);
+    for part in &PARTS {
+        for path in part.observed {
+            client
+                .observe(part.endpoint, path, &AttributesBody::default(), &DownlinkOptions::default())
+                .map_err(|error| Failure::failed(crate::failure::chain(&error)))?;
+        }
+    }
+    Ok(())
+}
+
+fn tell_the_way(http: SocketAddr) -> Result<(), Failure> {
+    output::line(&format!(
+        "\nThree simulated devices are registered. See them at  http://{http}/\n\
+         or read a value:  curl http://{http}/api/v1/endpoints/{}/resources/3303/0/5700\n\
+         Ctrl-C ends the demo.",
+        PARTS[0].endpoint
+    ))
 }

@@ -82,8 +82,20 @@ pub(crate) struct DeviceArguments {
     #[arg(long, value_name = "ID[=COUNT]")]
     pub(crate) object: Vec<String>,
 
+    #[command(flatten)]
+    pub(crate) coap: CoapArguments,
+
+    /// Time stands still until the command `advance SECONDS`
+    #[arg(long)]
+    pub(crate) virtual_clock: bool,
+}
+
+/// Parameters of CoAP and of the registration's retries.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "CoAP and retry parameters")]
+pub(crate) struct CoapArguments {
     /// CoAP ACK_TIMEOUT in seconds (default: 2)
-    #[arg(long, value_name = "S")]
+    #[arg(long, value_name = "S", allow_negative_numbers = true)]
     pub(crate) ack_timeout: Option<f64>,
 
     /// CoAP ACK_RANDOM_FACTOR (default: 1.5)
@@ -94,7 +106,27 @@ pub(crate) struct DeviceArguments {
     #[arg(long, value_name = "N")]
     pub(crate) max_retransmit: Option<u8>,
 
-    /// Time stands still until the command `advance SECONDS`
-    #[arg(long)]
-    pub(crate) virtual_clock: bool,
+    /// CoAP NSTART (default: 1)
+    #[arg(long, value_name = "N")]
+    pub(crate) nstart: Option<u8>,
+
+    /// Largest CoAP block in bytes, 16 to 1024 (default: 1024)
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) block_size: Option<u16>,
+
+    /// Registration attempts in one sequence (default: 5)
+    #[arg(long, value_name = "N")]
+    pub(crate) retry_count: Option<u16>,
+
+    /// Seconds between the first two attempts, doubled from then on (default: 60)
+    #[arg(long, value_name = "S")]
+    pub(crate) retry_timer: Option<u32>,
+
+    /// Seconds between two sequences of attempts (default: 86400)
+    #[arg(long, value_name = "S")]
+    pub(crate) retry_sequence_delay: Option<u32>,
+
+    /// Sequences of attempts (default: 1)
+    #[arg(long, value_name = "N")]
+    pub(crate) retry_sequence_count: Option<u16>,
 }

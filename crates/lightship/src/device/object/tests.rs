@@ -1,0 +1,1 @@
+//! Objects as a server and as the user meet them.

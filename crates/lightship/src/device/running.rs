@@ -1,0 +1,345 @@
+//! A device that runs: engine, objects and sockets, steered by commands, telling what happens.
+
+use super::command::{Command, quoted};
+use super::object::{ObjectSet, World};
+use super::settings::{SERVERS_MAX, Settings};
+use crate::failure::{Failure, chain};
+use crate::value_text;
+use lightship_client::{AccountId, Event, HeapBuffer, Phase};
+use lightship_lwm2m::{ObjectId, Path};
+use lightship_net::client_driver::{Clock, Driver};
+use lightship_platform::UnixTime;
+use std::sync::Arc;
+use std::time::Duration;
+
+/// Paths that all servers together can observe.
+const OBSERVATIONS_MAX: usize = 64;
+/// Longest body that the device sends, in bytes.
+const SENT_BODY_LEN_MAX: usize = 32 * 1024;
+/// How often objects are given the chance to move.
+const TICK: Duration = Duration::from_millis(250);
+/// How long a device that ends waits for its servers' answers.
+const FAREWELL_MAX: Duration = Duration::from_secs(5);
+/// The date that a standing clock begins at: 2026-01-01.
+const STANDING_DATE: UnixTime = UnixTime::from_secs(1_767_225_600);
+
+/// Objects that every device has, each with one instance if the number says so.
+const STANDARD_OBJECTS: [(u16, u16); 10] =
+    [(2, 0), (3, 1), (4, 1), (5, 1), (6, 1), (7, 1), (16, 1), (3303, 1), (3441, 1), (3442, 1)];
+
+/// A device.
+pub(crate) struct Device {
+    driver: Driver<ObjectSet, HeapBuffer, SERVERS_MAX, OBSERVATIONS_MAX, SENT_BODY_LEN_MAX>,
+    accounts: Vec<(u16, AccountId)>,
+    world: Arc<World>,
+}
+
+impl Device {
+    /// A device with the standard objects and those of the settings.
+    pub(crate) fn new(settings: Settings) -> Result<Self, Failure> {
+        Self::with_objects(settings, &STANDARD_OBJECTS)
+    }
+
+    /// A device with these objects, each with so many instances, and those of the settings.
+    pub(crate) fn with_objects(settings: Settings, objects: &[(u16, u16)]) -> Result<Self, Failure> {
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).map_err(Failure::failed)?;
+        let clock = if settings.virtual_clock { Clock::standing(STANDING_DATE) } else { Clock::machine() };
+        let world = World::new(clock.clone(), seed, settings.config.endpoint.as_str());
+        let mut set = ObjectSet::new(Arc::clone(&world));
+        let standard = objects.iter().filter_map(|(id, count)| Some((ObjectId::new(*id)?, *count)));
+        for (id, count) in standard.chain(settings.objects) {
+            set.add(id, count).map_err(Failure::usage)?;
+        }
+        // Different from the seed of the objects' values, which anyone may see.
+        getrandom::fill(&mut seed).map_err(Failure::failed)?;
+        let mut driver = Driver::new(settings.config, set, clock, Arc::clone(&world.counters), seed);
+        let mut accounts = Vec::new();
+        let mut local = settings.local;
+        for account in settings.accounts {
+            let ssid = account.ssid.get();
+            let id = driver.add_account(account, local).map_err(|error| Failure::usage(chain(&error)))?;
+            accounts.push((ssid, id));
+            // A chosen port can be had once: it is the first server's.
+            if let Some(local) = &mut local {
+                local.set_port(0);
+            }
+        }
+        Ok(Self { driver, accounts, world })
+    }
+
+    /// Begins to register with every server.
+    pub(crate) fn start(&mut self) {
+        for (_, id) in self.accounts.clone() {
+            self.driver.command(|client, now| client.register(now, id));
+        }
+    }
+
+    /// Waits for the next event and gives it as a line of text. Dropping the future loses nothing.
+    pub(crate) async fn next(&mut self) -> String {
+        loop {
+            // Bind first: the borrow of the driver ends with the step.
+            let step = tokio::time::timeout(TICK, self.driver.next()).await;
+            match step {
+                Ok(event) => return self.tell(&event),
+                Err(_) => {
+                    if let Some(line) = self.tick() {
+                        return line;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Lets the objects live; a restart that one of them asked for is told.
+    fn tick(&mut self) -> Option<String> {
+        if self.driver.client().objects().is_due() {
+            self.driver.command(|client, _| client.objects_mut().tick());
+        }
+        if !self.world.take_restart() {
+            return None;
+        }
+        self.start();
+        Some("event restarted".to_owned())
+    }
+
+    fn ssid(&self, account: AccountId) -> u16 {
+        self.accounts.iter().find(|(_, id)| *id == account).map_or(0, |(ssid, _)| *ssid)
+    }
+
+    fn tell(&self, event: &Event) -> String {
+        let about = |word: &str, account: &AccountId| format!("event {word} ssid={}", self.ssid(*account));
+        match event {
+            Event::Registered(account) => {
+                let location: Vec<&str> = self.driver.client().location(*account).collect();
+                format!("{} location=/{}", about("registered", account), location.join("/"))
+            }
+            Event::Updated(account) => about("updated", account),
+            Event::Deregistered(account) => about("deregistered", account),
+            Event::Failed { account, reason, retry_in } => {
+                let reason = format!("{reason:?}").to_lowercase();
+                format!(
+                    "{} reason={} retry_in_s={}",
+                    about("failed", account),
+                    reason.replace(' ', "_"),
+                    retry_in.as_secs_f64()
+                )
+            }
+            Event::Written { account, path } => format!("{} path={path}", about("written", account)),
+            Event::Executed { account, path } => format!("{} path={path}", about("executed", account)),
+            Event::Created { account, path } => format!("{} path={path}", about("created", account)),
+            Event::Deleted { account, path } => format!("{} path={path}", about("deleted", account)),
+            Event::Observed { account, path } => format!("{} path={path}", about("observed", account)),
+            Event::ObservationEnded { account, path } => {
+                format!("{} path={path}", about("observation_ended", account))
+            }
+            // No object here answers later.
+            Event::Asked { account, path, .. } => format!("{} path={path}", about("asked", account)),
+            _ => format!("event unknown {}", quoted(&format!("{event:?}"))),
+        }
+    }
+
+    /// Obeys a command; what it answers stands behind `ok`.
+    pub(crate) fn obey(&mut self, command: Command) -> Result<String, String> {
+        match command {
+            Command::Set(path, text) => self.set(path, &text),
+            Command::Create(path) => self.create(path),
+            Command::Delete(path) => self.delete(path),
+            Command::Update(ssid) => self.update(ssid),
+            Command::Deregister => {
+                self.deregister();
+                Ok(String::new())
+            }
+            Command::Offline => {
+                self.driver.go_offline();
+                Ok(String::new())
+            }
+            Command::Online if self.driver.is_online() => Err("the device is online".to_owned()),
+            Command::Online => {
+                self.driver.go_online();
+                Ok(String::new())
+            }
+            Command::Reconnect if !self.driver.is_online() => Err("the device is offline".to_owned()),
+            Command::Reconnect => {
+                self.driver.reconnect();
+                Ok(String::new())
+            }
+            Command::Sockets => Ok(self.sockets()),
+            Command::Show(path) => self.show(path),
+            Command::Advance(by) => self.advance(by),
+            Command::Quit => Ok(String::new()),
+            Command::NotYet(what) => Err(format!("{what} does not work in this version yet")),
+        }
+    }
+
+    fn set(&mut self, path: Path, text: &str) -> Result<String, String> {
+        let (object, instance, resource) = match (path.object_id(), path.instance_id(), path.resource_id()) {
+            (Some(object), Some(instance), Some(resource)) => (object, instance, resource),
+            _ => return Err(format!("{path} is no resource")),
+        };
+        refuse_accounts(object)?;
+        let set = self.driver.client().objects();
+        let data_type = set.data_type(path).ok_or_else(|| format!("{path} holds no value"))?;
+        let value = value_text::parse(text, data_type)?;
+        let shown = quoted(&value_text::print(&value.as_value()));
+        self.driver.command(|client, _| {
+            let object = client.objects_mut().find_mut(object).ok_or("no such object")?;
+            object.set(instance, resource, path.resource_instance_id(), value)
+        })?;
+        Ok(format!("{path} {shown}"))
+    }
+
+    fn create(&mut self, path: Path) -> Result<String, String> {
+        let object =
+            path.object_id().filter(|_| path.len() <= 2).ok_or_else(|| format!("{path} is no instance"))?;
+        refuse_accounts(object)?;
+        let wanted = path.instance_id();
+        let created = self.driver.command(|client, _| client.objects_mut().add_one(object, wanted))?;
+        Ok(created.to_string())
+    }
+
+    fn delete(&mut self, path: Path) -> Result<String, String> {
+        let target = path.object_id().zip(path.instance_id()).filter(|_| path.len() == 2);
+        let (object, instance) = target.ok_or_else(|| format!("{path} is no instance"))?;
+        refuse_accounts(object)?;
+        let deleted = self.driver.command(|client, _| {
+            client.objects_mut().find_mut(object).is_some_and(|object| object.remove_instance(instance))
+        });
+        if deleted { Ok(path.to_string()) } else { Err(format!("no {path}")) }
+    }
+
+    fn update(&mut self, ssid: Option<u16>) -> Result<String, String> {
+        let chosen: Vec<(u16, AccountId)> = self
+            .accounts
+            .iter()
+            .copied()
+            .filter(|(known, _)| ssid.is_none_or(|wanted| wanted == *known))
+            .collect();
+        if chosen.is_empty() {
+            return Err("no server has that Short Server ID".to_owned());
+        }
+        let registered = |id: AccountId| matches!(self.driver.client().phase(id), Phase::Registered { .. });
+        let (ready, others): (Vec<_>, Vec<_>) = chosen.into_iter().partition(|(_, id)| registered(*id));
+        if let (true, Some((ssid, _))) = (ready.is_empty(), others.first()) {
+            return Err(format!("not registered with server {ssid}"));
+        }
+        for (_, id) in ready {
+            self.driver.command(|client, now| client.update(now, id));
+        }
+        Ok(String::new())
+    }
+
+    fn deregister(&mut self) {
+        for (_, id) in self.accounts.clone() {
+            if self.driver.client().phase(id) != Phase::Idle {
+                self.driver.command(|client, now| client.deregister(now, id));
+            }
+        }
+    }
+
+    fn sockets(&self) -> String {
+        let texts = self.driver.sockets().map(|socket| {
+            let local = socket.local.map_or_else(|| "closed".to_owned(), |local| local.to_string());
+            let peer = socket.peer.map_or_else(|| socket.server.to_string(), |peer| peer.to_string());
+            format!("ssid={} {local} {peer}", self.ssid(socket.account))
+        });
+        texts.collect::<Vec<_>>().join(", ")
+    }
+
+    fn show(&self, path: Option<Path>) -> Result<String, String> {
+        let path = path.unwrap_or(Path::ROOT);
+        let mut parts = Vec::new();
+        for object in self.driver.client().objects().iter() {
+            for instance in object.instance_ids() {
+                let here = Path::instance(object.definition().id, instance);
+                if path.is_root() {
+                    parts.push(here.to_string());
+                    continue;
+                }
+                let related = here.contains(path) || path.contains(here);
+                let values = if related { object.values(instance) } else { Vec::new() };
+                let below = values.into_iter().filter(|(at, _)| path.contains(*at));
+                parts
+                    .extend(below.map(|(at, value)| {
+                        format!("{at}={}", quoted(&value_text::print(&value.as_value())))
+                    }));
+            }
+        }
+        parts.extend(self.show_accounts(path));
+        if parts.is_empty() { Err(format!("nothing at {path}")) } else { Ok(parts.join(" ")) }
+    }
+
+    /// Objects 0 and 1, which the engine keeps.
+    fn show_accounts(&self, path: Path) -> Vec<String> {
+        let mut parts = Vec::new();
+        for ((_, account), instance) in self.driver.client().accounts().zip(0..) {
+            let values = [
+                ([0, instance, 0], account.uri.as_str().to_owned()),
+                ([0, instance, 10], account.ssid.get().to_string()),
+                ([1, instance, 0], account.ssid.get().to_string()),
+                ([1, instance, 1], account.lifetime_s.to_string()),
+                ([1, instance, 6], account.notification_storing.to_string()),
+                ([1, instance, 7], account.binding.as_str().to_owned()),
+            ];
+            for (numbers, value) in values {
+                match Path::from_numbers(&numbers) {
+                    Some(at) if path.is_root() => {
+                        let text = at.truncated(2).to_string();
+                        if !parts.contains(&text) {
+                            parts.push(text);
+                        }
+                    }
+                    Some(at) if path.contains(at) => parts.push(format!("{at}={}", quoted(&value))),
+                    _ => {}
+                }
+            }
+        }
+        parts
+    }
+
+    fn advance(&mut self, by: Duration) -> Result<String, String> {
+        if !self.driver.clock().stands_still() {
+            return Err("advance needs --virtual-clock".to_owned());
+        }
+        self.driver.advance(by);
+        let _ = self.tick();
+        Ok(self.driver.clock().now().as_millis().to_string())
+    }
+
+    /// De-registers from every server and waits for the answers, but not for ever. A registration that is under way is
+    /// awaited first, so that no server is left with a device that is gone.
+    pub(crate) async fn farewell(
+        &mut self,
+        mut tell: impl FnMut(&str) -> Result<(), Failure>,
+    ) -> Result<(), Failure> {
+        let end = tokio::time::sleep(FAREWELL_MAX);
+        tokio::pin!(end);
+        let mut leaving = false;
+        loop {
+            let phases = || self.accounts.iter().map(|(_, id)| self.driver.client().phase(*id));
+            if phases().all(|phase| phase == Phase::Idle) {
+                return Ok(());
+            }
+            if !leaving && !phases().any(|phase| phase == Phase::Registering) {
+                leaving = true;
+                self.deregister();
+                continue;
+            }
+            tokio::select! {
+                line = self.next() => tell(&line)?,
+                () = &mut end => {
+                    tracing::warn!("leaving without the answer of every server");
+                    return Ok(());
+                }
+            }
+        }
+    }
+}
+
+/// Objects 0 and 1 are the engine's own: they come from the settings and change by the servers' operations.
+fn refuse_accounts(object: ObjectId) -> Result<(), String> {
+    if object == ObjectId::SECURITY || object == ObjectId::SERVER {
+        return Err(format!("object {object} follows the settings and the servers, not this command"));
+    }
+    Ok(())
+}

@@ -1,0 +1,413 @@
+//! What a device shall be: the configuration file under the flags, and then the meaning of both.
+
+use crate::cli::DeviceArguments;
+use crate::failure::Failure;
+use lightship_client::{Account, Config, ENDPOINT_LEN_MAX, Retry, URI_LEN_MAX};
+use lightship_coap::BlockSize;
+use lightship_lwm2m::{Endpoint, ObjectId, ShortServerId, Version};
+use lightship_net::client_driver::Target;
+use serde::Deserialize;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+/// Server accounts that one device can have.
+pub(crate) const SERVERS_MAX: usize = 4;
+/// Longest body that a server may send, for example a firmware image, in bytes.
+const BODY_LEN_MAX: usize = 8 << 20;
+
+/// Every setting as it was written, in a file or as flags; the keys are the flags' names.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
+pub(crate) struct RawSettings {
+    endpoint: Option<String>,
+    server: Option<OneOrMany>,
+    bootstrap: Option<String>,
+    lifetime: Option<u32>,
+    lwm2m: Option<String>,
+    binding: Option<String>,
+    #[serde(alias = "queue_mode")]
+    queue_mode: Option<bool>,
+    #[serde(alias = "psk_identity")]
+    psk_identity: Option<String>,
+    #[serde(alias = "psk_key")]
+    psk_key: Option<String>,
+    cert: Option<PathBuf>,
+    key: Option<PathBuf>,
+    trust: Option<PathBuf>,
+    #[serde(alias = "rpk_key")]
+    rpk_key: Option<PathBuf>,
+    #[serde(alias = "rpk_peer")]
+    rpk_peer: Option<PathBuf>,
+    local: Option<String>,
+    state: Option<PathBuf>,
+    object: Option<OneOrMany>,
+    #[serde(alias = "ack_timeout")]
+    ack_timeout: Option<f64>,
+    #[serde(alias = "ack_random_factor")]
+    ack_random_factor: Option<f64>,
+    #[serde(alias = "max_retransmit")]
+    max_retransmit: Option<u8>,
+    nstart: Option<u8>,
+    #[serde(alias = "block_size")]
+    block_size: Option<u16>,
+    #[serde(alias = "retry_count")]
+    retry_count: Option<u16>,
+    #[serde(alias = "retry_timer")]
+    retry_timer: Option<u32>,
+    #[serde(alias = "retry_sequence_delay")]
+    retry_sequence_delay: Option<u32>,
+    #[serde(alias = "retry_sequence_count")]
+    retry_sequence_count: Option<u16>,
+    #[serde(alias = "virtual_clock")]
+    virtual_clock: Option<bool>,
+}
+
+/// One text or several.
+#[derive(Debug, Deserialize)]
+#[serde(untagged)]
+enum OneOrMany {
+    One(String),
+    Many(Vec<String>),
+}
+
+impl OneOrMany {
+    fn into_vec(self) -> Vec<String> {
+        match self {
+            Self::One(text) => vec![text],
+            Self::Many(texts) => texts,
+        }
+    }
+}
+
+/// What a device is to be; everything fits.
+#[derive(Debug)]
+pub(crate) struct Settings {
+    pub(crate) config: Config,
+    pub(crate) accounts: Vec<Account>,
+    pub(crate) local: Option<SocketAddr>,
+    /// Objects with the number of further instances.
+    pub(crate) objects: Vec<(ObjectId, u16)>,
+    pub(crate) virtual_clock: bool,
+}
+
+impl Settings {
+    /// A device that says what it is in code, not in flags.
+    pub(crate) fn new(endpoint: &str, server: &str, lifetime_s: u32) -> Result<Self, Failure> {
+        let raw = RawSettings {
+            endpoint: Some(endpoint.to_owned()),
+            server: Some(OneOrMany::One(server.to_owned())),
+            lifetime: Some(lifetime_s),
+            ..RawSettings::default()
+        };
+        Self::from_raw(raw)
+    }
+
+    /// Joins file and flags and finds out what they mean.
+    pub(crate) fn load(arguments: DeviceArguments) -> Result<Self, Failure> {
+        let file = match &arguments.config {
+            Some(path) => read_file(path)?,
+            None => RawSettings::default(),
+        };
+        Self::from_raw(file.under(RawSettings::from(arguments)))
+    }
+
+    fn from_raw(raw: RawSettings) -> Result<Self, Failure> {
+        raw.refuse_what_is_missing()?;
+        let endpoint = raw.endpoint.as_deref().unwrap_or("lightship-device");
+        Endpoint::new(endpoint)
+            .map_err(|error| Failure::usage(format_args!("endpoint {endpoint:?}: {error}")))?;
+        if endpoint.len() > ENDPOINT_LEN_MAX {
+            return Err(Failure::usage(format_args!("endpoint: more than {ENDPOINT_LEN_MAX} bytes")));
+        }
+        let mut config = Config::new(endpoint);
+        config.version = version(raw.lwm2m.as_deref().unwrap_or("1.1"))?;
+        config.coap.body_len_max = BODY_LEN_MAX;
+        config.coap.buffer_len_max = BODY_LEN_MAX + (1 << 20);
+        raw.set_coap(&mut config)?;
+        let binding = raw.binding.as_deref().unwrap_or("U");
+        if binding != "U" {
+            return Err(Failure::usage(format_args!(
+                "binding {binding:?}: only U (UDP) works in this version"
+            )));
+        }
+        let retry = raw.retry();
+        let lifetime_s = raw.lifetime.unwrap_or(300);
+        let local = raw.local.as_deref().map(local_address).transpose()?;
+        let objects = raw.object.map(OneOrMany::into_vec).unwrap_or_default();
+        let objects = objects.iter().map(|text| object(text)).collect::<Result<_, _>>()?;
+        let servers = raw.server.map(OneOrMany::into_vec).unwrap_or_default();
+        let accounts = accounts(&servers, lifetime_s, retry)?;
+        Ok(Self { config, accounts, local, objects, virtual_clock: raw.virtual_clock.unwrap_or(false) })
+    }
+}
+
+fn read_file(path: &Path) -> Result<RawSettings, Failure> {
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Failure::usage(format_args!("{}: {error}", path.display())))?;
+    toml::from_str(&text).map_err(|error| Failure::usage(format_args!("{}: {error}", path.display())))
+}
+
+fn accounts(servers: &[String], lifetime_s: u32, retry: Retry) -> Result<Vec<Account>, Failure> {
+    let default = ["coap://127.0.0.1:5683".to_owned()];
+    let servers = if servers.is_empty() { &default[..] } else { servers };
+    if servers.len() > SERVERS_MAX {
+        return Err(Failure::usage(format_args!("more than {SERVERS_MAX} servers")));
+    }
+    let mut accounts = Vec::new();
+    for (uri, ssid) in servers.iter().zip(1..) {
+        if uri.starts_with("coaps://") {
+            return Err(Failure::usage(format_args!(
+                "{uri}: DTLS does not work in this version, use coap://"
+            )));
+        }
+        if uri.len() > URI_LEN_MAX {
+            return Err(Failure::usage(format_args!("{uri}: more than {URI_LEN_MAX} bytes")));
+        }
+        Target::parse(uri).map_err(Failure::usage)?;
+        let ssid = ShortServerId::new(ssid).ok_or_else(|| Failure::usage("too many servers"))?;
+        let mut account = Account::new(ssid, uri).lifetime(lifetime_s);
+        account.retry = retry;
+        accounts.push(account);
+    }
+    Ok(accounts)
+}
+
+fn version(text: &str) -> Result<Version, Failure> {
+    [Version::V1_0, Version::V1_1, Version::V1_2]
+        .into_iter()
+        .find(|version| version.as_str() == text)
+        .ok_or_else(|| Failure::usage(format_args!("lwm2m {text:?} is none of 1.0, 1.1 and 1.2")))
+}
+
+fn local_address(text: &str) -> Result<SocketAddr, Failure> {
+    let address = text.parse::<SocketAddr>().ok();
+    let address = address.or_else(|| text.parse::<IpAddr>().ok().map(|ip| SocketAddr::new(ip, 0)));
+    address
+        .ok_or_else(|| Failure::usage(format_args!("local {text:?} is no address such as 127.0.0.1:40000")))
+}
+
+fn object(text: &str) -> Result<(ObjectId, u16), Failure> {
+    let (id, count) = text.split_once('=').unwrap_or((text, "1"));
+    let id = id.trim().parse().ok().and_then(ObjectId::new);
+    let (Some(id), Ok(count)) = (id, count.trim().parse::<u16>()) else {
+        return Err(Failure::usage(format_args!("object {text:?} is neither ID nor ID=COUNT")));
+    };
+    if id == ObjectId::SECURITY || id == ObjectId::SERVER {
+        return Err(Failure::usage(format_args!("object {id}: its instances come from --server")));
+    }
+    Ok((id, count))
+}
+
+fn seconds(name: &str, value: f64) -> Result<Duration, Failure> {
+    Duration::try_from_secs_f64(value)
+        .ok()
+        .filter(|span| !span.is_zero())
+        .ok_or_else(|| Failure::usage(format_args!("{name} {value}: expected seconds above 0")))
+}
+
+impl From<DeviceArguments> for RawSettings {
+    fn from(flags: DeviceArguments) -> Self {
+        let many = |texts: Vec<String>| (!texts.is_empty()).then_some(OneOrMany::Many(texts));
+        Self {
+            endpoint: flags.endpoint,
+            server: many(flags.server),
+            bootstrap: flags.bootstrap,
+            lifetime: flags.lifetime,
+            lwm2m: flags.lwm2m,
+            binding: flags.binding,
+            queue_mode: flags.queue_mode.then_some(true),
+            psk_identity: flags.psk_identity,
+            psk_key: flags.psk_key,
+            cert: flags.cert,
+            key: flags.key,
+            trust: flags.trust,
+            rpk_key: flags.rpk_key,
+            rpk_peer: flags.rpk_peer,
+            local: flags.local,
+            state: flags.state,
+            object: many(flags.object),
+            ack_timeout: flags.coap.ack_timeout,
+            ack_random_factor: flags.coap.ack_random_factor,
+            max_retransmit: flags.coap.max_retransmit,
+            nstart: flags.coap.nstart,
+            block_size: flags.coap.block_size,
+            retry_count: flags.coap.retry_count,
+            retry_timer: flags.coap.retry_timer,
+            retry_sequence_delay: flags.coap.retry_sequence_delay,
+            retry_sequence_count: flags.coap.retry_sequence_count,
+            virtual_clock: flags.virtual_clock.then_some(true),
+        }
+    }
+}
+
+impl RawSettings {
+    /// This with everything replaced that `higher` sets.
+    fn under(self, higher: Self) -> Self {
+        macro_rules! join {
+            ($($field:ident)*) => { Self { $($field: higher.$field.or(self.$field),)* } };
+        }
+        join! {
+            endpoint server bootstrap lifetime lwm2m binding queue_mode psk_identity psk_key cert key trust rpk_key
+            rpk_peer local state object ack_timeout ack_random_factor max_retransmit nstart block_size retry_count
+            retry_timer retry_sequence_delay retry_sequence_count virtual_clock
+        }
+    }
+
+    /// What the contract promises and this version cannot do is refused, not ignored.
+    fn refuse_what_is_missing(&self) -> Result<(), Failure> {
+        let missing = [
+            ("bootstrap", self.bootstrap.is_some()),
+            ("queue-mode", self.queue_mode == Some(true)),
+            ("psk-identity", self.psk_identity.is_some()),
+            ("psk-key", self.psk_key.is_some()),
+            ("cert", self.cert.is_some()),
+            ("key", self.key.is_some()),
+            ("trust", self.trust.is_some()),
+            ("rpk-key", self.rpk_key.is_some()),
+            ("rpk-peer", self.rpk_peer.is_some()),
+            ("state", self.state.is_some()),
+        ];
+        match missing.iter().find(|(_, wanted)| *wanted) {
+            Some((name, _)) => Err(Failure::usage(format_args!("{name} does not work in this version yet"))),
+            None => Ok(()),
+        }
+    }
+
+    fn set_coap(&self, config: &mut Config) -> Result<(), Failure> {
+        let coap = &mut config.coap;
+        if let Some(value) = self.ack_timeout {
+            coap.ack_timeout = seconds("ack-timeout", value)?;
+            coap.piggyback_within = coap.piggyback_within.min(coap.ack_timeout / 2);
+        }
+        if let Some(factor) = self.ack_random_factor {
+            let legal = (1.0..=10.0).contains(&factor);
+            #[expect(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "100 to 1000")]
+            let percent = legal.then_some((factor * 100.0).round() as u16);
+            coap.ack_random_percent = percent.ok_or_else(|| {
+                Failure::usage(format_args!("ack-random-factor {factor}: expected 1 to 10"))
+            })?;
+        }
+        if let Some(count) = self.max_retransmit {
+            if count > 20 {
+                return Err(Failure::usage(format_args!("max-retransmit {count}: expected 0 to 20")));
+            }
+            coap.max_retransmit = count;
+        }
+        if let Some(count) = self.nstart {
+            if count == 0 {
+                return Err(Failure::usage("nstart 0: expected 1 or more"));
+            }
+            coap.nstart = count;
+        }
+        if let Some(bytes) = self.block_size {
+            let size = BlockSize::at_most(usize::from(bytes));
+            if size.bytes() != usize::from(bytes) {
+                return Err(Failure::usage(format_args!("block-size {bytes}: expected 16, 32, … 1024")));
+            }
+            coap.block_size = size;
+        }
+        Ok(())
+    }
+
+    fn retry(&self) -> Retry {
+        let default = Retry::default();
+        Retry {
+            count: self.retry_count.unwrap_or(default.count),
+            timer_s: self.retry_timer.unwrap_or(default.timer_s),
+            sequence_delay_s: self.retry_sequence_delay.unwrap_or(default.sequence_delay_s),
+            sequence_count: self.retry_sequence_count.unwrap_or(default.sequence_count),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::cli::{Cli, Command};
+    use clap::Parser;
+
+    fn loaded(line: &str) -> Result<Settings, String> {
+        let cli = Cli::try_parse_from(line.split_whitespace()).map_err(|error| error.to_string())?;
+        let Command::Device(arguments) = cli.command else { panic!("not device") };
+        Settings::load(*arguments).map_err(|failure| format!("{failure:?}"))
+    }
+
+    #[test]
+    fn flags_outrank_the_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("device.toml");
+        std::fs::write(
+            &file,
+            "endpoint = \"from-file\"\nserver = [\"coap://127.0.0.1:1000\", \"coap://localhost\"]\nlifetime = 77\n\
+             ack-timeout = 3.5\nmax_retransmit = 2\nobject = \"3313=2\"\n",
+        )
+        .unwrap();
+        let settings =
+            loaded(&format!("lightship device --config {} --endpoint from-flag", file.display())).unwrap();
+        assert_eq!(settings.config.endpoint.as_str(), "from-flag");
+        assert_eq!(settings.config.coap.ack_timeout, Duration::from_millis(3500));
+        assert_eq!(settings.config.coap.max_retransmit, 2);
+        let accounts: Vec<(u16, &str, u32)> = settings
+            .accounts
+            .iter()
+            .map(|account| (account.ssid.get(), account.uri.as_str(), account.lifetime_s))
+            .collect();
+        assert_eq!(accounts, [(1, "coap://127.0.0.1:1000", 77), (2, "coap://localhost", 77)]);
+        assert_eq!(settings.objects, [(ObjectId::new(3313).unwrap(), 2)]);
+    }
+
+    #[test]
+    fn unknown_keys_of_the_file_are_errors() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("device.toml");
+        std::fs::write(&file, "endpoint = \"x\"\nlifetiem = 5\n").unwrap();
+        let error = loaded(&format!("lightship device --config {}", file.display())).unwrap_err();
+        assert!(error.contains("lifetiem"), "{error}");
+    }
+
+    #[test]
+    fn what_does_not_work_yet_is_refused() {
+        for flags in [
+            "--queue-mode",
+            "--bootstrap coap://127.0.0.1",
+            "--psk-identity a --psk-key 00",
+            "--state s",
+            "--server coaps://127.0.0.1",
+            "--binding UQ",
+            "--binding T",
+        ] {
+            assert!(loaded(&format!("lightship device {flags}")).is_err(), "{flags}");
+        }
+    }
+
+    #[test]
+    fn nonsense_is_refused() {
+        for flags in [
+            "--server http://x",
+            "--server 127.0.0.1",
+            "--lwm2m 2.0",
+            "--local here",
+            "--object x",
+            "--object 0=1",
+            "--object 1",
+            "--ack-timeout 0",
+            "--ack-timeout -1",
+            "--ack-random-factor 0.5",
+            "--block-size 100",
+            "--nstart 0",
+            "--max-retransmit 21",
+        ] {
+            assert!(loaded(&format!("lightship device {flags}")).is_err(), "{flags}");
+        }
+    }
+
+    #[test]
+    fn a_bare_device_goes_to_the_servers_default_port_on_this_machine() {
+        let settings = loaded("lightship device").unwrap();
+        assert_eq!(settings.accounts.len(), 1);
+        assert_eq!(settings.accounts[0].uri.as_str(), "coap://127.0.0.1:5683");
+        assert_eq!(settings.config.version, Version::V1_1);
+        assert!(!settings.virtual_clock);
+    }
+}
