@@ -53,9 +53,6 @@ pub use lightship_platform::{Instant, Rng, SeededRng};
 
 /// Derives [`Instance`] for a plain struct, checked against the OMA registry by the compiler.
 pub use lightship_client_derive::Object;
-#[cfg(feature = "alloc")]
-pub use lightship_coap::HeapBuffer;
-pub use lightship_coap::peer::{Buffer, FixedBuffer};
 pub use lightship_lwm2m::{ObjectLink, Path, ResourceId, ResourceInstanceId, Value};
 pub use object::{
     Arguments, Array, Bytes, Field, Instance, Multiple, Object, ObjectModel, Objects, Refusal, ResourceModel,
