@@ -8,9 +8,9 @@ use lightship_lwm2m::{ShortServerId, Version};
 use crate::object::Text;
 
 /// Longest Endpoint Client Name in bytes.
-pub const ENDPOINT_LEN_MAX: usize = 128;
+pub const ENDPOINT_LEN_MAX: usize = 252;
 /// Longest server URI in bytes, path and query included.
-pub const URI_LEN_MAX: usize = 128;
+pub const URI_LEN_MAX: usize = 255;
 
 /// What concerns the device as a whole.
 #[derive(Debug, Clone)]

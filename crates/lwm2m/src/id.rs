@@ -105,6 +105,11 @@ impl ObjectId {
     }
 }
 
+impl ShortServerId {
+    /// The smallest, 1: what a device with one server calls it.
+    pub const MIN: Self = Self(1);
+}
+
 impl ObjectInstanceId {
     /// The only instance of a single-instance object.
     pub const ZERO: Self = Self(0);
