@@ -9,7 +9,7 @@
 //! **My invariants**: an identifier is never 65535; a path is at most four identifiers; decoding recurses at most as deep as the
 //! standard's tree; work is linear in the bytes given; what I encode, I decode to the same entries; what I emit is strict, what I
 //! accept is as wide as real devices need.
-//! **Start reading at** [`path`], [`value`], then [`format`](mod@format), [`downlink`] and [`uplink`], then [`object`].
+//! **Start reading at** [`path`](mod@path), [`value`], then [`format`](mod@format) and [`uplink`], then [`object`].
 
 #![no_std]
 #![warn(clippy::indexing_slicing, clippy::std_instead_of_core, clippy::as_conversions)]
@@ -28,6 +28,7 @@ pub mod id;
 pub mod node;
 pub mod object;
 pub mod path;
+pub mod uplink;
 pub mod value;
 pub mod version;
 
