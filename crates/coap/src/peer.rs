@@ -242,6 +242,13 @@ impl<B: Buffer> Peer<B> {
         self.arena.len()
     }
 
+    /// Memory now taken beside the peer itself, in bytes.
+    #[cfg(feature = "alloc")]
+    #[must_use]
+    pub fn heap_len(&self) -> usize {
+        self.arena.heap_len() + self.seen.heap_len() + self.flights.heap_len() + self.transfers.heap_len()
+    }
+
     /// Gives up bodies in blocks that have not arrived or been fetched whole, and stored answers,
     /// to make memory free. What was given up is answered like something never begun.
     pub fn shed(&mut self) {

@@ -56,10 +56,8 @@ fn id(datagram: &[u8]) -> u16 {
 }
 
 fn request_of(incoming: Incoming<'_>) -> Request<'_> {
-    match incoming {
-        Incoming::Request(request) => request,
-        other => panic!("no request: {other:?}"),
-    }
+    let Incoming::Request(request) = incoming else { panic!("no request: {incoming:?}") };
+    request
 }
 
 impl Test {
@@ -433,7 +431,8 @@ fn a_fetch_that_does_not_fit_together_fails() {
     let overfull = |options: &mut OptionWriter<'_>| {
         options.etag(b"1").block2(block(1, false, 0));
     };
-    let cases: [(&dyn Fn(&mut OptionWriter<'_>), usize); 4] =
+    type Options<'a> = &'a dyn Fn(&mut OptionWriter<'_>);
+    let cases: [(Options<'_>, usize); 4] =
         [(&other_tag, 3), (&first_again, 16), (&skipped, 3), (&overfull, 17)];
     for (second, len) in cases {
         let mut test = test();

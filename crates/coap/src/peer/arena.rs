@@ -36,6 +36,11 @@ impl<M: Bytes> Arena<M> {
         self.memory.as_slice().len()
     }
 
+    #[cfg(feature = "alloc")]
+    pub(super) fn heap_len(&self) -> usize {
+        self.memory.heap_len()
+    }
+
     /// A new blob of `len` zero bytes; `NONE` when there is no room, or when `len` is 0.
     pub(super) fn alloc(&mut self, len: usize, limit: usize) -> BlobId {
         let Ok(len_word) = u32::try_from(len) else { return BlobId::NONE };

@@ -36,6 +36,10 @@ pub trait Bytes: Default + core::fmt::Debug {
     /// Changes the length, if `limit` (for heap-backed memory) and the capacity allow it; new
     /// bytes are zero.
     fn resize(&mut self, len: usize, limit: usize) -> bool;
+    /// Bytes of memory taken outside of the value itself.
+    fn heap_len(&self) -> usize {
+        0
+    }
 }
 
 /// A short list, in order.
@@ -47,6 +51,10 @@ pub trait List<T>: Default + core::fmt::Debug {
     fn push(&mut self, item: T, limit: usize) -> bool;
     /// Takes out one item and closes the gap.
     fn remove(&mut self, index: usize);
+    /// Bytes of memory taken outside of the value itself.
+    fn heap_len(&self) -> usize {
+        0
+    }
 }
 
 /// Memory inside the peer itself: `N` bytes, and room for 8 message IDs, 4 messages awaiting
@@ -198,6 +206,10 @@ mod heap {
             }
             true
         }
+
+        fn heap_len(&self) -> usize {
+            self.capacity()
+        }
     }
 
     impl<T: core::fmt::Debug> List<T> for Vec<T> {
@@ -228,5 +240,51 @@ mod heap {
                 *self = Self::new();
             }
         }
+
+        fn heap_len(&self) -> usize {
+            self.capacity() * size_of::<T>()
+        }
+    }
+}
+
+#[cfg(all(test, feature = "alloc"))]
+mod tests {
+    use core::mem::size_of;
+
+    use lightship_platform::{Duration, Instant, SeededRng};
+
+    use super::{FixedBuffer, HeapBuffer};
+    use crate::code::{Code, MessageId, Token, Type};
+    use crate::encode::Encoder;
+    use crate::peer::{Config, Incoming, Peer};
+
+    #[test]
+    fn a_peer_that_has_nothing_to_remember_is_small() {
+        let heap = size_of::<Peer<HeapBuffer>>();
+        assert!(heap <= 256, "{heap} bytes");
+        // What a device pays beside the bytes it chooses.
+        let fixed = size_of::<Peer<FixedBuffer<1024>>>() - 1024;
+        assert!(fixed <= 1280, "{fixed} bytes");
+    }
+
+    #[test]
+    fn a_peer_on_the_heap_gives_its_memory_back() {
+        let mut peer = Peer::<HeapBuffer>::new(&mut SeededRng::from_number(1));
+        let config = Config::new();
+        let mut datagram = [0; 16];
+        let update = Encoder::new(&mut datagram, Type::Con, Code::POST, MessageId(1), Token::EMPTY);
+        let len = update.finish_with(b"update").unwrap();
+        let Incoming::Request(request) =
+            peer.handle_input(Instant::ZERO, &config, datagram.get(..len).unwrap())
+        else {
+            panic!("no request");
+        };
+        peer.respond(Instant::ZERO, &config, request.ticket, Code::CHANGED, |_| {}, &[]).unwrap();
+        assert!(peer.poll_transmit(&mut [0; 64]).is_some());
+        assert!(peer.heap_len() > 0);
+        let at = peer.poll_timeout(&config).unwrap();
+        assert_eq!(at, Instant::ZERO + Duration::from_secs(247));
+        peer.handle_timeout(at, &config);
+        assert_eq!((peer.heap_len(), peer.poll_timeout(&config)), (0, None));
     }
 }

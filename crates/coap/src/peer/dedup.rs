@@ -51,6 +51,11 @@ pub(super) struct Dedup<L> {
 }
 
 impl<L: List<Seen>> Dedup<L> {
+    #[cfg(feature = "alloc")]
+    pub(super) fn heap_len(&self) -> usize {
+        self.list.heap_len()
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &Seen> {
         self.list.as_slice().iter()
     }

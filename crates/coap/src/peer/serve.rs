@@ -114,16 +114,14 @@ impl<B: Buffer> Peer<B> {
     ) -> Incoming<'d> {
         let mut body = Body(Place::Datagram(message.payload()));
         if let Some(block) = ticket.block1 {
-            if !block.fits(message.payload().len()) {
-                self.drop_upload(ticket.key);
-                return self.refuse(now, config, &ticket, Code::BAD_REQUEST, "");
-            }
             if block.num() > 0 || block.more() {
                 match self.receive_block(now, config, ticket.key, block, &message) {
                     Upload::Complete(whole) => body = whole,
                     Upload::Continue => return self.ask_next_block(now, config, &ticket, block),
                     Upload::Refused(code) => return self.refuse(now, config, &ticket, code, ""),
                 }
+            } else if !block.fits(message.payload().len()) {
+                return self.refuse(now, config, &ticket, Code::BAD_REQUEST, "");
             }
         } else if ticket.block2.is_some_and(|block| block.num() > 0) {
             if let Some(kept) = self.transfers.take_out(ticket.key) {
@@ -193,7 +191,7 @@ impl<B: Buffer> Peer<B> {
         Incoming::Nothing
     }
 
-    /// Takes in one block of a request's body (RFC 7959 §2.5); its length was checked.
+    /// Takes in one block of a request's body (RFC 7959 §2.5).
     fn receive_block(
         &mut self,
         now: Instant,
@@ -225,6 +223,10 @@ impl<B: Buffer> Peer<B> {
                 return Upload::Refused(Code::REQUEST_ENTITY_INCOMPLETE);
             }
         };
+        if !block.fits(message.payload().len()) {
+            self.arena.free(so_far);
+            return Upload::Refused(Code::BAD_REQUEST);
+        }
         let announced = message.size1().and_then(|size| usize::try_from(size).ok()).unwrap_or(0);
         let len = block.offset().saturating_add(message.payload().len());
         let appended = if len.max(announced) > config.body_len_max {
@@ -248,12 +250,6 @@ impl<B: Buffer> Peer<B> {
     fn has_received(&self, body: BlobId, offset: usize, payload: &[u8]) -> bool {
         let end = offset.saturating_add(payload.len());
         self.arena.get(body).get(offset..end).is_some_and(|received| received == payload)
-    }
-
-    fn drop_upload(&mut self, key: CacheKey) {
-        if let Some(transfer) = self.transfers.take_in(key) {
-            self.arena.free(transfer.body);
-        }
     }
 
     /// Answers with a block of a body kept for that.

@@ -53,6 +53,11 @@ pub(super) struct Transfers<L> {
 const TRANSFERS_MAX: usize = 4;
 
 impl<L: List<Transfer>> Transfers<L> {
+    #[cfg(feature = "alloc")]
+    pub(super) fn heap_len(&self) -> usize {
+        self.list.heap_len()
+    }
+
     pub(super) fn iter(&self) -> impl Iterator<Item = &Transfer> {
         self.list.as_slice().iter()
     }

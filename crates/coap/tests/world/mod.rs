@@ -134,7 +134,10 @@ impl<B: Buffer> Side<B> {
                     self.outcomes[job] = Some(Outcome::Failed(reason));
                 }
                 PeerEvent::ResponseLost => {}
-                other => panic!("unexpected {other:?}"),
+                PeerEvent::Pong { .. }
+                | PeerEvent::NotificationAcknowledged { .. }
+                | PeerEvent::NotificationRejected { .. }
+                | PeerEvent::NotificationTimedOut { .. } => panic!("unexpected {event:?}"),
             }
         }
     }
