@@ -71,7 +71,8 @@ fn alone(rest: &str, command: Command) -> Result<Command, String> {
 }
 
 fn parse_path(text: &str) -> Result<Path, String> {
-    text.parse().map_err(|_| format!("{text:?} is no path such as /3303/0/5700"))
+    let path = text.starts_with('/').then(|| text.parse().ok()).flatten();
+    path.ok_or_else(|| format!("{text:?} is no path such as /3303/0/5700"))
 }
 
 /// A value in double quotes keeps its blanks and may hold `\n`, `\"` and the like, as in JSON.

@@ -65,8 +65,9 @@ impl Clock {
         matches!(&*self.0, Kind::Standing { .. })
     }
 
-    /// Moves a standing clock to a later moment; the machine's clock is not ours to move.
-    pub(super) fn move_to(&self, moment: Instant) {
+    /// Moves a standing clock to a later moment; the machine's clock is not ours to move. A device's engine is moved along by
+    /// [`Driver::advance`](super::Driver::advance).
+    pub fn move_to(&self, moment: Instant) {
         if let Kind::Standing { now_us, .. } = &*self.0 {
             now_us.fetch_max(moment.as_micros(), Ordering::Relaxed);
         }

@@ -44,6 +44,12 @@ impl World {
         self.clock.date()
     }
 
+    /// Lets a standing clock run.
+    #[cfg(test)]
+    pub(super) fn advance_for_test(&self, by: std::time::Duration) {
+        self.clock.move_to(self.clock.now() + by);
+    }
+
     /// A random number below `n`.
     pub(crate) fn below(&self, n: u32) -> u32 {
         self.random.lock().unwrap_or_else(PoisonError::into_inner).below(n)
