@@ -38,6 +38,9 @@ pub use endpoint::Binding;
 pub use endpoint::Endpoint;
 
 pub use format::Format;
+/// Link format, the content format of object lists (40).
+pub use lightship_coap::link;
+
 pub use id::{ObjectId, ObjectInstanceId, ResourceId, ResourceInstanceId, ShortServerId};
 #[cfg(feature = "alloc")]
 pub use node::Node;

@@ -180,6 +180,18 @@ impl Definitions {
         self.loaded.insert((definition.id, definition.version), Arc::new(definition))
     }
 
+    /// How many definitions were loaded at run time.
+    #[must_use]
+    pub fn loaded_len(&self) -> usize {
+        self.loaded.len()
+    }
+
+    /// Whether that version of an object was loaded at run time.
+    #[must_use]
+    pub fn is_loaded(&self, object: ObjectId, version: ObjectVersion) -> bool {
+        self.loaded.contains_key(&(object, version))
+    }
+
     /// The definition of an object in exactly that version.
     #[must_use]
     pub fn lookup(&self, object: ObjectId, version: ObjectVersion) -> Option<ObjectDefinition<'_>> {
