@@ -10,13 +10,13 @@ use serde_json::Value as Json;
 use crate::node::{Content, Node, NodeError, ValueType};
 use crate::time::Timestamp;
 
-/// A typed value and where it stands (a Resource or Resource Instance).
+/// A typed value and where it stands: a Resource or Resource Instance, or an empty container.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
     /// Where.
     pub path: Path,
-    /// What.
-    pub value: OwnedValue,
+    /// What; `None` for an Object Instance or multiple Resource that holds nothing.
+    pub value: Option<OwnedValue>,
 }
 
 /// What the definition says of the Resource at a path, as far as it is known.
@@ -61,7 +61,7 @@ pub fn entries(
         (Content::Value(value), 4) => {
             let known = base.parent().and_then(expected);
             let value = typed(value, node.kind, known, "")?;
-            walk.out.push(Entry { path: base, value });
+            walk.out.push(Entry { path: base, value: Some(value) });
         }
         // An empty `instances` cannot say whose it is.
         (Content::Instances(values), 1) if values.is_empty() => {}
@@ -80,6 +80,9 @@ impl Walk<'_> {
         let Content::Resources(resources) = &node.content else {
             return Err(shape(at, "an Object Instance holds resources"));
         };
+        if resources.is_empty() {
+            self.out.push(Entry { path, value: None });
+        }
         for (id, resource) in resources {
             let at = format!("{at}/resources/{id}");
             self.resource(resource, below(path, *id, &at)?, &at)?;
@@ -95,16 +98,19 @@ impl Walk<'_> {
                     return Err(does_not_fit(at, &format!("{path} has instances, not a single value")));
                 }
                 let value = typed(value, node.kind, known, at)?;
-                self.out.push(Entry { path, value });
+                self.out.push(Entry { path, value: Some(value) });
             }
             Content::Instances(values) => {
                 if known.is_some_and(|known| !known.multiple) {
                     return Err(does_not_fit(at, &format!("{path} has a single value, not instances")));
                 }
+                if values.is_empty() {
+                    self.out.push(Entry { path, value: None });
+                }
                 for (id, value) in values {
                     let at = format!("{at}/instances/{id}");
                     let value = typed(value, node.kind, known, &at)?;
-                    self.out.push(Entry { path: below(path, *id, &at)?, value });
+                    self.out.push(Entry { path: below(path, *id, &at)?, value: Some(value) });
                 }
             }
             Content::Resources(_) | Content::ObjectInstances(_) => {
@@ -233,16 +239,17 @@ fn instance_node(path: Path, entries: &[&Entry]) -> Node {
 }
 
 fn resource_node(path: Path, entries: &[&Entry]) -> Node {
-    let kind = entries.first().map(|entry| ValueType::from(entry.value.data_type()));
-    let single = entries.iter().find(|entry| entry.path == path);
-    let content = match single {
-        Some(entry) => Content::Value(value_to_json(&entry.value.as_value())),
-        None => {
-            let values = entries.iter().filter(|entry| entry.path.len() == path.len() + 1);
-            let value = |entry: &&&Entry| Some((entry.path.last()?, value_to_json(&entry.value.as_value())));
-            Content::Instances(values.filter_map(|entry| value(&entry)).collect())
-        }
-    };
+    let kind = entries.iter().find_map(|entry| Some(ValueType::from(entry.value.as_ref()?.data_type())));
+    let json = |entry: &Entry| Some(value_to_json(&entry.value.as_ref()?.as_value()));
+    // What a payload says twice counts as it said last.
+    let single = entries.iter().rev().filter(|entry| entry.path == path).find_map(|entry| json(entry));
+    let content = single.map_or_else(
+        || {
+            let deeper = entries.iter().filter(|entry| entry.path.len() == path.len() + 1);
+            Content::Instances(deeper.filter_map(|entry| Some((entry.path.last()?, json(entry)?))).collect())
+        },
+        Content::Value,
+    );
     Node { kind, ..Node::new(content) }
 }
 

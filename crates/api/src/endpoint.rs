@@ -42,9 +42,9 @@ pub struct Endpoint {
     /// When the device last registered or updated.
     #[schema(value_type = String, format = DateTime)]
     pub updated_at: Timestamp,
-    /// When the registration ends unless it is updated.
-    #[schema(value_type = String, format = DateTime)]
-    pub expires_at: Timestamp,
+    /// When the registration ends unless it is updated; null = never (lifetime 0).
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub expires_at: Option<Timestamp>,
     /// How the device proved who it is.
     pub security: Security,
     /// Objects and Object Instances the device listed, in its order.

@@ -8,6 +8,8 @@ use std::collections::{HashMap, VecDeque};
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use lightship_server::{Event, ObservationId, Outcome, Request, RequestError, RequestId, Route, Shard};
@@ -37,6 +39,8 @@ pub(crate) struct ShardThread {
     /// The inboxes of all shards, for datagrams that belong elsewhere.
     pub(crate) others: Vec<ShardInbox>,
     pub(crate) events: mpsc::Sender<ShardEvent>,
+    /// Set when all shards shall stop; a message in the inbox wakes those that sleep.
+    pub(crate) stop: Arc<AtomicBool>,
     pub(crate) state: State,
 }
 
@@ -71,7 +75,7 @@ impl ShardThread {
     pub(crate) async fn run(mut self) {
         let mut slots = Slot::batch();
         let mut rounds = 0;
-        while !self.state.stopping {
+        while !self.state.stopping && !self.stop.load(Ordering::Relaxed) {
             let busy = self.round(&mut slots);
             rounds += 1;
             if !busy {
@@ -287,7 +291,7 @@ impl ShardThread {
                 let sockets = SocketStats { sent, unsent, ..self.state.stats };
                 let _ = reply.send(ShardStats { engine: self.shard.stats(), sockets });
             }
-            Control::Stop => self.state.stopping = true,
+            Control::Stop => {}
         }
     }
 

@@ -2,6 +2,8 @@
 
 use std::io;
 use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 
 use lightship_server::{Config, Shard};
@@ -34,6 +36,7 @@ pub struct Shards {
     inboxes: Vec<ShardInbox>,
     addresses: Vec<SocketAddr>,
     threads: Vec<JoinHandle<()>>,
+    stop: Arc<AtomicBool>,
 }
 
 /// Why shards cannot start.
@@ -75,7 +78,7 @@ impl Shards {
         let (events, event_reader) = mpsc::channel(options.events_len.max(1));
         let (inboxes, readers): (Vec<_>, Vec<_>) =
             (0..count).map(|_| ShardInbox::new(options.inbox_len)).unzip();
-        let mut shards = Shards { inboxes, addresses, threads: Vec::new() };
+        let mut shards = Shards { inboxes, addresses, threads: Vec::new(), stop: Arc::default() };
         for (number, (reader, sockets)) in (0..count).zip(readers.into_iter().zip(sockets)) {
             let start = Start {
                 number,
@@ -83,6 +86,7 @@ impl Shards {
                 engine: Config { shard: number, shards: count, ..options.engine.clone() },
                 others: shards.inboxes.clone(),
                 events: events.clone(),
+                stop: shards.stop.clone(),
             };
             let thread = start.spawn(reader, sockets).map_err(ListenError::System)?;
             shards.threads.push(thread);
@@ -114,6 +118,7 @@ impl Shards {
     }
 
     fn end(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
         for inbox in &self.inboxes {
             inbox.stop();
         }
@@ -137,6 +142,7 @@ struct Start {
     engine: Config,
     others: Vec<ShardInbox>,
     events: mpsc::Sender<ShardEvent>,
+    stop: Arc<AtomicBool>,
 }
 
 impl Start {
@@ -158,6 +164,7 @@ impl Start {
                 inbox,
                 others: self.others,
                 events: self.events,
+                stop: self.stop,
                 state: State::default(),
             };
             runtime.block_on(thread.run());

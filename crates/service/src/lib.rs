@@ -10,7 +10,17 @@
 //! ```
 
 pub mod config;
+mod content;
+mod core;
+mod directory;
+mod http;
+mod journal;
+mod metrics;
+mod models;
+mod rest;
 mod start;
+mod ui;
 
 pub use config::{Config, ConfigError, RawConfig};
+pub use models::ModelError;
 pub use start::{Listener, Running, Service, StartError, run};

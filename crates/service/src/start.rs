@@ -1,15 +1,33 @@
 //! What a server is made of, how it starts and how it stops.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use lightship_net::{Clock, ListenError, Options as NetOptions, ShardEvent, Shards};
+use lightship_server as engine;
+use lightship_store::{AnyStore, Cursor, MemoryStore, Options as StoreOptions, StoreError};
+use tokio::net::TcpListener;
+use tokio::runtime::Runtime;
+use tokio::sync::{mpsc, watch};
 
 use crate::config::{Config, ConfigError};
+use crate::core::{Core, Counters};
+use crate::directory::Directory;
+use crate::journal::Journal;
+use crate::models::{ModelError, Models};
+use crate::{http, rest};
 
 /// The server process.
 pub struct Service;
 
-/// A server that is up; dropping it stops it without grace.
+/// A server that is up; dropping it stops it, too.
 pub struct Running {
     listeners: Vec<Listener>,
+    core: Arc<Core>,
+    shards: Option<Shards>,
+    runtime: Option<Runtime>,
 }
 
 /// One socket that is listened on.
@@ -47,6 +65,12 @@ pub enum StartError {
         #[source]
         source: std::io::Error,
     },
+    /// The store cannot be opened.
+    #[error("the store cannot be opened")]
+    Store(#[from] StoreError),
+    /// Object definitions cannot be loaded.
+    #[error("object definitions cannot be loaded")]
+    Models(#[from] ModelError),
     /// The system refused threads or random numbers.
     #[error("the system refuses what a server needs")]
     System(#[source] std::io::Error),
@@ -58,10 +82,103 @@ impl Service {
     ///
     /// # Errors
     /// When an address is taken, the store cannot be opened, or the system refuses.
-    #[allow(clippy::needless_pass_by_value, reason = "the server keeps its configuration")]
     pub fn start(config: Config) -> Result<Running, StartError> {
-        let _ = config;
-        Ok(Running { listeners: Vec::new() })
+        let mut random = [0; 4];
+        getrandom::fill(&mut random).map_err(|error| StartError::System(std::io::Error::other(error)))?;
+        // Never 0, which no log was ever written by.
+        let writer = u32::from_be_bytes(random).max(1);
+        let store = MemoryStore::open(StoreOptions {
+            folder: config.store.folder.clone(),
+            writer,
+            events_max: config.limits.events_kept,
+            ..StoreOptions::default()
+        })?;
+        let kept = config.store.folder.as_ref().map(|folder| folder.join("models"));
+        let models = Models::open(config.models.folder.as_deref(), kept)?;
+        let runtime = tokio::runtime::Builder::new_multi_thread()
+            .worker_threads(WORKERS)
+            .thread_name("service")
+            .enable_all()
+            .build()
+            .map_err(StartError::System)?;
+        let https = bind_http(&runtime, &config.listen.http)?;
+        let clock = Clock::start();
+        let (shards, events) = Shards::start(&net_options(&config), clock).map_err(refused)?;
+        let coaps = shards.addresses().iter().map(|address| Listener {
+            name: "coap",
+            transport: "udp",
+            address: *address,
+        });
+        let mut listeners: Vec<Listener> = coaps.collect();
+        listeners.extend(https.iter().map(|(listener, _)| listener.clone()));
+        let cursor = Cursor { writer, number: 0 };
+        let core = Arc::new(Core {
+            clock,
+            store: AnyStore::Memory(store),
+            directory: Directory::default(),
+            models,
+            inboxes: shards.inboxes().to_vec(),
+            newest: watch::Sender::new(cursor),
+            stopping: watch::Sender::new(false),
+            store_ok: AtomicBool::new(true),
+            counters: Counters::default(),
+            config,
+        });
+        launch(&runtime, &core, cursor, events, https);
+        Ok(Running { listeners, core, shards: Some(shards), runtime: Some(runtime) })
+    }
+}
+
+fn launch(
+    runtime: &Runtime,
+    core: &Arc<Core>,
+    cursor: Cursor,
+    events: mpsc::Receiver<ShardEvent>,
+    https: Vec<(Listener, TcpListener)>,
+) {
+    runtime.spawn(Journal::new(core.clone(), cursor).run(events));
+    let router = rest::router(core);
+    for (_, listener) in https {
+        runtime.spawn(http::serve(listener, router.clone(), core.clone()));
+    }
+}
+
+fn bind_http(
+    runtime: &Runtime,
+    addresses: &[SocketAddr],
+) -> Result<Vec<(Listener, TcpListener)>, StartError> {
+    let bind = |address: &SocketAddr| {
+        let listener = runtime.block_on(TcpListener::bind(*address)).and_then(|l| Ok((l.local_addr()?, l)));
+        let failed = |source| StartError::Listen { name: "http", address: *address, source };
+        let (address, listener) = listener.map_err(failed)?;
+        Ok((Listener { name: "http", transport: "tcp", address }, listener))
+    };
+    addresses.iter().map(bind).collect()
+}
+
+fn net_options(config: &Config) -> NetOptions {
+    let limits = engine::Limits {
+        registrations: config.limits.registrations_per_shard_max,
+        ..engine::Limits::default()
+    };
+    NetOptions {
+        addresses: config.listen.coap.clone(),
+        shards: config.listen.shards,
+        engine: engine::Config {
+            registration_grace: config.registration.grace,
+            limits,
+            ..engine::Config::default()
+        },
+        inbox_len: config.limits.inbox_len,
+        events_len: EVENTS_LEN,
+    }
+}
+
+fn refused(error: ListenError) -> StartError {
+    match error {
+        ListenError::Address { address, source } => StartError::Listen { name: "coap", address, source },
+        ListenError::System(source) => StartError::System(source),
+        other => StartError::System(std::io::Error::other(other)),
     }
 }
 
@@ -84,11 +201,71 @@ impl Running {
         self.listeners.iter().find(|l| l.name == "coap").map(|l| l.address)
     }
 
-    /// Waits until the process is told to end (SIGTERM, SIGINT or Ctrl-C).
-    pub fn wait_for_signal(&self) {}
+    /// Waits until the process is told to end (SIGTERM, SIGINT or Ctrl-C), or until a shard has died of a mistake of
+    /// ours.
+    pub fn wait_for_signal(&self) {
+        let Some(runtime) = &self.runtime else { return };
+        runtime.block_on(async {
+            let told = told_to_end();
+            tokio::pin!(told);
+            loop {
+                if tokio::time::timeout(LIFE_CHECK, &mut told).await.is_ok() {
+                    return;
+                }
+                if !self.shards.as_ref().is_some_and(Shards::alive) {
+                    tracing::error!("a shard has died; stopping");
+                    return;
+                }
+            }
+        });
+    }
 
-    /// Stops: takes no more requests, lets running ones end for a moment, closes sockets, writes state.
-    pub fn stop(self) {}
+    /// Stops: takes no more requests, lets running ones end for a moment, closes sockets.
+    pub fn stop(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        self.core.stopping.send_replace(true);
+        let Some(runtime) = self.runtime.take() else { return };
+        // Requests under way need the shards, so these go last.
+        let connections = &self.core.counters.http_connections;
+        for _ in 0..GRACE_STEPS {
+            if connections.load(std::sync::atomic::Ordering::Relaxed) == 0 {
+                break;
+            }
+            std::thread::park_timeout(GRACE_STEP);
+        }
+        if let Some(shards) = self.shards.take() {
+            shards.stop();
+        }
+        runtime.shutdown_background();
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+#[cfg(unix)]
+async fn told_to_end() {
+    use tokio::signal::unix::{SignalKind, signal};
+    let (Ok(mut terminate), Ok(mut interrupt)) =
+        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
+    else {
+        return std::future::pending().await;
+    };
+    tokio::select! {
+        _ = terminate.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+#[cfg(not(unix))]
+async fn told_to_end() {
+    let _ = tokio::signal::ctrl_c().await;
 }
 
 /// The whole life of a server: start, tell `on_ready` (who prints the `listening` lines and `ready`), wait for the
@@ -103,3 +280,12 @@ pub fn run(config: Config, on_ready: impl FnOnce(&Running)) -> Result<(), StartE
     running.stop();
     Ok(())
 }
+
+/// Threads for REST, events and the journal; the shards have their own.
+const WORKERS: usize = 2;
+/// Events of all shards that may wait for the journal.
+const EVENTS_LEN: usize = 4096;
+const LIFE_CHECK: Duration = Duration::from_secs(1);
+const GRACE_STEP: Duration = Duration::from_millis(20);
+/// Four seconds: longer than a connection's own grace.
+const GRACE_STEPS: u32 = 200;

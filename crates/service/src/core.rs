@@ -1,0 +1,77 @@
+//! What all parts of a running server share.
+
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::time::Duration;
+
+use lightship_api::Timestamp;
+use lightship_net::{Clock, ShardInbox};
+use lightship_platform::UnixTime;
+use lightship_server::{ContentFormat, Wanted};
+use lightship_store::{AnyStore, Cursor, WantedObservation};
+use tokio::sync::watch;
+
+use crate::config::Config;
+use crate::directory::Directory;
+use crate::models::Models;
+
+/// Shared by the journal and every REST handler.
+pub(crate) struct Core {
+    pub(crate) config: Config,
+    pub(crate) clock: Clock,
+    pub(crate) store: AnyStore,
+    pub(crate) directory: Directory,
+    pub(crate) models: Models,
+    pub(crate) inboxes: Vec<ShardInbox>,
+    /// The newest event of the log; readers of the stream wait for it to change.
+    pub(crate) newest: watch::Sender<Cursor>,
+    /// True from the moment the server is told to stop.
+    pub(crate) stopping: watch::Sender<bool>,
+    /// False when the last commit failed.
+    pub(crate) store_ok: AtomicBool,
+    pub(crate) counters: Counters,
+}
+
+/// What the service itself counts.
+#[derive(Debug, Default)]
+pub(crate) struct Counters {
+    pub(crate) http_requests: AtomicU64,
+    pub(crate) http_problems: AtomicU64,
+    pub(crate) http_connections: AtomicUsize,
+    pub(crate) event_readers: AtomicUsize,
+    pub(crate) event_readers_dropped: AtomicU64,
+    pub(crate) undecoded: AtomicU64,
+    pub(crate) commits_failed: AtomicU64,
+}
+
+impl Core {
+    /// The date of now, as the API shows it.
+    pub(crate) fn now(&self) -> Timestamp {
+        timestamp(self.clock.date())
+    }
+
+    pub(crate) fn inbox(&self, shard: u8) -> Option<&ShardInbox> {
+        self.inboxes.get(usize::from(shard))
+    }
+}
+
+pub(crate) fn timestamp(date: UnixTime) -> Timestamp {
+    Timestamp(date.as_millis())
+}
+
+/// What the engine is told of a wanted observation.
+pub(crate) fn wanted(observation: &WantedObservation, default: Option<ContentFormat>) -> Wanted {
+    Wanted {
+        path: observation.path,
+        accept: observation.accept.map(ContentFormat).or(default),
+        attributes: observation.attributes.clone(),
+    }
+}
+
+/// How long a caller waits for an awake device unless it says otherwise.
+pub(crate) const WAIT_DEFAULT: Duration = Duration::from_secs(10);
+
+/// Comes back once the server is told to stop.
+pub(crate) async fn stopped(stopping: &mut watch::Receiver<bool>) {
+    // An error means that the server is gone already.
+    let _ = stopping.wait_for(|stopping| *stopping).await;
+}

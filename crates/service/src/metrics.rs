@@ -1,0 +1,165 @@
+//! Counters in the text form of Prometheus. No label ever holds an endpoint.
+
+use std::fmt::Write;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use lightship_net::ShardStats;
+
+use crate::core::Core;
+
+/// Everything that is counted now.
+pub(crate) async fn text(core: &Core) -> String {
+    let mut shards = Vec::new();
+    for inbox in &core.inboxes {
+        if let Ok(Ok(stats)) = tokio::time::timeout(PATIENCE, inbox.stats()).await {
+            shards.push(stats);
+        }
+    }
+    let mut page = Page::default();
+    service(core, &mut page);
+    engines(&shards, &mut page);
+    sockets(&shards, &mut page);
+    page.text
+}
+
+fn service(core: &Core, page: &mut Page) {
+    let counters = &core.counters;
+    let count = |n: usize| u64::try_from(n).unwrap_or(u64::MAX);
+    page.gauge("lightship_registered_endpoints", "Devices in the directory.", count(core.directory.len()));
+    page.gauge("lightship_shards", "Shard threads.", count(core.inboxes.len()));
+    page.gauge(
+        "lightship_http_connections",
+        "Open HTTP connections.",
+        count(counters.http_connections.load(Ordering::Relaxed)),
+    );
+    page.gauge(
+        "lightship_event_readers",
+        "Readers of the event stream.",
+        count(counters.event_readers.load(Ordering::Relaxed)),
+    );
+    page.counter(
+        "lightship_http_requests_total",
+        "HTTP requests.",
+        counters.http_requests.load(Ordering::Relaxed),
+    );
+    page.counter(
+        "lightship_http_problems_total",
+        "HTTP requests answered with a problem.",
+        counters.http_problems.load(Ordering::Relaxed),
+    );
+    page.counter(
+        "lightship_event_readers_dropped_total",
+        "Readers that were too slow.",
+        counters.event_readers_dropped.load(Ordering::Relaxed),
+    );
+    page.counter(
+        "lightship_undecoded_total",
+        "Reports of devices that could not be decoded.",
+        counters.undecoded.load(Ordering::Relaxed),
+    );
+    page.counter(
+        "lightship_commits_failed_total",
+        "Batches that the store did not take.",
+        counters.commits_failed.load(Ordering::Relaxed),
+    );
+}
+
+fn engines(shards: &[ShardStats], page: &mut Page) {
+    let sum = |read: fn(&lightship_server::Stats) -> u64| {
+        shards.iter().map(|shard| read(&shard.engine)).sum::<u64>()
+    };
+    page.gauge("lightship_registrations", "Devices registered at the shards.", sum(|s| s.registrations));
+    page.gauge("lightship_observations", "Observations kept.", sum(|s| s.observations));
+    page.gauge("lightship_peers", "Addresses for which CoAP state is kept.", sum(|s| s.peers));
+    page.labelled(
+        "lightship_uplink_total",
+        "Messages of devices by kind and result.",
+        "kind",
+        &[
+            ("register", sum(|s| s.registers)),
+            ("register_refused", sum(|s| s.registers_refused)),
+            ("update", sum(|s| s.updates)),
+            ("update_refused", sum(|s| s.updates_refused)),
+            ("deregister", sum(|s| s.deregisters)),
+            ("expired", sum(|s| s.expired)),
+            ("send", sum(|s| s.sends)),
+            ("notify", sum(|s| s.notifications)),
+        ],
+    );
+    page.labelled(
+        "lightship_requests_total",
+        "Downlink requests by outcome.",
+        "outcome",
+        &[("taken", sum(|s| s.requests)), ("timed_out", sum(|s| s.requests_timed_out))],
+    );
+    page.labelled(
+        "lightship_dropped_total",
+        "Messages that were not followed, by reason.",
+        "reason",
+        &[
+            ("malformed", sum(|s| s.malformed)),
+            ("stranger", sum(|s| s.refused_strangers)),
+            ("evicted", sum(|s| s.evicted_strangers)),
+            ("stale_notification", sum(|s| s.notifications_stale)),
+            ("unknown_notification", sum(|s| s.notifications_unknown)),
+        ],
+    );
+    page.counter(
+        "lightship_asks_unanswered_total",
+        "Questions of shards that were not answered in time.",
+        sum(|s| s.asks_unanswered),
+    );
+}
+
+fn sockets(shards: &[ShardStats], page: &mut Page) {
+    let sum = |read: fn(&lightship_net::SocketStats) -> u64| {
+        shards.iter().map(|shard| read(&shard.sockets)).sum::<u64>()
+    };
+    page.labelled(
+        "lightship_datagrams_total",
+        "Datagrams by direction.",
+        "direction",
+        &[("in", sum(|s| s.received)), ("out", sum(|s| s.sent))],
+    );
+    page.labelled(
+        "lightship_datagrams_lost_total",
+        "Datagrams that went nowhere, by reason.",
+        "reason",
+        &[
+            ("unusable", sum(|s| s.unusable)),
+            ("unsent", sum(|s| s.unsent)),
+            ("hand_over", sum(|s| s.hand_over_lost)),
+        ],
+    );
+    page.counter(
+        "lightship_datagrams_handed_over_total",
+        "Datagrams given to the shard that owns them.",
+        sum(|s| s.handed_over),
+    );
+    page.counter("lightship_bugs_total", "Panics caught in shards: mistakes of ours.", sum(|s| s.bugs));
+}
+
+#[derive(Default)]
+struct Page {
+    text: String,
+}
+
+impl Page {
+    fn gauge(&mut self, name: &str, about: &str, value: u64) {
+        let _ = write!(self.text, "# HELP {name} {about}\n# TYPE {name} gauge\n{name} {value}\n");
+    }
+
+    fn counter(&mut self, name: &str, about: &str, value: u64) {
+        let _ = write!(self.text, "# HELP {name} {about}\n# TYPE {name} counter\n{name} {value}\n");
+    }
+
+    fn labelled(&mut self, name: &str, about: &str, label: &str, values: &[(&str, u64)]) {
+        let _ = write!(self.text, "# HELP {name} {about}\n# TYPE {name} counter\n");
+        for (kind, value) in values {
+            let _ = writeln!(self.text, "{name}{{{label}=\"{kind}\"}} {value}");
+        }
+    }
+}
+
+const PATIENCE: Duration = Duration::from_secs(1);

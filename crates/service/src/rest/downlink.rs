@@ -1,0 +1,326 @@
+//! Downlink operations without a Node in the body, and what all of them share.
+
+use std::sync::Arc;
+
+use axum::extract::{Path as Parts, RawQuery, Request, State};
+use axum::http::StatusCode;
+use lightship_api::{AnswerContent, AttributesBody, DownlinkAnswer, ExecuteBody, Problem, ProblemType};
+use lightship_lwm2m::{AttributeChange, Format, ObjectVersion, Path};
+use lightship_platform::Instant;
+use lightship_server::{ContentFormat, Operation, Outcome, RequestError, Response};
+
+use super::Refusal;
+use super::input::{self, Choices, DOWNLINK, Query};
+use super::reply::{Answer, json};
+use crate::content::{self, Dialect, LINK_FORMAT};
+use crate::core::Core;
+use crate::directory::Device;
+use crate::journal::raw;
+
+/// GET …/resources/{path}
+pub(crate) async fn read(
+    State(core): State<Arc<Core>>,
+    Parts((endpoint, path)): Parts<(String, String)>,
+    RawQuery(query): RawQuery,
+) -> Answer {
+    let path = input::path(&path, 1..=4, "Read")?;
+    let call = Call::start(&core, &endpoint, "read", path, query.as_deref(), DOWNLINK)?;
+    let mut formats: Vec<Option<Format>> = match call.choices.format {
+        Some(format) => vec![Some(single_fits(format, path)?)],
+        None => content::candidates(call.details(), call.device.speaks).into_iter().map(Some).collect(),
+    };
+    if call.choices.format.is_none() {
+        // The last word is the device's own choice.
+        formats.truncate(2);
+        formats.push(None);
+    }
+    let mut answer = None;
+    for format in formats {
+        let accept = format.map(|format| ContentFormat(format.number()));
+        let response = call.ask(Operation::Read { path, accept }).await?;
+        let refused = response.code == lightship_server::Code::NOT_ACCEPTABLE;
+        answer = Some(response);
+        if !refused {
+            break;
+        }
+    }
+    let response = answer.ok_or_else(|| Refusal::new(ProblemType::Internal, "nothing was asked"))?;
+    call.answer(&response, Payload::Data)
+}
+
+/// DELETE …/resources/{path}
+pub(crate) async fn delete(
+    State(core): State<Arc<Core>>,
+    Parts((endpoint, path)): Parts<(String, String)>,
+    RawQuery(query): RawQuery,
+) -> Answer {
+    let path = input::path(&path, 2..=4, "Delete")?;
+    if path.len() == 3 {
+        return Err(Refusal::new(
+            ProblemType::InvalidPath,
+            "Delete goes with instances, not with a Resource",
+        ));
+    }
+    let call = Call::start(&core, &endpoint, "delete", path, query.as_deref(), DOWNLINK)?;
+    let response = call.ask(Operation::Delete { path }).await?;
+    call.answer(&response, Payload::None)
+}
+
+/// POST …/execute/{path}
+pub(crate) async fn execute(
+    State(core): State<Arc<Core>>,
+    Parts((endpoint, path)): Parts<(String, String)>,
+    RawQuery(query): RawQuery,
+    request: Request,
+) -> Answer {
+    let path = input::path(&path, 3..=3, "Execute")?;
+    let call = Call::start(&core, &endpoint, "execute", path, query.as_deref(), DOWNLINK)?;
+    let (head, body) = request.into_parts();
+    let body = input::body(&core, body).await?;
+    let arguments = if body.is_empty() {
+        String::new()
+    } else {
+        input::json::<ExecuteBody>(&head.headers, &body)?.arguments.unwrap_or_default()
+    };
+    let response = call.ask(Operation::Execute { path, arguments }).await?;
+    call.answer(&response, Payload::None)
+}
+
+/// GET …/discover/{path}
+pub(crate) async fn discover(
+    State(core): State<Arc<Core>>,
+    Parts((endpoint, path)): Parts<(String, String)>,
+    RawQuery(query): RawQuery,
+) -> Answer {
+    let path = input::path(&path, 1..=3, "Discover")?;
+    let known = [DOWNLINK, &["depth"]].concat();
+    let call = Call::start(&core, &endpoint, "discover", path, query.as_deref(), &known)?;
+    let depth = Query::parse(query.as_deref(), &known)?.number("depth", 0, 3)?;
+    let depth = depth.and_then(|depth| u8::try_from(depth).ok());
+    let response = call.ask(Operation::Discover { path, depth }).await?;
+    call.answer(&response, Payload::Links)
+}
+
+/// PUT …/attributes/{path}
+pub(crate) async fn write_attributes(
+    State(core): State<Arc<Core>>,
+    Parts((endpoint, path)): Parts<(String, String)>,
+    RawQuery(query): RawQuery,
+    request: Request,
+) -> Answer {
+    let path = input::path(&path, 1..=4, "Write-Attributes")?;
+    let call = Call::start(&core, &endpoint, "write-attributes", path, query.as_deref(), DOWNLINK)?;
+    let (head, body) = request.into_parts();
+    let body = input::body(&core, body).await?;
+    let attributes = attributes(&input::json(&head.headers, &body)?)?;
+    if attributes.is_empty() {
+        return Err(Refusal::new(ProblemType::MalformedBody, "no attribute is given"));
+    }
+    let response = call.ask(Operation::WriteAttributes { path, attributes }).await?;
+    call.answer(&response, Payload::None)
+}
+
+/// The query of attributes: `pmin=5` sets, `st` unsets.
+pub(super) fn attributes(body: &AttributesBody) -> Result<Vec<String>, Refusal> {
+    let text = |(name, value): (&String, &Option<serde_json::Number>)| match value {
+        Some(value) => format!("{name}={value}"),
+        None => name.clone(),
+    };
+    let queries: Vec<String> = body.attributes.iter().map(text).collect();
+    for query in &queries {
+        if let Err(error) = AttributeChange::parse([query.as_str()]) {
+            let name = query.split('=').next().unwrap_or_default();
+            let problem = Problem::new(ProblemType::DoesNotFit, format!("{query}: {error}"));
+            return Err(Refusal(problem.at(format!("/{name}"))));
+        }
+    }
+    Ok(queries)
+}
+
+/// Single-value formats go with Resources only.
+pub(super) fn single_fits(format: Format, path: Path) -> Result<Format, Refusal> {
+    if format.is_single_value() && path.len() < 3 {
+        let detail = format!("format {format} holds one value, and {path} is no Resource");
+        return Err(Refusal::new(ProblemType::InvalidParameter, detail));
+    }
+    Ok(format)
+}
+
+/// What the payload of a good answer holds.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Payload {
+    None,
+    Data,
+    Links,
+}
+
+/// One downlink operation from request to answer.
+pub(super) struct Call<'a> {
+    pub(super) core: &'a Core,
+    pub(super) device: Device,
+    pub(super) choices: Choices,
+    pub(super) path: Path,
+    operation: &'static str,
+    started: Instant,
+}
+
+impl<'a> Call<'a> {
+    pub(super) fn start(
+        core: &'a Core,
+        endpoint: &str,
+        operation: &'static str,
+        path: Path,
+        query: Option<&str>,
+        known: &[&str],
+    ) -> Result<Call<'a>, Refusal> {
+        let choices = Choices::read(core, &Query::parse(query, known)?)?;
+        let device = input::device(core, endpoint)?;
+        Ok(Call { core, device, choices, path, operation, started: core.clock.now() })
+    }
+
+    pub(super) fn details(&self) -> &lightship_server::Details {
+        &self.device.registration.details
+    }
+
+    pub(super) fn version(&self) -> ObjectVersion {
+        self.device.object_version(self.path)
+    }
+
+    /// Sends one request and waits for the device's answer within what is left of the caller's time.
+    pub(super) async fn ask(&self, operation: Operation) -> Result<Response, Refusal> {
+        let spent = self.core.clock.now().saturating_duration_since(self.started);
+        let wait = self.choices.wait.saturating_sub(spent);
+        let inbox = self.core.inbox(self.device.shard).ok_or_else(overloaded)?;
+        let reply =
+            inbox.request(self.details().endpoint.clone(), operation, wait).map_err(|_| overloaded())?;
+        self.outcome(reply.await.map_err(|_| overloaded())?)
+    }
+
+    pub(super) fn outcome(&self, result: Result<Outcome, RequestError>) -> Result<Response, Refusal> {
+        let no_answer = |detail: &str| Refusal::new(ProblemType::NoAnswer, detail);
+        match result.map_err(|error| refused(error, &self.device))? {
+            Outcome::Response(response) => Ok(response),
+            Outcome::Timeout => Err(no_answer("")),
+            Outcome::Reset => Err(no_answer("the device rejected the message with a Reset")),
+            Outcome::Broken => Err(no_answer("the device's answer does not fit together")),
+            Outcome::Deregistered => Err(Refusal::new(
+                ProblemType::EndpointNotRegistered,
+                "the registration ended before the answer came",
+            )),
+            Outcome::Cancelled | _ => Err(overloaded()),
+        }
+    }
+
+    /// The answer for the caller.
+    pub(super) fn answer(&self, response: &Response, payload: Payload) -> Answer {
+        let answer = self.shape(response, payload);
+        json(StatusCode::OK, &answer)
+    }
+
+    pub(super) fn shape(&self, response: &Response, payload: Payload) -> DownlinkAnswer {
+        let elapsed = self.core.clock.now().saturating_duration_since(self.started);
+        let mut answer = DownlinkAnswer {
+            operation: self.operation.to_owned(),
+            path: self.path.to_string(),
+            code: response.code.to_string(),
+            format: response.content_format.map(content::format_name),
+            elapsed_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
+            content: None,
+            location: None,
+            diagnostic: None,
+            undecoded: None,
+            raw: self.choices.raw.then(|| raw(response.content_format, &response.payload)),
+        };
+        if !response.code.is_success() {
+            answer.diagnostic = diagnostic(&response.payload);
+            return answer;
+        }
+        if !response.location.is_empty() {
+            answer.location = Some(self.created(&response.location));
+        }
+        match self.decode(response, payload) {
+            Ok(content) => answer.content = content,
+            Err(reason) => {
+                answer.undecoded = Some(reason);
+                answer.raw = Some(raw(response.content_format, &response.payload));
+            }
+        }
+        answer
+    }
+
+    fn decode(&self, response: &Response, payload: Payload) -> Result<Option<AnswerContent>, String> {
+        let root = &*self.details().objects.root;
+        match payload {
+            Payload::None => Ok(None),
+            Payload::Links => match response.content_format {
+                Some(format) if format.0 != LINK_FORMAT => {
+                    Err(format!("content format {} is no list of links", format.0))
+                }
+                _ => content::discovered(root, &response.payload)
+                    .map(|links| Some(AnswerContent::Links { links })),
+            },
+            Payload::Data => {
+                let definitions = self.core.models.snapshot();
+                let (version, now) = (self.version(), self.core.now());
+                let dialect = Dialect { definitions: &definitions, version, root, now };
+                let nodes = dialect.nodes(self.path, response.content_format, &response.payload)?;
+                if let Some(format) = response.content_format.and_then(|format| Format::from_number(format.0))
+                {
+                    self.spoke(format);
+                }
+                // Several moments in one Read: the last one is what is true now.
+                Ok(nodes.into_iter().next_back().map(AnswerContent::Node))
+            }
+        }
+    }
+
+    /// Remembers a format that the device is known to speak.
+    pub(super) fn spoke(&self, format: Format) {
+        if !format.is_single_value() && self.device.speaks != Some(format) {
+            let registration = &self.device.registration;
+            let id = Some(registration.id);
+            self.core
+                .directory
+                .change(&registration.details.endpoint, id, |device| device.speaks = Some(format));
+        }
+    }
+
+    /// The path of a new instance, without an alternate path in front.
+    fn created(&self, location: &[String]) -> String {
+        let text = location.join("/");
+        let root = &*self.details().objects.root;
+        match text.strip_prefix(root) {
+            Some(rest) if !root.is_empty() => format!("/{}", rest.trim_start_matches('/')),
+            _ => format!("/{text}"),
+        }
+    }
+}
+
+/// The text that a device may send along with an error.
+fn diagnostic(payload: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(payload.get(..payload.len().min(DIAGNOSTIC_LEN_MAX))?).into_owned();
+    Some(text).filter(|text| !text.is_empty())
+}
+
+pub(super) fn overloaded() -> Refusal {
+    Refusal(Problem::new(ProblemType::Overloaded, "").retry_after(1))
+}
+
+fn refused(error: RequestError, device: &Device) -> Refusal {
+    let kind = match error {
+        RequestError::UnknownEndpoint => {
+            let detail =
+                format!("{:?} is not registered any more", device.registration.details.endpoint.as_str());
+            return Refusal::new(ProblemType::EndpointNotRegistered, detail);
+        }
+        RequestError::TooLarge => ProblemType::TooLarge,
+        RequestError::TooManyObservations => ProblemType::Conflict,
+        RequestError::WrongPath => ProblemType::InvalidPath,
+        RequestError::LineFull | RequestError::Overloaded | _ => {
+            return Refusal(Problem::new(ProblemType::Overloaded, error.to_string()).retry_after(1));
+        }
+    };
+    Refusal::new(kind, error.to_string())
+}
+
+const DIAGNOSTIC_LEN_MAX: usize = 1024;

@@ -1,0 +1,52 @@
+//! Registered devices.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::extract::{Path, RawQuery, State};
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use lightship_api::{Endpoints, ProblemType};
+
+use super::Refusal;
+use super::input::{self, Query};
+use super::reply::{Answer, json};
+use crate::core::Core;
+
+/// GET /endpoints
+pub(crate) async fn list(State(core): State<Arc<Core>>, RawQuery(query): RawQuery) -> Answer {
+    let query = Query::parse(query.as_deref(), &["filter", "limit", "cursor"])?;
+    let limit = query.number("limit", 1, 1000)?.unwrap_or(100);
+    let limit = usize::try_from(limit).unwrap_or(100);
+    let filter = query.text("filter").unwrap_or_default().to_owned();
+    let cursor = query.text("cursor").map(str::to_owned);
+    let (items, next) = core.directory.page(&filter, cursor.as_deref(), limit);
+    std::future::ready(json(StatusCode::OK, &Endpoints { items, next })).await
+}
+
+/// GET /endpoints/{endpoint}
+pub(crate) async fn show(State(core): State<Arc<Core>>, Path(endpoint): Path<String>) -> Answer {
+    let device = input::device(&core, &endpoint)?;
+    std::future::ready(json(StatusCode::OK, &device.shape())).await
+}
+
+/// DELETE /endpoints/{endpoint}
+pub(crate) async fn forget(State(core): State<Arc<Core>>, Path(endpoint): Path<String>) -> Answer {
+    let device = input::device(&core, &endpoint)?;
+    let overloaded = || Refusal::new(ProblemType::Overloaded, "");
+    let inbox = core.inbox(device.shard).ok_or_else(overloaded)?;
+    let registration = &device.registration;
+    let reply =
+        inbox.forget(registration.details.endpoint.clone(), registration.id).map_err(|_| overloaded())?;
+    reply.await.map_err(|_| overloaded())?.map_err(|_| {
+        Refusal::new(ProblemType::EndpointNotRegistered, format!("{endpoint:?} is not registered any more"))
+    })?;
+    // The journal follows at once; a caller that lists devices next shall not see this one.
+    for _ in 0..100 {
+        if core.directory.find(&endpoint).is_none_or(|now| now.registration.id != registration.id) {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    Ok(StatusCode::NO_CONTENT.into_response())
+}

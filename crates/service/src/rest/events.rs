@@ -1,0 +1,175 @@
+//! The stream of events (Server-Sent Events). Each reader walks the log at its own pace with its own cursor: nothing
+//! is queued for it, and it holds nobody.
+
+use std::collections::VecDeque;
+use std::convert::Infallible;
+use std::fmt::Write;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use axum::body::Body;
+use axum::extract::{RawQuery, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::IntoResponse;
+use bytes::Bytes;
+use lightship_api::{Event, EventType, Problem, ProblemType};
+use lightship_store::{Cursor, EventPage, EventRecord, Store};
+use tokio::sync::watch;
+
+use super::Refusal;
+use super::input::Query;
+use super::reply::Answer;
+use crate::core::{Core, stopped};
+
+/// GET /events
+pub(crate) async fn follow(
+    State(core): State<Arc<Core>>,
+    headers: HeaderMap,
+    RawQuery(query): RawQuery,
+) -> Answer {
+    let query = Query::parse(query.as_deref(), &["endpoint", "type", "after"])?;
+    let kinds = match query.text("type") {
+        None | Some("") => None,
+        Some(names) => Some(kinds(names)?),
+    };
+    let last = headers.get("last-event-id").map(|id| id.to_str().unwrap_or("?").to_owned());
+    // A reader that comes back knows better than the address it first came with.
+    let after = last.filter(|id| !id.is_empty()).or_else(|| query.text("after").map(str::to_owned));
+    let seat = Seat::take(&core)?;
+    let newest = core.newest.subscribe();
+    let start = match after.as_deref() {
+        None => Some(core.store.newest().await.map_err(|_| Refusal::new(ProblemType::Overloaded, ""))?),
+        Some("0") => None,
+        // An id that makes no sense is as lost as one that is too old.
+        Some(id) => Some(id.parse().unwrap_or(Cursor { writer: 0, number: u64::MAX })),
+    };
+    let reader = Reader {
+        stopping: core.stopping.subscribe(),
+        core,
+        newest,
+        cursor: start,
+        fresh: true,
+        endpoint: query.text("endpoint").filter(|name| !name.is_empty()).map(str::to_owned),
+        kinds,
+        ready: VecDeque::from([Bytes::from_static(b"retry: 1000\n\n")]),
+        _seat: seat,
+    };
+    let stream = futures_util::stream::unfold(reader, |mut reader| async move {
+        let chunk = reader.next().await?;
+        Some((Ok::<_, Infallible>(chunk), reader))
+    });
+    let head = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-store")];
+    Ok((StatusCode::OK, head, Body::from_stream(stream)).into_response())
+}
+
+fn kinds(names: &str) -> Result<Vec<EventType>, Refusal> {
+    let kind = |name: &str| {
+        let known: Vec<_> = EventType::ALL.iter().map(|kind| kind.name()).collect();
+        EventType::from_name(name.trim()).ok_or_else(|| {
+            let detail = format!("type {name:?} is not one of {}", known.join(" "));
+            Refusal::new(ProblemType::InvalidParameter, detail)
+        })
+    };
+    names.split(',').map(kind).collect()
+}
+
+/// One reader's place among those allowed at once.
+struct Seat {
+    core: Arc<Core>,
+}
+
+impl Seat {
+    fn take(core: &Arc<Core>) -> Result<Seat, Refusal> {
+        let max = core.config.limits.event_readers_max;
+        if core.counters.event_readers.fetch_add(1, Ordering::Relaxed) >= max {
+            core.counters.event_readers.fetch_sub(1, Ordering::Relaxed);
+            let problem = Problem::new(ProblemType::Overloaded, format!("{max} readers follow already"));
+            return Err(Refusal(problem.retry_after(5)));
+        }
+        Ok(Seat { core: core.clone() })
+    }
+}
+
+impl Drop for Seat {
+    fn drop(&mut self) {
+        self.core.counters.event_readers.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+struct Reader {
+    core: Arc<Core>,
+    newest: watch::Receiver<Cursor>,
+    stopping: watch::Receiver<bool>,
+    /// Behind which event to go on; `None` = before the oldest kept.
+    cursor: Option<Cursor>,
+    /// Nothing has been read of the log yet.
+    fresh: bool,
+    endpoint: Option<String>,
+    kinds: Option<Vec<EventType>>,
+    ready: VecDeque<Bytes>,
+    _seat: Seat,
+}
+
+impl Reader {
+    /// The next piece of the stream; `None` ends it.
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            if let Some(chunk) = self.ready.pop_front() {
+                return Some(chunk);
+            }
+            // Marked before reading the log, so that an event in between wakes us.
+            self.newest.mark_unchanged();
+            let page = self.core.store.events(self.cursor, PAGE_LEN).await.ok()?;
+            if page.gap && !self.fresh {
+                // It was so slow that the log has gone past it: it may come back and hear of its gap.
+                self.core.counters.event_readers_dropped.fetch_add(1, Ordering::Relaxed);
+                return None;
+            }
+            self.take(&page);
+            if !self.ready.is_empty() {
+                continue;
+            }
+            if !page.events.is_empty() {
+                continue;
+            }
+            tokio::select! {
+                changed = self.newest.changed() => changed.ok()?,
+                () = stopped(&mut self.stopping) => return None,
+                () = tokio::time::sleep(HEARTBEAT) => self.ready.push_back(Bytes::from_static(b": here\n\n")),
+            }
+        }
+    }
+
+    fn take(&mut self, page: &EventPage) {
+        let mut text = String::new();
+        if page.gap {
+            let place = Cursor {
+                writer: page.next.writer,
+                number: page.events.first().map_or(page.next.number, |e| e.cursor.number - 1),
+            };
+            let mut event = Event::new(place.to_string(), self.core.now(), EventType::Gap, String::new());
+            event.reason = Some("earlier events are no longer kept".to_owned());
+            let _ =
+                write!(text, "id: {place}\ndata: {}\n\n", serde_json::to_string(&event).unwrap_or_default());
+        }
+        for event in page.events.iter().filter(|event| self.wants(event)) {
+            let _ = write!(text, "id: {}\ndata: {}\n\n", event.cursor, event.body);
+        }
+        self.cursor = Some(page.next);
+        self.fresh = false;
+        if !text.is_empty() {
+            self.ready.push_back(Bytes::from(text));
+        }
+    }
+
+    fn wants(&self, event: &EventRecord) -> bool {
+        let endpoint = self.endpoint.as_deref().is_none_or(|name| name == event.endpoint.as_str());
+        endpoint && self.kinds.as_ref().is_none_or(|kinds| kinds.iter().any(|kind| kind.name() == event.kind))
+    }
+}
+
+/// Events read of the log at once.
+const PAGE_LEN: usize = 64;
+/// A sign of life for readers and for the boxes in between.
+const HEARTBEAT: Duration = Duration::from_secs(10);

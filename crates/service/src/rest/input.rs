@@ -1,0 +1,251 @@
+//! What comes in: names, paths, queries, bodies, each parsed once at the border.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use axum::body::{Body, to_bytes};
+use axum::http::{HeaderMap, header};
+use bytes::Bytes;
+use lightship_api::{Node, Problem, ProblemType, Unknown};
+use lightship_lwm2m::{Format, Path};
+use serde::de::DeserializeOwned;
+
+use super::Refusal;
+use crate::core::{Core, WAIT_DEFAULT};
+use crate::directory::Device;
+
+/// A query, decoded once; a name that stands twice is a mistake.
+#[derive(Debug, Default)]
+pub(crate) struct Query {
+    values: BTreeMap<String, String>,
+}
+
+impl Query {
+    /// Reads a query and refuses names that the address does not know.
+    pub(crate) fn parse(raw: Option<&str>, known: &[&str]) -> Result<Query, Refusal> {
+        let mut values = BTreeMap::new();
+        for part in raw.unwrap_or_default().split('&').filter(|part| !part.is_empty()) {
+            let (name, value) = part.split_once('=').unwrap_or((part, ""));
+            let name = decode(name).ok_or_else(|| parameter(name, "is not percent-encoded UTF-8"))?;
+            let value = decode(value).ok_or_else(|| parameter(&name, "is not percent-encoded UTF-8"))?;
+            if !known.contains(&name.as_str()) {
+                return Err(parameter(&name, &format!("is not known here; known: {}", known.join(" "))));
+            }
+            if values.insert(name.clone(), value).is_some() {
+                return Err(parameter(&name, "is given twice"));
+            }
+        }
+        Ok(Query { values })
+    }
+
+    pub(crate) fn text(&self, name: &str) -> Option<&str> {
+        self.values.get(name).map(String::as_str)
+    }
+
+    pub(crate) fn flag(&self, name: &str) -> Result<bool, Refusal> {
+        match self.text(name) {
+            None | Some("false") => Ok(false),
+            Some("true" | "") => Ok(true),
+            Some(_) => Err(parameter(name, "is true or false")),
+        }
+    }
+
+    pub(crate) fn number(&self, name: &str, min: u64, max: u64) -> Result<Option<u64>, Refusal> {
+        let Some(text) = self.text(name) else { return Ok(None) };
+        let number = text.parse().ok().filter(|number| (min..=max).contains(number));
+        number.map(Some).ok_or_else(|| parameter(name, &format!("is a number from {min} to {max}")))
+    }
+}
+
+/// What a caller chose for one downlink operation.
+#[derive(Debug)]
+pub(crate) struct Choices {
+    pub(crate) format: Option<Format>,
+    pub(crate) wait: Duration,
+    pub(crate) raw: bool,
+}
+
+impl Choices {
+    pub(crate) fn read(core: &Core, query: &Query) -> Result<Choices, Refusal> {
+        if query.flag("queue")? {
+            return Err(Refusal::new(
+                ProblemType::NotSupported,
+                "durable commands (queue=true) are not available yet",
+            ));
+        }
+        let format = match query.text("format") {
+            None => None,
+            Some(name) => Some(format(name)?),
+        };
+        let wait = match query.text("wait") {
+            None => WAIT_DEFAULT,
+            Some(text) => {
+                span(text).filter(|wait| *wait <= core.config.limits.wait_max).ok_or_else(|| {
+                    parameter("wait", "is a span such as 30s, 500ms or 2m within the server's limit")
+                })?
+            }
+        };
+        Ok(Choices { format, wait, raw: query.flag("raw")? })
+    }
+}
+
+/// Names of the query parameters of downlink operations.
+pub(crate) const DOWNLINK: &[&str] = &["format", "wait", "queue", "raw"];
+
+fn format(name: &str) -> Result<Format, Refusal> {
+    match name.parse() {
+        Ok(format) => Ok(format),
+        Err(_) if matches!(name, "json" | "lwm2m-cbor") => {
+            Err(Refusal::new(ProblemType::NotSupported, format!("format {name} is not available yet")))
+        }
+        Err(_) => {
+            Err(parameter("format", "is one of text opaque cbor tlv json senml-json senml-cbor lwm2m-cbor"))
+        }
+    }
+}
+
+fn span(text: &str) -> Option<Duration> {
+    let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
+    let (number, unit) = text.split_at(digits);
+    let number: u64 = number.parse().ok()?;
+    let ms = match unit {
+        "ms" => 1,
+        "" | "s" => 1000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        _ => return None,
+    };
+    number.checked_mul(ms).map(Duration::from_millis)
+}
+
+/// The registered device of that name.
+pub(crate) fn device(core: &Core, endpoint: &str) -> Result<Device, Refusal> {
+    core.directory.find(endpoint).ok_or_else(|| {
+        Refusal::new(ProblemType::EndpointNotRegistered, format!("{endpoint:?} is not registered"))
+    })
+}
+
+/// An LwM2M path as it stands in an address, without its leading slash, of one of these lengths.
+pub(crate) fn path(
+    text: &str,
+    lengths: std::ops::RangeInclusive<usize>,
+    what: &str,
+) -> Result<Path, Refusal> {
+    let wrong = |why: String| Refusal::new(ProblemType::InvalidPath, why);
+    if text.starts_with('/') || text.ends_with('/') {
+        return Err(wrong(format!("{text:?} has a slash too many; write it as 3/0/9")));
+    }
+    let path: Path = format!("/{text}").parse().map_err(|_| wrong(format!("{text:?} is no LwM2M path")))?;
+    if lengths.contains(&path.len()) {
+        Ok(path)
+    } else {
+        Err(wrong(format!("{what} does not go with {path}")))
+    }
+}
+
+/// The whole body, within the limits of size and time.
+pub(crate) async fn body(core: &Core, body: Body) -> Result<Bytes, Refusal> {
+    let limits = &core.config.limits;
+    let read = tokio::time::timeout(limits.request_timeout, to_bytes(body, limits.body_bytes_max));
+    match read.await {
+        Err(_) => Err(Refusal::new(ProblemType::RequestTimeout, "the body did not arrive in time")),
+        Ok(Ok(bytes)) => Ok(bytes),
+        Ok(Err(error)) => {
+            let mut source: Option<&dyn std::error::Error> = Some(&error);
+            while let Some(cause) = source {
+                if cause.to_string() == "length limit exceeded" {
+                    let detail = format!("at most {} bytes are taken", limits.body_bytes_max);
+                    return Err(Refusal::new(ProblemType::TooLarge, detail));
+                }
+                source = cause.source();
+            }
+            Err(Refusal::new(ProblemType::MalformedRequest, "the body is broken"))
+        }
+    }
+}
+
+/// JSON of a body.
+pub(crate) fn json<T: DeserializeOwned>(headers: &HeaderMap, bytes: &[u8]) -> Result<T, Refusal> {
+    media_type(headers, &["application/json"])?;
+    serde_json::from_slice(bytes).map_err(|error| Refusal::new(ProblemType::MalformedBody, error.to_string()))
+}
+
+/// A Node of a body.
+pub(crate) fn node(headers: &HeaderMap, bytes: &[u8]) -> Result<Node, Refusal> {
+    let json: serde_json::Value = json(headers, bytes)?;
+    Node::from_json(&json, Unknown::Refuse)
+        .map_err(|error| Refusal(Problem::new(ProblemType::MalformedBody, error.message).at(error.pointer)))
+}
+
+/// Refuses bodies of another media type than these; none at all is accepted, as people at a shell leave it out.
+pub(crate) fn media_type(headers: &HeaderMap, known: &[&str]) -> Result<(), Refusal> {
+    let Some(given) = headers.get(header::CONTENT_TYPE) else { return Ok(()) };
+    let given =
+        given.to_str().unwrap_or_default().split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+    // What curl -d says unless told otherwise.
+    if known.contains(&given.as_str()) || given == "application/x-www-form-urlencoded" {
+        return Ok(());
+    }
+    Err(Refusal::new(ProblemType::UnsupportedMediaType, format!("send {}", known.join(" or "))))
+}
+
+fn decode(text: &str) -> Option<String> {
+    let mut out = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((first, more)) = rest.split_first() {
+        rest = more;
+        match first {
+            b'+' => out.push(b' '),
+            b'%' => {
+                let digits = std::str::from_utf8(rest.get(..2)?).ok()?;
+                out.push(
+                    u8::from_str_radix(digits, 16)
+                        .ok()
+                        .filter(|_| digits.bytes().all(|b| b.is_ascii_hexdigit()))?,
+                );
+                rest = rest.get(2..)?;
+            }
+            byte => out.push(*byte),
+        }
+    }
+    String::from_utf8(out).ok()
+}
+
+fn parameter(name: &str, what: &str) -> Refusal {
+    Refusal::new(ProblemType::InvalidParameter, format!("{name} {what}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spans_have_units_and_bounds() {
+        assert_eq!(span("30s"), Some(Duration::from_secs(30)));
+        assert_eq!(span("30"), Some(Duration::from_secs(30)));
+        assert_eq!(span("500ms"), Some(Duration::from_millis(500)));
+        assert_eq!(span("2m"), Some(Duration::from_secs(120)));
+        for bad in ["", "s", "-1", "-1s", "1e9", "abc", "30 s", "1.5s", "99999999999999999999", "30x"] {
+            assert_eq!(span(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn queries_are_decoded_once() {
+        let query = Query::parse(Some("a=x%252F+y&b"), &["a", "b"]).unwrap();
+        assert_eq!((query.text("a"), query.text("b")), (Some("x%2F y"), Some("")));
+        for bad in ["c=1", "a=1&a=2", "a=%zz", "a=%f", "a=%ff", "%"] {
+            assert_eq!(Query::parse(Some(bad), &["a", "b"]).unwrap_err().0.status, 400, "{bad}");
+        }
+    }
+
+    #[test]
+    fn paths_are_lwm2m_paths_of_the_right_level() {
+        assert_eq!(path("3/0/9", 1..=4, "Read").unwrap().to_string(), "/3/0/9");
+        for bad in ["", "3/abc", "3/0/0/0/0", "65536", "65535", "3//0", "/3", "3/", "03", "..", "3/%30", "+3"]
+        {
+            assert_eq!(path(bad, 1..=4, "Read").unwrap_err().0.status, 400, "{bad}");
+        }
+        assert!(path("3", 3..=3, "Execute").is_err());
+    }
+}

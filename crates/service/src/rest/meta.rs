@@ -1,0 +1,69 @@
+//! What is not about devices: document, health, metrics, the web UI.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use axum::extract::State;
+use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
+use axum::response::{IntoResponse, Response};
+use lightship_api::{ProblemType, openapi as document};
+use serde_json::json;
+
+use super::Refusal;
+use super::reply::{self, Answer};
+use crate::core::Core;
+use crate::metrics;
+use crate::ui;
+
+/// GET /api/openapi.json
+pub(crate) async fn openapi() -> Answer {
+    let head = [(header::CONTENT_TYPE, "application/json")];
+    std::future::ready(Ok((StatusCode::OK, head, document::document_text()).into_response())).await
+}
+
+/// GET /healthz
+pub(crate) async fn health() -> Answer {
+    std::future::ready(reply::json(StatusCode::OK, &json!({"status": "alive"}))).await
+}
+
+/// GET /readyz
+pub(crate) async fn ready(State(core): State<Arc<Core>>) -> Answer {
+    let mut reasons = Vec::new();
+    if *core.stopping.borrow() {
+        reasons.push("stopping".to_owned());
+    }
+    if !core.store_ok.load(Ordering::Relaxed) {
+        reasons.push("the store does not take events".to_owned());
+    }
+    for (number, inbox) in core.inboxes.iter().enumerate() {
+        match tokio::time::timeout(PATIENCE, inbox.stats()).await {
+            Ok(Ok(_)) => {}
+            Ok(Err(error)) => reasons.push(format!("shard {number}: {error}")),
+            Err(_) => reasons.push(format!("shard {number} does not answer")),
+        }
+    }
+    let (status, word) = if reasons.is_empty() {
+        (StatusCode::OK, "ready")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "not ready")
+    };
+    reply::json(status, &json!({"status": word, "reasons": reasons}))
+}
+
+/// GET /metrics
+pub(crate) async fn metrics(State(core): State<Arc<Core>>) -> Response {
+    let head = [(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")];
+    (StatusCode::OK, head, metrics::text(&core).await).into_response()
+}
+
+/// Everything else: the web UI's files, or nothing.
+pub(crate) async fn ui(method: Method, uri: Uri, headers: HeaderMap) -> Response {
+    let response =
+        if method == Method::GET || method == Method::HEAD { ui::file(uri.path(), &headers) } else { None };
+    let nothing =
+        || Refusal::new(ProblemType::NotFound, format!("there is nothing at {}", uri.path())).into_response();
+    std::future::ready(response.unwrap_or_else(nothing)).await
+}
+
+const PATIENCE: Duration = Duration::from_secs(1);

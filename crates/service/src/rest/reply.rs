@@ -1,0 +1,51 @@
+//! Answers: JSON and problem documents.
+
+use axum::http::{HeaderValue, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use lightship_api::{Problem, ProblemType};
+use serde::Serialize;
+
+/// What a handler gives: an answer or a problem.
+pub(crate) type Answer = Result<Response, Refusal>;
+
+/// A problem on its way out.
+#[derive(Debug)]
+pub(crate) struct Refusal(pub(crate) Problem);
+
+impl Refusal {
+    pub(crate) fn new(kind: ProblemType, detail: impl Into<String>) -> Refusal {
+        Refusal(Problem::new(kind, detail))
+    }
+}
+
+impl IntoResponse for Refusal {
+    fn into_response(self) -> Response {
+        let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+        let body = serde_json::to_vec(&self.0).unwrap_or_default();
+        let mut response =
+            (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
+        if let Some(seconds) = self.0.retry_after_s {
+            response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
+        if status == StatusCode::UNAUTHORIZED {
+            response.headers_mut().insert(header::WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
+        }
+        response
+    }
+}
+
+/// JSON with that status.
+pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Answer {
+    match serde_json::to_vec(value) {
+        Ok(body) => Ok((status, [(header::CONTENT_TYPE, "application/json")], body).into_response()),
+        Err(error) => {
+            tracing::error!(%error, "an answer cannot be written");
+            Err(Refusal::new(ProblemType::Internal, "the answer cannot be written"))
+        }
+    }
+}
+
+/// Known address, unknown method; `Allow` is added by the router.
+pub(crate) async fn method_not_allowed() -> Refusal {
+    std::future::ready(Refusal::new(ProblemType::MethodNotAllowed, "")).await
+}

@@ -1,0 +1,195 @@
+//! Write and Create: a Node in the body becomes a payload that the device understands.
+
+use std::sync::Arc;
+
+use axum::body::Body;
+use axum::extract::{Path as Parts, RawQuery, Request, State};
+use axum::http::{HeaderMap, StatusCode};
+use lightship_api::convert::{self, ConvertError, Entry};
+use lightship_api::{Content as NodeContent, Node, NodeError, Problem, ProblemType};
+use lightship_lwm2m::{Format, Path};
+use lightship_server::{Code, Content, ContentFormat, Operation, Response};
+
+use super::Refusal;
+use super::downlink::{Call, Payload, single_fits};
+use super::input::{self, DOWNLINK};
+use super::reply::{Answer, json};
+use crate::content;
+use crate::core::Core;
+use crate::models;
+
+/// PUT …/resources/{path}
+pub(crate) async fn replace(
+    State(core): State<Arc<Core>>,
+    Parts((endpoint, path)): Parts<(String, String)>,
+    RawQuery(query): RawQuery,
+    request: Request,
+) -> Answer {
+    write(&core, &endpoint, &path, query.as_deref(), request, |path, content| Operation::Replace {
+        path,
+        content,
+    })
+    .await
+}
+
+/// PATCH …/resources/{path}
+pub(crate) async fn partial_update(
+    State(core): State<Arc<Core>>,
+    Parts((endpoint, path)): Parts<(String, String)>,
+    RawQuery(query): RawQuery,
+    request: Request,
+) -> Answer {
+    let make = |path, content| Operation::PartialUpdate { path, content };
+    write(&core, &endpoint, &path, query.as_deref(), request, make).await
+}
+
+async fn write(
+    core: &Core,
+    endpoint: &str,
+    path: &str,
+    query: Option<&str>,
+    request: Request,
+    make: fn(Path, Content) -> Operation,
+) -> Answer {
+    let path = input::path(path, 2..=4, "Write")?;
+    let call = Call::start(core, endpoint, "write", path, query, DOWNLINK)?;
+    let (head, body) = request.into_parts();
+    let node = node(core, &head.headers, body).await?;
+    if let Some(said) = &node.path
+        && said.parse() != Ok(path)
+    {
+        return Err(misplaced(said, path));
+    }
+    let entries = typed(&call, &node, path)?;
+    let formats = match call.choices.format {
+        Some(format) => vec![single_fits(format, path)?],
+        None => content::candidates(call.details(), call.device.speaks),
+    };
+    let response = deliver(&call, &formats, path, &entries, |content| make(path, content)).await?;
+    call.answer(&response, Payload::None)
+}
+
+/// POST …/resources/{objectId}
+pub(crate) async fn create(
+    State(core): State<Arc<Core>>,
+    Parts((endpoint, path)): Parts<(String, String)>,
+    RawQuery(query): RawQuery,
+    request: Request,
+) -> Answer {
+    let object = input::path(&path, 1..=1, "Create")?;
+    let call = Call::start(&core, &endpoint, "create", object, query.as_deref(), DOWNLINK)?;
+    let (head, body) = request.into_parts();
+    let node = node(&core, &head.headers, body).await?;
+    let said: Option<Path> = match &node.path {
+        Some(text) => Some(text.parse().map_err(|_| misplaced(text, object))?),
+        None => None,
+    };
+    let instance = said.filter(|path| path.len() == 2);
+    let inside = said.is_none_or(|path| object.contains(path) && path.len() <= 2);
+    if !inside || (instance.is_some() && matches!(node.content, NodeContent::ObjectInstances(_))) {
+        return Err(misplaced(node.path.as_deref().unwrap_or_default(), object));
+    }
+    let mut formats = match call.choices.format {
+        Some(format) => vec![single_fits(format, object)?],
+        None => content::candidates(call.details(), call.device.speaks),
+    };
+    let chosen = match (&node.content, instance) {
+        (NodeContent::ObjectInstances(_), _) => None,
+        (_, Some(instance)) => Some(instance),
+        (_, None) => {
+            if call.choices.format.is_none() {
+                // Only TLV can leave the choice of the ID to the device.
+                formats.retain(|format| *format != Format::Tlv);
+                formats.insert(0, Format::Tlv);
+            }
+            Some(free_instance(&call, object)?)
+        }
+    };
+    let entries = typed(&call, &node, chosen.unwrap_or(object))?;
+    let leaves_choice = instance.is_none() && chosen.is_some();
+    let make = |content| Operation::Create { path: object, content: Some(content) };
+    let first = formats.first().copied();
+    let response = match (leaves_choice, chosen, first) {
+        (true, Some(base), Some(Format::Tlv)) => {
+            // The Resources alone, without an instance around them.
+            let response = deliver(&call, &[Format::Tlv], base, &entries, make).await?;
+            let more = formats.get(1..).unwrap_or_default();
+            if response.code == Code::UNSUPPORTED_CONTENT_FORMAT && !more.is_empty() {
+                deliver(&call, more, object, &entries, make).await?
+            } else {
+                response
+            }
+        }
+        _ => deliver(&call, &formats, object, &entries, make).await?,
+    };
+    let mut answer = call.shape(&response, Payload::None);
+    if answer.location.is_none() && response.code == Code::CREATED {
+        answer.location = instance.map(|path| path.to_string());
+    }
+    json(if response.code == Code::CREATED { StatusCode::CREATED } else { StatusCode::OK }, &answer)
+}
+
+/// An instance of the object that the device has not listed.
+fn free_instance(call: &Call<'_>, object: Path) -> Result<Path, Refusal> {
+    let taken: Vec<Path> = call.details().objects.objects.iter().map(|link| link.path).collect();
+    let free = (0..u16::MAX).filter_map(|id| object.child(id)).find(|path| !taken.contains(path));
+    free.ok_or_else(|| Refusal::new(ProblemType::Conflict, "every instance ID is taken"))
+}
+
+async fn node(core: &Core, headers: &HeaderMap, body: Body) -> Result<Node, Refusal> {
+    let bytes = input::body(core, body).await?;
+    input::node(headers, &bytes)
+}
+
+/// The node's values in the types of the object definition in the version that the device registered.
+fn typed(call: &Call<'_>, node: &Node, base: Path) -> Result<Vec<Entry>, Refusal> {
+    let definitions = call.core.models.snapshot();
+    let version = call.version();
+    let expected = |path: Path| models::expected(&definitions, version, path);
+    convert::entries(node, base, &expected).map_err(|error| match error {
+        ConvertError::Shape(error) => place(ProblemType::MalformedBody, error),
+        ConvertError::DoesNotFit(error) => place(ProblemType::DoesNotFit, error),
+    })
+}
+
+/// Sends the entries in the first format that can say them and that the device takes.
+async fn deliver(
+    call: &Call<'_>,
+    formats: &[Format],
+    base: Path,
+    entries: &[Entry],
+    make: impl Fn(Content) -> Operation,
+) -> Result<Response, Refusal> {
+    let mut why = None;
+    let mut answer = None;
+    for format in formats.iter().copied() {
+        let payload = match content::encode(format, base, entries) {
+            Ok(payload) => payload,
+            Err(error) => {
+                why = Some(format!("format {format}: {error}"));
+                continue;
+            }
+        };
+        let content = Content { format: ContentFormat(format.number()), payload: payload.into() };
+        let response = call.ask(make(content)).await?;
+        if response.code.is_success() {
+            call.spoke(format);
+        }
+        let refused = response.code == Code::UNSUPPORTED_CONTENT_FORMAT;
+        answer = Some(response);
+        if !refused {
+            break;
+        }
+    }
+    answer.ok_or_else(|| Refusal::new(ProblemType::DoesNotFit, why.unwrap_or_default()))
+}
+
+fn misplaced(said: &str, path: Path) -> Refusal {
+    let problem =
+        Problem::new(ProblemType::MalformedBody, format!("the node says {said}, the address {path}"));
+    Refusal(problem.at("/path"))
+}
+
+fn place(kind: ProblemType, error: NodeError) -> Refusal {
+    Refusal(Problem::new(kind, error.message).at(error.pointer))
+}
