@@ -88,7 +88,7 @@ pub(super) fn registration(item: &Endpoint) -> String {
         ("lifetime", format!("{} s", item.lifetime_s)),
         ("registered", moment(item.registered_at)),
         ("updated", moment(item.updated_at)),
-        ("expires", moment(item.expires_at)),
+        ("expires", item.expires_at.map_or_else(|| "never".to_owned(), moment)),
         ("objects", objects.join(" ")),
     ];
     for (name, value) in &item.attributes {
