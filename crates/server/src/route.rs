@@ -44,29 +44,29 @@ impl Shard {
     /// Says which shard a datagram belongs to; to be asked before [`Shard::handle_input`], by the shard that
     /// received it, and not again by the one it is handed to.
     pub fn route(&mut self, from: SocketAddr, datagram: &[u8]) -> Route {
-        if self.config.shards <= 1 || self.devices.by_address(from).is_some_and(|_| !names_location(datagram))
-        {
+        if self.config.shards <= 1 {
             return Route::Here;
         }
-        if let Some(locator) = location(datagram) {
-            if locator.node != self.config.node || locator.shard >= self.config.shards {
-                return Route::Here;
-            }
-            if locator.shard == self.config.shard {
-                self.forget_forward(from);
-                return Route::Here;
-            }
-            if self.devices.by_address(from).is_none()
-                && let Some(slot) = self.forwards.slot(from)
-            {
-                *slot = Some((from, locator.shard));
-            }
-            return Route::Shard(locator.shard);
+        let Some(locator) = location(datagram) else {
+            return match self.forwards.slot(from) {
+                Some(Some((address, shard))) if *address == from => Route::Shard(*shard),
+                _ => Route::Here,
+            };
+        };
+        if locator.node != self.config.node || locator.shard >= self.config.shards {
+            return Route::Here;
         }
-        match self.forwards.slot(from) {
-            Some(Some((address, shard))) if *address == from => Route::Shard(*shard),
-            _ => Route::Here,
+        if locator.shard == self.config.shard {
+            self.forget_forward(from);
+            return Route::Here;
         }
+        // An address with a registration here is not given away because somebody names another shard in its name.
+        if self.devices.by_address(from).is_none()
+            && let Some(slot) = self.forwards.slot(from)
+        {
+            *slot = Some((from, locator.shard));
+        }
+        Route::Shard(locator.shard)
     }
 
     fn forget_forward(&mut self, from: SocketAddr) {
@@ -76,10 +76,6 @@ impl Shard {
             *slot = None;
         }
     }
-}
-
-fn names_location(datagram: &[u8]) -> bool {
-    location(datagram).is_some()
 }
 
 /// The location that a request is for, if it is for one.
