@@ -1,0 +1,227 @@
+//! Runs the real binary and talks to it: lines in, lines out, exit codes.
+
+use std::io::{BufRead, BufReader, Read, Write};
+use std::net::SocketAddr;
+use std::process::{Child, ChildStdin, Command, ExitStatus, Output, Stdio};
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::time::{Duration, Instant};
+
+/// How long anything may take; far more than it takes, because machines can be busy.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(20);
+
+/// A running `lightship`. It is killed when dropped.
+pub(crate) struct Program {
+    child: Child,
+    stdin: Option<ChildStdin>,
+    lines: Receiver<String>,
+    seen: Vec<String>,
+}
+
+pub(crate) fn command(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_lightship"));
+    command
+        .args(arguments)
+        .env_remove("LIGHTSHIP_URL")
+        .env_remove("LIGHTSHIP_TOKEN")
+        .env_remove("LIGHTSHIP_LOG");
+    command
+}
+
+impl Program {
+    pub(crate) fn start(arguments: &[&str]) -> Program {
+        let mut child = command(arguments)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .expect("the binary starts");
+        let stdout = child.stdout.take().expect("piped");
+        let mut stderr = child.stderr.take().expect("piped");
+        let (sender, lines) = sync_channel(10_000);
+        std::thread::spawn(move || {
+            for line in BufReader::new(stdout).lines().map_while(Result::ok) {
+                if sender.send(line).is_err() {
+                    break;
+                }
+            }
+        });
+        // Keeps the pipe empty; what it says is shown when a test fails.
+        std::thread::spawn(move || {
+            let mut text = [0; 4096];
+            while let Ok(length @ 1..) = stderr.read(&mut text) {
+                eprint!("{}", String::from_utf8_lossy(&text[..length]));
+            }
+        });
+        let stdin = child.stdin.take();
+        Program { child, stdin, lines, seen: Vec::new() }
+    }
+
+    /// Waits for a line that has `part` in it.
+    pub(crate) fn await_line(&mut self, part: &str) -> String {
+        let deadline = now() + PATIENCE;
+        loop {
+            let left = deadline.saturating_duration_since(now());
+            match self.lines.recv_timeout(left) {
+                Ok(line) => {
+                    self.seen.push(line.clone());
+                    if line.contains(part) {
+                        return line;
+                    }
+                }
+                Err(error) => panic!("no line with {part:?} ({error}); seen: {:#?}", self.seen),
+            }
+        }
+    }
+
+    /// Writes a line and waits for its answer.
+    pub(crate) fn say(&mut self, line: &str) -> String {
+        writeln!(self.stdin.as_mut().expect("open"), "{line}").expect("it reads");
+        let deadline = now() + PATIENCE;
+        loop {
+            match self.lines.recv_timeout(deadline.saturating_duration_since(now())) {
+                Ok(answer) if answer.starts_with("ok") || answer.starts_with("error") => return answer,
+                Ok(event) => self.seen.push(event),
+                Err(error) => panic!("no answer to {line:?} ({error}); seen: {:#?}", self.seen),
+            }
+        }
+    }
+
+    pub(crate) fn close_input(&mut self) {
+        self.stdin = None;
+    }
+
+    /// SIGKILL: no time to say goodbye.
+    pub(crate) fn kill(mut self) {
+        self.child.kill().expect("killed");
+        self.child.wait().expect("gone");
+    }
+
+    /// SIGTERM.
+    pub(crate) fn ask_to_end(&self) {
+        let pid = self.child.id().to_string();
+        let sent = Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
+        assert!(sent.success());
+    }
+
+    pub(crate) fn await_end(&mut self) -> ExitStatus {
+        let deadline = now() + PATIENCE;
+        loop {
+            if let Some(status) = self.child.try_wait().expect("a child") {
+                return status;
+            }
+            assert!(now() < deadline, "it does not end; seen: {:#?}", self.seen);
+            pause();
+        }
+    }
+}
+
+impl Drop for Program {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[allow(clippy::disallowed_methods, reason = "the real program runs in real time")]
+pub(crate) fn now() -> Instant {
+    Instant::now()
+}
+
+fn pause() {
+    std::thread::park_timeout(Duration::from_millis(50));
+}
+
+/// Asks again and again until there is an answer.
+pub(crate) fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let deadline = now() + PATIENCE;
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(now() < deadline, "{what} does not come true");
+        pause();
+    }
+}
+
+/// A server and where it listens.
+pub(crate) struct Server {
+    pub(crate) program: Program,
+    pub(crate) coap: SocketAddr,
+    pub(crate) http: SocketAddr,
+}
+
+impl Server {
+    /// On free ports.
+    pub(crate) fn start(more: &[&str]) -> Server {
+        Server::start_at("127.0.0.1:0", "127.0.0.1:0", more)
+    }
+
+    pub(crate) fn start_at(coap: &str, http: &str, more: &[&str]) -> Server {
+        let fixed = ["serve", "--dev", "--shards", "2", "--coap", coap, "--http", http, "--log", "warn"];
+        let others = ["--coaps", "none", "--bootstrap-coap", "none", "--bootstrap-coaps", "none"];
+        let mut program = Program::start(&[&fixed[..], &others[..], more].concat());
+        let coap = address(&program.await_line("listening coap udp "));
+        let http = address(&program.await_line("listening http tcp "));
+        assert_eq!(program.await_line("ready"), "ready");
+        Server { program, coap, http }
+    }
+
+    /// Runs `ctl` and gives everything it left.
+    pub(crate) fn ctl_raw(&self, arguments: &[&str]) -> Output {
+        let url = format!("http://{}", self.http);
+        command(&[&["ctl", "--url", &url], arguments].concat())
+            .stdin(Stdio::null())
+            .output()
+            .expect("ctl runs")
+    }
+
+    /// Runs `ctl`, which must succeed, and gives its standard output.
+    pub(crate) fn ctl(&self, arguments: &[&str]) -> String {
+        let output = self.ctl_raw(arguments);
+        let text = String::from_utf8(output.stdout).expect("UTF-8");
+        let error = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(0), "ctl {arguments:?}: {text}{error}");
+        text
+    }
+
+    /// Runs `ctl --json`, which must succeed.
+    pub(crate) fn json(&self, arguments: &[&str]) -> serde_json::Value {
+        let text = self.ctl(&[arguments, &["--json"]].concat());
+        serde_json::from_str(&text).unwrap_or_else(|error| panic!("ctl {arguments:?}: {error}: {text}"))
+    }
+
+    /// Runs `ctl`, which must fail with exit code 1, and gives what it says on standard error.
+    pub(crate) fn ctl_refused(&self, arguments: &[&str]) -> String {
+        let output = self.ctl_raw(arguments);
+        let error = String::from_utf8(output.stderr).expect("UTF-8");
+        let text = String::from_utf8_lossy(&output.stdout);
+        assert_eq!(output.status.code(), Some(1), "ctl {arguments:?}: {text}{error}");
+        error
+    }
+
+    /// A device that is registered here.
+    pub(crate) fn device(&self, endpoint: &str, more: &[&str]) -> Program {
+        let server = format!("coap://{}", self.coap);
+        let fixed = ["device", "--endpoint", endpoint, "--server", &server];
+        let mut device = Program::start(&[&fixed[..], more].concat());
+        device.await_line("event registered ssid=1 location=/rd/");
+        device
+    }
+
+    /// Waits until the last reported value of an observed path is this.
+    pub(crate) fn await_reported(&self, endpoint: &str, path: &str, value: &serde_json::Value) {
+        eventually(&format!("{endpoint} {path} reports {value}"), || {
+            let found = self.json(&["observations", endpoint]);
+            let item = found["items"].as_array()?.iter().find(|item| item["path"] == path)?.clone();
+            (item["content"][0]["value"] == *value).then_some(())
+        });
+    }
+
+    pub(crate) fn is_registered(&self, endpoint: &str) -> bool {
+        self.ctl_raw(&["show", endpoint]).status.success()
+    }
+}
+
+fn address(line: &str) -> SocketAddr {
+    line.split(' ').next_back().and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("{line:?}"))
+}
