@@ -28,13 +28,11 @@ use crate::uri::{Location, prefix};
 
 /// How many answers may be open at a time.
 const ASKS: usize = 4;
-/// How many paths can have attributes attached, all servers together.
-const ATTACHED: usize = 16;
 
 /// A LwM2M Client.
 ///
 /// `O` is the set of its [`Objects`], `B` the memory of the CoAP conversation with each server. `SERVERS` is how many
-/// accounts fit in, `OBSERVATIONS` how many paths all servers together can observe, `BODY` the longest answer or
+/// accounts fit in, `OBSERVATIONS` how many paths all servers together can observe and attach attributes to, `BODY` the longest answer or
 /// object list in bytes. What goes over a budget is refused with a CoAP error.
 ///
 /// Drive it by five verbs: give it every datagram ([`Client::handle_input`]) and call [`Client::handle_timeout`] when
@@ -53,7 +51,7 @@ pub struct Client<
     accounts: [Option<Account>; SERVERS],
     links: [Link<B>; SERVERS],
     observations: [Option<Observation>; OBSERVATIONS],
-    attached: Attached<ATTACHED>,
+    attached: Attached<OBSERVATIONS>,
     asks: [Option<Ask>; ASKS],
     events: Events,
     body: [u8; BODY],

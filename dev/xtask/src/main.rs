@@ -9,6 +9,7 @@
 mod edges;
 mod files;
 mod interop;
+mod no_std;
 mod proofs;
 mod registry;
 mod source;
@@ -25,6 +26,7 @@ usage: cargo xtask <command> [options]
                             write docs/proofs.md from the tests' `Proves:` marks, or check that it is fresh
   registry --from DIR [--check]
                             write the object definition tables from OMA's XML files, or check that they are fresh
+  no-std [--limit BYTES]    build the device side for a Cortex-M4 and print its sizes (Debian's rustc-web)
   interop [options]         build the program and run it against foreign peers (see dev/interop/README.md)
 ";
 
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         "tidy" => tidy::run(rest),
         "proofs" => proofs::run(rest),
         "interop" => interop::run(rest),
+        "no-std" => no_std::run(rest),
         "registry" => registry::run(rest),
         "" | "help" | "--help" | "-h" => Err(COMMANDS.to_owned()),
         other => Err(format!("no command named {other}\n\n{COMMANDS}")),

@@ -1,10 +1,8 @@
 //! Observations and notifications under virtual time.
 
-mod bench;
-
 use core::time::Duration;
 
-use bench::{Bench, Reply};
+use crate::bench::{Bench, Reply};
 use lightship_client::Event;
 use lightship_coap::{Code, ContentFormat, Encoder, MessageId, Token, Type};
 use lightship_lwm2m::path;
@@ -14,7 +12,7 @@ const JSON: ContentFormat = ContentFormat::SENML_JSON;
 
 /// A registered client whose lifetime is infinite, so that only notifications come.
 fn quiet() -> Bench {
-    let mut bench = Bench::with(lightship_client::Config::new("x"), bench::account(1, 0));
+    let mut bench = Bench::with(lightship_client::Config::new("x"), crate::bench::account(1, 0));
     bench.register();
     bench
 }
@@ -164,7 +162,7 @@ fn the_one_way_reading_of_thresholds_can_be_chosen() {
         thresholds: lightship_client::Thresholds::OneWay,
         ..lightship_client::Config::new("x")
     };
-    let mut bench = Bench::with(config, bench::account(1, 0));
+    let mut bench = Bench::with(config, crate::bench::account(1, 0));
     bench.register();
     bench.set(48.0);
     bench.ask(Code::PUT, "/3303/0/5700?gt=45&st=10");
@@ -269,7 +267,7 @@ fn attributes_of_the_observe_request_replace_the_attached_ones() {
         version: lightship_lwm2m::Version::V1_1,
         ..lightship_client::Config::new("x")
     };
-    let mut bench = Bench::with(old, bench::account(1, 0));
+    let mut bench = Bench::with(old, crate::bench::account(1, 0));
     bench.register();
     assert_eq!(bench.observe("/3303/0/5700?pmin=5").1.code, Code::BAD_REQUEST, "1.1 has no such thing");
 }
@@ -310,7 +308,7 @@ fn an_observation_ends_by_observe_1_or_by_reset() {
 #[test]
 fn a_vanished_target_is_told_once() {
     let mut bench = quiet();
-    bench.client.objects_mut().1.insert(5, bench::Temperature::default()).ok();
+    bench.client.objects_mut().1.insert(5, crate::bench::Temperature::default()).ok();
     bench.drain();
     let update = bench.take();
     bench.answer(&update, Code::CHANGED, |_| {});
@@ -328,7 +326,7 @@ fn a_vanished_target_is_told_once() {
 // Proves: OBS-11
 #[test]
 fn once_a_day_a_notification_is_confirmable() {
-    let mut account = bench::account(1, 0);
+    let mut account = crate::bench::account(1, 0);
     account.default_pmax_s = Some(3600);
     let mut bench = Bench::with(lightship_client::Config::new("x"), account);
     bench.register();
@@ -350,7 +348,7 @@ fn once_a_day_a_notification_is_confirmable() {
 
 #[test]
 fn a_notification_that_nobody_acknowledges_leads_to_a_new_registration() {
-    let mut bench = Bench::with(lightship_client::Config::new("x"), bench::account(1, 0));
+    let mut bench = Bench::with(lightship_client::Config::new("x"), crate::bench::account(1, 0));
     bench.register();
     bench.ask(Code::PUT, "/3303/0/5700?con=1");
     bench.observe("/3303/0/5700");
@@ -410,7 +408,7 @@ fn values_computed_on_reading_are_sampled_when_wanted() {
         sample_every: Some(Duration::from_secs(5)),
         ..lightship_client::Config::new("x")
     };
-    let mut bench = Bench::with(config, bench::account(1, 0));
+    let mut bench = Bench::with(config, crate::bench::account(1, 0));
     bench.register();
     assert_eq!(bench.client.poll_timeout(), None, "nobody observes, nobody wakes");
     bench.observe("/3303/0/5700");

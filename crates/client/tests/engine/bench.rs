@@ -1,7 +1,5 @@
 //! A client on a bench: virtual time, a server that the test plays by hand, message by message.
 
-#![allow(dead_code, reason = "each test file uses a part")]
-
 use core::time::Duration;
 
 use lightship_client::objects::Device;
@@ -12,7 +10,7 @@ use lightship_client::{
 use lightship_coap::{
     Code, ContentFormat, Encoder, FixedBuffer, Message, MessageId, OptionWriter, Token, Type,
 };
-use lightship_lwm2m::{ObjectLink, ShortServerId};
+use lightship_lwm2m::ShortServerId;
 use lightship_platform::{Instant, SeededRng};
 
 #[derive(Object, Clone, Default)]
@@ -52,7 +50,7 @@ pub(crate) struct Rights {
     pub(crate) owner: u16,
 }
 
-/// Something with an object link and a Boolean: an event log and a portfolio would do; Light Control it is.
+/// Light Control: a Boolean, and an integer with a range.
 #[derive(Object, Clone, Default)]
 #[lwm2m(object = 3311)]
 pub(crate) struct Light {
@@ -61,9 +59,6 @@ pub(crate) struct Light {
     #[resource(5851)]
     pub(crate) dimmer: Option<u8>,
 }
-
-/// A cellular APN link to be checked: Server's own APN link is not built yet, so Connection Management has one.
-pub(crate) type Link = ObjectLink;
 
 pub(crate) type Objects = (Single<Device>, Multiple<Temperature, 3>, Multiple<Rights, 2>, Multiple<Light, 2>);
 pub(crate) type TestClient = Client<Objects, FixedBuffer<8192>, 2, 6, 2048>;

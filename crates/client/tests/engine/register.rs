@@ -1,10 +1,8 @@
 //! Registration, against a server played by hand.
 
-mod bench;
-
 use core::time::Duration;
 
-use bench::{Bench, account};
+use crate::bench::{Bench, account};
 use lightship_client::{Account, Config, Event, Failure, Phase, Retry};
 use lightship_coap::{Code, ContentFormat, Type};
 use lightship_lwm2m::{ShortServerId, Version};
@@ -107,7 +105,7 @@ fn a_written_lifetime_is_told_at_once() {
 fn a_changed_list_is_told_whole() {
     let mut bench = Bench::registered();
     let objects = bench.client.objects_mut();
-    objects.1.insert(7, bench::Temperature::default()).ok();
+    objects.1.insert(7, crate::bench::Temperature::default()).ok();
     bench.drain();
     let update = bench.take();
     assert!(update.text().ends_with("</3303/0>,</3303/7>,</3311/0>"), "{}", update.text());
@@ -258,7 +256,7 @@ fn a_lost_update_leads_to_a_new_registration() {
     let mut bench = Bench::registered();
     bench.seconds(207 + 94);
     let updates =
-        bench.sent.iter().filter(|(_, datagram)| bench::Reply::new(datagram).path.len() == 2).count();
+        bench.sent.iter().filter(|(_, datagram)| crate::bench::Reply::new(datagram).path.len() == 2).count();
     assert_eq!(updates, 5, "one and four repetitions");
     bench.sent.drain(..updates);
     bench.accept_register();

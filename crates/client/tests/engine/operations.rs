@@ -1,8 +1,6 @@
 //! Device management: every operation, its codes, and the order of the checks.
 
-mod bench;
-
-use bench::Bench;
+use crate::bench::Bench;
 use lightship_client::Event;
 use lightship_coap::{Code, ContentFormat};
 use lightship_lwm2m::path;
@@ -373,7 +371,7 @@ fn below_1_2_an_object_level_discover_keeps_to_the_object() {
         version: lightship_lwm2m::Version::V1_1,
         ..lightship_client::Config::new("x")
     };
-    let mut bench = Bench::with(config, bench::account(1, 300));
+    let mut bench = Bench::with(config, crate::bench::account(1, 300));
     bench.register();
     bench.ask(Code::PUT, "/3303?pmin=3");
     bench.ask(Code::PUT, "/3303/0/5700?gt=5");
@@ -449,6 +447,6 @@ fn an_answer_that_never_comes_is_given_up() {
     bench.ask_with(Code::POST, "/3303/0/5605", |_| {}, b"9");
     assert_eq!(bench.take().code, Code::SERVICE_UNAVAILABLE, "there is room for four");
     bench.seconds(61);
-    let codes = bench.sent.drain(..).map(|(_, sent)| bench::Reply::new(&sent).code);
+    let codes = bench.sent.drain(..).map(|(_, sent)| crate::bench::Reply::new(&sent).code);
     assert!(codes.filter(|code| *code == Code::SERVICE_UNAVAILABLE).count() >= 4);
 }

@@ -1,0 +1,6 @@
+//! The engine under virtual time, against servers played by hand.
+
+mod bench;
+mod observe;
+mod operations;
+mod register;
