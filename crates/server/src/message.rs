@@ -2,6 +2,7 @@
 
 use lightship_coap::{Code, ContentFormat, OptionWriter};
 use lightship_lwm2m::Path;
+use lightship_lwm2m::downlink::write_path;
 
 use crate::downlink::Task;
 use crate::{Operation, Wanted};
@@ -100,12 +101,7 @@ impl<'a> Outgoing<'a> {
         if let Some(observe) = self.observe {
             options.observe(observe);
         }
-        for segment in root.split('/').filter(|segment| !segment.is_empty()) {
-            options.uri_path_segment(segment);
-        }
-        for number in self.path.numbers() {
-            options.uri_path_number(number);
-        }
+        write_path(root, self.path, options);
         if let Some(format) = self.content_format {
             options.content_format(format);
         }

@@ -1,6 +1,7 @@
 //! What a message means in LwM2M: which operation of which interface, on what.
 
-use lightship_coap::{Code, ContentFormat, Message};
+use lightship_coap::{Code, Message};
+use lightship_lwm2m::downlink::Operation;
 use lightship_lwm2m::{Path, object};
 use std::fmt::Write;
 
@@ -132,45 +133,30 @@ fn downlink(message: &Message<'_>, segments: &[&str]) -> Meaning {
     };
     let operation = operation(message, path);
     let mut text = match &operation {
-        Some(operation) => format!("LwM2M {operation} {}", named(path)),
+        Some((operation, word)) => format!("LwM2M {operation} {word}{}", named(path)),
         None => format!("{} on {} is no operation of LwM2M", method(code), named(path)),
     };
     let attributes: Vec<&str> = message.uri_query().collect();
     if !attributes.is_empty() {
         let _ = write!(text, " with {}", attributes.join(", "));
     }
-    let operation = operation.unwrap_or_default().to_owned();
-    let links = operation == "Discover";
+    let operation = operation.map_or(String::new(), |(operation, _)| operation.to_string());
+    let links = operation == Operation::Discover.as_str();
     Meaning { lines: vec![text], subject: Subject { operation, path: Some(path), links }, sound: true }
 }
 
-/// The downlink operation (TS_Transport 6.4.4 and 6.4.5).
-fn operation(message: &Message<'_>, path: Path) -> Option<&'static str> {
-    let links_wanted = message.accept() == Some(ContentFormat::LINK);
-    let has_query = message.uri_query().next().is_some();
-    Some(match (message.code(), path.len(), message.observe()) {
-        (Code::GET, _, Some(0)) => "Observe",
-        (Code::GET, _, Some(1)) => "Cancel Observation of",
-        (Code::GET, _, None) if links_wanted => "Discover",
-        (Code::GET, 1.., None) => "Read",
-        (Code::PUT, 0..=2, _) if message.payload().is_empty() && has_query => "Write-Attributes to",
-        (Code::PUT, 3.., _) if message.content_format().is_none() && message.payload().is_empty() => {
-            "Write-Attributes to"
-        }
-        (Code::PUT, 1.., _) => "Write (Replace) to",
-        (Code::POST, 1, _) => "Create in",
-        (Code::POST, 2, _) => "Write (Partial Update) to",
-        (Code::POST, 3, _) if message.content_format().is_none_or(|format| format == ContentFormat::TEXT) => {
-            "Execute"
-        }
-        (Code::POST, 3, _) => "Write (Partial Update) to",
-        (Code::DELETE, _, _) => "Delete",
-        (Code::FETCH, 0, Some(0)) => "Observe-Composite",
-        (Code::FETCH, 0, Some(1)) => "Cancel Observation-Composite",
-        (Code::FETCH, 0, None) => "Read-Composite",
-        (Code::IPATCH, 0, _) => "Write-Composite",
-        _ => return None,
-    })
+/// The downlink operation, and the word that leads to what it is about.
+fn operation(message: &Message<'_>, path: Path) -> Option<(Operation, &'static str)> {
+    let operation = Operation::of(message, path, message.payload().len())?;
+    let writes =
+        matches!(operation, Operation::Replace | Operation::PartialUpdate | Operation::WriteAttributes);
+    let word = match () {
+        () if writes => "to ",
+        () if operation == Operation::Create => "in ",
+        () if operation == Operation::CancelObservation => "of ",
+        () => "",
+    };
+    Some((operation, word))
 }
 
 fn method(code: Code) -> String {
