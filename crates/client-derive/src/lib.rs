@@ -62,12 +62,17 @@ fn expand(input: &DeriveInput) -> syn::Result<TokenStream> {
     let (impl_generics, type_generics, where_clause) = input.generics.split_for_impl();
     let model = model(&object, &resources, &ids);
     let methods = methods(&object, &resources);
+    // A constant nobody uses is not evaluated, and then nothing would be checked. A generic struct is checked on use.
+    let check_now = input.generics.params.is_empty().then(|| {
+        quote! { const _: ::lightship_client::ObjectModel<'static> = <#name as ::lightship_client::Instance>::MODEL; }
+    });
     Ok(quote! {
         #[automatically_derived]
         impl #impl_generics ::lightship_client::Instance for #name #type_generics #where_clause {
             #model
             #methods
         }
+        #check_now
     })
 }
 

@@ -9,6 +9,108 @@
 //! every request that an object postponed is answered exactly once.
 //! Start reading at: `object/mod.rs` (what firmware writes), then `engine.rs` (the five verbs), `register.rs`, `dispatch.rs`,
 //! `observe.rs`.
+//!
+//! # An object is a struct
+//!
+//! ```
+//! use lightship_client::{Arguments, Multiple, Object, Refusal};
+//!
+//! #[derive(Object, Clone, Default)]
+//! #[lwm2m(object = 3303, version = "1.1", execute(5605 = Self::reset))]
+//! struct Temperature {
+//!     #[resource(5700)]
+//!     value: f32,
+//!     #[resource(5701)]
+//!     unit: Option<&'static str>,
+//! }
+//!
+//! impl Temperature {
+//!     fn reset(&mut self, _: Arguments<'_>) -> Result<(), Refusal> {
+//!         Ok(())
+//!     }
+//! }
+//!
+//! let sensors = Multiple::<_, 2>::new().with(0, Temperature { value: 21.5, unit: Some("Cel") });
+//! assert!(sensors.get(0).is_some());
+//! ```
+//!
+//! The compiler knows the registry. A value of the wrong type,
+//!
+//! ```compile_fail
+//! # use lightship_client::Object;
+//! #[derive(Object, Clone, Default)]
+//! #[lwm2m(object = 3303, version = "1.1")]
+//! struct Temperature {
+//!     #[resource(5700)]
+//!     value: bool,
+//! }
+//! ```
+//!
+//! a resource that the object does not have,
+//!
+//! ```compile_fail
+//! # use lightship_client::Object;
+//! #[derive(Object, Clone, Default)]
+//! #[lwm2m(object = 3303, version = "1.1")]
+//! struct Temperature {
+//!     #[resource(5700)]
+//!     value: f32,
+//!     #[resource(5850)]
+//!     on: bool,
+//! }
+//! ```
+//!
+//! a mandatory resource that is missing
+//!
+//! ```compile_fail
+//! # use lightship_client::Object;
+//! #[derive(Object, Clone, Default)]
+//! #[lwm2m(object = 3303, version = "1.1")]
+//! struct Temperature {
+//!     #[resource(5701)]
+//!     unit: Option<&'static str>,
+//! }
+//! ```
+//!
+//! or may be absent, one value where the definition has an array,
+//!
+//! ```compile_fail
+//! # use lightship_client::Object;
+//! #[derive(Object, Clone, Default)]
+//! #[lwm2m(object = 3303, version = "1.1")]
+//! struct Temperature {
+//!     #[resource(5700)]
+//!     value: Option<f32>,
+//! }
+//! ```
+//!
+//! ```compile_fail
+//! # use lightship_client::Object;
+//! #[derive(Object, Clone, Default)]
+//! #[lwm2m(object = 2)]
+//! struct AccessControl {
+//!     #[resource(0)]
+//!     object: u16,
+//!     #[resource(1)]
+//!     instance: u16,
+//!     #[resource(2)]
+//!     rights: Option<u8>,
+//!     #[resource(3)]
+//!     owner: u16,
+//! }
+//! ```
+//!
+//! or an unknown version do not compile:
+//!
+//! ```compile_fail
+//! # use lightship_client::Object;
+//! #[derive(Object, Clone, Default)]
+//! #[lwm2m(object = 3303, version = "7.0")]
+//! struct Temperature {
+//!     #[resource(5700)]
+//!     value: f32,
+//! }
+//! ```
 
 #![no_std]
 #![warn(clippy::indexing_slicing, clippy::std_instead_of_core)]
