@@ -3,4 +3,5 @@
 mod bench;
 mod observe;
 mod operations;
+mod random;
 mod register;
