@@ -186,14 +186,20 @@ impl<'b> OptionWriter<'b> {
             self.error = Some(EncodeError::OptionLength(number));
             return self;
         }
-        if number.0 >= self.last {
-            let header = Header::new(number.0 - self.last, value.len());
-            self.append(header.as_bytes());
-            self.append(value);
-            self.last = number.0;
-        } else {
+        if number.0 < self.last {
             self.insert(number.0, value);
+            return self;
         }
+        match (u8::try_from(number.0 - self.last), u8::try_from(value.len())) {
+            // Nearly all options have a header of one byte.
+            (Ok(delta @ 0..=12), Ok(len @ 0..=12)) => self.append_short(delta << 4 | len, value),
+            _ => {
+                let header = Header::new(number.0 - self.last, value.len());
+                self.append(header.as_bytes());
+                self.append(value);
+            }
+        }
+        self.last = number.0;
         self
     }
 
@@ -320,6 +326,21 @@ impl<'b> OptionWriter<'b> {
             }
         }
         self
+    }
+
+    #[inline]
+    fn append_short(&mut self, header: u8, value: &[u8]) {
+        let place = self.buffer.get_mut(self.end..).unwrap_or(&mut []);
+        match place.split_first_mut() {
+            Some((first, rest)) if value.len() <= rest.len() => {
+                *first = header;
+                for (to, from) in rest.iter_mut().zip(value) {
+                    *to = *from;
+                }
+                self.end += 1 + value.len();
+            }
+            _ => self.error = Some(EncodeError::BufferFull),
+        }
     }
 
     fn append(&mut self, bytes: &[u8]) {

@@ -344,6 +344,7 @@ impl<'a> Options<'a> {
 impl<'a> Iterator for Options<'a> {
     type Item = RawOption<'a>;
 
+    #[inline]
     fn next(&mut self) -> Option<RawOption<'a>> {
         if self.rest.is_empty() {
             return None;
@@ -375,6 +376,7 @@ fn split_payload(bytes: &[u8]) -> Result<(&[u8], &[u8]), MalformedReason> {
 /// Reads one option that begins at `bytes`, after an option with number `last`.
 ///
 /// Returns its number, its value, and what follows. Each call consumes at least one byte.
+#[inline]
 fn split_option(bytes: &[u8], last: u16) -> Result<(u16, &[u8], &[u8]), MalformedReason> {
     let (&first, rest) = bytes.split_first().ok_or(MalformedReason::OptionCut)?;
     let (delta, rest) = extended(first >> 4, rest)?;
@@ -386,6 +388,7 @@ fn split_option(bytes: &[u8], last: u16) -> Result<(u16, &[u8], &[u8]), Malforme
 }
 
 /// Reads a delta or length whose nibble is 13 or 14 from the bytes after it (RFC 7252 §3.1).
+#[inline]
 fn extended(nibble: u8, bytes: &[u8]) -> Result<(u32, &[u8]), MalformedReason> {
     match nibble {
         0..=12 => Ok((u32::from(nibble), bytes)),

@@ -116,6 +116,7 @@ impl OptionNumber {
     }
 
     /// Whether a value of `len` bytes is allowed; unregistered options allow any.
+    #[inline]
     #[must_use]
     pub fn allows_len(self, len: usize) -> bool {
         self.rule().is_none_or(|rule| (usize::from(rule.len_min)..=usize::from(rule.len_max)).contains(&len))

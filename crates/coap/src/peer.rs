@@ -320,9 +320,10 @@ impl<B: Buffer> Peer<B> {
     }
 
     fn flight_sending(&self, message_id: MessageId) -> Option<usize> {
-        self.flights.as_slice().iter().position(|flight| {
-            flight.message_id == message_id && flight.confirmable && flight.phase == Phase::Sending
-        })
+        self.flights
+            .as_slice()
+            .iter()
+            .position(|flight| flight.message_id == message_id && flight.phase == Phase::Sending)
     }
 
     /// Writes the next message that is due.

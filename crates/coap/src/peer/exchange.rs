@@ -200,9 +200,7 @@ impl<B: Buffer> Peer<B> {
         };
         let Some(flight) = self.flights.as_slice().get(index) else { return Incoming::Nothing };
         let is_piggybacked = message.ty() == Type::Ack;
-        let fits = flight.token == message.token()
-            && flight.message_id == message.message_id()
-            && flight.phase == Phase::Sending;
+        let fits = flight.token == message.token() && flight.message_id == message.message_id();
         if is_piggybacked && !fits {
             return Incoming::Dropped(Dropped::Unmatched);
         }
