@@ -5,3 +5,6 @@
 //! I must not: be a dependency of any room, or compare what was not measured in the same run.
 //! My invariants: what is compared does the same work on the same bytes.
 //! Start reading at: `benches/`.
+
+pub mod memory_shard;
+pub mod traffic;
