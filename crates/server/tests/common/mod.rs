@@ -1,5 +1,5 @@
 //! A shard with a host of its own and devices that speak by hand-made messages.
-#![allow(dead_code, unreachable_pub, reason = "each test file uses its part")]
+#![expect(dead_code, unreachable_pub, reason = "each test file uses its part")]
 
 use core::time::Duration;
 use std::net::SocketAddr;
