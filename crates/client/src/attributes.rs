@@ -38,22 +38,39 @@ impl<const N: usize> Attached<N> {
         account: u8,
     ) -> Result<Success, Deny> {
         let change = parse(world, request)?;
-        let stored = self.shown(account).at(request.path);
+        self.merge(account, request.path, &change)?;
+        Ok(Success::plain(Code::CHANGED))
+    }
+
+    /// As [`Attached::write`], on the device's own initiative.
+    pub(crate) fn attach(
+        &mut self,
+        world: &World<'_>,
+        version: Version,
+        account: u8,
+        path: Path,
+        change: &AttributeChange,
+    ) -> Result<(), Code> {
+        judge(world, version, path, change)?;
+        self.merge(account, path, change)
+    }
+
+    fn merge(&mut self, account: u8, path: Path, change: &AttributeChange) -> Result<(), Code> {
+        let stored = self.shown(account).at(path);
         let merged = change.apply(&stored);
         merged.check().map_err(|_| Code::BAD_REQUEST)?;
         let same = |slot: &Option<Entry>| {
-            slot.as_ref().is_some_and(|entry| entry.account == account && entry.path == request.path)
+            slot.as_ref().is_some_and(|entry| entry.account == account && entry.path == path)
         };
         let place = self.entries.iter().position(same);
         let place = place.or_else(|| self.entries.iter().position(Option::is_none));
-        let entry =
-            Some(Entry { account, path: request.path, attributes: merged }).filter(|_| !merged.is_empty());
+        let entry = Some(Entry { account, path, attributes: merged }).filter(|_| !merged.is_empty());
         match place.and_then(|place| self.entries.get_mut(place)) {
             Some(slot) => *slot = entry,
             None if entry.is_none() => {}
-            None => return Err(Code::INTERNAL_SERVER_ERROR.into()),
+            None => return Err(Code::INTERNAL_SERVER_ERROR),
         }
-        Ok(Success::plain(Code::CHANGED))
+        Ok(())
     }
 
     /// The set that is in force at a path: each attribute from the nearest level at or above it.
@@ -106,24 +123,34 @@ pub(crate) fn observe_query(world: &World<'_>, request: &Request<'_>) -> Result<
     Ok(Some(attributes))
 }
 
-/// Reads the query; judges whether its attributes fit the target, which has to exist and be readable.
+/// Reads the query; its attributes have to fit the target, which has to exist and be readable.
 fn parse(world: &World<'_>, request: &Request<'_>) -> Result<AttributeChange, Code> {
-    let object = request.path.object_id().and_then(|id| world.object(id)).ok_or(Code::NOT_FOUND)?;
+    let change = AttributeChange::parse(request.message.uri_query()).map_err(|_| Code::BAD_REQUEST);
+    // What is wrong with the target comes before what is wrong with the attributes.
+    judge(world, request.version, request.path, change.as_ref().unwrap_or(&AttributeChange::default()))?;
+    change
+}
+
+/// Judges whether attributes fit a target, which has to exist and be readable.
+fn judge(world: &World<'_>, version: Version, path: Path, change: &AttributeChange) -> Result<(), Code> {
+    let object = path.object_id().and_then(|id| world.object(id)).ok_or(Code::NOT_FOUND)?;
+    if path.instance_id().is_some_and(|instance| object.instance_from(instance.get()) != Some(instance)) {
+        return Err(Code::NOT_FOUND);
+    }
     let mut data_type = None;
-    if let (Some(instance), Some(resource)) = (request.path.instance_id(), request.path.resource_id()) {
+    if let (Some(instance), Some(resource)) = (path.instance_id(), path.resource_id()) {
         let model = object.model().resource(resource).ok_or(Code::NOT_FOUND)?;
         if !object.has(instance, resource) {
             return Err(Code::NOT_FOUND);
         }
-        let is_item = request.path.level() == Level::ResourceInstance;
+        let is_item = path.level() == Level::ResourceInstance;
         if !model.operations.readable() || (is_item && !model.multiple) {
             return Err(Code::METHOD_NOT_ALLOWED);
         }
         data_type = model.data_type;
     }
-    let change = AttributeChange::parse(request.message.uri_query()).map_err(|_| Code::BAD_REQUEST)?;
     let fits = |name: lightship_lwm2m::attributes::AttributeName| {
-        name.fits(request.path.level(), data_type) && name.since() <= request.version
+        name.fits(path.level(), data_type) && name.since() <= version
     };
-    if change.names().iter().all(fits) { Ok(change) } else { Err(Code::BAD_REQUEST) }
+    if change.names().iter().all(fits) { Ok(()) } else { Err(Code::BAD_REQUEST) }
 }

@@ -10,6 +10,7 @@ use lightship_coap::peer::{
     Response, SendError, Ticket,
 };
 use lightship_coap::{Code, ContentFormat, Incoming, OptionWriter, Peer, PeerEvent};
+use lightship_lwm2m::attributes::AttributeChange;
 use lightship_lwm2m::{Attributes, Path};
 use lightship_platform::{Instant, Rng};
 
@@ -225,6 +226,35 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
     pub fn deregister(&mut self, now: Instant, id: AccountId) {
         self.leave(now, id, None);
         self.settle(now);
+    }
+
+    /// Attaches, changes or removes attributes of a path for one server, as if that server had written them.
+    ///
+    /// # Errors
+    /// [`Refusal::NotFound`] for a path that is not there, [`Refusal::NotAllowed`] for one that cannot be read,
+    /// [`Refusal::BadValue`] for attributes that do not fit it, [`Refusal::Busy`] when there is no room.
+    pub fn attach(
+        &mut self,
+        now: Instant,
+        id: AccountId,
+        path: Path,
+        change: &AttributeChange,
+    ) -> Result<(), Refusal> {
+        let version = self.links.get(id.index()).ok_or(Refusal::NotFound)?.registration.version();
+        let world = serve::world(&mut self.objects, &mut self.accounts);
+        let attached = self.attached.attach(&world, version, id.0, path, change);
+        self.settle(now);
+        attached.map_err(|code| match code {
+            Code::NOT_FOUND => Refusal::NotFound,
+            Code::METHOD_NOT_ALLOWED => Refusal::NotAllowed,
+            Code::BAD_REQUEST => Refusal::BadValue,
+            _ => Refusal::Busy,
+        })
+    }
+
+    /// The attributes in force at a path for one server: attached there or inherited from above.
+    pub fn attributes(&self, id: AccountId, path: Path) -> Attributes {
+        self.attached.resolve(id.0, path)
     }
 
     /// Answers a request for which an object said [`Refusal::Later`]. After a Read or Observe `Ok` means that the values
