@@ -74,6 +74,9 @@ fn instances_come_and_go_and_the_server_hears_of_it() {
     server.ctl(&["attributes", "e2e", "/3303/0/5700", "pmin=1", "pmax=60"]);
     let links = server.json(&["discover", "e2e", "/3303/0/5700"]);
     assert_eq!(links["content"]["links"][0]["attributes"]["pmin"], 1, "{links}");
+    assert_eq!(device.say("attributes /3303/0/5700 gt=30"), "ok /3303/0/5700 pmin=1 pmax=60 gt=30");
+    let links = server.json(&["discover", "e2e", "/3303/0/5700"]);
+    assert_eq!(links["content"]["links"][0]["attributes"]["gt"], 30, "{links}");
 }
 
 #[test]
@@ -180,6 +183,74 @@ fn a_device_that_is_offline_expires_and_returns() {
     assert_ne!(device.say("sockets"), before, "a new socket has a new port");
 }
 
+/// Stands between a device and a server and loses every third datagram, in both directions.
+fn lossy_relay(server: std::net::SocketAddr) -> std::net::SocketAddr {
+    let front = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port");
+    let address = front.local_addr().expect("bound");
+    let back = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port");
+    back.connect(server).expect("connected");
+    let device = std::sync::Arc::new(std::sync::Mutex::new(None));
+    let counter = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let lost = move || counter.fetch_add(1, std::sync::atomic::Ordering::Relaxed) % 3 == 2;
+    let (to_device, lost_back) = (front.try_clone().expect("cloned"), lost.clone());
+    let (from_server, its_device) = (back.try_clone().expect("cloned"), device.clone());
+    std::thread::spawn(move || {
+        let mut bytes = [0; 2048];
+        while let Ok((length, from)) = front.recv_from(&mut bytes) {
+            *device.lock().expect("unharmed") = Some(from);
+            if !lost() {
+                let _ = back.send(&bytes[..length]);
+            }
+        }
+    });
+    std::thread::spawn(move || {
+        let mut bytes = [0; 2048];
+        while let Ok(length) = from_server.recv(&mut bytes) {
+            let device = *its_device.lock().expect("unharmed");
+            if let Some(device) = device.filter(|_| !lost_back()) {
+                let _ = to_device.send_to(&bytes[..length], device);
+            }
+        }
+    });
+    address
+}
+
+#[test]
+fn losing_every_third_datagram_only_costs_time() {
+    let server = Server::start(&[]);
+    let through = format!("coap://{}", lossy_relay(server.coap));
+    let mut device = Program::start(&[
+        "device",
+        "--endpoint",
+        "e2e",
+        "--server",
+        &through,
+        "--ack-timeout",
+        "0.3",
+        "--lifetime",
+        "20",
+    ]);
+    device.await_line("event registered");
+    let wait = ["--wait", "60s"];
+    let all = server.json(&[&["read", "e2e", "/3442/0"], &wait[..]].concat());
+    assert_eq!(all["content"]["resources"]["120"]["value"], 1024);
+    for number in ["1", "2"] {
+        server.ctl(&[&["write", "e2e", "/3442/0/120", number], &wait[..]].concat());
+        let read = server.json(&[&["read", "e2e", "/3442/0/120"], &wait[..]].concat());
+        assert_eq!(read["content"]["value"].to_string(), number);
+    }
+    server.ctl(&[&["observe", "e2e", "/3303/0/5700"], &wait[..]].concat());
+    // A report that is not confirmed may be lost; the next one is not.
+    let mut value = 40.0;
+    eventually("changes are reported", || {
+        value += 0.5;
+        device.say(&format!("set /3303/0/5700 {value}"));
+        let found = server.json(&["observations", "e2e"]);
+        found["items"][0]["notifications"].as_u64().filter(|count| *count >= 3)
+    });
+}
+
+// Proves: OBJ-08
 #[test]
 fn a_reboot_registers_anew() {
     let server = Server::start(&[]);
@@ -228,6 +299,17 @@ fn commands_are_answered_one_line_each() {
         ("advance 5", "error advance needs --virtual-clock"),
         ("fly", "error unknown command \"fly\""),
         ("set /3/0/9 101", "error Battery Level allows 0..100"),
+        ("attributes /3303/0/5700 pmin=5 pmax=60 st=0.5", "ok /3303/0/5700 pmin=5 pmax=60 st=0.5"),
+        ("attributes /3303/0/5700 st=null", "ok /3303/0/5700 pmin=5 pmax=60"),
+        ("attributes /3303/0/5700", "ok /3303/0/5700 pmin=5 pmax=60"),
+        (
+            "attributes /3303/0/5700 gt=1 lt=9",
+            "error these attributes do not fit /3303/0/5700, or each other",
+        ),
+        ("attributes /3303/0/5701 gt=5", "error these attributes do not fit /3303/0/5701, or each other"),
+        ("attributes /3303/7 pmin=5", "error no /3303/7"),
+        ("attributes /3/0/4 pmin=5", "error /3/0/4 cannot be read"),
+        ("send /3/0/9", "error send does not work in this version yet"),
         ("show /9", "error nothing at /9"),
         ("online", "error the device is online"),
         ("deregister", "ok"),

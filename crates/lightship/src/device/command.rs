@@ -1,6 +1,7 @@
 //! The lines that a device reads on standard input.
 
 use lightship_lwm2m::Path;
+use lightship_lwm2m::attributes::AttributeChange;
 use std::time::Duration;
 
 /// One line, understood.
@@ -16,6 +17,8 @@ pub(crate) enum Command {
     Online,
     Reconnect,
     Sockets,
+    /// Attach what is given, then show what is in force.
+    Attributes(Path, AttributeChange),
     Show(Option<Path>),
     Advance(Duration),
     Quit,
@@ -61,7 +64,14 @@ pub(crate) fn parse(line: &str) -> Result<Option<Command>, String> {
         "quit" => alone(rest, Command::Quit)?,
         "send" => Command::NotYet("send"),
         "bootstrap" => Command::NotYet("bootstrap"),
-        "attributes" => Command::NotYet("attributes"),
+        "attributes" => {
+            let mut words = rest.split_whitespace();
+            let path = parse_path(words.next().unwrap_or_default())?;
+            // As in the query of a Write-Attributes: a name alone takes the attribute away.
+            let parts = words.map(|word| word.strip_suffix("=null").unwrap_or(word));
+            let change = AttributeChange::parse(parts).map_err(|error| error.to_string())?;
+            Command::Attributes(path, change)
+        }
         _ => return Err(format!("unknown command {word:?}")),
     }))
 }
@@ -143,6 +153,9 @@ mod tests {
             "show me",
             "advance",
             "advance -1",
+            "attributes",
+            "attributes /3303/0/5700 warm=1",
+            "attributes /3303/0/5700 pmin=x",
             "quit now",
         ] {
             assert!(parse(line).is_err(), "{line}");

@@ -5,7 +5,8 @@ use super::object::{ObjectSet, World};
 use super::settings::{SERVERS_MAX, Settings};
 use crate::failure::{Failure, chain};
 use crate::value_text;
-use lightship_client::{AccountId, Event, HeapBuffer, Phase};
+use lightship_client::{AccountId, Event, HeapBuffer, Phase, Refusal};
+use lightship_lwm2m::attributes::AttributeChange;
 use lightship_lwm2m::{ObjectId, Path};
 use lightship_net::client_driver::{Clock, Driver};
 use lightship_platform::UnixTime;
@@ -165,6 +166,7 @@ impl Device {
                 Ok(String::new())
             }
             Command::Sockets => Ok(self.sockets()),
+            Command::Attributes(path, change) => self.attributes(path, &change),
             Command::Show(path) => self.show(path),
             Command::Advance(by) => self.advance(by),
             Command::Quit => Ok(String::new()),
@@ -244,6 +246,20 @@ impl Device {
             format!("ssid={} {local} {peer}", self.ssid(socket.account))
         });
         texts.collect::<Vec<_>>().join(", ")
+    }
+
+    /// For every server; what is in force is shown for the first.
+    fn attributes(&mut self, path: Path, change: &AttributeChange) -> Result<String, String> {
+        for (_, id) in self.accounts.clone() {
+            let attached = self.driver.command(|client, now| client.attach(now, id, path, change));
+            attached.map_err(|refusal| why_not_attached(refusal, path))?;
+        }
+        let mut text = path.to_string();
+        if let Some((_, id)) = self.accounts.first() {
+            let in_force = AttributeChange::from(self.driver.client().attributes(*id, path));
+            in_force.queries(|part| text.push_str(&format!(" {part}")));
+        }
+        Ok(text)
     }
 
     fn show(&self, path: Option<Path>) -> Result<String, String> {
@@ -333,6 +349,18 @@ impl Device {
                 }
             }
         }
+    }
+}
+
+fn why_not_attached(refusal: Refusal, path: Path) -> String {
+    if refusal == Refusal::NotFound {
+        format!("no {path}")
+    } else if refusal == Refusal::NotAllowed {
+        format!("{path} cannot be read")
+    } else if refusal == Refusal::BadValue {
+        format!("these attributes do not fit {path}, or each other")
+    } else {
+        "there is no room for more attributes".to_owned()
     }
 }
 
