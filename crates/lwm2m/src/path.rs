@@ -267,6 +267,60 @@ impl Path {
     }
 }
 
+/// The text of a part of a path, made without the formatting machinery, which costs ten times as much.
+pub(crate) struct PathText {
+    bytes: [u8; PATH_TEXT_LEN_MAX + 1],
+    len: usize,
+}
+
+impl PathText {
+    /// The numbers from level `from` on, with slashes between them: `6/0`.
+    pub(crate) fn below(path: Path, from: usize) -> Self {
+        let mut text = Self { bytes: [0; PATH_TEXT_LEN_MAX + 1], len: 0 };
+        for (index, number) in path.numbers().skip(from).enumerate() {
+            if index > 0 {
+                text.push(b'/');
+            }
+            text.push_number(number);
+        }
+        text
+    }
+
+    /// The whole path as it is displayed, with a slash behind it if wanted: `/3/0/`.
+    pub(crate) fn whole(path: Path, slash_behind: bool) -> Self {
+        let mut text = Self { bytes: [0; PATH_TEXT_LEN_MAX + 1], len: 0 };
+        for number in path.numbers() {
+            text.push(b'/');
+            text.push_number(number);
+        }
+        if slash_behind || path.is_root() {
+            text.push(b'/');
+        }
+        text
+    }
+
+    fn push(&mut self, byte: u8) {
+        if let Some(slot) = self.bytes.get_mut(self.len) {
+            *slot = byte;
+            self.len += 1;
+        }
+    }
+
+    fn push_number(&mut self, number: u16) {
+        let digits = [number / 10_000, number / 1000 % 10, number / 100 % 10, number / 10 % 10, number % 10];
+        let leading = digits.iter().take(4).take_while(|digit| **digit == 0).count();
+        for digit in digits.iter().skip(leading) {
+            let [_, digit] = digit.to_be_bytes();
+            self.push(b'0' + digit);
+        }
+    }
+
+    /// The text.
+    pub(crate) fn as_bytes(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+}
+
 /// Parses one canonical decimal number of at most 65534.
 pub(crate) fn parse_number(digits: &[u8]) -> Result<u16, PathError> {
     match digits {
@@ -338,6 +392,17 @@ mod tests {
         }
         assert_eq!("3/0".parse(), Ok(path!(3 / 0)));
         assert_eq!("".parse(), Ok(Path::ROOT));
+    }
+
+    #[test]
+    fn the_quick_text_is_the_displayed_one() {
+        for text in ["/", "/0", "/9", "/10", "/3/0/99", "/100/999/1000/9999", "/10000/65534/65534/65534"] {
+            let path: Path = text.parse().expect("a path");
+            assert_eq!(PathText::whole(path, false).as_bytes(), text.as_bytes());
+        }
+        let path = path!(3 / 0 / 6 / 10);
+        assert_eq!(PathText::below(path, 2).as_bytes(), b"6/10");
+        assert_eq!(PathText::whole(path!(65534 / 65534 / 65534 / 65534), true).as_bytes().len(), 25);
     }
 
     #[test]

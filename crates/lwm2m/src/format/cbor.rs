@@ -242,7 +242,11 @@ pub(super) fn head_bytes(major: u8, argument: u64) -> ([u8; 9], usize) {
     (head, 1 + width)
 }
 
+#[inline]
 pub(super) fn head(out: &mut Out<'_>, major: u8, argument: u64) {
+    if let Ok(small @ 0..=23) = u8::try_from(argument) {
+        return out.push(major | small);
+    }
     let (head, len) = head_bytes(major, argument);
     out.extend(head.get(..len).unwrap_or_default());
 }
@@ -274,7 +278,12 @@ pub(super) fn float(out: &mut Out<'_>, number: f64) {
 }
 
 pub(super) fn text(out: &mut Out<'_>, text: &str) {
-    sized(out, TEXT, text.as_bytes());
+    text_bytes(out, text.as_bytes());
+}
+
+/// Writes text that is known to be UTF-8.
+pub(super) fn text_bytes(out: &mut Out<'_>, text: &[u8]) {
+    sized(out, TEXT, text);
 }
 
 fn sized(out: &mut Out<'_>, major: u8, bytes: &[u8]) {
@@ -283,7 +292,7 @@ fn sized(out: &mut Out<'_>, major: u8, bytes: &[u8]) {
 }
 
 /// Writes a short formatted text: a path or an object link.
-pub(super) fn short_text(out: &mut Out<'_>, parts: core::fmt::Arguments<'_>) {
+fn short_text(out: &mut Out<'_>, parts: core::fmt::Arguments<'_>) {
     let mut buffer = [0; 32];
     let mut written = Out::new(&mut buffer);
     let _ = written.write_fmt(parts);

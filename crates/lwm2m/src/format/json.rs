@@ -51,6 +51,17 @@ impl<'a> JsonText<'a> {
         Chars(self.0.chars())
     }
 
+    /// The bytes meant; a character beyond ASCII that was escaped comes as 0xFF, which no UTF-8 holds.
+    pub(super) fn bytes(self) -> impl Iterator<Item = u8> + Clone + use<'a> {
+        let escaped = self.borrowed().is_none();
+        let plain = if escaped { "" } else { self.0 };
+        let unescaped = Self(if escaped { self.0 } else { "" }).chars();
+        let ascii = |character: char| {
+            if character.is_ascii() { u8::try_from(character).unwrap_or(0xFF) } else { 0xFF }
+        };
+        plain.bytes().chain(unescaped.map(ascii))
+    }
+
     /// The text meant, in `scratch`; `None` when that is too small.
     pub(super) fn unescape(self, scratch: &mut [u8]) -> Option<&str> {
         let mut len = 0;

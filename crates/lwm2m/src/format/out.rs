@@ -19,8 +19,15 @@ impl<'b> Out<'b> {
         self.len
     }
 
+    #[inline]
     pub(super) fn push(&mut self, byte: u8) {
-        self.extend(&[byte]);
+        match self.buffer.get_mut(self.len) {
+            Some(slot) if !self.full => {
+                *slot = byte;
+                self.len += 1;
+            }
+            _ => self.full = true,
+        }
     }
 
     /// Appends bytes; what does not fit marks the buffer full, once and for all.

@@ -23,14 +23,14 @@ impl Names<'_> {
     /// The path that base name and name make together, joined as they are.
     ///
     /// Reads no more characters than a path can have, so a base name that stays in force costs each record little.
-    pub(super) fn resolve(&self, name: impl Iterator<Item = char> + Clone) -> Result<Path, FormatError> {
+    pub(super) fn resolve(&self, name: impl Iterator<Item = u8> + Clone) -> Result<Path, FormatError> {
         let mut rest = name.clone();
         let prefixed = !self.alternate_path.is_empty()
-            && self.alternate_path.chars().all(|expected| rest.next() == Some(expected))
-            && matches!(rest.clone().next(), Some('/') | None);
+            && self.alternate_path.bytes().all(|expected| rest.next() == Some(expected))
+            && matches!(rest.clone().next(), Some(b'/') | None);
         let mut rest = if prefixed { rest } else { name };
         match rest.clone().next() {
-            Some('/') => drop(rest.next()),
+            Some(b'/') => drop(rest.next()),
             None if prefixed => return Ok(Path::ROOT),
             Some(_) if self.missing_slash => {}
             _ => return Err(FormatError::BadPath),
@@ -50,15 +50,15 @@ impl Names<'_> {
 }
 
 /// One canonical decimal; says whether the name ended with it.
-fn segment(rest: &mut impl Iterator<Item = char>) -> Result<(u16, bool), FormatError> {
+fn segment(rest: &mut impl Iterator<Item = u8>) -> Result<(u16, bool), FormatError> {
     let mut number: Option<u16> = None;
     let ended = loop {
         let digit = match rest.next() {
             None => break true,
-            Some('/') => break false,
-            Some(character) => character.to_digit(10).ok_or(FormatError::BadPath)?,
+            Some(b'/') => break false,
+            Some(digit @ b'0'..=b'9') => u16::from(digit - b'0'),
+            Some(_) => return Err(FormatError::BadPath),
         };
-        let digit = u16::try_from(digit).map_err(|_| FormatError::BadPath)?;
         number = match number {
             None => Some(digit),
             Some(0) => return Err(FormatError::BadPath),
@@ -193,7 +193,7 @@ mod tests {
 
     #[test]
     fn names_are_joined_as_they_are() {
-        let resolve = |name: &str| Names::new().resolve(name.chars());
+        let resolve = |name: &str| Names::new().resolve(name.bytes());
         assert_eq!(resolve("/3/0/9"), Ok(path!(3 / 0 / 9)));
         assert_eq!(resolve("/"), Ok(Path::ROOT));
         for name in [
@@ -216,7 +216,7 @@ mod tests {
     #[test]
     fn alternate_path_and_missing_slash() {
         let names = Names { alternate_path: "/lwm2m", missing_slash: true };
-        let resolve = |name: &str| names.resolve(name.chars());
+        let resolve = |name: &str| names.resolve(name.bytes());
         assert_eq!(resolve("/lwm2m/3/0/9"), Ok(path!(3 / 0 / 9)));
         assert_eq!(resolve("/3/0/9"), Ok(path!(3 / 0 / 9)));
         assert_eq!(resolve("3/0/9"), Ok(path!(3 / 0 / 9)));

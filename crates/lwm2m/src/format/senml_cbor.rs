@@ -7,8 +7,7 @@ use super::{
     out::Out,
     senml::{BaseNames, Field, Names, Record, VERSION_MAX},
 };
-use crate::{DataType, Path, Value};
-use core::fmt::Write;
+use crate::{DataType, Path, Value, path::PathText};
 use minicbor::{
     data::Type,
     decode::{Decoder as Reader, Error},
@@ -83,7 +82,7 @@ impl<'a> Decoder<'a> {
             }
         }
         let path =
-            self.names.resolve(self.base_name.chars().chain(record.name.unwrap_or_default().chars()))?;
+            self.names.resolve(self.base_name.bytes().chain(record.name.unwrap_or_default().bytes()))?;
         record.entry(path, self.base_time)
     }
 
@@ -206,11 +205,11 @@ impl<'b> Encoder<'b> {
         cbor::head(out, cbor::MAP, count);
         if let Some((base, slash)) = written.base {
             cbor::integer(out, label::BASE_NAME);
-            cbor::short_text(out, format_args!("{base}{}", if slash { "/" } else { "" }));
+            cbor::text_bytes(out, PathText::whole(base, slash).as_bytes());
         }
         if let Some(level) = written.name_from {
             cbor::integer(out, label::NAME);
-            cbor::short_text(out, format_args!("{}", Below(path, level)));
+            cbor::text_bytes(out, PathText::below(path, level).as_bytes());
         }
         if let Some(value) = value {
             match value {
@@ -247,20 +246,5 @@ fn encode_seconds(out: &mut Out<'_>, seconds: f64) {
         cbor::integer(out, whole);
     } else {
         cbor::float(out, seconds);
-    }
-}
-
-/// The part of a path below a level, `6/0`.
-struct Below(Path, usize);
-
-impl core::fmt::Display for Below {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        for (index, number) in self.0.numbers().skip(self.1).enumerate() {
-            if index > 0 {
-                f.write_char('/')?;
-            }
-            write!(f, "{number}")?;
-        }
-        Ok(())
     }
 }

@@ -6,7 +6,7 @@ use super::{
     out::Out,
     senml::{BaseNames, Field, Names, Record, VERSION_MAX},
 };
-use crate::{Path, Value};
+use crate::{Path, Value, path::PathText};
 use core::fmt::Write;
 
 #[derive(Clone, Debug)]
@@ -75,7 +75,7 @@ impl<'a> Decoder<'a> {
             reader.expect('}')?;
         }
         let name = record.name.unwrap_or(JsonText::EMPTY);
-        let path = self.names.resolve(self.base_name.chars().chain(name.chars()))?;
+        let path = self.names.resolve(self.base_name.bytes().chain(name.bytes()))?;
         record.entry(path, self.base_time)
     }
 
@@ -193,13 +193,13 @@ impl<'b> Encoder<'b> {
         self.records = true;
         let written = self.names.next(path);
         if let Some((base, slash)) = written.base {
-            write!(self.out, "\"bn\":\"{base}{}\"", if slash { "/" } else { "" })?;
+            self.out.write_str("\"bn\":\"")?;
+            self.out.extend(PathText::whole(base, slash).as_bytes());
+            self.out.write_str("\"")?;
         }
         if let Some(level) = written.name_from {
             self.out.write_str(if written.base.is_some() { ",\"n\":\"" } else { "\"n\":\"" })?;
-            for (index, number) in path.numbers().skip(level).enumerate() {
-                write!(self.out, "{}{number}", if index == 0 { "" } else { "/" })?;
-            }
+            self.out.extend(PathText::below(path, level).as_bytes());
             self.out.write_str("\"")?;
         }
         match value {

@@ -41,16 +41,16 @@ pub const fn lookup(object: ObjectId, version: ObjectVersion) -> Option<ObjectDe
 /// The definition of an object in the highest version that the registry has.
 #[must_use]
 pub const fn latest(object: ObjectId) -> Option<ObjectDefinition<'static>> {
-    let mut found = None;
     let mut row = first_row_of(object);
-    while let Some(definition) = object_row(row) {
-        if definition.id.get() != object.get() {
-            return found;
+    let mut count = 0;
+    while let Some(id) = u16_at(object_offset(row)) {
+        if id != object.get() || row >= object_count() {
+            break;
         }
-        found = Some(definition);
         row += 1;
+        count += 1;
     }
-    found
+    if count == 0 { None } else { object_row(row - 1) }
 }
 
 /// The definition of a resource, in that version of its object or, with `None`, in the highest.
