@@ -9,7 +9,7 @@ export const MODELS = [
   {
     id: 1, version: "1.1", name: "LwM2M Server", multiple: true, mandatory: true, loaded: false,
     resources: [
-      R(0, "Short Server ID", "integer", { min: 1, max: 65534, mandatory: true }),
+      R(0, "Short Server ID", "integer", { range: "1..65534", mandatory: true }),
       RW(1, "Lifetime", "integer", { units: "s", mandatory: true }),
       RW(2, "Default Minimum Period", "integer", { units: "s" }),
       RW(6, "Notification Storing When Disabled or Offline", "boolean", { mandatory: true }),
@@ -22,22 +22,22 @@ export const MODELS = [
     resources: [
       R(0, "Manufacturer", "string"), R(1, "Model Number", "string"), R(2, "Serial Number", "string"),
       R(3, "Firmware Version", "string"), { ...E(4, "Reboot"), mandatory: true }, E(5, "Factory Reset"),
-      R(6, "Available Power Sources", "integer", { multiple: true, min: 0, max: 7 }),
+      R(6, "Available Power Sources", "integer", { multiple: true, range: "0..7" }),
       R(7, "Power Source Voltage", "integer", { multiple: true, units: "mV" }),
-      R(9, "Battery Level", "integer", { min: 0, max: 100, units: "%" }),
+      R(9, "Battery Level", "integer", { range: "0..100", units: "%" }),
       R(10, "Memory Free", "integer", { units: "KiB" }),
-      R(11, "Error Code", "integer", { multiple: true, mandatory: true, min: 0, max: 32 }),
+      R(11, "Error Code", "integer", { multiple: true, mandatory: true, range: "0..32" }),
       RW(13, "Current Time", "time"), RW(14, "UTC Offset", "string"), RW(15, "Timezone", "string"),
       R(16, "Supported Binding and Modes", "string", { mandatory: true }),
-      R(20, "Battery Status", "integer", { min: 0, max: 6 }),
+      R(20, "Battery Status", "integer", { range: "0..6" }),
     ],
   },
   {
     id: 5, version: "1.1", name: "Firmware Update", multiple: false, mandatory: false, loaded: false,
     resources: [
-      { ...RW(0, "Package", "opaque"), operations: "W" }, RW(1, "Package URI", "string", { min: 0, max: 255 }),
-      E(2, "Update"), R(3, "State", "integer", { min: 0, max: 3 }), R(5, "Update Result", "integer", { min: 0, max: 11 }),
-      R(9, "Firmware Update Delivery Method", "integer", { min: 0, max: 2 }),
+      { ...RW(0, "Package", "opaque"), operations: "W" }, RW(1, "Package URI", "string", { range: "0..255" }),
+      E(2, "Update"), R(3, "State", "integer", { range: "0..3" }), R(5, "Update Result", "integer", { range: "0..11" }),
+      R(9, "Firmware Update Delivery Method", "integer", { range: "0..2" }),
     ],
   },
   {
@@ -52,7 +52,7 @@ export const MODELS = [
     id: 3442, version: "1.0", name: "LwM2M v1.1 Test Object", multiple: true, mandatory: false, loaded: false,
     resources: [
       E(0, "Reset values"), E(1, "Randomize values"),
-      RW(110, "String Value", "string", { min: 0, max: 80 }), RW(120, "Integer Value", "integer"),
+      RW(110, "String Value", "string", { range: "0..80" }), RW(120, "Integer Value", "integer"),
       RW(125, "Unsigned Integer Value", "unsigned"), RW(130, "Float Value", "float"), RW(140, "Boolean Value", "boolean"),
       RW(150, "Opaque Value", "opaque"), RW(160, "Time Value", "time"), RW(170, "ObjLink Value", "objlnk"),
       RW(1120, "Multiple Integer Value", "integer", { multiple: true }),

@@ -148,12 +148,12 @@ function discover(device, path) {
   }
   if (paths.size === 0) return answer("discover", path, "4.04");
   const links = [...paths].map((at) => ({ path: at, attributes: device.attributes[at] ?? {} }));
-  return answer("discover", path, "2.05", { format: "link-format", links });
+  return answer("discover", path, "2.05", { format: "link", content: { links } });
 }
 
 function observations(method, device, path) {
   if (path === undefined) {
-    return { status: 200, body: { items: [...device.observed].map(([at, state]) => ({ path: at, ...state, content: node(device, at) })) } };
+    return { status: 200, body: { items: [...device.observed].map(([at, state]) => ({ path: at, ...state, content: [node(device, at)] })) } };
   }
   if (method === "DELETE") {
     if (!device.observed.delete(path)) return problem(404, "not-observed", "This path is not observed.");
@@ -162,7 +162,7 @@ function observations(method, device, path) {
   }
   const content = node(device, path);
   if (!content) return answer("observe", path, "4.04");
-  device.observed.set(path, { active: true, notifications: 0, attributes: {}, time: new Date().toISOString() });
+  device.observed.set(path, { state: "active", notifications: 0, attributes: {}, time: new Date().toISOString() });
   emit("observed", device.registration.endpoint, { path, code: "2.05", content: [content] });
   return answer("observe", path, "2.05", { format: "senml-cbor", content });
 }

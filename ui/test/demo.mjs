@@ -145,7 +145,13 @@ async function main(browser, demo) {
 
   await check("an observed value changes on the page without a hand", async () => {
     const inspector = page.getByRole("region", { name: "Selected" });
-    await inspector.getByRole("switch", { name: "Observe /3303/0/5700" }).click();
+    const toggle = inspector.getByRole("switch", { name: "Observe /3303/0/5700" });
+    // The demo observes it from the start: off, then on again by hand.
+    if ((await toggle.getAttribute("aria-checked")) === "true") {
+      await toggle.click();
+      await inspector.getByText("Observe", { exact: true }).waitFor();
+    }
+    await toggle.click();
     await inspector.getByText("Observed", { exact: true }).waitFor();
     const big = inspector.locator(".big");
     const first = await big.innerText();
@@ -201,7 +207,9 @@ async function main(browser, demo) {
     await page.getByRole("link", { name: "/3303/0/5700", exact: true }).waitFor();
     await shot("observations-light");
     await page.getByRole("button", { name: "Stop observing /3303/0/5700" }).click();
-    await page.getByText("Nothing is observed").waitFor();
+    await page.getByRole("button", { name: "Stop observing /3303/0/5700" }).waitFor({ state: "detached" });
+    const list = await api(`/endpoints/${encodeURIComponent(name)}/observations`);
+    expect(!list.items.some((item) => item.path === "/3303/0/5700"), "the server still knows the observation");
   });
 
   await check("the feed shows events, stands still when paused, and goes on", async () => {

@@ -1,14 +1,7 @@
 import { describe, expect, test } from "vitest";
-import {
-  bytesToBase64,
-  choices,
-  formatValue,
-  fromField,
-  hexToBytes,
-  numeric,
-  printable,
-  toField,
-} from "../../src/lib/lwm2m/values";
+import { bytesToBase64, hexToBytes } from "../../src/lib/lwm2m/bytes";
+import { choices, parseRange, rangeText, sliderSpan } from "../../src/lib/lwm2m/ranges";
+import { formatValue, fromField, numeric, printable, toField } from "../../src/lib/lwm2m/values";
 import { unitSymbol } from "../../src/lib/lwm2m/units";
 
 describe("values are shown", () => {
@@ -40,34 +33,34 @@ describe("values are shown", () => {
 
 describe("what is typed becomes JSON", () => {
   test.each([
-    ["42", "integer", {}, 42],
-    ["-1", "integer", {}, -1],
-    ["9007199254740993", "integer", {}, "9007199254740993"],
-    ["18446744073709551615", "unsigned", {}, "18446744073709551615"],
-    ["2.5", "float", {}, 2.5],
-    ["true", "boolean", {}, true],
-    ["0a FF:00", "opaque", {}, "Cv8A"],
-    ["", "opaque", {}, ""],
-    [" kept ", "string", {}, " kept "],
-    ["03:0", "objlnk", {}, "3:0"],
-    ["1700000000", "time", {}, 1_700_000_000],
-  ] as const)("%j as %s", (field, type, limits, value) => {
-    expect(fromField(field, type, limits)).toEqual({ value });
+    ["42", "integer", "", 42],
+    ["-1", "integer", "", -1],
+    ["9007199254740993", "integer", "", "9007199254740993"],
+    ["18446744073709551615", "unsigned", "", "18446744073709551615"],
+    ["2.5", "float", "", 2.5],
+    ["true", "boolean", "", true],
+    ["0a FF:00", "opaque", "", "Cv8A"],
+    ["", "opaque", "", ""],
+    [" kept ", "string", "", " kept "],
+    ["03:0", "objlnk", "", "3:0"],
+    ["1700000000", "time", "", 1_700_000_000],
+  ] as const)("%j as %s", (field, type, range, value) => {
+    expect(fromField(field, type, parseRange(range))).toEqual({ value });
   });
 
   test.each([
-    ["4.5", "integer", {}, "Must be a whole number."],
-    ["9223372036854775808", "integer", {}, "Does not fit in 64 bits."],
-    ["-1", "unsigned", {}, "Does not fit in 64 bits."],
-    ["101", "integer", { min: 0, max: 100 }, "Must be at most 100."],
-    ["", "float", {}, "Must be a number."],
-    ["abc", "opaque", {}, "Must be pairs of hex digits, such as 0a ff."],
-    ["abcdef", "string", { max: 5 }, "Must have at most 5 characters, has 6."],
-    ["01", "opaque", { min: 2 }, "Must have at least 2 bytes."],
-    ["3/0", "objlnk", {}, "Must be object:instance, such as 3:0 (65535:65535 links nothing)."],
-    ["tomorrow", "time", {}, "Must be a date and time."],
-  ] as const)("%j is no %s", (field, type, limits, error) => {
-    expect(fromField(field, type, limits)).toEqual({ error });
+    ["4.5", "integer", "", "Must be a whole number."],
+    ["9223372036854775808", "integer", "", "Does not fit in 64 bits."],
+    ["-1", "unsigned", "", "Does not fit in 64 bits."],
+    ["101", "integer", "0..100", "Must be 0 to 100."],
+    ["", "float", "", "Must be a number."],
+    ["abc", "opaque", "", "Must be pairs of hex digits, such as 0a ff."],
+    ["abcdef", "string", "0..5", "Must have 0 to 5 bytes, has 6."],
+    ["01", "opaque", "2..8 bytes", "Must have 2 to 8 bytes, has 1."],
+    ["3/0", "objlnk", "", "Must be object:instance, such as 3:0 (65535:65535 links nothing)."],
+    ["tomorrow", "time", "", "Must be a date and time."],
+  ] as const)("%j is no %s", (field, type, range, error) => {
+    expect(fromField(field, type, parseRange(range))).toEqual({ error });
   });
 
   test("a field that nobody touched gives the value it was made of", () => {
@@ -87,10 +80,33 @@ describe("what is typed becomes JSON", () => {
 });
 
 test("small ranges and known enumerations get a menu, others do not", () => {
-  expect(choices("integer", { min: 0, max: 2 }, undefined)?.map((choice) => choice.value)).toEqual(["0", "1", "2"]);
-  expect(choices("integer", {}, { 0: "Idle" })).toEqual([{ value: "0", label: "0 · Idle" }]);
-  expect(choices("integer", { min: 0, max: 100 }, undefined)).toBeUndefined();
-  expect(choices("float", { min: 0, max: 1 }, undefined)).toBeUndefined();
+  expect(choices("integer", parseRange("0..2"), undefined)?.map((choice) => choice.value)).toEqual(["0", "1", "2"]);
+  expect(choices("integer", parseRange(""), { 0: "Idle" })).toEqual([{ value: "0", label: "0 · Idle" }]);
+  expect(choices("integer", parseRange("0..100"), undefined)).toBeUndefined();
+  expect(choices("float", parseRange("0..1"), undefined)).toBeUndefined();
+});
+
+test.each([
+  ["0..100", "0 to 100"],
+  ["0-255", "0 to 255"],
+  ["0,1,2", "0, 1, 2"],
+  ["0..3, 99", "0 to 3, 99"],
+  ["1...15", "1 to 15"],
+  ["-30..-120", "-120 to -30"],
+  ["0.000001..1.0", "0.000001 to 1"],
+  ["0..255 bytes", "0 to 255"],
+  ["", ""],
+  ["16-bit", ""],
+  ["ON;OFF", ""],
+])("the registry's %j means %j", (words, text) => {
+  expect(rangeText(parseRange(words))).toBe(text);
+});
+
+test("a slider is for one span that is not too wide", () => {
+  expect(sliderSpan("integer", parseRange("0..100"))).toEqual([0, 100]);
+  expect(sliderSpan("integer", parseRange("0..65535"))).toBeUndefined();
+  expect(sliderSpan("integer", parseRange("0..3, 99"))).toBeUndefined();
+  expect(sliderSpan("string", parseRange("0..10"))).toBeUndefined();
 });
 
 test("only numbers and booleans are drawn", () => {

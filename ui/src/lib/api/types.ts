@@ -64,6 +64,10 @@ export interface Link {
   attributes?: Record<string, unknown>;
 }
 
+export interface Links {
+  links: Link[];
+}
+
 export interface RawPayload {
   content_format?: number;
   /** Base64. */
@@ -77,8 +81,8 @@ export interface Answer {
   code: string;
   format?: string;
   elapsed_ms: number;
-  content?: Node;
-  links?: Link[];
+  /** Data (Read, Observe) or links (Discover). */
+  content?: Node | Links;
   location?: string;
   diagnostic?: string;
   undecoded?: string;
@@ -95,13 +99,15 @@ export interface Problem {
   retry_after_s?: number;
 }
 
+/** `active` = the device accepted it in its present registration; `pending` = the server asks, or asks again. */
+export type ObservingState = "active" | "pending" | "failed";
+
 export interface Observation {
   path: string;
-  /** Whether the device accepted it; while false the server keeps trying. */
-  active: boolean;
+  state: ObservingState;
   reason?: string;
   attributes?: Record<string, number>;
-  content?: Node;
+  content?: Node[];
   time?: string;
   notifications: number;
 }
@@ -128,9 +134,8 @@ export interface ResourceModel {
   multiple: boolean;
   mandatory: boolean;
   type?: ValueType;
-  /** Smallest number, or length of a string or opaque value. */
-  min?: number;
-  max?: number;
+  /** Legal values in the registry's words, such as `0..100`. */
+  range?: string;
   units?: string;
 }
 

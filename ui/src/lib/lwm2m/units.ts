@@ -7,6 +7,7 @@ const SYMBOLS: Record<string, string> = {
   K: "K",
   "%RH": "% RH",
   "/": "",
+  "/100": "%",
   Ohm: "Ω",
   ohm: "Ω",
   deg: "°",

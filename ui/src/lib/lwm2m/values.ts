@@ -1,6 +1,8 @@
 // Values: how they are shown, and how what a person types becomes JSON.
 
-import type { ResourceModel, Scalar, ValueType } from "../api/types";
+import type { Scalar, ValueType } from "../api/types";
+import { base64ToBytes, bytesToBase64, bytesToHex, hexToBytes } from "./bytes";
+import { rangeError, type Range } from "./ranges";
 
 /** Control characters and bidi overrides made visible, so that a device's text cannot disguise itself. */
 export function printable(text: string): string {
@@ -10,42 +12,6 @@ export function printable(text: string): string {
     if (code === 0x7f) return "\u2421";
     return `\u27e8U+${code.toString(16).toUpperCase().padStart(4, "0")}\u27e9`;
   });
-}
-
-/** Base64 (standard alphabet) to bytes; undefined when it is none. */
-export function base64ToBytes(text: string): Uint8Array | undefined {
-  try {
-    return Uint8Array.from(atob(text), (char) => char.charCodeAt(0));
-  } catch {
-    return undefined;
-  }
-}
-
-export function bytesToBase64(bytes: Uint8Array): string {
-  let binary = "";
-  for (const byte of bytes) binary += String.fromCharCode(byte);
-  return btoa(binary);
-}
-
-export function bytesToHex(bytes: Uint8Array, separator = " "): string {
-  return Array.from(bytes, (byte) => byte.toString(16).padStart(2, "0")).join(separator);
-}
-
-/** Hex digits, with blanks, colons or a leading 0x allowed; undefined when it is none. */
-export function hexToBytes(text: string): Uint8Array | undefined {
-  const digits = text.replace(/^\s*0x/i, "").replace(/[\s:]/g, "");
-  if (digits.length % 2 !== 0 || !/^[0-9a-f]*$/i.test(digits)) return undefined;
-  return Uint8Array.from({ length: digits.length / 2 }, (_, i) => parseInt(digits.slice(2 * i, 2 * i + 2), 16));
-}
-
-/** The text, when the bytes are UTF-8 that prints. */
-export function bytesToText(bytes: Uint8Array): string | undefined {
-  try {
-    const text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
-    return /^[^\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]*$/.test(text) ? text : undefined;
-  } catch {
-    return undefined;
-  }
 }
 
 function formatNumber(value: number): string {
@@ -105,51 +71,40 @@ export function toLocalInput(seconds: number): string {
 
 export type Parsed = { value: Scalar } | { error: string };
 
-type Limits = Pick<ResourceModel, "min" | "max">;
-
 const INTEGER_LIMITS: Record<"integer" | "unsigned", [bigint, bigint]> = {
   integer: [-(2n ** 63n), 2n ** 63n - 1n],
   unsigned: [0n, 2n ** 64n - 1n],
 };
 
-function outside(value: number, { min, max }: Limits): string | undefined {
-  if (min !== undefined && value < min) return `Must be at least ${min}.`;
-  if (max !== undefined && value > max) return `Must be at most ${max}.`;
-  return undefined;
-}
-
-function parseInteger(text: string, type: "integer" | "unsigned", limits: Limits): Parsed {
+function parseInteger(text: string, type: "integer" | "unsigned"): Parsed {
   if (!/^[-+]?\d+$/.test(text)) return { error: "Must be a whole number." };
   const big = BigInt(text.replace(/^\+/, ""));
   const [least, most] = INTEGER_LIMITS[type];
   if (big < least || big > most) return { error: "Does not fit in 64 bits." };
-  const error = outside(Number(big), limits);
-  if (error) return { error };
   const small = Number(big);
   // The API's rule: what a JSON number cannot hold exactly travels as a string.
   return { value: Number.isSafeInteger(small) ? small : big.toString() };
 }
 
-function parseLength(value: string, length: number, unit: string, { min, max }: Limits): Parsed {
-  if (min !== undefined && length < min) return { error: `Must have at least ${min} ${unit}.` };
-  if (max !== undefined && length > max) return { error: `Must have at most ${max} ${unit}, has ${length}.` };
-  return { value };
+/** What was typed, as the JSON value that the API wants, or what is wrong with it. */
+export function fromField(field: string, type: ValueType, range?: Range): Parsed {
+  const parsed = parseField(field, type);
+  if ("error" in parsed || !range) return parsed;
+  const error = rangeError(parsed.value, type, range);
+  return error === undefined ? parsed : { error };
 }
 
-/** What was typed, as the JSON value that the API wants, or what is wrong with it. */
-export function fromField(field: string, type: ValueType, limits: Limits = {}): Parsed {
+function parseField(field: string, type: ValueType): Parsed {
   const text = field.trim();
   switch (type) {
     case "boolean":
       return text === "true" || text === "false" ? { value: text === "true" } : { error: "Must be true or false." };
     case "integer":
     case "unsigned":
-      return parseInteger(text, type, limits);
+      return parseInteger(text, type);
     case "float": {
       const value = Number(text);
-      if (text === "" || !Number.isFinite(value)) return { error: "Must be a number." };
-      const error = outside(value, limits);
-      return error ? { error } : { value };
+      return text === "" || !Number.isFinite(value) ? { error: "Must be a number." } : { value };
     }
     case "time": {
       const value = /^-?\d+$/.test(text) ? Number(text) : Math.floor(new Date(text).getTime() / 1000);
@@ -157,8 +112,7 @@ export function fromField(field: string, type: ValueType, limits: Limits = {}): 
     }
     case "opaque": {
       const bytes = hexToBytes(field);
-      if (!bytes) return { error: "Must be pairs of hex digits, such as 0a ff." };
-      return parseLength(bytesToBase64(bytes), bytes.length, "bytes", limits);
+      return bytes ? { value: bytesToBase64(bytes) } : { error: "Must be pairs of hex digits, such as 0a ff." };
     }
     case "objlnk": {
       const ids = /^(\d{1,5}):(\d{1,5})$/.exec(text);
@@ -168,18 +122,6 @@ export function fromField(field: string, type: ValueType, limits: Limits = {}): 
       return { value: `${Number(ids[1])}:${Number(ids[2])}` };
     }
     default:
-      return parseLength(field, [...field].length, "characters", limits);
+      return { value: field };
   }
-}
-
-/** The values to choose from, when they are few enough for a menu. */
-export function choices(
-  type: ValueType,
-  { min, max }: Limits,
-  labels: Record<number, string> | undefined,
-): { value: string; label: string }[] | undefined {
-  if (type !== "integer" && type !== "unsigned") return undefined;
-  if (labels) return Object.entries(labels).map(([value, label]) => ({ value, label: `${value} · ${label}` }));
-  if (min === undefined || max === undefined || max - min > 7) return undefined;
-  return Array.from({ length: max - min + 1 }, (_, i) => ({ value: String(min + i), label: String(min + i) }));
 }

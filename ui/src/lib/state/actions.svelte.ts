@@ -91,7 +91,7 @@ class Actions {
     twin.answer(answer, time, { entries: flatten(body), mode: method === "PUT" ? "replace" : "update" });
     if (!isSuccess(answer.code)) return;
     if (answer.operation === "observe") {
-      twin.observed.set(answer.path, { active: true, notifications: twin.observed.get(answer.path)?.notifications ?? 0 });
+      twin.observed.set(answer.path, { state: "active", notifications: twin.observed.get(answer.path)?.notifications ?? 0 });
     }
     if (answer.operation === "cancel-observation") twin.observed.delete(answer.path);
   }

@@ -2,7 +2,16 @@
 // and what was done. Everything here came from the API; nothing is guessed.
 
 import { SvelteMap, SvelteSet } from "svelte/reactivity";
-import type { Answer, Observation, ResourceModel, Scalar, ServerEvent, ValueType } from "../api/types";
+import type {
+  Answer,
+  Link,
+  Observation,
+  ObservingState,
+  ResourceModel,
+  Scalar,
+  ServerEvent,
+  ValueType,
+} from "../api/types";
 import { flatten, type Entry } from "../lwm2m/node";
 import { numeric } from "../lwm2m/values";
 import { contains, formatPath, parsePath } from "../lwm2m/path";
@@ -29,7 +38,7 @@ export interface Sent {
 }
 
 export interface Observed {
-  active: boolean;
+  state: ObservingState;
   reason?: string;
   notifications: number;
 }
@@ -124,7 +133,7 @@ export class Twin {
   }
 
   #discovered(answer: Answer): void {
-    const links = answer.links ?? [];
+    const links = linksOf(answer);
     if (parsePath(answer.path)?.length === 2) this.complete.set(answer.path, "discover");
     for (const path of this.attributes.keys()) {
       if (contains(answer.path, path)) this.attributes.delete(path);
@@ -155,7 +164,7 @@ export class Twin {
   observations(items: Observation[]): void {
     this.observed.clear();
     for (const item of items) {
-      const observed: Observed = { active: item.active, notifications: item.notifications };
+      const observed: Observed = { state: item.state, notifications: item.notifications };
       if (item.reason) observed.reason = item.reason;
       this.observed.set(item.path, observed);
       const time = Date.parse(item.time ?? "");
@@ -172,7 +181,7 @@ export class Twin {
     if (event.type === "notified" || event.type === "observed") {
       const before = this.observed.get(event.path);
       const count = event.type === "notified" ? 1 : 0;
-      this.observed.set(event.path, { active: true, notifications: (before?.notifications ?? 0) + count });
+      this.observed.set(event.path, { state: "active", notifications: (before?.notifications ?? 0) + count });
     }
     if (event.type === "observation_cancelled") this.observed.delete(event.path);
   }
@@ -193,6 +202,11 @@ export class Twin {
     }
     return undefined;
   }
+}
+
+/** What a Discover found. */
+export function linksOf(answer: Answer | undefined): Link[] {
+  return answer?.content && "links" in answer.content ? answer.content.links : [];
 }
 
 /** Keeps points in order of time and their number bounded. A point of the same moment replaces the earlier one. */
