@@ -1,4 +1,9 @@
-// Spans of time in words.
+// Spans of time and counts in words.
+
+/** `1 report`, `2 reports` */
+export function count(number: number, thing: string): string {
+  return `${number} ${thing}${number === 1 ? "" : "s"}`;
+}
 
 /** `now`, `12 s`, `3 min`, `2 h`, `5 d` */
 export function shortSpan(ms: number): string {
