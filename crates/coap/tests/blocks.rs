@@ -282,3 +282,35 @@ fn a_body_that_fills_the_buffer_leaves_room_for_its_answer() {
         assert!(Message::parse(&answer).unwrap().code().is_success());
     }
 }
+
+// Proves: COA-11
+#[test]
+fn long_options_make_the_blocks_smaller_and_no_message_longer_than_1152_bytes() {
+    let mut left = test();
+    let mut right = test();
+    let long = |options: &mut OptionWriter<'_>| {
+        options.uri_query(&"q".repeat(250)).option(lightship_coap::OptionNumber(2050), &[1; 200]);
+    };
+    for len in [600, 700, 1000, 1024, 3000] {
+        let body: Vec<u8> = (0..len).map(|n: u32| n.to_le_bytes()[0]).collect();
+        let new = NewRequest::con(Code::POST);
+        left.peer.request(left.now, &left.config, new, long, &body).unwrap();
+        let response = loop {
+            let sent = left.sent_one();
+            assert!(sent.len() <= 1152);
+            if let Incoming::Request(request) = right.input(&sent) {
+                assert_eq!(right.body(request.body), body);
+                right
+                    .peer
+                    .respond(right.now, &right.config, request.ticket, Code::CONTENT, long, &body)
+                    .unwrap();
+            }
+            let answer = right.sent_one();
+            assert!(answer.len() <= 1152);
+            if let Incoming::Response(response) = left.input(&answer) {
+                break left.body(response.body);
+            }
+        };
+        assert_eq!(response, body);
+    }
+}

@@ -29,6 +29,9 @@ pub struct Config {
     /// How long to wait for the response after the request was acknowledged or, unconfirmed, was
     /// sent. Default 247 s; an application that knows better cancels earlier.
     pub response_within: Duration,
+    /// The longest message we send, in bytes. Default 1152 (RFC 7252 §4.6). Where options leave too
+    /// little room for a block, a smaller block is sent.
+    pub message_len_max: usize,
     /// The block size for bodies we send, and the largest we ask for. Default 1024 bytes.
     pub block_size: BlockSize,
     /// Ask for `block_size` in the first request already, so that even the first block of the
@@ -76,6 +79,7 @@ impl Config {
             max_latency: Duration::from_secs(100),
             piggyback_within: Duration::from_secs(1),
             response_within: Duration::from_secs(247),
+            message_len_max: 1152,
             block_size: BlockSize::MAX,
             early_block2: false,
             body_len_max: 64 * 1024,
@@ -85,6 +89,13 @@ impl Config {
             token_prefix: None,
             understood: UNDERSTOOD,
         }
+    }
+
+    /// The room for a payload beside this token and these options, in bytes.
+    pub(super) fn payload_room(&self, token_len: u8, options_len: usize) -> usize {
+        /// Header, Block1, Block2, a size, an entity tag of four bytes, and the payload marker.
+        const OVERHEAD: usize = 4 + 5 + 5 + 6 + 6 + 1;
+        self.message_len_max.saturating_sub(OVERHEAD + usize::from(token_len) + options_len)
     }
 
     /// MAX_TRANSMIT_SPAN: from the first sending of a confirmable message to its last repetition;

@@ -7,7 +7,7 @@ use super::config::Config;
 use super::random::SipHasher;
 use super::types::SendError;
 use super::{OPTIONS_LEN_MAX, Peer};
-use crate::block::Block;
+use crate::block::{Block, BlockSize};
 use crate::code::{Code, MessageId, Token, Type};
 use crate::encode::Encoder;
 use crate::message::Options;
@@ -26,16 +26,21 @@ pub(super) struct Cut {
 }
 
 impl Cut {
-    /// The block that `wish` asks for, of a body of `len` bytes; `None` when the body ends before.
-    pub(super) fn new(wish: Option<Block>, len: usize, config: &Config) -> Option<Self> {
+    /// The block that `wish` asks for, of a body of `len` bytes, where a message has room for
+    /// `room` bytes of it; `None` when the body ends before.
+    pub(super) fn new(wish: Option<Block>, len: usize, room: usize, config: &Config) -> Option<Self> {
         let size = wish.map_or(config.block_size, |wish| wish.size().min(config.block_size));
         let from = wish.map_or(0, Block::offset);
         if from > 0 && from >= len {
             return None;
         }
+        if from == 0 && len <= size.bytes().min(room) {
+            let block = wish.and_then(|_| Block::at(0, len, size));
+            return Some(Self { block, from, to: len });
+        }
+        let size = size.min(BlockSize::at_most(room));
         let to = len.min(from.saturating_add(size.bytes()));
-        let block = if wish.is_some() || to < len { Some(Block::at(from, len, size)?) } else { None };
-        Some(Self { block, from, to })
+        Some(Self { block: Some(Block::at(from, len, size)?), from, to })
     }
 
     /// Whether this is a part of the body only.

@@ -37,11 +37,8 @@ impl<B: Buffer> Peer<B> {
         options: impl FnOnce(&mut OptionWriter<'_>),
         payload: &[u8],
     ) -> Result<ExchangeId, SendError> {
-        let upload_at = (payload.len() > config.block_size.bytes()).then_some(0);
-        let asks = config.early_block2 && upload_at.is_none();
+        let asks = config.early_block2 && payload.len() <= config.block_size.bytes();
         let exchange = Exchange {
-            upload_at,
-            upload_size: config.block_size,
             ask: if asks { Block::new(0, false, config.block_size) } else { None },
             ..Exchange::default()
         };
@@ -79,7 +76,6 @@ impl<B: Buffer> Peer<B> {
         self.check_free(config, new.token)?;
         let received = self.append(BlobId::NONE, message.payload(), config)?;
         let exchange = Exchange {
-            upload_size: config.block_size,
             ask: next_block(message.payload().len(), first.size().min(config.block_size)),
             is_fetching: true,
             received,
@@ -123,12 +119,19 @@ impl<B: Buffer> Peer<B> {
             None => self.fresh_token(config),
         };
         let number = self.exchange_number();
+        let (upload_at, upload_size) = if exchange.is_fetching {
+            (None, config.block_size)
+        } else {
+            upload_start(config, token, options.as_bytes().len(), payload.len())
+        };
+        let request =
+            Exchange { code: new.code, first_token: token, body, upload_at, upload_size, ..exchange };
         let mut flight = Flight {
             kind: Kind::Request(number),
             confirmable: new.confirmable,
             token,
             blob,
-            request: Exchange { code: new.code, first_token: token, body, ..exchange },
+            request,
             ..Flight::default()
         };
         self.launch(&mut flight, now, config);
@@ -338,7 +341,11 @@ impl<B: Buffer> Peer<B> {
         request.observe = observe;
         request.fingerprint = fingerprint;
         request.is_fetching = true;
-        request.upload_at = None;
+        if request.upload_at.take().is_some() || request.code != Code::FETCH {
+            // The other side has it; only a short FETCH is repeated whole (RFC 8132 §2).
+            self.arena.free(request.body);
+            request.body = BlobId::NONE;
+        }
         request.ask = next_block(so_far + payload.len(), block.size().min(config.block_size));
         if request.ask.is_none() {
             return self.fail(index, Failure::BadBlock);
@@ -380,16 +387,18 @@ impl<B: Buffer> Peer<B> {
             writer.copy(Options::over(self.arena.get(flight.blob)), |number| number != OptionNumber::ECHO);
             writer.echo(echo);
         });
-        let stored = options.and_then(|options| self.store(options.as_bytes(), config));
-        let Ok(blob) = stored else {
+        let stored = options
+            .and_then(|options| Ok((self.store(options.as_bytes(), config)?, options.as_bytes().len())));
+        let Ok((blob, options_len)) = stored else {
             return self.finish(index, message, None, Place::Datagram(message.payload()));
         };
         self.arena.free(flight.blob);
         if let Some(flight) = self.flights.as_mut_slice().get_mut(index) {
             flight.blob = blob;
         }
-        let request =
-            Exchange { is_echoed: true, upload_at: flight.request.upload_at.map(|_| 0), ..flight.request };
+        let body_len = self.arena.get(flight.request.body).len();
+        let (upload_at, upload_size) = upload_start(config, flight.token, options_len, body_len);
+        let request = Exchange { is_echoed: true, upload_at, upload_size, ..flight.request };
         self.send_next(now, config, index, request, flight.token)
     }
 
@@ -465,9 +474,6 @@ impl<B: Buffer> Peer<B> {
                 let to = body.len().min(from.saturating_add(request.upload_size.bytes()));
                 body.get(from..to).unwrap_or(&[])
             }
-            // The body is there already, unless it makes the question (RFC 8132 §2).
-            None if request.is_fetching && request.code != Code::FETCH => &[],
-            None if body.len() > request.upload_size.bytes() => &[],
             None => body,
         };
         message.finish_with(part)
@@ -516,6 +522,14 @@ fn upload_step(request: &Exchange, body_len: usize, message: &Message<'_>) -> Up
         Ok(next) if is_ours && has_more => UploadStep::Next(next, block.size()),
         _ => UploadStep::Wrong,
     }
+}
+
+/// Where the upload of a body begins, and in which size; at `None` if one message carries it all.
+fn upload_start(config: &Config, token: Token, options_len: usize, len: usize) -> (Option<u32>, BlockSize) {
+    let room = config.payload_room(token.len(), options_len);
+    let fits = len <= config.block_size.bytes().min(room);
+    let size = config.block_size.min(BlockSize::at_most(room));
+    if fits { (None, size) } else { (Some(0), size) }
 }
 
 /// What to ask for after `received` bytes.

@@ -43,7 +43,8 @@ impl<B: Buffer> Peer<B> {
         }
         let options = Scratch::new(options)?;
         let options = options.as_bytes();
-        let cut = Cut::new(None, payload.len(), config).ok_or(SendError::TooLarge)?;
+        let room = config.payload_room(new.token.len(), options.len());
+        let cut = Cut::new(None, payload.len(), room, config).ok_or(SendError::TooLarge)?;
         let tag = (cut.is_part() && !has_option(options, OptionNumber::ETAG)).then(|| etag(payload));
         let kept = if cut.has_more() {
             self.keep(now, config, new.cache_key, new.code, options, tag, payload).ok()

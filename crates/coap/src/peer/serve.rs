@@ -262,7 +262,8 @@ impl<B: Buffer> Peer<B> {
     ) -> Incoming<'static> {
         let Direction::Out(code, options) = kept.direction else { return Incoming::Nothing };
         let len = self.arena.get(kept.body).len();
-        let Some(cut) = Cut::new(ticket.block2, len, config) else {
+        let room = config.payload_room(ticket.token.len(), self.arena.get(options).len());
+        let Some(cut) = Cut::new(ticket.block2, len, room, config) else {
             self.transfers.put(kept, &mut self.arena);
             return self.refuse(now, config, ticket, Code::BAD_REQUEST, "");
         };
@@ -294,7 +295,8 @@ impl<B: Buffer> Peer<B> {
         }
         // An error is no representation of which a later block could be meant.
         let wish = ticket.block2.filter(|block| code.is_success() || block.num() == 0);
-        let Some(cut) = Cut::new(wish, payload.len(), config) else {
+        let room = config.payload_room(ticket.token.len(), options.len());
+        let Some(cut) = Cut::new(wish, payload.len(), room, config) else {
             return self.answer(now, config, ticket, Code::BAD_REQUEST, &[], &[]);
         };
         let tag = (cut.is_part() && !has_option(options, OptionNumber::ETAG)).then(|| etag(payload));
