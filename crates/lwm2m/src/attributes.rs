@@ -4,7 +4,7 @@
 //! query, `pmin=5&gt=40&st`, where a name without a value takes the attribute away: an [`AttributeChange`]. What is attached is an
 //! [`Attributes`]. The rules between attributes hold for the merged set, so: parse, apply, check, and only then keep.
 
-use crate::{DataType, path::Level, version::Version};
+use crate::{DataType, float, path::Level, version::Version};
 use core::fmt;
 use lightship_coap::link::LinkWriter;
 
@@ -331,7 +331,7 @@ impl fmt::Display for AttributeValue {
         match self {
             Self::Number(number) => fmt::Display::fmt(number, f),
             // Never an exponent, no zeros without meaning.
-            Self::Decimal(number) => fmt::Display::fmt(number, f),
+            Self::Decimal(number) => fmt::Display::fmt(&float::Decimal(*number), f),
         }
     }
 }
@@ -353,7 +353,7 @@ fn decimal(text: &str) -> Option<f64> {
     if !digits(whole) || !digits(fraction) || !digits(exponent) {
         return None;
     }
-    text.parse().ok().filter(|number: &f64| number.is_finite())
+    float::parse(text).filter(|number| number.is_finite())
 }
 
 fn flag(text: &str) -> Option<bool> {

@@ -22,6 +22,7 @@ extern crate std;
 pub mod attributes;
 pub mod downlink;
 pub mod endpoint;
+mod float;
 pub mod format;
 
 pub mod id;

@@ -82,7 +82,7 @@ fn decimal(mantissa: i64, exponent: i64) -> Option<f64> {
     let mut out = Out::new(&mut buffer);
     write!(out, "{mantissa}e{exponent}").ok()?;
     let len = out.finish().ok()?;
-    let number: f64 = core::str::from_utf8(buffer.get(..len)?).ok()?.parse().ok()?;
+    let number = crate::float::parse(core::str::from_utf8(buffer.get(..len)?).ok()?)?;
     number.is_finite().then_some(number)
 }
 

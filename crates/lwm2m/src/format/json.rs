@@ -225,8 +225,8 @@ impl<'a> Reader<'a> {
                 return Ok(Number::Unsigned(number));
             }
         }
-        match digits.parse::<f64>() {
-            Ok(number) if number.is_finite() => Ok(Number::Float(number)),
+        match crate::float::parse(digits) {
+            Some(number) if number.is_finite() => Ok(Number::Float(number)),
             _ => Err(FormatError::Malformed),
         }
     }

@@ -3,7 +3,7 @@
 #![allow(clippy::wildcard_enum_match_arm, reason = "a pair of types converts or does not")]
 
 use super::{base64, json::JsonText};
-use crate::{DataType, ObjectLink, Value};
+use crate::{DataType, ObjectLink, Value, float};
 use core::fmt;
 
 /// A value as the payload holds it.
@@ -267,7 +267,7 @@ fn parse_float(text: &str) -> Result<f64, ValueError> {
     if !first.is_some_and(|byte| byte.is_ascii_digit()) {
         return Err(ValueError::Malformed);
     }
-    let float: f64 = text.parse().map_err(|_| ValueError::Malformed)?;
+    let float = float::parse(text).ok_or(ValueError::Malformed)?;
     if float.is_finite() { Ok(float) } else { Err(ValueError::OutOfRange) }
 }
 

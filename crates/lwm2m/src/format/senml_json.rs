@@ -231,11 +231,7 @@ impl<'b> Encoder<'b> {
 
     /// A finite number in its shortest exact form; very large and small ones with an exponent.
     fn float(&mut self, number: f64) -> core::fmt::Result {
-        if number == 0.0 || (1e-6..1e16).contains(&number.abs()) {
-            write!(self.out, "{number}")
-        } else {
-            write!(self.out, "{number:e}")
-        }
+        write!(self.out, "{}", crate::float::Scientific(number))
     }
 
     fn text(&mut self, text: &str) -> core::fmt::Result {

@@ -2,6 +2,7 @@
 
 use super::{EncodeError, FormatError, RawValue, base64, out::Out};
 use crate::Value;
+use crate::float::Decimal;
 use core::fmt::Write;
 
 /// The value of a text/plain payload.
@@ -19,7 +20,7 @@ pub(super) fn encode(out: &mut Out<'_>, value: &Value<'_>) -> Result<(), EncodeE
         Value::Integer(number) | Value::Time(number) => write!(out, "{number}"),
         Value::Unsigned(number) => write!(out, "{number}"),
         // No exponent: `{}` of a float never writes one.
-        Value::Float(number) if number.is_finite() => write!(out, "{number}"),
+        Value::Float(number) if number.is_finite() => write!(out, "{}", Decimal(*number)),
         Value::Float(_) => return Err(EncodeError::NotExpressible),
         Value::Boolean(flag) => out.write_str(if *flag { "1" } else { "0" }),
         Value::Opaque(bytes) => {
