@@ -19,6 +19,8 @@ pub struct Config {
     pub endpoint: Text<ENDPOINT_LEN_MAX>,
     /// Highest enabler version to offer; a server that answers 4.12 is offered the next lower one.
     pub version: Version,
+    /// Bindings of this device, sent as `b`; the same as `/3/0/16`.
+    pub binding: Text<8>,
     /// CoAP parameters towards every server.
     pub coap: coap::Config,
     /// How often values that nobody announced as changed are looked at while they are observed; `None` = only after
@@ -31,11 +33,12 @@ pub struct Config {
 }
 
 impl Config {
-    /// Defaults: LwM2M 1.2, CoAP parameters of RFC 7252, no sampling, answers within 60 s, two-way thresholds.
+    /// Defaults: LwM2M 1.2, binding U, CoAP parameters of RFC 7252, no sampling, answers within 60 s, two-way thresholds.
     pub fn new(endpoint: &str) -> Self {
         Config {
             endpoint: Text::new(endpoint),
             version: Version::LATEST,
+            binding: Text::new("U"),
             coap: coap::Config::default(),
             sample_every: None,
             answer_within: Duration::from_secs(60),

@@ -201,7 +201,12 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
     /// Registers with a server, now and again after every failure, until [`Client::deregister`].
     pub fn register(&mut self, now: Instant, id: AccountId) {
         let version = self.config.version;
-        self.with_link(id, |link| link.registration.start(now, version));
+        self.with_link(id, |link| {
+            if let Some(exchange) = link.exchange.take() {
+                link.peer.cancel(exchange);
+            }
+            link.registration.start(now, version);
+        });
         self.end_observations(id);
         self.settle(now);
     }
@@ -380,10 +385,9 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
     }
 
     fn leave(&mut self, now: Instant, id: AccountId, back_after: Option<Duration>) {
-        let was_registered = self.links.get(id.index()).is_some_and(|link| link.registration.is_registered());
         self.with_link(id, |link| link.registration.leave(now, back_after));
         self.end_observations(id);
-        if !was_registered && back_after.is_none() {
+        if self.phase(id) == Phase::Idle {
             self.events.push(Event::Deregistered(id));
         }
     }

@@ -118,6 +118,8 @@ pub enum Failure {
     Refused(Code),
     /// The server's answer made no sense, for example a 2.01 without a location.
     Nonsense,
+    /// The lifetime ended before the client could send an Update.
+    Expired,
     /// The object list or a parameter does not fit into a message.
     TooLarge,
 }

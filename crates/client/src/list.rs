@@ -10,12 +10,14 @@ use crate::object::Object;
 
 /// Writes the list into `out`; `None` when it does not fit.
 pub(crate) fn write(world: &World<'_>, version: Version, out: &mut [u8]) -> Option<usize> {
-    links(world, version, TextBuffer::new(out)).map(|text| text.len())
+    let mut text = TextBuffer::new(out);
+    links(world, version, &mut text).then_some(text.len())
 }
 
 /// A number that changes when the list does.
 pub(crate) fn fingerprint(world: &World<'_>, version: Version) -> u64 {
-    links(world, version, Fingerprint(0xCBF2_9CE4_8422_2325)).map_or(0, |fingerprint| fingerprint.0)
+    let mut fingerprint = Fingerprint(0xCBF2_9CE4_8422_2325);
+    if links(world, version, &mut fingerprint) { fingerprint.0 } else { 0 }
 }
 
 struct Fingerprint(u64);
@@ -29,7 +31,8 @@ impl Write for Fingerprint {
     }
 }
 
-fn links<W: Write>(world: &World<'_>, version: Version, sink: W) -> Option<W> {
+/// One copy of the code serves both sinks.
+fn links(world: &World<'_>, version: Version, sink: &mut dyn Write) -> bool {
     let mut links = LinkWriter::new(sink);
     if version > Version::V1_0 {
         // What this client speaks beyond what every client of its version does.
@@ -42,10 +45,10 @@ fn links<W: Write>(world: &World<'_>, version: Version, sink: W) -> Option<W> {
         }
         from = id.get().checked_add(1);
     }
-    links.finish().ok()
+    links.finish().is_ok()
 }
 
-fn link_object<W: Write>(links: &mut LinkWriter<W>, object: &dyn Object, version: Version) {
+fn link_object(links: &mut LinkWriter<&mut dyn Write>, object: &dyn Object, version: Version) {
     let model = object.model();
     let said = stated_version(model.id, model.version, version);
     if said.is_some() || object.instance_from(0).is_none() {

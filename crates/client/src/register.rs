@@ -121,8 +121,9 @@ impl Registration {
     pub(crate) fn leave(&mut self, now: Instant, back_after: Option<Duration>) {
         let leave = back_after.map_or(Leave::ForGood, Leave::For);
         match self.phase {
-            Phase::Registered { .. } | Phase::Deregistering => self.leave = Some(leave),
-            Phase::Idle | Phase::Waiting { .. } | Phase::Registering => self.left(now, leave),
+            // A Register under way may have reached the server: it ends first.
+            Phase::Registering | Phase::Registered { .. } | Phase::Deregistering => self.leave = Some(leave),
+            Phase::Idle | Phase::Waiting { .. } => self.left(now, leave),
         }
     }
 
@@ -159,6 +160,11 @@ impl Registration {
             Phase::Registered { .. } => self.refresh_at,
             Phase::Idle | Phase::Registering | Phase::Deregistering => None,
         }
+    }
+
+    /// Whether the server has forgotten the client, because no Update came in time: after a long sleep.
+    pub(crate) fn has_expired(&self, now: Instant) -> bool {
+        matches!(self.phase, Phase::Registered { expires: Some(expires) } if expires < now)
     }
 
     /// Says what to send now; the caller sends it and reports the outcome.
@@ -209,6 +215,9 @@ impl Registration {
                 Some(Outcome::Registered)
             }
             Phase::Registering => {
+                if self.leave.is_some() {
+                    return self.gone(now);
+                }
                 if code == Code::PRECONDITION_FAILED
                     && let Some(lower) = lower(self.version)
                 {
@@ -245,6 +254,7 @@ impl Registration {
         rng: &mut impl Rng,
     ) -> Option<Outcome> {
         match self.phase {
+            Phase::Registering if self.leave.is_some() => self.gone(now),
             Phase::Registering => Some(self.failed(now, reason, None, &account.retry, rng)),
             Phase::Registered { .. } if self.updating => {
                 self.updating = false;

@@ -6,7 +6,10 @@ use crate::object::Bytes;
 
 /// Adds the path segments and query parts of the server's URI, which stand before the client's own (TS_Transport 6.4.1).
 pub(crate) fn prefix(uri: &str, options: &mut OptionWriter<'_>) {
-    let rest = uri.split_once("://").map_or(uri, |(_, rest)| rest);
+    // By bytes: searching for a text would link the library's large searcher.
+    let authority =
+        uri.as_bytes().windows(3).position(|window| window == b"://").map_or(0, |at| at.saturating_add(3));
+    let rest = uri.get(authority..).unwrap_or(uri);
     let (rest, query) = rest.split_once('?').map_or((rest, ""), |(rest, query)| (rest, query));
     let path = rest.split_once('/').map_or("", |(_, path)| path);
     for segment in path.split('/').filter(|segment| !segment.is_empty()) {

@@ -15,6 +15,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             self.compare_with_told();
         }
         for index in (0..u8::MAX).take(SERVERS) {
+            self.expire(now, AccountId(index));
             self.step(now, AccountId(index));
         }
         for index in 0..OBSERVATIONS {
@@ -122,10 +123,10 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             Some(Outcome::Deregistered) => Event::Deregistered(id),
             Some(Outcome::Failed { reason, retry_in }) => Event::Failed { account: id, reason, retry_in },
         };
+        self.events.push(event);
         if !matches!(event, Event::Updated(_)) {
             self.end_observations(id);
         }
-        self.events.push(event);
         // The lifetime or the list may have changed since the request went out.
         self.touched = true;
     }
@@ -147,6 +148,18 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         }
     }
 
+    /// Registers anew when the lifetime ended without an Update: nothing else may be sent before (TS_Core 6.2.2).
+    fn expire(&mut self, now: Instant, id: AccountId) {
+        let Some(link) = self.links.get_mut(id.index()) else { return };
+        if link.registration.has_expired(now) {
+            if let Some(exchange) = link.exchange.take() {
+                link.peer.cancel(exchange);
+            }
+            let outcome = link.registration.again(now, Failure::Expired, None);
+            self.conclude(id, outcome);
+        }
+    }
+
     /// Sends the Register, Update or De-register that is due with one server.
     fn step(&mut self, now: Instant, id: AccountId) {
         let Some(link) = self.links.get_mut(id.index()) else { return };
@@ -165,7 +178,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         let len = if with_list { list::write(&world, version, &mut self.body) } else { Some(0) };
         let content = len.and_then(|len| self.body.get(..len));
         let method = if step == Step::Deregister { Code::DELETE } else { Code::POST };
-        let endpoint = self.config.endpoint.as_str();
+        let (endpoint, binding) = (self.config.endpoint.as_str(), self.config.binding.as_str());
         let options = |options: &mut OptionWriter<'_>| {
             match step {
                 Step::Register { version } => {
@@ -174,7 +187,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
                     options.uri_query_fmt(format_args!("ep={endpoint}"));
                     options.uri_query_fmt(format_args!("lt={}", account.lifetime_s));
                     options.uri_query_fmt(format_args!("lwm2m={version}"));
-                    options.uri_query("b=U");
+                    options.uri_query_fmt(format_args!("b={binding}"));
                 }
                 Step::Update { lifetime, .. } => {
                     link.location.write(options);

@@ -292,6 +292,43 @@ fn two_servers_do_not_see_each_others_registration_observations_and_attributes()
     assert_eq!(bench.sent.iter().map(|(to, _)| *to).collect::<Vec<_>>(), [first]);
 }
 
+#[test]
+fn to_leave_while_a_register_is_under_way_waits_for_its_end() {
+    let mut bench = Bench::new();
+    bench.client.register(bench.now, bench.id);
+    bench.drain();
+    let register = bench.take();
+    bench.client.deregister(bench.now, bench.id);
+    bench.drain();
+    assert!(bench.sent.is_empty());
+    bench.answer(&register, Code::CREATED, |options| _ = options.location_path("/rd/1"));
+    let deregister = bench.take();
+    assert_eq!((deregister.code, deregister.path.join("/")), (Code::DELETE, "rd/1".to_owned()));
+    bench.answer(&deregister, Code::DELETED, |_| {});
+    assert_eq!(bench.client.phase(bench.id), Phase::Idle);
+
+    bench.client.register(bench.now, bench.id);
+    bench.client.deregister(bench.now, bench.id);
+    bench.drain();
+    let register = bench.take();
+    bench.answer(&register, Code::FORBIDDEN, |_| {});
+    bench.seconds(86_400);
+    assert!(bench.sent.is_empty(), "no further attempt");
+    assert_eq!(bench.events.iter().filter(|event| **event == Event::Deregistered(bench.id)).count(), 2);
+}
+
+// Proves: REG-21
+#[test]
+fn after_a_sleep_beyond_the_lifetime_nothing_goes_out_before_a_register() {
+    let mut bench = Bench::registered();
+    bench.observe("/3303/0/5700");
+    // The host sleeps: no timer is served.
+    bench.now += Duration::from_secs(301);
+    bench.set(30.0);
+    bench.accept_register();
+    assert!(bench.sent.is_empty(), "and no notification of an observation that the server forgot");
+}
+
 // Proves: REG-32
 #[test]
 fn a_changed_own_address_means_to_register_anew() {
