@@ -5,6 +5,7 @@
 use lightship_coap::{Code, ContentFormat, Message};
 use lightship_lwm2m::format::{EncodeError, Encoder, Format};
 use lightship_lwm2m::path::Level;
+use lightship_lwm2m::path::PathError;
 use lightship_lwm2m::{ObjectId, Path, Value, Version};
 
 use crate::discover;
@@ -133,8 +134,10 @@ impl<'a> Request<'a> {
         payload: &'a [u8],
         version: Version,
     ) -> Result<Request<'a>, Code> {
-        let path = Path::from_segments(message.uri_path().map(str::as_bytes))
-            .map_err(|_| Code::METHOD_NOT_ALLOWED)?;
+        let path = Path::from_segments(message.uri_path().map(str::as_bytes)).map_err(|error| {
+            // A segment that is no number names nothing here; numbers in a wrong shape break the data model.
+            if error == PathError::NotNumeric { Code::NOT_FOUND } else { Code::METHOD_NOT_ALLOWED }
+        })?;
         let has_query = message.uri_query().next().is_some();
         let operation = match (message.code(), path.level()) {
             (_, Level::Root) => return Err(Code::METHOD_NOT_ALLOWED),
