@@ -313,8 +313,15 @@ pub(super) fn encode_value(out: &mut Out<'_>, value: &Value<'_>) {
     }
 }
 
-/// Writes an application/cbor payload.
+/// Tag 1: seconds since 1970 (RFC 8949 §3.4.2).
+const EPOCH_TAG: u8 = 0xC1;
+
+/// Writes an application/cbor payload. Time is tagged: LwM2M 1.1 leaves it open, 1.2.2 names tags 0 and 1, and there are peers
+/// that refuse a bare number.
 pub(super) fn encode_single(out: &mut Out<'_>, value: &Value<'_>) -> Result<(), EncodeError> {
+    if matches!(value, Value::Time(_)) {
+        out.push(EPOCH_TAG);
+    }
     encode_value(out, value);
     out.check()
 }
