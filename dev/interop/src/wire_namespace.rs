@@ -2,6 +2,7 @@
 
 use crate::process::output_of;
 use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 /// Two ends joined by a virtual cable; dropping it removes both.
 pub(crate) struct Cable {
@@ -14,8 +15,11 @@ pub(crate) struct Cable {
 impl Cable {
     /// Joins the two ends.
     pub(crate) fn lay() -> Result<Self, String> {
-        let number = std::process::id() % 250;
-        let id = std::process::id();
+        static LAID: AtomicU32 = AtomicU32::new(0);
+        // Names and networks of its own, since the kernel clears the last cable away when it likes.
+        let laid = LAID.fetch_add(1, Ordering::Relaxed);
+        let number = (std::process::id() * 4 + laid) % 250;
+        let id = format!("{}x{laid}", std::process::id());
         let (namespace, near_link, far_link) =
             (format!("lightship{id}"), format!("lsn{id}"), format!("lsf{id}"));
         let (near, far) = (format!("10.91.{number}.1"), format!("10.91.{number}.2"));

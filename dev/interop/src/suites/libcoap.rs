@@ -62,11 +62,13 @@ fn at_our_server(world: &World, report: &mut Report) {
             format!("{}{}", String::from_utf8_lossy(&output.stdout), String::from_utf8_lossy(&output.stderr));
         holds(text.contains("4.04"), || format!("no 4.04 in {text:?}"))
     });
-    report.case("libcoap-device/registers-non-confirmable", || {
-        output_of(
-            client(None, "post")?.args(["-N", "-t", "40", "-e", "</3/0>"]).arg(register("libcoap-non")),
-        )?;
-        serve.registered("libcoap-non", SOON).map(drop)
+    report.case("libcoap-device/non-confirmable-register-is-refused", || {
+        let mut register_non = client(None, "post")?;
+        register_non.args(["-N", "-t", "40", "-e", "</3/0>"]).arg(register("libcoap-non"));
+        let output = register_non.output().map_err(|error| error.to_string())?;
+        let text = String::from_utf8_lossy(&output.stderr).into_owned();
+        holds(text.contains("4.00"), || format!("no 4.00 in {text:?}"))?;
+        same("REST status", &serve.rest.get("endpoints/libcoap-non")?.status, &404)
     });
 }
 

@@ -63,7 +63,10 @@ impl Site {
         self.serve.rest.operate(method, &format!("endpoints/{ENDPOINT}/{path}"), body, code)
     }
 
+    /// Notifications are non-confirmable by default: a lost one is not repeated, the next one brings the value.
+    /// That there is a next one is what pmax is for.
     fn observes(&mut self) -> Check {
+        self.operate("PUT", "attributes/3303/0/5700?wait=60s", Some(&json!({"pmax": 3})), "2.04")?;
         self.operate("PUT", "observations/3303/0/5700?wait=60s", None, "2.05")?;
         for value in [10.5, 11.25, -1.5, 40.0, 41.5, 42.5] {
             self.device.obey(&format!("set /3303/0/5700 {value}"))?;

@@ -1,6 +1,6 @@
 //! A server of a few lines, for what no library would send to our device.
 
-use super::bad_input::{self, Row, reaction};
+use super::bad_input::{self, Row, reaction, renumbered};
 use super::{World, start};
 use crate::lightship::Device;
 use crate::report::{Check, Report, holds, same};
@@ -45,14 +45,10 @@ impl RawServer {
         same("Read afterwards", &answer.code_text().as_str(), &"2.05")
     }
 
-    /// One row; its message ID is made fresh, since all rows share a socket.
+    /// One row.
     fn row(&mut self, bytes: &[u8], right: &str) -> Check {
-        let mut bytes = bytes.to_vec();
-        if bytes.len() >= 4 {
-            bytes[2..4].copy_from_slice(&self.socket.fresh_id().to_be_bytes());
-        }
         while self.socket.receive_bytes(Duration::from_millis(1))?.is_some() {}
-        let found = reaction(&self.socket, self.device, &bytes)?;
+        let found = reaction(&self.socket, self.device, &renumbered(bytes))?;
         holds(right.split('|').any(|one| one == found), || format!("expected {right}, found {found}"))?;
         self.still_serves()
     }
