@@ -1,0 +1,22 @@
+//! I am the collection of fuzz targets: functions that take any bytes and must return.
+//!
+//! I may: use every room; panic when a room breaks its word.
+//! I must not: be a dependency of any room, or read a clock: the same bytes always do the same.
+//! My invariants: a target is a plain function of bytes, so that a finding is a file that `replay` repeats.
+//! Start reading at: [`TARGETS`].
+
+mod coap;
+mod engines;
+mod lwm2m;
+mod script;
+
+/// Every target by its name, which is also the name of its corpus folder.
+pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+    ("coap_message", coap::message),
+    ("coap_link", coap::link),
+    ("coap_peer", coap::peer),
+    ("lwm2m_format", lwm2m::format),
+    ("lwm2m_text", lwm2m::text),
+    ("server_shard", engines::shard),
+    ("client_engine", engines::client),
+];

@@ -1,0 +1,65 @@
+//! The `lwm2m` room: any bytes as a payload in every format, any text as each of its words.
+
+use lightship_lwm2m::format::{self, Format};
+use lightship_lwm2m::node::typed_entries;
+use lightship_lwm2m::object::Definitions;
+use lightship_lwm2m::{
+    AttributeChange, Attributes, DataType, Endpoint, Node, ObjectLink, ObjectVersion, Path, Version,
+};
+
+
+const TYPES: [DataType; 9] = [
+    DataType::String,
+    DataType::Integer,
+    DataType::Unsigned,
+    DataType::Float,
+    DataType::Boolean,
+    DataType::Opaque,
+    DataType::Time,
+    DataType::ObjectLink,
+    DataType::Corelnk,
+];
+
+/// The first byte chooses format and path; the rest is the payload. What decodes must encode, and decode to the same.
+pub(crate) fn format(data: &[u8]) {
+    let Some((&choice, payload)) = data.split_first() else { return };
+    let formats: Vec<Format> = Format::all().collect();
+    let format = formats[usize::from(choice) % formats.len()];
+    let bases = ["/", "/3442", "/3442/0", "/3442/0/110", "/3442/0/1120", "/3442/0/1120/3"];
+    let base: Path = bases[usize::from(choice / 16) % bases.len()].parse().expect("a path");
+    let definitions = Definitions::new();
+    let latest = |object| definitions.latest(object);
+    let decoder = format::decode(format, base, payload).tolerate_missing_slash();
+    let _verdict = format::check(&decoder);
+    for entry in decoder.clone().flatten() {
+        assert!(base.contains(entry.path), "{} outside {base}", entry.path);
+        for data_type in TYPES {
+            let _mismatch = entry.value.decode_owned(data_type);
+        }
+    }
+    let Ok(entries) = typed_entries(decoder, latest) else { return };
+    let Ok(node) = Node::from_entries(base, entries) else { return };
+    let Ok(bytes) = node.encode(format, base) else { return };
+    let again = Node::decode(format, base, &bytes, latest);
+    assert_eq!(format!("{:?}", Ok::<_, ()>(&node)), format!("{:?}", again.as_ref().map_err(|_| ())), "{bytes:02x?}");
+}
+
+/// Any text as a path, a version, an endpoint, a binding, an object link, a query of attributes.
+pub(crate) fn text(data: &[u8]) {
+    let Ok(text) = core::str::from_utf8(data) else { return };
+    if let Ok(path) = text.parse::<Path>() {
+        assert_eq!(path.to_string().parse(), Ok(path));
+    }
+    if let Ok(version) = text.parse::<ObjectVersion>() {
+        assert_eq!(version.to_string().parse(), Ok(version));
+    }
+    if let Ok(link) = text.parse::<ObjectLink>() {
+        assert_eq!(link.to_string().parse(), Ok(link));
+    }
+    let _refused = (text.parse::<Version>(), text.parse::<Endpoint>());
+    if let Ok(change) = AttributeChange::parse(text.split('&')) {
+        let attributes = change.apply(&Attributes::default());
+        let _contradiction = attributes.check();
+        assert!(attributes.names().iter().count() <= text.split('&').count());
+    }
+}
