@@ -9,7 +9,7 @@ use core::time::Duration;
 use common::{LIST, Packet, SECOND, World, address, endpoint, path, read};
 use lightship_coap::{Code, ContentFormat, OptionNumber, Type};
 use lightship_lwm2m::{Binding, ObjectVersion, Version};
-use lightship_server::{Answer, Config, Ended, Event, Limits, Outcome, Rebinding};
+use lightship_server::{Answer, Config, Ended, Event, Limits, Operation, Outcome, Rebinding, Request};
 
 const HOME: &str = "192.0.2.1:5683";
 
@@ -351,6 +351,37 @@ fn an_update_moves_the_registration_where_the_policy_follows() {
     let delete = Packet::new(Type::Con, Code::DELETE, 900, &[9]).path(&location);
     assert_eq!(world.ask(address(HOME), &delete), Code::NOT_FOUND);
     assert_eq!(world.ask(moved, &delete), Code::DELETED);
+}
+
+#[test]
+fn an_execute_that_was_under_way_when_the_device_moved_is_not_sent_again() {
+    let mut world = World::with(Config { rebinding: Rebinding::Follow, ..Config::default() });
+    let location = world.register(address(HOME), "a");
+    let operation = Operation::Execute { path: path("/3/0/4"), arguments: String::new() };
+    let request = Request { operation, deadline: world.now + 60 * SECOND };
+    let id = world.shard.request(world.now, &endpoint("a"), request).expect("taken");
+    world.drain();
+    assert_eq!(world.sent_to(address(HOME)).len(), 1);
+    let moved = address("192.0.2.1:40000");
+    let update = world.update_packet(&location, "");
+    assert_eq!(world.ask(moved, &update), Code::CHANGED);
+    let done = |event: &Event| matches!(event, Event::RequestDone { id: done, outcome: Outcome::Timeout, .. } if *done == id);
+    assert!(world.events.iter().any(done), "nobody knows whether it was done");
+    world.pass(100 * SECOND);
+    assert!(world.sent_to(moved).is_empty() && world.sent_to(address(HOME)).is_empty());
+}
+
+#[test]
+fn the_state_of_devices_that_went_is_bounded_like_that_of_strangers() {
+    let limits = Limits { strangers: 10, ..Limits::default() };
+    let mut world = World::with(Config { limits, ..Config::default() });
+    for port in 1..=50 {
+        let from = address(&format!("192.0.2.1:{port}"));
+        let location = world.register(from, "a");
+        let delete = Packet::new(Type::Con, Code::DELETE, 900, &[9]).path(&location);
+        assert_eq!(world.ask(from, &delete), Code::DELETED);
+    }
+    assert!(world.shard.stats().peers <= 11, "{}", world.shard.stats().peers);
 }
 
 #[test]

@@ -36,6 +36,8 @@ pub struct Device {
     pub name: String,
     /// Its lifetime in seconds.
     pub lifetime_s: u32,
+    /// Whether its notifications are confirmed: if not, one may be lost, and only the next brings the value.
+    pub confirms: bool,
     /// What it remembers while it is off.
     stored: Sensor,
     engine: Option<(Engine, AccountId)>,
@@ -44,9 +46,9 @@ pub struct Device {
 impl Device {
     /// A device that is off.
     #[must_use]
-    pub fn new(name: String, lifetime_s: u32) -> Self {
+    pub fn new(name: String, lifetime_s: u32, confirms: bool) -> Self {
         let stored = Sensor { application: Some(Text::new("fresh")), ..Sensor::default() };
-        Self { name, lifetime_s, stored, engine: None }
+        Self { name, lifetime_s, confirms, stored, engine: None }
     }
 
     /// Switches it on: it registers.
@@ -56,8 +58,7 @@ impl Device {
         let mut engine = Engine::new(config, (Single::new(self.stored.clone()),), rng);
         let ssid = ShortServerId::new(1).expect("a legal number");
         let mut account = Account::new(ssid, "coap://server").lifetime(self.lifetime_s);
-        // A value must not be lost with its datagram.
-        account.confirmable_notifications = true;
+        account.confirmable_notifications = self.confirms;
         account.retry = Retry { count: 5, timer_s: 10, sequence_delay_s: 120, sequence_count: 1 };
         let account = engine.add_account(account).expect("the first account fits");
         engine.register(now, account);

@@ -77,7 +77,8 @@ impl Scenario {
         for device in 0..self.devices {
             let endpoint = world.endpoint(device);
             world.host.want(&endpoint, VALUE);
-            if device % 3 == 0 {
+            // What is not written again must not be lost with its notification.
+            if device % 4 == 0 {
                 world.host.want(&endpoint, APPLICATION);
             }
         }
@@ -107,7 +108,10 @@ impl Scenario {
             world.plan(at, Act::Start(device));
             for _ in 0..world.rng.below(6) {
                 let at = when(world, ACCIDENTS_S);
-                world.plan(at, Act::Grow(device));
+                // In bursts, so that notifications overtake each other.
+                for step in 0..3 {
+                    world.plan(at + step * Duration::from_millis(150), Act::Grow(device));
+                }
             }
             for _ in 0..world.rng.below(4) {
                 let at = when(world, ACCIDENTS_S);

@@ -92,7 +92,7 @@ impl World {
         let host = Host::new(fork(&mut rng));
         let make = |number| {
             let lifetime_s = 200 + 50 * u32::try_from(number % 4).unwrap_or(0);
-            Device::new(format!("urn:sim:{number}"), lifetime_s)
+            Device::new(format!("urn:sim:{number}"), lifetime_s, number % 2 == 0)
         };
         let mut world = Self {
             now: Instant::from_secs(1),

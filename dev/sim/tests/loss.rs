@@ -18,6 +18,7 @@ fn play(quality: Quality) -> (Vec<String>, Duration) {
         let endpoint = world.endpoint(device);
         world.host.want(&endpoint, VALUE);
         world.host.want(&endpoint, APPLICATION);
+        world.devices[device].confirms = true;
         world.host.diligent = true;
         world.plan(Duration::from_millis(100 * device as u64), Act::Start(device));
     }
@@ -78,6 +79,7 @@ fn a_minute_without_network_ends_in_running_observations() {
     for device in 0..20 {
         let endpoint = world.endpoint(device);
         world.host.want(&endpoint, VALUE);
+        world.devices[device].confirms = true;
         world.plan(Duration::ZERO, Act::Start(device));
     }
     world.run(Duration::from_secs(60));
