@@ -93,13 +93,11 @@ fn minicbor_encode(buffer: &mut [u8]) -> usize {
             encoder.map(2).expect("fits");
         }
         encoder.u8(0).expect("fits").str(name).expect("fits");
-        match value {
-            Value::String(text) => encoder.u8(3).expect("fits").str(text).expect("fits"),
-            Value::Integer(number) | Value::Time(number) => {
-                encoder.u8(2).expect("fits").i64(*number).expect("fits")
-            }
-            other => unreachable!("the document has no {other:?}"),
-        };
+        if let Value::String(text) = value {
+            encoder.u8(3).expect("fits").str(text).expect("fits");
+        } else {
+            encoder.u8(2).expect("fits").u64(u64::try_from(weigh(value)).expect("short")).expect("fits");
+        }
     }
     cursor.position()
 }
