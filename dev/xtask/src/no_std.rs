@@ -64,12 +64,24 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
 
     let image = target.join(TARGET).join("release/lightship-mcu");
     let bytes = std::fs::read(&image).map_err(|error| format!("{}: {error}", image.display()))?;
+    without_registry(&bytes)?;
     let elf = Elf::parse(&bytes).ok_or_else(|| format!("{}: not a 32-bit ELF file", image.display()))?;
     let library = print(&elf);
     match limit {
         Some(limit) if library > limit => Err(format!("{library} bytes of flash, the limit is {limit}")),
         _ => Ok(()),
     }
+}
+
+/// The firmware asks the object definitions only while it is compiled, so their tables must not be in it.
+fn without_registry(image: &[u8]) -> Result<(), String> {
+    let tables = std::fs::read(crate::registry::TABLES)
+        .map_err(|error| format!("{}: {error}", crate::registry::TABLES))?;
+    let piece = tables.get(..64).ok_or("the object definition tables are empty")?;
+    if image.windows(piece.len()).any(|window| window == piece) {
+        return Err("the firmware carries the object definition tables, 85 KB that it never reads".to_owned());
+    }
+    Ok(())
 }
 
 /// The folder of `rust-lld`, which the bare-metal targets link with.

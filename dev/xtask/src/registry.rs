@@ -15,7 +15,7 @@ use std::{
 };
 
 /// Where the tables lie, seen from the root of the workspace.
-const TABLES: &str = "crates/lwm2m/src/object/registry.bin";
+pub(crate) const TABLES: &str = "crates/lwm2m/src/object/registry.bin";
 
 /// The size that the tables must stay below, in bytes.
 const TABLES_LEN_MAX: usize = 300 * 1024;
