@@ -8,7 +8,7 @@ import { session } from "./session.svelte";
 import { twins } from "./twin.svelte";
 
 // Events are applied in bunches, so that a burst costs one redraw and not thousands.
-const BUNCH_MS = 50;
+const BUNCH_MS = 100;
 
 class Live {
   state: StreamState = $state.raw({ kind: "connecting" });
