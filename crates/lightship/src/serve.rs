@@ -14,10 +14,14 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<(), Failure> {
         .map_err(|error| Failure::usage(chain(&error)))?;
     tell_what_is_missing(arguments);
     let running = Service::start(config).map_err(|error| start_failure(&error))?;
-    let told = tell_ready(&running);
-    if told.is_ok() {
-        running.wait_for_signal();
-    }
+    let told = match tell_ready(&running) {
+        // Whoever started the server need not listen to it.
+        Ok(()) | Err(Failure::OutputClosed) => {
+            running.wait_for_signal();
+            Ok(())
+        }
+        failed => failed,
+    };
     running.stop();
     told
 }

@@ -93,9 +93,6 @@ fn completions_for_each_shell() {
         [("bash", "complete -F"), ("zsh", "#compdef lightship"), ("fish", "complete -c lightship")]
     {
         for arguments in [&["completions", shell][..], &["ctl", "completions", shell][..]] {
-            if arguments[0] == "ctl" {
-                continue;
-            }
             let output = lightship(arguments);
             assert_eq!(output.status.code(), Some(0), "{arguments:?}");
             assert!(stdout(&output).contains(mark), "{arguments:?}");

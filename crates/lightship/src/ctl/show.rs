@@ -1,6 +1,6 @@
 //! Answers of the API as text for people.
 
-use super::definition::{Definitions, data_type};
+use super::definition::Definitions;
 use super::value::from_json;
 use comfy_table::{ContentArrangement, Table, presets};
 use lightship_api::{
@@ -135,7 +135,7 @@ fn values(node: &Node, path: &str, definitions: &Definitions<'_>, endpoint: &str
             rows.push([
                 path.to_string(),
                 name,
-                from_json(json, node.kind.map(data_type)),
+                from_json(json, node.kind),
                 units,
                 node.time.map(moment).unwrap_or_default(),
             ]);
@@ -234,7 +234,7 @@ fn one_line(node: &Node, path: &str) -> String {
     let Ok(base) = path.parse::<Path>() else { return String::new() };
     let mut parts = Vec::new();
     flatten(node, base, &mut |at, node, json| {
-        let text = from_json(json, node.kind.map(data_type));
+        let text = from_json(json, node.kind);
         parts.push(if at == base { text } else { format!("{at}={text}") });
     });
     parts.join(" ")

@@ -4,11 +4,10 @@ use super::definition::{Definitions, data_type, kind};
 use crate::cli::Values;
 use crate::failure::Failure;
 use crate::value_text;
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
+use lightship_api::convert::{value_from_json, value_to_json};
 use lightship_api::node::Unknown;
-use lightship_api::{Content, Node};
-use lightship_lwm2m::{DataType, OwnedValue, Path};
+use lightship_api::{Content, Node, ValueType};
+use lightship_lwm2m::{DataType, Path};
 use serde_json::Value as Json;
 use std::collections::BTreeMap;
 
@@ -126,7 +125,7 @@ impl Typed<'_> {
     fn json(path: Path, shape: Shape, text: &str) -> Result<Json, Mistake> {
         let value = value_text::parse(text, shape.data_type)
             .map_err(|error| Mistake::DoesNotFit(format!("{path}: {error}")))?;
-        Ok(to_json(&value))
+        Ok(value_to_json(&value.as_value()))
     }
 
     fn single(path: Path, shape: Shape, texts: &[String]) -> Result<Node, Mistake> {
@@ -184,38 +183,12 @@ fn assignment(text: &str) -> Result<(&str, &str), Mistake> {
     text.split_once('=').ok_or_else(|| Mistake::Usage(format!("{text:?} is not ID=VALUE")))
 }
 
-/// A value as the API writes it.
-fn to_json(value: &OwnedValue) -> Json {
-    /// The largest integer that every JSON reader keeps exactly.
-    const EXACT_MAX: u64 = 1 << 53;
-    match value {
-        OwnedValue::String(text) | OwnedValue::Corelnk(text) => Json::String(text.clone()),
-        OwnedValue::Integer(number) | OwnedValue::Time(number) if number.unsigned_abs() <= EXACT_MAX => {
-            Json::from(*number)
-        }
-        OwnedValue::Integer(number) | OwnedValue::Time(number) => Json::String(number.to_string()),
-        OwnedValue::Unsigned(number) if *number <= EXACT_MAX => Json::from(*number),
-        OwnedValue::Unsigned(number) => Json::String(number.to_string()),
-        OwnedValue::Float(number) => Json::from(*number),
-        OwnedValue::Boolean(truth) => Json::Bool(*truth),
-        OwnedValue::Opaque(bytes) => Json::String(STANDARD.encode(bytes)),
-        OwnedValue::ObjectLink(link) => Json::String(link.to_string()),
-    }
-}
-
 /// A value of the API for people.
-pub(super) fn from_json(json: &Json, data_type: Option<DataType>) -> String {
-    match (json, data_type) {
-        (Json::String(text), Some(DataType::Opaque)) => match STANDARD.decode(text) {
-            Ok(bytes) => value_text::print(&OwnedValue::Opaque(bytes).as_value()),
-            Err(_) => text.clone(),
-        },
-        (Json::Number(number), Some(DataType::Time)) => match number.as_i64() {
-            Some(seconds) => value_text::print(&OwnedValue::Time(seconds).as_value()),
-            None => number.to_string(),
-        },
-        (Json::String(text), _) => text.clone(),
-        (other, _) => other.to_string(),
+pub(super) fn from_json(json: &Json, kind: Option<ValueType>) -> String {
+    match (kind.and_then(|kind| value_from_json(json, kind)), json) {
+        (Some(value), _) => value_text::print(&value.as_value()),
+        (None, Json::String(text)) => text.clone(),
+        (None, other) => other.to_string(),
     }
 }
 

@@ -1,7 +1,8 @@
 //! What a message means in LwM2M: which operation of which interface, on what.
 
-use lightship_coap::{Code, Message};
+use lightship_coap::{Block, Code, Message};
 use lightship_lwm2m::downlink::Operation;
+use lightship_lwm2m::uplink::Register;
 use lightship_lwm2m::{Path, object};
 use std::fmt::Write;
 
@@ -105,7 +106,22 @@ fn uplink(message: &Message<'_>, segments: &[&str]) -> Meaning {
     }
     let path = (operation == "Send").then_some(Path::ROOT);
     let subject = Subject { operation: operation.to_owned(), path, links };
-    Meaning { lines: vec![text], subject, sound: true }
+    let mut meaning = Meaning { lines: vec![text], subject, sound: true };
+    // A body in blocks is not whole here, so its list cannot be judged.
+    let in_blocks = matches!(message.block1(), Some(Ok(block)) if is_part(block));
+    if operation == "Register" && !in_blocks {
+        if let Err(refused) = Register::parse(message, message.payload()) {
+            meaning.lines.push(format!("! a server refuses this: {refused}"));
+            meaning.sound = false;
+        } else if !message.uri_query().any(|part| part.starts_with("ep=")) {
+            meaning.lines.push("no endpoint: the security layer has to name the device".to_owned());
+        }
+    }
+    meaning
+}
+
+fn is_part(block: Block) -> bool {
+    block.more() || block.num() > 0
 }
 
 /// A parameter of Register, Update or Bootstrap-Request in words.

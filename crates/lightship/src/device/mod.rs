@@ -58,23 +58,26 @@ async fn live(mut device: Device, mut lines: Receiver<String>) -> Result<(), Fai
     device.start();
     let stop = told_to_stop();
     tokio::pin!(stop);
-    loop {
+    let told = loop {
         let turn = tokio::select! {
             event = device.next() => Turn::Event(event),
             line = lines.recv() => Turn::Line(line),
             () = &mut stop => Turn::Stop,
         };
-        match turn {
-            Turn::Event(line) => output::line(&line)?,
-            Turn::Line(Some(line)) => {
-                if obey(&mut device, &line)? {
-                    break;
-                }
-            }
-            Turn::Line(None) | Turn::Stop => break,
+        let ended = match turn {
+            Turn::Event(line) => output::line(&line).map(|()| false),
+            Turn::Line(Some(line)) => obey(&mut device, &line),
+            Turn::Line(None) | Turn::Stop => Ok(true),
+        };
+        match ended {
+            Ok(false) => {}
+            Ok(true) => break Ok(()),
+            Err(failure) => break Err(failure),
         }
-    }
-    device.farewell(output::line).await
+    };
+    // Nobody may be listening any more; the servers still want to know.
+    let farewell = device.farewell(|line| if told.is_ok() { output::line(line) } else { Ok(()) }).await;
+    told.and(farewell)
 }
 
 /// Obeys a line and answers it; true when the device is to end.

@@ -358,6 +358,14 @@ mod tests {
     }
 
     #[test]
+    fn the_sample_file_says_the_defaults() {
+        let sample = concat!(env!("CARGO_MANIFEST_DIR"), "/device.toml");
+        let from_sample = loaded(&format!("lightship device --config {sample}")).unwrap();
+        let default = loaded("lightship device").unwrap();
+        assert_eq!(format!("{from_sample:?}"), format!("{default:?}"));
+    }
+
+    #[test]
     fn unknown_keys_of_the_file_are_errors() {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("device.toml");

@@ -47,6 +47,17 @@ fn a_register_is_spelled_out() {
 }
 
 #[test]
+fn a_register_that_servers_refuse_says_why() {
+    // The same with a lifetime of "3x0".
+    let (text, sound) = dissected(
+        "44022a1f7b2d19e0b272641128396c776d326d3d312e310b65703d73656e736f722d31066c743d337830\
+         ff3c2f332f303e2c3c2f333330332f303e",
+    );
+    assert!(!sound);
+    assert!(text.contains("! a server refuses this: lt has a bad value"), "{text}");
+}
+
+#[test]
 fn a_response_is_read_in_the_light_of_its_request() {
     let mut conversation = Conversation::default();
     // GET /3/0/9, then 2.05 with the text 84.
