@@ -161,7 +161,7 @@ impl<B: Buffer> Peer<B> {
         let acks = self.seen.iter().filter_map(|seen| seen.ack_due_at(config));
         // Only where memory can be given back is it worth waking up for. One waking for all.
         let frees = <B::Bytes as Bytes>::FREES;
-        let seen = self.seen.iter().filter(|_| frees).map(|seen| seen.expires(config)).max();
+        let seen = if frees { self.seen.all_expired_at(config) } else { None };
         let transfers = self.transfers.iter().filter(|_| frees).map(|transfer| transfer.expires).max();
         flights.map(|flight| flight.at).chain(acks).chain(seen).chain(transfers).min()
     }

@@ -53,9 +53,10 @@ impl Instant {
     }
 
     /// This moment plus `span`, or `None` when the clock cannot show it.
+    #[inline]
     #[must_use]
     pub fn checked_add(self, span: Duration) -> Option<Self> {
-        let us = u64::try_from(span.as_micros()).ok()?;
+        let us = span.as_secs().checked_mul(1_000_000)?.checked_add(u64::from(span.subsec_micros()))?;
         self.0.checked_add(us).map(Self)
     }
 }

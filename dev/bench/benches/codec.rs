@@ -14,7 +14,9 @@
 use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use lightship_coap::{Encoder, Message, MessageId, OptionNumber, Token};
+use lightship_coap::peer::{Config, HeapBuffer, Incoming, Peer};
+use lightship_coap::{Code, Encoder, Message, MessageId, OptionNumber, Token};
+use lightship_platform::{Duration, Instant, SeededRng};
 
 /// A message, by its name and bytes.
 struct Sample {
@@ -31,7 +33,7 @@ fn register() -> Vec<u8> {
     let mut buffer = [0; 256];
     let token = Token::new(&[0x11, 0x22, 0x33, 0x44, 0x55, 0x66, 0x77, 0x88]).unwrap();
     let ty = lightship_coap::Type::Con;
-    let mut message = Encoder::new(&mut buffer, ty, lightship_coap::Code::POST, MessageId(1), token);
+    let mut message = Encoder::new(&mut buffer, ty, Code::POST, MessageId(1), token);
     message
         .options()
         .uri_path_segment("rd")
@@ -140,5 +142,31 @@ fn codec(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, codec);
+/// A server's whole work below LwM2M for one Update: read, detect duplicates, answer, remember.
+fn peer(criterion: &mut Criterion) {
+    let update = hex("44021236112233 44b272640435613366".replace(' ', "").as_str());
+    let config = Config::new();
+    let mut peer = Peer::<HeapBuffer>::new(&mut SeededRng::from_number(1));
+    let mut now = Instant::ZERO;
+    let mut id = 0_u16;
+    let mut datagram = update.clone();
+    let mut out = [0; 1152];
+    criterion.bench_function("peer/update_answered", |bench| {
+        bench.iter(|| {
+            id = id.wrapping_add(1);
+            // One Update a minute: four are remembered at a time.
+            now += Duration::from_secs(60);
+            datagram[2..4].copy_from_slice(&id.to_be_bytes());
+            let Incoming::Request(request) = peer.handle_input(now, &config, black_box(&datagram)) else {
+                panic!("no request");
+            };
+            peer.respond(now, &config, request.ticket, Code::CHANGED, |_| {}, &[]).unwrap();
+            let len = peer.poll_transmit(&mut out).unwrap();
+            assert!(peer.poll_event().is_none());
+            (len, peer.poll_timeout(&config))
+        });
+    });
+}
+
+criterion_group!(benches, codec, peer);
 criterion_main!(benches);

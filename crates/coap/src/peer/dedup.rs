@@ -1,7 +1,7 @@
 //! What was received before, so that a repeated message is answered alike and acted upon once
 //! (RFC 7252 §4.5).
 
-use lightship_platform::Instant;
+use lightship_platform::{Duration, Instant};
 
 use super::arena::{Arena, BlobId};
 use super::buffer::{Bytes, List};
@@ -85,9 +85,20 @@ impl<L: List<Seen>> Dedup<L> {
 
     /// Forgets those whose lifetime is over.
     pub(super) fn expire<M: Bytes>(&mut self, now: Instant, arena: &mut Arena<M>, config: &Config) {
-        while let Some(index) = self.list.as_slice().iter().position(|seen| seen.expires(config) <= now) {
+        if self.list.as_slice().is_empty() {
+            return;
+        }
+        let lifetimes = Lifetimes::of(config);
+        let is_over = |seen: &Seen| seen.expires(&lifetimes) <= now;
+        while let Some(index) = self.list.as_slice().iter().position(is_over) {
             self.remove(index, arena);
         }
+    }
+
+    /// When the last of them will be forgotten.
+    pub(super) fn all_expired_at(&self, config: &Config) -> Option<Instant> {
+        let lifetimes = Lifetimes::of(config);
+        self.iter().map(|seen| seen.expires(&lifetimes)).max()
     }
 
     /// Gives up the bytes of the oldest stored answer; false when there is none.
@@ -122,10 +133,21 @@ impl<L: List<Seen>> Dedup<L> {
     }
 }
 
+/// How long a message ID is remembered.
+struct Lifetimes {
+    confirmable: Duration,
+    non_confirmable: Duration,
+}
+
+impl Lifetimes {
+    fn of(config: &Config) -> Self {
+        Self { confirmable: config.exchange_lifetime(), non_confirmable: config.non_lifetime() }
+    }
+}
+
 impl Seen {
-    pub(super) fn expires(&self, config: &Config) -> Instant {
-        let lifetime = if self.confirmable { config.exchange_lifetime() } else { config.non_lifetime() };
-        self.at + lifetime
+    fn expires(&self, lifetimes: &Lifetimes) -> Instant {
+        self.at + if self.confirmable { lifetimes.confirmable } else { lifetimes.non_confirmable }
     }
 
     /// When to acknowledge a request for which the application still has no answer.
