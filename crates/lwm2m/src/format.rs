@@ -244,10 +244,11 @@ impl<'a> Decoder<'a> {
         Self { base, state }
     }
 
-    /// Removes an alternate path (`/lwm2m`) from names that start with it, as 1.2.1 devices send them.
+    /// Removes an alternate path (`lwm2m`, slashes around it do not matter) from names that start with it, as 1.2.1 devices
+    /// send them.
     #[must_use]
     pub fn with_alternate_path(mut self, alternate_path: &'a str) -> Self {
-        self.set_names(|names| names.alternate_path = alternate_path);
+        self.set_names(|names| names.alternate_path = alternate_path.trim_matches('/'));
         self
     }
 

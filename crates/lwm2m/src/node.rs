@@ -57,8 +57,9 @@ impl From<FormatError> for NodeError {
 
 /// Types the entries of a payload.
 ///
-/// `definition` gives the definition of an object as the device has it. A resource that it does not know keeps the type that the
-/// payload shows; where that shows none, text/plain becomes a String and TLV an Opaque.
+/// `definition` gives the definition of an object as the device has it. A resource that it does not know, and one whose value is
+/// not of the defined type, keeps the type that the payload shows: what a device really said is worth showing. Where the payload
+/// shows none, an unknown resource is a String in text/plain and an Opaque in TLV.
 ///
 /// # Errors
 /// [`NodeError`] of the first entry that is wrong.
@@ -81,9 +82,13 @@ pub fn typed_entries<'d>(
             };
             let defined =
                 of_object.zip(entry.path.resource_id()).and_then(|(of_object, id)| of_object.resource(id));
-            let data_type = defined.and_then(|row| row.data_type).or(raw.natural_type());
-            let decoded = match data_type {
-                Some(data_type) => raw.decode_owned(data_type),
+            let defined = defined.and_then(|row| row.data_type);
+            let natural = raw.natural_type();
+            let decoded = match defined.or(natural) {
+                Some(data_type) => match (raw.decode_owned(data_type), natural) {
+                    (Err(_), Some(natural)) => raw.decode_owned(natural),
+                    (decoded, _) => decoded,
+                },
                 // Base64 in text/plain would be a guess: texts stay texts.
                 None if raw.is_text() => raw.decode_owned(DataType::String),
                 None => raw.decode_owned(DataType::Opaque),
@@ -98,13 +103,13 @@ pub fn typed_entries<'d>(
 /// Writes entries in tree order as a payload about `base`, in a buffer that grows as needed.
 ///
 /// # Errors
-/// [`EncodeError`], never [`EncodeError::BufferTooSmall`] below 16 MiB.
+/// [`EncodeError`], never [`EncodeError::BufferTooSmall`] below 64 MiB.
 pub fn encode_entries(
     format: Format,
     base: Path,
     entries: &[(Path, Option<&OwnedValue>)],
 ) -> Result<Vec<u8>, EncodeError> {
-    const LEN_MAX: usize = 16 << 20;
+    const LEN_MAX: usize = 64 << 20;
     let mut buffer = vec![0; 256];
     loop {
         let mut encoder = Encoder::new(format, base, &mut buffer);
@@ -369,8 +374,10 @@ mod tests {
         assert_eq!(decode(twice), Err(NodeError::Duplicate(path!(3 / 0 / 14))));
         let both = r#"[{"n":"/3/0/6","v":1},{"n":"/3/0/6/0","v":1}]"#;
         assert_eq!(decode(both), Err(NodeError::Duplicate(path!(3 / 0 / 6 / 0))));
-        let wrong = r#"[{"n":"/3/0/14","v":1}]"#;
-        assert_eq!(decode(wrong), Err(NodeError::Value(path!(3 / 0 / 14), ValueError::WrongType)));
+        let odd = decode(r#"[{"n":"/3/0/14","v":1}]"#).expect("shown as it is");
+        assert_eq!(odd.entries(path!(3 / 0)), [(path!(3 / 0 / 14), Some(&OwnedValue::Integer(1)))]);
+        let wrong = Node::decode(Format::Tlv, path!(3 / 0), &[0xC3, 9, 1, 2, 3], object::latest);
+        assert_eq!(wrong, Err(NodeError::Value(path!(3 / 0 / 9), ValueError::Malformed)));
         let tlv = Node::decode(Format::Tlv, path!(3 / 0 / 10), &[0xC1, 10, 1, 0xC1, 10, 2], object::latest);
         assert_eq!(tlv, Err(NodeError::Duplicate(path!(3 / 0 / 10))));
     }

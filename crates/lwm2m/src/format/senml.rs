@@ -9,7 +9,7 @@ pub(super) const VERSION_MAX: i64 = 10;
 /// How names are read.
 #[derive(Clone, Debug)]
 pub(super) struct Names<'a> {
-    /// Removed from the front of names.
+    /// Removed from the front of names; without slashes around it.
     pub(super) alternate_path: &'a str,
     /// Accept names that do not start with a slash.
     pub(super) missing_slash: bool,
@@ -26,7 +26,11 @@ impl Names<'_> {
     pub(super) fn resolve(&self, name: impl Iterator<Item = u8> + Clone) -> Result<Path, FormatError> {
         let mut rest = name.clone();
         let prefixed = !self.alternate_path.is_empty()
-            && self.alternate_path.bytes().all(|expected| rest.next() == Some(expected))
+            && b"/"
+                .iter()
+                .copied()
+                .chain(self.alternate_path.bytes())
+                .all(|expected| rest.next() == Some(expected))
             && matches!(rest.clone().next(), Some(b'/') | None);
         let mut rest = if prefixed { rest } else { name };
         match rest.clone().next() {
@@ -215,7 +219,7 @@ mod tests {
 
     #[test]
     fn alternate_path_and_missing_slash() {
-        let names = Names { alternate_path: "/lwm2m", missing_slash: true };
+        let names = Names { alternate_path: "lwm2m", missing_slash: true };
         let resolve = |name: &str| names.resolve(name.bytes());
         assert_eq!(resolve("/lwm2m/3/0/9"), Ok(path!(3 / 0 / 9)));
         assert_eq!(resolve("/3/0/9"), Ok(path!(3 / 0 / 9)));
