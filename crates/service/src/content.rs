@@ -3,10 +3,11 @@
 use lightship_api as api;
 use lightship_api::convert::{self, Entry};
 use lightship_api::{Content, Timestamp, ValueType};
-use lightship_lwm2m::format::{Decoder, EncodeError, Encoder, Format, RawValue};
+use lightship_lwm2m::format::{Decoder, EncodeError, Format};
 use lightship_lwm2m::link::{Mode, links};
+use lightship_lwm2m::node::{TypedEntry, encode_entries, typed_entries};
 use lightship_lwm2m::object::Definitions;
-use lightship_lwm2m::{DataType, ObjectVersion, Path, Version};
+use lightship_lwm2m::{ObjectVersion, Path, Version};
 use lightship_server::{ContentFormat, Details, Registration};
 
 use crate::directory::object_version;
@@ -92,14 +93,12 @@ impl Dialect<'_> {
         if !self.root.is_empty() {
             decoder = decoder.with_alternate_path(self.root);
         }
-        let mut out = Vec::new();
-        for item in decoder {
-            let item = item.map_err(|error| error.to_string())?;
-            let dialect = Dialect { version: version(item.path), ..*self };
-            let value = dialect.value(item.path, &item.value)?;
-            out.push((item.time.map(|time| self.moment(time)), Entry { path: item.path, value }));
-        }
-        Ok(out)
+        let definition = |object| self.definitions.best(object, version(Path::object(object)));
+        let entries = typed_entries(decoder, definition).map_err(|error| error.to_string())?;
+        let entry = |entry: TypedEntry| {
+            (entry.time.map(|time| self.moment(time)), Entry { path: entry.path, value: entry.value })
+        };
+        Ok(entries.into_iter().map(entry).collect())
     }
 
     fn node(&self, base: Path, entries: &[Entry], time: Option<Timestamp>) -> api::Node {
@@ -109,27 +108,6 @@ impl Dialect<'_> {
         }
         models::describe(self.definitions, self.version, &mut node, base);
         node
-    }
-
-    /// The value in the type of the definition; in the payload's own type when the definition is unknown or the device
-    /// does not follow it.
-    fn value(&self, path: Path, raw: &RawValue<'_>) -> Result<Option<lightship_lwm2m::OwnedValue>, String> {
-        if raw.is_container() || raw.is_nothing() || raw.is_null() {
-            return Ok(None);
-        }
-        let natural = raw.natural_type();
-        let defined = models::data_type(self.definitions, self.version, path);
-        if let Some(kind) = defined {
-            match raw.decode_owned(kind) {
-                Ok(value) => return Ok(Some(value)),
-                Err(error) if natural.is_none() => return Err(format!("{path} is no {kind}: {error}")),
-                Err(_) => {}
-            }
-        }
-        // Nobody says what it is: text as text, bytes as bytes.
-        let kind = natural.unwrap_or(DataType::Opaque);
-        let value = raw.decode_owned(kind).or_else(|_| raw.decode_owned(DataType::String));
-        value.map(Some).map_err(|error| format!("{path}: {error}"))
     }
 
     /// SenML times below 2^28 are relative to now (RFC 8428 §4.5.3).
@@ -145,26 +123,8 @@ impl Dialect<'_> {
 /// # Errors
 /// Why the format cannot say it.
 pub(crate) fn encode(format: Format, base: Path, entries: &[Entry]) -> Result<Vec<u8>, EncodeError> {
-    let mut room = 1024;
-    loop {
-        let mut buffer = vec![0; room];
-        let mut encoder = Encoder::new(format, base, &mut buffer);
-        for entry in entries {
-            // The first error sticks and comes out at the end.
-            let _ = match &entry.value {
-                Some(value) => encoder.entry(entry.path, &value.as_value()),
-                None => encoder.empty(entry.path),
-            };
-        }
-        match encoder.finish() {
-            Ok(len) => {
-                buffer.truncate(len);
-                return Ok(buffer);
-            }
-            Err(EncodeError::BufferTooSmall) if room < PAYLOAD_LEN_MAX => room *= 4,
-            Err(error) => return Err(error),
-        }
-    }
+    let entries: Vec<_> = entries.iter().map(|entry| (entry.path, entry.value.as_ref())).collect();
+    encode_entries(format, base, &entries)
 }
 
 /// The formats to try with a device, best first, for content of that level (3 or 4 = a single value is possible).
@@ -227,4 +187,3 @@ pub(crate) fn discovered(root: &str, payload: &[u8]) -> Result<Vec<api::Link>, S
 
 const VERSIONS: [&str; 2] = ["ver", "lwm2m"];
 const RELATIVE_BELOW_S: f64 = 268_435_456.0;
-const PAYLOAD_LEN_MAX: usize = 64 << 20;
