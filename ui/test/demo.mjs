@@ -19,6 +19,7 @@ import {
   launch,
   score,
   start,
+  startLine,
   startMock,
   STEP_MAX_MS,
   stop,
@@ -275,6 +276,48 @@ async function main(browser, demo) {
   });
 
   await check("nothing was blocked, nothing threw", () => expect(trouble.length === 0, trouble.join("\n")));
+
+  await check("what happened while the line was cut is caught up, nothing twice", async () => {
+    const line = await startLine(ports.http);
+    const heard = [];
+    const abort = new AbortController();
+    try {
+      const small = await browser.newPage();
+      await small.goto(`http://127.0.0.1:${line.port}/#/events`);
+      await small.getByText("Live", { exact: true }).waitFor();
+      // The test listens too, on a line of its own.
+      const response = await fetch(`${base}/api/v1/events`, { signal: abort.signal });
+      void (async () => {
+        let rest = "";
+        for await (const text of response.body.pipeThrough(new TextDecoderStream())) {
+          const lines = (rest + text).split("\n");
+          rest = lines.pop();
+          for (const data of lines) if (data.startsWith("data:")) heard.push(JSON.parse(data.slice(5)).time);
+        }
+      })().catch(() => undefined);
+      await eventually("an event before the cut", () => heard.length > 0);
+      line.cut();
+      await small.getByRole("alert").getByText("Not live.").waitFor();
+      const before = heard.length;
+      await eventually("events during the cut", () => heard.length >= before + 3);
+      line.mend();
+      const until = heard.length;
+      await small.getByRole("button", { name: "Try now" }).click();
+      const shown = () => small.locator("li .time").evaluateAll((items) => items.map((item) => item.title));
+      await eventually("all events of the cut", async () => {
+        const times = await shown();
+        return heard.slice(0, until).every((time) => times.includes(time));
+      });
+      const wanted = [...heard];
+      await eventually("each event once", async () => {
+        const times = await shown();
+        return wanted.every((time) => times.filter((other) => other === time).length === heard.filter((other) => other === time).length);
+      });
+    } finally {
+      abort.abort();
+      line.close();
+    }
+  });
 
   await check("when the server goes away the page says so, and comes back by itself", async () => {
     await page.goto(`${base}/#/devices`);

@@ -1,7 +1,7 @@
 // What the walks through the UI share: starting and stopping programs, a browser, and keeping the score.
 
 import { spawn } from "node:child_process";
-import { createServer } from "node:net";
+import { connect, createServer } from "node:net";
 import { createSocket } from "node:dgram";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
@@ -69,6 +69,41 @@ export async function stop(child) {
   const timer = setTimeout(() => child.kill("SIGKILL"), 10_000);
   await gone;
   clearTimeout(timer);
+}
+
+/** A line that can be cut: forwards TCP to a port of this machine until it is told not to. */
+export async function startLine(target) {
+  const sockets = new Set();
+  let isCut = false;
+  const server = createServer((near) => {
+    if (isCut) return void near.destroy();
+    const far = connect(target, "127.0.0.1");
+    for (const socket of [near, far]) {
+      sockets.add(socket);
+      socket.on("error", () => socket.destroy());
+      socket.on("close", () => {
+        sockets.delete(socket);
+        near.destroy();
+        far.destroy();
+      });
+    }
+    near.pipe(far).pipe(near);
+  });
+  await new Promise((resolve) => server.listen(0, "127.0.0.1", resolve));
+  return {
+    port: server.address().port,
+    cut() {
+      isCut = true;
+      for (const socket of sockets) socket.destroy();
+    },
+    mend() {
+      isCut = false;
+    },
+    close() {
+      this.cut();
+      server.close();
+    },
+  };
 }
 
 export const score = { passed: 0, failed: 0 };
