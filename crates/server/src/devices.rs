@@ -29,6 +29,10 @@ pub(crate) struct Device {
     pub(crate) registered_at: Instant,
     pub(crate) updated_at: Instant,
     pub(crate) expiry: Option<TimerId>,
+    /// Whether it has answered a request of ours at its address.
+    pub(crate) proven: bool,
+    /// Bytes that may be sent to it before that, while it has no CoAP state.
+    pub(crate) allowance: u32,
     /// Its CoAP state, while something is going on.
     pub(crate) link: Option<Key<Link>>,
     pub(crate) observations: Vec<Key<Observation>>,

@@ -62,6 +62,13 @@ pub const DATAGRAM_LEN_MAX: usize = 1280;
 /// Longest answer to an address that has not registered and gets no state (a refusal, a Reset).
 pub const STATELESS_LEN_MAX: usize = 64;
 
+/// How many times the bytes received from an address are sent there at most, before it has answered anything
+/// (RFC 9175 §2.6, RFC 7252 §11.3).
+pub const AMPLIFICATION_MAX: u32 = 3;
+
+/// A request with more payload than this is preceded by a ping where the address has not answered anything yet.
+pub const UNPROVEN_PAYLOAD_MAX: usize = 64;
+
 /// Stateless answers that wait to be sent; by the drain rule one input makes one.
 pub const STATELESS_MAX: usize = 64;
 

@@ -12,6 +12,7 @@ use hashbrown::HashTable;
 use lightship_platform::Instant;
 
 use crate::devices::{Device, SecretHash};
+use crate::limits::AMPLIFICATION_MAX;
 use crate::slab::{Key, Slab};
 use crate::talk::Peer;
 use crate::timer::TimerId;
@@ -25,8 +26,31 @@ pub(crate) struct Link {
     pub(crate) timer: Option<(TimerId, Instant)>,
     /// When the last datagram came or the last request left.
     pub(crate) active_at: Instant,
+    /// Bytes that may be sent to the address while it is not proven.
+    pub(crate) allowance: u32,
+    /// Whether somebody at the address has answered a request of ours. Until then the address may be forged, and
+    /// somebody else may be flooded by what we send there.
+    pub(crate) proven: bool,
     /// Whether it stands in the queue of those that may have something to send.
     queued: bool,
+}
+
+impl Link {
+    /// Whether a datagram of this length may be sent; if so it counts as sent.
+    pub(crate) fn may_send(&mut self, len: usize) -> bool {
+        if self.proven {
+            return true;
+        }
+        let left = u32::try_from(len).ok().and_then(|len| self.allowance.checked_sub(len));
+        self.allowance = left.unwrap_or(self.allowance);
+        left.is_some()
+    }
+
+    /// A datagram of this length was received.
+    pub(crate) fn allow(&mut self, len: usize) {
+        let more = u32::try_from(len).unwrap_or(u32::MAX).saturating_mul(AMPLIFICATION_MAX);
+        self.allowance = self.allowance.saturating_add(more);
+    }
 }
 
 /// All links of the shard.
@@ -77,8 +101,16 @@ impl Links {
         peer: Peer,
         device: Option<Key<Device>>,
     ) -> Key<Link> {
-        let key =
-            self.slab.insert(Link { address, peer, device, timer: None, active_at: now, queued: false });
+        let key = self.slab.insert(Link {
+            address,
+            peer,
+            device,
+            timer: None,
+            active_at: now,
+            allowance: 0,
+            proven: false,
+            queued: false,
+        });
         let (hashes, slab) = (self.hashes, &self.slab);
         self.by_address.insert_unique(hashes.hash_one(address), key.index, |index| {
             slab.at(*index).map_or(0, |(_, link)| hashes.hash_one(link.address))

@@ -48,6 +48,8 @@ impl Shard {
             registered_at: now,
             updated_at: now,
             expiry: None,
+            proven: self.links.get(link).is_some_and(|link| link.proven),
+            allowance: 0,
             link: Some(link),
             observations: Vec::new(),
             line: None,
@@ -129,6 +131,10 @@ impl Shard {
         self.restart_current(now, key);
         let old = self.devices.get_mut(key).and_then(|device| device.link.replace(link));
         self.devices.move_to(key, address);
+        let proven = self.links.get(link).is_some_and(|link| link.proven);
+        if let Some(device) = self.devices.get_mut(key) {
+            device.proven = proven;
+        }
         if let Some(old) = old {
             self.links.estrange(old);
         }

@@ -149,10 +149,12 @@ impl Shard {
             }
         }
         while let Some(link) = self.links.first_sending() {
-            if let Some(len) = link.peer.poll_transmit(out) {
-                return Some(Transmit { to: link.address, len });
+            match link.peer.poll_transmit(out) {
+                Some(len) if link.may_send(len) => return Some(Transmit { to: link.address, len }),
+                // To its sender it is as if the network had lost it.
+                Some(_) => self.stats.withheld += 1,
+                None => self.links.sent_all(),
             }
-            self.links.sent_all();
         }
         None
     }

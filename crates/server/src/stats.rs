@@ -13,6 +13,8 @@ pub struct Stats {
     pub datagrams_in: u64,
     /// Datagrams given out.
     pub datagrams_out: u64,
+    /// Datagrams not sent because the address has not proven to be its sender's, and got enough.
+    pub withheld: u64,
     /// Datagrams that were no CoAP message.
     pub malformed: u64,
     /// Messages from unregistered addresses that were dropped or refused without keeping state.

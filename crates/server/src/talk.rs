@@ -8,6 +8,7 @@ use lightship_platform::Instant;
 
 use crate::devices::Device;
 use crate::downlink::{Job, Task};
+use crate::limits::UNPROVEN_PAYLOAD_MAX;
 use crate::links::Link;
 use crate::message::Outgoing;
 use crate::observe::Observation;
@@ -31,6 +32,9 @@ impl Shard {
         let link = self.links.insert(now, from, peer, device);
         if let Some(device) = device.and_then(|device| self.devices.get_mut(device)) {
             device.link = Some(link);
+            if let Some(link) = self.links.get_mut(link) {
+                (link.proven, link.allowance) = (device.proven, device.allowance);
+            }
         }
         while let Some(oldest) = self.links.surplus_stranger(self.config.limits.strangers) {
             self.stats.evicted_strangers += 1;
@@ -54,7 +58,7 @@ impl Shard {
             self.timers.cancel(timer);
         }
         if let Some(device) = link.device.and_then(|device| self.devices.get_mut(device)) {
-            device.link = None;
+            (device.link, device.allowance) = (None, link.allowance);
         }
     }
 
@@ -62,6 +66,7 @@ impl Shard {
     pub(crate) fn input(&mut self, now: Instant, key: Key<Link>, datagram: &[u8]) {
         let Some(link) = self.links.get_mut(key) else { return };
         link.active_at = now;
+        link.allow(datagram.len());
         let config = if link.device.is_some() { &self.config.coap } else { &self.strangers_coap };
         match link.peer.handle_input(now, config, datagram) {
             Incoming::Nothing => {}
@@ -78,9 +83,19 @@ impl Shard {
             Incoming::Response(response) => {
                 let whole = whole(&response.message, link.peer.payload(response.body));
                 let begun = response.observe.map(|sequence| (response.token, sequence));
+                self.proven(key);
                 self.responded(now, key, response.exchange, whole, begun);
             }
             Incoming::Notification(notification) => self.notification(now, key, &notification),
+        }
+    }
+
+    /// Somebody at the address has answered: it is its sender's.
+    fn proven(&mut self, key: Key<Link>) {
+        let Some(link) = self.links.get_mut(key) else { return };
+        link.proven = true;
+        if let Some(device) = link.device.and_then(|device| self.devices.get_mut(device)) {
+            device.proven = true;
         }
     }
 
@@ -173,10 +188,31 @@ impl Shard {
         };
         let link = self.links.get_mut(link)?;
         link.active_at = now;
+        if !link.proven && outgoing.payload.len() > UNPROVEN_PAYLOAD_MAX {
+            return link.peer.ping(now, &self.config.coap).ok();
+        }
         let request = NewRequest { token, ..NewRequest::con(outgoing.code) };
         let write = |options: &mut OptionWriter<'_>| outgoing.write_options(root, options);
         let sent = link.peer.request(now, &self.config.coap, request, write, outgoing.payload);
         sent.inspect_err(|error| tracing::debug!(%error, "a request was not sent")).ok()
+    }
+
+    /// A ping before a long request has been answered: now the request.
+    fn probed(&mut self, now: Instant, link: Key<Link>, exchange: ExchangeId) {
+        let Some(owner) = self.links.get(link).and_then(|link| link.device) else { return };
+        let Some(line) = self.devices.get_mut(owner).and_then(|device| device.line.as_mut()) else { return };
+        let Some((job, _)) = line.current.take_if(|(_, current)| *current == exchange) else { return };
+        match self.start(now, link, job) {
+            Some(exchange) => {
+                if let Some(line) = self.devices.get_mut(owner).and_then(|device| device.line.as_mut()) {
+                    line.current = Some((job, exchange));
+                }
+            }
+            None => {
+                self.finish(now, job, Outcome::Broken);
+                self.pump(now, owner);
+            }
+        }
     }
 
     /// Takes back a request that is under way.
@@ -199,8 +235,11 @@ impl Shard {
                     };
                     self.exchange_done(now, key, exchange, outcome);
                 }
-                PeerEvent::Pong { .. }
-                | PeerEvent::NotificationAcknowledged { .. }
+                PeerEvent::Pong { exchange } => {
+                    self.proven(key);
+                    self.probed(now, key, exchange);
+                }
+                PeerEvent::NotificationAcknowledged { .. }
                 | PeerEvent::NotificationRejected { .. }
                 | PeerEvent::NotificationTimedOut { .. }
                 | PeerEvent::ResponseLost => {}

@@ -54,7 +54,7 @@ impl Scenario {
             _ => Quality::POOR,
         };
         // Most fleets are small, so that many seeds are quick; some are of a few hundred.
-        let devices = if seed.is_multiple_of(25) { 300 } else { 1 + rng.below(40) as usize };
+        let devices = if seed.is_multiple_of(4) { 200 + rng.below(100) } else { 1 + rng.below(40) } as usize;
         Self {
             seed,
             devices,

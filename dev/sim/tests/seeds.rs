@@ -52,7 +52,7 @@ fn play(seeds: u64) {
 #[test]
 fn many_seeds_end_in_a_registered_observed_and_understood_fleet() {
     // A few seconds; a thousand, as every change to an engine wants, are under a minute.
-    let usual = if cfg!(debug_assertions) { 100 } else { 1000 };
+    let usual = if cfg!(debug_assertions) { 60 } else { 1000 };
     play(number("LIGHTSHIP_SIM_SEEDS").unwrap_or(usual));
 }
 
