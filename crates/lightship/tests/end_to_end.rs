@@ -286,6 +286,29 @@ fn the_end_of_input_is_the_end_of_the_device() {
 }
 
 #[test]
+fn a_device_serves_two_servers_by_name_and_by_number() {
+    let (first, second) = (Server::start(&[]), Server::start_at("[::1]:0", "127.0.0.1:0", &[]));
+    let by_name = format!("coap://localhost:{}", first.coap.port());
+    let by_number = format!("coap://{}", second.coap);
+    let mut device =
+        Program::start(&["device", "--endpoint", "e2e", "--server", &by_name, "--server", &by_number]);
+    for server in [&first, &second] {
+        eventually("both know the device", || server.is_registered("e2e").then_some(()));
+        server.ctl(&["observe", "e2e", "/3303/0/5700"]);
+    }
+    device.say("set /3303/0/5700 1.5");
+    for server in [&first, &second] {
+        server.await_reported("e2e", "/3303/0/5700", &json!(1.5));
+    }
+    first.ctl(&["attributes", "e2e", "/3303/0/5700", "st=5"]);
+    let links = second.json(&["discover", "e2e", "/3303/0/5700"]);
+    assert_eq!(links["content"]["links"][0]["attributes"], json!({}), "attributes are each server's own");
+    assert_eq!(device.say("quit"), "ok");
+    assert_eq!(device.await_end().code(), Some(0));
+    assert!(!first.is_registered("e2e") && !second.is_registered("e2e"));
+}
+
+#[test]
 fn commands_are_answered_one_line_each() {
     let server = Server::start(&[]);
     let mut device = server.device("e2e", &[]);

@@ -18,7 +18,7 @@ pub(crate) struct DeviceArguments {
     #[arg(long, value_name = "NAME")]
     pub(crate) endpoint: Option<String>,
 
-    /// A server to register at, as coap://host[:port]; repeatable for short server IDs 1, 2, … (default: coap://127.0.0.1:5683)
+    /// A server to register at, such as coap://127.0.0.1:5683 (the default); repeatable, for the Short Server IDs 1, 2, …
     #[arg(long, value_name = "URI")]
     pub(crate) server: Vec<String>,
 
@@ -70,7 +70,7 @@ pub(crate) struct DeviceArguments {
     #[arg(long, value_name = "FILE")]
     pub(crate) rpk_peer: Option<PathBuf>,
 
-    /// The local address to send from, as address[:port] (default: any)
+    /// The local address to send from, as address or address:port (default: any)
     #[arg(long, value_name = "ADDR")]
     pub(crate) local: Option<String>,
 
