@@ -1,7 +1,7 @@
 //! Write, Create and Delete: all of a request or nothing of it (TS_Core 6.3.3 to 6.3.6).
 
 use lightship_coap::Code;
-use lightship_lwm2m::format::{Format, RawValue, ValueError, chosen_instance, decode};
+use lightship_lwm2m::format::{Format, RawValue, ValueError, check as well_formed, chosen_instance, decode};
 use lightship_lwm2m::path::Level;
 use lightship_lwm2m::{ObjectId, ObjectInstanceId, ObjectLink, Path, ResourceId, ResourceInstanceId, Value};
 
@@ -73,6 +73,8 @@ fn check(
     let model = object.model();
     let creates = request.operation == Operation::Create;
     let mut count = 0_usize;
+    // TS_Core 7.4: a path that stands twice has no meaning.
+    well_formed(&decode(format, base, request.payload)).map_err(|_| Code::BAD_REQUEST)?;
     for entry in decode(format, base, request.payload) {
         let entry = entry.map_err(|_| Code::BAD_REQUEST)?;
         count = count.saturating_add(1);

@@ -129,7 +129,7 @@ fn writes_take_what_fits_and_refuse_the_rest() {
     assert_eq!(bench.get("/3311/0/5851", TEXT).payload, b"100", "the last good one");
 }
 
-// Proves: DMO-16
+// Proves: DMO-16, FMT-14
 #[test]
 fn a_write_with_one_bad_value_changes_nothing() {
     let mut bench = Bench::registered();
@@ -139,6 +139,7 @@ fn a_write_with_one_bad_value_changes_nothing() {
         (r#"[{"bn":"/3311/0/","n":"5850","vb":true},{"n":"5851/0","v":1}]"#, Code::BAD_REQUEST),
         (r#"[{"bn":"/3311/1/","n":"5850","vb":true}]"#, Code::BAD_REQUEST),
         (r#"[{"bn":"/3311/0/","n":"5850","vb":true},"#, Code::BAD_REQUEST),
+        (r#"[{"bn":"/3311/0/","n":"5850","vb":true},{"n":"5850","vb":true}]"#, Code::BAD_REQUEST),
     ] {
         for method in [Code::PUT, Code::POST] {
             assert_eq!(bench.send(method, "/3311/0", JSON, body.as_bytes()).code, code, "{method} {body}");
