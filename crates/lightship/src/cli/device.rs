@@ -3,6 +3,9 @@
 use clap::Args;
 use std::path::PathBuf;
 
+/// Flags of the contract that are refused today.
+const NOT_YET: &str = "Not in this version yet (refused)";
+
 /// Run one LwM2M Client, steered from standard input
 #[derive(Debug, Args)]
 #[command(
@@ -23,7 +26,7 @@ pub(crate) struct DeviceArguments {
     pub(crate) server: Vec<String>,
 
     /// A Bootstrap-Server to ask for accounts
-    #[arg(long, value_name = "URI", conflicts_with = "server")]
+    #[arg(long, value_name = "URI", conflicts_with = "server", help_heading = NOT_YET)]
     pub(crate) bootstrap: Option<String>,
 
     /// Registration lifetime in seconds (default: 300)
@@ -39,35 +42,35 @@ pub(crate) struct DeviceArguments {
     pub(crate) binding: Option<String>,
 
     /// Sleep between messages (LwM2M Queue Mode)
-    #[arg(long)]
+    #[arg(long, help_heading = NOT_YET)]
     pub(crate) queue_mode: bool,
 
     /// Identity of the pre-shared key
-    #[arg(long, value_name = "ID", requires = "psk_key")]
+    #[arg(long, value_name = "ID", requires = "psk_key", help_heading = NOT_YET)]
     pub(crate) psk_identity: Option<String>,
 
     /// Pre-shared key in hex
-    #[arg(long, value_name = "HEX", requires = "psk_identity")]
+    #[arg(long, value_name = "HEX", requires = "psk_identity", help_heading = NOT_YET)]
     pub(crate) psk_key: Option<String>,
 
     /// The device's certificate (PEM)
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = NOT_YET)]
     pub(crate) cert: Option<PathBuf>,
 
     /// The private key of the device's certificate (PEM)
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = NOT_YET)]
     pub(crate) key: Option<PathBuf>,
 
     /// Certificates that the server's must chain to (PEM)
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = NOT_YET)]
     pub(crate) trust: Option<PathBuf>,
 
     /// The device's private key for raw public keys (PEM)
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = NOT_YET)]
     pub(crate) rpk_key: Option<PathBuf>,
 
     /// The server's raw public key (PEM)
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = NOT_YET)]
     pub(crate) rpk_peer: Option<PathBuf>,
 
     /// The local address to send from, as address or address:port (default: any)
@@ -75,19 +78,19 @@ pub(crate) struct DeviceArguments {
     pub(crate) local: Option<String>,
 
     /// Keep accounts and values here, so that they survive a restart
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = NOT_YET)]
     pub(crate) state: Option<PathBuf>,
 
     /// Further instances of an object that the registry knows, as ID or ID=COUNT (repeatable)
     #[arg(long, value_name = "ID[=COUNT]")]
     pub(crate) object: Vec<String>,
 
-    #[command(flatten)]
-    pub(crate) coap: CoapArguments,
-
     /// Time stands still until the command `advance SECONDS`
     #[arg(long)]
     pub(crate) virtual_clock: bool,
+
+    #[command(flatten)]
+    pub(crate) coap: CoapArguments,
 }
 
 /// Parameters of CoAP and of the registration's retries.

@@ -21,15 +21,15 @@ pub(crate) struct ServeArguments {
     #[arg(long, value_name = "ADDR")]
     pub(crate) coap: Vec<String>,
 
-    /// Listen for devices over CoAPs here, or `none` (default: 0.0.0.0:5684)
+    /// Listen for devices over CoAPs here, or `none` (not in this version yet: only `none` has a meaning)
     #[arg(long, value_name = "ADDR")]
     pub(crate) coaps: Vec<String>,
 
-    /// Listen for devices that bootstrap over CoAP here, or `none` (default: 0.0.0.0:5783)
+    /// Listen for devices that bootstrap over CoAP here, or `none` (not in this version yet: only `none` has a meaning)
     #[arg(long, value_name = "ADDR")]
     pub(crate) bootstrap_coap: Vec<String>,
 
-    /// Listen for devices that bootstrap over CoAPs here, or `none` (default: 0.0.0.0:5784)
+    /// Listen for devices that bootstrap over CoAPs here, or `none` (not in this version yet: only `none` has a meaning)
     #[arg(long, value_name = "ADDR")]
     pub(crate) bootstrap_coaps: Vec<String>,
 
