@@ -8,6 +8,7 @@
 mod coap;
 mod engines;
 mod lwm2m;
+mod pair;
 mod script;
 
 /// Every target by its name, which is also the name of its corpus folder.
@@ -15,6 +16,7 @@ pub const TARGETS: &[(&str, fn(&[u8]))] = &[
     ("coap_message", coap::message),
     ("coap_link", coap::link),
     ("coap_peer", coap::peer),
+    ("coap_pair", pair::pair),
     ("lwm2m_format", lwm2m::format),
     ("lwm2m_text", lwm2m::text),
     ("server_shard", engines::shard),

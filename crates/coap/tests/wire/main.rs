@@ -1,6 +1,10 @@
 //! A peer under test, and the other side's datagrams written by hand.
 
-#![allow(dead_code, clippy::unwrap_used, reason = "each test program uses a part of this")]
+#![allow(clippy::unwrap_used, reason = "a test may fail anywhere")]
+
+mod blocks;
+mod conversation;
+mod notifications;
 
 use lightship_coap::peer::{
     Body, Config, ExchangeId, FixedBuffer, Incoming, NewRequest, Peer, Request, SendError,
@@ -8,24 +12,24 @@ use lightship_coap::peer::{
 use lightship_coap::{Block, BlockSize, Code, Encoder, Message, MessageId, OptionWriter, Token, Type};
 use lightship_platform::{Instant, SeededRng};
 
-pub(crate) struct Test {
-    pub(crate) peer: Peer<FixedBuffer<8192>>,
-    pub(crate) config: Config,
-    pub(crate) now: Instant,
+struct Test {
+    peer: Peer<FixedBuffer<8192>>,
+    config: Config,
+    now: Instant,
 }
 
-pub(crate) fn test() -> Test {
+fn test() -> Test {
     let peer = Peer::new(&mut SeededRng::from_number(5));
     Test { peer, config: Config::new(), now: Instant::from_secs(10) }
 }
 
-pub(crate) fn no_options(_: &mut OptionWriter<'_>) {}
+fn no_options(_: &mut OptionWriter<'_>) {}
 
-pub(crate) fn token() -> Token {
+fn token() -> Token {
     Token::new(b"tok").unwrap()
 }
 
-pub(crate) fn message(
+fn message(
     ty: Type,
     code: Code,
     id: u16,
@@ -40,71 +44,66 @@ pub(crate) fn message(
     buffer[..len].to_vec()
 }
 
-pub(crate) fn empty(ty: Type, id: u16) -> Vec<u8> {
+fn empty(ty: Type, id: u16) -> Vec<u8> {
     message(ty, Code::EMPTY, id, Token::EMPTY, no_options, &[])
 }
 
-pub(crate) fn block(num: u32, more: bool, szx: u8) -> Block {
+fn block(num: u32, more: bool, szx: u8) -> Block {
     Block::new(num, more, BlockSize::from_szx(szx).unwrap()).unwrap()
 }
 
-pub(crate) fn id(datagram: &[u8]) -> u16 {
+fn id(datagram: &[u8]) -> u16 {
     Message::parse(datagram).unwrap().message_id().0
 }
 
-pub(crate) fn request_of(incoming: Incoming<'_>) -> Request<'_> {
+fn request_of(incoming: Incoming<'_>) -> Request<'_> {
     let Incoming::Request(request) = incoming else { panic!("no request: {incoming:?}") };
     request
 }
 
 impl Test {
-    pub(crate) fn input<'d>(&mut self, datagram: &'d [u8]) -> Incoming<'d> {
+    fn input<'d>(&mut self, datagram: &'d [u8]) -> Incoming<'d> {
         self.peer.handle_input(self.now, &self.config, datagram)
     }
 
-    pub(crate) fn sent(&mut self) -> Option<Vec<u8>> {
+    fn sent(&mut self) -> Option<Vec<u8>> {
         let mut out = [0; 1152];
         self.peer.poll_transmit(&mut out).map(|len| out[..len].to_vec())
     }
 
-    pub(crate) fn sent_one(&mut self) -> Vec<u8> {
+    fn sent_one(&mut self) -> Vec<u8> {
         let datagram = self.sent().expect("something is sent");
         assert_eq!(self.sent(), None, "and nothing else");
         datagram
     }
 
     /// Lets a datagram in, and returns the one reply to it.
-    pub(crate) fn reply(&mut self, datagram: &[u8]) -> Vec<u8> {
+    fn reply(&mut self, datagram: &[u8]) -> Vec<u8> {
         self.input(datagram);
         self.sent_one()
     }
 
-    pub(crate) fn wait_until(&mut self, at: Instant) {
+    fn wait_until(&mut self, at: Instant) {
         self.now = at;
         self.peer.handle_timeout(at, &self.config);
     }
 
-    pub(crate) fn next_timeout(&mut self) -> Instant {
+    fn next_timeout(&mut self) -> Instant {
         self.peer.poll_timeout(&self.config).unwrap()
     }
 
-    pub(crate) fn respond(
-        &mut self,
-        request: Request<'_>,
-        code: Code,
-        payload: &[u8],
-    ) -> Result<(), SendError> {
+    fn respond(&mut self, request: Request<'_>, code: Code, payload: &[u8]) -> Result<(), SendError> {
         self.peer.respond(self.now, &self.config, request.ticket, code, no_options, payload)
     }
 
-    pub(crate) fn request(&mut self, new: NewRequest, payload: &[u8]) -> ExchangeId {
+    fn request(&mut self, new: NewRequest, payload: &[u8]) -> ExchangeId {
         let options = |options: &mut OptionWriter<'_>| {
             options.uri_path("3/0");
         };
         self.peer.request(self.now, &self.config, new, options, payload).unwrap()
     }
 
-    pub(crate) fn body(&self, body: Body<'_>) -> Vec<u8> {
+    fn body(&self, body: Body<'_>) -> Vec<u8> {
         self.peer.payload(body).to_vec()
     }
 }

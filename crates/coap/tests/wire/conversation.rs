@@ -1,13 +1,9 @@
 //! One peer, datagram by datagram: messages, requests and responses (RFC 7252).
 
-#![allow(clippy::unwrap_used, reason = "a test may fail anywhere")]
-
-mod wire;
-
+use crate::{empty, id, message, no_options, request_of, test, token};
 use lightship_coap::peer::{Dropped, Failure, Incoming, NewRequest, PeerEvent, SendError};
 use lightship_coap::{Code, Message, OptionWriter, Token, Type};
 use lightship_platform::Duration;
-use wire::{empty, id, message, no_options, request_of, test, token};
 
 // Proves: COA-02
 #[test]

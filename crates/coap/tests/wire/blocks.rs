@@ -1,13 +1,9 @@
 //! One peer, datagram by datagram: bodies in blocks (RFC 7959).
 
-#![allow(clippy::unwrap_used, reason = "a test may fail anywhere")]
-
-mod wire;
-
+use crate::{block, id, message, no_options, request_of, test, token};
 use lightship_coap::peer::{Failure, Incoming, NewRequest, PeerEvent, SendError};
 use lightship_coap::{BlockSize, Code, Message, OptionWriter, Type};
 use lightship_platform::Duration;
-use wire::{block, id, message, no_options, request_of, test, token};
 
 #[test]
 fn an_upload_obeys_the_smaller_size_and_the_early_refusal() {

@@ -1,13 +1,9 @@
 //! One peer, datagram by datagram: observations (RFC 7641).
 
-#![allow(clippy::unwrap_used, reason = "a test may fail anywhere")]
-
-mod wire;
-
+use crate::{block, empty, id, message, no_options, request_of, test, token};
 use lightship_coap::peer::{CacheKey, Incoming, NewNotification, NewRequest, PeerEvent, SendError};
 use lightship_coap::{BlockSize, Code, ContentFormat, Message, OptionWriter, Type};
 use lightship_platform::Duration;
-use wire::{block, empty, id, message, no_options, request_of, test, token};
 
 fn observation(confirmable: bool) -> NewNotification {
     NewNotification {
