@@ -98,7 +98,7 @@ pub enum SecurityMode {
 pub struct ObjectEntry {
     /// `/3` or `/3/0`.
     pub path: String,
-    /// Version of the Object, as registered or `1.0` by default rules; absent on an entry that inherits it.
+    /// Version of the Object: as the device said, or as its LwM2M version implies.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
 }

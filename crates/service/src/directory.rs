@@ -6,6 +6,7 @@ use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use lightship_api as api;
 use lightship_api::{ObservingState, Timestamp};
+use lightship_lwm2m::object::implied_version;
 use lightship_lwm2m::{Endpoint, Format, ObjectVersion, Path};
 use lightship_server::{Registration, RegistrationId};
 
@@ -111,7 +112,7 @@ impl Directory {
 }
 
 impl Device {
-    /// The version the device registered an Object with (TS_Core 6.2.1: 1.0 when it says none).
+    /// The version the device registered an Object with.
     pub(crate) fn object_version(&self, path: Path) -> ObjectVersion {
         object_version(&self.registration, path)
     }
@@ -121,7 +122,7 @@ impl Device {
         let details = &self.registration.details;
         let objects = details.objects.objects.iter().map(|link| api::ObjectEntry {
             path: link.path.to_string(),
-            version: link.version.map(|version| version.to_string()),
+            version: Some(object_version(&self.registration, link.path).to_string()),
         });
         api::Endpoint {
             endpoint: details.endpoint.to_string(),
@@ -147,9 +148,11 @@ impl Device {
     }
 }
 
-/// The version a device registered an Object with.
+/// The version a device registered an Object with; silence means what its LwM2M version implies.
 pub(crate) fn object_version(registration: &Registration, path: Path) -> ObjectVersion {
+    let Some(object) = path.object_id() else { return ObjectVersion::V1_0 };
     let links = registration.details.objects.objects.iter();
-    let same = links.filter(|link| link.path.object_id() == path.object_id());
-    same.filter_map(|link| link.version).next().unwrap_or(ObjectVersion::V1_0)
+    let same = links.filter(|link| link.path.object_id() == Some(object));
+    let said = same.filter_map(|link| link.version).next();
+    said.unwrap_or_else(|| implied_version(object, registration.details.version))
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use axum::body::{Body, to_bytes};
+use axum::body::{Body, HttpBody, to_bytes};
 use axum::http::{HeaderMap, header};
 use bytes::Bytes;
 use lightship_api::{Node, Problem, ProblemType, Unknown};
@@ -146,6 +146,12 @@ pub(crate) fn path(
 /// The whole body, within the limits of size and time.
 pub(crate) async fn body(core: &Core, body: Body) -> Result<Bytes, Refusal> {
     let limits = &core.config.limits;
+    let too_large =
+        || Refusal::new(ProblemType::TooLarge, format!("at most {} bytes are taken", limits.body_bytes_max));
+    // What is announced too long need not be waited for.
+    if usize::try_from(body.size_hint().lower()).map_or(true, |len| len > limits.body_bytes_max) {
+        return Err(too_large());
+    }
     let read = tokio::time::timeout(limits.request_timeout, to_bytes(body, limits.body_bytes_max));
     match read.await {
         Err(_) => Err(Refusal::new(ProblemType::RequestTimeout, "the body did not arrive in time")),
@@ -154,8 +160,7 @@ pub(crate) async fn body(core: &Core, body: Body) -> Result<Bytes, Refusal> {
             let mut source: Option<&dyn std::error::Error> = Some(&error);
             while let Some(cause) = source {
                 if cause.to_string() == "length limit exceeded" {
-                    let detail = format!("at most {} bytes are taken", limits.body_bytes_max);
-                    return Err(Refusal::new(ProblemType::TooLarge, detail));
+                    return Err(too_large());
                 }
                 source = cause.source();
             }

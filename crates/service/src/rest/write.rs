@@ -6,7 +6,7 @@ use axum::body::Body;
 use axum::extract::{Path as Parts, RawQuery, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use lightship_api::convert::{self, ConvertError, Entry};
-use lightship_api::{Content as NodeContent, Node, NodeError, Problem, ProblemType};
+use lightship_api::{Content as NodeContent, DownlinkAnswer, Node, NodeError, Problem, ProblemType};
 use lightship_lwm2m::{Format, Path};
 use lightship_server::{Code, Content, ContentFormat, Operation, Response};
 
@@ -65,8 +65,8 @@ async fn write(
         Some(format) => vec![single_fits(format, path)?],
         None => content::candidates(call.details(), call.device.speaks),
     };
-    let response = deliver(&call, &formats, path, &entries, |content| make(path, content)).await?;
-    call.answer(&response, Payload::None)
+    let (response, format) = deliver(&call, &formats, path, &entries, |content| make(path, content)).await?;
+    json(StatusCode::OK, &shape(&call, &response, format))
 }
 
 /// POST …/resources/{objectId}
@@ -109,24 +109,31 @@ pub(crate) async fn create(
     let leaves_choice = instance.is_none() && chosen.is_some();
     let make = |content| Operation::Create { path: object, content: Some(content) };
     let first = formats.first().copied();
-    let response = match (leaves_choice, chosen, first) {
+    let (response, format) = match (leaves_choice, chosen, first) {
         (true, Some(base), Some(Format::Tlv)) => {
             // The Resources alone, without an instance around them.
-            let response = deliver(&call, &[Format::Tlv], base, &entries, make).await?;
+            let tried = deliver(&call, &[Format::Tlv], base, &entries, make).await?;
             let more = formats.get(1..).unwrap_or_default();
-            if response.code == Code::UNSUPPORTED_CONTENT_FORMAT && !more.is_empty() {
+            if tried.0.code == Code::UNSUPPORTED_CONTENT_FORMAT && !more.is_empty() {
                 deliver(&call, more, object, &entries, make).await?
             } else {
-                response
+                tried
             }
         }
         _ => deliver(&call, &formats, object, &entries, make).await?,
     };
-    let mut answer = call.shape(&response, Payload::None);
+    let mut answer = shape(&call, &response, format);
     if answer.location.is_none() && response.code == Code::CREATED {
         answer.location = instance.map(|path| path.to_string());
     }
     json(if response.code == Code::CREATED { StatusCode::CREATED } else { StatusCode::OK }, &answer)
+}
+
+/// The answer, with the format of the request where the device's answer has none.
+fn shape(call: &Call<'_>, response: &Response, format: Format) -> DownlinkAnswer {
+    let mut answer = call.shape(response, Payload::None);
+    answer.format.get_or_insert_with(|| format.as_str().to_owned());
+    answer
 }
 
 /// An instance of the object that the device has not listed.
@@ -159,7 +166,7 @@ async fn deliver(
     base: Path,
     entries: &[Entry],
     make: impl Fn(Content) -> Operation,
-) -> Result<Response, Refusal> {
+) -> Result<(Response, Format), Refusal> {
     let mut why = None;
     let mut answer = None;
     for format in formats.iter().copied() {
@@ -176,7 +183,7 @@ async fn deliver(
             call.spoke(format);
         }
         let refused = response.code == Code::UNSUPPORTED_CONTENT_FORMAT;
-        answer = Some(response);
+        answer = Some((response, format));
         if !refused {
             break;
         }

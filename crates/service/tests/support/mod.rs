@@ -1,0 +1,351 @@
+//! A server on loopback, a device made of hand-written CoAP, and an HTTP client that shows every byte.
+
+#![allow(
+    dead_code,
+    clippy::unwrap_used,
+    reason = "each test file uses its part, and a test may fail anywhere"
+)]
+
+use std::io::{Read, Write};
+use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use lightship_service::{Config, Running, Service};
+use serde_json::Value as Json;
+
+/// A server on ports of its own.
+pub struct Server {
+    pub running: Running,
+    pub http: SocketAddr,
+    pub coap: SocketAddr,
+}
+
+impl Server {
+    pub fn start() -> Server {
+        Server::with(|_| {})
+    }
+
+    pub fn with(change: impl FnOnce(&mut Config)) -> Server {
+        let mut config = Config::loopback();
+        config.listen.shards = 2;
+        change(&mut config);
+        let running = Service::start(config).unwrap();
+        Server { http: running.http().unwrap(), coap: running.coap().unwrap(), running }
+    }
+
+    pub fn get(&self, address: &str) -> Reply {
+        self.call("GET", address, "")
+    }
+
+    /// One request on a connection of its own.
+    pub fn call(&self, method: &str, address: &str, body: &str) -> Reply {
+        let length =
+            if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
+        self.raw(format!(
+            "{method} {address} HTTP/1.1\r\nHost: localhost\r\n{length}Connection: close\r\n\r\n{body}"
+        ))
+    }
+
+    /// These bytes on a connection of their own; the reply is what came until the server closed it.
+    pub fn raw(&self, request: impl AsRef<[u8]>) -> Reply {
+        let mut stream = self.connect();
+        // The server may answer and close before it has read everything.
+        let _ = stream.write_all(request.as_ref());
+        let mut bytes = Vec::new();
+        let _ = stream.read_to_end(&mut bytes);
+        Reply::parse(&bytes)
+    }
+
+    pub fn connect(&self) -> TcpStream {
+        let stream = TcpStream::connect(self.http).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+        stream
+    }
+
+    /// Waits until a device is registered under that name.
+    pub fn wait_for(&self, endpoint: &str) {
+        let encoded: String = endpoint.bytes().map(|byte| format!("%{byte:02x}")).collect();
+        eventually(|| self.get(&format!("/api/v1/endpoints/{encoded}")).status == 200);
+    }
+}
+
+/// Tries until it holds, or fails after ten seconds.
+pub fn eventually(mut holds: impl FnMut() -> bool) {
+    for _ in 0..500 {
+        if holds() {
+            return;
+        }
+        pause(20);
+    }
+    panic!("it did not come true within ten seconds");
+}
+
+pub fn pause(ms: u64) {
+    std::thread::park_timeout(Duration::from_millis(ms));
+}
+
+/// An HTTP answer.
+#[derive(Debug)]
+pub struct Reply {
+    pub status: u16,
+    pub head: String,
+    pub body: String,
+}
+
+impl Reply {
+    fn parse(bytes: &[u8]) -> Reply {
+        let text = String::from_utf8_lossy(bytes).into_owned();
+        let (head, body) = text.split_once("\r\n\r\n").unwrap_or((&text, ""));
+        let status = head.split(' ').nth(1).and_then(|word| word.parse().ok()).unwrap_or(0);
+        Reply { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
+    }
+
+    pub fn json(&self) -> Json {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
+    }
+
+    /// The end of the problem's type, after checking that it is a proper problem document.
+    pub fn problem(&self) -> String {
+        assert!(self.head.contains("content-type: application/problem+json"), "{self:?}");
+        let json = self.json();
+        assert_eq!(json["status"], self.status, "{self:?}");
+        assert!(json["title"].is_string(), "{self:?}");
+        json["type"].as_str().unwrap().strip_prefix("/problems/").unwrap().to_owned()
+    }
+}
+
+/// A CoAP message, as little of it as a test needs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Message {
+    pub kind: u8,
+    pub code: u8,
+    pub id: u16,
+    pub token: Vec<u8>,
+    pub options: Vec<(u16, Vec<u8>)>,
+    pub payload: Vec<u8>,
+}
+
+impl Message {
+    pub fn bytes(&self) -> Vec<u8> {
+        let length = u8::try_from(self.token.len()).unwrap();
+        let mut out = vec![0x40 | self.kind << 4 | length, self.code];
+        out.extend(self.id.to_be_bytes());
+        out.extend(&self.token);
+        let mut previous = 0;
+        for (number, value) in &self.options {
+            let (delta, delta_more) = nibble(number - previous);
+            let (len, len_more) = nibble(u16::try_from(value.len()).unwrap());
+            out.push(delta << 4 | len);
+            out.extend(delta_more.into_iter().chain(len_more).chain(value.iter().copied()));
+            previous = *number;
+        }
+        if !self.payload.is_empty() {
+            out.push(0xFF);
+            out.extend(&self.payload);
+        }
+        out
+    }
+
+    pub fn parse(bytes: &[u8]) -> Message {
+        let token_end = 4 + usize::from(bytes[0] & 15);
+        let mut at = token_end;
+        let mut options = Vec::new();
+        let mut number = 0;
+        while at < bytes.len() && bytes[at] != 0xFF {
+            let (delta, len) = (bytes[at] >> 4, bytes[at] & 15);
+            at += 1;
+            let mut more = |nibble: u8| match nibble {
+                13 => {
+                    at += 1;
+                    13 + u16::from(bytes[at - 1])
+                }
+                14 => {
+                    at += 2;
+                    269 + u16::from_be_bytes([bytes[at - 2], bytes[at - 1]])
+                }
+                small => u16::from(small),
+            };
+            number += more(delta);
+            let len = usize::from(more(len));
+            options.push((number, bytes[at..at + len].to_vec()));
+            at += len;
+        }
+        let payload = bytes.get(at + 1..).unwrap_or_default().to_vec();
+        let id = u16::from_be_bytes([bytes[2], bytes[3]]);
+        Message {
+            kind: bytes[0] >> 4 & 3,
+            code: bytes[1],
+            id,
+            token: bytes[4..token_end].to_vec(),
+            options,
+            payload,
+        }
+    }
+
+    pub fn path(&self) -> String {
+        let parts = self.options.iter().filter(|(number, _)| *number == 11);
+        parts.map(|(_, value)| format!("/{}", String::from_utf8_lossy(value))).collect()
+    }
+
+    pub fn option(&self, number: u16) -> Option<u64> {
+        let value = self.options.iter().find(|(n, _)| *n == number)?;
+        Some(value.1.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)))
+    }
+
+    /// The acknowledgement with an answer in it.
+    pub fn answer(&self, code: u8, format: Option<u16>, payload: &[u8]) -> Message {
+        let options = format.map(|format| (12, format.to_be_bytes().to_vec())).into_iter().collect();
+        Message { kind: 2, code, id: self.id, token: self.token.clone(), options, payload: payload.to_vec() }
+    }
+}
+
+fn nibble(number: u16) -> (u8, Vec<u8>) {
+    match number {
+        0..13 => (u8::try_from(number).unwrap(), Vec::new()),
+        13..269 => (13, vec![u8::try_from(number - 13).unwrap()]),
+        _ => (14, (number - 269).to_be_bytes().to_vec()),
+    }
+}
+
+/// A device: registers, and answers what comes as its script says. `None` = silence.
+pub struct Device {
+    pub requests: Receiver<Message>,
+    stop: SyncSender<Vec<u8>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+pub type Script = Box<dyn FnMut(&Message) -> Option<Message> + Send>;
+
+impl Device {
+    /// Registers with `lwm2m=1.1` and a battery, a thermometer and a server object.
+    pub fn register(server: &Server, name: &str, script: Script) -> Device {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        Device::register_from(server, socket, name, script)
+    }
+
+    pub fn register_from(server: &Server, socket: UdpSocket, name: &str, mut script: Script) -> Device {
+        socket.connect(server.coap).unwrap();
+        socket.set_read_timeout(Some(Duration::from_millis(2))).unwrap();
+        let mut queries = vec![(15, format!("ep={name}").into_bytes())];
+        queries.extend(["lt=600", "lwm2m=1.1", "b=U"].map(|query| (15, query.as_bytes().to_vec())));
+        let mut options = vec![(11, b"rd".to_vec()), (12, vec![40])];
+        options.extend(queries);
+        let payload = b"</1/0>,</3/0>,</3303/0>,</3303/7>".to_vec();
+        let register = Message { kind: 0, code: 2, id: 7, token: vec![1, 2], options, payload };
+        socket.send(&register.bytes()).unwrap();
+        let (seen, requests) = sync_channel(10_000);
+        let (stop, orders) = sync_channel::<Vec<u8>>(1000);
+        let thread = std::thread::spawn(move || {
+            let mut buffer = [0; 2048];
+            loop {
+                match orders.recv_timeout(Duration::ZERO) {
+                    Ok(order) if order.is_empty() => return,
+                    Ok(order) => drop(socket.send(&order)),
+                    Err(RecvTimeoutError::Disconnected) => return,
+                    Err(RecvTimeoutError::Timeout) => {}
+                }
+                let Ok(len) = socket.recv(&mut buffer) else { continue };
+                let message = Message::parse(&buffer[..len]);
+                if (1..32).contains(&message.code) {
+                    if let Some(answer) = script(&message) {
+                        socket.send(&answer.bytes()).unwrap();
+                    }
+                    let _ = seen.try_send(message);
+                }
+            }
+        });
+        server.wait_for(name);
+        Device { requests, stop, thread: Some(thread) }
+    }
+
+    /// Sends a message of its own accord.
+    pub fn send(&self, message: &Message) {
+        self.stop.send(message.bytes()).unwrap();
+    }
+
+    pub fn next_request(&self) -> Message {
+        self.requests.recv_timeout(Duration::from_secs(10)).expect("a request within ten seconds")
+    }
+}
+
+impl Drop for Device {
+    fn drop(&mut self) {
+        let _ = self.stop.send(Vec::new());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Answers Reads with text 42, Observes with 21, everything else with 2.04.
+pub fn agreeable() -> Script {
+    Box::new(|request| {
+        Some(match (request.code, request.option(6)) {
+            (1, Some(0)) => {
+                let mut answer = request.answer(0x45, Some(0), b"21");
+                answer.options.insert(0, (6, vec![1]));
+                answer
+            }
+            (1, _) if request.path() == "/3/0" => {
+                request.answer(0x45, Some(11542), b"\xC4\x00Acme\xC1\x09\x54")
+            }
+            (1, _) => request.answer(0x45, Some(0), b"42"),
+            _ => request.answer(0x44, None, b""),
+        })
+    })
+}
+
+/// A stream of events, read line by line.
+pub struct Events {
+    stream: TcpStream,
+    text: String,
+    heartbeats: usize,
+}
+
+const RETRY: &str = "retry: 1000\n\n";
+
+impl Events {
+    pub fn follow(server: &Server, query: &str, last: Option<&str>) -> Events {
+        let mut stream = server.connect();
+        let last = last.map(|id| format!("Last-Event-ID: {id}\r\n")).unwrap_or_default();
+        let request = format!("GET /api/v1/events{query} HTTP/1.1\r\nHost: localhost\r\n{last}\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut events = Events { stream, text: String::new(), heartbeats: 0 };
+        events.until(RETRY);
+        assert!(events.text.starts_with("HTTP/1.1 200"), "{}", events.text);
+        // Events may have come along already.
+        let end = events.text.find(RETRY).unwrap() + RETRY.len();
+        events.text.drain(..end);
+        events
+    }
+
+    fn until(&mut self, mark: &str) {
+        let mut buffer = [0; 4096];
+        while !self.text.contains(mark) {
+            let len = self.stream.read(&mut buffer).expect("the stream goes on");
+            assert!(len > 0, "the stream ended after {:?}", self.text);
+            let text = String::from_utf8_lossy(&buffer[..len]).into_owned();
+            self.heartbeats += text.matches(": here").count();
+            assert!(self.heartbeats < 3, "nothing but signs of life: {:?}", self.text);
+            self.text.push_str(&text);
+        }
+    }
+
+    /// The next event.
+    pub fn event(&mut self) -> Json {
+        loop {
+            self.until("\ndata: ");
+            let from = self.text.find("\ndata: ").unwrap() + 7;
+            if let Some(len) = self.text[from..].find("\n\n") {
+                let json = serde_json::from_str(&self.text[from..from + len]).unwrap();
+                self.text.drain(..from + len + 1);
+                return json;
+            }
+            let mut buffer = [0; 4096];
+            let len = self.stream.read(&mut buffer).expect("the stream goes on");
+            self.text.push_str(&String::from_utf8_lossy(&buffer[..len]));
+        }
+    }
+}
