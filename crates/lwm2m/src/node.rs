@@ -374,6 +374,8 @@ mod tests {
         assert_eq!(decode(twice), Err(NodeError::Duplicate(path!(3 / 0 / 14))));
         let both = r#"[{"n":"/3/0/6","v":1},{"n":"/3/0/6/0","v":1}]"#;
         assert_eq!(decode(both), Err(NodeError::Duplicate(path!(3 / 0 / 6 / 0))));
+        let index = r#"[{"n":"/3/0/6/0","v":1},{"n":"/3/0/6/0","v":2}]"#;
+        assert_eq!(decode(index), Err(NodeError::Duplicate(path!(3 / 0 / 6 / 0))));
         let odd = decode(r#"[{"n":"/3/0/14","v":1}]"#).expect("shown as it is");
         assert_eq!(odd.entries(path!(3 / 0)), [(path!(3 / 0 / 14), Some(&OwnedValue::Integer(1)))]);
         let wrong = Node::decode(Format::Tlv, path!(3 / 0), &[0xC3, 9, 1, 2, 3], object::latest);

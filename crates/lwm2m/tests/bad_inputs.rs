@@ -77,6 +77,12 @@ fn a_path_that_stands_twice_is_refused_before_anything_is_applied() {
     assert_eq!(check(twice), Err(FormatError::Duplicate));
     let disorder = r#"[{"bn":"/3/0/","n":"15","vs":"a"},{"n":"14","vs":"b"},{"n":"13","v":1}]"#;
     assert_eq!(check(disorder), Ok(()));
+    let descending = |count: u16| {
+        let records: Vec<_> = (0..count).rev().map(|id| format!(r#"{{"n":"/3/0/{id}","v":1}}"#)).collect();
+        check(&format!("[{}]", records.join(",")))
+    };
+    assert_eq!(descending(300), Ok(()), "odd, but short enough to look through");
+    assert_eq!(descending(600), Err(FormatError::Duplicate), "too long a disorder to exclude one");
     let history = r#"[{"bn":"/3/0/9","v":1,"t":1},{"v":2,"t":2}]"#;
     assert_eq!(check(history), Ok(()));
     assert_eq!(check(r#"[{"n":"/3/0/14","vs":"a"},{"n":"#), Err(FormatError::Truncated));
@@ -245,6 +251,8 @@ fn chapter_k_cbor() {
         ("1bffffffffffffffff", DataType::Integer),
         ("20", DataType::Unsigned),
         ("f93e00", DataType::Integer),
+        ("fb4341c37937e08000", DataType::Integer),
+        ("fb43e0000000000000", DataType::Unsigned),
         ("60", DataType::ObjectLink),
     ] {
         assert_eq!(

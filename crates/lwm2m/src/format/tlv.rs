@@ -117,9 +117,6 @@ impl<'a> Decoder<'a> {
         match (tlv.kind, self.base.len()) {
             (Kind::Instance, 1 | 2) => {
                 let path = object.child(tlv.id).ok_or(FormatError::BadPath)?;
-                if !self.base.contains(path) {
-                    return Err(FormatError::OutsideBase);
-                }
                 if tlv.value.is_empty() {
                     return Ok(Some(container(path)));
                 }
