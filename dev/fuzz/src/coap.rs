@@ -4,10 +4,10 @@ use crate::script::Script;
 use core::time::Duration;
 use lightship_coap::link::{Mode, links};
 use lightship_coap::peer::NewRequest;
-use lightship_coap::{Code, Config, HeapBuffer, Incoming, Message, Peer};
+use lightship_coap::{Code, Config, Encoder, HeapBuffer, Incoming, Message, Peer};
 use lightship_platform::{Instant, SeededRng};
 
-/// Parses and looks at everything a message can tell.
+/// Parses, looks at everything a message can tell, and writes it again: each has one form.
 pub(crate) fn message(data: &[u8]) {
     let Ok(message) = Message::parse(data) else { return };
     let parts = message.uri_path().chain(message.uri_query()).chain(message.location_path());
@@ -16,7 +16,16 @@ pub(crate) fn message(data: &[u8]) {
     std::hint::black_box((numbers, message.block1(), message.block2(), message.etag(), message.echo()));
     std::hint::black_box((message.content_format(), message.accept(), message.no_response()));
     std::hint::black_box((message.bad_option(&[]), message.is_text_valid()));
-    assert!(message.options().map(|option| option.value.len()).sum::<usize>() + message.payload().len() <= data.len());
+    let mut buffer = vec![0; data.len()];
+    let mut encoder =
+        Encoder::new(&mut buffer, message.ty(), message.code(), message.message_id(), message.token());
+    for option in message.options() {
+        encoder.options().option(option.number, option.value);
+    }
+    // The encoder refuses what a peer may get wrong: an option of illegal length.
+    if let Ok(written) = encoder.finish_with(message.payload()) {
+        assert_eq!(buffer.get(..written), Some(data));
+    }
 }
 
 /// Parses a link list in both modes and looks at every attribute.

@@ -40,7 +40,12 @@ pub(crate) fn shard(data: &[u8]) {
                 let _nobody = shard.request(now, &endpoint, Request { operation, deadline });
             }
             5 => {
-                let _nobody = shard.observe(now, &endpoint, Wanted { path, accept: None, attributes: Vec::new() }, deadline);
+                let _nobody = shard.observe(
+                    now,
+                    &endpoint,
+                    Wanted { path, accept: None, attributes: Vec::new() },
+                    deadline,
+                );
             }
             6 => {
                 shard.forget(now, &endpoint);
@@ -106,7 +111,12 @@ pub(crate) fn client(data: &[u8]) {
                 let Some(datagram) = script.piece() else { break };
                 client.handle_input(now, account, datagram);
             }
-            5 => client.objects_mut().1.get_mut(0).into_iter().for_each(|sensor| sensor.value += f64::from(step)),
+            5 => client
+                .objects_mut()
+                .1
+                .get_mut(0)
+                .into_iter()
+                .for_each(|sensor| sensor.value += f64::from(step)),
             6 => client.update(now, account),
             _ => {
                 now = now + Duration::from_millis(u64::from(script.byte().unwrap_or(0)) * 500);

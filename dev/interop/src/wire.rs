@@ -18,6 +18,7 @@ pub(crate) const PUT: u8 = 3;
 pub(crate) const DELETE: u8 = 4;
 
 /// Option numbers in use here.
+pub(crate) const ETAG: u16 = 4;
 pub(crate) const OBSERVE: u16 = 6;
 pub(crate) const LOCATION_PATH: u16 = 8;
 pub(crate) const URI_PATH: u16 = 11;

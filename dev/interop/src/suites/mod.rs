@@ -9,6 +9,7 @@ mod leshan_device;
 mod leshan_server;
 mod libcoap;
 mod lossy;
+mod raw_device;
 mod raw_server;
 mod survival;
 
@@ -29,6 +30,7 @@ pub(crate) type Suite = (&'static str, fn(&World, &mut Report));
 pub(crate) const ALL: &[Suite] = &[
     ("bad-input", bad_input::run),
     ("bad-input-device", raw_server::run),
+    ("raw-device", raw_device::run),
     ("libcoap", libcoap::run),
     ("aiocoap", aiocoap::run),
     ("leshan-device", leshan_device::run),
