@@ -34,6 +34,13 @@ pub(crate) struct Observation {
     pub(crate) newest: Option<Freshness>,
     /// When the device last said anything under it.
     pub(crate) heard_at: Instant,
+    started_at: Instant,
+    /// The token before the last start: a notification under it is explained.
+    previous: Option<Token>,
+    /// Whether the device may have it under a token that is not ours any more.
+    doubtful: bool,
+    /// How long it must have run before a doubt starts it anew at once; doubles each time.
+    trust: Duration,
     /// Whether the whole of a value is being fetched.
     pub(crate) fetching: bool,
     /// Whether the host knows it as running, though it is being started anew.
@@ -168,17 +175,51 @@ impl Shard {
         let doubtful = |key: &Key<Observation>| {
             self.observations.get(*key).is_some_and(|observation| match observation.state {
                 State::Pausing(_) | State::Idle => true,
-                State::Running => moved || now.saturating_duration_since(observation.heard_at) >= refresh,
+                State::Running => {
+                    let silent = now.saturating_duration_since(observation.heard_at) >= refresh;
+                    moved || observation.doubtful || silent
+                }
                 State::Starting(_) => false,
             })
         };
         let doubtful: Vec<_> = device.observations.iter().copied().filter(doubtful).collect();
-        for key in doubtful {
+        self.start_anew(now, owner, &doubtful);
+    }
+
+    /// A notification came under a token that is not ours. The Reset that it gets may end an observation that we
+    /// believe to run: devices that keep one for each path take a request of ours that was late for a newer one.
+    pub(crate) fn doubt(&mut self, now: Instant, owner: Key<Device>, token: Token) {
+        let Some(device) = self.devices.get(owner) else { return };
+        let keys = device.observations.clone();
+        let explained =
+            |key: &Key<Observation>| self.observations.get(*key).is_some_and(|o| o.previous == Some(token));
+        if keys.iter().any(explained) {
+            return;
+        }
+        let mut doubtful = Vec::new();
+        for key in keys {
+            let Some(observation) = self.observations.get_mut(key) else { continue };
+            if !matches!(observation.state, State::Running) {
+                continue;
+            }
+            observation.doubtful = true;
+            // The others wait for the next Update, so that a device that goes on does not keep us busy.
+            if now >= observation.started_at + observation.trust {
+                observation.trust = (observation.trust * 2).min(OBSERVE_RETRY_MAX);
+                doubtful.push(key);
+            }
+        }
+        self.start_anew(now, owner, &doubtful);
+    }
+
+    fn start_anew(&mut self, now: Instant, owner: Key<Device>, keys: &[Key<Observation>]) {
+        for key in keys.iter().copied() {
             let Some(observation) = self.observations.get(key) else { continue };
-            let renewing = matches!(observation.state, State::Running);
+            let (renewing, token) = (matches!(observation.state, State::Running), observation.token);
             self.stop_attempt(now, key);
             if let Some(observation) = self.observations.get_mut(key) {
                 observation.renewing = renewing;
+                observation.previous = token;
                 observation.pause = OBSERVE_RETRY_MIN;
             }
             self.attempt(now, key);
@@ -223,7 +264,8 @@ impl Shard {
             observation.state = State::Running;
             observation.one_attempt = false;
             observation.pause = OBSERVE_RETRY_MIN;
-            observation.heard_at = now;
+            (observation.heard_at, observation.started_at) = (now, now);
+            observation.doubtful = false;
             let response = response.clone();
             if std::mem::take(&mut observation.renewing) {
                 self.tell_value(key, response);
@@ -358,6 +400,10 @@ impl Shard {
             token: None,
             newest: None,
             heard_at: Instant::ZERO,
+            started_at: Instant::ZERO,
+            previous: None,
+            doubtful: false,
+            trust: OBSERVE_RETRY_MIN,
             fetching: false,
             renewing: false,
             pause: OBSERVE_RETRY_MIN,

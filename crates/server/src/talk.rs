@@ -133,6 +133,10 @@ impl Shard {
         let Some(key) = observation else {
             self.stats.notifications_unknown += 1;
             peer.reject(notification.ticket);
+            let owner = self.links.get(link).and_then(|link| link.device);
+            if let Some(owner) = owner.filter(|_| message.observe().is_some()) {
+                self.doubt(now, owner, message.token());
+            }
             return;
         };
         peer.accept(notification.ticket);

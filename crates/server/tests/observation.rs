@@ -337,6 +337,42 @@ fn an_observation_that_is_silent_for_long_is_made_sure_of() {
 }
 
 #[test]
+fn a_stale_token_makes_sure_of_what_should_run() {
+    let (mut world, location, request) = running();
+    let mut stale = request.clone();
+    stale[4] ^= 1;
+    // At once after the start it waits for the next Update.
+    let back = world.send(address(HOME), &notification(Type::Non, 1, &stale, 5, "x").bytes());
+    assert_eq!(types(&back), [Type::Reset]);
+    let update = world.update_packet(&location, "");
+    let back = world.send(address(HOME), &update.bytes());
+    assert_eq!(read(&back[1]).observe(), Some(0));
+    world.send(address(HOME), &first_value(&back[1]).bytes());
+    let renewed = back[1].clone();
+    world.pass(10 * SECOND);
+    // A device that kept both gets a Reset for the one before, and that is all.
+    let back = world.send(address(HOME), &notification(Type::Non, 2, &request, 6, "x").bytes());
+    assert_eq!(types(&back), [Type::Reset]);
+    let back = world.send(address(HOME), &notification(Type::Con, 3, &renewed, 11, "21").bytes());
+    assert_eq!(types(&back), [Type::Ack]);
+    // One that goes on with a token of its own does not keep us busy.
+    let mut starts = 0;
+    for id in 10..1000 {
+        let back = world.send(address(HOME), &notification(Type::Non, id, &stale, 5, "x").bytes());
+        for request in back.iter().filter(|bytes| read(bytes).observe() == Some(0)) {
+            starts += 1;
+            world.send(address(HOME), &first_value(request).bytes());
+        }
+        world.pass(SECOND);
+        let update = world.update_packet(&location, "lt=300");
+        if id % 200 == 0 {
+            world.send(address(HOME), &update.bytes());
+        }
+    }
+    assert!((3..10).contains(&starts), "{starts}");
+}
+
+#[test]
 fn many_observations_of_one_device_start_one_after_the_other() {
     let mut world = World::new();
     let paths: Vec<_> = (0..100).map(|n| wanted(&format!("/3303/{n}"))).collect();
