@@ -119,6 +119,15 @@ test("without a token it stops asking until it is told to", async () => {
   stream.stop();
 });
 
+test("a refusal that a token cannot mend is tried again", async () => {
+  const server = fakeServer(403);
+  const { seen, stream } = start(server);
+  await vi.advanceTimersByTimeAsync(100);
+  expect(server.connections.length).toBe(2);
+  expect(seen.states).not.toContain("refused");
+  stream.stop();
+});
+
 test("tries grow rarer, but never stop", async () => {
   const server = fakeServer(503);
   const { stream } = start(server);

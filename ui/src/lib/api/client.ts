@@ -33,6 +33,11 @@ function explain(status: number, problem: Problem): string {
   return parts.join(" ");
 }
 
+/** Another 403 (a foreign origin, an unknown host) is nothing that a token could mend. */
+export function isTokenProblem(status: number, problem: Problem): boolean {
+  return status === 401 || (status === 403 && problem.type?.endsWith("/wrong-token") === true);
+}
+
 /** Endpoint names and paths, encoded once. */
 export function endpointPath(endpoint: string, ...rest: string[]): string {
   const tail = rest.filter((part) => part !== "").join("/");
@@ -91,7 +96,7 @@ export class Client {
     }
     if (response.ok) return json as T;
     const problem = typeof json === "object" && json !== null ? (json as Problem) : {};
-    if (response.status === 401 || (response.status === 403 && problem.type?.endsWith("wrong-token"))) {
+    if (isTokenProblem(response.status, problem)) {
       this.#options.onUnauthorized(problem);
     }
     throw new ApiError(response.status, problem);

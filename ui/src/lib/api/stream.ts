@@ -4,7 +4,8 @@
 //        └──401/403──▶ refused ──(a token is set)──▶ connecting
 
 import { SseParser } from "./sse";
-import type { ServerEvent } from "./types";
+import { isTokenProblem } from "./client";
+import type { Problem, ServerEvent } from "./types";
 
 export type StreamState =
   | { kind: "connecting" }
@@ -91,7 +92,7 @@ export class EventStream {
     let silence = setTimeout(() => abort.abort(new Error("silence")), this.#options.silenceMaxMs);
     try {
       const response = await this.#options.fetch(this.#options.url(), { headers, signal: abort.signal, cache: "no-store" });
-      if (response.status === 401 || response.status === 403) return "refused";
+      if (await wantsToken(response)) return "refused";
       if (response.status === 410) {
         this.#lastId = undefined;
         return "the place to resume from is gone";
@@ -134,4 +135,10 @@ export class EventStream {
     }
     if (events.length > 0) this.#options.onEvents(events);
   }
+}
+
+async function wantsToken(response: Response): Promise<boolean> {
+  if (response.status !== 401 && response.status !== 403) return false;
+  const problem = (await response.json().catch(() => ({}))) as Problem;
+  return isTokenProblem(response.status, problem);
 }
