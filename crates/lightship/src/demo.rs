@@ -89,13 +89,14 @@ fn play(running: &Running) -> Result<(), Failure> {
         devices.push(start_device(part, settings, registered.clone(), stopped.clone())?);
     }
     drop(registered);
+    let signals = running.catch_signals();
     let told = await_devices(&arrivals).and_then(|()| {
         observe(http)?;
         serve::tell_ready(running)?;
         tell_the_way(http)
     });
     if told.is_ok() {
-        running.wait_for_signal();
+        signals.wait();
     }
     let _ = stop.send(true);
     for device in devices {

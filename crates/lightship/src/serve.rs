@@ -14,10 +14,11 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<(), Failure> {
         .map_err(|error| Failure::usage(chain(&error)))?;
     tell_what_is_missing(arguments);
     let running = Service::start(config).map_err(|error| start_failure(&error))?;
+    let signals = running.catch_signals();
     let told = match tell_ready(&running) {
         // Whoever started the server need not listen to it.
         Ok(()) | Err(Failure::OutputClosed) => {
-            running.wait_for_signal();
+            signals.wait();
             Ok(())
         }
         failed => failed,

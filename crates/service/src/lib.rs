@@ -23,4 +23,4 @@ mod ui;
 
 pub use config::{Config, ConfigError, RawConfig};
 pub use models::ModelError;
-pub use start::{Listener, Running, Service, StartError, run};
+pub use start::{Listener, Running, Service, Signals, StartError, run};

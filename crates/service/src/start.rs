@@ -1,6 +1,7 @@
 //! What a server is made of, how it starts and how it stops.
 
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
@@ -204,20 +205,19 @@ impl Running {
     /// Waits until the process is told to end (SIGTERM, SIGINT or Ctrl-C), or until a shard has died of a mistake of
     /// ours.
     pub fn wait_for_signal(&self) {
-        let Some(runtime) = &self.runtime else { return };
-        runtime.block_on(async {
-            let told = told_to_end();
-            tokio::pin!(told);
-            loop {
-                if tokio::time::timeout(LIFE_CHECK, &mut told).await.is_ok() {
-                    return;
-                }
-                if !self.shards.as_ref().is_some_and(Shards::alive) {
-                    tracing::error!("a shard has died; stopping");
-                    return;
-                }
-            }
+        self.catch_signals().wait();
+    }
+
+    /// From now on a signal to end does not kill the process but ends [`Signals::wait`]: to be called before anyone is
+    /// told that the server is ready.
+    #[must_use]
+    pub fn catch_signals(&self) -> Signals<'_> {
+        let told = self.runtime.as_ref().map(|runtime| {
+            let _inside = runtime.enter();
+            let told: Pin<Box<dyn Future<Output = ()> + Send>> = Box::pin(told_to_end());
+            told
         });
+        Signals { running: self, told }
     }
 
     /// Stops: takes no more requests, lets running ones end for a moment, closes sockets.
@@ -249,17 +249,43 @@ impl Drop for Running {
     }
 }
 
+/// Signals to end that are caught.
+pub struct Signals<'a> {
+    running: &'a Running,
+    told: Option<Pin<Box<dyn Future<Output = ()> + Send>>>,
+}
+
+impl Signals<'_> {
+    /// Waits for one, also if it came before; or until a shard has died of a mistake of ours.
+    pub fn wait(self) {
+        let (Some(mut told), Some(runtime)) = (self.told, self.running.runtime.as_ref()) else { return };
+        runtime.block_on(async {
+            loop {
+                if tokio::time::timeout(LIFE_CHECK, &mut told).await.is_ok() {
+                    return;
+                }
+                if !self.running.shards.as_ref().is_some_and(Shards::alive) {
+                    tracing::error!("a shard has died; stopping");
+                    return;
+                }
+            }
+        });
+    }
+}
+
+/// Ends when the process is told to end; signals count from this call on.
 #[cfg(unix)]
-async fn told_to_end() {
+fn told_to_end() -> impl Future<Output = ()> + Send {
     use tokio::signal::unix::{SignalKind, signal};
-    let (Ok(mut terminate), Ok(mut interrupt)) =
-        (signal(SignalKind::terminate()), signal(SignalKind::interrupt()))
-    else {
-        return std::future::pending().await;
-    };
-    tokio::select! {
-        _ = terminate.recv() => {}
-        _ = interrupt.recv() => {}
+    let caught = signal(SignalKind::terminate()).and_then(|t| Ok((t, signal(SignalKind::interrupt())?)));
+    async move {
+        let Ok((mut terminate, mut interrupt)) = caught else {
+            return std::future::pending().await;
+        };
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
     }
 }
 
@@ -275,8 +301,9 @@ async fn told_to_end() {
 /// See [`Service::start`].
 pub fn run(config: Config, on_ready: impl FnOnce(&Running)) -> Result<(), StartError> {
     let running = Service::start(config)?;
+    let signals = running.catch_signals();
     on_ready(&running);
-    running.wait_for_signal();
+    signals.wait();
     running.stop();
     Ok(())
 }
