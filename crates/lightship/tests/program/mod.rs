@@ -210,11 +210,17 @@ impl Server {
 
     /// Waits until the last reported value of an observed path is this.
     pub(crate) fn await_reported(&self, endpoint: &str, path: &str, value: &serde_json::Value) {
-        eventually(&format!("{endpoint} {path} reports {value}"), || {
+        let deadline = now() + PATIENCE;
+        loop {
             let found = self.json(&["observations", endpoint]);
-            let item = found["items"].as_array()?.iter().find(|item| item["path"] == path)?.clone();
-            (item["content"][0]["value"] == *value).then_some(())
-        });
+            let items = found["items"].as_array().cloned().unwrap_or_default();
+            let item = items.iter().find(|item| item["path"] == path);
+            if item.is_some_and(|item| item["content"][0]["value"] == *value) {
+                return;
+            }
+            assert!(now() < deadline, "{path} does not report {value}: {found}\n{}", self.ctl(&["events"]));
+            pause();
+        }
     }
 
     pub(crate) fn is_registered(&self, endpoint: &str) -> bool {
