@@ -1,12 +1,10 @@
 //! The event stream: nothing missing, nothing twice, nobody held up.
 
-mod support;
-
 use std::io::{Read, Write};
 use std::time::Duration;
 
+use crate::support::{Device, Events, Message, Server, agreeable, eventually};
 use serde_json::json;
-use support::{Device, Events, Message, Server, agreeable, eventually};
 
 /// A server with a device that is observed, and the notification that it sends with a number.
 fn observed(server: &Server) -> (Device, impl Fn(u16) -> Message) {

@@ -1,12 +1,10 @@
 //! Bad input over HTTP: a short problem document, no effect on devices, no growth.
 
-mod support;
-
 use std::io::{Read, Write};
 use std::net::UdpSocket;
 use std::time::Duration;
 
-use support::{Device, Message, Server, agreeable, eventually, pause};
+use crate::support::{Device, Message, Server, agreeable, eventually};
 
 #[test]
 fn unknown_names_and_addresses_are_404() {
@@ -261,34 +259,4 @@ fn connections_beyond_the_limit_are_closed_and_the_rest_goes_on() {
     assert_eq!((Message::parse(&buffer[..len]).kind, Message::parse(&buffer[..len]).id), (3, 77));
     drop(idle);
     eventually(|| server.get("/healthz").status == 200);
-}
-
-#[test]
-fn neither_threads_nor_memory_grow_with_bad_input() {
-    let server = Server::start();
-    let _device = Device::register(&server, "steady", agreeable());
-    let round = |count: usize| {
-        for number in 0..count {
-            server.call("PUT", "/api/v1/endpoints/steady/resources/3/0/9", "{\"value\": [");
-            server.get(&format!("/api/v1/endpoints/nobody-{number}/resources/3/0"));
-            server.raw("GET / HTTP/1.1\r\nHost: evil\r\nConnection: close\r\n\r\n");
-            server.raw("rubbish\r\n\r\n");
-            server.call("POST", "/api/v1/models", "<a><b></a>");
-        }
-    };
-    round(100);
-    pause(100);
-    let (threads, memory) = (status("Threads:"), status("VmRSS:"));
-    round(1000);
-    pause(100);
-    // Other tests of this file run in the same process: what they start may be there, what we leak would be more.
-    assert!(status("Threads:") < threads + 100, "{} threads after {threads}", status("Threads:"));
-    assert!(status("VmRSS:") < memory + 64 * 1024, "{} kB after {memory}", status("VmRSS:"));
-}
-
-/// A number of this process's status.
-fn status(name: &str) -> u64 {
-    let text = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let line = text.lines().find(|line| line.starts_with(name)).unwrap_or_default();
-    line.split_whitespace().nth(1).and_then(|number| number.parse().ok()).unwrap_or(0)
 }

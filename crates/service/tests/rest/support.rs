@@ -1,11 +1,5 @@
 //! A server on loopback, a device made of hand-written CoAP, and an HTTP client that shows every byte.
 
-#![allow(
-    dead_code,
-    clippy::unwrap_used,
-    reason = "each test file uses its part, and a test may fail anywhere"
-)]
-
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
@@ -16,18 +10,18 @@ use lightship_service::{Config, Running, Service};
 use serde_json::Value as Json;
 
 /// A server on ports of its own.
-pub struct Server {
-    pub running: Running,
-    pub http: SocketAddr,
-    pub coap: SocketAddr,
+pub(crate) struct Server {
+    pub(crate) running: Running,
+    pub(crate) http: SocketAddr,
+    pub(crate) coap: SocketAddr,
 }
 
 impl Server {
-    pub fn start() -> Server {
+    pub(crate) fn start() -> Server {
         Server::with(|_| {})
     }
 
-    pub fn with(change: impl FnOnce(&mut Config)) -> Server {
+    pub(crate) fn with(change: impl FnOnce(&mut Config)) -> Server {
         let mut config = Config::loopback();
         config.listen.shards = 2;
         change(&mut config);
@@ -35,12 +29,12 @@ impl Server {
         Server { http: running.http().unwrap(), coap: running.coap().unwrap(), running }
     }
 
-    pub fn get(&self, address: &str) -> Reply {
+    pub(crate) fn get(&self, address: &str) -> Reply {
         self.call("GET", address, "")
     }
 
     /// One request on a connection of its own.
-    pub fn call(&self, method: &str, address: &str, body: &str) -> Reply {
+    pub(crate) fn call(&self, method: &str, address: &str, body: &str) -> Reply {
         let length =
             if body.is_empty() { String::new() } else { format!("Content-Length: {}\r\n", body.len()) };
         self.raw(format!(
@@ -49,7 +43,7 @@ impl Server {
     }
 
     /// These bytes on a connection of their own; the reply is what came until the server closed it.
-    pub fn raw(&self, request: impl AsRef<[u8]>) -> Reply {
+    pub(crate) fn raw(&self, request: impl AsRef<[u8]>) -> Reply {
         let mut stream = self.connect();
         // The server may answer and close before it has read everything.
         let _ = stream.write_all(request.as_ref());
@@ -58,21 +52,21 @@ impl Server {
         Reply::parse(&bytes)
     }
 
-    pub fn connect(&self) -> TcpStream {
+    pub(crate) fn connect(&self) -> TcpStream {
         let stream = TcpStream::connect(self.http).unwrap();
         stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
         stream
     }
 
     /// Waits until a device is registered under that name.
-    pub fn wait_for(&self, endpoint: &str) {
+    pub(crate) fn wait_for(&self, endpoint: &str) {
         let encoded: String = endpoint.bytes().map(|byte| format!("%{byte:02x}")).collect();
         eventually(|| self.get(&format!("/api/v1/endpoints/{encoded}")).status == 200);
     }
 }
 
 /// Tries until it holds, or fails after ten seconds.
-pub fn eventually(mut holds: impl FnMut() -> bool) {
+pub(crate) fn eventually(mut holds: impl FnMut() -> bool) {
     for _ in 0..500 {
         if holds() {
             return;
@@ -82,16 +76,16 @@ pub fn eventually(mut holds: impl FnMut() -> bool) {
     panic!("it did not come true within ten seconds");
 }
 
-pub fn pause(ms: u64) {
+pub(crate) fn pause(ms: u64) {
     std::thread::park_timeout(Duration::from_millis(ms));
 }
 
 /// An HTTP answer.
 #[derive(Debug)]
-pub struct Reply {
-    pub status: u16,
-    pub head: String,
-    pub body: String,
+pub(crate) struct Reply {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: String,
 }
 
 impl Reply {
@@ -102,12 +96,12 @@ impl Reply {
         Reply { status, head: head.to_ascii_lowercase(), body: body.to_owned() }
     }
 
-    pub fn json(&self) -> Json {
+    pub(crate) fn json(&self) -> Json {
         serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
     /// The end of the problem's type, after checking that it is a proper problem document.
-    pub fn problem(&self) -> String {
+    pub(crate) fn problem(&self) -> String {
         assert!(self.head.contains("content-type: application/problem+json"), "{self:?}");
         let json = self.json();
         assert_eq!(json["status"], self.status, "{self:?}");
@@ -118,17 +112,17 @@ impl Reply {
 
 /// A CoAP message, as little of it as a test needs.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Message {
-    pub kind: u8,
-    pub code: u8,
-    pub id: u16,
-    pub token: Vec<u8>,
-    pub options: Vec<(u16, Vec<u8>)>,
-    pub payload: Vec<u8>,
+pub(crate) struct Message {
+    pub(crate) kind: u8,
+    pub(crate) code: u8,
+    pub(crate) id: u16,
+    pub(crate) token: Vec<u8>,
+    pub(crate) options: Vec<(u16, Vec<u8>)>,
+    pub(crate) payload: Vec<u8>,
 }
 
 impl Message {
-    pub fn bytes(&self) -> Vec<u8> {
+    pub(crate) fn bytes(&self) -> Vec<u8> {
         let length = u8::try_from(self.token.len()).unwrap();
         let mut out = vec![0x40 | self.kind << 4 | length, self.code];
         out.extend(self.id.to_be_bytes());
@@ -148,7 +142,7 @@ impl Message {
         out
     }
 
-    pub fn parse(bytes: &[u8]) -> Message {
+    pub(crate) fn parse(bytes: &[u8]) -> Message {
         let token_end = 4 + usize::from(bytes[0] & 15);
         let mut at = token_end;
         let mut options = Vec::new();
@@ -184,18 +178,18 @@ impl Message {
         }
     }
 
-    pub fn path(&self) -> String {
+    pub(crate) fn path(&self) -> String {
         let parts = self.options.iter().filter(|(number, _)| *number == 11);
         parts.map(|(_, value)| format!("/{}", String::from_utf8_lossy(value))).collect()
     }
 
-    pub fn option(&self, number: u16) -> Option<u64> {
+    pub(crate) fn option(&self, number: u16) -> Option<u64> {
         let value = self.options.iter().find(|(n, _)| *n == number)?;
         Some(value.1.iter().fold(0, |sum, byte| sum << 8 | u64::from(*byte)))
     }
 
     /// The acknowledgement with an answer in it.
-    pub fn answer(&self, code: u8, format: Option<u16>, payload: &[u8]) -> Message {
+    pub(crate) fn answer(&self, code: u8, format: Option<u16>, payload: &[u8]) -> Message {
         let options = format.map(|format| (12, format.to_be_bytes().to_vec())).into_iter().collect();
         Message { kind: 2, code, id: self.id, token: self.token.clone(), options, payload: payload.to_vec() }
     }
@@ -210,22 +204,27 @@ fn nibble(number: u16) -> (u8, Vec<u8>) {
 }
 
 /// A device: registers, and answers what comes as its script says. `None` = silence.
-pub struct Device {
-    pub requests: Receiver<Message>,
+pub(crate) struct Device {
+    pub(crate) requests: Receiver<Message>,
     stop: SyncSender<Vec<u8>>,
     thread: Option<JoinHandle<()>>,
 }
 
-pub type Script = Box<dyn FnMut(&Message) -> Option<Message> + Send>;
+pub(crate) type Script = Box<dyn FnMut(&Message) -> Option<Message> + Send>;
 
 impl Device {
     /// Registers with `lwm2m=1.1` and a battery, a thermometer and a server object.
-    pub fn register(server: &Server, name: &str, script: Script) -> Device {
+    pub(crate) fn register(server: &Server, name: &str, script: Script) -> Device {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         Device::register_from(server, socket, name, script)
     }
 
-    pub fn register_from(server: &Server, socket: UdpSocket, name: &str, mut script: Script) -> Device {
+    pub(crate) fn register_from(
+        server: &Server,
+        socket: UdpSocket,
+        name: &str,
+        mut script: Script,
+    ) -> Device {
         socket.connect(server.coap).unwrap();
         socket.set_read_timeout(Some(Duration::from_millis(2))).unwrap();
         let mut queries = vec![(15, format!("ep={name}").into_bytes())];
@@ -261,11 +260,11 @@ impl Device {
     }
 
     /// Sends a message of its own accord.
-    pub fn send(&self, message: &Message) {
+    pub(crate) fn send(&self, message: &Message) {
         self.stop.send(message.bytes()).unwrap();
     }
 
-    pub fn next_request(&self) -> Message {
+    pub(crate) fn next_request(&self) -> Message {
         self.requests.recv_timeout(Duration::from_secs(10)).expect("a request within ten seconds")
     }
 }
@@ -280,7 +279,7 @@ impl Drop for Device {
 }
 
 /// Answers Reads with text 42, Observes with 21, everything else with 2.04.
-pub fn agreeable() -> Script {
+pub(crate) fn agreeable() -> Script {
     Box::new(|request| {
         Some(match (request.code, request.option(6)) {
             (1, Some(0)) => {
@@ -298,7 +297,7 @@ pub fn agreeable() -> Script {
 }
 
 /// A stream of events, read line by line.
-pub struct Events {
+pub(crate) struct Events {
     stream: TcpStream,
     text: String,
     heartbeats: usize,
@@ -307,7 +306,7 @@ pub struct Events {
 const RETRY: &str = "retry: 1000\n\n";
 
 impl Events {
-    pub fn follow(server: &Server, query: &str, last: Option<&str>) -> Events {
+    pub(crate) fn follow(server: &Server, query: &str, last: Option<&str>) -> Events {
         let mut stream = server.connect();
         let last = last.map(|id| format!("Last-Event-ID: {id}\r\n")).unwrap_or_default();
         let request = format!("GET /api/v1/events{query} HTTP/1.1\r\nHost: localhost\r\n{last}\r\n");
@@ -334,7 +333,7 @@ impl Events {
     }
 
     /// The next event.
-    pub fn event(&mut self) -> Json {
+    pub(crate) fn event(&mut self) -> Json {
         loop {
             self.until("\ndata: ");
             let from = self.text.find("\ndata: ").unwrap() + 7;

@@ -1,9 +1,7 @@
 //! Devices over loopback, operated by REST: what arrives at the device, what comes back.
 
-mod support;
-
+use crate::support::{Device, Events, Message, Script, Server, agreeable, eventually, pause};
 use serde_json::{Value as Json, json};
-use support::{Device, Events, Message, Script, Server, agreeable, eventually, pause};
 
 fn with<'a>(list: &'a Json, path: &str) -> &'a Json {
     list["items"].as_array().unwrap().iter().find(|item| item["path"] == path).unwrap()
@@ -100,6 +98,12 @@ fn every_operation_reaches_the_device_in_its_coap_form() {
         assert_eq!(request.option(12), format, "{method} {address}");
         assert_eq!(request.payload, payload, "{method} {address}");
     }
+}
+
+#[test]
+fn arguments_and_attributes_reach_the_device_as_text_and_query() {
+    let server = Server::start();
+    let device = Device::register(&server, "ops", agreeable());
     let reply = server.call("POST", "/api/v1/endpoints/ops/execute/3/0/4", r#"{"arguments":"0='x',1"}"#);
     assert_eq!((reply.status, device.next_request().payload), (200, b"0='x',1".to_vec()));
     let reply =

@@ -1,0 +1,208 @@
+//! Shard threads over loopback: nothing lost, nothing killed, everything bounded.
+#![allow(clippy::unwrap_used, reason = "a test may fail anywhere")]
+
+use std::net::{SocketAddr, UdpSocket};
+use std::time::Duration;
+
+use lightship_net::{Clock, Options, ShardEvent, Shards};
+use lightship_server::{Answer, Config, Event, Operation};
+use tokio::sync::mpsc::Receiver;
+
+fn options(addresses: &[&str], shards: u8) -> Options {
+    Options {
+        addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
+        shards,
+        engine: Config::default(),
+        inbox_len: 16,
+        events_len: 64,
+    }
+}
+
+/// A socket that only hears what comes from that address.
+fn device(server: SocketAddr) -> UdpSocket {
+    let any = if server.is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" };
+    let socket = UdpSocket::bind(any).unwrap();
+    socket.connect(server).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    socket
+}
+
+fn option(out: &mut Vec<u8>, delta: u8, value: &[u8]) {
+    assert!(delta < 13 && value.len() < 13, "a short option");
+    out.push(delta << 4 | u8::try_from(value.len()).unwrap());
+    out.extend(value);
+}
+
+fn register(name: &str) -> Vec<u8> {
+    let mut out = vec![0x41, 0x02, 0x12, 0x34, 0x01];
+    option(&mut out, 11, b"rd");
+    option(&mut out, 1, &[40]);
+    option(&mut out, 3, format!("ep={name}").as_bytes());
+    option(&mut out, 0, b"lt=600");
+    option(&mut out, 0, b"lwm2m=1.1");
+    out.extend(b"\xFF</3/0>");
+    out
+}
+
+fn update(location: &[u8], id: u16) -> Vec<u8> {
+    let mut out = vec![0x41, 0x02];
+    out.extend(id.to_be_bytes());
+    out.push(9);
+    option(&mut out, 11, b"rd");
+    option(&mut out, 0, location);
+    out
+}
+
+/// Says yes to everyone from a thread of its own, until the shards stop.
+fn accept(shards: &Shards, mut events: Receiver<ShardEvent>) {
+    let inboxes = shards.inboxes().to_vec();
+    std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        while let Some(ShardEvent { shard, event }) = events.blocking_recv() {
+            if let Event::AskRegister { ask, .. } = event {
+                let answer = Answer::Accept { observations: Vec::new() };
+                let _ = runtime.block_on(inboxes[usize::from(shard)].answer(ask, answer));
+            }
+        }
+    });
+}
+
+/// Registers and gives the second part of the location.
+fn registered(socket: &UdpSocket, name: &str) -> Vec<u8> {
+    socket.send(&register(name)).unwrap();
+    let mut buffer = [0; 128];
+    let len = socket.recv(&mut buffer).unwrap();
+    assert_eq!(buffer[1], 0x41, "2.01 Created: {:?}", &buffer[..len]);
+    // Behind the token: the Location-Path options `rd` and twelve digits.
+    buffer[len - 12..len].to_vec()
+}
+
+fn ping(socket: &UdpSocket) {
+    socket.send(&[0x40, 0, 0x77, 0x77]).unwrap();
+    let mut buffer = [0; 64];
+    loop {
+        let len = socket.recv(&mut buffer).unwrap();
+        if buffer[..len] == [0x70, 0, 0x77, 0x77] {
+            return;
+        }
+    }
+}
+
+fn stats(shards: &Shards) -> Vec<lightship_net::ShardStats> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    shards.inboxes().iter().map(|inbox| runtime.block_on(inbox.stats()).unwrap()).collect()
+}
+
+#[test]
+fn both_families_and_several_addresses_answer_from_where_they_were_asked() {
+    let (shards, events) =
+        Shards::start(&options(&["127.0.0.1:0", "127.0.0.1:0", "[::1]:0"], 3), Clock::start()).unwrap();
+    accept(&shards, events);
+    for round in 0..4 {
+        for (number, address) in shards.addresses().iter().enumerate() {
+            registered(&device(*address), &format!("{round}{number}"));
+        }
+    }
+    assert_eq!(stats(&shards).iter().map(|stats| stats.engine.registrations).sum::<u64>(), 12);
+}
+
+#[test]
+fn an_update_at_the_wrong_shard_is_handed_to_its_owner_once() {
+    let (shards, events) = Shards::start(&options(&["127.0.0.1:0"], 4), Clock::start()).unwrap();
+    accept(&shards, events);
+    let address = shards.addresses()[0];
+    let home = device(address);
+    let location = registered(&home, "nomad");
+    let mut buffer = [0; 64];
+    for id in 0..20 {
+        // From another port without security the owner, and nobody else, says 4.04 (TS_Transport 6.4.1).
+        let stranger = device(address);
+        stranger.send(&update(&location, id)).unwrap();
+        stranger.recv(&mut buffer).unwrap();
+        assert_eq!(buffer[1], 0x84);
+    }
+    home.send(&update(&location, 99)).unwrap();
+    home.recv(&mut buffer).unwrap();
+    assert_eq!(buffer[1], 0x44, "2.04 at home");
+    let stats = stats(&shards);
+    let owner = usize::from(location[1] - b'0');
+    let handed: u64 = stats.iter().map(|stats| stats.sockets.handed_over).sum();
+    assert!(handed > 0, "20 ports, 4 shards: some came to another shard");
+    assert_eq!(stats[owner].engine.updates_refused, 20, "all of them reached the owner");
+    assert_eq!(stats[owner].sockets.handed_over, 0, "and were not handed on");
+    assert_eq!(stats.iter().map(|stats| stats.sockets.hand_over_lost).sum::<u64>(), 0);
+}
+
+#[test]
+fn events_that_nobody_reads_stop_the_sockets_and_are_not_lost() {
+    let tight = Options { events_len: 2, ..options(&["127.0.0.1:0"], 1) };
+    let (shards, mut events) = Shards::start(&tight, Clock::start()).unwrap();
+    let address = shards.addresses()[0];
+    let sockets: Vec<_> = (0..100).map(|_| device(address)).collect();
+    for (number, socket) in sockets.iter().enumerate() {
+        socket.send(&register(&format!("n{number}"))).unwrap();
+    }
+    // Two wait in the channel, at most one batch in the shard; the rest waits in the kernel.
+    std::thread::park_timeout(Duration::from_millis(200));
+    assert!(stats(&shards)[0].sockets.received <= 40, "{:?}", stats(&shards)[0]);
+    let mut names = std::collections::BTreeSet::new();
+    while names.len() < 100 {
+        if let Event::AskRegister { details, .. } = events.blocking_recv().unwrap().event {
+            names.insert(details.endpoint.to_string());
+        }
+    }
+}
+
+#[test]
+fn closed_ports_and_rubbish_do_not_kill_a_socket() {
+    let (shards, events) = Shards::start(&options(&["127.0.0.1:0"], 2), Clock::start()).unwrap();
+    accept(&shards, events);
+    let address = shards.addresses()[0];
+    let mut state = 1_u64;
+    let mut random = || {
+        state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+        usize::try_from(state >> 33).unwrap()
+    };
+    for number in 0..3000 {
+        // Each of these ports is closed when an answer comes.
+        let socket = device(address);
+        let bytes: Vec<u8> = (0..random() % 81).map(|_| u8::try_from(random() & 255).unwrap()).collect();
+        let _ = socket.send(&bytes);
+        if number % 100 == 0 {
+            let _ = socket.send(&register(&format!("gone{number}")));
+            drop(socket);
+            ping(&device(address));
+        }
+    }
+    registered(&device(address), "alive");
+    let (bugs, registrations) = stats(&shards)
+        .iter()
+        .fold((0, 0), |(bugs, all), stats| (bugs + stats.sockets.bugs, all + stats.engine.registrations));
+    assert_eq!(bugs, 0);
+    assert!(registrations >= 1);
+}
+
+#[test]
+fn a_full_inbox_says_so_and_a_stopped_shard_too() {
+    let (shards, events) = Shards::start(&options(&["127.0.0.1:0"], 1), Clock::start()).unwrap();
+    accept(&shards, events);
+    let address = shards.addresses()[0];
+    let socket = device(address);
+    registered(&socket, "slow");
+    let inbox = shards.inboxes()[0].clone();
+    let endpoint = lightship_server::Endpoint::new("slow").unwrap();
+    let operation = Operation::Read { path: "/3/0".parse().unwrap(), accept: None };
+    let request = || inbox.request(endpoint.clone(), operation.clone(), Duration::from_millis(300));
+    let replies: Vec<_> = (0..10_000).map(|_| request()).collect();
+    let (taken, full): (Vec<_>, Vec<_>) = replies.into_iter().partition(Result::is_ok);
+    assert!(full.iter().all(|reply| reply.as_ref().is_err_and(|e| *e == lightship_net::InboxError::Full)));
+    for reply in taken {
+        // Each that was taken comes to an end: refused as too many, or timed out.
+        reply.unwrap().blocking_recv().unwrap().ok();
+    }
+    shards.stop();
+    assert_eq!(request().err(), Some(lightship_net::InboxError::Stopped));
+    // The address is free again.
+    let (again, _events) = Shards::start(&options(&[&address.to_string()], 1), Clock::start()).unwrap();
+    assert_eq!(again.addresses(), [address]);
+}

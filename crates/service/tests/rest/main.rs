@@ -1,0 +1,7 @@
+//! A whole server over loopback: devices on one side, HTTP on the other.
+#![allow(clippy::unwrap_used, reason = "a test may fail anywhere")]
+
+mod bad_http;
+mod events;
+mod operations;
+mod support;
