@@ -19,6 +19,9 @@ pub struct Config {
     pub ask_timeout: Duration,
     /// How long after its lifetime a registration still stands.
     pub registration_grace: Duration,
+    /// Whether a Register or Update with a parameter that the server does not know gets 4.00 (the letter of the
+    /// standard); otherwise it is kept and shown.
+    pub strict_parameters: bool,
     /// What an Update without security from another address than the registration's does.
     pub rebinding: Rebinding,
     /// An observation under which nothing came for so long is started anew at the next Update: the device may have
@@ -50,6 +53,7 @@ impl Default for Config {
             coap: lightship_coap::Config::default(),
             ask_timeout: Duration::from_secs(10),
             registration_grace: Duration::ZERO,
+            strict_parameters: false,
             rebinding: Rebinding::default(),
             observation_refresh: Duration::from_secs(60 * 60),
             limits: Limits::default(),

@@ -70,6 +70,9 @@ impl Shard {
     /// A shard without devices. The seed must be secret and fresh for each run: tokens and locators come from it.
     #[must_use]
     pub fn new(mut config: Config, seed: [u8; 32]) -> Self {
+        if config.strict_parameters {
+            config.limits.attributes = 0;
+        }
         let limits = &config.limits;
         config.coap.body_len_max = limits.body.max(limits.register_body);
         config.coap.buffer_len_max = limits.body.max(limits.request_body).saturating_mul(2);

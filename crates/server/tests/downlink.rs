@@ -39,7 +39,7 @@ impl World {
     }
 }
 
-// Proves: COA-04, COA-05, COA-20
+// Proves: COA-04
 #[test]
 fn operations_are_the_requests_of_the_standard() {
     let senml = ContentFormat::SENML_CBOR;
@@ -136,6 +136,13 @@ fn an_alternate_root_stands_before_every_path() {
     let objects = world.registration("a").expect("registered").details.objects.clone();
     assert_eq!((&*objects.root, objects.objects.len()), ("lwm2m/root", 2));
     world.read_request("a", "/3/0/9");
+    let request = world.request_to(address(HOME));
+    assert_eq!(uri(&read(&request)), "/lwm2m/root/3/0/9");
+    world.send(address(HOME), &answer(&request, Code::CONTENT).bytes());
+    let deadline = world.now + SECOND;
+    let observed = world.shard.observe(world.now, &endpoint("a"), common::wanted("/3/0/9"), deadline);
+    assert!(observed.is_ok());
+    world.drain();
     assert_eq!(uri(&read(&world.request_to(address(HOME)))), "/lwm2m/root/3/0/9");
 }
 

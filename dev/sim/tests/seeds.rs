@@ -48,7 +48,7 @@ fn play(seeds: u64) {
     eprintln!("{seeds} seeds, {} datagrams", datagrams.into_inner());
 }
 
-// Proves: REG-19, REG-20, OBS-07, OBS-12, COA-02, COA-03
+// Proves: OBS-07, OBS-12, COA-02, COA-03
 #[test]
 fn many_seeds_end_in_a_registered_observed_and_understood_fleet() {
     // A few seconds; a thousand, as every change to an engine wants, are under a minute.
