@@ -339,6 +339,7 @@ fn commands_are_answered_one_line_each() {
     ] {
         assert_eq!(device.say(line), answer, "{line}");
     }
+    device.await_line("event deregistered ssid=1");
     assert!(!server.is_registered("e2e"));
     assert_eq!(device.say("update"), "error not registered with server 1");
 }

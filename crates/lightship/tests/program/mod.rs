@@ -205,6 +205,8 @@ impl Server {
         let fixed = ["device", "--endpoint", endpoint, "--server", &server];
         let mut device = Program::start(&[&fixed[..], more].concat());
         device.await_line("event registered ssid=1 location=/rd/");
+        // The device hears of it a moment before the REST API does.
+        eventually("the device is listed", || self.is_registered(endpoint).then_some(()));
         device
     }
 
