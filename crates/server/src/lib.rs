@@ -12,6 +12,31 @@
 //! · the same calls give the same results.
 //! **Start reading at** [`Shard`] (`shard.rs`: the verbs), then `uplink.rs` and `register.rs` (the life of a registration),
 //! `downlink.rs` and `observe.rs` (what goes to devices), `talk.rs` (where CoAP is spoken).
+//!
+//! # The loop around it
+//!
+//! ```
+//! use lightship_platform::Instant;
+//! use lightship_server::{Answer, Config, Event, Shard};
+//!
+//! let mut shard = Shard::new(Config::default(), [7; 32]);
+//! let from = "192.0.2.1:5683".parse().unwrap();
+//! let now = Instant::from_secs(1);
+//! // A CoAP ping, as a socket would give it.
+//! shard.handle_input(now, from, &mut [0x40, 0, 0x12, 0x34]);
+//!
+//! let mut buffer = [0; 1280];
+//! while let Some(transmit) = shard.poll_transmit(&mut buffer) {
+//!     assert_eq!((transmit.to, &buffer[..transmit.len]), (from, &[0x70, 0, 0x12, 0x34][..]));
+//! }
+//! while let Some(event) = shard.poll_event() {
+//!     if let Event::AskRegister { ask, .. } = event {
+//!         shard.answer(now, ask, Answer::Accept { observations: Vec::new() });
+//!     }
+//! }
+//! // Nothing to wait for; else handle_timeout is called then.
+//! assert_eq!(shard.poll_timeout(), None);
+//! ```
 
 mod asks;
 mod config;
