@@ -183,6 +183,56 @@ fn a_device_that_is_offline_expires_and_returns() {
     assert_ne!(device.say("sockets"), before, "a new socket has a new port");
 }
 
+// Proves: OBJ-11
+#[test]
+fn connectivity_is_counted_between_start_and_stop() {
+    let server = Server::start(&[]);
+    let _device = server.device("e2e", &[]);
+    let value =
+        |path: &str| server.json(&["read", "e2e", path])["content"]["value"].as_u64().expect("a number");
+    let traffic =
+        || (0..4).for_each(|_| drop(server.json(&["read", "e2e", "/3442/0", "--format", "senml-json"])));
+    let counted = || ["/7/0/2", "/7/0/3", "/7/0/4", "/7/0/5"].map(value);
+    traffic();
+    assert_eq!(counted(), [0; 4], "nothing is counted before Start");
+    server.ctl(&["exec", "e2e", "/7/0/6"]);
+    traffic();
+    server.ctl(&["exec", "e2e", "/7/0/7"]);
+    let [sent_kb, _, largest, average] = counted();
+    assert!(sent_kb >= 2 && largest > 500 && average > 50, "{:?}", counted());
+    traffic();
+    assert_eq!(counted(), counted(), "nothing is counted after Stop");
+    assert_eq!(value("/7/0/2"), sent_kb);
+
+    server.ctl(&["write", "e2e", "/7/0/8", "1"]);
+    server.ctl(&["exec", "e2e", "/7/0/6"]);
+    assert_eq!(value("/7/0/2"), 0, "Start begins at zero");
+    traffic();
+    let mut before = counted();
+    assert!(before[0] >= 2, "{before:?}");
+    eventually("the period ends", || {
+        traffic();
+        let now = counted();
+        let same = now == before;
+        before = now;
+        same.then_some(())
+    });
+    traffic();
+    assert_eq!(counted(), before, "nothing is counted after the period");
+}
+
+#[test]
+fn the_devices_clock_is_reported_while_observed() {
+    let server = Server::start(&[]);
+    let mut device = server.device("e2e", &[]);
+    device.say("set /3303/0/5700 1");
+    server.ctl(&["observe", "e2e", "/3/0/13"]);
+    eventually("the time is reported", || {
+        let found = server.json(&["observations", "e2e"]);
+        found["items"][0]["notifications"].as_u64().filter(|count| *count >= 2)
+    });
+}
+
 /// Stands between a device and a server and loses every third datagram, in both directions.
 fn lossy_relay(server: std::net::SocketAddr) -> std::net::SocketAddr {
     let front = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port");

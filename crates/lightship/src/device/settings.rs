@@ -16,6 +16,9 @@ pub(crate) const SERVERS_MAX: usize = 4;
 /// Longest body that a server may send, for example a firmware image, in bytes.
 const BODY_LEN_MAX: usize = 8 << 20;
 
+/// How often values that change by themselves, such as the clock, are looked at while they are observed.
+const SAMPLE_EVERY: Duration = Duration::from_secs(1);
+
 /// Every setting as it was written, in a file or as flags; the keys are the flags' names.
 #[derive(Debug, Default, Deserialize)]
 #[serde(deny_unknown_fields, default, rename_all = "kebab-case")]
@@ -122,6 +125,7 @@ impl Settings {
         }
         let mut config = Config::new(endpoint);
         config.version = version(raw.lwm2m.as_deref().unwrap_or("1.1"))?;
+        config.sample_every = Some(SAMPLE_EVERY);
         config.coap.body_len_max = BODY_LEN_MAX;
         config.coap.buffer_len_max = BODY_LEN_MAX + (1 << 20);
         raw.set_coap(&mut config)?;

@@ -3,7 +3,7 @@
 use super::Instance;
 use super::behaviour::{Behaviour, Call, World, integer, put};
 use lightship_client::Refusal;
-use lightship_lwm2m::{ObjectInstanceId, OwnedValue};
+use lightship_lwm2m::{ObjectInstanceId, OwnedValue, ResourceId};
 use lightship_net::client_driver::Traffic;
 use lightship_platform::Instant;
 use std::time::Duration;
@@ -29,23 +29,39 @@ struct Collecting {
 }
 
 impl Statistics {
-    fn show(&self, world: &World, instance: &mut Instance) {
-        let Some(collecting) = &self.collecting else { return };
+    /// The number that a resource shows while collecting.
+    fn live(&self, world: &World, resource: u16) -> Option<i64> {
+        let collecting = self.collecting.as_ref()?;
         let traffic = world.counters.traffic().since(&collecting.base);
         let messages = traffic.sent_messages + traffic.received_messages;
-        let average = (traffic.sent_bytes + traffic.received_bytes).checked_div(messages).unwrap_or(0);
-        for (resource, number) in [
-            (SENT_KB, traffic.sent_bytes / 1000),
-            (RECEIVED_KB, traffic.received_bytes / 1000),
-            (LARGEST_MESSAGE, traffic.largest_message),
-            (AVERAGE_MESSAGE, average),
-        ] {
-            put(instance, resource, OwnedValue::Integer(i64::try_from(number).unwrap_or(i64::MAX)));
+        let number = match resource {
+            SENT_KB => traffic.sent_bytes / 1000,
+            RECEIVED_KB => traffic.received_bytes / 1000,
+            LARGEST_MESSAGE => traffic.largest_message,
+            AVERAGE_MESSAGE => {
+                (traffic.sent_bytes + traffic.received_bytes).checked_div(messages).unwrap_or(0)
+            }
+            _ => return None,
+        };
+        Some(i64::try_from(number).unwrap_or(i64::MAX))
+    }
+
+    /// Ends collecting: the numbers stay as they are now.
+    fn freeze(&mut self, world: &World, instance: &mut Instance) {
+        for resource in SENT_KB..=AVERAGE_MESSAGE {
+            if let Some(number) = self.live(world, resource) {
+                put(instance, resource, OwnedValue::Integer(number));
+            }
         }
+        self.collecting = None;
     }
 }
 
 impl Behaviour for Statistics {
+    fn computed(&self, world: &World, _: ObjectInstanceId, resource: ResourceId) -> Option<OwnedValue> {
+        self.live(world, resource.get()).map(OwnedValue::Integer)
+    }
+
     fn execute(&mut self, world: &World, call: &Call<'_>, instance: &mut Instance) -> Result<(), Refusal> {
         match call.resource.get() {
             START => {
@@ -60,23 +76,19 @@ impl Behaviour for Statistics {
                 world.counters.forget_largest();
                 self.collecting = Some(Collecting { base: world.counters.traffic(), until });
             }
-            STOP => {
-                self.show(world, instance);
-                self.collecting = None;
-            }
+            STOP => self.freeze(world, instance),
             _ => {}
         }
         Ok(())
     }
 
-    fn is_due(&self, _: &World) -> bool {
-        self.collecting.is_some()
+    fn is_due(&self, world: &World) -> bool {
+        self.collecting.as_ref().is_some_and(|collecting| world.now() >= collecting.until)
     }
 
     fn tick(&mut self, world: &World, _: ObjectInstanceId, instance: &mut Instance) {
-        self.show(world, instance);
-        if self.collecting.as_ref().is_some_and(|collecting| world.now() >= collecting.until) {
-            self.collecting = None;
+        if self.is_due(world) {
+            self.freeze(world, instance);
         }
     }
 }

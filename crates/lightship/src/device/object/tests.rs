@@ -213,6 +213,19 @@ fn the_devices_clock_runs_and_can_be_set() {
     assert_eq!(time(&set), ["/3/0/13=2000-01-01T00:00:02Z"]);
 }
 
+// Proves: OBJ-07
+#[test]
+fn power_sources_share_their_numbers() {
+    let set = set_of(&[3]);
+    let numbers = |resource: &str| -> Vec<String> {
+        let lines = shown(&set, resource).into_iter();
+        lines.filter_map(|line| Some(line.strip_prefix(resource)?.split_once('=')?.0.to_owned())).collect()
+    };
+    assert_eq!(numbers("/3/0/6"), ["/0", "/1"]);
+    assert_eq!(numbers("/3/0/7"), numbers("/3/0/6"));
+    assert_eq!(numbers("/3/0/8"), numbers("/3/0/6"));
+}
+
 // Proves: OBJ-06
 #[test]
 fn resetting_the_error_code_leaves_a_single_zero() {
