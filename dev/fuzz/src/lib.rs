@@ -19,6 +19,7 @@ pub const TARGETS: &[(&str, fn(&[u8]))] = &[
     ("coap_pair", pair::pair),
     ("lwm2m_format", lwm2m::format),
     ("lwm2m_text", lwm2m::text),
+    ("lwm2m_uplink", lwm2m::uplink),
     ("server_shard", engines::shard),
     ("client_engine", engines::client),
 ];

@@ -1,8 +1,10 @@
 //! The `lwm2m` room: any bytes as a payload in every format, any text as each of its words.
 
+use lightship_coap::{Code, Encoder, Message, MessageId, OptionWriter, Token, Type};
 use lightship_lwm2m::format::{self, Format};
 use lightship_lwm2m::node::typed_entries;
 use lightship_lwm2m::object::Definitions;
+use lightship_lwm2m::uplink::{Register, Update};
 use lightship_lwm2m::{
     AttributeChange, Attributes, DataType, Endpoint, Node, ObjectLink, ObjectVersion, Path, Version,
 };
@@ -61,5 +63,32 @@ pub(crate) fn text(data: &[u8]) {
         let attributes = change.apply(&Attributes::default());
         let _contradiction = attributes.check();
         assert!(attributes.names().iter().count() <= text.split('&').count());
+    }
+}
+
+/// Any datagram as a Register and an Update. What is read and written again reads the same.
+pub(crate) fn uplink(data: &[u8]) {
+    let Ok(message) = Message::parse(data) else { return };
+    let written = |options: &dyn Fn(&mut OptionWriter<'_>), body: &[u8]| {
+        let mut buffer = vec![0; 70_000];
+        let mut encoder = Encoder::new(&mut buffer, Type::Con, Code::POST, MessageId(1), Token::default());
+        options(encoder.options());
+        let len = encoder.finish_with(body).expect("what fitted a message fits again");
+        buffer.truncate(len);
+        buffer
+    };
+    if let Ok(register) = Register::parse(&message, message.payload()) {
+        let list = register.objects.expect("a Register without a list is refused");
+        assert!(list.objects().count() <= list.link_count());
+        let again = written(&|options| register.write_options(options), list.as_str().as_bytes());
+        let again = Message::parse(&again).expect("our own message parses");
+        assert_eq!(Register::parse(&again, again.payload()), Ok(register));
+    }
+    for version in [Version::V1_0, Version::V1_1, Version::V1_2] {
+        let Ok(update) = Update::parse(&message, message.payload(), version) else { continue };
+        let body = update.objects.map_or("", |list| list.as_str());
+        let again = written(&|options| update.write_options(version, options), body.as_bytes());
+        let again = Message::parse(&again).expect("our own message parses");
+        assert_eq!(Update::parse(&again, again.payload(), version), Ok(update));
     }
 }
