@@ -89,6 +89,7 @@ fn parameters(route: &Route) -> Vec<Json> {
             "endpoint" => "Endpoint Client Name, percent-encoded once.",
             "path" => "LwM2M path without its leading slash, such as 3/0/9; its slashes are not encoded.",
             "objectId" => "Object ID.",
+            "id" => "Identifier of a command.",
             _ => "A name of yours.",
         };
         let schema = json!({"type": "string"});

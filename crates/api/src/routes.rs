@@ -111,6 +111,18 @@ impl Route {
     }
 }
 
+/// What the contract knows and this version answers with 501.
+const fn later(
+    method: &'static str,
+    path: &'static str,
+    operation: &'static str,
+    summary: &'static str,
+) -> Route {
+    route(method, path, operation, summary, Body::Nothing, Answer::NotYet).with(&[], &[401, 403, 501])
+}
+
+const CREDENTIALS: &str = "/api/v1/credentials/{endpoint}";
+const BOOTSTRAP: &str = "/api/v1/bootstrap/{endpoint}";
 const RESOURCES: &str = "/api/v1/endpoints/{endpoint}/resources/{path}";
 const OBSERVATION: &str = "/api/v1/endpoints/{endpoint}/observations/{path}";
 const COMPOSITE_OBSERVATION: &str = "/api/v1/endpoints/{endpoint}/composite/observations/{name}";
@@ -264,6 +276,36 @@ pub const ROUTES: &[Route] = &[
             Body::Nothing,
         )
     },
+    later(
+        "GET",
+        "/api/v1/endpoints/{endpoint}/commands",
+        "listCommands",
+        "Lists durable commands (not available yet).",
+    ),
+    later("GET", "/api/v1/commands/{id}", "getCommand", "Shows a durable command (not available yet)."),
+    later(
+        "DELETE",
+        "/api/v1/commands/{id}",
+        "cancelCommand",
+        "Cancels a durable command (not available yet).",
+    ),
+    later("GET", CREDENTIALS, "getCredentials", "Shows how a device may authenticate (not available yet)."),
+    later("PUT", CREDENTIALS, "putCredentials", "Says how a device may authenticate (not available yet)."),
+    later(
+        "DELETE",
+        CREDENTIALS,
+        "deleteCredentials",
+        "Takes a device's credentials away (not available yet).",
+    ),
+    later("GET", BOOTSTRAP, "getBootstrap", "Shows what a device is bootstrapped with (not available yet)."),
+    later("PUT", BOOTSTRAP, "putBootstrap", "Says what a device is bootstrapped with (not available yet)."),
+    later("DELETE", BOOTSTRAP, "deleteBootstrap", "Takes a bootstrap document away (not available yet)."),
+    later(
+        "GET",
+        "/api/v1/bootstrap/{endpoint}/sessions",
+        "listBootstrapSessions",
+        "Lists bootstrap sessions (not available yet).",
+    ),
     route(
         "GET",
         "/api/v1/events",

@@ -274,9 +274,9 @@ impl<'a> Call<'a> {
         }
     }
 
-    /// Remembers a format that the device is known to speak.
+    /// Remembers a format that the device is known to speak, unless the caller has demanded it.
     pub(super) fn spoke(&self, format: Format) {
-        if !format.is_single_value() && self.device.speaks != Some(format) {
+        if self.choices.format.is_none() && !format.is_single_value() && self.device.speaks != Some(format) {
             let registration = &self.device.registration;
             let id = Some(registration.id);
             self.core

@@ -1,6 +1,5 @@
 //! REST: addresses to handlers, and what holds for all of them.
 
-mod composite;
 mod downlink;
 mod endpoints;
 mod events;
@@ -8,6 +7,7 @@ mod guard;
 mod input;
 mod meta;
 mod models;
+mod not_yet;
 mod observations;
 mod reply;
 mod write;
@@ -20,6 +20,7 @@ use axum::middleware;
 use axum::routing::{get, post, put};
 
 use crate::core::Core;
+use not_yet::not_yet;
 use reply::Refusal;
 
 /// Everything that is served over HTTP.
@@ -42,9 +43,14 @@ pub(crate) fn router(core: &Arc<Core>) -> Router {
         .route(&at("/attributes/{*path}"), put(downlink::write_attributes))
         .route(&at("/observations"), get(observations::list))
         .route(&at("/observations/{*path}"), put(observations::observe).delete(observations::cancel))
-        .route(&at("/composite/read"), post(composite::not_yet))
-        .route(&at("/composite/write"), post(composite::not_yet))
-        .route(&at("/composite/observations/{name}"), put(composite::not_yet).delete(composite::not_yet))
+        .route(&at("/composite/read"), post(not_yet))
+        .route(&at("/composite/write"), post(not_yet))
+        .route(&at("/composite/observations/{name}"), put(not_yet).delete(not_yet))
+        .route(&at("/commands"), get(not_yet))
+        .route("/api/v1/commands/{id}", get(not_yet).delete(not_yet))
+        .route("/api/v1/credentials/{endpoint}", get(not_yet).put(not_yet).delete(not_yet))
+        .route("/api/v1/bootstrap/{endpoint}", get(not_yet).put(not_yet).delete(not_yet))
+        .route("/api/v1/bootstrap/{endpoint}/sessions", get(not_yet))
         .route("/api/v1/events", get(events::follow))
         .route("/api/v1/models", get(models::list).post(models::add))
         .route("/api/v1/models/{object_id}", get(models::show))

@@ -66,6 +66,9 @@ async fn write(
         None => content::candidates(call.details(), call.device.speaks),
     };
     let (response, format) = deliver(&call, &formats, path, &entries, |content| make(path, content)).await?;
+    if response.code.is_success() {
+        call.spoke(format);
+    }
     json(StatusCode::OK, &shape(&call, &response, format))
 }
 
@@ -117,6 +120,7 @@ pub(crate) async fn create(
             if tried.0.code == Code::UNSUPPORTED_CONTENT_FORMAT && !more.is_empty() {
                 deliver(&call, more, object, &entries, make).await?
             } else {
+                // TLV was our need, not the device's wish: it is not remembered.
                 tried
             }
         }
@@ -179,9 +183,6 @@ async fn deliver(
         };
         let content = Content { format: ContentFormat(format.number()), payload: payload.into() };
         let response = call.ask(make(content)).await?;
-        if response.code.is_success() {
-            call.spoke(format);
-        }
         let refused = response.code == Code::UNSUPPORTED_CONTENT_FORMAT;
         answer = Some((response, format));
         if !refused {

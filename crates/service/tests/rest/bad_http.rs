@@ -4,6 +4,8 @@ use std::io::{Read, Write};
 use std::net::UdpSocket;
 use std::time::Duration;
 
+use lightship_api::routes::Answer;
+
 use crate::support::{Device, Message, Server, agreeable, eventually};
 
 #[test]
@@ -36,6 +38,21 @@ fn a_name_is_decoded_once() {
         "urn:a/b c%2F?#"
     );
     assert_eq!(server.get("/api/v1/endpoints/urn%3Aa%2Fb%20c%2F%3F%23").status, 404);
+}
+
+#[test]
+fn every_address_of_the_document_is_served() {
+    let server = Server::start();
+    for route in lightship_api::routes::ROUTES.iter().filter(|route| route.answer != Answer::EventStream) {
+        let address =
+            route.path.replace("{path}", "3/0/9").replace("{objectId}", "3").replace(['{', '}'], "");
+        let reply = server.call(route.method, &address, "");
+        assert_ne!(reply.status, 405, "{} {address}", route.method);
+        let unknown = reply.status == 404 && reply.problem() == "not-found";
+        assert!(!unknown && reply.status != 0, "{} {address}: {reply:?}", route.method);
+        let not_yet = reply.status == 501 && reply.problem() == "not-supported";
+        assert_eq!(not_yet, route.answer == Answer::NotYet, "{} {address}: {reply:?}", route.method);
+    }
 }
 
 #[test]

@@ -173,6 +173,28 @@ fn a_format_the_device_refuses_is_followed_by_the_next() {
 }
 
 #[test]
+fn a_format_that_was_forced_is_not_remembered() {
+    let server = Server::start();
+    let device = Device::register(&server, "free", agreeable());
+    let accept = || {
+        server.get("/api/v1/endpoints/free/resources/3303/0/5700");
+        device.requests.try_iter().last().and_then(|request| request.option(17))
+    };
+    let preferred = accept();
+    assert_eq!(preferred, Some(112));
+    let create = server.call(
+        "POST",
+        "/api/v1/endpoints/free/resources/3303",
+        r#"{"resources":{"5701":{"value":"C"}}}"#,
+    );
+    assert_eq!((create.status, &create.json()["format"]), (200, &json!("tlv")));
+    assert_eq!(accept(), preferred);
+    server.get("/api/v1/endpoints/free/resources/3/0?format=tlv");
+    server.call("PUT", "/api/v1/endpoints/free/resources/1/0/1?format=tlv", r#"{"value": 60}"#);
+    assert_eq!(accept(), preferred);
+}
+
+#[test]
 fn a_silent_device_is_a_504_and_blocks_nobody() {
     let server = Server::start();
     let _silent = Device::register(&server, "silent", Box::new(|_| None));
