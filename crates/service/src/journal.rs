@@ -52,10 +52,10 @@ impl Journal {
                 let answer = self.may_register(shard, &details).await;
                 self.answer(shard, ask, answer).await;
             }
-            Event::AskDurable { ask, fact } => {
-                self.durable(&fact);
-                self.after_commit.push((shard, ask));
-            }
+            Event::AskDurable { ask, fact } => match self.durable(&fact) {
+                Ok(()) => self.after_commit.push((shard, ask)),
+                Err(code) => self.answer(shard, ask, Answer::Refuse { code }).await,
+            },
             Event::Registered { registration, .. } => self.registered(shard, registration),
             Event::Updated { registration, .. } => self.updated(&registration),
             Event::Deregistered { registration, reason } => self.ended(&registration, reason),
@@ -67,6 +67,9 @@ impl Journal {
             }
             Event::ObservationFailed { endpoint, path, outcome, retry_at, .. } => {
                 self.observation_failed(&endpoint, path, &outcome, retry_at.is_some());
+                if matches!(&outcome, Outcome::Response(response) if response.code == Code::NOT_ACCEPTABLE) {
+                    self.observe_in_any_format(shard, &endpoint, path).await;
+                }
             }
             Event::ObservationEnded { endpoint, path, .. } => self.observation_ended(&endpoint, path).await,
             // Answered where the request was made.
@@ -192,13 +195,22 @@ impl Journal {
         });
     }
 
-    fn durable(&mut self, fact: &Asked) {
-        if let Asked::Send { endpoint, content_format, payload } = fact {
-            let report = self.report(endpoint, Path::ROOT, *content_format, payload);
-            self.log(EventType::Sent, endpoint, |event| {
-                report.into_event(event, None, None, *content_format)
-            });
+    /// A Send: all of it, or none of it and the code that says why (TS_Core 6.4.7).
+    fn durable(&mut self, fact: &Asked) -> Result<(), Code> {
+        let Asked::Send { endpoint, content_format, payload } = fact else {
+            return Err(Code::NOT_IMPLEMENTED);
+        };
+        let device = self.core.directory.find(endpoint.as_str()).ok_or(Code::NOT_FOUND)?;
+        let report = self.report(endpoint, Path::ROOT, *content_format, payload);
+        let Ok(content) = &report.content else { return Err(Code::BAD_REQUEST) };
+        let links = &device.registration.details.objects.objects;
+        let listed = |path: Path| links.iter().any(|link| link.path.object_id() == path.object_id());
+        let paths = content.iter().filter_map(|node| node.path.as_deref()?.parse().ok());
+        if !paths.into_iter().all(listed) {
+            return Err(Code::NOT_FOUND);
         }
+        self.log(EventType::Sent, endpoint, |event| report.into_event(event, None, None, *content_format));
+        Ok(())
     }
 
     fn observation_failed(&mut self, endpoint: &Endpoint, path: Path, outcome: &Outcome, again: bool) {
@@ -227,6 +239,16 @@ impl Journal {
                 event.code = code.map(|code| code.to_string());
                 event.reason = Some(reason);
             });
+        }
+    }
+
+    /// The format was our guess and the device does not speak it: let it choose.
+    async fn observe_in_any_format(&self, shard: u8, endpoint: &Endpoint, path: Path) {
+        let wanted = self.core.store.wanted(endpoint).await.unwrap_or_default();
+        let guessed = wanted.iter().find(|one| one.path == path && one.accept.is_none());
+        if let (Some(observation), Some(inbox)) = (guessed, self.core.inbox(shard)) {
+            // Nobody waits for this one; its outcome comes as an event.
+            let _ = inbox.observe(endpoint.clone(), core::wanted(observation, None), core::WAIT_DEFAULT);
         }
     }
 

@@ -145,14 +145,25 @@ fn wrong_filters_are_refused() {
     }
 }
 
+fn send(id: u16, format: u8, payload: &[u8]) -> Message {
+    let options = vec![(11, b"dp".to_vec()), (12, vec![format])];
+    Message { kind: 0, code: 2, id, token: id.to_be_bytes().to_vec(), options, payload: payload.to_vec() }
+}
+
+// Proves: OBS-22, OBS-23
 #[test]
 fn values_a_device_sends_on_its_own_are_events_and_are_acknowledged_after_storing() {
     let server = Server::start();
     let device = Device::register(&server, "sender", agreeable());
     let mut events = Events::follow(&server, "?type=sent", None);
-    let options = vec![(11, b"dp".to_vec()), (12, vec![110])];
-    let payload = br#"[{"bn":"/3303/0/5700","bt":1767225600,"v":21.5},{"t":60,"v":22.5},{"bn":"/3/0/","n":"9","v":84}]"#.to_vec();
-    device.send(&Message { kind: 0, code: 2, id: 4000, token: vec![9], options, payload });
+    for (id, bad, code) in [
+        (4000, &br#"[{"bn":"/3/0/9","v":1}"#[..], 0x80),
+        (4001, br#"[{"bn":"/3/0/9","v":1},{"bn":"/9/0/0","v":1}]"#, 0x84),
+    ] {
+        assert_eq!(device.ask(&send(id, 110, bad)).code, code, "{}", String::from_utf8_lossy(bad));
+    }
+    let good = br#"[{"bn":"/3303/0/5700","bt":1767225600,"v":21.5},{"t":60,"v":22.5},{"bn":"/3/0/","n":"9","v":84},{"n":"999","v":1}]"#;
+    assert_eq!(device.ask(&send(4003, 110, good)).code, 0x44);
     let event = events.event();
     assert_eq!(
         event["content"][0],
@@ -160,6 +171,7 @@ fn values_a_device_sends_on_its_own_are_events_and_are_acknowledged_after_storin
     );
     assert_eq!(event["content"][1]["time"], "2026-01-01T00:01:00.000Z");
     assert_eq!(event["content"][2]["path"], "/3/0/9");
+    assert_eq!(event["content"][3]["path"], "/3/0/999", "what the definition does not know is passed on");
 }
 
 #[test]

@@ -33,6 +33,7 @@ fn a_device_registers_and_is_read() {
     assert_eq!(answer["raw"], json!({"content_format": 0, "payload": "NDI="}));
 }
 
+// Proves: OPS-04
 #[test]
 fn every_operation_reaches_the_device_in_its_coap_form() {
     let server = Server::start();
@@ -172,6 +173,26 @@ fn a_format_the_device_refuses_is_followed_by_the_next() {
     );
 }
 
+// Proves: REG-17
+#[test]
+fn announced_formats_are_asked_for_and_written_in() {
+    let server = Server::start();
+    for (name, links, format) in [
+        ("bare", "</>;rt=\"oma.lwm2m\";ct=110,</1/0>,</3/0>", 110),
+        ("quoted", "</>;rt=\"oma.lwm2m\";ct=\"60 11542\",</1/0>,</3/0>", 11542),
+    ] {
+        let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+        let device = Device::register_as(&server, socket, name, links, agreeable());
+        server.get(&format!("/api/v1/endpoints/{name}/resources/3/0"));
+        assert_eq!(device.next_request().option(17), Some(format), "{name}");
+        let value = r#"{"value": 60}"#;
+        server.call("PUT", &format!("/api/v1/endpoints/{name}/resources/1/0/1"), value);
+        let expected = if name == "bare" { 11542 } else { format };
+        // The first device has just answered in TLV, which is a better witness than its announcement.
+        assert_eq!(device.next_request().option(12), Some(expected), "{name}");
+    }
+}
+
 #[test]
 fn a_format_that_was_forced_is_not_remembered() {
     let server = Server::start();
@@ -229,7 +250,7 @@ fn a_hundred_parallel_reads_of_one_device_go_one_after_the_other() {
     assert_eq!(ids.len(), 100);
 }
 
-// Proves: OBS-01
+// Proves: OBS-04
 #[test]
 fn an_observation_reports_is_listed_and_is_cancelled() {
     let server = Server::start();
@@ -259,9 +280,40 @@ fn an_observation_reports_is_listed_and_is_cancelled() {
     assert_eq!((&item["state"], &item["content"][0]["value"]), (&json!("active"), &json!(22.5)));
     assert_eq!(server.call("DELETE", address, "").json()["code"], "2.05");
     assert_eq!(events.event()["type"], "observation_cancelled");
-    assert_eq!(device.next_request().option(6), Some(1));
+    let cancel = device.next_request();
+    assert_eq!((cancel.option(6), &cancel.token), (Some(1), &observe.token));
+    let others =
+        |request: &Message| -> Vec<_> { request.options.iter().filter(|(n, _)| *n != 6).cloned().collect() };
+    assert_eq!(others(&cancel), others(&observe));
     assert_eq!(server.get("/api/v1/endpoints/watch/observations").json()["items"], json!([]));
     assert_eq!(server.call("DELETE", address, "").problem(), "not-observed");
+}
+
+#[test]
+fn a_wanted_observation_in_a_format_the_device_lacks_is_asked_for_again_without() {
+    let server = Server::start();
+    let device = Device::register(&server, "tlv", agreeable());
+    assert_eq!(
+        server.call("PUT", "/api/v1/endpoints/tlv/observations/3303/0/5700", "").json()["code"],
+        "2.05"
+    );
+    drop(device);
+    let script: Script = Box::new(|request| {
+        let mut answer = match request.option(17) {
+            Some(_) => request.answer(0x86, None, b""),
+            None => request.answer(0x45, Some(0), b"19"),
+        };
+        if answer.code == 0x45 {
+            answer.options.insert(0, (6, vec![1]));
+        }
+        Some(answer)
+    });
+    let _device = Device::register(&server, "tlv", script);
+    eventually(|| {
+        let list = server.get("/api/v1/endpoints/tlv/observations").json();
+        let item = with(&list, "/3303/0/5700");
+        item["state"] == "active" && item["content"][0]["value"] == 19.0
+    });
 }
 
 #[test]
@@ -274,6 +326,7 @@ fn an_observation_the_device_refuses_is_not_wanted_on() {
     assert_eq!(server.get("/api/v1/endpoints/never/observations").json()["items"], json!([]));
 }
 
+// Proves: OBS-07
 #[test]
 fn a_server_that_was_killed_observes_again() {
     let folder = tempfile::tempdir().unwrap();

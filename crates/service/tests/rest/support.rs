@@ -206,6 +206,8 @@ fn nibble(number: u16) -> (u8, Vec<u8>) {
 /// A device: registers, and answers what comes as its script says. `None` = silence.
 pub(crate) struct Device {
     pub(crate) requests: Receiver<Message>,
+    /// What the server answered to the device's own requests.
+    pub(crate) answers: Receiver<Message>,
     stop: SyncSender<Vec<u8>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -216,13 +218,15 @@ impl Device {
     /// Registers with `lwm2m=1.1` and a battery, a thermometer and a server object.
     pub(crate) fn register(server: &Server, name: &str, script: Script) -> Device {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
-        Device::register_from(server, socket, name, script)
+        Device::register_as(server, socket, name, "</1/0>,</3/0>,</3303/0>,</3303/7>", script)
     }
 
-    pub(crate) fn register_from(
+    /// Registers with that list of objects.
+    pub(crate) fn register_as(
         server: &Server,
         socket: UdpSocket,
         name: &str,
+        links: &str,
         mut script: Script,
     ) -> Device {
         socket.connect(server.coap).unwrap();
@@ -231,10 +235,11 @@ impl Device {
         queries.extend(["lt=600", "lwm2m=1.1", "b=U"].map(|query| (15, query.as_bytes().to_vec())));
         let mut options = vec![(11, b"rd".to_vec()), (12, vec![40])];
         options.extend(queries);
-        let payload = b"</1/0>,</3/0>,</3303/0>,</3303/7>".to_vec();
+        let payload = links.as_bytes().to_vec();
         let register = Message { kind: 0, code: 2, id: 7, token: vec![1, 2], options, payload };
         socket.send(&register.bytes()).unwrap();
         let (seen, requests) = sync_channel(10_000);
+        let (seen_answers, answers) = sync_channel(1000);
         let (stop, orders) = sync_channel::<Vec<u8>>(1000);
         let thread = std::thread::spawn(move || {
             let mut buffer = [0; 2048];
@@ -247,7 +252,9 @@ impl Device {
                 }
                 let Ok(len) = socket.recv(&mut buffer) else { continue };
                 let message = Message::parse(&buffer[..len]);
-                if (1..32).contains(&message.code) {
+                if (64..192).contains(&message.code) {
+                    let _ = seen_answers.try_send(message);
+                } else if (1..32).contains(&message.code) {
                     if let Some(answer) = script(&message) {
                         socket.send(&answer.bytes()).unwrap();
                     }
@@ -256,12 +263,24 @@ impl Device {
             }
         });
         server.wait_for(name);
-        Device { requests, stop, thread: Some(thread) }
+        Device { requests, answers, stop, thread: Some(thread) }
     }
 
     /// Sends a message of its own accord.
     pub(crate) fn send(&self, message: &Message) {
         self.stop.send(message.bytes()).unwrap();
+    }
+
+    /// Sends a request and waits for its answer.
+    pub(crate) fn ask(&self, message: &Message) -> Message {
+        self.send(message);
+        loop {
+            let answer =
+                self.answers.recv_timeout(Duration::from_secs(10)).expect("an answer within ten seconds");
+            if answer.token == message.token {
+                return answer;
+            }
+        }
     }
 
     pub(crate) fn next_request(&self) -> Message {
