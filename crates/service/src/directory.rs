@@ -1,8 +1,8 @@
 //! Directory: who is registered, where, and what was last heard of what is observed.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Bound;
-use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use lightship_api as api;
 use lightship_api::{ObservingState, Timestamp};
@@ -14,6 +14,9 @@ use lightship_server::{Registration, RegistrationId};
 #[derive(Debug, Default)]
 pub(crate) struct Directory {
     devices: RwLock<BTreeMap<Endpoint, Device>>,
+    /// Endpoints that have been allowed to register and whose registration is on its way here: the device may know of
+    /// it already.
+    arriving: Mutex<BTreeSet<Endpoint>>,
 }
 
 /// One registered device.
@@ -51,13 +54,33 @@ impl Directory {
         self.read().get(endpoint).cloned()
     }
 
+    /// An endpoint has been allowed to register.
+    pub(crate) fn arriving(&self, endpoint: &Endpoint) {
+        let mut arriving = self.arriving.lock().unwrap_or_else(PoisonError::into_inner);
+        if arriving.len() < ARRIVING_MAX {
+            arriving.insert(endpoint.clone());
+        }
+    }
+
+    /// Whether the registration of that endpoint is on its way here.
+    pub(crate) fn is_arriving(&self, endpoint: &str) -> bool {
+        self.arriving.lock().unwrap_or_else(PoisonError::into_inner).contains(endpoint)
+    }
+
+    /// It has come, or it will not.
+    pub(crate) fn arrived(&self, endpoint: &str) {
+        self.arriving.lock().unwrap_or_else(PoisonError::into_inner).remove(endpoint);
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.read().len()
     }
 
     /// Takes a new registration in; what was known of observations belongs to the old one.
     pub(crate) fn registered(&self, device: Device) {
-        self.write().insert(device.registration.details.endpoint.clone(), device);
+        let endpoint = device.registration.details.endpoint.clone();
+        self.write().insert(endpoint.clone(), device);
+        self.arrived(endpoint.as_str());
     }
 
     /// Changes a device if that registration is still its present one.
@@ -156,3 +179,6 @@ pub(crate) fn object_version(registration: &Registration, path: Path) -> ObjectV
     let said = same.filter_map(|link| link.version).next();
     said.unwrap_or_else(|| implied_version(object, registration.details.version))
 }
+
+/// Endpoints remembered as being on their way.
+const ARRIVING_MAX: usize = 65_536;

@@ -50,6 +50,9 @@ impl Journal {
         match event {
             Event::AskRegister { ask, details, .. } => {
                 let answer = self.may_register(shard, &details).await;
+                if matches!(answer, Answer::Accept { .. }) {
+                    self.core.directory.arriving(&details.endpoint);
+                }
                 self.answer(shard, ask, answer).await;
             }
             Event::AskDurable { ask, fact } => match self.durable(&fact) {

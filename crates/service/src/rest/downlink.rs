@@ -24,7 +24,7 @@ pub(crate) async fn read(
     RawQuery(query): RawQuery,
 ) -> Answer {
     let path = input::path(&path, 1..=4, "Read")?;
-    let call = Call::start(&core, &endpoint, "read", path, query.as_deref(), DOWNLINK)?;
+    let call = Call::start(&core, &endpoint, "read", path, query.as_deref(), DOWNLINK).await?;
     let mut formats: Vec<Option<Format>> = match call.choices.format {
         Some(format) => vec![Some(single_fits(format, path)?)],
         None => content::candidates(call.details(), call.device.speaks).into_iter().map(Some).collect(),
@@ -61,7 +61,7 @@ pub(crate) async fn delete(
             "Delete goes with instances, not with a Resource",
         ));
     }
-    let call = Call::start(&core, &endpoint, "delete", path, query.as_deref(), DOWNLINK)?;
+    let call = Call::start(&core, &endpoint, "delete", path, query.as_deref(), DOWNLINK).await?;
     let response = call.ask(Operation::Delete { path }).await?;
     call.answer(&response, Payload::None)
 }
@@ -74,7 +74,7 @@ pub(crate) async fn execute(
     request: Request,
 ) -> Answer {
     let path = input::path(&path, 3..=3, "Execute")?;
-    let call = Call::start(&core, &endpoint, "execute", path, query.as_deref(), DOWNLINK)?;
+    let call = Call::start(&core, &endpoint, "execute", path, query.as_deref(), DOWNLINK).await?;
     let (head, body) = request.into_parts();
     let body = input::body(&core, body).await?;
     let arguments = if body.is_empty() {
@@ -94,7 +94,7 @@ pub(crate) async fn discover(
 ) -> Answer {
     let path = input::path(&path, 1..=3, "Discover")?;
     let known = [DOWNLINK, &["depth"]].concat();
-    let call = Call::start(&core, &endpoint, "discover", path, query.as_deref(), &known)?;
+    let call = Call::start(&core, &endpoint, "discover", path, query.as_deref(), &known).await?;
     let depth = Query::parse(query.as_deref(), &known)?.number("depth", 0, 3)?;
     let depth = depth.and_then(|depth| u8::try_from(depth).ok());
     let response = call.ask(Operation::Discover { path, depth }).await?;
@@ -109,7 +109,7 @@ pub(crate) async fn write_attributes(
     request: Request,
 ) -> Answer {
     let path = input::path(&path, 1..=4, "Write-Attributes")?;
-    let call = Call::start(&core, &endpoint, "write-attributes", path, query.as_deref(), DOWNLINK)?;
+    let call = Call::start(&core, &endpoint, "write-attributes", path, query.as_deref(), DOWNLINK).await?;
     let (head, body) = request.into_parts();
     let body = input::body(&core, body).await?;
     let attributes = attributes(&input::json(&head.headers, &body)?)?;
@@ -165,7 +165,7 @@ pub(super) struct Call<'a> {
 }
 
 impl<'a> Call<'a> {
-    pub(super) fn start(
+    pub(super) async fn start(
         core: &'a Core,
         endpoint: &str,
         operation: &'static str,
@@ -174,7 +174,7 @@ impl<'a> Call<'a> {
         known: &[&str],
     ) -> Result<Call<'a>, Refusal> {
         let choices = Choices::read(core, &Query::parse(query, known)?)?;
-        let device = input::device(core, endpoint)?;
+        let device = input::device(core, endpoint).await?;
         Ok(Call { core, device, choices, path, operation, started: core.clock.now() })
     }
 

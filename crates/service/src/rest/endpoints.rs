@@ -26,13 +26,13 @@ pub(crate) async fn list(State(core): State<Arc<Core>>, RawQuery(query): RawQuer
 
 /// GET /endpoints/{endpoint}
 pub(crate) async fn show(State(core): State<Arc<Core>>, Path(endpoint): Path<String>) -> Answer {
-    let device = input::device(&core, &endpoint)?;
-    std::future::ready(json(StatusCode::OK, &device.shape())).await
+    let device = input::device(&core, &endpoint).await?;
+    json(StatusCode::OK, &device.shape())
 }
 
 /// DELETE /endpoints/{endpoint}
 pub(crate) async fn forget(State(core): State<Arc<Core>>, Path(endpoint): Path<String>) -> Answer {
-    let device = input::device(&core, &endpoint)?;
+    let device = input::device(&core, &endpoint).await?;
     let overloaded = || Refusal::new(ProblemType::Overloaded, "");
     let inbox = core.inbox(device.shard).ok_or_else(overloaded)?;
     let registration = &device.registration;

@@ -118,12 +118,27 @@ fn span(text: &str) -> Option<Duration> {
     number.checked_mul(ms).map(Duration::from_millis)
 }
 
-/// The registered device of that name.
-pub(crate) fn device(core: &Core, endpoint: &str) -> Result<Device, Refusal> {
-    core.directory.find(endpoint).ok_or_else(|| {
-        Refusal::new(ProblemType::EndpointNotRegistered, format!("{endpoint:?} is not registered"))
-    })
+/// The registered device of that name. One that has just been told that it is registered may be some milliseconds
+/// ahead of the directory: it is waited for.
+pub(crate) async fn device(core: &Core, endpoint: &str) -> Result<Device, Refusal> {
+    for _ in 0..ARRIVAL_STEPS {
+        let found = core.directory.find(endpoint);
+        if let Some(device) = found {
+            return Ok(device);
+        }
+        if !core.directory.is_arriving(endpoint) {
+            break;
+        }
+        tokio::time::sleep(ARRIVAL_STEP).await;
+    }
+    core.directory.arrived(endpoint);
+    let detail = format!("{endpoint:?} is not registered");
+    core.directory.find(endpoint).ok_or_else(|| Refusal::new(ProblemType::EndpointNotRegistered, detail))
 }
+
+const ARRIVAL_STEP: Duration = Duration::from_millis(5);
+/// One second: longer than any lag that a caller would not notice otherwise.
+const ARRIVAL_STEPS: u32 = 200;
 
 /// An LwM2M path as it stands in an address, without its leading slash, of one of these lengths.
 pub(crate) fn path(

@@ -18,7 +18,7 @@ use crate::core::{self, Core};
 
 /// GET …/observations
 pub(crate) async fn list(State(core): State<Arc<Core>>, Parts(endpoint): Parts<String>) -> Answer {
-    let device = input::device(&core, &endpoint)?;
+    let device = input::device(&core, &endpoint).await?;
     let name = &device.registration.details.endpoint;
     let wanted = core.store.wanted(name).await.map_err(|error| unstored(&error))?;
     let item = |one: &WantedObservation| {
@@ -48,7 +48,7 @@ pub(crate) async fn observe(
     request: Request,
 ) -> Answer {
     let path = input::path(&path, 1..=4, "Observe")?;
-    let call = Call::start(&core, &endpoint, "observe", path, query.as_deref(), DOWNLINK)?;
+    let call = Call::start(&core, &endpoint, "observe", path, query.as_deref(), DOWNLINK).await?;
     let (head, body) = request.into_parts();
     let body = input::body(&core, body).await?;
     let attributes = if body.is_empty() {
@@ -117,7 +117,7 @@ pub(crate) async fn cancel(
     RawQuery(query): RawQuery,
 ) -> Answer {
     let path = input::path(&path, 1..=4, "Cancel Observation")?;
-    let call = Call::start(&core, &endpoint, "cancel-observation", path, query.as_deref(), DOWNLINK)?;
+    let call = Call::start(&core, &endpoint, "cancel-observation", path, query.as_deref(), DOWNLINK).await?;
     let name = call.details().endpoint.clone();
     let wanted = core.store.wanted(&name).await.map_err(|error| unstored(&error))?;
     if wanted.iter().all(|one| one.path != path) {

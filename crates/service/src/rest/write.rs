@@ -52,7 +52,7 @@ async fn write(
     make: fn(Path, Content) -> Operation,
 ) -> Answer {
     let path = input::path(path, 2..=4, "Write")?;
-    let call = Call::start(core, endpoint, "write", path, query, DOWNLINK)?;
+    let call = Call::start(core, endpoint, "write", path, query, DOWNLINK).await?;
     let (head, body) = request.into_parts();
     let node = node(core, &head.headers, body).await?;
     if let Some(said) = &node.path
@@ -80,7 +80,7 @@ pub(crate) async fn create(
     request: Request,
 ) -> Answer {
     let object = input::path(&path, 1..=1, "Create")?;
-    let call = Call::start(&core, &endpoint, "create", object, query.as_deref(), DOWNLINK)?;
+    let call = Call::start(&core, &endpoint, "create", object, query.as_deref(), DOWNLINK).await?;
     let (head, body) = request.into_parts();
     let node = node(&core, &head.headers, body).await?;
     let said: Option<Path> = match &node.path {
