@@ -92,6 +92,46 @@ pub trait Sink {
 /// The engine checks existence, access and types against [`ObjectModel`] before it calls, so an implementation only
 /// stores and fetches. Changes come as transactions on one instance: `edit` or `create`, then `write` and `clear`,
 /// then `commit` or `abort`; until `commit` nothing of it may be visible in `read`.
+///
+/// Hosted devices build objects at run time; what only measures needs three methods:
+///
+/// ```
+/// use lightship_client::{Object, ObjectModel, Objects, Refusal, ResourceId, ResourceModel, Sink, Value};
+/// use lightship_lwm2m::{DataType, ObjectId, ObjectInstanceId, ObjectVersion, object::Operations};
+///
+/// struct Meter {
+///     id: ObjectId,
+///     resources: Vec<ResourceModel>,
+/// }
+///
+/// impl Object for Meter {
+///     fn model(&self) -> ObjectModel<'_> {
+///         ObjectModel { id: self.id, version: ObjectVersion::V1_0, multiple: false, resources: &self.resources }
+///     }
+///
+///     fn instance_from(&self, from: u16) -> Option<ObjectInstanceId> {
+///         (from == 0).then_some(ObjectInstanceId::ZERO)
+///     }
+///
+///     fn read(&self, _: ObjectInstanceId, _: ResourceId, sink: &mut dyn Sink) -> Result<(), Refusal> {
+///         sink.value(Value::Float(21.5));
+///         Ok(())
+///     }
+/// }
+///
+/// let level = ResourceModel {
+///     id: ResourceId::new(5700).expect("legal"),
+///     operations: Operations::READ,
+///     data_type: Some(DataType::Float),
+///     multiple: false,
+///     mandatory: true,
+///     range: None,
+/// };
+/// let mut meter = Meter { id: ObjectId::new(3322).expect("legal"), resources: vec![level] };
+/// // A client takes the list as its objects; with `alloc` also a `Vec<Box<dyn Object>>`.
+/// let objects: &mut [&mut dyn Object] = &mut [&mut meter];
+/// assert!(objects.at(0).is_some());
+/// ```
 pub trait Object {
     /// The facts of this object.
     fn model(&self) -> ObjectModel<'_>;

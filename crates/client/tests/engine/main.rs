@@ -1,6 +1,7 @@
 //! The engine under virtual time, against servers played by hand.
 
 mod bench;
+mod by_hand;
 mod observe;
 mod operations;
 mod random;

@@ -9,7 +9,7 @@ use lightship_lwm2m::{ShortServerId, Version};
 
 const TEXT: ContentFormat = ContentFormat::TEXT;
 
-// Proves: REG-01, REG-04, REG-05, REG-12, REG-14
+// Proves: REG-01, REG-04, REG-05, REG-12
 #[test]
 fn register_says_who_the_client_is_and_what_it_has() {
     let mut bench = Bench::new();
