@@ -191,8 +191,18 @@ impl<'b> OptionWriter<'b> {
             return self;
         }
         match (u8::try_from(number.0 - self.last), u8::try_from(value.len())) {
-            // Nearly all options have a header of one byte.
-            (Ok(delta @ 0..=12), Ok(len @ 0..=12)) => self.append_short(delta << 4 | len, value),
+            // Nearly all options have a header of one byte or two.
+            (Ok(delta @ 0..=12), Ok(len @ 0..=12)) => {
+                // So few bytes are copied faster in line than by a call.
+                self.append_option([delta << 4 | len], value, |place| {
+                    for (to, from) in place.iter_mut().zip(value) {
+                        *to = *from;
+                    }
+                });
+            }
+            (Ok(delta @ 0..=12), Ok(len @ 13..)) => {
+                self.append_option([delta << 4 | 13, len - 13], value, |place| place.copy_from_slice(value));
+            }
             _ => {
                 let header = Header::new(number.0 - self.last, value.len());
                 self.append(header.as_bytes());
@@ -329,17 +339,15 @@ impl<'b> OptionWriter<'b> {
     }
 
     #[inline]
-    fn append_short(&mut self, header: u8, value: &[u8]) {
-        let place = self.buffer.get_mut(self.end..).unwrap_or(&mut []);
-        match place.split_first_mut() {
-            Some((first, rest)) if value.len() <= rest.len() => {
+    fn append_option<const H: usize>(&mut self, header: [u8; H], value: &[u8], copy: impl FnOnce(&mut [u8])) {
+        let end = self.end + H + value.len();
+        match self.buffer.get_mut(self.end..end).and_then(<[u8]>::split_first_chunk_mut) {
+            Some((first, rest)) => {
                 *first = header;
-                for (to, from) in rest.iter_mut().zip(value) {
-                    *to = *from;
-                }
-                self.end += 1 + value.len();
+                copy(rest);
+                self.end = end;
             }
-            _ => self.error = Some(EncodeError::BufferFull),
+            None => self.error = Some(EncodeError::BufferFull),
         }
     }
 
