@@ -392,6 +392,8 @@ fn commands_are_answered_one_line_each() {
     device.await_line("event deregistered ssid=1");
     assert!(!server.is_registered("e2e"));
     assert_eq!(device.say("update"), "error not registered with server 1");
+    assert_eq!(device.say("register"), "ok");
+    device.await_line("event registered ssid=1");
 }
 
 #[test]
@@ -403,6 +405,31 @@ fn a_standing_clock_runs_when_told() {
     assert!(device.say("advance 960").starts_with("ok"));
     device.await_line("event updated ssid=1");
     assert_eq!(device.say("show /3/0/13"), "ok /3/0/13=2026-01-01T00:16:00Z");
+}
+
+#[test]
+fn a_device_that_no_server_answers_says_so_and_keeps_trying() {
+    let deaf = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port");
+    let server = format!("coap://{}", deaf.local_addr().expect("bound"));
+    let mut device = Program::start(&[
+        "device",
+        "--endpoint",
+        "e2e",
+        "--server",
+        &server,
+        "--ack-timeout",
+        "0.1",
+        "--max-retransmit",
+        "1",
+        "--retry-timer",
+        "1",
+    ]);
+    for _ in 0..2 {
+        let line = device.await_line("event failed");
+        assert!(line.starts_with("event failed ssid=1 reason=timeout retry_in_s="), "{line}");
+    }
+    device.ask_to_end();
+    assert_eq!(device.await_end().code(), Some(0));
 }
 
 #[test]

@@ -12,6 +12,8 @@ pub(crate) enum Command {
     Delete(Path),
     /// Of all servers, or of the one with that Short Server ID.
     Update(Option<u16>),
+    /// With all servers, or with the one with that Short Server ID; anew if there is a registration.
+    Register(Option<u16>),
     Deregister,
     Offline,
     Online,
@@ -46,10 +48,8 @@ pub(crate) fn parse(line: &str) -> Result<Option<Command>, String> {
         }
         "create" => Command::Create(parse_path(rest)?),
         "delete" => Command::Delete(parse_path(rest)?),
-        "update" if rest.is_empty() => Command::Update(None),
-        "update" => {
-            Command::Update(Some(rest.parse().map_err(|_| format!("{rest:?} is no Short Server ID"))?))
-        }
+        "update" => Command::Update(parse_ssid(rest)?),
+        "register" => Command::Register(parse_ssid(rest)?),
         "show" if rest.is_empty() => Command::Show(None),
         "show" => Command::Show(Some(parse_path(rest)?)),
         "advance" => {
@@ -78,6 +78,13 @@ pub(crate) fn parse(line: &str) -> Result<Option<Command>, String> {
 
 fn alone(rest: &str, command: Command) -> Result<Command, String> {
     if rest.is_empty() { Ok(command) } else { Err(format!("unexpected {rest:?}")) }
+}
+
+fn parse_ssid(text: &str) -> Result<Option<u16>, String> {
+    match text {
+        "" => Ok(None),
+        text => text.parse().map(Some).map_err(|_| format!("{text:?} is no Short Server ID")),
+    }
 }
 
 fn parse_path(text: &str) -> Result<Path, String> {
@@ -123,6 +130,8 @@ mod tests {
             ("delete /3303/1", Command::Delete(path("/3303/1"))),
             ("update", Command::Update(None)),
             ("update 2", Command::Update(Some(2))),
+            ("register", Command::Register(None)),
+            ("register 1", Command::Register(Some(1))),
             ("show", Command::Show(None)),
             ("show /3/0", Command::Show(Some(path("/3/0")))),
             ("advance 1.5", Command::Advance(Duration::from_millis(1500))),

@@ -5,7 +5,7 @@ use super::object::{ObjectSet, World};
 use super::settings::{SERVERS_MAX, Settings};
 use crate::failure::{Failure, chain};
 use crate::value_text;
-use lightship_client::{AccountId, Event, HeapBuffer, Phase, Refusal};
+use lightship_client::{AccountId, Event, Failure as RegistrationFailure, HeapBuffer, Phase, Refusal};
 use lightship_lwm2m::attributes::AttributeChange;
 use lightship_lwm2m::{ObjectId, Path};
 use lightship_net::client_driver::{Clock, Driver};
@@ -118,13 +118,8 @@ impl Device {
             Event::Updated(account) => about("updated", account),
             Event::Deregistered(account) => about("deregistered", account),
             Event::Failed { account, reason, retry_in } => {
-                let reason = format!("{reason:?}").to_lowercase();
-                format!(
-                    "{} reason={} retry_in_s={}",
-                    about("failed", account),
-                    reason.replace(' ', "_"),
-                    retry_in.as_secs_f64()
-                )
+                let head = about("failed", account);
+                format!("{head} reason={} retry_in_s={}", in_words(*reason), retry_in.as_secs_f64())
             }
             Event::Written { account, path } => format!("{} path={path}", about("written", account)),
             Event::Executed { account, path } => format!("{} path={path}", about("executed", account)),
@@ -147,6 +142,7 @@ impl Device {
             Command::Create(path) => self.create(path),
             Command::Delete(path) => self.delete(path),
             Command::Update(ssid) => self.update(ssid),
+            Command::Register(ssid) => self.register(ssid),
             Command::Deregister => {
                 self.deregister();
                 Ok(String::new())
@@ -210,16 +206,21 @@ impl Device {
         if deleted { Ok(path.to_string()) } else { Err(format!("no {path}")) }
     }
 
-    fn update(&mut self, ssid: Option<u16>) -> Result<String, String> {
-        let chosen: Vec<(u16, AccountId)> = self
-            .accounts
-            .iter()
-            .copied()
-            .filter(|(known, _)| ssid.is_none_or(|wanted| wanted == *known))
-            .collect();
-        if chosen.is_empty() {
-            return Err("no server has that Short Server ID".to_owned());
+    fn chosen(&self, ssid: Option<u16>) -> Result<Vec<(u16, AccountId)>, String> {
+        let wanted = |known: u16| ssid.is_none_or(|ssid| ssid == known);
+        let chosen: Vec<_> = self.accounts.iter().copied().filter(|(known, _)| wanted(*known)).collect();
+        if chosen.is_empty() { Err("no server has that Short Server ID".to_owned()) } else { Ok(chosen) }
+    }
+
+    fn register(&mut self, ssid: Option<u16>) -> Result<String, String> {
+        for (_, id) in self.chosen(ssid)? {
+            self.driver.command(|client, now| client.register(now, id));
         }
+        Ok(String::new())
+    }
+
+    fn update(&mut self, ssid: Option<u16>) -> Result<String, String> {
+        let chosen = self.chosen(ssid)?;
         let registered = |id: AccountId| matches!(self.driver.client().phase(id), Phase::Registered { .. });
         let (ready, others): (Vec<_>, Vec<_>) = chosen.into_iter().partition(|(_, id)| registered(*id));
         if let (true, Some((ssid, _))) = (ready.is_empty(), others.first()) {
@@ -349,6 +350,19 @@ impl Device {
                 }
             }
         }
+    }
+}
+
+/// Why a registration failed, as one word of an event line.
+fn in_words(reason: RegistrationFailure) -> String {
+    match reason {
+        RegistrationFailure::Timeout => "timeout".to_owned(),
+        RegistrationFailure::Reset => "reset".to_owned(),
+        RegistrationFailure::Refused(code) => format!("refused_{}.{:02}", code.class(), code.detail()),
+        RegistrationFailure::Nonsense => "nonsense".to_owned(),
+        RegistrationFailure::TooLarge => "too_large".to_owned(),
+        RegistrationFailure::Expired => "expired".to_owned(),
+        _ => "unknown".to_owned(),
     }
 }
 

@@ -157,17 +157,19 @@ impl Route {
             }
             return false;
         };
-        let sent = self.open(address).and_then(|socket| send_now(socket, datagram, address));
-        match sent {
-            Ok(()) => true,
+        let socket = match self.open(address) {
+            Ok(socket) => socket,
             Err(error) => {
-                tracing::debug!(server = %self.target, %error, "a datagram could not be sent");
-                if broken(&error) {
-                    self.close();
-                }
-                false
+                tracing::warn!(server = %self.target, local = ?self.local, %error, "no socket can be opened");
+                return false;
             }
+        };
+        let Err(error) = send_now(socket, datagram, address) else { return true };
+        tracing::debug!(server = %self.target, %error, "a datagram could not be sent");
+        if broken(&error) {
+            self.close();
         }
+        false
     }
 
     fn open(&mut self, towards: SocketAddr) -> io::Result<&UdpSocket> {
