@@ -8,6 +8,8 @@ use lightship_server::{
 };
 use tokio::sync::{mpsc, oneshot};
 
+use crate::socket_group::Way;
+
 /// What a caller is given for a command: the outcome comes later, once.
 pub type Reply<T> = oneshot::Receiver<Result<T, RequestError>>;
 
@@ -70,7 +72,7 @@ pub(crate) enum Command {
 #[derive(Debug)]
 pub(crate) enum Control {
     Answer(Ask, Answer),
-    Datagram { socket: usize, from: SocketAddr, bytes: Box<[u8]> },
+    Datagram { way: Way, from: SocketAddr, bytes: Box<[u8]> },
     Stats(oneshot::Sender<ShardStats>),
     Stop,
 }
@@ -163,8 +165,8 @@ impl ShardInbox {
     }
 
     /// Hands over a datagram that belongs to this shard; says whether there was room.
-    pub(crate) fn hand_over(&self, socket: usize, from: SocketAddr, bytes: &[u8]) -> bool {
-        self.controls.try_send(Control::Datagram { socket, from, bytes: bytes.into() }).is_ok()
+    pub(crate) fn hand_over(&self, way: Way, from: SocketAddr, bytes: &[u8]) -> bool {
+        self.controls.try_send(Control::Datagram { way, from, bytes: bytes.into() }).is_ok()
     }
 
     pub(crate) fn stop(&self) {

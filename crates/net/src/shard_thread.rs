@@ -17,7 +17,7 @@ use tokio::sync::mpsc;
 
 use crate::clock::Clock;
 use crate::inbox::{Command, Control, InboxReader, Sender, ShardInbox, ShardStats, SocketStats};
-use crate::socket_group::{Sent, SocketGroup};
+use crate::socket_group::{Sent, SocketGroup, Way};
 use crate::sys::{DATAGRAM_LEN_MAX, Slot};
 
 /// An event and the shard it happened in.
@@ -166,18 +166,19 @@ impl ShardThread {
                 self.state.stats.unusable += 1;
                 continue;
             }
-            self.sockets.heard(slot.address, index);
+            let way = Way { socket: index, local: slot.local };
+            self.sockets.heard(slot.address, way);
             match self.shard.route(slot.address, slot.data()) {
                 Route::Here => self.feed(slot.address, &mut slot.bytes[..slot.len]),
-                Route::Shard(owner) => self.hand_over(owner, index, slot),
+                Route::Shard(owner) => self.hand_over(owner, way, slot),
             }
         }
         count > 0
     }
 
-    fn hand_over(&mut self, owner: u8, index: usize, slot: &Slot) {
+    fn hand_over(&mut self, owner: u8, way: Way, slot: &Slot) {
         let taken = match self.others.get(usize::from(owner)) {
-            Some(inbox) => inbox.hand_over(index, slot.address, slot.data()),
+            Some(inbox) => inbox.hand_over(way, slot.address, slot.data()),
             None => false,
         };
         if taken {
@@ -282,8 +283,8 @@ impl ShardThread {
                 self.shard.answer(self.clock.now(), ask, answer);
                 self.drain();
             }
-            Control::Datagram { socket, from, mut bytes } => {
-                self.sockets.heard(from, socket);
+            Control::Datagram { way, from, mut bytes } => {
+                self.sockets.heard(from, way);
                 self.feed(from, &mut bytes);
             }
             Control::Stats(reply) => {

@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
+use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::task::{Context, Poll};
 
 use tokio::io::Interest;
@@ -22,6 +22,8 @@ struct Socket {
     outgoing: Vec<Slot>,
     outgoing_len: usize,
     is_ipv4: bool,
+    /// The address of ours that it was asked at first: what is sent from elsewhere is the exception to remember.
+    usual: Option<IpAddr>,
 }
 
 impl SocketGroup {
@@ -30,7 +32,7 @@ impl SocketGroup {
         let open = |socket: UdpSocket| {
             let is_ipv4 = socket.local_addr()?.is_ipv4();
             let readiness = tokio::net::UdpSocket::from_std(socket.try_clone()?)?;
-            Ok(Socket { socket, readiness, outgoing: Slot::batch(), outgoing_len: 0, is_ipv4 })
+            Ok(Socket { socket, readiness, outgoing: Slot::batch(), outgoing_len: 0, is_ipv4, usual: None })
         };
         let sockets: Vec<Socket> = sockets.into_iter().map(open).collect::<io::Result<_>>()?;
         Ok(SocketGroup { senders: Senders::default(), sockets })
@@ -60,18 +62,22 @@ impl SocketGroup {
         Poll::Pending
     }
 
-    /// Remembers that this address was heard at that socket.
-    pub(crate) fn heard(&mut self, from: SocketAddr, index: usize) {
-        if self.sockets.iter().filter(|socket| socket.is_ipv4 == from.is_ipv4()).count() > 1 {
-            self.senders.insert(from, index);
-        }
+    /// Remembers that this address was heard at that socket and that address of ours.
+    pub(crate) fn heard(&mut self, from: SocketAddr, way: Way) {
+        let only = self.sockets.iter().filter(|socket| socket.is_ipv4 == from.is_ipv4()).count() == 1;
+        let Some(socket) = self.sockets.get_mut(way.socket) else { return };
+        socket.usual = socket.usual.or(way.local);
+        let usual = way.local == socket.usual;
+        self.senders.note(from, way, only && usual);
     }
 
     /// Puts a datagram into the batch of the socket that leads to its address; a full batch leaves at once.
     pub(crate) fn push(&mut self, to: SocketAddr, data: &[u8], counters: &mut Sent) {
-        let index =
-            self.senders.find(to).or_else(|| self.sockets.iter().position(|s| s.is_ipv4 == to.is_ipv4()));
-        let Some(socket) = index.and_then(|index| self.sockets.get_mut(index)) else {
+        let way = self.senders.find(to).or_else(|| {
+            let socket = self.sockets.iter().position(|socket| socket.is_ipv4 == to.is_ipv4())?;
+            Some(Way { socket, local: self.sockets.get(socket)?.usual })
+        });
+        let Some((socket, way)) = way.and_then(|way| Some((self.sockets.get_mut(way.socket)?, way))) else {
             counters.unsent += 1;
             return;
         };
@@ -83,6 +89,7 @@ impl SocketGroup {
         place.copy_from_slice(data);
         slot.len = data.len();
         slot.address = to;
+        slot.local = way.local;
         socket.outgoing_len += 1;
         if socket.outgoing_len == BATCH_LEN {
             socket.flush(counters);
@@ -133,22 +140,37 @@ impl Socket {
     }
 }
 
-/// Which socket heard an address last: two generations, so that old addresses vanish and memory stays bounded.
+/// How an address is reached: through which socket, from which of our addresses.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Way {
+    pub(crate) socket: usize,
+    pub(crate) local: Option<IpAddr>,
+}
+
+/// The way to addresses that are not reached as usual: two generations, so that old addresses vanish and memory stays
+/// bounded.
 #[derive(Default)]
 struct Senders {
-    young: HashMap<SocketAddr, usize>,
-    old: HashMap<SocketAddr, usize>,
+    young: HashMap<SocketAddr, Way>,
+    old: HashMap<SocketAddr, Way>,
 }
 
 impl Senders {
-    fn insert(&mut self, from: SocketAddr, index: usize) {
+    fn note(&mut self, from: SocketAddr, way: Way, is_usual: bool) {
+        if is_usual {
+            if !self.young.is_empty() || !self.old.is_empty() {
+                self.young.remove(&from);
+                self.old.remove(&from);
+            }
+            return;
+        }
         if self.young.len() >= GENERATION_LEN_MAX && !self.young.contains_key(&from) {
             self.old = std::mem::take(&mut self.young);
         }
-        self.young.insert(from, index);
+        self.young.insert(from, way);
     }
 
-    fn find(&self, to: SocketAddr) -> Option<usize> {
+    fn find(&self, to: SocketAddr) -> Option<Way> {
         self.young.get(&to).or_else(|| self.old.get(&to)).copied()
     }
 }

@@ -5,6 +5,8 @@ use std::net::{SocketAddr, UdpSocket};
 
 use socket2::{Domain, Protocol, Socket, Type};
 
+use crate::sys;
+
 /// Sockets for every shard at one address, and the address really bound.
 ///
 /// # Errors
@@ -40,7 +42,12 @@ fn open(address: SocketAddr, sharing: Sharing) -> io::Result<UdpSocket> {
     let _ = socket.set_send_buffer_size(BUFFER_LEN);
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    Ok(socket.into())
+    let socket = UdpSocket::from(socket);
+    if address.ip().is_unspecified() {
+        // An answer must leave from the address that was asked, of which this machine may have several.
+        sys::tell_local(&socket)?;
+    }
+    Ok(socket)
 }
 
 /// Whether an error of receiving or sending is about one datagram (a closed port, an unreachable network), not

@@ -106,6 +106,20 @@ fn both_families_and_several_addresses_answer_from_where_they_were_asked() {
     assert_eq!(stats(&shards).iter().map(|stats| stats.engine.registrations).sum::<u64>(), 12);
 }
 
+#[cfg(target_os = "linux")]
+#[test]
+fn a_socket_for_all_addresses_answers_from_the_one_that_was_asked() {
+    let (shards, events) = Shards::start(&options(&["0.0.0.0:0"], 2), Clock::start()).unwrap();
+    accept(&shards, events);
+    let port = shards.addresses()[0].port();
+    for (number, host) in ["127.0.0.1", "127.0.0.2", "127.0.0.3", "127.0.0.1", "127.0.0.2"].iter().enumerate()
+    {
+        let socket = device(format!("{host}:{port}").parse().unwrap());
+        registered(&socket, &format!("multi{number}"));
+        ping(&socket);
+    }
+}
+
 #[test]
 fn an_update_at_the_wrong_shard_is_handed_to_its_owner_once() {
     let (shards, events) = Shards::start(&options(&["127.0.0.1:0"], 4), Clock::start()).unwrap();

@@ -1,8 +1,8 @@
-//! `recvmmsg` and `sendmmsg`.
+//! `recvmmsg` and `sendmmsg`, with the local address of each datagram on sockets that listen on all addresses.
 
 use std::io;
 use std::mem;
-use std::net::UdpSocket;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::ptr;
 
@@ -10,24 +10,43 @@ use socket2::{SockAddr, SockAddrStorage};
 
 use super::{BATCH_LEN, Slot};
 
+/// Makes the kernel tell at which of our addresses a datagram arrived.
+pub(crate) fn tell_local(socket: &UdpSocket) -> io::Result<()> {
+    let (level, name) = if socket.local_addr()?.is_ipv4() {
+        (libc::IPPROTO_IP, libc::IP_PKTINFO)
+    } else {
+        (libc::IPPROTO_IPV6, libc::IPV6_RECVPKTINFO)
+    };
+    let yes: libc::c_int = 1;
+    let size = libc::socklen_t::try_from(size_of::<libc::c_int>()).unwrap_or(0);
+    // SAFETY: the option's value is one c_int that outlives the call, and its size stands beside it.
+    let result =
+        unsafe { libc::setsockopt(socket.as_raw_fd(), level, name, ptr::from_ref(&yes).cast(), size) };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
 /// Receives up to [`BATCH_LEN`] datagrams without waiting and says how many slots it filled. A slot of length 0 holds
 /// a datagram that was empty, too long or from no address.
 pub(crate) fn receive(socket: &UdpSocket, slots: &mut [Slot]) -> io::Result<usize> {
     let count = slots.len().min(BATCH_LEN);
     let mut names: [SockAddrStorage; BATCH_LEN] = std::array::from_fn(|_| SockAddrStorage::zeroed());
+    let mut controls = [Control::EMPTY; BATCH_LEN];
     let mut vectors: [libc::iovec; BATCH_LEN] = [EMPTY_VECTOR; BATCH_LEN];
     // SAFETY: mmsghdr is plain data for which all zeroes is a legal value.
     let mut headers: [libc::mmsghdr; BATCH_LEN] = unsafe { mem::zeroed() };
-    let parts = headers.iter_mut().zip(vectors.iter_mut()).zip(names.iter_mut());
-    for (((header, vector), name), slot) in parts.zip(slots.iter_mut()).take(count) {
+    let parts = headers.iter_mut().zip(&mut vectors).zip(&mut names).zip(&mut controls);
+    for ((((header, vector), name), control), slot) in parts.zip(slots.iter_mut()).take(count) {
         *vector = libc::iovec { iov_base: slot.bytes.as_mut_ptr().cast(), iov_len: slot.bytes.len() };
         header.msg_hdr.msg_name = ptr::from_mut(name).cast();
         header.msg_hdr.msg_namelen = name.size_of();
+        header.msg_hdr.msg_control = control.0.as_mut_ptr().cast();
+        header.msg_hdr.msg_controllen = CONTROL_LEN as _;
         header.msg_hdr.msg_iov = vector;
         header.msg_hdr.msg_iovlen = 1;
     }
-    // SAFETY: the first `count` headers point to one vector, one name and one slot each, all of which outlive the
-    // call, are borrowed mutably here and nowhere else, and have the sizes written beside them; no time-out is given.
+    // SAFETY: the first `count` headers point to one vector, one name, one control buffer and one slot each, all of
+    // which outlive the call, are borrowed mutably here and nowhere else, and have the sizes written beside them; no
+    // time-out is given.
     let received = unsafe {
         libc::recvmmsg(
             socket.as_raw_fd(),
@@ -42,6 +61,8 @@ pub(crate) fn receive(socket: &UdpSocket, slots: &mut [Slot]) -> io::Result<usiz
         // SAFETY: the kernel wrote an address of `msg_namelen` bytes into the storage.
         let address = unsafe { SockAddr::new(name, header.msg_hdr.msg_namelen) }.as_socket();
         let whole = header.msg_hdr.msg_flags & libc::MSG_TRUNC == 0;
+        // SAFETY: the kernel wrote `msg_controllen` bytes of control messages into the buffer, which still lives.
+        slot.local = unsafe { local_of(&header.msg_hdr) };
         slot.len = 0;
         if let (Some(address), true) = (address, whole) {
             slot.address = address;
@@ -52,33 +73,112 @@ pub(crate) fn receive(socket: &UdpSocket, slots: &mut [Slot]) -> io::Result<usiz
 }
 
 /// Sends up to [`BATCH_LEN`] datagrams without waiting and says how many the kernel took, at least one unless it
-/// is an error about the first.
+/// is an error about the first. Each leaves from its slot's local address if it has one.
 pub(crate) fn send(socket: &UdpSocket, slots: &[Slot]) -> io::Result<usize> {
     let count = slots.len().min(BATCH_LEN);
     let names: Vec<SockAddr> = slots.iter().take(count).map(|slot| SockAddr::from(slot.address)).collect();
+    let mut controls = [Control::EMPTY; BATCH_LEN];
     let mut vectors: [libc::iovec; BATCH_LEN] = [EMPTY_VECTOR; BATCH_LEN];
     // SAFETY: mmsghdr is plain data for which all zeroes is a legal value.
     let mut headers: [libc::mmsghdr; BATCH_LEN] = unsafe { mem::zeroed() };
-    for (((header, vector), name), slot) in headers.iter_mut().zip(vectors.iter_mut()).zip(&names).zip(slots)
-    {
+    let parts = headers.iter_mut().zip(&mut vectors).zip(&mut controls).zip(&names);
+    for ((((header, vector), control), name), slot) in parts.zip(slots) {
         let data = slot.data();
         *vector = libc::iovec { iov_base: data.as_ptr().cast_mut().cast(), iov_len: data.len() };
         header.msg_hdr.msg_name = name.as_ptr().cast_mut().cast();
         header.msg_hdr.msg_namelen = name.len();
         header.msg_hdr.msg_iov = vector;
         header.msg_hdr.msg_iovlen = 1;
+        if let Some(local) = slot.local {
+            leave_from(&mut header.msg_hdr, control, local);
+        }
     }
-    // SAFETY: the first `count` headers point to one vector, one name and one slot each, which outlive the call and
-    // have the sizes written beside them; sendmmsg writes only to the headers' msg_len.
+    // SAFETY: the first `count` headers point to one vector, one name, one slot and, some, one control buffer each,
+    // which outlive the call and have the sizes written beside them; sendmmsg writes only to the headers' msg_len.
     let sent = unsafe {
-        libc::sendmmsg(
-            socket.as_raw_fd(),
-            headers.as_mut_ptr(),
-            length(count),
-            (libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL) as _,
-        )
+        let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
+        libc::sendmmsg(socket.as_raw_fd(), headers.as_mut_ptr(), length(count), flags as _)
     };
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
+}
+
+/// Room for one packet-info message, aligned as the kernel's macros want it.
+#[derive(Clone, Copy)]
+#[repr(align(16))]
+struct Control([u8; CONTROL_LEN]);
+
+impl Control {
+    const EMPTY: Control = Control([0; CONTROL_LEN]);
+}
+
+/// The address that a datagram was sent to.
+///
+/// # Safety
+/// `msg_control` must point to `msg_controllen` bytes of well-formed control messages, or `msg_controllen` be 0.
+unsafe fn local_of(header: &libc::msghdr) -> Option<IpAddr> {
+    // SAFETY: the caller's promise is what the macros need; they stay inside the buffer. The payload of each of the
+    // two messages is the structure named, read without regard to its alignment.
+    unsafe {
+        let mut message = libc::CMSG_FIRSTHDR(header);
+        while let Some(head) = message.as_ref() {
+            match (head.cmsg_level, head.cmsg_type) {
+                (libc::IPPROTO_IP, libc::IP_PKTINFO) => {
+                    let info: libc::in_pktinfo = ptr::read_unaligned(libc::CMSG_DATA(message).cast());
+                    return Some(Ipv4Addr::from(u32::from_be(info.ipi_spec_dst.s_addr)).into());
+                }
+                (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO) => {
+                    let info: libc::in6_pktinfo = ptr::read_unaligned(libc::CMSG_DATA(message).cast());
+                    return Some(Ipv6Addr::from(info.ipi6_addr.s6_addr).into());
+                }
+                _ => message = libc::CMSG_NXTHDR(header, message),
+            }
+        }
+    }
+    None
+}
+
+/// Makes a datagram leave from that address of ours.
+fn leave_from(header: &mut libc::msghdr, control: &mut Control, local: IpAddr) {
+    match local {
+        IpAddr::V4(address) => {
+            let info = libc::in_pktinfo {
+                ipi_ifindex: 0,
+                ipi_spec_dst: libc::in_addr { s_addr: u32::from(address).to_be() },
+                ipi_addr: libc::in_addr { s_addr: 0 },
+            };
+            attach(header, control, (libc::IPPROTO_IP, libc::IP_PKTINFO), info);
+        }
+        IpAddr::V6(address) => {
+            let info = libc::in6_pktinfo {
+                ipi6_addr: libc::in6_addr { s6_addr: address.octets() },
+                ipi6_ifindex: 0,
+            };
+            attach(header, control, (libc::IPPROTO_IPV6, libc::IPV6_PKTINFO), info);
+        }
+    }
+}
+
+/// Attaches one control message with that plain structure as its payload.
+fn attach<T: Copy>(
+    header: &mut libc::msghdr,
+    control: &mut Control,
+    kind: (libc::c_int, libc::c_int),
+    info: T,
+) {
+    const { assert!(size_of::<T>() <= 20, "fits the room for one message, see CONTROL_LEN") };
+    let size = libc::c_uint::try_from(size_of::<T>()).unwrap_or(0);
+    header.msg_control = control.0.as_mut_ptr().cast();
+    // SAFETY: CMSG_SPACE and CMSG_LEN only calculate. The buffer is CONTROL_LEN bytes long and aligned, which is
+    // enough for one message of up to 20 bytes, so the first header lies inside of it and is followed by room for
+    // the payload.
+    unsafe {
+        header.msg_controllen = libc::CMSG_SPACE(size) as _;
+        let message = libc::CMSG_FIRSTHDR(header);
+        (*message).cmsg_level = kind.0;
+        (*message).cmsg_type = kind.1;
+        (*message).cmsg_len = libc::CMSG_LEN(size) as _;
+        ptr::write_unaligned(libc::CMSG_DATA(message).cast(), info);
+    }
 }
 
 fn length(count: usize) -> libc::c_uint {
@@ -86,3 +186,5 @@ fn length(count: usize) -> libc::c_uint {
 }
 
 const EMPTY_VECTOR: libc::iovec = libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 };
+/// More than a header of 16 and a payload of 20 bytes.
+const CONTROL_LEN: usize = 64;

@@ -6,12 +6,12 @@ mod linux;
 #[cfg(any(not(target_os = "linux"), test))]
 mod other;
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 #[cfg(target_os = "linux")]
-pub(crate) use linux::{receive, send};
+pub(crate) use linux::{receive, send, tell_local};
 #[cfg(not(target_os = "linux"))]
-pub(crate) use other::{receive, send};
+pub(crate) use other::{receive, send, tell_local};
 
 /// Datagrams moved by one system call.
 pub(crate) const BATCH_LEN: usize = 32;
@@ -24,6 +24,8 @@ pub(crate) const DATAGRAM_LEN_MAX: usize = 2048;
 pub(crate) struct Slot {
     /// The other side.
     pub(crate) address: SocketAddr,
+    /// Which of our addresses it came to or leaves from; `None` = the socket's own, or the system's choice.
+    pub(crate) local: Option<IpAddr>,
     /// Bytes in use.
     pub(crate) len: usize,
     /// All bytes.
@@ -34,7 +36,10 @@ impl Slot {
     /// Slots for one batch.
     pub(crate) fn batch() -> Vec<Slot> {
         let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
-        vec![Slot { address, len: 0, bytes: vec![0; DATAGRAM_LEN_MAX].into_boxed_slice() }; BATCH_LEN]
+        vec![
+            Slot { address, local: None, len: 0, bytes: vec![0; DATAGRAM_LEN_MAX].into_boxed_slice() };
+            BATCH_LEN
+        ]
     }
 
     /// The bytes in use.

@@ -5,6 +5,13 @@ use std::net::UdpSocket;
 
 use super::Slot;
 
+/// These systems are not asked at which address a datagram arrived.
+#[cfg(not(target_os = "linux"))]
+#[allow(clippy::unnecessary_wraps, reason = "the same shape as on systems where it can fail")]
+pub(crate) fn tell_local(_socket: &UdpSocket) -> io::Result<()> {
+    Ok(())
+}
+
 /// Receives datagrams until none is there or every slot is full.
 pub(crate) fn receive(socket: &UdpSocket, slots: &mut [Slot]) -> io::Result<usize> {
     let mut count = 0;
@@ -13,6 +20,7 @@ pub(crate) fn receive(socket: &UdpSocket, slots: &mut [Slot]) -> io::Result<usiz
             // A datagram that fills the slot may have been cut.
             Ok((len, address)) => {
                 slot.address = address;
+                slot.local = None;
                 slot.len = if len < slot.bytes.len() { len } else { 0 };
                 count += 1;
             }

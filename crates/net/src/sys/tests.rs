@@ -93,3 +93,22 @@ fn the_answers_of_closed_ports_do_not_kill_the_socket() {
         assert_eq!(receive_all(*receive, &here, 1).len(), 1);
     }
 }
+
+#[cfg(target_os = "linux")]
+#[test]
+fn an_answer_leaves_from_the_address_that_was_asked() {
+    for (all, asked) in [("0.0.0.0:0", "127.0.0.2"), ("0.0.0.0:0", "127.0.0.1"), ("[::]:0", "::1")] {
+        let here = socket(all);
+        tell_local(&here).unwrap();
+        let asked = SocketAddr::new(asked.parse().unwrap(), here.local_addr().unwrap().port());
+        let there = socket(if asked.is_ipv4() { "127.0.0.1:0" } else { "[::1]:0" });
+        there.send_to(&[1], asked).unwrap();
+        let mut slots = Slot::batch();
+        while receive(&here, &mut slots).is_err() {
+            std::thread::yield_now();
+        }
+        assert_eq!(slots[0].local, Some(asked.ip()));
+        assert_eq!(send(&here, &slots[..1]).unwrap(), 1);
+        assert_eq!(receive_all(receive, &there, 1)[0].0, asked);
+    }
+}
