@@ -221,6 +221,23 @@ fn a_body_is_bounded_in_size_and_in_time() {
     assert_eq!(peer.buffered_len(), 0);
 }
 
+// Proves: COA-13
+#[test]
+fn the_number_of_unfinished_bodies_is_bounded_and_the_oldest_gives_way() {
+    let mut peer = peer();
+    let mut put = |id: u16, path: u16, num, more| {
+        let options = |options: &mut OptionWriter<'_>| {
+            options.uri_path_number(path).block1(Block::new(num, more, BlockSize::MIN).unwrap());
+        };
+        reaction(&mut peer, Instant::ZERO, &request(id, options, &[7; 16]))
+    };
+    for path in 0..100 {
+        assert_eq!(put(path, path, 0, true), Refused(Code::CONTINUE));
+    }
+    assert_eq!(put(200, 99, 1, false), Served, "the newest is still there");
+    assert_eq!(put(201, 0, 1, false), Refused(Code::REQUEST_ENTITY_INCOMPLETE));
+}
+
 // Proves: COA-03
 #[test]
 fn a_flood_of_repetitions_and_of_new_requests_keeps_memory_bounded() {

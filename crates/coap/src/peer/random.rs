@@ -200,6 +200,7 @@ mod tests {
         assert_eq!(hash(15), 0xa129_ca61_49be_45e5);
     }
 
+    // Proves: COA-16
     #[test]
     fn tokens_do_not_repeat_and_do_not_count() {
         let mut random = Random::new(&mut SeededRng::from_number(1));

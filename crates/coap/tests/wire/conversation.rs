@@ -59,6 +59,7 @@ fn a_repeated_request_gets_the_same_answer_and_is_not_delivered_again() {
     assert!(matches!(test.input(&datagram), Incoming::Request(_)), "after EXCHANGE_LIFETIME it is new");
 }
 
+// Proves: COA-03
 #[test]
 fn a_non_confirmable_request_is_remembered_for_145_seconds_and_answered_once() {
     let mut test = test();
@@ -241,6 +242,7 @@ fn a_response_nobody_wants_is_suppressed() {
     assert_eq!(Message::parse(&test.sent_one()).unwrap().code(), Code::NOT_FOUND);
 }
 
+// Proves: COA-10
 #[test]
 fn a_response_with_an_unknown_critical_option_is_rejected() {
     let mut test = test();
@@ -256,7 +258,6 @@ fn a_response_with_an_unknown_critical_option_is_rejected() {
     assert_eq!(test.peer.poll_event(), Some(failed));
 }
 
-// Proves: COA-15
 #[test]
 fn a_challenge_is_answered_by_repeating_the_request_with_the_echo_value() {
     let mut test = test();
