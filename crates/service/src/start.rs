@@ -98,6 +98,7 @@ impl Service {
         let models = Models::open(config.models.folder.as_deref(), kept)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(WORKERS)
+            .max_blocking_threads(BLOCKING_MAX)
             .thread_name("service")
             .enable_all()
             .build()
@@ -310,6 +311,8 @@ pub fn run(config: Config, on_ready: impl FnOnce(&Running)) -> Result<(), StartE
 
 /// Threads for REST, events and the journal; the shards have their own.
 const WORKERS: usize = 2;
+/// Threads, at most, that write files and read models; they come and go.
+const BLOCKING_MAX: usize = 4;
 /// Events of all shards that may wait for the journal.
 const EVENTS_LEN: usize = 4096;
 const LIFE_CHECK: Duration = Duration::from_secs(1);
