@@ -226,7 +226,7 @@ impl Client {
         self.send("PUT", &downlink(endpoint, "observations", path, o), attributes)
     }
 
-    /// Observes no longer.
+    /// Observes no longer; `None` when the observation was not running, so that the device had nothing to be told.
     ///
     /// # Errors
     /// See [`ClientError`].
@@ -235,7 +235,7 @@ impl Client {
         endpoint: &str,
         path: &str,
         o: &DownlinkOptions,
-    ) -> Result<DownlinkAnswer, ClientError> {
+    ) -> Result<Option<DownlinkAnswer>, ClientError> {
         self.empty("DELETE", &downlink(endpoint, "observations", path, o))
     }
 

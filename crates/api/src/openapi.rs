@@ -117,6 +117,10 @@ fn responses(route: &Route) -> Json {
         Answer::Nothing => {
             out.insert("204".into(), json!({"description": "Done."}));
         }
+        Answer::JsonOrNothing(name) => {
+            out.insert("200".into(), json!({"description": "Delivered.", "content": content(name)}));
+            out.insert("204".into(), json!({"description": "Done; there was nothing to tell the device."}));
+        }
         Answer::EventStream => {
             let schema = json!({"$ref": "#/components/schemas/Event"});
             let media = json!({"text/event-stream": {"schema": schema}});

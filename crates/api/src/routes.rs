@@ -54,6 +54,8 @@ pub enum Answer {
     Created(&'static str),
     /// 204 without a body.
     Nothing,
+    /// 200 with JSON of that schema, or 204 when there was nothing to tell the device.
+    JsonOrNothing(&'static str),
     /// 200 with a stream of events.
     EventStream,
     /// 200 with plain text.
@@ -235,7 +237,10 @@ pub const ROUTES: &[Route] = &[
         "Observes from now on, over re-registrations and restarts.",
         Body::OptionalJson("AttributesBody"),
     ),
-    downlink("DELETE", OBSERVATION, "cancelObservation", "Observes no longer.", Body::Nothing),
+    Route {
+        answer: Answer::JsonOrNothing("DownlinkAnswer"),
+        ..downlink("DELETE", OBSERVATION, "cancelObservation", "Observes no longer.", Body::Nothing)
+    },
     Route {
         answer: Answer::NotYet,
         ..downlink(

@@ -154,7 +154,12 @@ impl Session<'_> {
             }
             DownlinkCommand::Unobserve { endpoint, path, delivery } => {
                 let path = parse_path(&path)?.to_string();
-                self.answer(&endpoint, self.client.cancel_observation(&endpoint, &path, &options(&delivery)?))
+                let result = self.client.cancel_observation(&endpoint, &path, &options(&delivery)?);
+                match result.transpose() {
+                    Some(result) => self.answer(&endpoint, result),
+                    // It was not running: the device had nothing to answer.
+                    None => Ok(()),
+                }
             }
         }
     }

@@ -4,9 +4,10 @@ use std::sync::Arc;
 
 use axum::extract::{Path as Parts, RawQuery, Request, State};
 use axum::http::StatusCode;
+use axum::response::IntoResponse;
 use lightship_api::{AttributesBody, DownlinkAnswer, ObservationState, Observations, Problem, ProblemType};
 use lightship_lwm2m::{Endpoint, Path};
-use lightship_server::{Code, ContentFormat};
+use lightship_server::{Code, ContentFormat, RequestError};
 use lightship_store::{Batch, Fact, Store, StoreError, WantedObservation};
 
 use super::Refusal;
@@ -131,13 +132,8 @@ async fn cancel_at_device(call: &Call<'_>, name: &Endpoint, path: Path) -> Answe
     let inbox = call.core.inbox(call.device.shard).ok_or_else(overloaded)?;
     let reply = inbox.cancel_observation(name.clone(), path, call.choices.wait).map_err(|_| overloaded())?;
     let response = match reply.await.map_err(|_| overloaded())? {
-        // It had not started: there is nothing to tell the device.
-        Ok(None) | Err(lightship_server::RequestError::UnknownEndpoint) => lightship_server::Response {
-            code: Code::CONTENT,
-            content_format: None,
-            payload: Box::default(),
-            location: Vec::new(),
-        },
+        // It was not running: there is nothing to tell the device.
+        Ok(None) | Err(RequestError::UnknownEndpoint) => return Ok(StatusCode::NO_CONTENT.into_response()),
         Ok(Some(outcome)) => call.outcome(Ok(outcome))?,
         Err(error) => call.outcome(Err(error))?,
     };
