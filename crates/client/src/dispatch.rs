@@ -6,8 +6,9 @@ use lightship_coap::{Code, ContentFormat, Message};
 use lightship_lwm2m::format::{EncodeError, Encoder, Format};
 use lightship_lwm2m::path::Level;
 use lightship_lwm2m::path::PathError;
-use lightship_lwm2m::{ObjectId, Path, Value, Version};
+use lightship_lwm2m::{ObjectId, ObjectInstanceId, Path, Value, Version};
 
+use crate::access;
 use crate::discover;
 use crate::object::{Arguments, Object, Objects, Refusal};
 use crate::read::{Visitor, exists, walk};
@@ -18,6 +19,8 @@ use crate::write;
 pub(crate) struct World<'a> {
     pub(crate) objects: &'a mut dyn Objects,
     pub(crate) server: ServerObject<'a>,
+    /// The account on whose behalf something is done.
+    pub(crate) asking: u8,
 }
 
 impl World<'_> {
@@ -37,6 +40,16 @@ impl World<'_> {
         }
         let index = self.index(id)?;
         self.objects.at_mut(index)
+    }
+
+    /// Whether the server that asks may do this to an instance, or, without one, to the object itself.
+    pub(crate) fn allows(
+        &self,
+        operation: Operation,
+        object: ObjectId,
+        instance: Option<ObjectInstanceId>,
+    ) -> bool {
+        access::allows(self, self.asking, operation, object, instance)
     }
 
     fn index(&self, id: ObjectId) -> Option<usize> {
@@ -163,22 +176,40 @@ impl<'a> Request<'a> {
         Ok(Request { operation, path, message, payload, version })
     }
 
-    /// Checks that object and instance exist and are a server's business.
-    pub(crate) fn locate(&self, world: &World<'_>) -> Result<(), Code> {
+    /// Checks that object and instance exist, are a server's business, and that this one has the right to do what it asks.
+    pub(crate) fn locate(&mut self, world: &World<'_>) -> Result<(), Code> {
         let id = self.path.object_id().ok_or(Code::METHOD_NOT_ALLOWED)?;
         if id.is_hidden() {
             return Err(Code::UNAUTHORIZED);
         }
         let object = world.object(id).ok_or(Code::NOT_FOUND)?;
-        match self.path.instance_id() {
-            Some(instance) if !exists(object, instance) => Err(Code::NOT_FOUND),
-            _ => Ok(()),
+        let instance = self.path.instance_id();
+        if instance.is_some_and(|instance| !exists(object, instance)) {
+            return Err(Code::NOT_FOUND);
         }
+        let resource = self.path.resource_id().and_then(|id| object.model().resource(id));
+        if self.operation == Operation::Execute
+            && resource.is_some_and(|model| model.multiple && model.operations.writable())
+        {
+            // POST on a resource that holds values adds to an array (TS_Core 6.3.3).
+            self.operation = Operation::PartialUpdate;
+        }
+        // What is read or attached on the level of an object is judged instance by instance, or not at all.
+        let judged = match self.operation {
+            Operation::Discover => false,
+            Operation::Read | Operation::WriteAttributes => instance.is_some(),
+            Operation::Replace
+            | Operation::PartialUpdate
+            | Operation::Execute
+            | Operation::Create
+            | Operation::Delete => true,
+        };
+        if judged && !world.allows(self.operation, id, instance) { Err(Code::UNAUTHORIZED) } else { Ok(()) }
     }
 
     /// Does what is asked, except Write-Attributes and the bookkeeping of observations; content goes to `out`.
     pub(crate) fn perform(
-        &mut self,
+        &self,
         world: &mut World<'_>,
         attributes: &discover::Shown<'_>,
         out: &mut [u8],
@@ -186,8 +217,7 @@ impl<'a> Request<'a> {
         let id = self.path.object_id().ok_or(Code::METHOD_NOT_ALLOWED)?;
         match self.operation {
             Operation::Read => {
-                let object = world.object(id).ok_or(Code::NOT_FOUND)?;
-                let (format, len) = read(object, self.path, self.message.accept(), self.version, out)?;
+                let (format, len) = read(world, self.path, self.message.accept(), self.version, out)?;
                 Ok(Success { code: Code::CONTENT, format: Some(format), len, location: None })
             }
             Operation::Discover => {
@@ -198,16 +228,11 @@ impl<'a> Request<'a> {
             Operation::Execute => {
                 let resource = self.path.resource_id().ok_or(Code::METHOD_NOT_ALLOWED)?;
                 let object = world.object(id).ok_or(Code::NOT_FOUND)?;
-                let model = *object.model().resource(resource).ok_or(Code::NOT_FOUND)?;
-                if model.operations.executable() {
-                    return self.execute(world, id);
-                }
-                // POST on a resource that holds values adds to an array (TS_Core 6.3.3).
-                if !model.multiple || !model.operations.writable() {
+                let model = object.model().resource(resource).ok_or(Code::NOT_FOUND)?;
+                if !model.operations.executable() {
                     return Err(Code::METHOD_NOT_ALLOWED.into());
                 }
-                self.operation = Operation::PartialUpdate;
-                write::write(world, self, out)
+                self.execute(world, id)
             }
             Operation::Replace | Operation::PartialUpdate => write::write(world, self, out),
             Operation::Create => write::create(world, self, out),
@@ -235,16 +260,17 @@ impl<'a> Request<'a> {
 
 /// Writes the values at and below a path into `out`; returns their format and length.
 pub(crate) fn read(
-    object: &dyn Object,
+    world: &World<'_>,
     path: Path,
     accept: Option<ContentFormat>,
     version: Version,
     out: &mut [u8],
 ) -> Result<(ContentFormat, usize), Deny> {
+    let object = path.object_id().and_then(|id| world.object(id)).ok_or(Code::NOT_FOUND)?;
     let number = accept.unwrap_or_else(|| default_format(object, path, version));
     let format = Format::from_number(number.0);
     let mut encode = Encode { encoder: Encoder::new(format.unwrap_or(Format::Text), path, out) };
-    walk(object, path, &mut encode)?;
+    walk(world, path, &mut encode)?;
     if format.is_none() {
         return Err(Code::NOT_ACCEPTABLE.into());
     }

@@ -123,6 +123,7 @@ extern crate self as lightship_client;
 #[doc(hidden)]
 #[path = "derive.rs"]
 pub mod __derive;
+mod access;
 mod attributes;
 mod config;
 mod discover;

@@ -2,6 +2,7 @@
 
 use lightship_lwm2m::{DataType, ObjectInstanceId, Path, ResourceInstanceId, Value};
 
+use crate::dispatch::{Operation, World};
 use crate::object::{Object, Refusal, ResourceModel, Sink};
 
 /// Takes what a walk finds.
@@ -19,18 +20,27 @@ pub(crate) trait Visitor {
 ///
 /// Existence, access and the fourth segment are judged as TS_Core 6.3.1 wants: a direct read of something absent gives
 /// `NotFound`, of something unreadable `NotAllowed`; on higher levels both are left out.
-pub(crate) fn walk(object: &dyn Object, target: Path, visitor: &mut dyn Visitor) -> Result<(), Refusal> {
+///
+/// Instances that the asking server may not read are left out; a target that it may not read gives `Forbidden`.
+pub(crate) fn walk(world: &World<'_>, target: Path, visitor: &mut dyn Visitor) -> Result<(), Refusal> {
+    let id = target.object_id().ok_or(Refusal::NotAllowed)?;
+    let object = world.object(id).ok_or(Refusal::NotFound)?;
     let model = object.model();
     let Some(wanted) = target.instance_id() else {
         let mut from = Some(0);
         while let Some(instance) = from.and_then(|from| object.instance_from(from)) {
-            walk_instance(object, instance, visitor)?;
+            if world.allows(Operation::Read, id, Some(instance)) {
+                walk_instance(object, instance, visitor)?;
+            }
             from = instance.get().checked_add(1);
         }
         return Ok(());
     };
     if !exists(object, wanted) {
         return Err(Refusal::NotFound);
+    }
+    if !world.allows(Operation::Read, id, Some(wanted)) {
+        return Err(Refusal::Forbidden);
     }
     let Some(resource) = target.resource_id() else {
         return walk_instance(object, wanted, visitor);

@@ -12,7 +12,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         if incoming.message.observe() == Some(1) && incoming.message.code() == Code::GET {
             Self::cancel(&mut self.observations, &mut self.events, from, incoming.ticket);
         }
-        let mut world = world(&mut self.objects, &mut self.accounts);
+        let mut world = world(&mut self.objects, &mut self.accounts, from.0);
         let mut query = None;
         let mut asked = None;
         let outcome =
@@ -150,9 +150,8 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
     ) -> Result<Success, Deny> {
         let version =
             self.links.get(account.index()).map_or(self.config.version, |link| link.registration.version());
-        let world = world(&mut self.objects, &mut self.accounts);
-        let object = path.object_id().and_then(|id| world.object(id)).ok_or(Code::NOT_FOUND)?;
-        let (format, len) = dispatch::read(object, path, accept, version, &mut self.body)?;
+        let world = world(&mut self.objects, &mut self.accounts, account.0);
+        let (format, len) = dispatch::read(&world, path, accept, version, &mut self.body)?;
         Ok(Success { code: Code::CONTENT, format: Some(format), len, location: None })
     }
 
@@ -167,8 +166,8 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         query: Option<Attributes>,
     ) -> Option<u32> {
         let mut told = Snapshot::new();
-        let world = world(&mut self.objects, &mut self.accounts);
-        walk(world.object(path.object_id()?)?, path, &mut told).ok()?;
+        let world = world(&mut self.objects, &mut self.accounts, account.0);
+        walk(&world, path, &mut told).ok()?;
         let same = |slot: &Option<Observation>| {
             slot.as_ref().is_some_and(|present| {
                 present.account == account.0 && (present.path == path || present.token == ticket.token())
@@ -214,6 +213,10 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
 }
 
 /// All objects for the time of one call.
-pub(super) fn world<'a>(objects: &'a mut dyn Objects, accounts: &'a mut [Option<Account>]) -> World<'a> {
-    World { objects, server: ServerObject { accounts, draft: None, trigger: None } }
+pub(super) fn world<'a>(
+    objects: &'a mut dyn Objects,
+    accounts: &'a mut [Option<Account>],
+    asking: u8,
+) -> World<'a> {
+    World { objects, server: ServerObject { accounts, draft: None, trigger: None }, asking }
 }

@@ -133,7 +133,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
 
     /// Compares lifetime and object list with what each server was told.
     fn compare_with_told(&mut self) {
-        let world = world(&mut self.objects, &mut self.accounts);
+        let world = world(&mut self.objects, &mut self.accounts, 0);
         for (index, link) in self.links.iter_mut().enumerate() {
             if !link.registration.is_registered() {
                 continue;
@@ -171,7 +171,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             return;
         }
         let Some(step) = link.registration.step(now) else { return };
-        let world = world(&mut self.objects, &mut self.accounts);
+        let world = world(&mut self.objects, &mut self.accounts, id.0);
         let Some(account) = world.server.accounts.get(id.index()).and_then(Option::as_ref) else { return };
         let version = link.registration.version();
         let with_list = matches!(step, Step::Register { .. } | Step::Update { objects: true, .. });
@@ -244,15 +244,11 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         let path = observation.path;
         if observation.action(now, &attributes) == Action::Look {
             let mut found = Snapshot::new();
-            let world = world(&mut self.objects, &mut self.accounts);
-            match path
-                .object_id()
-                .and_then(|id| world.object(id))
-                .map(|object| walk(object, path, &mut found))
-            {
-                Some(Ok(())) => observation.looked(now, &found, &attributes, self.config.thresholds),
-                Some(Err(Refusal::NotFound)) | None => return self.vanish(now, index),
-                Some(Err(_)) => observation.looked_in_vain(now),
+            let world = world(&mut self.objects, &mut self.accounts, account.0);
+            match walk(&world, path, &mut found) {
+                Ok(()) => observation.looked(now, &found, &attributes, self.config.thresholds),
+                Err(Refusal::NotFound) => return self.vanish(now, index),
+                Err(_) => observation.looked_in_vain(now),
             }
         }
         if observation.action(now, &attributes) == Action::Tell {
@@ -290,10 +286,8 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             }
         };
         let mut told = Snapshot::new();
-        let world = world(&mut self.objects, &mut self.accounts);
-        if let Some(object) = observation.path.object_id().and_then(|id| world.object(id)) {
-            let _ = walk(object, observation.path, &mut told);
-        }
+        let world = world(&mut self.objects, &mut self.accounts, observation.account);
+        let _ = walk(&world, observation.path, &mut told);
         let content = self.body.get(..success.len).unwrap_or_default();
         let Some(link) = self.links.get_mut(usize::from(observation.account)) else { return };
         match link.peer.notify(now, &self.config.coap, new, options, content) {
