@@ -6,6 +6,7 @@
 //! Start reading at: [`TARGETS`].
 
 mod coap;
+pub mod corpus;
 mod engines;
 mod lwm2m;
 mod pair;

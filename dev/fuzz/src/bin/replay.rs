@@ -1,31 +1,36 @@
-//! Runs every target over its corpus, or over the files named: `replay [TARGET FILE…]`. A finding is a panic.
+//! Runs targets over their corpus; a finding is a panic.
+//!
+//! `replay` all targets · `replay TARGET FILE…` these files · `replay --unpack TARGET FOLDER` · `replay --pack TARGET FOLDER`
 
-use lightship_fuzz::TARGETS;
-use std::path::{Path, PathBuf};
+use lightship_fuzz::{TARGETS, corpus};
+use std::path::Path;
 
 fn main() -> Result<(), String> {
-    let mut arguments = std::env::args().skip(1);
-    let only = arguments.next();
-    let files: Vec<PathBuf> = arguments.map(PathBuf::from).collect();
-    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus");
-    for (name, target) in TARGETS {
-        if only.as_deref().is_some_and(|only| only != *name) {
-            continue;
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = arguments.iter().map(String::as_str).collect();
+    match words.as_slice() {
+        ["--unpack", target, folder] => corpus::unpack(target, Path::new(folder)),
+        ["--pack", target, folder] => corpus::pack(target, Path::new(folder)),
+        [] => TARGETS.iter().try_for_each(|(name, target)| run(name, *target, &corpus::read(name)?)),
+        [wanted, files @ ..] => {
+            let (name, target) =
+                TARGETS.iter().find(|(name, _)| name == wanted).ok_or(format!("no target {wanted}"))?;
+            let read = |file: &&str| std::fs::read(file).map_err(|error| format!("{file}: {error}"));
+            let inputs = if files.is_empty() {
+                corpus::read(name)?
+            } else {
+                files.iter().map(read).collect::<Result<_, _>>()?
+            };
+            run(name, *target, &inputs)
         }
-        let files = if files.is_empty() { inside(&corpus.join(name))? } else { files.clone() };
-        for file in &files {
-            let data = std::fs::read(file).map_err(|error| format!("{}: {error}", file.display()))?;
-            eprintln!("{name} {}", file.display());
-            target(&data);
-        }
-        println!("{name}: {} inputs", files.len());
     }
-    Ok(())
 }
 
-fn inside(folder: &Path) -> Result<Vec<PathBuf>, String> {
-    let entries = std::fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
-    let mut files: Vec<PathBuf> = entries.flatten().map(|entry| entry.path()).collect();
-    files.sort();
-    if files.is_empty() { Err(format!("{} is empty", folder.display())) } else { Ok(files) }
+fn run(name: &str, target: fn(&[u8]), inputs: &[Vec<u8>]) -> Result<(), String> {
+    for (number, input) in inputs.iter().enumerate() {
+        eprintln!("{name} line {}", number + 1);
+        target(input);
+    }
+    println!("{name}: {} inputs", inputs.len());
+    Ok(())
 }
