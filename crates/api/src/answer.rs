@@ -11,9 +11,10 @@ use crate::time::Timestamp;
 /// What a device answered. The HTTP status is the server's own verdict, `code` is the device's.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct DownlinkAnswer {
-    /// `read`, `discover`, `write`, `write-attributes`, `execute`, `create`, `delete`, `observe`, `cancel-observation`.
+    /// `read`, `discover`, `write`, `write-attributes`, `execute`, `create`, `delete`, `observe`, `cancel-observation`,
+    /// `read-composite`, `write-composite`, `observe-composite`, `cancel-composite`.
     pub operation: String,
-    /// The path the operation addressed.
+    /// The path the operation addressed; `/` for composite operations.
     pub path: String,
     /// The device's response code, such as `2.05` or `4.04`.
     pub code: String,
@@ -22,7 +23,7 @@ pub struct DownlinkAnswer {
     pub format: Option<String>,
     /// Milliseconds from the request's start at the server to the answer.
     pub elapsed_ms: u64,
-    /// Decoded data (Read, Observe) or links (Discover).
+    /// Decoded data (Read, Observe), nodes (composite Read and Observe) or links (Discover).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content: Option<AnswerContent>,
     /// Where the new Object Instance stands (Create), such as `/3303/1`.
@@ -47,6 +48,11 @@ pub enum AnswerContent {
     Links {
         /// In the device's order.
         links: Vec<Link>,
+    },
+    /// What a composite operation found, each with its path, in the device's order.
+    Nodes {
+        /// One node for each path that holds something.
+        nodes: Vec<Node>,
     },
     /// Data.
     Node(Node),
@@ -90,7 +96,7 @@ pub struct AttributesBody {
     pub attributes: BTreeMap<String, Option<serde_json::Number>>,
 }
 
-/// Body of Read-Composite.
+/// Body of Read-Composite and of Observe-Composite.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CompositeReadBody {
@@ -116,8 +122,14 @@ pub struct Observations {
 /// One wanted observation with its last value.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct ObservationState {
-    /// What is observed.
+    /// What is observed; `/` for a composite observation.
     pub path: String,
+    /// The name of a composite observation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// What a composite observation observes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<String>,
     /// Whether it runs.
     pub state: ObservingState,
     /// Why it failed.

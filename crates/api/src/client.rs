@@ -8,7 +8,9 @@ use serde::de::DeserializeOwned;
 use ureq::Agent;
 use ureq::http::{Request, Response};
 
-use crate::answer::{AttributesBody, DownlinkAnswer, ExecuteBody, Observations};
+use crate::answer::{
+    AttributesBody, CompositeReadBody, CompositeWriteBody, DownlinkAnswer, ExecuteBody, Observations,
+};
 use crate::endpoint::{Endpoint, Endpoints};
 use crate::event::Event;
 use crate::model::{Model, Models};
@@ -239,6 +241,61 @@ impl Client {
         self.empty("DELETE", &downlink(endpoint, "observations", path, o))
     }
 
+    /// Reads several paths at once.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn read_composite(
+        &self,
+        endpoint: &str,
+        body: &CompositeReadBody,
+        o: &DownlinkOptions,
+    ) -> Result<DownlinkAnswer, ClientError> {
+        self.send("POST", &downlink(endpoint, "composite", "read", o), body)
+    }
+
+    /// Writes several nodes at once: all of them or none.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn write_composite(
+        &self,
+        endpoint: &str,
+        body: &CompositeWriteBody,
+        o: &DownlinkOptions,
+    ) -> Result<DownlinkAnswer, ClientError> {
+        self.send("POST", &downlink(endpoint, "composite", "write", o), body)
+    }
+
+    /// Observes several paths under a name of the caller's.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn observe_composite(
+        &self,
+        endpoint: &str,
+        name: &str,
+        body: &CompositeReadBody,
+        o: &DownlinkOptions,
+    ) -> Result<DownlinkAnswer, ClientError> {
+        let place = format!("observations/{}", percent(name));
+        self.send("PUT", &downlink(endpoint, "composite", &place, o), body)
+    }
+
+    /// Ends such an observation; `None` when it was not running, so that the device had nothing to be told.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn cancel_composite(
+        &self,
+        endpoint: &str,
+        name: &str,
+        o: &DownlinkOptions,
+    ) -> Result<Option<DownlinkAnswer>, ClientError> {
+        let place = format!("observations/{}", percent(name));
+        self.empty("DELETE", &downlink(endpoint, "composite", &place, o))
+    }
+
     /// What is observed on a device.
     ///
     /// # Errors
@@ -440,6 +497,7 @@ const ANSWER_LEN_MAX: u64 = 64 << 20;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::answer::AnswerContent;
 
     #[test]
     fn names_are_percent_encoded_once_and_queries_joined() {
@@ -448,6 +506,19 @@ mod tests {
             downlink("urn:imei:1/é%", "resources", "/3/0", &options),
             "/api/v1/endpoints/urn%3Aimei%3A1%2F%C3%A9%25/resources/3/0?wait=2000ms&raw=true"
         );
+    }
+
+    #[test]
+    fn composite_content_is_told_from_a_node() {
+        let shared = r#""operation":"read-composite","path":"/","code":"2.05","elapsed_ms":3"#;
+        let read = |content: &str| {
+            let text = format!(r#"{{{shared},"content":{content}}}"#);
+            serde_json::from_str::<DownlinkAnswer>(&text).unwrap().content.unwrap()
+        };
+        let nodes = read(r#"{"nodes":[{"path":"/3/0/9","type":"integer","value":84}]}"#);
+        assert!(matches!(nodes, AnswerContent::Nodes { nodes } if nodes.len() == 1));
+        assert!(matches!(read(r#"{"path":"/3/0/9","value":84}"#), AnswerContent::Node(_)));
+        assert!(matches!(read(r#"{"links":[]}"#), AnswerContent::Links { .. }));
     }
 
     #[test]

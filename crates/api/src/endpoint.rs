@@ -51,6 +51,10 @@ pub struct Endpoint {
     pub objects: Vec<ObjectEntry>,
     /// Registration parameters that the server does not know, as received.
     pub attributes: BTreeMap<String, String>,
+    /// What the device did otherwise than the standard says, and how often since the server started; never held against
+    /// it where the meaning was clear.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub deviations: BTreeMap<String, u64>,
 }
 
 /// Whether a device can be reached.

@@ -27,6 +27,9 @@ pub struct Event {
     /// What is observed (`observed`, `notified`, `observation_cancelled`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub path: Option<String>,
+    /// The name of the composite observation, in place of `path`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
     /// The device's response code where one belongs to the event.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
@@ -55,6 +58,7 @@ impl Event {
             endpoint,
             registration: None,
             path: None,
+            name: None,
             code: None,
             format: None,
             content: None,

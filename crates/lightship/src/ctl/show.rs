@@ -106,6 +106,7 @@ pub(super) fn answer(answer: &DownlinkAnswer, definitions: &Definitions<'_>, end
     let mut parts = Vec::new();
     match &answer.content {
         Some(AnswerContent::Node(node)) => parts.push(values(node, &answer.path, definitions, endpoint)),
+        Some(AnswerContent::Nodes { nodes }) => parts.push(many_values(nodes, definitions, endpoint)),
         Some(AnswerContent::Links { links: found }) => parts.push(links(found, definitions, endpoint)),
         None => {}
     }
@@ -126,6 +127,20 @@ pub(super) fn answer(answer: &DownlinkAnswer, definitions: &Definitions<'_>, end
 
 /// All values below a node, one a line.
 fn values(node: &Node, path: &str, definitions: &Definitions<'_>, endpoint: &str) -> String {
+    let rows = rows(node, path, definitions, endpoint);
+    if rows.is_empty() { format!("{path} holds nothing") } else { value_table(rows) }
+}
+
+/// All values below several nodes, one a line.
+fn many_values(nodes: &[Node], definitions: &Definitions<'_>, endpoint: &str) -> String {
+    let all: Vec<Row> = nodes.iter().flat_map(|node| rows(node, "/", definitions, endpoint)).collect();
+    if all.is_empty() { "none of these paths holds anything".to_owned() } else { value_table(all) }
+}
+
+/// Path, name, value, unit and time.
+type Row = [String; 5];
+
+fn rows(node: &Node, path: &str, definitions: &Definitions<'_>, endpoint: &str) -> Vec<Row> {
     let mut rows = Vec::new();
     if let Ok(path) = node.path.as_deref().unwrap_or(path).parse() {
         flatten(node, path, &mut |path, node, json| {
@@ -141,9 +156,10 @@ fn values(node: &Node, path: &str, definitions: &Definitions<'_>, endpoint: &str
             ]);
         });
     }
-    if rows.is_empty() {
-        return format!("{path} holds nothing");
-    }
+    rows
+}
+
+fn value_table(rows: Vec<Row>) -> String {
     let timed = rows.iter().any(|[.., time]| !time.is_empty());
     let mut table = if timed {
         table(["PATH", "NAME", "VALUE", "UNIT", "TIME"])

@@ -30,6 +30,8 @@ pub(crate) async fn list(State(core): State<Arc<Core>>, Parts(endpoint): Parts<S
         });
         ObservationState {
             path: one.path.to_string(),
+            name: None,
+            paths: Vec::new(),
             state: seen.state,
             reason: seen.reason,
             attributes: attributes.collect(),
