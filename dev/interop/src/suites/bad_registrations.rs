@@ -189,6 +189,7 @@ fn objects_of(target: &Target<'_>, endpoint: &str, list: &str) -> Result<String,
     Ok(target.serve.registered(endpoint, Duration::ZERO)?["objects"].to_string())
 }
 
+// Proves: REG-48
 fn stored_as_text(target: &Target<'_>, endpoint: &str) -> Check {
     let mut socket = Socket::open()?;
     let id = socket.fresh_id();

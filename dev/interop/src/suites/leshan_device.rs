@@ -33,6 +33,7 @@ fn typed() -> [(u16, &'static str, Value, Value); 9] {
 }
 
 /// Runs the suite.
+// Proves: DMO-01
 pub(crate) fn run(world: &World, report: &mut Report) {
     let Some((serve, mut device)) = start(report, "leshan-device/registers", || registers(world)) else {
         return;
@@ -53,7 +54,6 @@ pub(crate) fn run(world: &World, report: &mut Report) {
     report.case("leshan-device/expires-after-its-lifetime", || expires(world, &serve));
 }
 
-// Proves: REG-02
 fn registers(world: &World) -> Result<(Serve, LeshanDevice), String> {
     let class_path = tools::leshan_class_path(&world.folders)?;
     let serve = Serve::start(&world.program, "serve-leshan", &[])?;
@@ -116,7 +116,6 @@ impl Site<'_> {
         self.operate("POST", "execute/3442/0/0", None, "2.04").map(drop)
     }
 
-    // Proves: FMT-01
     fn reads(&self, report: &mut Report) {
         for format in MULTIPLE {
             report.case(&format!("leshan-device/read/3/0/{format}"), || {

@@ -31,6 +31,7 @@ pub(crate) fn run(world: &World, report: &mut Report) {
     let Some(mut site) = start(report, "leshan-server/registers", || Site::start(world)) else { return };
     site.reads(report);
     site.writes(report);
+    site.links_point_at_something(report);
     site.executes(report);
     site.creates_and_deletes(report);
     site.discovers_and_sets_attributes(report);
@@ -115,6 +116,22 @@ impl Site {
         report.case("leshan-server/read/no-format-asked", || {
             self.expect(json!({"op": "read", "path": "/3/0"}), "2.05").map(drop)
         });
+    }
+
+    // Proves: DMO-17
+    fn links_point_at_something(&mut self, report: &mut Report) {
+        for (link, code) in [
+            ("3303:0", "2.04"),
+            ("3303:65535", "2.04"),
+            ("65535:65535", "2.04"),
+            ("3303:77", "4.00"),
+            ("999:65535", "4.00"),
+        ] {
+            report.case(&format!("leshan-server/write-object-link/{link}"), || {
+                let write = json!({"op": "write", "path": "/3442/0/170", "format": "TLV", "value": link});
+                self.expect(write, code).map(drop)
+            });
+        }
     }
 
     fn writes(&mut self, report: &mut Report) {

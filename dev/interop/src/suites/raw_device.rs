@@ -7,6 +7,7 @@ use crate::process::eventually;
 use crate::report::{Check, Report, holds, same};
 use crate::rest::Rest;
 use crate::wire::{self, ACK, BLOCK2, CON, Message, OBSERVE, Socket};
+use std::net::SocketAddr;
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
@@ -20,8 +21,9 @@ pub(crate) fn run(world: &World, report: &mut Report) {
     let started = start(report, "raw-device/registers", || {
         let serve = Serve::start(&world.program, "serve-raw", &[])?;
         let mut socket = Socket::open()?;
+        let server = serve.coap;
         Target { serve: &serve }.register(&mut socket, ENDPOINT)?;
-        Ok((serve, RawDevice { socket, text: "a".repeat(500), version: 1, token: Vec::new() }))
+        Ok((serve, RawDevice { socket, server, text: "a".repeat(500), version: 1, token: Vec::new() }))
     });
     let Some((serve, mut device)) = started else { return };
     report.case("raw-device/observed-in-blocks", || {
@@ -64,6 +66,8 @@ fn last_value_within(rest: &Rest, value: &str, limit: Duration) -> Check {
 
 struct RawDevice {
     socket: Socket,
+    /// Where it registered.
+    server: SocketAddr,
     text: String,
     /// Of the value: sequence number and ETag.
     version: u8,
@@ -86,6 +90,7 @@ impl RawDevice {
                     && let Some(request) = Message::decode(&bytes)
                     && request.code == wire::GET
                 {
+                    same("the server asks from", &from, &self.server)?;
                     let answer = self.answer(&request);
                     self.socket.send(from, &answer.encode())?;
                 }

@@ -70,6 +70,7 @@ pub(crate) fn run(world: &World, report: &mut Report) {
         report.case(&format!("bad-input-device/{name}"), || server.row(bytes, right));
     }
     report.case("bad-input-device/79-observe-with-new-tokens", || server.many_observers());
+    report.case("bad-input-device/updates-from-the-port-it-registered-from", || server.update_port());
     report.case("bad-input-device/80-cancel-of-nothing", || {
         let cancel = server.socket.draft(wire::GET).number(wire::OBSERVE, 1).path("/3303/0/5700");
         let answer = server.ask(&cancel)?;
@@ -101,6 +102,13 @@ pub(crate) fn run(world: &World, report: &mut Report) {
 }
 
 impl RawServer {
+    fn update_port(&mut self) -> Check {
+        self.process.obey("update")?;
+        let (update, from) = self.socket.receive(SOON, |message| message.code == wire::POST)?;
+        self.socket.send(from, &Message::new(ACK, 0x44, update.id, &update.token).encode())?;
+        same("the device's address", &from, &self.device)
+    }
+
     fn many_observers(&mut self) -> Check {
         for _ in 0..OBSERVERS {
             let observe = self.socket.draft(wire::GET).number(wire::OBSERVE, 0).path("/3303/0/5700");
