@@ -167,7 +167,7 @@ impl Device {
             },
             objects: objects.collect(),
             attributes: details.attributes.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect(),
-            deviations: std::collections::BTreeMap::new(),
+            deviations: BTreeMap::new(),
         }
     }
 }
