@@ -1,6 +1,7 @@
 //! ShardInbox: the bounded way into a shard thread.
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::time::Duration;
 
 use lightship_server::{
@@ -64,8 +65,15 @@ pub struct SocketStats {
 pub(crate) enum Command {
     Request { endpoint: Endpoint, operation: Operation, wait: Duration, reply: Sender<Outcome> },
     Observe { endpoint: Endpoint, wanted: Wanted, wait: Duration, reply: Sender<Outcome> },
-    CancelObservation { endpoint: Endpoint, path: Path, wait: Duration, reply: Sender<Option<Outcome>> },
+    CancelObservation { endpoint: Endpoint, which: Which, wait: Duration, reply: Sender<Option<Outcome>> },
     Forget { endpoint: Endpoint, registration: RegistrationId, reply: Sender<()> },
+}
+
+/// One of a device's observations.
+#[derive(Debug)]
+pub(crate) enum Which {
+    Node(Path),
+    Composite(Arc<str>),
 }
 
 /// What must get through always: there are never more of these than the shard has asked for.
@@ -132,7 +140,22 @@ impl ShardInbox {
         path: Path,
         wait: Duration,
     ) -> Result<Reply<Option<Outcome>>, InboxError> {
-        self.command(|reply| Command::CancelObservation { endpoint, path, wait, reply })
+        let which = Which::Node(path);
+        self.command(|reply| Command::CancelObservation { endpoint, which, wait, reply })
+    }
+
+    /// Ends the composite observation of that name, as [`ShardInbox::cancel_observation`] does one of a path.
+    ///
+    /// # Errors
+    /// [`InboxError`]: nothing will happen.
+    pub fn cancel_composite(
+        &self,
+        endpoint: Endpoint,
+        name: Arc<str>,
+        wait: Duration,
+    ) -> Result<Reply<Option<Outcome>>, InboxError> {
+        let which = Which::Composite(name);
+        self.command(|reply| Command::CancelObservation { endpoint, which, wait, reply })
     }
 
     /// Forgets that registration, if the endpoint still has it.

@@ -16,7 +16,7 @@ use lightship_server::{Event, ObservationId, Outcome, Request, RequestError, Req
 use tokio::sync::mpsc;
 
 use crate::clock::Clock;
-use crate::inbox::{Command, Control, InboxReader, Sender, ShardInbox, ShardStats, SocketStats};
+use crate::inbox::{Command, Control, InboxReader, Sender, ShardInbox, ShardStats, SocketStats, Which};
 use crate::socket_group::{Sent, SocketGroup, Way};
 use crate::sys::{DATAGRAM_LEN_MAX, Slot};
 
@@ -316,8 +316,11 @@ impl ShardThread {
                     Err(error) => drop(reply.send(Err(error))),
                 }
             }
-            Command::CancelObservation { endpoint, path, wait, reply } => {
-                let id = self.shard.observation(&endpoint, path);
+            Command::CancelObservation { endpoint, which, wait, reply } => {
+                let id = match which {
+                    Which::Node(path) => self.shard.observation(&endpoint, path),
+                    Which::Composite(name) => self.shard.composite_observation(&endpoint, &name),
+                };
                 let cancelled = id.ok_or(RequestError::UnknownEndpoint);
                 match cancelled.and_then(|id| self.shard.cancel_observation(now, id, now + wait)) {
                     Ok(Some(id)) => drop(self.state.requests.insert(id, Waiting::Cancel(reply))),

@@ -6,7 +6,7 @@
 //!                  └────────────┴──deadline, cancel, registration gone──► RequestDone(Timeout | Cancelled | …)
 //! ```
 
-use lightship_lwm2m::Endpoint;
+use lightship_lwm2m::{Endpoint, Path};
 use lightship_platform::Instant;
 
 use crate::devices::{Device, Line};
@@ -236,6 +236,7 @@ fn check(operation: &Operation, body_max: usize) -> Result<(), RequestError> {
         Operation::Execute { path, .. } => (path, &[Level::Resource]),
         Operation::Create { path, .. } => (path, &[Level::Object]),
         Operation::Delete { path } => (path, &[Level::Instance, Level::ResourceInstance]),
+        Operation::ReadComposite { .. } | Operation::WriteComposite { .. } => (&Path::ROOT, &[Level::Root]),
     };
     if !fits.contains(&path.level()) {
         return Err(RequestError::WrongPath);

@@ -7,7 +7,7 @@ use lightship_coap::{Code, ContentFormat};
 use lightship_lwm2m::{Endpoint, Path};
 use lightship_platform::Instant;
 
-use crate::{Details, ObservationId, Outcome, Registration, RequestId, Response};
+use crate::{Content, Details, ObservationId, Outcome, Registration, RequestId, Response};
 
 /// A question or a statement.
 #[derive(Debug)]
@@ -57,7 +57,7 @@ pub enum Event {
         /// The observation.
         observation: ObservationId,
         /// What is observed.
-        path: Path,
+        observed: Observed,
         /// The device's code, 2.05 as a rule.
         code: Code,
         /// What the payload is in.
@@ -72,7 +72,7 @@ pub enum Event {
         /// The observation.
         observation: ObservationId,
         /// What is observed.
-        path: Path,
+        observed: Observed,
         /// The first value.
         response: Response,
     },
@@ -83,7 +83,7 @@ pub enum Event {
         /// The observation.
         observation: ObservationId,
         /// What should be observed.
-        path: Path,
+        observed: Observed,
         /// What happened.
         outcome: Outcome,
         /// When it is tried again; `None`: the observation is gone.
@@ -96,7 +96,7 @@ pub enum Event {
         /// The observation.
         observation: ObservationId,
         /// What was observed.
-        path: Path,
+        observed: Observed,
     },
     /// A downlink request ended.
     RequestDone {
@@ -134,12 +134,74 @@ pub enum Answer {
 /// An observation that the host wants to run.
 #[derive(Clone, PartialEq, Debug)]
 pub struct Wanted {
-    /// What to observe; a device has one observation of each path.
-    pub path: Path,
+    /// What to observe.
+    pub observed: Observed,
     /// The content format wanted; `None` leaves it to the device.
     pub accept: Option<ContentFormat>,
     /// Attributes to carry in the Observe (LwM2M 1.2), one `name=value` each; empty as a rule.
     pub attributes: Vec<String>,
+}
+
+/// What an observation is of. A device has one observation of each path, and one under each name.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub enum Observed {
+    /// An object, instance, resource or resource instance.
+    Node(Path),
+    /// Several nodes at once (LwM2M 1.1, Observe-Composite). Cloning shares the bytes.
+    Composite(Composite),
+}
+
+/// Several nodes that are observed together.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Composite {
+    /// A name of the host's choice.
+    pub name: Arc<str>,
+    /// The list of paths, in a format for several nodes.
+    pub content: Content,
+}
+
+impl Observed {
+    /// The node, if it is one.
+    #[must_use]
+    pub fn path(&self) -> Option<Path> {
+        match self {
+            Self::Node(path) => Some(*path),
+            Self::Composite(_) => None,
+        }
+    }
+
+    /// The name, if it is of several nodes.
+    #[must_use]
+    pub fn name(&self) -> Option<&str> {
+        match self {
+            Self::Node(_) => None,
+            Self::Composite(composite) => Some(&composite.name),
+        }
+    }
+
+    /// Whether one takes the place of the other.
+    pub(crate) fn replaces(&self, other: &Self) -> bool {
+        (self.path(), self.name()) == (other.path(), other.name())
+    }
+
+    /// Whether a request can be made of it: the root can only be observed by its nodes.
+    pub(crate) fn is_possible(&self) -> bool {
+        self.path().is_none_or(|path| !path.is_root())
+    }
+
+    /// The length of the body that travels to the device.
+    pub(crate) fn body_len(&self) -> usize {
+        match self {
+            Self::Node(_) => 0,
+            Self::Composite(composite) => composite.content.payload.len(),
+        }
+    }
+}
+
+impl From<Path> for Observed {
+    fn from(path: Path) -> Self {
+        Self::Node(path)
+    }
 }
 
 /// A fact that must be safe before the device is told that it arrived.

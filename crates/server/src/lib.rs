@@ -62,7 +62,7 @@ mod timer;
 mod uplink;
 
 pub use config::{Config, Rebinding};
-pub use event::{Answer, Ask, Changed, Ended, Event, Fact, Wanted};
+pub use event::{Answer, Ask, Changed, Composite, Ended, Event, Fact, Observed, Wanted};
 pub use limits::Limits;
 pub use locator::{BadLocator, Locator, RegistrationId};
 pub use registration::{Details, ObjectLink, ObjectList, Registration};

@@ -5,7 +5,7 @@ use lightship_lwm2m::Path;
 use lightship_lwm2m::downlink::write_path;
 
 use crate::downlink::Task;
-use crate::{Operation, Wanted};
+use crate::{Content, Observed, Operation, Wanted};
 
 /// A request ready to be handed to a CoAP machine.
 pub(crate) struct Outgoing<'a> {
@@ -38,6 +38,16 @@ impl<'a> Outgoing<'a> {
             accept: None,
             observe: None,
             payload: &[],
+        }
+    }
+
+    /// A request about several nodes; its body names them.
+    fn composite(code: Code, content: &'a Content, accept: Option<ContentFormat>) -> Self {
+        Self {
+            content_format: Some(content.format),
+            payload: &content.payload,
+            accept,
+            ..Self::new(code, Path::ROOT)
         }
     }
 
@@ -74,6 +84,8 @@ impl<'a> Outgoing<'a> {
                 ..Self::new(Code::POST, *path)
             },
             Operation::Delete { path } => Self::new(Code::DELETE, *path),
+            Operation::ReadComposite { content, accept } => Self::composite(Code::FETCH, content, *accept),
+            Operation::WriteComposite { content } => Self::composite(Code::IPATCH, content, None),
         }
     }
 
@@ -89,11 +101,11 @@ impl<'a> Outgoing<'a> {
 
     /// The request for the whole of a value of which a notification had only the first block.
     pub(crate) fn value(wanted: &'a Wanted) -> Self {
-        Self {
-            accept: wanted.accept,
-            query: Query::Texts(&wanted.attributes),
-            ..Self::new(Code::GET, wanted.path)
-        }
+        let request = match &wanted.observed {
+            Observed::Node(path) => Self { accept: wanted.accept, ..Self::new(Code::GET, *path) },
+            Observed::Composite(composite) => Self::composite(Code::FETCH, &composite.content, wanted.accept),
+        };
+        Self { query: Query::Texts(&wanted.attributes), ..request }
     }
 
     /// Writes the options; `root` is the device's alternate path (TS_Core 6.2.1).
@@ -123,7 +135,7 @@ impl<'a> Outgoing<'a> {
 }
 
 impl Operation {
-    /// What the operation is about.
+    /// What the operation is about; the root for those of several nodes.
     #[must_use]
     pub fn path(&self) -> Path {
         match self {
@@ -135,6 +147,7 @@ impl Operation {
             | Self::Execute { path, .. }
             | Self::Create { path, .. }
             | Self::Delete { path } => *path,
+            Self::ReadComposite { .. } | Self::WriteComposite { .. } => Path::ROOT,
         }
     }
 
@@ -149,10 +162,13 @@ impl Operation {
             Self::Read { .. }
             | Self::Discover { .. }
             | Self::Replace { .. }
-            | Self::WriteAttributes { .. } => true,
-            Self::PartialUpdate { .. } | Self::Execute { .. } | Self::Create { .. } | Self::Delete { .. } => {
-                false
-            }
+            | Self::WriteAttributes { .. }
+            | Self::ReadComposite { .. } => true,
+            Self::PartialUpdate { .. }
+            | Self::Execute { .. }
+            | Self::Create { .. }
+            | Self::Delete { .. }
+            | Self::WriteComposite { .. } => false,
         }
     }
 }

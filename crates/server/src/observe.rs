@@ -21,7 +21,7 @@ use crate::links::Link;
 use crate::shard::Due;
 use crate::slab::Key;
 use crate::timer::TimerId;
-use crate::{Event, ObservationId, Outcome, RequestError, RequestId, Response, Shard, Wanted};
+use crate::{Event, ObservationId, Observed, Outcome, RequestError, RequestId, Response, Shard, Wanted};
 
 /// One observation of one device.
 pub(crate) struct Observation {
@@ -67,9 +67,10 @@ pub(crate) struct Cancelled {
 }
 
 impl Shard {
-    /// Observes a path of a device: one attempt by `deadline`; if it succeeds the observation is kept running as
+    /// Observes one or several nodes of a device: one attempt by `deadline`; if it succeeds the observation is kept running as
     /// those given with [`Answer::Accept`](crate::Answer) are. [`Event::ObservationStarted`] or
-    /// [`Event::ObservationFailed`] follows. An observation of the same path is replaced, under the same name.
+    /// [`Event::ObservationFailed`] follows. An observation of the same path, or of the same
+    /// name, is replaced and keeps its identity.
     ///
     /// # Errors
     /// [`RequestError`]: nothing has changed.
@@ -80,11 +81,14 @@ impl Shard {
         wanted: Wanted,
         deadline: Instant,
     ) -> Result<ObservationId, RequestError> {
-        if wanted.path.is_root() {
+        if !wanted.observed.is_possible() {
             return Err(RequestError::WrongPath);
         }
+        if wanted.observed.body_len() > self.config.limits.request_body {
+            return Err(RequestError::TooLarge);
+        }
         let owner = self.devices.by_endpoint(endpoint).ok_or(RequestError::UnknownEndpoint)?;
-        let known = self.observation_of(owner, wanted.path);
+        let known = self.observation_of(owner, |other| wanted.observed.replaces(other));
         if known.is_none() && self.observation_count(owner) >= self.config.limits.observations_per_device {
             return Err(RequestError::TooManyObservations);
         }
@@ -116,8 +120,18 @@ impl Shard {
     /// The observation of a path of a device, running or still to be started.
     #[must_use]
     pub fn observation(&self, endpoint: &Endpoint, path: Path) -> Option<ObservationId> {
+        self.find_observation(endpoint, |observed| observed.path() == Some(path))
+    }
+
+    /// The composite observation of a device under a name of the host's, running or still to be started.
+    #[must_use]
+    pub fn composite_observation(&self, endpoint: &Endpoint, name: &str) -> Option<ObservationId> {
+        self.find_observation(endpoint, |observed| observed.name() == Some(name))
+    }
+
+    fn find_observation(&self, endpoint: &Endpoint, is: impl Fn(&Observed) -> bool) -> Option<ObservationId> {
         let owner = self.devices.by_endpoint(endpoint)?;
-        self.observation_of(owner, path).map(|key| ObservationId(key.to_bits()))
+        self.observation_of(owner, is).map(|key| ObservationId(key.to_bits()))
     }
 
     /// Ends an observation: at once here ([`Event::ObservationEnded`]), and at the device by a Cancel Observation
@@ -154,7 +168,9 @@ impl Shard {
     pub(crate) fn observe_wanted(&mut self, now: Instant, owner: Key<Device>, wanted: Vec<Wanted>) {
         for one in wanted {
             let full = self.observation_count(owner) >= self.config.limits.observations_per_device;
-            if full || one.path.is_root() || self.observation_of(owner, one.path).is_some() {
+            let known = self.observation_of(owner, |other| one.observed.replaces(other)).is_some();
+            let too_large = one.observed.body_len() > self.config.limits.request_body;
+            if full || known || too_large || !one.observed.is_possible() {
                 continue;
             }
             let key = self.add_observation(owner, one);
@@ -255,7 +271,7 @@ impl Shard {
         let Some(observation) = self.observations.get_mut(key) else { return };
         observation.state = State::Idle;
         let endpoint = self.devices.get(observation.device).map(|device| device.details.endpoint.clone());
-        let (Some(endpoint), path) = (endpoint, observation.wanted.path) else { return };
+        let (Some(endpoint), observed) = (endpoint, observation.wanted.observed.clone()) else { return };
         let begun = observation.newest.is_some();
         if let Outcome::Response(response) = &outcome
             && begun
@@ -271,7 +287,12 @@ impl Shard {
                 self.tell_value(key, response);
             } else {
                 let observation = ObservationId(key.to_bits());
-                self.events.push_back(Event::ObservationStarted { endpoint, observation, path, response });
+                self.events.push_back(Event::ObservationStarted {
+                    endpoint,
+                    observation,
+                    observed,
+                    response,
+                });
             }
         } else {
             self.observation_failed(now, key, endpoint, outcome);
@@ -290,14 +311,20 @@ impl Shard {
         observation.token = None;
         observation.newest = None;
         observation.renewing = false;
-        let path = observation.wanted.path;
+        let observed = observation.wanted.observed.clone();
         let retry_at = (!observation.one_attempt).then(|| now + observation.pause);
         if let Some(due) = retry_at {
             observation.pause = (observation.pause * 2).min(OBSERVE_RETRY_MAX);
             observation.state = State::Pausing(self.timers.arm(due, Due::Pause(key)));
         }
         let observation = ObservationId(key.to_bits());
-        self.events.push_back(Event::ObservationFailed { endpoint, observation, path, outcome, retry_at });
+        self.events.push_back(Event::ObservationFailed {
+            endpoint,
+            observation,
+            observed,
+            outcome,
+            retry_at,
+        });
         if retry_at.is_none() {
             self.drop_observation(key);
         }
@@ -359,7 +386,7 @@ impl Shard {
         self.events.push_back(Event::Notified {
             endpoint: device.details.endpoint.clone(),
             observation: ObservationId(key.to_bits()),
-            path: observation.wanted.path,
+            observed: observation.wanted.observed.clone(),
             code: response.code,
             content_format: response.content_format,
             payload: response.payload,
@@ -383,11 +410,11 @@ impl Shard {
     /// Ends an observation here and says so.
     pub(crate) fn end_observation(&mut self, key: Key<Observation>) {
         let Some(observation) = self.observations.get(key) else { return };
-        let path = observation.wanted.path;
+        let observed = observation.wanted.observed.clone();
         if let Some(device) = self.devices.get(observation.device) {
             let endpoint = device.details.endpoint.clone();
             let observation = ObservationId(key.to_bits());
-            self.events.push_back(Event::ObservationEnded { endpoint, observation, path });
+            self.events.push_back(Event::ObservationEnded { endpoint, observation, observed });
         }
         self.drop_observation(key);
     }
@@ -429,9 +456,9 @@ impl Shard {
         self.devices.get(owner).map_or(0, |device| device.observations.len())
     }
 
-    fn observation_of(&self, owner: Key<Device>, path: Path) -> Option<Key<Observation>> {
+    fn observation_of(&self, owner: Key<Device>, is: impl Fn(&Observed) -> bool) -> Option<Key<Observation>> {
         let observes = |key: &&Key<Observation>| {
-            self.observations.get(**key).is_some_and(|observation| observation.wanted.path == path)
+            self.observations.get(**key).is_some_and(|observation| is(&observation.wanted.observed))
         };
         self.devices.get(owner)?.observations.iter().find(observes).copied()
     }

@@ -74,6 +74,18 @@ pub enum Operation {
         /// The instance.
         path: Path,
     },
+    /// Read several nodes at once (LwM2M 1.1): FETCH on the root.
+    ReadComposite {
+        /// The list of paths, in a format for several nodes.
+        content: Content,
+        /// The content format wanted of the answer; `None` leaves it to the device.
+        accept: Option<ContentFormat>,
+    },
+    /// Write several resources at once (LwM2M 1.1): iPATCH on the root.
+    WriteComposite {
+        /// The new values, in a format for several nodes.
+        content: Content,
+    },
 }
 
 /// A payload and the format that it is in. Cloning shares the bytes.

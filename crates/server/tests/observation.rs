@@ -41,7 +41,7 @@ fn first_value(request: &[u8]) -> Packet {
 
 fn started(events: &[Event]) -> Option<(ObservationId, Path)> {
     events.iter().find_map(|event| match event {
-        Event::ObservationStarted { observation, path, .. } => Some((*observation, *path)),
+        Event::ObservationStarted { observation, observed, .. } => Some((*observation, observed.path()?)),
         _ => None,
     })
 }

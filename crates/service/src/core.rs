@@ -61,7 +61,7 @@ pub(crate) fn timestamp(date: UnixTime) -> Timestamp {
 /// What the engine is told of a wanted observation.
 pub(crate) fn wanted(observation: &WantedObservation, default: Option<ContentFormat>) -> Wanted {
     Wanted {
-        path: observation.path,
+        observed: observation.path.into(),
         accept: observation.accept.map(ContentFormat).or(default),
         attributes: observation.attributes.clone(),
     }

@@ -62,19 +62,25 @@ impl Journal {
             Event::Registered { registration, .. } => self.registered(shard, registration),
             Event::Updated { registration, .. } => self.updated(&registration),
             Event::Deregistered { registration, reason } => self.ended(&registration, reason),
-            Event::Notified { endpoint, path, code, content_format, payload, .. } => {
+            Event::Notified { endpoint, observed, code, content_format, payload, .. } => {
+                let Some(path) = observed.path() else { return };
                 self.notified(&endpoint, path, code, content_format, &payload);
             }
-            Event::ObservationStarted { endpoint, path, response, .. } => {
+            Event::ObservationStarted { endpoint, observed, response, .. } => {
+                let Some(path) = observed.path() else { return };
                 self.observed(&endpoint, path, response.code, response.content_format, &response.payload);
             }
-            Event::ObservationFailed { endpoint, path, outcome, retry_at, .. } => {
+            Event::ObservationFailed { endpoint, observed, outcome, retry_at, .. } => {
+                let Some(path) = observed.path() else { return };
                 self.observation_failed(&endpoint, path, &outcome, retry_at.is_some());
                 if matches!(&outcome, Outcome::Response(response) if response.code == Code::NOT_ACCEPTABLE) {
                     self.observe_in_any_format(shard, &endpoint, path).await;
                 }
             }
-            Event::ObservationEnded { endpoint, path, .. } => self.observation_ended(&endpoint, path).await,
+            Event::ObservationEnded { endpoint, observed, .. } => {
+                let Some(path) = observed.path() else { return };
+                self.observation_ended(&endpoint, path).await;
+            }
             // Answered where the request was made.
             Event::RequestDone { .. } | _ => {}
         }

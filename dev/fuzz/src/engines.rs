@@ -43,7 +43,7 @@ pub(crate) fn shard(data: &[u8]) {
                 let _nobody = shard.observe(
                     now,
                     &endpoint,
-                    Wanted { path, accept: None, attributes: Vec::new() },
+                    Wanted { observed: path.into(), accept: None, attributes: Vec::new() },
                     deadline,
                 );
             }

@@ -145,22 +145,26 @@ impl Host {
                 assert_eq!(known, Some(registration.id), "what ended was known");
                 self.forget(endpoint);
             }
-            Event::ObservationStarted { endpoint, path, response, .. } => {
+            Event::ObservationStarted { endpoint, observed, response, .. } => {
+                let path = observed.path().expect("only single nodes are wanted");
                 assert!(self.running.insert((endpoint.clone(), path)), "{endpoint} {path} started twice");
                 self.value(endpoint, path, &response.payload);
             }
-            Event::Notified { endpoint, path, payload, .. } => {
+            Event::Notified { endpoint, observed, payload, .. } => {
+                let path = observed.path().expect("only single nodes are wanted");
                 assert!(
                     self.running.contains(&(endpoint.clone(), path)),
                     "{endpoint} {path} was not running"
                 );
                 self.value(endpoint, path, &payload);
             }
-            Event::ObservationFailed { endpoint, path, retry_at, .. } => {
+            Event::ObservationFailed { endpoint, observed, retry_at, .. } => {
+                let path = observed.path().expect("only single nodes are wanted");
                 assert!(retry_at.is_some(), "wanted observations are tried again");
                 self.running.remove(&(endpoint, path));
             }
-            Event::ObservationEnded { endpoint, path, .. } => {
+            Event::ObservationEnded { endpoint, observed, .. } => {
+                let path = observed.path().expect("only single nodes are wanted");
                 self.running.remove(&(endpoint, path));
             }
             Event::RequestDone { id, endpoint, outcome } => self.done(id, &endpoint, outcome),
@@ -170,8 +174,11 @@ impl Host {
     }
 
     fn asked(&mut self, ask: Ask, endpoint: &Endpoint) -> Option<(Ask, Answer)> {
-        let wanted =
-            |path: &Path| Wanted { path: *path, accept: Some(ContentFormat::TEXT), attributes: Vec::new() };
+        let wanted = |path: &Path| Wanted {
+            observed: (*path).into(),
+            accept: Some(ContentFormat::TEXT),
+            attributes: Vec::new(),
+        };
         let paths = self.wanted.get(endpoint).map(Vec::as_slice).unwrap_or_default();
         let answer = Answer::Accept { observations: paths.iter().map(wanted).collect() };
         let mood = if self.diligent { 0 } else { self.rng.below(20) };

@@ -36,7 +36,7 @@ pub fn path(text: &str) -> Path {
 }
 
 pub fn wanted(text: &str) -> Wanted {
-    Wanted { path: path(text), accept: None, attributes: Vec::new() }
+    Wanted { observed: path(text).into(), accept: None, attributes: Vec::new() }
 }
 
 /// A message under construction.
