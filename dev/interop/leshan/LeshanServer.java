@@ -229,7 +229,10 @@ public final class LeshanServer {
             case BOOLEAN -> Boolean.parseBoolean(text);
             case OPAQUE -> Base64.getDecoder().decode(text);
             case TIME -> new Date(Long.parseLong(text) * 1000);
-            case OBJLNK -> ObjectLink.fromPath("/" + text.replace(':', '/'));
+            case OBJLNK -> {
+                String[] ids = text.split(":");
+                yield new ObjectLink(Integer.parseInt(ids[0]), Integer.parseInt(ids[1]));
+            }
             default -> throw new IllegalArgumentException("no writer for " + resource.type);
         };
     }
