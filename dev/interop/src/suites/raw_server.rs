@@ -70,6 +70,7 @@ pub(crate) fn run(world: &World, report: &mut Report) {
         report.case(&format!("bad-input-device/{name}"), || server.row(bytes, right));
     }
     report.case("bad-input-device/79-observe-with-new-tokens", || server.many_observers());
+    report.case("bad-input-device/object-links-name-what-is-there", || server.object_links());
     report.case("bad-input-device/updates-from-the-port-it-registered-from", || server.update_port());
     report.case("bad-input-device/80-cancel-of-nothing", || {
         let cancel = server.socket.draft(wire::GET).number(wire::OBSERVE, 1).path("/3303/0/5700");
@@ -102,6 +103,22 @@ pub(crate) fn run(world: &World, report: &mut Report) {
 }
 
 impl RawServer {
+    // Proves: DMO-17
+    fn object_links(&mut self) -> Check {
+        for (link, code) in [
+            ("3303:0", "2.04"),
+            ("3303:65535", "2.04"),
+            ("65535:65535", "2.04"),
+            ("3303:77", "4.00"),
+            ("999:65535", "4.00"),
+        ] {
+            let write = self.socket.draft(wire::PUT).path("/3442/0/170").number(wire::CONTENT_FORMAT, 0);
+            let answer = self.ask(&write.payload(link.as_bytes()))?;
+            same(&format!("writing {link}"), &answer.code_text().as_str(), &code)?;
+        }
+        Ok(())
+    }
+
     fn update_port(&mut self) -> Check {
         self.process.obey("update")?;
         let (update, from) = self.socket.receive(SOON, |message| message.code == wire::POST)?;
