@@ -210,6 +210,7 @@ impl Shard {
             }
             FirstContact::Update(_) => {
                 self.stats.updates_refused += 1;
+                self.refused_stranger(false);
                 if let Ok(message) = Message::parse(datagram) {
                     let id = self.next_message_id();
                     if let FirstContact::Answer { answer, .. } = refuse(&message, Code::NOT_FOUND, || id) {
@@ -218,13 +219,18 @@ impl Shard {
                 }
             }
             FirstContact::Answer { answer, malformed } => {
-                self.stats.malformed += u64::from(malformed);
+                self.refused_stranger(malformed);
                 self.send_stateless(from, answer);
             }
-            FirstContact::Drop { malformed } => self.stats.malformed += u64::from(malformed),
+            FirstContact::Drop { malformed } => self.refused_stranger(malformed),
         }
-        self.stats.refused_strangers += 1;
         None
+    }
+
+    /// Each message counts once: as malformed, or as a stranger's.
+    fn refused_stranger(&mut self, malformed: bool) {
+        let counter = if malformed { &mut self.stats.malformed } else { &mut self.stats.refused_strangers };
+        *counter += 1;
     }
 
     /// For answers outside any link; strangers are few enough that a counter does not repeat itself too soon.

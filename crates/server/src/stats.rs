@@ -1,5 +1,7 @@
 //! What the shard counts: plain numbers, added up by the host.
 
+use lightship_coap::peer::Dropped;
+
 /// Counters since the shard was made, and three gauges.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Stats {
@@ -17,7 +19,13 @@ pub struct Stats {
     pub withheld: u64,
     /// Datagrams that were no CoAP message.
     pub malformed: u64,
-    /// Messages from unregistered addresses that were dropped or refused without keeping state.
+    /// CoAP messages whose type and code do not go together, or whose code is reserved.
+    pub unusable: u64,
+    /// Responses and acknowledgements that nobody waits for any more, or ever did: late and repeated ones too.
+    pub unmatched: u64,
+    /// Requests that the CoAP layer refused by itself: an option not understood, a flawed or too large body.
+    pub refused_requests: u64,
+    /// Well-formed messages from unregistered addresses that were dropped or refused without keeping state.
     pub refused_strangers: u64,
     /// Unregistered addresses that lost their state to a newer one ([`Limits::strangers`](crate::Limits)).
     pub evicted_strangers: u64,
@@ -47,4 +55,17 @@ pub struct Stats {
     pub requests_timed_out: u64,
     /// Questions that the host did not answer in time.
     pub asks_unanswered: u64,
+}
+
+impl Stats {
+    /// Counts a datagram of a known address that came to nothing.
+    pub(crate) fn dropped(&mut self, why: Dropped) {
+        let counter = match why {
+            Dropped::Malformed(_) => &mut self.malformed,
+            Dropped::Unusable => &mut self.unusable,
+            Dropped::Unmatched => &mut self.unmatched,
+            Dropped::Refused(_) => &mut self.refused_requests,
+        };
+        *counter += 1;
+    }
 }

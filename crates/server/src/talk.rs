@@ -70,7 +70,7 @@ impl Shard {
         let config = if link.device.is_some() { &self.config.coap } else { &self.strangers_coap };
         match link.peer.handle_input(now, config, datagram) {
             Incoming::Nothing => {}
-            Incoming::Dropped(_) => self.stats.malformed += 1,
+            Incoming::Dropped(why) => self.stats.dropped(why),
             Incoming::Request(request) => {
                 let body = link.peer.payload(request.body);
                 if std::ptr::eq(body, request.message.payload()) {

@@ -114,6 +114,29 @@ fn bad_datagrams_get_what_they_deserve_from_strangers_and_from_devices() {
 }
 
 #[test]
+fn what_is_dropped_is_counted_once_and_by_its_reason() {
+    let counts = |world: &World| {
+        let stats = world.shard.stats();
+        [stats.malformed, stats.unusable, stats.unmatched, stats.refused_requests, stats.refused_strangers]
+    };
+    // Malformed; a reserved class; an acknowledgement of nothing; an unknown critical option.
+    let cases = [("40001234ff31", 0), ("40c01234", 1), ("60001234", 2), ("42011234aabb308133", 3)];
+    for (hex, reason) in cases {
+        let mut world = World::new();
+        world.register(address(HOME), "good");
+        world.send(address(HOME), &bytes(hex));
+        let mut wanted = [0; 5];
+        wanted[reason] = 1;
+        assert_eq!(counts(&world), wanted, "a device: {hex}");
+
+        let mut world = World::new();
+        world.send(address("203.0.113.1:7"), &bytes(hex));
+        let wanted = if reason == 0 { [1, 0, 0, 0, 0] } else { [0, 0, 0, 0, 1] };
+        assert_eq!(counts(&world), wanted, "a stranger: {hex}");
+    }
+}
+
+#[test]
 fn an_answer_to_a_stranger_is_not_longer_than_its_question() {
     for (hex, _) in CASES {
         let mut world = World::new();

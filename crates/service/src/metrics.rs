@@ -99,6 +99,9 @@ fn engines(shards: &[ShardStats], page: &mut Page) {
         "reason",
         &[
             ("malformed", sum(|s| s.malformed)),
+            ("unusable", sum(|s| s.unusable)),
+            ("unmatched", sum(|s| s.unmatched)),
+            ("refused", sum(|s| s.refused_requests)),
             ("stranger", sum(|s| s.refused_strangers)),
             ("evicted", sum(|s| s.evicted_strangers)),
             ("stale_notification", sum(|s| s.notifications_stale)),

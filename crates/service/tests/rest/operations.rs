@@ -363,6 +363,7 @@ fn a_device_that_comes_back_from_other_ports_has_one_registration() {
         drop(device);
     }
     let metrics = server.get("/metrics").body;
+    assert!(metrics.contains("\nlightship_dropped_total{reason=\"unmatched\"} 0\n"), "{metrics}");
     assert!(metrics.contains("\nlightship_registered_endpoints 1\n"), "{metrics}");
     assert!(metrics.contains("\nlightship_registrations 1\n"), "old shards have forgotten it: {metrics}");
 }
