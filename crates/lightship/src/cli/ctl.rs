@@ -214,7 +214,7 @@ pub(crate) enum DownlinkCommand {
     },
     /// Set and unset notification attributes (Write-Attributes)
     #[command(
-        after_help = "Examples:\n  lightship ctl attributes sensor-1 /3303/0/5700 pmin=5 pmax=60 st=0.5\n  lightship ctl attributes sensor-1 /3303/0/5700 st=null"
+        after_help = "Examples:\n  lightship ctl attributes sensor-1 /3303/0/5700 pmin=5 pmax=60 st=0.5\n  lightship ctl attributes sensor-1 /3303/0/5700 st=null\n\npmin, pmax, epmin and epmax are seconds; gt, lt and st belong to numbers and edge to a Boolean; con says whether reports are confirmable, hqmax how many are kept. LwM2M 1.1 brought epmin and epmax, 1.2 edge, con and hqmax."
     )]
     Attributes {
         /// The Endpoint Client Name
@@ -229,18 +229,27 @@ pub(crate) enum DownlinkCommand {
     },
     /// Observe: let the device report changes
     #[command(
-        after_help = "Examples:\n  lightship ctl observe sensor-1 /3303/0/5700\n  lightship ctl observe sensor-1 /3303/0/5700 --follow"
+        after_help = "Examples:\n  lightship ctl observe sensor-1 /3303/0/5700\n  lightship ctl observe sensor-1 /3303/0/5700 --follow\n  lightship ctl observe sensor-1 /3303/0/5700 pmin=5 st=0.5\n\nAttributes in an Observe need a device that speaks LwM2M 1.2."
     )]
     Observe {
         /// The Endpoint Client Name
         endpoint: String,
         /// What to observe
         path: String,
+        /// Attributes that hold for this observation only: NAME=VALUE
+        #[arg(value_name = "NAME=VALUE")]
+        attributes: Vec<String>,
         /// Stay, and print each report
         #[arg(long)]
         follow: bool,
         #[command(flatten)]
         delivery: Delivery,
+    },
+    /// Read, write and observe several paths at once (LwM2M 1.1)
+    #[command(after_help = "Example:\n  lightship ctl composite read sensor-1 /3/0/9 /3303/0/5700")]
+    Composite {
+        #[command(subcommand)]
+        command: CompositeCommand,
     },
     /// Cancel an Observation
     #[command(after_help = "Example:\n  lightship ctl unobserve sensor-1 /3303/0/5700")]
@@ -249,6 +258,70 @@ pub(crate) enum DownlinkCommand {
         endpoint: String,
         /// What is observed
         path: String,
+        #[command(flatten)]
+        delivery: Delivery,
+    },
+}
+
+/// Composite operations.
+#[derive(Debug, Subcommand)]
+pub(crate) enum CompositeCommand {
+    /// Read several paths with one request
+    #[command(after_help = "Example:\n  lightship ctl composite read sensor-1 /3/0/9 /3303/0/5700 /1")]
+    Read {
+        /// The Endpoint Client Name
+        endpoint: String,
+        /// What to read
+        #[arg(required = true, value_name = "PATH")]
+        paths: Vec<String>,
+        #[command(flatten)]
+        delivery: Delivery,
+    },
+    /// Write several resources with one request: all of them or none
+    #[command(
+        after_help = "Examples:\n  lightship ctl composite write sensor-1 /1/0/1=60 /3442/0/110=hello\n  lightship ctl composite write sensor-1 /3442/0/1120/3=7\n  lightship ctl composite write sensor-1 --node '{\"path\": \"/1/0/1\", \"value\": 60}'"
+    )]
+    Write {
+        /// The Endpoint Client Name
+        endpoint: String,
+        /// A Resource or Resource Instance and its value
+        #[arg(required_unless_present = "nodes", value_name = "PATH=VALUE")]
+        assignments: Vec<String>,
+        /// The data type, where the definition is unknown: string, integer, unsigned, float, boolean, opaque, time,
+        /// objlnk or corelnk
+        #[arg(long = "type", value_name = "TYPE")]
+        data_type: Option<String>,
+        /// A Node with its path, as JSON (repeatable)
+        #[arg(long = "node", value_name = "JSON")]
+        nodes: Vec<String>,
+        #[command(flatten)]
+        delivery: Delivery,
+    },
+    /// Observe several paths together, under a name of yours
+    #[command(
+        after_help = "Example:\n  lightship ctl composite observe sensor-1 climate /3303/0/5700 /3304/0/5700 --follow"
+    )]
+    Observe {
+        /// The Endpoint Client Name
+        endpoint: String,
+        /// The name
+        name: String,
+        /// What to observe
+        #[arg(required = true, value_name = "PATH")]
+        paths: Vec<String>,
+        /// Stay, and print each report
+        #[arg(long)]
+        follow: bool,
+        #[command(flatten)]
+        delivery: Delivery,
+    },
+    /// Cancel such an Observation
+    #[command(after_help = "Example:\n  lightship ctl composite unobserve sensor-1 climate")]
+    Unobserve {
+        /// The Endpoint Client Name
+        endpoint: String,
+        /// The name it was given
+        name: String,
         #[command(flatten)]
         delivery: Delivery,
     },

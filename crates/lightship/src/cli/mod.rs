@@ -7,7 +7,9 @@ mod demo;
 mod device;
 mod serve;
 
-pub(crate) use self::ctl::{CtlArguments, CtlCommand, Delivery, DownlinkCommand, ModelsCommand, Values};
+pub(crate) use self::ctl::{
+    CompositeCommand, CtlArguments, CtlCommand, Delivery, DownlinkCommand, ModelsCommand, Values,
+};
 pub(crate) use self::decode::DecodeArguments;
 pub(crate) use self::demo::DemoArguments;
 pub(crate) use self::device::DeviceArguments;

@@ -21,6 +21,26 @@ pub(super) struct Wanted {
     pub(super) types: Vec<String>,
     pub(super) after: Option<String>,
     pub(super) follow: bool,
+    /// Only those of one observation.
+    pub(super) subject: Option<Subject>,
+}
+
+/// An observation.
+pub(super) enum Subject {
+    /// Of a path.
+    Path(String),
+    /// A composite one, by its name.
+    Name(String),
+}
+
+impl Wanted {
+    fn covers(&self, event: &Event) -> bool {
+        match &self.subject {
+            None => true,
+            Some(Subject::Path(path)) => event.name.is_none() && event.path.as_ref() == Some(path),
+            Some(Subject::Name(name)) => event.name.as_ref() == Some(name),
+        }
+    }
 }
 
 /// Why no more events are printed.
@@ -35,19 +55,8 @@ impl From<ClientError> for Failed {
     }
 }
 
-/// Prints events.
+/// Prints events. A stream that breaks while following is opened again behind the last event.
 pub(super) fn print(client: &Client, wanted: &Wanted, json: bool) -> Result<(), Failed> {
-    print_of_path(client, wanted, json, None)
-}
-
-/// Prints events, of one path only if that is given. A stream that breaks while following is opened again behind the
-/// last event.
-pub(super) fn print_of_path(
-    client: &Client,
-    wanted: &Wanted,
-    json: bool,
-    path: Option<&str>,
-) -> Result<(), Failed> {
     let oldest = || (!wanted.follow).then(|| "0".to_owned());
     let mut after = wanted.after.clone().or_else(oldest);
     let mut opened_before = false;
@@ -81,7 +90,7 @@ pub(super) fn print_of_path(
                 Err(error) => return Err(error.into()),
             };
             after = Some(event.id.clone());
-            if path.is_none_or(|path| event.path.as_deref() == Some(path)) {
+            if wanted.covers(&event) {
                 let line = if json {
                     serde_json::to_string(&event).unwrap_or_default()
                 } else {

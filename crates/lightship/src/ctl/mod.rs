@@ -1,7 +1,9 @@
 //! `lightship ctl`: the REST API from a shell, through `api`'s typed client.
 //!
-//! `value` turns what is typed into Nodes, `show` turns answers into text, `events` follows the stream.
+//! `value` turns what is typed into Nodes, `composite` speaks of several paths at once, `show` turns answers into text, `events` follows the stream.
 
+mod attribute;
+mod composite;
 mod definition;
 mod events;
 mod show;
@@ -15,7 +17,6 @@ use lightship_api::client::{Client, ClientError, DownlinkOptions, WriteMode};
 use lightship_api::{AttributesBody, DownlinkAnswer};
 use lightship_lwm2m::Path;
 use serde::Serialize;
-use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// Runs the command.
@@ -52,7 +53,7 @@ impl Session<'_> {
                 self.print(&found, || show::observations(&found, &self.definitions, &endpoint))
             }
             CtlCommand::Events { follow, endpoint, types, after } => {
-                let wanted = events::Wanted { endpoint, types, after, follow };
+                let wanted = events::Wanted { endpoint, types, after, follow, subject: None };
                 events::print(self.client, &wanted, self.json).map_err(|error| self.event_failure(error))
             }
             CtlCommand::Models { command } => self.models(command),
@@ -145,21 +146,19 @@ impl Session<'_> {
             }
             DownlinkCommand::Attributes { endpoint, path, attributes, delivery } => {
                 let path = parse_path(&path)?.to_string();
-                let body = parse_attributes(&attributes)?;
+                let body = attribute::parse(&attributes)?;
                 let options = options(&delivery)?;
                 self.answer(&endpoint, self.client.write_attributes(&endpoint, &path, &body, &options))
             }
-            DownlinkCommand::Observe { endpoint, path, follow, delivery } => {
-                self.observe(&endpoint, parse_path(&path)?, follow, &options(&delivery)?)
+            DownlinkCommand::Observe { endpoint, path, attributes, follow, delivery } => {
+                let attributes = attribute::parse(&attributes)?;
+                self.observe(&endpoint, parse_path(&path)?, &attributes, follow, &options(&delivery)?)
             }
+            DownlinkCommand::Composite { command } => self.composite(command),
             DownlinkCommand::Unobserve { endpoint, path, delivery } => {
                 let path = parse_path(&path)?.to_string();
                 let result = self.client.cancel_observation(&endpoint, &path, &options(&delivery)?);
-                match result.transpose() {
-                    Some(result) => self.answer(&endpoint, result),
-                    // It was not running: the device had nothing to answer.
-                    None => Ok(()),
-                }
+                self.answer_if_any(&endpoint, result)
             }
         }
     }
@@ -168,23 +167,38 @@ impl Session<'_> {
         &self,
         endpoint: &str,
         path: Path,
+        attributes: &AttributesBody,
         follow: bool,
         options: &DownlinkOptions,
     ) -> Result<(), Failure> {
         let path = path.to_string();
-        let none = AttributesBody::default();
-        self.answer(endpoint, self.client.observe(endpoint, &path, &none, options))?;
-        if !follow {
-            return Ok(());
-        }
+        self.answer(endpoint, self.client.observe(endpoint, &path, attributes, options))?;
+        if follow { self.follow(endpoint, events::Subject::Path(path)) } else { Ok(()) }
+    }
+
+    /// Prints each report until someone ends it.
+    fn follow(&self, endpoint: &str, subject: events::Subject) -> Result<(), Failure> {
         let wanted = events::Wanted {
             endpoint: Some(endpoint.to_owned()),
             types: vec!["notified".to_owned(), "observation_cancelled".to_owned()],
             after: None,
             follow: true,
+            subject: Some(subject),
         };
-        events::print_of_path(self.client, &wanted, self.json, Some(&path))
-            .map_err(|error| self.event_failure(error))
+        events::print(self.client, &wanted, self.json).map_err(|error| self.event_failure(error))
+    }
+
+    /// Prints an answer if the device was asked at all.
+    fn answer_if_any(
+        &self,
+        endpoint: &str,
+        result: Result<Option<DownlinkAnswer>, ClientError>,
+    ) -> Result<(), Failure> {
+        match result.transpose() {
+            Some(result) => self.answer(endpoint, result),
+            // It was not running: the device had nothing to answer.
+            None => Ok(()),
+        }
     }
 
     /// Prints an answer; a device that refused makes the command fail.
@@ -259,22 +273,6 @@ fn parse_duration(text: &str) -> Result<Duration, Failure> {
         .ok_or_else(|| Failure::usage(format_args!("{text:?} is no time such as 30s, 500ms, 2m or 1h")))
 }
 
-fn parse_attributes(texts: &[String]) -> Result<AttributesBody, Failure> {
-    let mut attributes = BTreeMap::new();
-    for text in texts {
-        let wrong = || Failure::usage(format_args!("{text:?} is not NAME=NUMBER or NAME=null"));
-        let (name, value) = text.split_once('=').ok_or_else(wrong)?;
-        let number = match value {
-            "null" | "" => None,
-            number => Some(serde_json::from_str(number).map_err(|_| wrong())?),
-        };
-        if name.is_empty() || attributes.insert(name.to_owned(), number).is_some() {
-            return Err(wrong());
-        }
-    }
-    Ok(AttributesBody { attributes })
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -288,19 +286,6 @@ mod tests {
         }
         for text in ["", "s", "-1s", "1d", "99999999999999999999h"] {
             assert!(parse_duration(text).is_err(), "{text}");
-        }
-    }
-
-    #[test]
-    fn attributes_are_numbers_or_null() {
-        let body =
-            parse_attributes(&["pmin=5".to_owned(), "st=0.5".to_owned(), "gt=null".to_owned()]).unwrap();
-        assert_eq!(
-            serde_json::to_value(&body).unwrap(),
-            serde_json::json!({"pmin": 5, "st": 0.5, "gt": null})
-        );
-        for wrong in ["pmin", "=5", "pmin=five", "pmin=[1]"] {
-            assert!(parse_attributes(&[wrong.to_owned()]).is_err(), "{wrong}");
         }
     }
 

@@ -94,6 +94,9 @@ pub(super) fn registration(item: &Endpoint) -> String {
     for (name, value) in &item.attributes {
         lines.push((name, value.clone()));
     }
+    let deviations: Vec<String> =
+        item.deviations.iter().map(|(what, count)| format!("{what} ({count} times)")).collect();
+    lines.extend(deviations.into_iter().map(|text| ("deviation", text)));
     lines.iter().map(|(name, value)| format!("{name:<13}{value}")).collect::<Vec<_>>().join("\n")
 }
 
@@ -231,29 +234,48 @@ pub(super) fn observations(found: &Observations, definitions: &Definitions<'_>, 
             None => json_name(&item.state),
         };
         let content = item.content.as_deref().unwrap_or_default();
-        let values: Vec<String> = content.iter().map(|node| one_line(node, &item.path)).collect();
+        let values = match content {
+            [only] if item.name.is_none() => one_line(only, &item.path),
+            several => one_line_of_many(several, &item.path),
+        };
+        let (path, name) = match &item.name {
+            Some(composite) => (item.paths.join(" "), composite.clone()),
+            None => (item.path.clone(), name.unwrap_or_default()),
+        };
         table.add_row([
-            item.path.clone(),
-            name.unwrap_or_default(),
+            path,
+            name,
             state,
             item.notifications.to_string(),
             item.time.map(moment).unwrap_or_default(),
-            values.join(" "),
+            values,
         ]);
     }
     finish(&table)
 }
 
-/// A node's values on one line.
+/// A node's values on one line, each with its path unless it is the only one, and with the device's time if it told one.
 fn one_line(node: &Node, path: &str) -> String {
     let path = node.path.as_deref().unwrap_or(path);
     let Ok(base) = path.parse::<Path>() else { return String::new() };
     let mut parts = Vec::new();
-    flatten(node, base, &mut |at, node, json| {
-        let text = from_json(json, node.kind);
-        parts.push(if at == base { text } else { format!("{at}={text}") });
+    flatten(node, base, &mut |at, within, json| {
+        let text = from_json(json, within.kind);
+        let time = within.time.or(node.time).map(|time| format!("@{}", moment(time))).unwrap_or_default();
+        parts.push(if at == base { format!("{text}{time}") } else { format!("{at}={text}{time}") });
     });
     parts.join(" ")
+}
+
+/// Several nodes' values on one line, each with its path.
+fn one_line_of_many(nodes: &[Node], path: &str) -> String {
+    let texts = nodes.iter().map(|node| {
+        let at = node.path.as_deref().unwrap_or(path);
+        let text = one_line(node, at);
+        let single = matches!(node.content, Content::Value(_));
+        if single { format!("{at}={text}") } else { text }
+    });
+    texts.collect::<Vec<_>>().join(" ")
 }
 
 /// One event on one line.
@@ -267,18 +289,16 @@ pub(super) fn event(event: &Event) -> String {
     };
     let nodes = event.content.as_deref().unwrap_or_default();
     let path = event.path.as_deref().unwrap_or_default();
+    add(event.name.as_deref().unwrap_or_default());
     match nodes {
-        [only] => {
+        [only] if event.name.is_none() => {
             let at = only.path.as_deref().unwrap_or(path);
             add(at);
             add(&one_line(only, at));
         }
         several => {
             add(path);
-            for node in several {
-                let at = node.path.as_deref().unwrap_or(path);
-                add(&format!("{at}={}", one_line(node, at)));
-            }
+            add(&one_line_of_many(several, path));
         }
     }
     if let Some(registration) = &event.registration {
@@ -342,4 +362,60 @@ pub(super) fn problem(problem: &Problem) -> String {
         text.push_str(&format!(" (try again in {seconds} s)"));
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    fn told(json: serde_json::Value) -> String {
+        event(&serde_json::from_value(json).unwrap())
+    }
+
+    #[test]
+    fn events_stand_on_one_line_with_their_values() {
+        let head = |kind: &str| json!({"id": "1", "time": "2026-01-01T00:00:00.000Z", "type": kind, "endpoint": "x"});
+        let with = |kind: &str, more: serde_json::Value| {
+            let mut event = head(kind);
+            event.as_object_mut().unwrap().append(&mut more.as_object().unwrap().clone());
+            told(event)
+        };
+        let temperature = json!({"path": "/3303/0/5700", "type": "float", "value": 21.5});
+        let start = "2026-01-01T00:00:00.000Z";
+        assert_eq!(
+            with("notified", json!({"path": "/3303/0/5700", "content": [temperature]})),
+            format!("{start} notified x /3303/0/5700 21.5")
+        );
+        let battery =
+            json!({"path": "/3/0/9", "type": "integer", "value": 84, "time": "2025-12-31T23:59:00.000Z"});
+        assert_eq!(
+            with("sent", json!({"content": [temperature, battery]})),
+            format!("{start} sent x /3303/0/5700=21.5 /3/0/9=84@2025-12-31T23:59:00.000Z")
+        );
+        let voltages = json!({"path": "/3/0/7", "type": "integer", "instances": {"0": 3800, "1": 5000}});
+        assert_eq!(
+            with("notified", json!({"name": "power", "content": [battery, voltages]})),
+            format!(
+                "{start} notified x power /3/0/9=84@2025-12-31T23:59:00.000Z /3/0/7/0=3800 /3/0/7/1=5000"
+            )
+        );
+        assert_eq!(
+            with("notified", json!({"name": "one", "content": [temperature]})),
+            format!("{start} notified x one /3303/0/5700=21.5")
+        );
+    }
+
+    #[test]
+    fn a_registration_shows_deviations() {
+        let endpoint: Endpoint = serde_json::from_value(json!({
+            "endpoint": "x", "registration_id": "1", "lwm2m_version": "1.1", "lifetime_s": 60, "binding": "U",
+            "queue_mode": false, "state": "awake", "address": "127.0.0.1:1", "registered_at": "2026-01-01T00:00:00.000Z",
+            "updated_at": "2026-01-01T00:00:00.000Z", "expires_at": null, "security": {"mode": "nosec"},
+            "objects": [], "attributes": {}, "deviations": {"answered in another format": 3}
+        }))
+        .unwrap();
+        let text = registration(&endpoint);
+        assert!(text.ends_with("\ndeviation    answered in another format (3 times)"), "{text}");
+    }
 }

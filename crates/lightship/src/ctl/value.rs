@@ -62,6 +62,24 @@ pub(super) fn to_write(
     }
 }
 
+/// The Node of one resource or resource instance, with its path.
+pub(super) fn to_write_at(
+    definitions: &Definitions<'_>,
+    endpoint: &str,
+    path: Path,
+    text: &str,
+    data_type: Option<&str>,
+) -> Result<Node, Mistake> {
+    if !(3..=4).contains(&path.len()) {
+        return Err(Mistake::Usage(format!("{path} is neither a resource nor a resource instance")));
+    }
+    let values =
+        Values { values: vec![text.to_owned()], data_type: data_type.map(str::to_owned), node: None };
+    let mut node = to_write(definitions, endpoint, path, &values)?;
+    node.path = Some(path.to_string());
+    Ok(node)
+}
+
 /// The Node for a Create; the Object Instance's ID stands in its path, if it was given.
 pub(super) fn to_create(
     definitions: &Definitions<'_>,
@@ -88,7 +106,8 @@ pub(super) fn to_create(
     Ok(node)
 }
 
-fn given(json: &str) -> Result<Node, Mistake> {
+/// A Node given whole, as JSON.
+pub(super) fn given(json: &str) -> Result<Node, Mistake> {
     let json: Json =
         serde_json::from_str(json).map_err(|error| Mistake::Usage(format!("--node is no JSON: {error}")))?;
     Node::from_json(&json, Unknown::Refuse).map_err(|error| {
@@ -248,6 +267,25 @@ mod tests {
         let values = Values { data_type: Some("float".to_owned()), ..values(&["1.5"]) };
         let node = to_write(&Definitions::embedded(), "x", "/65000/0/1".parse().unwrap(), &values).unwrap();
         assert_eq!(serde_json::to_value(node).unwrap(), json!({"type": "float", "value": 1.5}));
+    }
+
+    #[test]
+    fn composite_nodes_carry_their_path() {
+        let at = |path: &str, text: &str| {
+            let node = to_write_at(&Definitions::embedded(), "x", path.parse().unwrap(), text, None)?;
+            Ok(serde_json::to_value(node).unwrap())
+        };
+        assert_eq!(at("/1/0/1", "60"), Ok(json!({"path": "/1/0/1", "type": "integer", "value": 60})));
+        assert_eq!(
+            at("/3442/0/1120/3", "7"),
+            Ok(json!({"path": "/3442/0/1120/3", "type": "integer", "value": 7}))
+        );
+        assert_eq!(
+            at("/3442/0/110", "a=b"),
+            Ok(json!({"path": "/3442/0/110", "type": "string", "value": "a=b"}))
+        );
+        let wrong: Result<Json, Mistake> = at("/3442/0", "1");
+        assert!(matches!(wrong, Err(Mistake::Usage(_))));
     }
 
     #[test]
