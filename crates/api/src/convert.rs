@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use lightship_lwm2m::object::Range;
 use lightship_lwm2m::{DataType, OwnedValue, Path, Value};
 use serde_json::Value as Json;
 
@@ -21,11 +22,31 @@ pub struct Entry {
 
 /// What the definition says of the Resource at a path, as far as it is known.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Expected {
+pub struct Expected<'a> {
+    /// What people call it.
+    pub name: &'a str,
     /// Data type; `None` for a Resource without a value.
     pub kind: Option<DataType>,
     /// Whether it has Resource Instances.
     pub multiple: bool,
+    /// The legal values in the registry's own words; empty for no limits.
+    pub range: &'a str,
+}
+
+impl Expected<'_> {
+    /// Whether the definition allows that value, its type aside.
+    #[must_use]
+    pub fn allows(&self, value: &Value<'_>) -> bool {
+        Range::parse(self.range).allows(value)
+    }
+
+    /// What the Resource at `path` takes, such as `/3/0/9 (Battery Level) takes a value of type integer in the range 0..100`.
+    fn sentence(&self, path: Path) -> String {
+        let kind = self.kind.map_or_else(|| "no value".to_owned(), |kind| format!("a value of type {kind}"));
+        let range =
+            if self.range.is_empty() { String::new() } else { format!(" in the range {}", self.range) };
+        format!("{path} ({}) takes {kind}{range}", self.name)
+    }
 }
 
 /// Why a node's values cannot be typed.
@@ -43,10 +64,10 @@ pub enum ConvertError {
 ///
 /// # Errors
 /// Says what is wrong and where.
-pub fn entries(
+pub fn entries<'d>(
     node: &Node,
     base: Path,
-    expected: &dyn Fn(Path) -> Option<Expected>,
+    expected: &dyn Fn(Path) -> Option<Expected<'d>>,
 ) -> Result<Vec<Entry>, ConvertError> {
     let mut walk = Walk { expected, out: Vec::new() };
     match (&node.content, base.len()) {
@@ -60,7 +81,7 @@ pub fn entries(
         (Content::Value(_) | Content::Instances(_), 3) => walk.resource(node, base, "")?,
         (Content::Value(value), 4) => {
             let known = base.parent().and_then(expected);
-            let value = typed(value, node.kind, known, "")?;
+            let value = typed(value, node.kind, known, base, "")?;
             walk.out.push(Entry { path: base, value: Some(value) });
         }
         // An empty `instances` cannot say whose it is.
@@ -70,12 +91,12 @@ pub fn entries(
     Ok(walk.out)
 }
 
-struct Walk<'a> {
-    expected: &'a dyn Fn(Path) -> Option<Expected>,
+struct Walk<'a, 'd> {
+    expected: &'a dyn Fn(Path) -> Option<Expected<'d>>,
     out: Vec<Entry>,
 }
 
-impl Walk<'_> {
+impl Walk<'_, '_> {
     fn instance(&mut self, node: &Node, path: Path, at: &str) -> Result<(), ConvertError> {
         let Content::Resources(resources) = &node.content else {
             return Err(shape(at, "an Object Instance holds resources"));
@@ -94,23 +115,26 @@ impl Walk<'_> {
         let known = (self.expected)(path);
         match &node.content {
             Content::Value(value) => {
-                if known.is_some_and(|known| known.multiple) {
-                    return Err(does_not_fit(at, &format!("{path} has instances, not a single value")));
+                if let Some(known) = known.filter(|known| known.multiple) {
+                    let message = format!("{path} ({}) has instances, not a single value", known.name);
+                    return Err(does_not_fit(at, &message));
                 }
-                let value = typed(value, node.kind, known, at)?;
+                let value = typed(value, node.kind, known, path, at)?;
                 self.out.push(Entry { path, value: Some(value) });
             }
             Content::Instances(values) => {
-                if known.is_some_and(|known| !known.multiple) {
-                    return Err(does_not_fit(at, &format!("{path} has a single value, not instances")));
+                if let Some(known) = known.filter(|known| !known.multiple) {
+                    let message = format!("{path} ({}) has a single value, not instances", known.name);
+                    return Err(does_not_fit(at, &message));
                 }
                 if values.is_empty() {
                     self.out.push(Entry { path, value: None });
                 }
                 for (id, value) in values {
                     let at = format!("{at}/instances/{id}");
-                    let value = typed(value, node.kind, known, &at)?;
-                    self.out.push(Entry { path: below(path, *id, &at)?, value: Some(value) });
+                    let path = below(path, *id, &at)?;
+                    let value = typed(value, node.kind, known, path, &at)?;
+                    self.out.push(Entry { path, value: Some(value) });
                 }
             }
             Content::Resources(_) | Content::ObjectInstances(_) => {
@@ -121,26 +145,27 @@ impl Walk<'_> {
     }
 }
 
-/// A value in the type that the definition or the node says.
+/// A value in the type that the definition or the node says, within the range of the definition.
 fn typed(
     json: &Json,
     said: Option<ValueType>,
-    known: Option<Expected>,
+    known: Option<Expected<'_>>,
+    path: Path,
     at: &str,
 ) -> Result<OwnedValue, ConvertError> {
-    let kind = match (said, known) {
-        (_, Some(Expected { kind: None, .. })) => {
-            return Err(does_not_fit(at, "this Resource holds no value"));
-        }
-        (Some(said), Some(Expected { kind: Some(known), .. })) if ValueType::from(known) != said => {
-            let message = format!("the object definition says {known}, not {}", said.name());
-            return Err(does_not_fit(at, &message));
-        }
-        (Some(said), _) => said,
-        (None, Some(Expected { kind: Some(known), .. })) => known.into(),
-        (None, None) => return Err(does_not_fit(at, "the object definition is not known: give the type")),
+    let Some(known) = known else {
+        let unknown = || does_not_fit(at, &format!("the definition of {path} is not known: give the type"));
+        let kind = said.ok_or_else(unknown)?;
+        let no_such = || does_not_fit(at, &format!("{path}: {json} is no {}", kind.name()));
+        return value_from_json(json, kind).ok_or_else(no_such);
     };
-    value_from_json(json, kind).ok_or_else(|| does_not_fit(at, &format!("{json} is no {}", kind.name())))
+    let wrong = |what: String| does_not_fit(at, &format!("{}, not {what}", known.sentence(path)));
+    let kind = ValueType::from(known.kind.ok_or_else(|| wrong(json.to_string()))?);
+    if let Some(said) = said.filter(|said| *said != kind) {
+        return Err(wrong(said.name().to_owned()));
+    }
+    let value = value_from_json(json, kind).ok_or_else(|| wrong(json.to_string()))?;
+    if known.allows(&value.as_value()) { Ok(value) } else { Err(wrong(json.to_string())) }
 }
 
 /// Reads a JSON value as that type; `None` when it is none.

@@ -8,7 +8,7 @@ fn path(text: &str) -> Path {
 }
 
 /// Object 3: 7 is multiple integers, 9 an integer, 4 executable, 13 a time; everything else is unknown.
-fn device(path: Path) -> Option<Expected> {
+fn device(path: Path) -> Option<Expected<'static>> {
     let numbers: Vec<u16> = path.numbers().collect();
     let (kind, multiple) = match numbers.as_slice() {
         [3, _, 7] => (Some(DataType::Integer), true),
@@ -17,7 +17,8 @@ fn device(path: Path) -> Option<Expected> {
         [3, _, 13] => (Some(DataType::Time), false),
         _ => return None,
     };
-    Some(Expected { kind, multiple })
+    let range = if numbers.get(2) == Some(&9) { "0..100" } else { "" };
+    Some(Expected { name: "Thing", kind, multiple, range })
 }
 
 fn typed_entries(base: &str, json: &Json) -> Result<Vec<Entry>, ConvertError> {
@@ -114,5 +115,24 @@ fn a_node_of_another_level_is_a_mistake_of_shape() {
         ("/3/0/7/0", json!({"instances": {}})),
     ] {
         assert!(matches!(typed_entries(base, &json), Err(ConvertError::Shape(_))), "{base} {json}");
+    }
+}
+
+// Proves: DAT-14
+#[test]
+fn a_value_outside_its_range_is_refused_by_name_type_and_range() {
+    for (json, said) in [
+        (json!({"value": 101}), "/3/0/9 (Thing) takes a value of type integer in the range 0..100, not 101"),
+        (json!({"value": -1}), "/3/0/9 (Thing) takes a value of type integer in the range 0..100, not -1"),
+        (
+            json!({"value": "x"}),
+            "/3/0/9 (Thing) takes a value of type integer in the range 0..100, not \"x\"",
+        ),
+    ] {
+        let Err(ConvertError::DoesNotFit(error)) = typed_entries("/3/0/9", &json) else { panic!("{json}") };
+        assert_eq!(error.message, said);
+    }
+    for value in [0, 100] {
+        assert!(typed_entries("/3/0/9", &json!({"value": value})).is_ok(), "{value}");
     }
 }

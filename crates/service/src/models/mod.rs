@@ -137,10 +137,15 @@ pub(crate) fn expected(
     definitions: &Definitions,
     version: ObjectVersion,
     path: Path,
-) -> Option<api::convert::Expected> {
+) -> Option<api::convert::Expected<'_>> {
     let object = definitions.best(path.object_id()?, version)?;
     let resource = object.resource(path.resource_id()?)?;
-    Some(api::convert::Expected { kind: resource.data_type, multiple: resource.multiple })
+    Some(api::convert::Expected {
+        name: resource.name,
+        kind: resource.data_type,
+        multiple: resource.multiple,
+        range: resource.range_text,
+    })
 }
 
 /// The data type of the Resource at a path.

@@ -5,3 +5,4 @@ mod bad_http;
 mod events;
 mod operations;
 mod support;
+mod values;
