@@ -30,10 +30,14 @@ pub struct Config {
     pub answer_within: Duration,
     /// In which direction a threshold fires.
     pub thresholds: Thresholds,
+    /// The format of Sends: SenML CBOR (112), SenML JSON (110), or LwM2M CBOR (11544), in place of which a server older than 1.2
+    /// gets SenML CBOR.
+    pub send_format: coap::ContentFormat,
 }
 
 impl Config {
-    /// Defaults: LwM2M 1.2, binding U, CoAP parameters of RFC 7252, no sampling, answers within 60 s, two-way thresholds.
+    /// Defaults: LwM2M 1.2, binding U, CoAP parameters of RFC 7252, no sampling, answers within 60 s, two-way thresholds,
+    /// Sends in SenML CBOR.
     pub fn new(endpoint: &str) -> Self {
         Config {
             endpoint: Text::new(endpoint),
@@ -43,6 +47,7 @@ impl Config {
             sample_every: None,
             answer_within: Duration::from_secs(60),
             thresholds: Thresholds::BothWays,
+            send_format: coap::ContentFormat::SENML_CBOR,
         }
     }
 }
@@ -77,6 +82,8 @@ pub struct Account {
     pub notification_storing: bool,
     /// Binding, `/1/x/7`.
     pub binding: Text<8>,
+    /// Mute Send, `/1/x/23`: only `Some(false)` allows [`Client::send`](crate::Client::send).
+    pub mute_send: Option<bool>,
     /// Whether notifications are confirmable unless an attribute says otherwise, `/1/x/26`.
     pub confirmable_notifications: bool,
     /// Retry timers, `/1/x/17` to `/1/x/20`.
@@ -84,7 +91,7 @@ pub struct Account {
 }
 
 impl Account {
-    /// An account with lifetime 86400 s, binding U, notification storing on and the standard's retry timers.
+    /// An account with lifetime 86400 s, binding U, notification storing on, Send muted and the standard's retry timers.
     pub fn new(ssid: ShortServerId, uri: &str) -> Self {
         Account {
             ssid,
@@ -95,6 +102,7 @@ impl Account {
             disable_timeout_s: None,
             notification_storing: true,
             binding: Text::new("U"),
+            mute_send: None,
             confirmable_notifications: false,
             retry: Retry::default(),
         }

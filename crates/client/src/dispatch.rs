@@ -10,6 +10,7 @@ use lightship_lwm2m::{ObjectId, ObjectInstanceId, Path, Value, Version};
 
 use crate::access;
 use crate::discover;
+use crate::negotiate;
 use crate::object::{Arguments, Object, Objects, Refusal};
 use crate::read::{Visitor, exists, walk};
 use crate::server_object::ServerObject;
@@ -268,14 +269,12 @@ pub(crate) fn read(
 ) -> Result<(ContentFormat, usize), Deny> {
     let object = path.object_id().and_then(|id| world.object(id)).ok_or(Code::NOT_FOUND)?;
     let number = accept.unwrap_or_else(|| default_format(object, path, version));
-    let format = Format::from_number(number.0);
+    let format = negotiate::readable(number, version);
     let mut encode = Encode { encoder: Encoder::new(format.unwrap_or(Format::Text), path, out) };
     walk(world, path, &mut encode)?;
-    if format.is_none() {
-        return Err(Code::NOT_ACCEPTABLE.into());
-    }
+    let Some(format) = format else { return Err(Code::NOT_ACCEPTABLE.into()) };
     match encode.encoder.finish() {
-        Ok(len) => Ok((number, len)),
+        Ok(len) => Ok((ContentFormat(format.number()), len)),
         Err(EncodeError::NotSingleValue | EncodeError::NotExpressible) => Err(Code::NOT_ACCEPTABLE.into()),
         Err(_) => Err(Code::INTERNAL_SERVER_ERROR.into()),
     }
@@ -292,8 +291,8 @@ pub(crate) fn default_format(object: &dyn Object, path: Path, version: Version) 
     }
 }
 
-struct Encode<'b> {
-    encoder: Encoder<'b>,
+pub(crate) struct Encode<'b> {
+    pub(crate) encoder: Encoder<'b>,
 }
 
 impl Visitor for Encode<'_> {

@@ -1,5 +1,6 @@
 //! The client: five verbs and a few commands around its servers, objects and observations.
 
+mod send;
 mod serve;
 mod tick;
 
@@ -11,7 +12,7 @@ use lightship_coap::peer::{
 };
 use lightship_coap::{Code, ContentFormat, Incoming, OptionWriter, Peer, PeerEvent};
 use lightship_lwm2m::attributes::AttributeChange;
-use lightship_lwm2m::{Attributes, Path};
+use lightship_lwm2m::{Attributes, Path, Version};
 use lightship_platform::{Instant, Rng};
 
 use crate::attributes::Attached;
@@ -54,6 +55,7 @@ pub struct Client<
     observations: [Option<Observation>; OBSERVATIONS],
     attached: Attached<OBSERVATIONS>,
     asks: [Option<Ask>; ASKS],
+    sends: send::Sends,
     events: Events,
     body: [u8; BODY],
     jitter: Jitter,
@@ -136,6 +138,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             observations: [const { None }; OBSERVATIONS],
             attached: Attached::new(),
             asks: [const { None }; ASKS],
+            sends: send::Sends::default(),
             events: Events::default(),
             body: [0; BODY],
             jitter: Jitter(rng.next_u32() | 1),
@@ -207,6 +210,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             }
             link.registration.start(now, version);
         });
+        self.end_sends(id);
         self.end_observations(id);
         self.settle(now);
     }
@@ -386,6 +390,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
 
     fn leave(&mut self, now: Instant, id: AccountId, back_after: Option<Duration>) {
         self.with_link(id, |link| link.registration.leave(now, back_after));
+        self.end_sends(id);
         self.end_observations(id);
         if self.phase(id) == Phase::Idle {
             self.events.push(Event::Deregistered(id));

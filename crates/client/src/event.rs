@@ -52,6 +52,22 @@ pub enum Event {
         /// Time until the next attempt.
         retry_in: Duration,
     },
+    /// The server took a Send.
+    Sent {
+        /// Which server.
+        account: AccountId,
+        /// What [`Client::send`](crate::Client::send) gave.
+        send: SendId,
+    },
+    /// A Send came to nothing; it is not repeated.
+    SendFailed {
+        /// Which server.
+        account: AccountId,
+        /// What [`Client::send`](crate::Client::send) gave.
+        send: SendId,
+        /// Why.
+        reason: Failure,
+    },
     /// A server wrote something at or below `path`.
     Written {
         /// Which server.
@@ -106,7 +122,41 @@ pub enum Event {
     },
 }
 
-/// Why a Register or Update failed.
+/// Names one Send until its outcome was reported.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct SendId(pub(crate) u16);
+
+/// Why a Send is not even tried.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum SendRefused {
+    /// There is no registration, or one of LwM2M 1.0, which has no Send.
+    NotRegistered,
+    /// Mute Send, `/1/x/23`, is absent or true.
+    Muted,
+    /// More than eight paths.
+    TooManyPaths,
+    /// The paths hold nothing that this server may see.
+    Nothing,
+    /// Too many Sends are under way, or a value is not there yet.
+    Busy,
+}
+
+impl core::fmt::Display for SendRefused {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.write_str(match self {
+            SendRefused::NotRegistered => "not registered for LwM2M 1.1 or later",
+            SendRefused::Muted => "the server has muted Send (/1/x/23)",
+            SendRefused::TooManyPaths => "more than eight paths",
+            SendRefused::Nothing => "nothing there that this server may see",
+            SendRefused::Busy => "too many Sends are under way, or a value is not there yet",
+        })
+    }
+}
+
+impl core::error::Error for SendRefused {}
+
+/// Why a Register, an Update or a Send failed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Failure {
@@ -120,8 +170,10 @@ pub enum Failure {
     Nonsense,
     /// The lifetime ended before the client could send an Update.
     Expired,
-    /// The object list or a parameter does not fit into a message.
+    /// The content or a parameter does not fit into a message.
     TooLarge,
+    /// The registration ended first.
+    Ended,
 }
 
 /// Events that the host has not taken yet. The drain rule bounds them; a host that breaks it loses the newest.

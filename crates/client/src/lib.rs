@@ -130,7 +130,9 @@ mod discover;
 mod dispatch;
 mod engine;
 mod event;
+mod gather;
 mod list;
+mod negotiate;
 mod object;
 pub mod objects;
 mod observe;
@@ -143,7 +145,7 @@ mod write;
 
 pub use config::{Account, Config, ENDPOINT_LEN_MAX, Retry, Thresholds, URI_LEN_MAX};
 pub use engine::Client;
-pub use event::{AccountId, AskId, Event, Failure, Transmit};
+pub use event::{AccountId, AskId, Event, Failure, SendId, SendRefused, Transmit};
 pub use register::Phase;
 
 // What a driver needs to name the engine, without knowing the rooms below it.

@@ -23,7 +23,17 @@ pub(crate) trait Visitor {
 ///
 /// Instances that the asking server may not read are left out; a target that it may not read gives `Forbidden`.
 pub(crate) fn walk(world: &World<'_>, target: Path, visitor: &mut dyn Visitor) -> Result<(), Refusal> {
-    let id = target.object_id().ok_or(Refusal::NotAllowed)?;
+    let Some(id) = target.object_id() else {
+        let mut from = Some(0);
+        while let Some(id) = from.and_then(|from| world.next_object(from)) {
+            walk(world, Path::object(id), visitor)?;
+            from = id.get().checked_add(1);
+        }
+        return Ok(());
+    };
+    if id.is_hidden() {
+        return Err(Refusal::Forbidden);
+    }
     let object = world.object(id).ok_or(Refusal::NotFound)?;
     let model = object.model();
     let Some(wanted) = target.instance_id() else {

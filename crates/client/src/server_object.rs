@@ -18,7 +18,7 @@ const fn resource(id: u16) -> ResourceModel {
     }
 }
 
-static RESOURCES: [ResourceModel; 15] = [
+static RESOURCES: [ResourceModel; 16] = [
     resource(0),
     resource(1),
     resource(2),
@@ -33,6 +33,7 @@ static RESOURCES: [ResourceModel; 15] = [
     resource(18),
     resource(19),
     resource(20),
+    resource(23),
     resource(26),
 ];
 
@@ -90,6 +91,7 @@ impl Object for ServerObject<'_> {
             18 => account.retry.timer_s.read(sink),
             19 => account.retry.sequence_delay_s.read(sink),
             20 => account.retry.sequence_count.read(sink),
+            23 => account.mute_send.read(sink),
             26 => u8::from(account.confirmable_notifications).read(sink),
             _ => Err(Refusal::NotFound),
         }
@@ -122,6 +124,7 @@ impl Object for ServerObject<'_> {
             18 => account.retry.timer_s.write(item, value),
             19 => account.retry.sequence_delay_s.write(item, value),
             20 => account.retry.sequence_count.write(item, value),
+            23 => account.mute_send.write(item, value),
             26 => {
                 account.confirmable_notifications = u8::from_value(value)? != 0;
                 Ok(())
@@ -136,6 +139,7 @@ impl Object for ServerObject<'_> {
             2 => account.default_pmin_s.clear(item),
             3 => account.default_pmax_s.clear(item),
             5 => account.disable_timeout_s.clear(item),
+            23 => account.mute_send.clear(item),
             _ => Err(Refusal::NotAllowed),
         }
     }

@@ -6,6 +6,7 @@ use lightship_lwm2m::path::Level;
 use lightship_lwm2m::{ObjectId, ObjectInstanceId, ObjectLink, Path, ResourceId, ResourceInstanceId, Value};
 
 use crate::dispatch::{Deny, Operation, Request, Success, World};
+use crate::negotiate;
 use crate::object::{Object, ObjectModel, Refusal, ResourceModel, Sink};
 use crate::read::exists;
 
@@ -57,7 +58,7 @@ fn conclude(object: &mut dyn Object, applied: Result<(), Deny>) -> Result<(), De
 /// The format of the payload: 4.00 without one, 4.15 for one that is not known here.
 fn payload_format(request: &Request<'_>) -> Result<Format, Code> {
     let number = request.message.content_format().ok_or(Code::BAD_REQUEST)?;
-    Format::from_number(number.0).ok_or(Code::UNSUPPORTED_CONTENT_FORMAT)
+    negotiate::readable(number, request.version).ok_or(Code::UNSUPPORTED_CONTENT_FORMAT)
 }
 
 /// Looks at every value of the payload before the first one is written. `base` is where the payload's paths begin.

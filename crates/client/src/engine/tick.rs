@@ -17,6 +17,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         for index in (0..u8::MAX).take(SERVERS) {
             self.expire(now, AccountId(index));
             self.step(now, AccountId(index));
+            self.send_waiting(now, AccountId(index));
         }
         for index in 0..OBSERVATIONS {
             self.watch(now, index);
@@ -44,11 +45,6 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
     fn hear(&mut self, now: Instant, id: AccountId, event: PeerEvent) {
         match event {
             PeerEvent::RequestFailed { exchange, reason } => {
-                let Some(link) = self.links.get_mut(id.index()) else { return };
-                if link.exchange != Some(exchange) {
-                    return;
-                }
-                link.exchange = None;
                 let reason = match reason {
                     PeerFailure::Timeout => Failure::Timeout,
                     PeerFailure::Reset => Failure::Reset,
@@ -56,6 +52,14 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
                         Failure::Nonsense
                     }
                 };
+                if self.hear_send(id, exchange, Err(reason)) {
+                    return;
+                }
+                let Some(link) = self.links.get_mut(id.index()) else { return };
+                if link.exchange != Some(exchange) {
+                    return;
+                }
+                link.exchange = None;
                 let Some(account) = self.accounts.get(id.index()).and_then(Option::as_ref) else { return };
                 let outcome = link.registration.unanswered(now, reason, account, &mut self.jitter);
                 self.conclude(id, outcome);
@@ -88,6 +92,9 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
     }
 
     pub(super) fn on_response(&mut self, now: Instant, from: AccountId, response: &Response<'_>) {
+        if self.hear_send(from, response.exchange, Ok(response.message.code())) {
+            return;
+        }
         let Some(link) = self.links.get_mut(from.index()) else { return };
         if link.exchange != Some(response.exchange) {
             return;
@@ -125,6 +132,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         };
         self.events.push(event);
         if !matches!(event, Event::Updated(_)) {
+            self.end_sends(id);
             self.end_observations(id);
         }
         // The lifetime or the list may have changed since the request went out.

@@ -6,3 +6,4 @@ mod observe;
 mod operations;
 mod random;
 mod register;
+mod send;
