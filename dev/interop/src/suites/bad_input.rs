@@ -18,6 +18,8 @@ const SILENCE: Duration = Duration::from_millis(300);
 const SEPARATE: Duration = Duration::from_secs(3);
 /// How often the whole corpus is repeated to see whether anything grows.
 const ROUNDS: usize = 20;
+/// What an answer to a stranger may be longer than the question, as a factor (RFC 9175 §2.6 names three).
+const AMPLIFICATION_MAX: usize = 3;
 /// What a process may grow by over those rounds, in KiB: an allocator's noise, not a leak a row.
 const GROWTH_KIB_MAX: u64 = 8 * 1024;
 
@@ -176,6 +178,9 @@ pub(crate) fn reaction(socket: &Socket, to: SocketAddr, bytes: &[u8]) -> Result<
     socket.send(to, bytes)?;
     let Some((answer, _)) = socket.receive_bytes(SILENCE)? else { return Ok("silent".to_owned()) };
     let message = Message::decode(&answer).ok_or(format!("a malformed answer: {answer:02x?}"))?;
+    holds(answer.len() <= AMPLIFICATION_MAX * bytes.len(), || {
+        format!("{} bytes made an answer of {}", bytes.len(), answer.len())
+    })?;
     match (message.kind, message.code) {
         (RST, 0) => Ok("rst".to_owned()),
         (ACK, 0) => match socket.receive_bytes(SEPARATE)? {
