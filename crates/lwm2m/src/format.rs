@@ -14,10 +14,13 @@
 //! | [`Format::SenmlJson`] | 110 | any level, timestamps |
 //! | [`Format::SenmlCbor`] | 112 | any level, timestamps |
 //! | [`Format::Tlv`] | 11542 | any level below an object |
+//! | [`Format::Lwm2mCbor`] | 11544 | any level |
 
 mod base64;
 mod cbor;
 mod json;
+mod kind;
+mod lwm2m_cbor;
 mod out;
 mod raw;
 mod senml;
@@ -26,121 +29,11 @@ mod senml_json;
 mod text;
 mod tlv;
 
+pub use kind::{Format, UnknownFormat, Use};
 pub use raw::{RawValue, ValueError};
 
 use crate::{Path, Value, id::ObjectInstanceId};
-use core::{fmt, str::FromStr};
-
-/// A content format for resource data.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-#[non_exhaustive]
-pub enum Format {
-    /// text/plain, 0: one value.
-    Text,
-    /// application/octet-stream, 42: one Opaque value.
-    Opaque,
-    /// application/cbor, 60: one value (since 1.1.1).
-    Cbor,
-    /// application/senml+json, 110 (since 1.1).
-    SenmlJson,
-    /// application/senml+cbor, 112 (since 1.1).
-    SenmlCbor,
-    /// application/vnd.oma.lwm2m+tlv, 11542.
-    Tlv,
-}
-
-const FORMATS: [(Format, u16, &str); 6] = [
-    (Format::Text, 0, "text"),
-    (Format::Opaque, 42, "opaque"),
-    (Format::Cbor, 60, "cbor"),
-    (Format::SenmlJson, 110, "senml-json"),
-    (Format::SenmlCbor, 112, "senml-cbor"),
-    (Format::Tlv, 11542, "tlv"),
-];
-
-impl Format {
-    /// The CoAP content-format number.
-    #[must_use]
-    pub const fn number(self) -> u16 {
-        match self {
-            Self::Text => 0,
-            Self::Opaque => 42,
-            Self::Cbor => 60,
-            Self::SenmlJson => 110,
-            Self::SenmlCbor => 112,
-            Self::Tlv => 11542,
-        }
-    }
-
-    /// The format with that CoAP content-format number, also under the numbers used before IANA gave them
-    /// (1541 text, 1542 TLV, 1544 opaque), which devices in the field still send.
-    #[must_use]
-    pub const fn from_number(number: u16) -> Option<Self> {
-        Some(match number {
-            0 | 1541 => Self::Text,
-            42 | 1544 => Self::Opaque,
-            60 => Self::Cbor,
-            110 => Self::SenmlJson,
-            112 => Self::SenmlCbor,
-            11542 | 1542 => Self::Tlv,
-            _ => return None,
-        })
-    }
-
-    /// The name in the outer contract: `text opaque cbor senml-json senml-cbor tlv`.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Text => "text",
-            Self::Opaque => "opaque",
-            Self::Cbor => "cbor",
-            Self::SenmlJson => "senml-json",
-            Self::SenmlCbor => "senml-cbor",
-            Self::Tlv => "tlv",
-        }
-    }
-
-    /// Whether the format holds exactly one value: a single resource or a resource instance.
-    #[must_use]
-    pub const fn is_single_value(self) -> bool {
-        matches!(self, Self::Text | Self::Opaque | Self::Cbor)
-    }
-
-    /// All formats, ascending by number.
-    pub fn all() -> impl Iterator<Item = Self> {
-        FORMATS.into_iter().map(|(format, _, _)| format)
-    }
-}
-
-impl fmt::Display for Format {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
-/// The error of a text that names no format.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub struct UnknownFormat;
-
-impl fmt::Display for UnknownFormat {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("not a known format")
-    }
-}
-
-impl core::error::Error for UnknownFormat {}
-
-impl FromStr for Format {
-    type Err = UnknownFormat;
-
-    fn from_str(text: &str) -> Result<Self, UnknownFormat> {
-        FORMATS
-            .into_iter()
-            .find(|(_, _, name)| *name == text)
-            .map(|(format, _, _)| format)
-            .ok_or(UnknownFormat)
-    }
-}
+use core::fmt;
 
 /// One thing a payload says.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -178,6 +71,8 @@ pub enum FormatError {
     TooDeep,
     /// The format cannot say anything about a node of this level.
     WrongLevel,
+    /// A path begins with the prefix of an end device behind a gateway, which has no place in a [`Path`].
+    Prefixed,
 }
 
 impl fmt::Display for FormatError {
@@ -193,6 +88,7 @@ impl fmt::Display for FormatError {
             Self::Duplicate => "a record has two values or one field twice",
             Self::TooDeep => "the content is nested too deeply",
             Self::WrongLevel => "the format cannot describe a node of this level",
+            Self::Prefixed => "a path begins with a prefix that is not known here",
         })
     }
 }
@@ -225,6 +121,7 @@ enum State<'a> {
     Tlv(tlv::Decoder<'a>),
     SenmlJson(senml_json::Decoder<'a>),
     SenmlCbor(senml_cbor::Decoder<'a>),
+    Lwm2mCbor(lwm2m_cbor::Decoder<'a>),
 }
 
 impl<'a> Decoder<'a> {
@@ -240,6 +137,7 @@ impl<'a> Decoder<'a> {
             Format::Tlv => State::Tlv(tlv::Decoder::new(base, payload)),
             Format::SenmlJson => State::SenmlJson(senml_json::Decoder::new(payload)),
             Format::SenmlCbor => State::SenmlCbor(senml_cbor::Decoder::new(payload)),
+            Format::Lwm2mCbor => State::Lwm2mCbor(lwm2m_cbor::Decoder::new(payload)),
         };
         Self { base, state }
     }
@@ -259,10 +157,21 @@ impl<'a> Decoder<'a> {
         self
     }
 
+    /// Reads 65535 in the place of an object instance, by which the Create of LwM2M CBOR leaves the choice to the device, as the
+    /// instance that the device chose. Without this it is an error.
+    #[must_use]
+    pub fn with_assigned_instance(mut self, instance: ObjectInstanceId) -> Self {
+        if let State::Lwm2mCbor(decoder) = &mut self.state {
+            decoder.assigned = Some(instance);
+        }
+        self
+    }
+
     fn set_names(&mut self, set: impl FnOnce(&mut senml::Names<'a>)) {
         match &mut self.state {
             State::SenmlJson(decoder) => set(&mut decoder.names),
             State::SenmlCbor(decoder) => set(&mut decoder.names),
+            State::Lwm2mCbor(decoder) => set(&mut decoder.names),
             State::Done
             | State::Failed(_)
             | State::Text(_)
@@ -270,6 +179,10 @@ impl<'a> Decoder<'a> {
             | State::Cbor(_)
             | State::Tlv(_) => {}
         }
+    }
+
+    const fn refuses_empty(&self) -> bool {
+        matches!(self.state, State::Lwm2mCbor(_))
     }
 
     fn advance(&mut self) -> Option<Result<Entry<'a>, FormatError>> {
@@ -283,6 +196,7 @@ impl<'a> Decoder<'a> {
             State::Tlv(decoder) => decoder.advance(),
             State::SenmlJson(decoder) => decoder.advance(),
             State::SenmlCbor(decoder) => decoder.advance(),
+            State::Lwm2mCbor(decoder) => decoder.advance(),
         }
     }
 }
@@ -310,7 +224,8 @@ impl core::iter::FusedIterator for Decoder<'_> {}
 /// How many entries [`check`] looks at again for entries that are not in tree order.
 const LOOK_BACK_MAX: usize = 1 << 16;
 
-/// Checks a whole payload before any of it is applied: that it is well-formed and that no path stands twice.
+/// Checks a whole payload before any of it is applied: that it is well-formed and that no path stands twice; in LwM2M CBOR also
+/// that no map inside is empty, which the standard gives no meaning.
 ///
 /// Without memory, and in linear time: entries in tree order, as every known peer writes them, are seen once. Entries out of
 /// order make it look back, up to a limit far above what fits a device's payload.
@@ -323,6 +238,9 @@ pub fn check(payload: &Decoder<'_>) -> Result<(), FormatError> {
     let mut looked_back: usize = 0;
     for (index, entry) in payload.clone().enumerate() {
         let entry = entry?;
+        if payload.refuses_empty() && entry.value.is_container() {
+            return Err(FormatError::Malformed);
+        }
         if highest.is_none_or(|highest| highest < entry.path) {
             highest = Some(entry.path);
             continue;
@@ -352,6 +270,7 @@ pub fn chosen_instance(
     }
     match format {
         Format::Tlv => tlv::chosen_instance(payload),
+        Format::Lwm2mCbor => lwm2m_cbor::chosen_instance(object, payload),
         Format::SenmlJson | Format::SenmlCbor => match decode(format, object, payload).next() {
             Some(entry) => Ok(entry?.path.instance_id()),
             None => Ok(None),
@@ -368,7 +287,7 @@ pub enum EncodeError {
     BufferTooSmall,
     /// The format holds exactly one value, and there is none or more than one, or the path is no resource.
     NotSingleValue,
-    /// The format cannot express the value: not Opaque in format 42, not a number in JSON, a time stamp in TLV.
+    /// The format cannot express the value: not Opaque in format 42, not a number in JSON, a time stamp outside SenML.
     NotExpressible,
     /// The path does not lie under the base.
     OutsideBase,
@@ -407,6 +326,7 @@ enum Sink<'b> {
     Tlv(tlv::Encoder<'b>),
     SenmlJson(senml_json::Encoder<'b>),
     SenmlCbor(senml_cbor::Encoder<'b>),
+    Lwm2mCbor(lwm2m_cbor::Encoder<'b>),
 }
 
 impl<'b> Encoder<'b> {
@@ -421,8 +341,17 @@ impl<'b> Encoder<'b> {
             Format::Tlv => Sink::Tlv(tlv::Encoder::new(base, out)),
             Format::SenmlJson => Sink::SenmlJson(senml_json::Encoder::new(base, out)),
             Format::SenmlCbor => Sink::SenmlCbor(senml_cbor::Encoder::new(base, out)),
+            Format::Lwm2mCbor => Sink::Lwm2mCbor(lwm2m_cbor::Encoder::new(out)),
         };
         Self { base, entries: 0, error: wrong_level.then_some(EncodeError::NotSingleValue), sink }
+    }
+
+    /// Leaves the choice of the object instance to the device that executes the Create: LwM2M CBOR (since 1.2.1) writes 65535 in
+    /// its place, whatever instance the paths name. Other formats say it in other ways, TLV by the base, and are left as they are.
+    pub fn leave_instance_open(&mut self) {
+        if let Sink::Lwm2mCbor(encoder) = &mut self.sink {
+            encoder.instance_open = true;
+        }
     }
 
     /// Adds a value of a resource or resource instance.
@@ -442,7 +371,7 @@ impl<'b> Encoder<'b> {
     }
 
     /// Adds a container that holds nothing: an object instance without resources, a multiple resource without instances.
-    /// SenML has no words for it and leaves it out.
+    /// SenML has no words for it and leaves it out, LwM2M CBOR has none that all peers understand.
     ///
     /// # Errors
     /// [`EncodeError`]; it sticks.
@@ -460,7 +389,7 @@ impl<'b> Encoder<'b> {
     pub fn name(&mut self, path: Path) -> Result<(), EncodeError> {
         match self.sink {
             Sink::SenmlJson(_) | Sink::SenmlCbor(_) => self.add(path, None, None),
-            Sink::Single(..) | Sink::Tlv(_) => self.fail(EncodeError::NotExpressible),
+            Sink::Single(..) | Sink::Tlv(_) | Sink::Lwm2mCbor(_) => self.fail(EncodeError::NotExpressible),
         }
     }
 
@@ -481,14 +410,20 @@ impl<'b> Encoder<'b> {
             },
             Sink::SenmlJson(encoder) => encoder.add(path, value, time),
             Sink::SenmlCbor(encoder) => encoder.add(path, value, time),
+            Sink::Lwm2mCbor(encoder) => match (value, time) {
+                (Some(value), None) => encoder.add(path, value),
+                _ => Err(EncodeError::NotExpressible),
+            },
             Sink::Single(_, _) if self.entries > 0 => Err(EncodeError::NotSingleValue),
             Sink::Single(format, out) => match (value, time) {
                 (Some(value), None) if path == self.base || self.base.len() == 4 => match format {
                     Format::Text => text::encode(out, value),
                     Format::Cbor => cbor::encode_single(out, value),
-                    Format::Opaque | Format::SenmlJson | Format::SenmlCbor | Format::Tlv => {
-                        text::encode_opaque(out, value)
-                    }
+                    Format::Opaque
+                    | Format::SenmlJson
+                    | Format::SenmlCbor
+                    | Format::Tlv
+                    | Format::Lwm2mCbor => text::encode_opaque(out, value),
                 },
                 (_, Some(_)) => Err(EncodeError::NotExpressible),
                 (_, None) => Err(EncodeError::NotSingleValue),
@@ -519,6 +454,7 @@ impl<'b> Encoder<'b> {
             Sink::Tlv(encoder) => encoder.finish(),
             Sink::SenmlJson(encoder) => encoder.finish(),
             Sink::SenmlCbor(encoder) => encoder.finish(),
+            Sink::Lwm2mCbor(encoder) => encoder.finish(),
         }
     }
 }

@@ -126,12 +126,13 @@ proptest! {
             bases.extend((2..=path.len()).map(|len| path.truncated(len)));
         }
         for base in bases {
-            for format in [Format::Tlv, Format::SenmlJson, Format::SenmlCbor] {
+            for format in [Format::Tlv, Format::SenmlJson, Format::SenmlCbor, Format::Lwm2mCbor] {
                 round_trip(format, base, &tree)?;
             }
         }
         round_trip(Format::SenmlJson, Path::ROOT, &tree)?;
         round_trip(Format::SenmlCbor, Path::ROOT, &tree)?;
+        round_trip(Format::Lwm2mCbor, Path::ROOT, &tree)?;
     }
 
     #[test]
@@ -172,7 +173,7 @@ proptest! {
     #[test]
     fn no_damage_to_a_legal_payload_does_harm(tree in trees(), at in any::<prop::sample::Index>(), byte in any::<u8>()) {
         let base = Path::from_numbers(&[3303]).expect("a path");
-        for format in [Format::Tlv, Format::SenmlJson, Format::SenmlCbor] {
+        for format in [Format::Tlv, Format::SenmlJson, Format::SenmlCbor, Format::Lwm2mCbor] {
             let mut buffer = vec![0; 64 * 1024];
             let mut encoder = Encoder::new(format, base, &mut buffer);
             for (path, value) in &tree {

@@ -25,6 +25,18 @@ pub(super) fn fault(error: &Error) -> FormatError {
     if error.is_end_of_input() { FormatError::Truncated } else { FormatError::Malformed }
 }
 
+/// Whether another element follows; reads the break that ends an indefinite list.
+pub(super) fn more(reader: &mut Decoder<'_>, left: Option<u64>) -> Result<bool, FormatError> {
+    match left {
+        Some(left) => Ok(left > 0),
+        None if reader.datatype().map_err(|error| fault(&error))? == Type::Break => {
+            reader.set_position(reader.position() + 1);
+            Ok(false)
+        }
+        None => Ok(true),
+    }
+}
+
 /// Reads one scalar. Tags 0 (date text), 1 (seconds) and 4 (decimal fraction) give numbers.
 pub(super) fn value<'a>(reader: &mut Decoder<'a>) -> Result<RawValue<'a>, FormatError> {
     let fault = |error: Error| fault(&error);
@@ -215,7 +227,8 @@ fn seconds_of_date(text: &str) -> Option<i64> {
 }
 
 /// The major types in their place.
-const UNSIGNED: u8 = 0x00;
+/// The major type of unsigned integers.
+pub(super) const UNSIGNED: u8 = 0x00;
 const NEGATIVE: u8 = 0x20;
 const BYTES: u8 = 0x40;
 const TEXT: u8 = 0x60;

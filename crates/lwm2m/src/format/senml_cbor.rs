@@ -57,7 +57,7 @@ impl<'a> Decoder<'a> {
             Some(left) => left,
             None => self.reader.array().map_err(fault)?,
         };
-        if !more(&mut self.reader, left)? {
+        if !cbor::more(&mut self.reader, left)? {
             let trailing = self.reader.position() < self.reader.input().len();
             return if trailing { Err(FormatError::TrailingBytes) } else { Ok(None) };
         }
@@ -68,7 +68,7 @@ impl<'a> Decoder<'a> {
     fn record(&mut self) -> Result<Entry<'a>, FormatError> {
         let mut record = Record::new();
         let mut left = self.reader.map().map_err(fault)?;
-        while more(&mut self.reader, left)? {
+        while cbor::more(&mut self.reader, left)? {
             left = left.map(|left| left - 1);
             match self.reader.datatype().map_err(fault)? {
                 Type::String => {
@@ -150,18 +150,6 @@ impl<'a> Decoder<'a> {
 #[allow(clippy::needless_pass_by_value, reason = "the shape of map_err")]
 fn fault(error: Error) -> FormatError {
     cbor::fault(&error)
-}
-
-/// Whether another element follows; reads the break that ends an indefinite list.
-fn more(reader: &mut Reader<'_>, left: Option<u64>) -> Result<bool, FormatError> {
-    match left {
-        Some(left) => Ok(left > 0),
-        None if reader.datatype().map_err(fault)? == Type::Break => {
-            reader.set_position(reader.position() + 1);
-            Ok(false)
-        }
-        None => Ok(true),
-    }
 }
 
 /// A finite number of seconds.
