@@ -64,7 +64,9 @@ impl Target<'_> {
 
     fn row(&self, bytes: &[u8], right: &str) -> Check {
         let socket = Socket::open()?;
-        let found = reaction(&socket, self.coap(), &renumbered(bytes))?;
+        let (found, length) = measured_reaction(&socket, self.coap(), &renumbered(bytes))?;
+        let proportion = || format!("{} bytes of a stranger made an answer of {length}", bytes.len());
+        holds(length <= AMPLIFICATION_MAX * bytes.len(), proportion)?;
         let accepted = right.split('|').any(|one| one == found);
         holds(accepted, || format!("expected {right}, found {found}"))?;
         self.still_serves()
@@ -175,21 +177,24 @@ pub(crate) fn good_register(socket: &mut Socket, endpoint: &str) -> Message {
 
 /// What comes back: `silent`, `rst`, `ack` (empty and nothing after it) or a code.
 pub(crate) fn reaction(socket: &Socket, to: SocketAddr, bytes: &[u8]) -> Result<String, String> {
+    Ok(measured_reaction(socket, to, bytes)?.0)
+}
+
+/// The same, and how many bytes the first answer has.
+fn measured_reaction(socket: &Socket, to: SocketAddr, bytes: &[u8]) -> Result<(String, usize), String> {
     socket.send(to, bytes)?;
-    let Some((answer, _)) = socket.receive_bytes(SILENCE)? else { return Ok("silent".to_owned()) };
+    let Some((answer, _)) = socket.receive_bytes(SILENCE)? else { return Ok(("silent".to_owned(), 0)) };
     let message = Message::decode(&answer).ok_or(format!("a malformed answer: {answer:02x?}"))?;
-    holds(answer.len() <= AMPLIFICATION_MAX * bytes.len(), || {
-        format!("{} bytes made an answer of {}", bytes.len(), answer.len())
-    })?;
+    let length = answer.len();
     match (message.kind, message.code) {
-        (RST, 0) => Ok("rst".to_owned()),
+        (RST, 0) => Ok(("rst".to_owned(), length)),
         (ACK, 0) => match socket.receive_bytes(SEPARATE)? {
-            Some((separate, _)) => {
-                Message::decode(&separate).map(|m| m.code_text()).ok_or("malformed".to_owned())
-            }
-            None => Ok("ack".to_owned()),
+            Some((separate, _)) => Message::decode(&separate)
+                .map(|m| (m.code_text(), separate.len()))
+                .ok_or("malformed".to_owned()),
+            None => Ok(("ack".to_owned(), length)),
         },
-        (CON | NON | ACK, code) if code >= 0x40 => Ok(message.code_text()),
+        (CON | NON | ACK, code) if code >= 0x40 => Ok((message.code_text(), length)),
         _ => Err(format!("a strange answer: {message:?}")),
     }
 }
