@@ -254,6 +254,7 @@ impl ShardThread {
             | Event::Updated { .. }
             | Event::Deregistered { .. }
             | Event::Notified { .. }
+            | Event::Deviated { .. }
             | _ => {}
         }
         self.state.waiting.push_back(event);

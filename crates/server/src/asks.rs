@@ -11,7 +11,7 @@ use crate::shard::Due;
 use crate::slab::Key;
 use crate::timer::TimerId;
 use crate::uplink::Reply;
-use crate::{Answer, Ask, Details, Event, Fact, Shard};
+use crate::{Answer, Ask, Details, Deviations, Event, Fact, Shard};
 
 /// A question that the host has not answered yet.
 pub(crate) struct Question {
@@ -22,7 +22,7 @@ pub(crate) struct Question {
 }
 
 enum About {
-    Register(Arc<Details>),
+    Register(Arc<Details>, Deviations),
     Send,
 }
 
@@ -33,19 +33,20 @@ impl Shard {
         self.timers.cancel(question.timer);
         let Question { link, ticket, about, .. } = question;
         match (about, answer) {
-            (About::Register(details), Answer::Accept { observations }) => {
-                self.register_accepted(now, link, ticket, details, observations);
+            (About::Register(details, deviations), Answer::Accept { observations }) => {
+                self.register_accepted(now, link, ticket, (details, deviations), observations);
             }
             (About::Send, Answer::Accept { .. } | Answer::Stored) => {
                 self.stats.sends += 1;
                 self.reply(now, link, ticket, Reply::code(Code::CHANGED));
             }
-            (About::Register(_), Answer::Stored) => {
-                self.refuse_ask(now, link, ticket, Code::INTERNAL_SERVER_ERROR)
+            (about @ About::Register(..), Answer::Stored) => {
+                self.refuse_ask(now, link, ticket, &about, Code::INTERNAL_SERVER_ERROR);
             }
-            (_, Answer::Refuse { code }) => {
+            (about, Answer::Refuse { code }) => {
                 let error = matches!(code.class(), 4 | 5);
-                self.refuse_ask(now, link, ticket, if error { code } else { Code::INTERNAL_SERVER_ERROR });
+                let code = if error { code } else { Code::INTERNAL_SERVER_ERROR };
+                self.refuse_ask(now, link, ticket, &about, code);
             }
         }
         self.settle(now, link);
@@ -58,9 +59,10 @@ impl Shard {
         link: Key<Link>,
         ticket: Ticket,
         details: Arc<Details>,
+        deviations: Deviations,
     ) {
         let Some(from) = self.links.get(link).map(|link| link.address) else { return };
-        if let Some(ask) = self.open(now, link, ticket, About::Register(details.clone())) {
+        if let Some(ask) = self.open(now, link, ticket, About::Register(details.clone(), deviations)) {
             self.events.push_back(Event::AskRegister { ask, details, from });
         }
     }
@@ -90,12 +92,15 @@ impl Shard {
     pub(crate) fn unanswered(&mut self, now: Instant, key: Key<Question>) {
         let Some(question) = self.close(key) else { return };
         self.stats.asks_unanswered += 1;
-        self.refuse_ask(now, question.link, question.ticket, Code::SERVICE_UNAVAILABLE);
+        self.refuse_ask(now, question.link, question.ticket, &question.about, Code::SERVICE_UNAVAILABLE);
         self.settle(now, question.link);
     }
 
-    fn refuse_ask(&mut self, now: Instant, link: Key<Link>, ticket: Ticket, code: Code) {
-        self.stats.registers_refused += 1;
+    fn refuse_ask(&mut self, now: Instant, link: Key<Link>, ticket: Ticket, about: &About, code: Code) {
+        match about {
+            About::Register(..) => self.stats.registers_refused += 1,
+            About::Send => self.stats.sends_refused += 1,
+        }
         let reply = if code == Code::SERVICE_UNAVAILABLE { Reply::busy() } else { Reply::code(code) };
         self.reply(now, link, ticket, reply);
     }

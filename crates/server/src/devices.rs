@@ -18,7 +18,7 @@ use crate::links::Link;
 use crate::observe::Observation;
 use crate::slab::{Key, Slab};
 use crate::timer::TimerId;
-use crate::{Details, Locator, ObjectList, Registration};
+use crate::{Details, Deviations, Locator, ObjectList, Registration};
 
 /// One registered device.
 pub(crate) struct Device {
@@ -35,6 +35,7 @@ pub(crate) struct Device {
     pub(crate) allowance: u32,
     /// Its CoAP state, while something is going on.
     pub(crate) link: Option<Key<Link>>,
+    pub(crate) deviations: Deviations,
     pub(crate) observations: Vec<Key<Observation>>,
     /// What is under way and what waits; `None` when there is nothing.
     pub(crate) line: Option<Box<Line>>,
@@ -199,6 +200,7 @@ impl Device {
             details: self.details.clone(),
             registered_at: self.registered_at,
             updated_at: self.updated_at,
+            deviations: self.deviations,
             expires_at: (!lifetime.is_zero()).then(|| self.updated_at + lifetime),
         }
     }

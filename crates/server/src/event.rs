@@ -7,7 +7,7 @@ use lightship_coap::{Code, ContentFormat};
 use lightship_lwm2m::{Endpoint, Path};
 use lightship_platform::Instant;
 
-use crate::{Content, Details, ObservationId, Outcome, Registration, RequestId, Response};
+use crate::{Content, Details, Deviation, ObservationId, Outcome, Registration, RequestId, Response};
 
 /// A question or a statement.
 #[derive(Debug)]
@@ -97,6 +97,16 @@ pub enum Event {
         observation: ObservationId,
         /// What was observed.
         observed: Observed,
+    },
+    /// A device did something otherwise than the standard says. Told at each power of two; every
+    /// [`Registration`] has all counts.
+    Deviated {
+        /// Which device.
+        endpoint: Endpoint,
+        /// What it did.
+        deviation: Deviation,
+        /// How often by now.
+        count: u16,
     },
     /// A downlink request ended.
     RequestDone {

@@ -40,6 +40,7 @@
 
 mod asks;
 mod config;
+mod deviation;
 mod devices;
 mod downlink;
 mod event;
@@ -62,6 +63,7 @@ mod timer;
 mod uplink;
 
 pub use config::{Config, Rebinding};
+pub use deviation::{Deviation, Deviations};
 pub use event::{Answer, Ask, Changed, Composite, Ended, Event, Fact, Observed, Wanted};
 pub use limits::Limits;
 pub use locator::{BadLocator, Locator, RegistrationId};

@@ -15,7 +15,9 @@ use crate::parameters::Changes;
 use crate::shard::Due;
 use crate::slab::Key;
 use crate::uplink::Reply;
-use crate::{Changed, Details, Ended, Event, Locator, Outcome, Rebinding, Registration, Shard, Wanted};
+use crate::{
+    Changed, Details, Deviations, Ended, Event, Locator, Outcome, Rebinding, Registration, Shard, Wanted,
+};
 
 impl Shard {
     /// The host has accepted a Register: the registration begins.
@@ -24,7 +26,7 @@ impl Shard {
         now: Instant,
         link: Key<Link>,
         ticket: Ticket,
-        details: Arc<Details>,
+        (details, deviations): (Arc<Details>, Deviations),
         wanted: Vec<Wanted>,
     ) {
         // A link that gave way to others while the host was thinking has forgotten the request: the device asks again.
@@ -36,6 +38,8 @@ impl Shard {
             return;
         }
         let displaced = known.and_then(|known| self.end(now, known));
+        let mut counted = displaced.as_ref().map(|displaced| displaced.deviations).unwrap_or_default();
+        counted.merge(&deviations);
         // Another device at this address cannot be reached any more.
         if let Some(other) = self.devices.by_address(address) {
             self.end_and_tell(now, other, Ended::AddressTaken);
@@ -51,6 +55,7 @@ impl Shard {
             proven: self.links.get(link).is_some_and(|link| link.proven),
             allowance: 0,
             link: Some(link),
+            deviations: counted,
             observations: Vec::new(),
             line: None,
         });
@@ -85,6 +90,7 @@ impl Shard {
         ticket: Ticket,
         key: Key<Device>,
         changes: Changes,
+        deviations: Deviations,
     ) {
         let moved = self.move_device(now, key, link);
         let objects = changes.objects.map(|objects| self.devices.intern(objects));
@@ -107,6 +113,7 @@ impl Shard {
             changed.parameters = only_objects != *device.details;
             device.details = Arc::new(details);
         }
+        device.deviations.merge(&deviations);
         device.updated_at = now;
         self.arm_expiry(now, key);
         self.stats.updates += 1;

@@ -119,10 +119,14 @@ pub(crate) fn target(message: &Message<'_>) -> Result<Target, Code> {
         return Err(Code::METHOD_NOT_ALLOWED);
     }
     let mut path = message.options().filter(|o| o.number == OptionNumber::URI_PATH).map(|o| o.value);
+    // The standard's letters are small; others cannot mean anything else.
+    let is = |first: Option<&[u8]>, name: &[u8]| first.is_some_and(|first| first.eq_ignore_ascii_case(name));
     match (path.next(), path.next(), path.next()) {
-        (Some(b"rd"), None | Some(b""), None) => Ok(Target::Rd),
-        (Some(b"rd"), Some(id), None) => Locator::parse(id).map(Target::Location).ok_or(Code::NOT_FOUND),
-        (Some(b"dp"), None, None) => Ok(Target::Send),
+        (first, None | Some(b""), None) if is(first, b"rd") => Ok(Target::Rd),
+        (first, Some(id), None) if is(first, b"rd") => {
+            Locator::parse(id).map(Target::Location).ok_or(Code::NOT_FOUND)
+        }
+        (first, None, None) if is(first, b"dp") => Ok(Target::Send),
         _ => Err(Code::NOT_FOUND),
     }
 }

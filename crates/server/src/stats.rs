@@ -43,6 +43,8 @@ pub struct Stats {
     pub expired: u64,
     /// Sends accepted.
     pub sends: u64,
+    /// Sends refused, by us or by the host.
+    pub sends_refused: u64,
     /// Values of observations given to the host.
     pub notifications: u64,
     /// Notifications that were older than the last one.

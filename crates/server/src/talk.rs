@@ -107,6 +107,7 @@ impl Shard {
         response: Response,
         begun: Option<(Token, u32)>,
     ) {
+        self.judge(link, exchange, &response);
         if let (Some(key), Some((token, sequence))) = (self.observation_started_by(link, exchange), begun)
             && let Some(observation) = self.observations.get_mut(key)
         {
@@ -152,6 +153,10 @@ impl Shard {
         if !newer {
             self.stats.notifications_stale += 1;
             return;
+        }
+        let (owner, accept) = (observation.device, observation.wanted.accept);
+        if !last {
+            self.judge_format(owner, accept, message.content_format(), message.payload());
         }
         if message.block2().is_some_and(|block| block.is_ok_and(|block| block.more())) {
             self.fetch_value(now, key);

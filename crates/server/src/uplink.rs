@@ -4,11 +4,12 @@ use lightship_coap::peer::Ticket;
 use lightship_coap::{Code, Message, Type};
 use lightship_platform::Instant;
 
+use crate::deviation::is_other_case;
 use crate::links::Link;
 use crate::parameters;
 use crate::slab::Key;
 use crate::stateless::{Target, target};
-use crate::{Details, Fact, Locator, Rebinding, RegistrationId, Shard};
+use crate::{Details, Deviation, Deviations, Fact, Locator, Rebinding, RegistrationId, Shard};
 use std::sync::Arc;
 
 /// An answer to a device's request.
@@ -92,7 +93,8 @@ impl Shard {
             attributes: new.attributes,
             objects: self.devices.intern(new.objects),
         };
-        self.ask_register(now, link, ticket, Arc::new(details));
+        let deviations = Deviations::of_registration(message, body);
+        self.ask_register(now, link, ticket, Arc::new(details), deviations);
         Ok(())
     }
 
@@ -121,7 +123,8 @@ impl Shard {
         }
         match parameters::update(message, body, version, &self.config.limits) {
             Ok(changes) => {
-                self.update(now, link, ticket, device, changes);
+                let deviations = Deviations::of_registration(message, body);
+                self.update(now, link, ticket, device, changes, deviations);
                 Ok(())
             }
             Err(code) => refused(self, code),
@@ -157,10 +160,17 @@ impl Shard {
         message: &Message<'_>,
         body: &[u8],
     ) -> Result<(), Code> {
-        let device = self.links.get(link).and_then(|link| link.device).ok_or(Code::NOT_FOUND)?;
-        let endpoint = self.devices.get(device).ok_or(Code::NOT_FOUND)?.details.endpoint.clone();
-        if body.is_empty() {
-            return Err(Code::BAD_REQUEST);
+        let device = self.links.get(link).and_then(|link| link.device);
+        let known =
+            device.and_then(|device| Some((device, self.devices.get(device)?.details.endpoint.clone())));
+        let refusal = if known.is_none() { Code::NOT_FOUND } else { Code::BAD_REQUEST };
+        let Some((device, endpoint)) = known.filter(|_| !body.is_empty()) else {
+            self.stats.sends_refused += 1;
+            return Err(refusal);
+        };
+        self.judge_format(device, None, message.content_format(), body);
+        if is_other_case(message) {
+            self.deviated(device, Deviation::OtherCase);
         }
         let fact = Fact::Send { endpoint, content_format: message.content_format(), payload: body.into() };
         self.ask_durable(now, link, ticket, fact);

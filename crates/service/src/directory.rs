@@ -147,6 +147,7 @@ impl Device {
             path: link.path.to_string(),
             version: Some(object_version(&self.registration, link.path).to_string()),
         });
+        let deviations = self.registration.deviations.iter();
         api::Endpoint {
             endpoint: details.endpoint.to_string(),
             registration_id: self.registration.id.to_string(),
@@ -167,7 +168,7 @@ impl Device {
             },
             objects: objects.collect(),
             attributes: details.attributes.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect(),
-            deviations: BTreeMap::new(),
+            deviations: deviations.map(|(kind, count)| (kind.to_string(), count.into())).collect(),
         }
     }
 }

@@ -81,6 +81,11 @@ impl Journal {
                 let Some(path) = observed.path() else { return };
                 self.observation_ended(&endpoint, path).await;
             }
+            Event::Deviated { endpoint, deviation, count } => {
+                self.core.directory.change(&endpoint, None, |device| {
+                    device.registration.deviations.raise(deviation, count);
+                });
+            }
             // Answered where the request was made.
             Event::RequestDone { .. } | _ => {}
         }

@@ -167,6 +167,7 @@ impl Host {
                 let path = observed.path().expect("only single nodes are wanted");
                 self.running.remove(&(endpoint, path));
             }
+            Event::Deviated { endpoint, deviation, .. } => panic!("our device {endpoint}: {deviation}"),
             Event::RequestDone { id, endpoint, outcome } => self.done(id, &endpoint, outcome),
             _ => panic!("an event that the model does not know"),
         }
