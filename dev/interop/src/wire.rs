@@ -3,6 +3,7 @@
 //! Written apart from the `coap` room on purpose: a judge that shares the defendant's codec sees none of its faults.
 
 use std::net::{SocketAddr, UdpSocket};
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
 /// Message types of RFC 7252 §3.
@@ -195,10 +196,16 @@ pub(crate) fn hex(text: &str) -> Vec<u8> {
         .collect()
 }
 
+/// A message ID that no socket of this run has used lately: a port that the system hands out again must not meet the
+/// answers remembered for its former owner.
+pub(crate) fn fresh_id() -> u16 {
+    static LAST: AtomicU16 = AtomicU16::new(0x1000);
+    LAST.fetch_add(1, Ordering::Relaxed)
+}
+
 /// A socket that speaks to one other side, or listens for one.
 pub(crate) struct Socket {
     socket: UdpSocket,
-    next: u16,
 }
 
 impl Socket {
@@ -210,7 +217,7 @@ impl Socket {
     /// At a given address.
     pub(crate) fn open_at(address: &str) -> Result<Self, String> {
         let socket = UdpSocket::bind(address).map_err(|error| format!("{address}: {error}"))?;
-        Ok(Self { socket, next: 0x5000 })
+        Ok(Self { socket })
     }
 
     /// Where it listens.
@@ -218,10 +225,9 @@ impl Socket {
         self.socket.local_addr().expect("a bound socket has an address")
     }
 
-    /// A message ID not used before on this socket.
+    /// A message ID not used before, see [`fresh_id`].
     pub(crate) fn fresh_id(&mut self) -> u16 {
-        self.next = self.next.wrapping_add(1);
-        self.next
+        fresh_id()
     }
 
     /// Sends bytes as they are.

@@ -9,7 +9,6 @@ use crate::process::{Size, pause};
 use crate::report::{Check, Report, holds, same};
 use crate::wire::{self, ACK, CON, LOCATION_PATH, Message, NON, RST, Socket, hex};
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 /// How long to wait before silence counts as silence.
@@ -155,12 +154,11 @@ impl Target<'_> {
     }
 }
 
-/// The same with a message ID of its own: a port that the system hands out again must not meet an old answer.
+/// The same with a message ID of its own.
 pub(crate) fn renumbered(bytes: &[u8]) -> Vec<u8> {
-    static LAST: AtomicU16 = AtomicU16::new(0x2000);
     let mut bytes = bytes.to_vec();
     if let Some(id) = bytes.get_mut(2..4) {
-        id.copy_from_slice(&LAST.fetch_add(1, Ordering::Relaxed).to_be_bytes());
+        id.copy_from_slice(&wire::fresh_id().to_be_bytes());
     }
     bytes
 }
