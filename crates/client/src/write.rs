@@ -5,6 +5,7 @@ use lightship_lwm2m::format::{Format, RawValue, ValueError, check as well_formed
 use lightship_lwm2m::path::Level;
 use lightship_lwm2m::{ObjectId, ObjectInstanceId, ObjectLink, Path, ResourceId, ResourceInstanceId, Value};
 
+use crate::access;
 use crate::dispatch::{Deny, Operation, Request, Success, World};
 use crate::negotiate;
 use crate::object::{Object, ObjectModel, Refusal, ResourceModel, Sink};
@@ -105,6 +106,9 @@ fn check(
             return Err(Code::BAD_REQUEST);
         }
         let value = decode_value(&entry.value, resource, scratch)?;
+        if !access::is_legal(id, resource.id, &value) {
+            return Err(Code::BAD_REQUEST);
+        }
         if let Value::ObjectLink(link) = value
             && !leads_somewhere(world, link)
         {
@@ -344,6 +348,7 @@ fn create_chosen(
             if let Some(object) = world.object_mut(id) {
                 let _ = object.delete(instance);
             }
+            access::deleted(world, id, instance);
         }
     }
     outcome
@@ -376,7 +381,14 @@ fn create_one(
     let object = world.object_mut(id).ok_or(Code::NOT_FOUND)?;
     object.create(instance)?;
     let applied = apply(object, request, format, instance, scratch);
-    conclude(object, applied)
+    conclude(object, applied)?;
+    if let Err(code) = access::created(world, id, instance) {
+        if let Some(object) = world.object_mut(id) {
+            let _ = object.delete(instance);
+        }
+        return Err(code.into());
+    }
+    Ok(())
 }
 
 /// Deletes an instance, or since 1.2 a resource instance.
@@ -391,6 +403,7 @@ pub(crate) fn delete(world: &mut World<'_>, request: &Request<'_>) -> Result<Suc
             return Err(Code::METHOD_NOT_ALLOWED.into());
         }
         object.delete(instance)?;
+        access::deleted(world, id, instance);
         return Ok(Success::plain(Code::DELETED));
     };
     let model = *object.model().resource(resource).ok_or(Code::NOT_FOUND)?;

@@ -13,7 +13,7 @@ use lightship_coap::{
 use lightship_lwm2m::ShortServerId;
 use lightship_platform::{Instant, SeededRng};
 
-#[derive(Object, Clone, Default)]
+#[derive(Object, Clone, Debug, Default)]
 #[lwm2m(object = 3303, version = "1.1", execute(5605 = Self::reset))]
 pub(crate) struct Temperature {
     #[resource(5700, read = Self::measured)]
@@ -37,7 +37,7 @@ impl Temperature {
 }
 
 /// Access Control: writable arrays, links to other objects, mandatory writable resources.
-#[derive(Object, Clone, Default)]
+#[derive(Object, Clone, Debug, Default)]
 #[lwm2m(object = 2, version = "1.0")]
 pub(crate) struct Rights {
     #[resource(0)]
@@ -60,7 +60,7 @@ pub(crate) struct Light {
     pub(crate) dimmer: Option<u8>,
 }
 
-pub(crate) type Objects = (Single<Device>, Multiple<Temperature, 3>, Multiple<Rights, 2>, Multiple<Light, 2>);
+pub(crate) type Objects = (Single<Device>, Multiple<Temperature, 3>, Multiple<Rights, 8>, Multiple<Light, 2>);
 pub(crate) type TestClient = Client<Objects, FixedBuffer<8192>, 2, 6, 2048>;
 
 pub(crate) struct Bench {

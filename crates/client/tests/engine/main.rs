@@ -1,5 +1,6 @@
 //! The engine under virtual time, against servers played by hand.
 
+mod access;
 mod bench;
 mod by_hand;
 mod observe;

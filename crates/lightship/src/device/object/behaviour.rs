@@ -162,18 +162,9 @@ pub(crate) struct Call<'a> {
 struct Plain;
 impl Behaviour for Plain {}
 
-/// Access control entries belong to the engine and the Bootstrap-Server; servers cannot create them (TS_Core 8).
-struct AccessControl;
-impl Behaviour for AccessControl {
-    fn lets_servers_create(&self) -> bool {
-        false
-    }
-}
-
 /// What brings an object to life.
 pub(super) fn of(object: ObjectId) -> Box<dyn Behaviour> {
     match object.get() {
-        2 => Box::new(AccessControl),
         3 => Box::new(device::Device::default()),
         5 => Box::new(firmware::Firmware::default()),
         7 => Box::new(statistics::Statistics::default()),
