@@ -153,7 +153,8 @@ fn each_operation_needs_its_own_right() {
 #[test]
 fn an_own_entry_goes_before_ownership_and_that_before_the_default() {
     // Owner, list, and what owner and guest may read.
-    let cases: [(u16, &[(u16, u16)], bool, bool); 7] = [
+    type Case = (u16, &'static [(u16, u16)], bool, bool);
+    let cases: [Case; 7] = [
         (OWNER, &[], true, false),
         (OWNER, &[(0, 1)], true, true),
         (OWNER, &[(0, 1), (GUEST, 2)], true, false),
