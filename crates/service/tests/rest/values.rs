@@ -1,15 +1,13 @@
 //! Values against the object definition: what is wrong never reaches the device, what is unknown does.
 
 use crate::support::{Device, Server, agreeable};
-use serde_json::json;
+use serde_json::{Value, json};
 
-// Proves: DAT-14
-#[test]
-fn a_value_that_the_definition_forbids_is_refused_before_it_is_sent() {
-    let server = Server::start();
-    let device = Device::register(&server, "one", agreeable());
-    let resources = "/api/v1/endpoints/one/resources";
-    for (method, path, body, pointer, words) in [
+/// Method, path, body, the problem's pointer, words of its detail.
+type Forbidden = (&'static str, &'static str, Value, Option<&'static str>, &'static str);
+
+fn forbidden() -> Vec<Forbidden> {
+    vec![
         (
             "PUT",
             "3/0/9",
@@ -68,7 +66,16 @@ fn a_value_that_the_definition_forbids_is_refused_before_it_is_sent() {
             None,
             "/3/0/6/0 (Available Power Sources) takes a value of type integer in the range 0..7, not 8",
         ),
-    ] {
+    ]
+}
+
+// Proves: DAT-14
+#[test]
+fn a_value_that_the_definition_forbids_is_refused_before_it_is_sent() {
+    let server = Server::start();
+    let device = Device::register(&server, "one", agreeable());
+    let resources = "/api/v1/endpoints/one/resources";
+    for (method, path, body, pointer, words) in forbidden() {
         let reply = server.call(method, &format!("{resources}/{path}"), &body.to_string());
         assert_eq!(
             (reply.status, reply.problem().as_str()),

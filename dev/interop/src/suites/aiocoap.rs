@@ -2,11 +2,10 @@
 
 use super::{World, start};
 use crate::lightship::{Device, Serve};
-use crate::process::{Process, eventually};
+use crate::process::{Process, at_free_port, eventually};
 use crate::report::{Check, Report, holds, same};
 use crate::tools;
 use serde_json::{Value, json};
-use std::net::UdpSocket;
 use std::process::Command;
 use std::time::Duration;
 
@@ -101,10 +100,11 @@ struct Judge {
 
 impl Judge {
     fn start(world: &World) -> Result<Self, String> {
-        let free = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
-        let port = free.map_err(|error| error.to_string())?.port();
-        let mut server = script(world, "server.py", &[&port.to_string()])?;
-        server.wait_for("ready", SOON, |line| line.contains("ready").then_some(()))?;
+        let (port, mut server) = at_free_port(|port| {
+            let mut server = script(world, "server.py", &[&port.to_string()])?;
+            server.wait_for("ready", SOON, |line| line.contains("ready").then_some(()))?;
+            Ok((port, server))
+        })?;
         let uri = format!("coap://127.0.0.1:{port}");
         let mut device = Device::start(&world.program, &uri, "for-aiocoap", &["--lifetime", "3600"])?;
         let line = server

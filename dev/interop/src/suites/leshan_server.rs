@@ -3,10 +3,10 @@
 use super::{World, start};
 use crate::leshan::LeshanServer;
 use crate::lightship::Device;
+use crate::process::at_free_port;
 use crate::report::{Check, Report, holds, same};
 use crate::tools;
 use serde_json::{Value, json};
-use std::net::UdpSocket;
 use std::time::Duration;
 
 const ENDPOINT: &str = "lightship-device";
@@ -67,9 +67,7 @@ fn site_server(world: &World, port: u16) -> Result<LeshanServer, String> {
 
 impl Site {
     fn start(world: &World) -> Result<Self, String> {
-        let free = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
-        let port = free.map_err(|error| error.to_string())?.port();
-        let mut server = site_server(world, port)?;
+        let (port, mut server) = at_free_port(|port| Ok((port, site_server(world, port)?)))?;
         let uri = format!("coap://127.0.0.1:{port}");
         let mut device =
             Device::start(&world.program, &uri, ENDPOINT, &["--lifetime", "3600", "--lwm2m", "1.1"])?;
