@@ -250,7 +250,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         change: &AttributeChange,
     ) -> Result<(), Refusal> {
         let version = self.links.get(id.index()).ok_or(Refusal::NotFound)?.registration.version();
-        let world = serve::world(&mut self.objects, &mut self.accounts, id.0);
+        let world = serve::world(&mut self.objects, &mut self.accounts, id.0, version);
         let attached = self.attached.attach(&world, version, id.0, path, change);
         self.settle(now);
         attached.map_err(|code| match code {
@@ -372,6 +372,11 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             .filter_map(|observation| observation.timeout(&self.effective(observation)));
         let asks = self.asks.iter().flatten().map(|ask| ask.deadline);
         links.chain(observations).chain(asks).chain(self.sample_at()).min()
+    }
+
+    /// The LwM2M version negotiated with a server, or offered to it while there is no registration.
+    fn version(&self, id: AccountId) -> Version {
+        self.links.get(id.index()).map_or(self.config.version, |link| link.registration.version())
     }
 
     fn sample_at(&self) -> Option<Instant> {

@@ -1,6 +1,8 @@
 //! The object LwM2M Server (1): a view of the accounts, one instance each.
 
-use lightship_lwm2m::{ObjectId, ObjectInstanceId, ResourceId, ResourceInstanceId, Value};
+use lightship_lwm2m::{
+    ObjectId, ObjectInstanceId, ObjectVersion, ResourceId, ResourceInstanceId, Value, Version,
+};
 
 use crate::__derive;
 use crate::config::Account;
@@ -52,6 +54,8 @@ pub(crate) struct ServerObject<'a> {
     pub(crate) draft: Option<(usize, Account)>,
     /// Account and what it has to do.
     pub(crate) trigger: Option<(usize, Trigger)>,
+    /// The LwM2M version of the server that looks, which gets the object's version of that release.
+    pub(crate) version: Version,
 }
 
 impl ServerObject<'_> {
@@ -62,7 +66,14 @@ impl ServerObject<'_> {
 
 impl Object for ServerObject<'_> {
     fn model(&self) -> ObjectModel<'_> {
-        ObjectModel { id: ObjectId::SERVER, version: OBJECT.version(), multiple: true, resources: &RESOURCES }
+        let (version, last) = match self.version {
+            Version::V1_0 => (ObjectVersion::V1_0, 8),
+            Version::V1_1 => (ObjectVersion::new(1, 1), 23),
+            Version::V1_2 => (OBJECT.version(), u16::MAX),
+        };
+        let known = RESOURCES.partition_point(|resource| resource.id.get() <= last);
+        let resources = RESOURCES.get(..known).unwrap_or(&RESOURCES);
+        ObjectModel { id: ObjectId::SERVER, version, multiple: true, resources }
     }
 
     fn instance_from(&self, from: u16) -> Option<ObjectInstanceId> {

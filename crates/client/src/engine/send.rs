@@ -55,7 +55,8 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             return Err(SendRefused::TooManyPaths);
         }
         kept.iter_mut().zip(paths).for_each(|(slot, path)| *slot = Some(*path));
-        let world = world(&mut self.objects, &mut self.accounts, id.0);
+        let version = self.version(id);
+        let world = world(&mut self.objects, &mut self.accounts, id.0, version);
         let next = |after| least_after(paths.iter().copied(), after);
         match gather(&world, &next, &mut Snapshot::new()) {
             Ok((0, _)) => return Err(SendRefused::Nothing),
@@ -85,7 +86,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             return;
         }
         let version = link.registration.version();
-        let world = world(&mut self.objects, &mut self.accounts, id.0);
+        let world = world(&mut self.objects, &mut self.accounts, id.0, version);
         if fingerprint(&world, version) != link.told_list {
             // Only instances that the server knows may stand in a Send: an Update goes first.
             self.touched = true;

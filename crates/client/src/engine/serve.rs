@@ -12,7 +12,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         if incoming.message.observe() == Some(1) && incoming.message.code() == Code::GET {
             Self::cancel(&mut self.observations, &mut self.events, from, incoming.ticket);
         }
-        let mut world = world(&mut self.objects, &mut self.accounts, from.0);
+        let mut world = world(&mut self.objects, &mut self.accounts, from.0, version);
         let mut query = None;
         let mut asked = None;
         let outcome =
@@ -148,9 +148,8 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         path: Path,
         accept: Option<ContentFormat>,
     ) -> Result<Success, Deny> {
-        let version =
-            self.links.get(account.index()).map_or(self.config.version, |link| link.registration.version());
-        let world = world(&mut self.objects, &mut self.accounts, account.0);
+        let version = self.version(account);
+        let world = world(&mut self.objects, &mut self.accounts, account.0, version);
         let (format, len) = dispatch::read(&world, path, accept, version, &mut self.body)?;
         Ok(Success { code: Code::CONTENT, format: Some(format), len, location: None })
     }
@@ -166,7 +165,8 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         query: Option<Attributes>,
     ) -> Option<u32> {
         let mut told = Snapshot::new();
-        let world = world(&mut self.objects, &mut self.accounts, account.0);
+        let version = self.version(account);
+        let world = world(&mut self.objects, &mut self.accounts, account.0, version);
         walk(&world, path, &mut told).ok()?;
         let same = |slot: &Option<Observation>| {
             slot.as_ref().is_some_and(|present| {
@@ -212,11 +212,13 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
     }
 }
 
-/// All objects for the time of one call.
+/// All objects for the time of one call, as a server of that LwM2M version sees them.
 pub(super) fn world<'a>(
     objects: &'a mut dyn Objects,
     accounts: &'a mut [Option<Account>],
     asking: u8,
+    version: Version,
 ) -> World<'a> {
-    World { objects, server: ServerObject { accounts, draft: None, trigger: None }, asking }
+    objects.serve_as(version);
+    World { objects, server: ServerObject { accounts, draft: None, trigger: None, version }, asking }
 }

@@ -141,11 +141,11 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
 
     /// Compares lifetime and object list with what each server was told.
     fn compare_with_told(&mut self) {
-        let world = world(&mut self.objects, &mut self.accounts, 0);
         for (index, link) in self.links.iter_mut().enumerate() {
             if !link.registration.is_registered() {
                 continue;
             }
+            let world = world(&mut self.objects, &mut self.accounts, 0, link.registration.version());
             let Some(account) = world.server.accounts.get(index).and_then(Option::as_ref) else { continue };
             if account.lifetime_s != link.told_lifetime_s {
                 link.registration.lifetime_changed();
@@ -179,9 +179,9 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             return;
         }
         let Some(step) = link.registration.step(now) else { return };
-        let world = world(&mut self.objects, &mut self.accounts, id.0);
-        let Some(account) = world.server.accounts.get(id.index()).and_then(Option::as_ref) else { return };
         let version = link.registration.version();
+        let world = world(&mut self.objects, &mut self.accounts, id.0, version);
+        let Some(account) = world.server.accounts.get(id.index()).and_then(Option::as_ref) else { return };
         let with_list = matches!(step, Step::Register { .. } | Step::Update { objects: true, .. });
         let len = if with_list { list::write(&world, version, &mut self.body) } else { Some(0) };
         let content = len.and_then(|len| self.body.get(..len));
@@ -252,7 +252,8 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         let path = observation.path;
         if observation.action(now, &attributes) == Action::Look {
             let mut found = Snapshot::new();
-            let world = world(&mut self.objects, &mut self.accounts, account.0);
+            let version = self.version(account);
+            let world = world(&mut self.objects, &mut self.accounts, account.0, version);
             match walk(&world, path, &mut found) {
                 Ok(()) => observation.looked(now, &found, &attributes, self.config.thresholds),
                 Err(Refusal::NotFound) => return self.vanish(now, index),
@@ -294,7 +295,8 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             }
         };
         let mut told = Snapshot::new();
-        let world = world(&mut self.objects, &mut self.accounts, observation.account);
+        let version = self.version(AccountId(observation.account));
+        let world = world(&mut self.objects, &mut self.accounts, observation.account, version);
         let _ = walk(&world, observation.path, &mut told);
         let content = self.body.get(..success.len).unwrap_or_default();
         let Some(link) = self.links.get_mut(usize::from(observation.account)) else { return };

@@ -1,5 +1,7 @@
 //! The set of objects that a client serves.
 
+use lightship_lwm2m::Version;
+
 use super::Object;
 
 /// The objects of a client, in any order: a tuple, an array, a slice of `&mut dyn Object`, or a `Vec` of boxes.
@@ -12,6 +14,14 @@ pub trait Objects {
 
     /// Returns the object at `index` to change it.
     fn at_mut(&mut self, index: usize) -> Option<&mut dyn Object>;
+
+    /// What follows is done for a server with which that LwM2M version is negotiated.
+    ///
+    /// Objects that exist in several versions show the one of that release from now on (Core TS 7.2.2); those with one
+    /// version need not care.
+    fn serve_as(&mut self, version: Version) {
+        let _ = version;
+    }
 }
 
 macro_rules! tuples {
@@ -69,6 +79,10 @@ impl<T: Objects + ?Sized> Objects for &mut T {
 
     fn at_mut(&mut self, index: usize) -> Option<&mut dyn Object> {
         (**self).at_mut(index)
+    }
+
+    fn serve_as(&mut self, version: Version) {
+        (**self).serve_as(version);
     }
 }
 

@@ -190,8 +190,8 @@ fn a_lower_version_is_offered_when_the_server_refuses_the_higher() {
     let register = bench.accept_register();
     assert!(register.query.contains(&"lwm2m=1.0".to_owned()));
     assert!(
-        register.text().starts_with("</1>;ver=\"1.2\",</1/0>,"),
-        "1.0 announces no formats: {}",
+        register.text().starts_with("</1/0>,"),
+        "1.0 announces no formats, and gets the Server object of 1.0: {}",
         register.text()
     );
     assert!(register.text().contains("</3303>;ver=\"1.1\""), "{}", register.text());
@@ -352,7 +352,24 @@ fn requests_before_the_registration_are_ignored() {
 #[test]
 fn the_configured_version_is_the_highest_offered() {
     let config = Config { version: Version::V1_1, ..Config::new("x") };
-    let register = Bench::with(config, account(1, 300)).register();
+    let mut bench = Bench::with(config, account(1, 300));
+    let register = bench.register();
     assert!(register.query.contains(&"lwm2m=1.1".to_owned()));
-    assert!(register.text().contains("</1>;ver=1.2,</1/0>"), "{}", register.text());
+    assert!(register.text().contains(",</1/0>") && !register.text().contains("</1>"), "{}", register.text());
+}
+
+// Proves: GEN-04
+#[test]
+fn a_server_meets_the_object_versions_of_its_own_release() {
+    for (version, has) in [
+        (Version::V1_0, [Code::CONTENT, Code::NOT_FOUND, Code::NOT_FOUND]),
+        (Version::V1_1, [Code::CONTENT, Code::CONTENT, Code::NOT_FOUND]),
+        (Version::V1_2, [Code::CONTENT, Code::CONTENT, Code::CONTENT]),
+    ] {
+        let mut bench = Bench::with(Config { version, ..Config::new("x") }, account(1, 300));
+        bench.register();
+        for (path, code) in ["/1/0/1", "/1/0/17", "/1/0/26"].into_iter().zip(has) {
+            assert_eq!(bench.ask(Code::GET, path).code, code, "{version} {path}");
+        }
+    }
 }
