@@ -1,5 +1,6 @@
 //! The program as its users run it: server, device and ctl as processes, over real sockets.
 
+mod operations;
 mod program;
 
 use program::{PATIENCE, Program, Server, command, eventually, now};

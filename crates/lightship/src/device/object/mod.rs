@@ -17,7 +17,7 @@ use self::behaviour::{Behaviour, Call, Change};
 use lightship_client::{Arguments, Object, ObjectModel, Objects, Refusal, ResourceModel, Sink};
 use lightship_lwm2m::object::{self, ObjectDefinition};
 use lightship_lwm2m::{
-    DataType, ObjectId, ObjectInstanceId, OwnedValue, Path, ResourceId, ResourceInstanceId, Value,
+    DataType, ObjectId, ObjectInstanceId, OwnedValue, Path, ResourceId, ResourceInstanceId, Value, Version,
 };
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -26,6 +26,9 @@ use std::sync::Arc;
 pub(crate) const INSTANCES_MAX: usize = 1000;
 /// Resource instances that one resource may have.
 pub(crate) const RESOURCE_INSTANCES_MAX: usize = 1000;
+
+/// Releases of LwM2M, ascending.
+const RELEASES: [Version; 3] = [Version::V1_0, Version::V1_1, Version::V1_2];
 
 /// What a resource holds.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,12 +49,47 @@ pub(crate) type Instance = BTreeMap<ResourceId, Held>;
 
 /// One object with its instances.
 pub(crate) struct BuiltObject {
+    /// The newest, by which values are kept.
     definition: ObjectDefinition<'static>,
-    resources: Vec<ResourceModel>,
+    /// How servers of LwM2M 1.0, 1.1 and 1.2 see it.
+    views: [View; 3],
+    /// Which of these is asked for at present.
+    view: usize,
     instances: BTreeMap<ObjectInstanceId, Instance>,
     open: Option<Open>,
     behaviour: Box<dyn Behaviour>,
     world: Arc<World>,
+}
+
+/// One object in one version.
+struct View {
+    definition: ObjectDefinition<'static>,
+    resources: Vec<ResourceModel>,
+}
+
+impl View {
+    fn new(definition: ObjectDefinition<'static>) -> Self {
+        let resources = definition.resources().map(|resource| ResourceModel {
+            id: resource.id,
+            operations: resource.operations,
+            data_type: resource.data_type.filter(|_| !resource.operations.executable()),
+            multiple: resource.multiple,
+            mandatory: resource.mandatory,
+            range: None,
+        });
+        Self { definition, resources: resources.collect() }
+    }
+}
+
+/// The definition that servers of a LwM2M release are served: objects of the enabler itself as that release has them, and
+/// all others, like everything in the latest release, as new as it gets.
+fn definition_for(newest: ObjectDefinition<'static>, release: Version) -> ObjectDefinition<'static> {
+    /// Objects 0 to 7 belong to the enabler.
+    const ENABLER_OBJECT_MAX: u16 = 7;
+    if release == Version::LATEST || newest.id.get() > ENABLER_OBJECT_MAX {
+        return newest;
+    }
+    object::lookup(newest.id, object::implied_version(newest.id, release)).unwrap_or(newest)
 }
 
 /// A transaction: a copy of the instance that takes the place of the original when all went well.
@@ -63,23 +101,13 @@ struct Open {
 }
 
 impl BuiltObject {
-    /// An object without instances, as the newest embedded definition has it; `None` if there is none.
+    /// An object without instances, as the embedded definitions have it; `None` if there is none.
     pub(crate) fn new(id: ObjectId, world: &Arc<World>) -> Option<Self> {
         let definition = object::latest(id)?;
-        let resources = definition
-            .resources()
-            .map(|resource| ResourceModel {
-                id: resource.id,
-                operations: resource.operations,
-                data_type: resource.data_type.filter(|_| !resource.operations.executable()),
-                multiple: resource.multiple,
-                mandatory: resource.mandatory,
-                range: None,
-            })
-            .collect();
         Some(Self {
             definition,
-            resources,
+            views: RELEASES.map(|release| View::new(definition_for(definition, release))),
+            view: RELEASES.len() - 1,
             instances: BTreeMap::new(),
             open: None,
             behaviour: behaviour::of(id),
@@ -195,8 +223,15 @@ impl BuiltObject {
         }
     }
 
+    /// The object as it is served at present.
+    fn view(&self) -> &View {
+        // There are as many views as releases.
+        let [oldest, ..] = &self.views;
+        self.views.get(self.view).unwrap_or(oldest)
+    }
+
     fn check(&self, resource: ResourceId, value: &Value<'_>) -> Result<(), Refusal> {
-        let definition = self.definition.resource(resource).ok_or(Refusal::NotFound)?;
+        let definition = self.view().definition.resource(resource).ok_or(Refusal::NotFound)?;
         if definition.range().allows(value) { Ok(()) } else { Err(Refusal::BadValue) }
     }
 
@@ -214,11 +249,12 @@ impl BuiltObject {
 
 impl Object for BuiltObject {
     fn model(&self) -> ObjectModel<'_> {
+        let View { definition, resources } = self.view();
         ObjectModel {
-            id: self.definition.id,
-            version: self.definition.version,
-            multiple: self.definition.multiple,
-            resources: &self.resources,
+            id: definition.id,
+            version: definition.version,
+            multiple: definition.multiple,
+            resources,
         }
     }
 
@@ -445,6 +481,11 @@ impl Objects for ObjectSet {
             Some(object) => Some(object),
             None => None,
         }
+    }
+
+    fn serve_as(&mut self, version: Version) {
+        let view = RELEASES.iter().position(|release| *release == version).unwrap_or(RELEASES.len() - 1);
+        self.objects.iter_mut().for_each(|object| object.view = view);
     }
 }
 

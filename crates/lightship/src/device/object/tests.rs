@@ -307,3 +307,51 @@ fn a_single_object_stays_single() {
     assert!(set.add(ObjectId::new(3).unwrap(), 1).is_err());
     assert!(set.add(ObjectId::new(65_000).unwrap(), 1).is_err(), "unknown object");
 }
+
+// Proves: DAT-12
+#[test]
+fn each_release_is_served_the_objects_of_its_own_version() {
+    let mut set = set_of(&[2, 3, 4, 5, 6, 7, 16, 3303, 3441, 3442]);
+    let versions = |set: &ObjectSet| -> Vec<String> {
+        let objects = (0..).map_while(|index| set.at(index)).map(|object| object.model());
+        objects.map(|model| format!("{}={}", model.id, model.version)).collect()
+    };
+    let newest =
+        ["2=1.1", "3=1.2", "4=1.3", "5=1.2", "6=1.0", "7=1.0", "16=1.0", "3303=1.1", "3441=1.0", "3442=1.0"];
+    assert_eq!(versions(&set), newest);
+    set.serve_as(Version::V1_0);
+    let oldest =
+        ["2=1.0", "3=1.0", "4=1.0", "5=1.0", "6=1.0", "7=1.0", "16=1.0", "3303=1.1", "3441=1.0", "3442=1.0"];
+    assert_eq!(versions(&set), oldest);
+    set.serve_as(Version::V1_1);
+    let middle =
+        ["2=1.0", "3=1.1", "4=1.2", "5=1.0", "6=1.0", "7=1.0", "16=1.0", "3303=1.1", "3441=1.0", "3442=1.0"];
+    assert_eq!(versions(&set), middle);
+    set.serve_as(Version::V1_2);
+    assert_eq!(versions(&set), newest);
+
+    // What the older version lacks is not there for the older server, and is still there for the newer one.
+    let has = |set: &ObjectSet, at: &str| {
+        let at = path(at);
+        let object = set.at(set
+            .objects
+            .iter()
+            .position(|object| Some(object.definition.id) == at.object_id())
+            .unwrap());
+        object.unwrap().has(at.instance_id().unwrap(), at.resource_id().unwrap())
+    };
+    for (release, at, present) in [
+        (Version::V1_0, "/4/0/11", false),
+        (Version::V1_1, "/4/0/11", true),
+        (Version::V1_1, "/4/0/13", false),
+        (Version::V1_2, "/4/0/13", true),
+        (Version::V1_1, "/5/0/10", false),
+        (Version::V1_2, "/5/0/10", true),
+        (Version::V1_0, "/3/0/22", true),
+    ] {
+        set.serve_as(release);
+        assert_eq!(has(&set, at), present, "{release} {at}");
+    }
+    set.serve_as(Version::V1_0);
+    assert!(hand(&mut set, "/4/0/13", OwnedValue::Integer(1)).is_ok(), "the device itself has the newest");
+}
