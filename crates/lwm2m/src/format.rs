@@ -6,6 +6,8 @@
 //!
 //! Text and TLV leave values untyped, JSON leaves texts escaped: [`RawValue::decode`] gives the value once the data type is known.
 //!
+//! What a request of a Read-Composite or Observe-Composite holds is a list of [`paths`].
+//!
 //! | Format | Number | Holds |
 //! |---|---|---|
 //! | [`Format::Text`] | 0 | one value |
@@ -13,6 +15,8 @@
 //! | [`Format::Cbor`] | 60 | one value |
 //! | [`Format::SenmlJson`] | 110 | any level, timestamps |
 //! | [`Format::SenmlCbor`] | 112 | any level, timestamps |
+//! | [`Format::SenmlEtchJson`] | 320 | lists of paths, composite writes |
+//! | [`Format::SenmlEtchCbor`] | 322 | lists of paths, composite writes |
 //! | [`Format::Tlv`] | 11542 | any level below an object |
 //! | [`Format::Lwm2mCbor`] | 11544 | any level |
 
@@ -22,6 +26,7 @@ mod json;
 mod kind;
 mod lwm2m_cbor;
 mod out;
+pub mod paths;
 mod raw;
 mod senml;
 mod senml_cbor;
@@ -34,6 +39,7 @@ pub use raw::{RawValue, ValueError};
 
 use crate::{Path, Value, id::ObjectInstanceId};
 use core::fmt;
+use senml::Content;
 
 /// One thing a payload says.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -73,6 +79,8 @@ pub enum FormatError {
     WrongLevel,
     /// A path begins with the prefix of an end device behind a gateway, which has no place in a [`Path`].
     Prefixed,
+    /// There is nothing where something must be.
+    Empty,
 }
 
 impl fmt::Display for FormatError {
@@ -88,6 +96,7 @@ impl fmt::Display for FormatError {
             Self::Duplicate => "a record has two values or one field twice",
             Self::TooDeep => "the content is nested too deeply",
             Self::WrongLevel => "the format cannot describe a node of this level",
+            Self::Empty => "there is nothing in it",
             Self::Prefixed => "a path begins with a prefix that is not known here",
         })
     }
@@ -135,8 +144,8 @@ impl<'a> Decoder<'a> {
             Format::Cbor => State::Cbor(payload),
             Format::Tlv if base.is_root() => State::Failed(FormatError::WrongLevel),
             Format::Tlv => State::Tlv(tlv::Decoder::new(base, payload)),
-            Format::SenmlJson => State::SenmlJson(senml_json::Decoder::new(payload)),
-            Format::SenmlCbor => State::SenmlCbor(senml_cbor::Decoder::new(payload)),
+            Format::SenmlJson | Format::SenmlEtchJson => State::SenmlJson(senml_json::Decoder::new(payload)),
+            Format::SenmlCbor | Format::SenmlEtchCbor => State::SenmlCbor(senml_cbor::Decoder::new(payload)),
             Format::Lwm2mCbor => State::Lwm2mCbor(lwm2m_cbor::Decoder::new(payload)),
         };
         Self { base, state }
@@ -183,6 +192,22 @@ impl<'a> Decoder<'a> {
 
     const fn refuses_empty(&self) -> bool {
         matches!(self.state, State::Lwm2mCbor(_))
+    }
+
+    /// Takes only the fields that a list of paths in SenML-ETCH may have.
+    fn fetch_only(mut self) -> Self {
+        match &mut self.state {
+            State::SenmlJson(decoder) => decoder.fetch = true,
+            State::SenmlCbor(decoder) => decoder.fetch = true,
+            State::Done
+            | State::Failed(_)
+            | State::Text(_)
+            | State::Opaque(_)
+            | State::Cbor(_)
+            | State::Tlv(_)
+            | State::Lwm2mCbor(_) => {}
+        }
+        self
     }
 
     fn advance(&mut self) -> Option<Result<Entry<'a>, FormatError>> {
@@ -271,10 +296,12 @@ pub fn chosen_instance(
     match format {
         Format::Tlv => tlv::chosen_instance(payload),
         Format::Lwm2mCbor => lwm2m_cbor::chosen_instance(object, payload),
-        Format::SenmlJson | Format::SenmlCbor => match decode(format, object, payload).next() {
-            Some(entry) => Ok(entry?.path.instance_id()),
-            None => Ok(None),
-        },
+        Format::SenmlJson | Format::SenmlCbor | Format::SenmlEtchJson | Format::SenmlEtchCbor => {
+            match decode(format, object, payload).next() {
+                Some(entry) => Ok(entry?.path.instance_id()),
+                None => Ok(None),
+            }
+        }
         Format::Text | Format::Opaque | Format::Cbor => Err(FormatError::WrongLevel),
     }
 }
@@ -314,6 +341,7 @@ impl core::error::Error for EncodeError {}
 /// Errors stick: the first one is what [`Encoder::finish`] gives, so single results may be ignored.
 #[derive(Debug)]
 pub struct Encoder<'b> {
+    format: Format,
     base: Path,
     entries: usize,
     error: Option<EncodeError>,
@@ -339,11 +367,11 @@ impl<'b> Encoder<'b> {
         let sink = match format {
             Format::Text | Format::Opaque | Format::Cbor => Sink::Single(format, out),
             Format::Tlv => Sink::Tlv(tlv::Encoder::new(base, out)),
-            Format::SenmlJson => Sink::SenmlJson(senml_json::Encoder::new(base, out)),
-            Format::SenmlCbor => Sink::SenmlCbor(senml_cbor::Encoder::new(base, out)),
+            Format::SenmlJson | Format::SenmlEtchJson => Sink::SenmlJson(senml_json::Encoder::new(base, out)),
+            Format::SenmlCbor | Format::SenmlEtchCbor => Sink::SenmlCbor(senml_cbor::Encoder::new(base, out)),
             Format::Lwm2mCbor => Sink::Lwm2mCbor(lwm2m_cbor::Encoder::new(out)),
         };
-        Self { base, entries: 0, error: wrong_level.then_some(EncodeError::NotSingleValue), sink }
+        Self { format, base, entries: 0, error: wrong_level.then_some(EncodeError::NotSingleValue), sink }
     }
 
     /// Leaves the choice of the object instance to the device that executes the Create: LwM2M CBOR (since 1.2.1) writes 65535 in
@@ -359,7 +387,7 @@ impl<'b> Encoder<'b> {
     /// # Errors
     /// [`EncodeError`]; it sticks.
     pub fn entry(&mut self, path: Path, value: &Value<'_>) -> Result<(), EncodeError> {
-        self.add(path, Some(value), None)
+        self.add(path, Content::Value(value), None)
     }
 
     /// Adds a value with its time in seconds since 1970. Only SenML has times.
@@ -367,7 +395,7 @@ impl<'b> Encoder<'b> {
     /// # Errors
     /// [`EncodeError`]; it sticks.
     pub fn timed(&mut self, path: Path, value: &Value<'_>, time: f64) -> Result<(), EncodeError> {
-        self.add(path, Some(value), Some(time))
+        self.add(path, Content::Value(value), Some(time))
     }
 
     /// Adds a container that holds nothing: an object instance without resources, a multiple resource without instances.
@@ -377,9 +405,21 @@ impl<'b> Encoder<'b> {
     /// [`EncodeError`]; it sticks.
     pub fn empty(&mut self, path: Path) -> Result<(), EncodeError> {
         if let Sink::Tlv(_) | Sink::Single(..) = self.sink {
-            return self.add(path, None, None);
+            return self.add(path, Content::Nothing, None);
         }
         if self.base.contains(path) { Ok(()) } else { self.fail(EncodeError::OutsideBase) }
+    }
+
+    /// Adds the order to remove a resource instance, in a Write-Composite. Only SenML-ETCH has it.
+    ///
+    /// # Errors
+    /// [`EncodeError`]; it sticks.
+    pub fn remove(&mut self, path: Path) -> Result<(), EncodeError> {
+        if self.format.is_senml_etch() && path.len() >= 3 {
+            self.add(path, Content::Null, None)
+        } else {
+            self.fail(EncodeError::NotExpressible)
+        }
     }
 
     /// Adds a name without a value, as the request of a Read-Composite lists them. Only SenML has them.
@@ -388,12 +428,16 @@ impl<'b> Encoder<'b> {
     /// [`EncodeError`]; it sticks.
     pub fn name(&mut self, path: Path) -> Result<(), EncodeError> {
         match self.sink {
-            Sink::SenmlJson(_) | Sink::SenmlCbor(_) => self.add(path, None, None),
+            Sink::SenmlJson(_) | Sink::SenmlCbor(_) => self.add(path, Content::Nothing, None),
             Sink::Single(..) | Sink::Tlv(_) | Sink::Lwm2mCbor(_) => self.fail(EncodeError::NotExpressible),
         }
     }
 
-    fn add(&mut self, path: Path, value: Option<&Value<'_>>, time: Option<f64>) -> Result<(), EncodeError> {
+    fn add(&mut self, path: Path, content: Content<'_>, time: Option<f64>) -> Result<(), EncodeError> {
+        let value = match content {
+            Content::Value(value) => Some(value),
+            Content::Nothing | Content::Null => None,
+        };
         if let Some(error) = self.error {
             return Err(error);
         }
@@ -408,8 +452,8 @@ impl<'b> Encoder<'b> {
                 None => encoder.add(path, value),
                 Some(_) => Err(EncodeError::NotExpressible),
             },
-            Sink::SenmlJson(encoder) => encoder.add(path, value, time),
-            Sink::SenmlCbor(encoder) => encoder.add(path, value, time),
+            Sink::SenmlJson(encoder) => encoder.add(path, content, time),
+            Sink::SenmlCbor(encoder) => encoder.add(path, content, time),
             Sink::Lwm2mCbor(encoder) => match (value, time) {
                 (Some(value), None) => encoder.add(path, value),
                 _ => Err(EncodeError::NotExpressible),
@@ -422,6 +466,8 @@ impl<'b> Encoder<'b> {
                     Format::Opaque
                     | Format::SenmlJson
                     | Format::SenmlCbor
+                    | Format::SenmlEtchJson
+                    | Format::SenmlEtchCbor
                     | Format::Tlv
                     | Format::Lwm2mCbor => text::encode_opaque(out, value),
                 },

@@ -1,8 +1,8 @@
 //! What is encoded decodes to the same, at every level and in every format; and no bytes do harm.
 
 use lightship_lwm2m::{
-    AttributeChange, DataType, Format, ObjectLink, Path, Value,
-    format::{self, Encoder, FormatError},
+    AttributeChange, DataType, Format, ObjectLink, Path, Value, Version,
+    format::{self, Encoder, FormatError, Use, paths},
 };
 use proptest::{collection::vec, prelude::*};
 use std::collections::BTreeMap;
@@ -132,7 +132,25 @@ proptest! {
         }
         round_trip(Format::SenmlJson, Path::ROOT, &tree)?;
         round_trip(Format::SenmlCbor, Path::ROOT, &tree)?;
-        round_trip(Format::Lwm2mCbor, Path::ROOT, &tree)?;
+        for format in [Format::SenmlEtchJson, Format::SenmlEtchCbor, Format::Lwm2mCbor] {
+            round_trip(format, Path::ROOT, &tree)?;
+        }
+    }
+
+    // Proves: FMT-18
+    #[test]
+    fn lists_of_paths_survive(numbers in vec(vec(ids(), 0..5), 1..30)) {
+        let wanted: Vec<Path> = numbers.iter().map(|numbers| Path::from_numbers(numbers).expect("a path")).collect();
+        let mut unique = wanted.clone();
+        unique.sort();
+        unique.dedup();
+        for format in Format::all().filter(|format| format.is_for(Use::CompositePaths, Version::LATEST)) {
+            let mut buffer = vec![0; 2048];
+            let len = paths::encode(format, wanted.iter().copied(), &mut buffer).expect("fits");
+            let list = paths::decode(format, &buffer[..len]);
+            prop_assert_eq!(list.check().is_ok(), unique.len() == wanted.len());
+            prop_assert_eq!(list.collect::<Result<Vec<_>, _>>(), Ok(wanted.clone()));
+        }
     }
 
     #[test]
@@ -208,6 +226,7 @@ fn survive(format: Format, base: Path, payload: &[u8]) {
     let entries: Result<Vec<_>, FormatError> = format::decode(format, base, payload).collect();
     let _ = format::check(&format::decode(format, base, payload));
     let _ = format::chosen_instance(format, base, payload);
+    let _ = paths::decode(format, payload).check();
     for entry in entries.unwrap_or_default() {
         assert!(base.contains(entry.path));
         assert!(entry.time.is_none_or(f64::is_finite));

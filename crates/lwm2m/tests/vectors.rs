@@ -247,7 +247,7 @@ fn numbers_from_before_registration_are_read_and_never_written() {
         assert_eq!(Format::from_number(number), Some(format));
     }
     let written: Vec<u16> = Format::all().map(Format::number).collect();
-    assert_eq!(written, [0, 42, 60, 110, 112, 11542, 11544]);
+    assert_eq!(written, [0, 42, 60, 110, 112, 320, 322, 11542, 11544]);
     assert_eq!(Format::from_number(65000), None);
 }
 

@@ -232,6 +232,8 @@ pub(super) const UNSIGNED: u8 = 0x00;
 const NEGATIVE: u8 = 0x20;
 const BYTES: u8 = 0x40;
 const TEXT: u8 = 0x60;
+/// Null.
+pub(super) const NULL: u8 = 0xF6;
 /// The major type of arrays.
 pub(super) const ARRAY: u8 = 0x80;
 /// The major type of maps.

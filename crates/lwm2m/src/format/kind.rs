@@ -17,6 +17,10 @@ pub enum Format {
     SenmlJson,
     /// application/senml+cbor, 112 (since 1.1).
     SenmlCbor,
+    /// application/senml-etch+json, 320: lists of paths and composite writes (since 1.2).
+    SenmlEtchJson,
+    /// application/senml-etch+cbor, 322: lists of paths and composite writes (since 1.2).
+    SenmlEtchCbor,
     /// application/vnd.oma.lwm2m+tlv, 11542.
     Tlv,
     /// application/vnd.oma.lwm2m+cbor, 11544 (since 1.2).
@@ -40,12 +44,14 @@ pub enum Use {
     Send,
 }
 
-const FORMATS: [(Format, u16, &str); 7] = [
+const FORMATS: [(Format, u16, &str); 9] = [
     (Format::Text, 0, "text"),
     (Format::Opaque, 42, "opaque"),
     (Format::Cbor, 60, "cbor"),
     (Format::SenmlJson, 110, "senml-json"),
     (Format::SenmlCbor, 112, "senml-cbor"),
+    (Format::SenmlEtchJson, 320, "senml-etch-json"),
+    (Format::SenmlEtchCbor, 322, "senml-etch-cbor"),
     (Format::Tlv, 11542, "tlv"),
     (Format::Lwm2mCbor, 11544, "lwm2m-cbor"),
 ];
@@ -60,6 +66,8 @@ impl Format {
             Self::Cbor => 60,
             Self::SenmlJson => 110,
             Self::SenmlCbor => 112,
+            Self::SenmlEtchJson => 320,
+            Self::SenmlEtchCbor => 322,
             Self::Tlv => 11542,
             Self::Lwm2mCbor => 11544,
         }
@@ -75,13 +83,16 @@ impl Format {
             60 => Self::Cbor,
             110 => Self::SenmlJson,
             112 => Self::SenmlCbor,
+            320 => Self::SenmlEtchJson,
+            322 => Self::SenmlEtchCbor,
             11542 | 1542 => Self::Tlv,
             11544 => Self::Lwm2mCbor,
             _ => return None,
         })
     }
 
-    /// The name in the outer contract: `text opaque cbor senml-json senml-cbor tlv lwm2m-cbor`.
+    /// The name in the outer contract: `text opaque cbor senml-json senml-cbor tlv lwm2m-cbor`, and, not offered there,
+    /// `senml-etch-json senml-etch-cbor`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
         match self {
@@ -90,6 +101,8 @@ impl Format {
             Self::Cbor => "cbor",
             Self::SenmlJson => "senml-json",
             Self::SenmlCbor => "senml-cbor",
+            Self::SenmlEtchJson => "senml-etch-json",
+            Self::SenmlEtchCbor => "senml-etch-cbor",
             Self::Tlv => "tlv",
             Self::Lwm2mCbor => "lwm2m-cbor",
         }
@@ -101,29 +114,37 @@ impl Format {
         matches!(self, Self::Text | Self::Opaque | Self::Cbor)
     }
 
+    /// Whether the format is of the SenML-ETCH pair: only for what composite operations ask (RFC 8790).
+    #[must_use]
+    pub const fn is_senml_etch(self) -> bool {
+        matches!(self, Self::SenmlEtchJson | Self::SenmlEtchCbor)
+    }
+
     /// The first LwM2M version that has the format.
     #[must_use]
     pub const fn since(self) -> Version {
         match self {
             Self::Text | Self::Opaque | Self::Tlv => Version::V1_0,
             Self::Cbor | Self::SenmlJson | Self::SenmlCbor => Version::V1_1,
-            Self::Lwm2mCbor => Version::V1_2,
+            Self::Lwm2mCbor | Self::SenmlEtchJson | Self::SenmlEtchCbor => Version::V1_2,
         }
     }
 
     /// Whether two sides that agreed on that version may use the format for that. A receiver may be more tolerant, a sender not.
     #[must_use]
     pub const fn is_for(self, purpose: Use, version: Version) -> bool {
-        let known = match (self, version) {
-            (Self::Text | Self::Opaque | Self::Tlv, _) => true,
-            (Self::Cbor | Self::SenmlJson | Self::SenmlCbor, Version::V1_0) => false,
-            (Self::Cbor | Self::SenmlJson | Self::SenmlCbor, Version::V1_1 | Version::V1_2) => true,
-            (Self::Lwm2mCbor, Version::V1_0 | Version::V1_1) => false,
-            (Self::Lwm2mCbor, Version::V1_2) => true,
+        let known = match (self.since(), version) {
+            (Version::V1_0, _) | (Version::V1_1, Version::V1_1 | Version::V1_2) => true,
+            (Version::V1_2, Version::V1_2) => true,
+            (Version::V1_1 | Version::V1_2, Version::V1_0) | (Version::V1_2, Version::V1_1) => false,
         };
         known
             && match self {
+                // Composites in plain SenML are of 1.1 and again of 1.2.1.
                 Self::SenmlJson | Self::SenmlCbor => true,
+                Self::SenmlEtchJson | Self::SenmlEtchCbor => {
+                    matches!(purpose, Use::CompositePaths | Use::CompositeWrite)
+                }
                 Self::Lwm2mCbor => !matches!(purpose, Use::CompositePaths),
                 Self::Text | Self::Opaque | Self::Cbor | Self::Tlv => {
                     matches!(purpose, Use::Read | Use::Write)

@@ -42,6 +42,11 @@ impl<'b> Out<'b> {
         }
     }
 
+    /// Takes the last byte away again.
+    pub(super) fn drop_last(&mut self) {
+        self.len = self.len.saturating_sub(1);
+    }
+
     /// Leaves room for `len` bytes that are written later.
     pub(super) fn reserve(&mut self, len: usize) {
         let end = self.len.saturating_add(len);

@@ -1,7 +1,7 @@
 //! What SenML JSON and SenML CBOR share: names, times, and the choice of base names. RFC 8428, Core TS 1.2, 7.4.4 and 7.4.5.
 
 use super::{Entry, FormatError, RawValue};
-use crate::{Path, id::MAX_ID};
+use crate::{Path, Value, id::MAX_ID, path::PathText};
 
 /// Versions of SenML up to 10 are understood (RFC 8428 §4.4).
 pub(super) const VERSION_MAX: i64 = 10;
@@ -155,6 +155,16 @@ impl Field {
     }
 }
 
+/// What a record is to say.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Content<'v> {
+    /// A name only.
+    Nothing,
+    /// Remove it.
+    Null,
+    Value(&'v Value<'v>),
+}
+
 /// The base name for a record: where it stands when nothing else is asked, the object instance.
 ///
 /// A record about the requested node itself has the whole path as base name and no name; below it, the base name ends with a slash.
@@ -162,6 +172,8 @@ impl Field {
 pub(super) struct BaseNames {
     base: Path,
     current: Option<Path>,
+    /// Whether a base name is in force.
+    any: bool,
 }
 
 /// How the name of a record is written.
@@ -169,24 +181,78 @@ pub(super) struct BaseNames {
 pub(super) struct Written {
     /// The base name to write, if it changes, and whether a slash follows it.
     pub(super) base: Option<(Path, bool)>,
-    /// From which level on the path is the name; none when the base name says it all.
-    pub(super) name_from: Option<usize>,
+    /// What stands in the name.
+    pub(super) name: Name,
+}
+
+/// What stands in the name of a record.
+#[derive(Debug, PartialEq)]
+pub(super) enum Name {
+    /// No name: the base name says it all.
+    None,
+    /// The path from that level on.
+    From(usize),
+    /// The whole path.
+    Whole,
+}
+
+impl Name {
+    /// The text of the name of a record about `path`.
+    pub(super) fn text(&self, path: Path) -> Option<PathText> {
+        match self {
+            Self::None => None,
+            Self::From(level) => Some(PathText::below(path, *level)),
+            Self::Whole => Some(PathText::whole(path, false)),
+        }
+    }
 }
 
 impl BaseNames {
     pub(super) const fn new(base: Path) -> Self {
-        Self { base, current: None }
+        Self { base, current: None, any: false }
     }
 
-    pub(super) fn next(&mut self, path: Path) -> Written {
+    pub(super) fn next(&mut self, path: Path, content: Content<'_>) -> Written {
+        // Lists of paths are shorter and plainer without base names.
+        if matches!(content, Content::Nothing) && !self.any {
+            return Written { base: None, name: Name::Whole };
+        }
+        self.any = true;
         if path == self.base || path.len() < 3 {
             self.current = None;
-            return Written { base: Some((path, false)), name_from: None };
+            return Written { base: Some((path, false)), name: Name::None };
         }
         let wanted = path.truncated(self.base.len().max(2));
         let base = if self.current == Some(wanted) { None } else { Some((wanted, true)) };
         self.current = Some(wanted);
-        Written { base, name_from: Some(wanted.len()) }
+        Written { base, name: Name::From(wanted.len()) }
+    }
+}
+
+/// The base time in force: the first time is the base, later ones count from there.
+#[derive(Debug)]
+pub(super) struct BaseTimes(Option<f64>);
+
+impl BaseTimes {
+    pub(super) const fn new() -> Self {
+        Self(None)
+    }
+
+    /// The base time and the time to write for a record.
+    #[allow(clippy::float_cmp, reason = "a difference is used only if it gives the very same time back")]
+    pub(super) fn next(&mut self, time: Option<f64>) -> (Option<f64>, Option<f64>) {
+        match (self.0, time) {
+            (None, None) => return (None, None),
+            (Some(base), Some(time)) if base + (time - base) == time => {
+                let behind = time - base;
+                return (None, (behind != 0.0).then_some(behind));
+            }
+            // 0 is the moment of receipt.
+            (Some(0.0), None) => return (None, None),
+            (Some(_), None) => self.0 = Some(0.0),
+            (_, Some(time)) => self.0 = Some(time),
+        }
+        (self.0, None)
     }
 }
 

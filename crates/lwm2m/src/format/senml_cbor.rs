@@ -5,7 +5,7 @@
 use super::{
     EncodeError, Entry, FormatError, RawValue, cbor,
     out::Out,
-    senml::{BaseNames, Field, Names, Record, VERSION_MAX},
+    senml::{BaseNames, BaseTimes, Content, Field, Names, Record, VERSION_MAX},
 };
 use crate::{DataType, Path, Value, path::PathText};
 use minicbor::{
@@ -36,6 +36,8 @@ mod label {
 #[derive(Clone, Debug)]
 pub(super) struct Decoder<'a> {
     pub(super) names: Names<'a>,
+    /// Take only the fields that choose something (RFC 8790 §3.1).
+    pub(super) fetch: bool,
     reader: Reader<'a>,
     /// How many records are left; `None` inside = until a break. `None` outside = not started.
     left: Option<Option<u64>>,
@@ -45,7 +47,14 @@ pub(super) struct Decoder<'a> {
 
 impl<'a> Decoder<'a> {
     pub(super) fn new(payload: &'a [u8]) -> Self {
-        Self { names: Names::new(), reader: Reader::new(payload), left: None, base_name: "", base_time: None }
+        Self {
+            names: Names::new(),
+            fetch: false,
+            reader: Reader::new(payload),
+            left: None,
+            base_name: "",
+            base_time: None,
+        }
     }
 
     pub(super) fn advance(&mut self) -> Option<Result<Entry<'a>, FormatError>> {
@@ -87,6 +96,11 @@ impl<'a> Decoder<'a> {
     }
 
     fn field(&mut self, key: i64, record: &mut Record<'a, &'a str>) -> Result<(), FormatError> {
+        let chooses =
+            [label::BASE_NAME, label::BASE_TIME, label::BASE_UNIT, label::NAME, label::UNIT, label::TIME];
+        if self.fetch && !chooses.contains(&key) {
+            return Err(FormatError::NotUnderstood);
+        }
         let reader = &mut self.reader;
         match key {
             label::BASE_NAME => {
@@ -139,11 +153,15 @@ impl<'a> Decoder<'a> {
     }
 
     fn named_field(&mut self, key: &str, record: &mut Record<'a, &'a str>) -> Result<(), FormatError> {
-        if key == label::OBJECT_LINK {
+        if key == label::OBJECT_LINK && !self.fetch {
             let link = self.reader.str().map_err(fault)?.parse().map_err(|_| FormatError::Malformed)?;
             return record.set_value(RawValue::object_link(link));
         }
-        if key.ends_with('_') { Err(FormatError::NotUnderstood) } else { cbor::skip(&mut self.reader) }
+        if self.fetch || key.ends_with('_') {
+            Err(FormatError::NotUnderstood)
+        } else {
+            cbor::skip(&mut self.reader)
+        }
     }
 }
 
@@ -167,27 +185,36 @@ const ARRAY_HEAD_LEN_MAX: usize = 5;
 pub(super) struct Encoder<'b> {
     out: Out<'b>,
     names: BaseNames,
+    times: BaseTimes,
     records: u32,
 }
 
 impl<'b> Encoder<'b> {
     pub(super) fn new(base: Path, mut out: Out<'b>) -> Self {
         out.reserve(ARRAY_HEAD_LEN_MAX);
-        Self { out, names: BaseNames::new(base), records: 0 }
+        Self { out, names: BaseNames::new(base), times: BaseTimes::new(), records: 0 }
     }
 
     pub(super) fn add(
         &mut self,
         path: Path,
-        value: Option<&Value<'_>>,
+        content: Content<'_>,
         time: Option<f64>,
     ) -> Result<(), EncodeError> {
         if time.is_some_and(|time| !time.is_finite()) {
             return Err(EncodeError::NotExpressible);
         }
         self.records = self.records.checked_add(1).ok_or(EncodeError::BufferTooSmall)?;
-        let written = self.names.next(path);
-        let fields = [written.base.is_some(), written.name_from.is_some(), value.is_some(), time.is_some()];
+        let written = self.names.next(path, content);
+        let name = written.name.text(path);
+        let (base_time, time) = self.times.next(time);
+        let fields = [
+            written.base.is_some(),
+            name.is_some(),
+            !matches!(content, Content::Nothing),
+            base_time.is_some(),
+            time.is_some(),
+        ];
         let count: u64 = fields.into_iter().map(u64::from).sum();
         let out = &mut self.out;
         cbor::head(out, cbor::MAP, count);
@@ -195,25 +222,25 @@ impl<'b> Encoder<'b> {
             cbor::integer(out, label::BASE_NAME);
             cbor::text_bytes(out, PathText::whole(base, slash).as_bytes());
         }
-        if let Some(level) = written.name_from {
+        if let Some(seconds) = base_time {
+            cbor::integer(out, label::BASE_TIME);
+            encode_seconds(out, seconds);
+        }
+        if let Some(name) = name {
             cbor::integer(out, label::NAME);
-            cbor::text_bytes(out, PathText::below(path, level).as_bytes());
+            cbor::text_bytes(out, name.as_bytes());
         }
-        if let Some(value) = value {
-            match value {
-                Value::ObjectLink(_) => cbor::text(out, label::OBJECT_LINK),
-                Value::String(_) | Value::Corelnk(_) => cbor::integer(out, label::STRING),
-                Value::Boolean(_) => cbor::integer(out, label::BOOLEAN),
-                Value::Opaque(_) => cbor::integer(out, label::DATA),
-                Value::Integer(_) | Value::Unsigned(_) | Value::Float(_) | Value::Time(_) => {
-                    cbor::integer(out, label::VALUE)
-                }
+        match content {
+            Content::Nothing => {}
+            Content::Null => {
+                cbor::integer(out, label::VALUE);
+                out.push(cbor::NULL);
             }
-            cbor::encode_value(out, value);
+            Content::Value(value) => encode_value(out, value),
         }
-        if let Some(time) = time {
+        if let Some(seconds) = time {
             cbor::integer(out, label::TIME);
-            encode_seconds(out, time);
+            encode_seconds(out, seconds);
         }
         out.check()
     }
@@ -224,6 +251,20 @@ impl<'b> Encoder<'b> {
         self.out.fill(0, ARRAY_HEAD_LEN_MAX, head.get(..len).unwrap_or_default());
         self.out.finish()
     }
+}
+
+/// Writes the label that the value has, and the value.
+fn encode_value(out: &mut Out<'_>, value: &Value<'_>) {
+    match value {
+        Value::ObjectLink(_) => cbor::text(out, label::OBJECT_LINK),
+        Value::String(_) | Value::Corelnk(_) => cbor::integer(out, label::STRING),
+        Value::Boolean(_) => cbor::integer(out, label::BOOLEAN),
+        Value::Opaque(_) => cbor::integer(out, label::DATA),
+        Value::Integer(_) | Value::Unsigned(_) | Value::Float(_) | Value::Time(_) => {
+            cbor::integer(out, label::VALUE);
+        }
+    }
+    cbor::encode_value(out, value);
 }
 
 /// Whole seconds as an integer, which is shorter and exact.

@@ -4,7 +4,7 @@ use super::{
     EncodeError, Entry, FormatError, RawValue, base64,
     json::{JsonText, Number, Reader},
     out::Out,
-    senml::{BaseNames, Field, Names, Record, VERSION_MAX},
+    senml::{BaseNames, BaseTimes, Content, Field, Names, Record, VERSION_MAX},
 };
 use crate::{Path, Value, path::PathText};
 use core::fmt::Write;
@@ -12,6 +12,8 @@ use core::fmt::Write;
 #[derive(Clone, Debug)]
 pub(super) struct Decoder<'a> {
     pub(super) names: Names<'a>,
+    /// Take only the fields that choose something (RFC 8790 §3.1).
+    pub(super) fetch: bool,
     payload: &'a [u8],
     place: Place<'a>,
     base_name: JsonText<'a>,
@@ -29,6 +31,7 @@ impl<'a> Decoder<'a> {
     pub(super) fn new(payload: &'a [u8]) -> Self {
         Self {
             names: Names::new(),
+            fetch: false,
             payload,
             place: Place::Start,
             base_name: JsonText::EMPTY,
@@ -85,7 +88,11 @@ impl<'a> Decoder<'a> {
         reader: &mut Reader<'a>,
         record: &mut Record<'a, JsonText<'a>>,
     ) -> Result<(), FormatError> {
-        match key.borrowed().unwrap_or_default() {
+        let key_text = key.borrowed().unwrap_or_default();
+        if self.fetch && !matches!(key_text, "bn" | "bt" | "bu" | "n" | "t" | "u") {
+            return Err(FormatError::NotUnderstood);
+        }
+        match key_text {
             "bn" => {
                 record.see(Field::BaseName)?;
                 self.base_name = reader.text()?;
@@ -163,70 +170,90 @@ fn value<'a>(reader: &mut Reader<'a>) -> Result<RawValue<'a>, FormatError> {
 pub(super) struct Encoder<'b> {
     out: Out<'b>,
     names: BaseNames,
+    times: BaseTimes,
     records: bool,
 }
 
 impl<'b> Encoder<'b> {
     pub(super) fn new(base: Path, mut out: Out<'b>) -> Self {
         out.push(b'[');
-        Self { out, names: BaseNames::new(base), records: false }
+        Self { out, names: BaseNames::new(base), times: BaseTimes::new(), records: false }
     }
 
     pub(super) fn add(
         &mut self,
         path: Path,
-        value: Option<&Value<'_>>,
+        content: Content<'_>,
         time: Option<f64>,
     ) -> Result<(), EncodeError> {
         let finite =
             |number: f64| if number.is_finite() { Ok(number) } else { Err(EncodeError::NotExpressible) };
-        if let Some(Value::Float(number)) = value {
+        if let Content::Value(Value::Float(number)) = content {
             finite(*number)?;
         }
         let time = time.map(finite).transpose()?;
-        self.write(path, value, time).map_err(|_| EncodeError::BufferTooSmall)?;
+        self.write(path, content, time).map_err(|_| EncodeError::BufferTooSmall)?;
         self.out.check()
     }
 
-    fn write(&mut self, path: Path, value: Option<&Value<'_>>, time: Option<f64>) -> core::fmt::Result {
+    fn write(&mut self, path: Path, content: Content<'_>, time: Option<f64>) -> core::fmt::Result {
         self.out.write_str(if self.records { ",{" } else { "{" })?;
         self.records = true;
-        let written = self.names.next(path);
+        let written = self.names.next(path, content);
+        let (base_time, time) = self.times.next(time);
         if let Some((base, slash)) = written.base {
             self.out.write_str("\"bn\":\"")?;
             self.out.extend(PathText::whole(base, slash).as_bytes());
-            self.out.write_str("\"")?;
+            self.out.write_str("\",")?;
         }
-        if let Some(level) = written.name_from {
-            self.out.write_str(if written.base.is_some() { ",\"n\":\"" } else { "\"n\":\"" })?;
-            self.out.extend(PathText::below(path, level).as_bytes());
-            self.out.write_str("\"")?;
+        if let Some(seconds) = base_time {
+            self.out.write_str("\"bt\":")?;
+            self.float(seconds)?;
+            self.out.push(b',');
         }
-        match value {
-            None => {}
-            Some(Value::Integer(number) | Value::Time(number)) => write!(self.out, ",\"v\":{number}")?,
-            Some(Value::Unsigned(number)) => write!(self.out, ",\"v\":{number}")?,
-            Some(Value::Float(number)) => {
-                self.out.write_str(",\"v\":")?;
-                self.float(*number)?;
+        if let Some(name) = written.name.text(path) {
+            self.out.write_str("\"n\":\"")?;
+            self.out.extend(name.as_bytes());
+            self.out.write_str("\",")?;
+        }
+        match content {
+            Content::Nothing => {}
+            Content::Null => self.out.write_str("\"v\":null,")?,
+            Content::Value(value) => {
+                self.value(value)?;
+                self.out.push(b',');
             }
-            Some(Value::Boolean(flag)) => write!(self.out, ",\"vb\":{flag}")?,
-            Some(Value::String(text) | Value::Corelnk(text)) => {
-                self.out.write_str(",\"vs\":")?;
-                self.text(text)?;
-            }
-            Some(Value::Opaque(bytes)) => {
-                self.out.write_str(",\"vd\":\"")?;
-                base64::encode_url_safe(&mut self.out, bytes);
-                self.out.write_str("\"")?;
-            }
-            Some(Value::ObjectLink(link)) => write!(self.out, ",\"vlo\":\"{link}\"")?,
         }
-        if let Some(time) = time {
-            self.out.write_str(",\"t\":")?;
-            self.float(time)?;
+        if let Some(seconds) = time {
+            self.out.write_str("\"t\":")?;
+            self.float(seconds)?;
+            self.out.push(b',');
         }
+        // Each field ends with a comma, and a record has at least one.
+        self.out.drop_last();
         self.out.write_str("}")
+    }
+
+    fn value(&mut self, value: &Value<'_>) -> core::fmt::Result {
+        match value {
+            Value::Integer(number) | Value::Time(number) => write!(self.out, "\"v\":{number}"),
+            Value::Unsigned(number) => write!(self.out, "\"v\":{number}"),
+            Value::Float(number) => {
+                self.out.write_str("\"v\":")?;
+                self.float(*number)
+            }
+            Value::Boolean(flag) => write!(self.out, "\"vb\":{flag}"),
+            Value::String(text) | Value::Corelnk(text) => {
+                self.out.write_str("\"vs\":")?;
+                encode_text(&mut self.out, text)
+            }
+            Value::Opaque(bytes) => {
+                self.out.write_str("\"vd\":\"")?;
+                base64::encode_url_safe(&mut self.out, bytes);
+                self.out.write_str("\"")
+            }
+            Value::ObjectLink(link) => write!(self.out, "\"vlo\":\"{link}\""),
+        }
     }
 
     /// A finite number in its shortest exact form; very large and small ones with an exponent.
@@ -234,22 +261,23 @@ impl<'b> Encoder<'b> {
         write!(self.out, "{}", crate::float::Scientific(number))
     }
 
-    fn text(&mut self, text: &str) -> core::fmt::Result {
-        self.out.push(b'"');
-        for character in text.chars() {
-            match character {
-                '"' => self.out.write_str("\\\"")?,
-                '\\' => self.out.write_str("\\\\")?,
-                control if control < ' ' => write!(self.out, "\\u{:04x}", u32::from(control))?,
-                plain => self.out.write_char(plain)?,
-            }
-        }
-        self.out.push(b'"');
-        Ok(())
-    }
-
     pub(super) fn finish(mut self) -> Result<usize, EncodeError> {
         self.out.push(b']');
         self.out.finish()
     }
+}
+
+/// Writes a text between quotes.
+pub(super) fn encode_text(out: &mut Out<'_>, text: &str) -> core::fmt::Result {
+    out.push(b'"');
+    for character in text.chars() {
+        match character {
+            '"' => out.write_str("\\\"")?,
+            '\\' => out.write_str("\\\\")?,
+            control if control < ' ' => write!(out, "\\u{:04x}", u32::from(control))?,
+            plain => out.write_char(plain)?,
+        }
+    }
+    out.push(b'"');
+    Ok(())
 }
