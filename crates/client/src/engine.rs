@@ -1,5 +1,6 @@
 //! The client: five verbs and a few commands around its servers, objects and observations.
 
+mod composite;
 mod send;
 mod serve;
 mod tick;

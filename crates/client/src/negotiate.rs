@@ -20,3 +20,31 @@ pub(crate) fn readable(number: ContentFormat, version: Version) -> Option<Format
     };
     Format::from_number(number.0).filter(|_| version >= since)
 }
+
+/// The format of the list of paths in a composite Read or Observe.
+pub(crate) fn path_list(number: ContentFormat, version: Version) -> Option<Format> {
+    let (format, since) = match number {
+        ContentFormat::SENML_JSON => (Format::SenmlJson, Version::V1_1),
+        ContentFormat::SENML_CBOR => (Format::SenmlCbor, Version::V1_1),
+        ContentFormat::SENML_ETCH_JSON => (Format::SenmlJson, Version::V1_2),
+        ContentFormat::SENML_ETCH_CBOR => (Format::SenmlCbor, Version::V1_2),
+        _ => return None,
+    };
+    Some(format).filter(|_| version >= since)
+}
+
+/// The format of the values in a Write-Composite.
+pub(crate) fn patch(number: ContentFormat, version: Version) -> Option<Format> {
+    match number {
+        ContentFormat::LWM2M_CBOR => readable(number, version),
+        _ => path_list(number, version),
+    }
+}
+
+/// What a composite Read or Observe is answered in when its server does not say: the same notation as its list of paths.
+pub(crate) fn answer_to_list(number: ContentFormat) -> ContentFormat {
+    match number {
+        ContentFormat::SENML_JSON | ContentFormat::SENML_ETCH_JSON => ContentFormat::SENML_JSON,
+        _ => ContentFormat::SENML_CBOR,
+    }
+}

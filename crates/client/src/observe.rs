@@ -24,6 +24,8 @@ pub(crate) struct Observation {
     pub(crate) format: ContentFormat,
     /// Attributes of the Observe request; they replace the attached ones.
     pub(crate) query: Option<Attributes>,
+    /// Whether it is a whole observation, or one path of a composite one.
+    pub(crate) part: Part,
     pub(crate) sequence: Sequence,
     /// Distinguishes this observation from an earlier one in the same place.
     pub(crate) generation: u16,
@@ -38,6 +40,15 @@ pub(crate) struct Observation {
     due: bool,
     /// Nothing can be sent before the exchange under way ends.
     pub(crate) blocked: bool,
+}
+
+/// Which part of an observation one path is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Part {
+    Whole,
+    /// The path of a composite observation that stands for it in events.
+    First,
+    More,
 }
 
 /// What is to be done about an observation now.
@@ -68,6 +79,7 @@ impl Observation {
             cache_key,
             format,
             query,
+            part: Part::Whole,
             sequence: Sequence::starting_at(1),
             generation: 0,
             told,
@@ -77,6 +89,20 @@ impl Observation {
             stale: false,
             due: false,
             blocked: false,
+        }
+    }
+
+    /// What the first answer told.
+    pub(crate) fn begin(&mut self, told: Snapshot) {
+        self.told = told;
+    }
+
+    /// The path under which the host hears of it, once for each observation.
+    pub(crate) fn heard_as(&self) -> Option<Path> {
+        match self.part {
+            Part::Whole => Some(self.path),
+            Part::First => Some(Path::ROOT),
+            Part::More => None,
         }
     }
 

@@ -46,7 +46,7 @@ pub(crate) fn write(
 }
 
 /// Commits a transaction whose writes all worked, aborts it otherwise.
-fn conclude(object: &mut dyn Object, applied: Result<(), Deny>) -> Result<(), Deny> {
+pub(crate) fn conclude(object: &mut dyn Object, applied: Result<(), Deny>) -> Result<(), Deny> {
     match applied {
         Ok(()) => object.commit().map_err(Deny::from),
         Err(deny) => {
@@ -127,7 +127,7 @@ fn is_array(model: ObjectModel<'_>, path: Path) -> bool {
 }
 
 /// The value in the type of its definition: 4.00 when it is of another form or out of range.
-fn decode_value<'s, 'a: 's>(
+pub(crate) fn decode_value<'s, 'a: 's>(
     value: &RawValue<'a>,
     model: &ResourceModel,
     scratch: &'s mut [u8],
@@ -155,7 +155,7 @@ fn in_range(model: &ResourceModel, value: &Value<'_>) -> bool {
 }
 
 /// Whether an object link names an instance that exists, an object that exists, or nothing (TS_Core appendix C).
-fn leads_somewhere(world: &World<'_>, link: ObjectLink) -> bool {
+pub(crate) fn leads_somewhere(world: &World<'_>, link: ObjectLink) -> bool {
     if link == ObjectLink::NULL {
         return true;
     }

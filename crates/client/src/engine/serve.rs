@@ -1,11 +1,15 @@
 //! Requests of servers: from the peer through the objects and back.
 
 use super::*;
+use crate::observe::Part;
 
 impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, const BODY: usize>
     Client<O, B, SERVERS, OBSERVATIONS, BODY>
 {
     pub(super) fn serve(&mut self, now: Instant, from: AccountId, incoming: &PeerRequest<'_>) {
+        if matches!(incoming.message.code(), Code::FETCH | Code::IPATCH) {
+            return self.serve_composite(now, from, incoming);
+        }
         let Some(link) = self.links.get(from.index()) else { return };
         let version = link.registration.version();
         let payload = link.peer.payload(incoming.body);
@@ -127,7 +131,14 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
     }
 
     /// Keeps a request whose answer comes later; 5.03 when there are too many.
-    fn ask(&mut self, now: Instant, account: AccountId, ticket: Ticket, path: Path, resume: Resume) {
+    pub(super) fn ask(
+        &mut self,
+        now: Instant,
+        account: AccountId,
+        ticket: Ticket,
+        path: Path,
+        resume: Resume,
+    ) {
         self.generation = self.generation.wrapping_add(1);
         let generation = self.generation;
         let deadline = now + self.config.answer_within;
@@ -170,9 +181,15 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         walk(&world, path, &mut told).ok()?;
         let same = |slot: &Option<Observation>| {
             slot.as_ref().is_some_and(|present| {
-                present.account == account.0 && (present.path == path || present.token == ticket.token())
+                present.account == account.0 && present.part == Part::Whole && present.path == path
             })
         };
+        // A token names one observation.
+        for slot in &mut self.observations {
+            let taken =
+                |present: &mut Observation| present.account == account.0 && present.token == ticket.token();
+            slot.take_if(taken);
+        }
         // One observation per path and server: a new one replaces it.
         let place = self.observations.iter().position(same);
         let place = place.or_else(|| self.observations.iter().position(Option::is_none))?;
@@ -187,7 +204,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
     }
 
     /// Ends the observation of a GET with Observe 1: the one with the same token.
-    fn cancel(
+    pub(super) fn cancel(
         observations: &mut [Option<Observation>],
         events: &mut Events,
         account: AccountId,
@@ -196,8 +213,8 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         let ours =
             |present: &mut Observation| present.account == account.0 && present.token == ticket.token();
         for slot in observations {
-            if let Some(ended) = slot.take_if(ours) {
-                events.push(Event::ObservationEnded { account, path: ended.path });
+            if let Some(path) = slot.take_if(ours).and_then(|ended| ended.heard_as()) {
+                events.push(Event::ObservationEnded { account, path });
             }
         }
     }
@@ -205,8 +222,9 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
     /// Ends all observations of a server.
     pub(super) fn end_observations(&mut self, account: AccountId) {
         for slot in &mut self.observations {
-            if let Some(ended) = slot.take_if(|present| present.account == account.0) {
-                self.events.push(Event::ObservationEnded { account, path: ended.path });
+            let ended = slot.take_if(|present| present.account == account.0);
+            if let Some(path) = ended.and_then(|ended| ended.heard_as()) {
+                self.events.push(Event::ObservationEnded { account, path });
             }
         }
     }

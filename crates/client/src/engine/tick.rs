@@ -2,6 +2,7 @@
 
 use super::serve::world;
 use super::*;
+use crate::observe::Part;
 
 impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, const BODY: usize>
     Client<O, B, SERVERS, OBSERVATIONS, BODY>
@@ -85,8 +86,8 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         let ours =
             |present: &mut Observation| present.account == account.0 && u32::from(present.generation) == key;
         for slot in &mut self.observations {
-            if let Some(ended) = slot.take_if(ours) {
-                self.events.push(Event::ObservationEnded { account, path: ended.path });
+            if let Some(path) = slot.take_if(ours).and_then(|ended| ended.heard_as()) {
+                self.events.push(Event::ObservationEnded { account, path });
             }
         }
     }
@@ -236,7 +237,15 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
     /// account where there are none.
     pub(super) fn effective(&self, observation: &Observation) -> Attributes {
         let attached = || self.attached.resolve(observation.account, observation.path);
-        let mut attributes = observation.query.unwrap_or_else(attached);
+        let mut attributes = match observation.query {
+            None => attached(),
+            Some(query) if observation.part == Part::Whole => query,
+            // What can stand at an object comes from the query of an Observe-Composite, the rest from the resource.
+            Some(query) => {
+                let Attributes { gt, lt, st, edge, .. } = attached();
+                Attributes { gt, lt, st, edge, ..query }
+            }
+        };
         if let Some(account) = self.account(AccountId(observation.account)) {
             attributes.pmin = attributes.pmin.or(account.default_pmin_s);
             attributes.pmax = attributes.pmax.or(account.default_pmax_s);
@@ -254,11 +263,26 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             let mut found = Snapshot::new();
             let version = self.version(account);
             let world = world(&mut self.objects, &mut self.accounts, account.0, version);
-            match walk(&world, path, &mut found) {
+            let looked = if observation.part == Part::Whole {
+                walk(&world, path, &mut found)
+            } else {
+                found = composite::look(&world, path);
+                Ok(())
+            };
+            match looked {
                 Ok(()) => observation.looked(now, &found, &attributes, self.config.thresholds),
                 Err(Refusal::NotFound) => return self.vanish(now, index),
                 Err(_) => observation.looked_in_vain(now),
             }
+        }
+        if observation.part != Part::Whole {
+            if let Some(slot) = self.observations.get_mut(index) {
+                *slot = Some(observation);
+            }
+            if observation.action(now, &attributes) == Action::Tell {
+                self.tell_all(now, &observation);
+            }
+            return;
         }
         if observation.action(now, &attributes) == Action::Tell {
             match self.read_again(account, path, Some(observation.format)) {

@@ -116,6 +116,10 @@ impl<T: Instance + Clone> Object for Single<T> {
         self.draft.as_mut().ok_or(Refusal::Failed)?.clear(resource, item)
     }
 
+    fn verify(&self) -> Result<(), Refusal> {
+        self.draft.as_ref().ok_or(Refusal::Failed)?.check()
+    }
+
     fn commit(&mut self) -> Result<(), Refusal> {
         let draft = self.draft.take().ok_or(Refusal::Failed)?;
         draft.check()?;
@@ -266,6 +270,10 @@ impl<T: Instance + Clone, const N: usize> Object for Multiple<T, N> {
 
     fn clear(&mut self, resource: ResourceId, item: Option<ResourceInstanceId>) -> Result<(), Refusal> {
         self.draft.as_mut().ok_or(Refusal::Failed)?.1.clear(resource, item)
+    }
+
+    fn verify(&self) -> Result<(), Refusal> {
+        self.draft.as_ref().ok_or(Refusal::Failed)?.1.check()
     }
 
     fn commit(&mut self) -> Result<(), Refusal> {

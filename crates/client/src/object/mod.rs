@@ -208,6 +208,16 @@ pub trait Object {
         Err(Refusal::NotAllowed)
     }
 
+    /// Looks at the open transaction as a whole, without making it visible: what [`Object::commit`] would refuse is refused.
+    ///
+    /// A Write-Composite asks each instance before it commits the first.
+    ///
+    /// # Errors
+    /// The refusal of the commit.
+    fn verify(&self) -> Result<(), Refusal> {
+        Ok(())
+    }
+
     /// Makes the open transaction visible, whole.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 mod access;
 mod bench;
 mod by_hand;
+mod composite;
 mod observe;
 mod operations;
 mod random;

@@ -1,0 +1,204 @@
+//! Read-Composite, Write-Composite and Observe-Composite: several nodes in one request (TS_Core 6.3.8, 6.3.9, 6.4.5).
+
+use lightship_coap::{Code, ContentFormat, Message};
+use lightship_lwm2m::attributes::{AttributeChange, AttributeName};
+use lightship_lwm2m::format::{Decoder, Entry, Format, check as well_formed, decode};
+use lightship_lwm2m::{Attributes, ObjectId, ObjectInstanceId, Path, Value, Version};
+
+use crate::dispatch::{Deny, Operation, Success, World};
+use crate::gather::{encode, least_after};
+use crate::negotiate;
+use crate::object::Object;
+use crate::read::exists;
+use crate::write::{conclude, decode_value, leads_somewhere, next_item};
+
+/// A composite request whose head was understood.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Composite<'a> {
+    number: ContentFormat,
+    format: Format,
+    payload: &'a [u8],
+    version: Version,
+    accept: Option<ContentFormat>,
+    /// Attributes in the query of an Observe-Composite.
+    pub(crate) query: Option<Attributes>,
+}
+
+impl<'a> Composite<'a> {
+    /// Understands method, path, options and, as far as it needs no objects, the payload.
+    pub(crate) fn new(message: Message<'a>, payload: &'a [u8], version: Version) -> Result<Self, Code> {
+        if message.uri_path().next().is_some() || version < Version::V1_1 {
+            return Err(Code::METHOD_NOT_ALLOWED);
+        }
+        let fetches = message.code() == Code::FETCH;
+        let query = query(&message, fetches && message.observe() == Some(0), version)?;
+        let number = message.content_format().ok_or(Code::BAD_REQUEST)?;
+        let format =
+            if fetches { negotiate::path_list(number, version) } else { negotiate::patch(number, version) };
+        let format = format.ok_or(Code::UNSUPPORTED_CONTENT_FORMAT)?;
+        let composite = Composite { number, format, payload, version, accept: message.accept(), query };
+        well_formed(&composite.entries()).map_err(|_| Code::BAD_REQUEST)?;
+        let mut entries = composite.entries().flatten();
+        let said = if fetches { entries.all(|entry| entry.value.is_nothing()) } else { true };
+        if said && composite.entries().next().is_some() { Ok(composite) } else { Err(Code::BAD_REQUEST) }
+    }
+
+    fn entries(&self) -> Decoder<'a> {
+        decode(self.format, Path::ROOT, self.payload).tolerate_missing_slash()
+    }
+
+    /// The paths of the payload, as they stand there.
+    pub(crate) fn paths(&self) -> impl Iterator<Item = Path> + use<'a> {
+        self.entries().flatten().map(|entry| entry.path)
+    }
+
+    /// Writes the values of all listed paths into `out`.
+    pub(crate) fn read(&self, world: &World<'_>, out: &mut [u8]) -> Result<Success, Deny> {
+        let next = |after| least_after(self.paths(), after);
+        let accept = self.accept.unwrap_or_else(|| negotiate::answer_to_list(self.number));
+        let (format, len, _) = encode(world, &next, accept, self.version, out)?;
+        Ok(Success { code: Code::CONTENT, format: Some(format), len, location: None })
+    }
+
+    /// Writes all values of the payload, or none.
+    pub(crate) fn write(&self, world: &mut World<'_>, scratch: &mut [u8]) -> Result<Success, Deny> {
+        for entry in self.entries() {
+            self.check(world, &entry.map_err(|_| Code::BAD_REQUEST)?, scratch)?;
+        }
+        // Objects may refuse what the model allows. So all of it is tried before the first change is made.
+        self.each_instance(world, scratch, |object, applied| {
+            let verified = applied.and_then(|()| object.verify().map_err(Deny::from));
+            object.abort();
+            match verified {
+                // A commit may end later, a single value may not.
+                Err(Deny::Later) => Err(Code::SERVICE_UNAVAILABLE.into()),
+                other => other,
+            }
+        })?;
+        let mut later = false;
+        self.each_instance(world, scratch, |object, applied| match conclude(object, applied) {
+            Err(Deny::Later) => {
+                later = true;
+                Ok(())
+            }
+            other => other,
+        })?;
+        if later { Err(Deny::Later) } else { Ok(Success::plain(Code::CHANGED)) }
+    }
+
+    /// The instance that follows another one in the payload.
+    pub(crate) fn next_instance(&self, after: Option<Path>) -> Option<Path> {
+        least_after(self.paths().map(|path| path.truncated(2)), after)
+    }
+
+    /// Puts the values of each instance into a transaction on it, which `end` then ends.
+    fn each_instance(
+        &self,
+        world: &mut World<'_>,
+        scratch: &mut [u8],
+        mut end: impl FnMut(&mut dyn Object, Result<(), Deny>) -> Result<(), Deny>,
+    ) -> Result<(), Deny> {
+        let mut at = self.next_instance(None);
+        while let Some(path) = at {
+            let (id, instance) = ids(path)?;
+            let object = world.object_mut(id).ok_or(Code::NOT_FOUND)?;
+            object.edit(instance)?;
+            let applied = self.apply(object, path, scratch);
+            end(object, applied)?;
+            at = self.next_instance(Some(path));
+        }
+        Ok(())
+    }
+
+    fn apply(&self, object: &mut dyn Object, instance: Path, scratch: &mut [u8]) -> Result<(), Deny> {
+        for entry in self.entries().flatten().filter(|entry| instance.contains(entry.path)) {
+            let resource = entry.path.resource_id().ok_or(Code::BAD_REQUEST)?;
+            let item = entry.path.resource_instance_id();
+            if entry.value.is_null() {
+                object.clear(resource, item)?;
+            } else {
+                let model = *object.model().resource(resource).ok_or(Code::NOT_FOUND)?;
+                let value = decode_value(&entry.value, &model, scratch)?;
+                object.write(resource, item, value)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Judges one record: its target exists, may be written and takes the value.
+    fn check(&self, world: &World<'_>, entry: &Entry<'_>, scratch: &mut [u8]) -> Result<(), Code> {
+        let path = entry.path;
+        let Some(resource) = path.resource_id() else { return Err(Code::BAD_REQUEST) };
+        let (id, instance) = ids(path)?;
+        if id.is_hidden() {
+            return Err(Code::UNAUTHORIZED);
+        }
+        let object = world.object(id).ok_or(Code::NOT_FOUND)?;
+        if !exists(object, instance) {
+            return Err(Code::NOT_FOUND);
+        }
+        if !world.allows(Operation::PartialUpdate, id, Some(instance)) {
+            return Err(Code::UNAUTHORIZED);
+        }
+        let model = object.model().resource(resource).ok_or(Code::NOT_FOUND)?;
+        // No resource comes into being here (TS_Core 6.3.9).
+        if !object.has(instance, resource) {
+            return Err(Code::NOT_FOUND);
+        }
+        let item = path.resource_instance_id();
+        if !model.operations.writable() || (item.is_some() && !model.multiple) {
+            return Err(Code::METHOD_NOT_ALLOWED);
+        }
+        if entry.value.is_null() {
+            // Only a patch can remove, and only a resource instance (RFC 8790 section 3.2).
+            let item = item.filter(|_| self.is_patch()).ok_or(Code::BAD_REQUEST)?;
+            if next_item(object, instance, resource, item.get()) != Some(item) {
+                return Err(Code::NOT_FOUND);
+            }
+            let others = || {
+                let found = core::iter::successors(next_item(object, instance, resource, 0), |last| {
+                    next_item(object, instance, resource, last.get().checked_add(1)?)
+                });
+                found.filter(|found| *found != item).count()
+            };
+            return if model.mandatory && others() == 0 { Err(Code::METHOD_NOT_ALLOWED) } else { Ok(()) };
+        }
+        if entry.value.is_container() || entry.value.is_nothing() || item.is_some() != model.multiple {
+            return Err(Code::BAD_REQUEST);
+        }
+        if let Value::ObjectLink(link) = decode_value(&entry.value, model, scratch)?
+            && !leads_somewhere(world, link)
+        {
+            return Err(Code::BAD_REQUEST);
+        }
+        Ok(())
+    }
+
+    fn is_patch(&self) -> bool {
+        matches!(self.number, ContentFormat::SENML_ETCH_JSON | ContentFormat::SENML_ETCH_CBOR)
+    }
+}
+
+fn ids(path: Path) -> Result<(ObjectId, ObjectInstanceId), Code> {
+    path.object_id().zip(path.instance_id()).ok_or(Code::BAD_REQUEST)
+}
+
+/// The query: attributes of an Observe-Composite that concern all of it, since 1.2 (TS_Core 6.4.5).
+fn query(message: &Message<'_>, observes: bool, version: Version) -> Result<Option<Attributes>, Code> {
+    if message.uri_query().next().is_none() {
+        return Ok(None);
+    }
+    if !observes {
+        return Err(Code::BAD_OPTION);
+    }
+    let change = AttributeChange::parse(message.uri_query()).map_err(|_| Code::BAD_REQUEST)?;
+    let fits = |name| {
+        use AttributeName::{Con, Epmax, Epmin, Pmax, Pmin};
+        matches!(name, Pmin | Pmax | Epmin | Epmax | Con)
+    };
+    let attributes = change.apply(&Attributes::NONE);
+    if version < Version::V1_2 || !change.names().iter().all(fits) || attributes.check().is_err() {
+        return Err(Code::BAD_REQUEST);
+    }
+    Ok(Some(attributes))
+}
