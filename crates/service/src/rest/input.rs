@@ -93,12 +93,12 @@ impl Choices {
 pub(crate) const DOWNLINK: &[&str] = &["format", "wait", "queue", "raw"];
 
 fn format(name: &str) -> Result<Format, Refusal> {
-    match name.parse() {
-        Ok(format) => Ok(format),
-        Err(_) if matches!(name, "json" | "lwm2m-cbor") => {
+    match name.parse::<Format>() {
+        Ok(format) if !format.is_senml_etch() => Ok(format),
+        Err(_) if name == "json" => {
             Err(Refusal::new(ProblemType::NotSupported, format!("format {name} is not available yet")))
         }
-        Err(_) => {
+        Ok(_) | Err(_) => {
             Err(parameter("format", "is one of text opaque cbor tlv json senml-json senml-cbor lwm2m-cbor"))
         }
     }

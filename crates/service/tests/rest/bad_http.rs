@@ -151,6 +151,7 @@ fn wrong_paths_and_parameters_are_400() {
         "/resources/3/0?timeout=5",
         "/resources/3/0?wait=%zz",
         "/discover/3?depth=4",
+        "/resources/3/0?format=senml-etch-cbor",
     ] {
         let reply = server.get(&at(rest));
         assert_eq!(reply.status, 400, "{rest}: {reply:?}");
