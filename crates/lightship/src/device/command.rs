@@ -15,6 +15,8 @@ pub(crate) enum Command {
     /// With all servers, or with the one with that Short Server ID; anew if there is a registration.
     Register(Option<u16>),
     Deregister,
+    /// What these paths hold.
+    Send(Vec<Path>),
     Offline,
     Online,
     Reconnect,
@@ -62,7 +64,13 @@ pub(crate) fn parse(line: &str) -> Result<Option<Command>, String> {
         "reconnect" => alone(rest, Command::Reconnect)?,
         "sockets" => alone(rest, Command::Sockets)?,
         "quit" => alone(rest, Command::Quit)?,
-        "send" => Command::NotYet("send"),
+        "send" => {
+            let paths: Vec<Path> = rest.split_whitespace().map(parse_path).collect::<Result<_, _>>()?;
+            if paths.is_empty() {
+                return Err("expected one path or more".to_owned());
+            }
+            Command::Send(paths)
+        }
         "bootstrap" => Command::NotYet("bootstrap"),
         "attributes" => {
             let mut words = rest.split_whitespace();
@@ -135,6 +143,7 @@ mod tests {
             ("show", Command::Show(None)),
             ("show /3/0", Command::Show(Some(path("/3/0")))),
             ("advance 1.5", Command::Advance(Duration::from_millis(1500))),
+            ("send /3303/0/5700  /3/0/9", Command::Send(vec![path("/3303/0/5700"), path("/3/0/9")])),
             ("offline", Command::Offline),
             ("online", Command::Online),
             ("reconnect", Command::Reconnect),
@@ -159,6 +168,8 @@ mod tests {
             "create",
             "delete x",
             "update me",
+            "send",
+            "send 3303",
             "show me",
             "advance",
             "advance -1",

@@ -10,6 +10,7 @@ use lightship_lwm2m::attributes::AttributeChange;
 use lightship_lwm2m::{ObjectId, Path};
 use lightship_net::client_driver::{Clock, Driver};
 use lightship_platform::UnixTime;
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -33,6 +34,8 @@ pub(crate) struct Device {
     driver: Driver<ObjectSet, HeapBuffer, SERVERS_MAX, OBSERVATIONS_MAX, SENT_BODY_LEN_MAX>,
     accounts: Vec<(u16, AccountId)>,
     world: Arc<World>,
+    /// Lines that are still to be told.
+    untold: VecDeque<String>,
 }
 
 impl Device {
@@ -66,7 +69,7 @@ impl Device {
                 local.set_port(0);
             }
         }
-        Ok(Self { driver, accounts, world })
+        Ok(Self { driver, accounts, world, untold: VecDeque::new() })
     }
 
     /// Begins to register with every server.
@@ -79,10 +82,17 @@ impl Device {
     /// Waits for the next event and gives it as a line of text. Dropping the future loses nothing.
     pub(crate) async fn next(&mut self) -> String {
         loop {
+            if let Some(line) = self.untold.pop_front() {
+                return line;
+            }
             // Bind first: the borrow of the driver ends with the step.
             let step = tokio::time::timeout(TICK, self.driver.next()).await;
             match step {
-                Ok(event) => return self.tell(&event),
+                Ok(event) => {
+                    let line = self.tell(&event);
+                    self.follow_up(&event);
+                    return line;
+                }
                 Err(_) => {
                     if let Some(line) = self.tick() {
                         return line;
@@ -104,6 +114,16 @@ impl Device {
         Some("event restarted".to_owned())
     }
 
+    /// Does what a server's operation asks of the device besides what the engine did.
+    fn follow_up(&mut self, event: &Event) {
+        let Event::Executed { account, path } = event else { return };
+        let Some(paths) = self.driver.client().objects().to_send(*path) else { return };
+        if let Err(refused) = self.driver.command(|client, now| client.send(now, *account, &paths)) {
+            let head = format!("event send_failed ssid={}", self.ssid(*account));
+            self.untold.push_back(format!("{head} reason={}", quoted(&refused.to_string())));
+        }
+    }
+
     fn ssid(&self, account: AccountId) -> u16 {
         self.accounts.iter().find(|(_, id)| *id == account).map_or(0, |(ssid, _)| *ssid)
     }
@@ -120,6 +140,10 @@ impl Device {
             Event::Failed { account, reason, retry_in } => {
                 let head = about("failed", account);
                 format!("{head} reason={} retry_in_s={}", in_words(*reason), retry_in.as_secs_f64())
+            }
+            Event::Sent { account, .. } => about("sent", account),
+            Event::SendFailed { account, reason, .. } => {
+                format!("{} reason={}", about("send_failed", account), in_words(*reason))
             }
             Event::Written { account, path } => format!("{} path={path}", about("written", account)),
             Event::Executed { account, path } => format!("{} path={path}", about("executed", account)),
@@ -161,6 +185,7 @@ impl Device {
                 self.driver.reconnect();
                 Ok(String::new())
             }
+            Command::Send(paths) => self.send(&paths),
             Command::Sockets => Ok(self.sockets()),
             Command::Attributes(path, change) => self.attributes(path, &change),
             Command::Show(path) => self.show(path),
@@ -210,6 +235,22 @@ impl Device {
         let wanted = |known: u16| ssid.is_none_or(|ssid| ssid == known);
         let chosen: Vec<_> = self.accounts.iter().copied().filter(|(known, _)| wanted(*known)).collect();
         if chosen.is_empty() { Err("no server has that Short Server ID".to_owned()) } else { Ok(chosen) }
+    }
+
+    /// To every server that may be told; what comes of it is told as an event.
+    fn send(&mut self, paths: &[Path]) -> Result<String, String> {
+        let mut taken = Vec::new();
+        let mut refused = None;
+        for (ssid, id) in self.accounts.clone() {
+            match self.driver.command(|client, now| client.send(now, id, paths)) {
+                Ok(_) => taken.push(format!("ssid={ssid}")),
+                Err(reason) => refused = refused.or(Some(format!("server {ssid}: {reason}"))),
+            }
+        }
+        match refused {
+            Some(reason) if taken.is_empty() => Err(reason),
+            _ => Ok(taken.join(" ")),
+        }
     }
 
     fn register(&mut self, ssid: Option<u16>) -> Result<String, String> {
@@ -298,7 +339,8 @@ impl Device {
                 ([1, instance, 6], account.notification_storing.to_string()),
                 ([1, instance, 7], account.binding.as_str().to_owned()),
             ];
-            for (numbers, value) in values {
+            let mute = account.mute_send.map(|mute| ([1, instance, 23], mute.to_string()));
+            for (numbers, value) in values.into_iter().chain(mute) {
                 match Path::from_numbers(&numbers) {
                     Some(at) if path.is_root() => {
                         let text = at.truncated(2).to_string();
@@ -353,7 +395,7 @@ impl Device {
     }
 }
 
-/// Why a registration failed, as one word of an event line.
+/// Why a registration or a Send failed, as one word of an event line.
 fn in_words(reason: RegistrationFailure) -> String {
     match reason {
         RegistrationFailure::Timeout => "timeout".to_owned(),
@@ -362,6 +404,7 @@ fn in_words(reason: RegistrationFailure) -> String {
         RegistrationFailure::Nonsense => "nonsense".to_owned(),
         RegistrationFailure::TooLarge => "too_large".to_owned(),
         RegistrationFailure::Expired => "expired".to_owned(),
+        RegistrationFailure::Ended => "ended".to_owned(),
         _ => "unknown".to_owned(),
     }
 }

@@ -172,6 +172,8 @@ fn accounts(servers: &[String], lifetime_s: u32, retry: Retry) -> Result<Vec<Acc
         let ssid = ShortServerId::new(ssid).ok_or_else(|| Failure::usage("too many servers"))?;
         let mut account = Account::new(ssid, uri).lifetime(lifetime_s);
         account.retry = retry;
+        // Absent would mean muted, and whoever writes "send" means it.
+        account.mute_send = Some(false);
         accounts.push(account);
     }
     Ok(accounts)

@@ -27,3 +27,28 @@ fn an_older_device_shows_the_objects_of_its_release() {
         assert_eq!(answer["code"], signal, "{release}: {answer}");
     }
 }
+
+// Proves: OBS-20, OBS-21
+#[test]
+fn a_device_sends_what_it_is_told_to_unless_muted() {
+    let server = Server::start(&[]);
+    let mut device = server.device("e2e", &[]);
+    device.say("set /3303/0/5700 19.5");
+    assert_eq!(device.say("send /3303/0/5700 /3/0/9"), "ok ssid=1");
+    device.await_line("event sent ssid=1");
+    let events = || server.ctl(&["events", "--type", "sent", "--endpoint", "e2e"]);
+    let sent = events();
+    assert!(sent.contains("/3303/0/5700=19.5") && sent.contains("/3/0/9=84"), "{sent}");
+
+    // A server can ask for it, too.
+    server.ctl(&["write", "e2e", "/3442/0/6", "0=/3/0/2"]);
+    server.ctl(&["exec", "e2e", "/3442/0/5"]);
+    device.await_line("event sent ssid=1");
+    let sent = events();
+    assert!(sent.contains("/3/0/2 e2e") || sent.contains("/3/0/2=e2e"), "{sent}");
+
+    assert!(device.say("send /3303/9").starts_with("error server 1: nothing there"));
+    server.ctl(&["write", "e2e", "/1/0/23", "true"]);
+    assert!(device.say("send /3/0/9").contains("muted"));
+    assert_eq!(device.say("show /1/0/23"), "ok /1/0/23=true");
+}

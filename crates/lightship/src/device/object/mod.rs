@@ -465,6 +465,18 @@ impl ObjectSet {
         self.objects.iter_mut().for_each(BuiltObject::tick);
     }
 
+    /// What is to be sent when a resource was executed: that of a test object whose meaning is a Send.
+    pub(crate) fn to_send(&self, executed: Path) -> Option<Vec<Path>> {
+        let object = self.find(executed.object_id()?)?;
+        let list = test_object::send_list(object.definition.id, executed.resource_id()?)?;
+        let Some(Held::Multiple(items)) = object.present(executed.instance_id()?, list) else { return None };
+        let paths = items.values().filter_map(|item| {
+            let OwnedValue::String(text) = item else { return None };
+            text.parse().ok()
+        });
+        Some(paths.collect())
+    }
+
     /// The data type of a resource of an object that is here.
     pub(crate) fn data_type(&self, path: Path) -> Option<DataType> {
         self.find(path.object_id()?)?.definition.resource(path.resource_id()?)?.data_type

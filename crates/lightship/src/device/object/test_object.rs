@@ -4,7 +4,7 @@
 use super::behaviour::{Behaviour, Call, World};
 use super::{Held, Instance, initial};
 use lightship_client::Refusal;
-use lightship_lwm2m::{DataType, ObjectLink, OwnedValue, ResourceId, ResourceInstanceId};
+use lightship_lwm2m::{DataType, ObjectId, ObjectLink, OwnedValue, ResourceId, ResourceInstanceId};
 use std::collections::BTreeMap;
 
 const RESET: u16 = 0;
@@ -18,6 +18,12 @@ const RESOURCES_TO_SEND: u16 = 6;
 /// The registry's advice on sizes.
 const RANDOM_TEXT_LEN_MAX: u32 = 20;
 const RANDOM_INSTANCES_MAX: u32 = 10;
+
+/// The resource with the paths that executing this resource sends.
+pub(super) fn send_list(object: ObjectId, executed: ResourceId) -> Option<ResourceId> {
+    let sends = matches!(object.get(), 3441 | 3442) && executed.get() == SEND_DATA;
+    ResourceId::new(RESOURCES_TO_SEND).filter(|_| sends)
+}
 
 /// The behaviour of objects 3441 and 3442.
 pub(super) struct TestObject;
@@ -106,8 +112,8 @@ impl Behaviour for TestObject {
                     instance.insert(list, Held::Multiple(arguments.collect()));
                 }
             }
-            // There is no Send yet.
-            SEND_DATA => return Err(Refusal::NotAllowed),
+            // The device sends once the engine has told it; format and timeout cannot be chosen here.
+            SEND_DATA if !call.arguments.as_str().is_empty() => return Err(Refusal::BadValue),
             _ => {}
         }
         Ok(())
