@@ -1,7 +1,7 @@
 // A stand-in for the server, for developing and testing the UI only. It speaks the part of the REST contract that the
 // UI uses, and serves dist/ with the same Content-Security-Policy as the real one.
 //
-//   node mock/server.mjs [--port 8080] [--token SECRET] [--empty]
+//   node mock/server.mjs [--port 8080] [--token SECRET] [--empty] [--no-composite]
 
 import { createServer } from "node:http";
 import { readFile } from "node:fs/promises";
@@ -17,10 +17,10 @@ const LOG_MAX = 1000;
 const dist = fileURLToPath(new URL("../dist/", import.meta.url));
 
 const { values: flags } = parseArgs({
-  options: { port: { type: "string", default: "8080" }, token: { type: "string" }, empty: { type: "boolean" } },
+  options: { port: { type: "string", default: "8080" }, token: { type: "string" }, empty: { type: "boolean" }, "no-composite": { type: "boolean" } },
 });
 
-const devices = new Map((flags.empty ? [] : seed()).map((item) => [item.registration.endpoint, { ...item, observed: new Map(), attributes: {} }]));
+const devices = new Map((flags.empty ? [] : seed()).map((item) => [item.registration.endpoint, { ...item, observed: new Map(), sets: new Map(), attributes: {}, deviations: new Map() }]));
 const log = [];
 const listeners = new Set();
 let sequence = 0;
@@ -80,6 +80,46 @@ function notify(device, changed) {
     state.time = new Date().toISOString();
     emit("notified", device.registration.endpoint, { path, code: "2.05", format: "senml-cbor", content: [node(device, path)] });
   }
+  for (const [name, state] of device.sets) {
+    if (!state.paths.some((path) => changed === path || changed.startsWith(`${path}/`))) continue;
+    state.notifications += 1;
+    state.time = new Date().toISOString();
+    emit("notified", device.registration.endpoint, { name, code: "2.05", format: "senml-cbor", content: nodes(device, state.paths) });
+  }
+}
+
+/** What a composite answer has of these paths; what is absent or not readable is left out. */
+function nodes(device, paths) {
+  return paths.filter((path) => typeOf(path)?.operations.includes("R") !== false).map((path) => node(device, path)).filter((item) => item !== undefined);
+}
+
+/** Counts it once for each answer, as the server does for a device that departs from the standard. */
+function deviate(device, kind) {
+  device.deviations.set(kind, (device.deviations.get(kind) ?? 0) + 1);
+}
+
+function composite(method, device, ids, body) {
+  if (flags["no-composite"]) return problem(501, "not-supported", "The server cannot do this yet.", "composite operations are not available yet");
+  const [kind, encoded] = ids;
+  const name = decodeURIComponent(encoded ?? "");
+  const said = { format: "senml-cbor" };
+  if (kind === "read") return answer("read-composite", "/", "2.05", { ...said, content: { nodes: nodes(device, body.paths) } });
+  if (kind === "write") {
+    const refused = body.nodes.some((item) => !typeOf(item.path)?.operations.includes("W"));
+    if (refused) return answer("write-composite", "/", "4.05");
+    for (const item of body.nodes) write(device, item, item.path);
+    for (const item of body.nodes) notify(device, item.path);
+    return answer("write-composite", "/", "2.04", said);
+  }
+  if (method === "DELETE") {
+    if (!device.sets.delete(name)) return problem(404, "not-observed", "This set is not observed.");
+    emit("observation_cancelled", device.registration.endpoint, { name });
+    return answer("cancel-composite", "/", "2.05");
+  }
+  const content = nodes(device, body.paths);
+  device.sets.set(name, { paths: body.paths, state: "active", notifications: 0, attributes: {}, time: new Date().toISOString() });
+  emit("observed", device.registration.endpoint, { name, code: "2.05", content });
+  return answer("observe-composite", "/", "2.05", { ...said, content: { nodes: content } });
 }
 
 function problem(status, name, title, detail) {
@@ -147,13 +187,21 @@ function discover(device, path) {
     }
   }
   if (paths.size === 0) return answer("discover", path, "4.04");
-  const links = [...paths].map((at) => ({ path: at, attributes: device.attributes[at] ?? {} }));
+  // The target shows what it inherits as well; asked for an object, a device before 1.2 says nothing of what is below.
+  const above = path.split("/").slice(1).map((_, i, all) => `/${all.slice(0, i + 1).join("/")}`);
+  const silent = above.length === 1 && device.registration.lwm2m_version < "1.2";
+  const links = [...paths].map((at) => {
+    if (at === path) return { path: at, attributes: Object.assign({}, ...above.map((level) => device.attributes[level])) };
+    return { path: at, attributes: silent ? {} : (device.attributes[at] ?? {}) };
+  });
   return answer("discover", path, "2.05", { format: "link", content: { links } });
 }
 
 function observations(method, device, path) {
   if (path === undefined) {
-    return { status: 200, body: { items: [...device.observed].map(([at, state]) => ({ path: at, ...state, content: [node(device, at)] })) } };
+    const single = [...device.observed].map(([at, state]) => ({ path: at, ...state, content: [node(device, at)] }));
+    const sets = [...device.sets].map(([name, state]) => ({ path: "/", name, ...state, content: nodes(device, state.paths) }));
+    return { status: 200, body: { items: [...single, ...sets] } };
   }
   if (method === "DELETE") {
     if (!device.observed.delete(path)) return problem(404, "not-observed", "This path is not observed.");
@@ -167,12 +215,16 @@ function observations(method, device, path) {
   return answer("observe", path, "2.05", { format: "senml-cbor", content });
 }
 
-function downlink(method, device, kind, path, body) {
+function downlink(method, device, kind, ids, body) {
+  const path = ids.length > 0 ? `/${ids.join("/")}` : undefined;
   if (device.registration.state === "asleep" && kind !== "observations") {
     return { status: 409, body: { ...problem(409, "asleep", "The device sleeps.", "It wakes up by itself.").body, retry_after_s: 240 } };
   }
   switch (kind) {
+    case "composite":
+      return composite(method, device, ids, body);
     case "resources":
+      if (path.startsWith("/3/")) deviate(device, "other-format");
       return resources(method, device, path, body);
     case "execute": {
       const model = typeOf(path);
@@ -212,8 +264,11 @@ function route(method, url, body) {
     emit("deregistered", device.registration.endpoint, { registration: device.registration, reason: "forgotten by an operator" });
     return { status: 204, body: undefined };
   }
-  if (!verb) return { status: 200, body: device.registration };
-  return downlink(method, device, verb, ids.length > 0 ? `/${ids.join("/")}` : undefined, body);
+  if (!verb) {
+    const deviations = Object.fromEntries(device.deviations);
+    return { status: 200, body: { ...device.registration, deviations } };
+  }
+  return downlink(method, device, verb, ids, body);
 }
 
 function stream(request, response, url) {
@@ -276,6 +331,16 @@ setInterval(() => {
   sensor.values["/3/0/13"] = Math.floor(Date.now() / 1000);
   notify(sensor, "/3/0/13");
 }, 1000);
+// The firmware device sends by itself, three samples at once, each with the time at which it was taken.
+setInterval(() => {
+  const device = devices.get("demo-firmware");
+  if (!device) return;
+  const content = [12, 8, 4].map((age, i) => {
+    const value = (device.values["/3/0/9"] = 70 + Math.floor(Math.random() * 10) + i);
+    return { path: "/3/0/9", type: "integer", value, time: new Date(Date.now() - age * 1000).toISOString() };
+  });
+  emit("sent", "demo-firmware", { format: "senml-cbor", content });
+}, 3000);
 setInterval(() => {
   for (const device of devices.values()) if (device.registration.state === "awake") update(device);
 }, 20_000);

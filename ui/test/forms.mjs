@@ -4,6 +4,7 @@
 
 import { mkdirSync } from "node:fs";
 import { parseArgs } from "node:util";
+import { composite, reporting } from "./composite.mjs";
 import { check, eventually, expect, finish, freeTcpPort, here, launch, score, startMock, STEP_MAX_MS, stop, watch } from "./lib.mjs";
 
 const { values: flags } = parseArgs({
@@ -176,8 +177,8 @@ async function states(base) {
     await page.context().close();
   });
   await check("nothing was blocked, nothing threw", () => {
-    // A 404 or 409 that the page explains is also noted by the browser's console.
-    const real = trouble.filter((text) => !/the server responded with a status of 4(04|09)/.test(text));
+    // A 404, 409 or 501 that the page explains is also noted by the browser's console.
+    const real = trouble.filter((text) => !/the server responded with a status of (404|409|501)/.test(text));
     expect(real.length === 0, real.join("\n"));
   });
   await check("a server with a token asks for it, and keeps it for the tab", async () => {
@@ -204,7 +205,11 @@ try {
   const base = flags.url ?? (await mock());
   await editors(base);
   await instances(base);
-  if (flags.url === undefined) await states(base);
+  if (flags.url === undefined) {
+    await composite({ base, open, shot, inspector, mock });
+    await reporting({ base, open, shot, inspector });
+    await states(base);
+  }
 } catch (error) {
   score.failed += 1;
   process.stdout.write(`FAILED  ${error.stack ?? error}\n`);

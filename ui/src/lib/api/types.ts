@@ -52,6 +52,8 @@ export interface Registration {
   security?: Security | null;
   objects: ObjectRef[];
   attributes?: Record<string, unknown>;
+  /** Where the device departed from the standard, and how often. */
+  deviations?: unknown;
 }
 
 export interface Page<T> {
@@ -62,6 +64,10 @@ export interface Page<T> {
 export interface Link {
   path: string;
   attributes?: Record<string, unknown>;
+}
+
+export interface Nodes {
+  nodes: Node[];
 }
 
 export interface Links {
@@ -81,8 +87,8 @@ export interface Answer {
   code: string;
   format?: string;
   elapsed_ms: number;
-  /** Data (Read, Observe) or links (Discover). */
-  content?: Node | Links;
+  /** Data (Read, Observe), nodes (composite Read and Observe) or links (Discover). */
+  content?: Node | Nodes | Links;
   location?: string;
   diagnostic?: string;
   undecoded?: string;
@@ -103,7 +109,10 @@ export interface Problem {
 export type ObservingState = "active" | "pending" | "failed";
 
 export interface Observation {
+  /** `/` for a composite observation, which has a name and paths. */
   path: string;
+  name?: string;
+  paths?: string[];
   state: ObservingState;
   reason?: string;
   attributes?: Record<string, number>;
@@ -118,6 +127,8 @@ export interface ServerEvent {
   type: string;
   endpoint: string;
   path?: string;
+  /** Of a composite observation, in place of the path. */
+  name?: string;
   code?: string;
   format?: string;
   content?: Node[];

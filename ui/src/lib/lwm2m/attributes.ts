@@ -1,29 +1,66 @@
 // Notification attributes a server can write (TS_Core 7.3).
 
+import type { ValueType } from "../api/types";
+import { parent } from "./path";
+
 export interface AttributeInfo {
   name: string;
   label: string;
   unit?: string;
   kind: "count" | "number" | "flag";
-  /** Only where a number is reported. */
-  numeric?: boolean;
+  /** Only for a resource that reports a value of this kind. */
+  only?: "number" | "boolean";
   since: "1.0" | "1.1" | "1.2";
 }
 
 export const ATTRIBUTES: AttributeInfo[] = [
   { name: "pmin", label: "Shortest time between two reports", unit: "s", kind: "count", since: "1.0" },
   { name: "pmax", label: "Longest time without a report", unit: "s", kind: "count", since: "1.0" },
-  { name: "gt", label: "Report when rising above", kind: "number", numeric: true, since: "1.0" },
-  { name: "lt", label: "Report when falling below", kind: "number", numeric: true, since: "1.0" },
-  { name: "st", label: "Report a change of at least", kind: "number", numeric: true, since: "1.0" },
+  { name: "gt", label: "Report when rising above", kind: "number", only: "number", since: "1.0" },
+  { name: "lt", label: "Report when falling below", kind: "number", only: "number", since: "1.0" },
+  { name: "st", label: "Report a change of at least", kind: "number", only: "number", since: "1.0" },
   { name: "epmin", label: "Shortest time between two measurements", unit: "s", kind: "count", since: "1.1" },
   { name: "epmax", label: "Longest time between two measurements", unit: "s", kind: "count", since: "1.1" },
-  { name: "edge", label: "Report a change to (1 = true, 0 = false)", kind: "flag", since: "1.2" },
+  { name: "edge", label: "Report a change to (1 = true, 0 = false)", kind: "flag", only: "boolean", since: "1.2" },
   { name: "con", label: "Ask for confirmation of each report", kind: "flag", since: "1.2" },
   { name: "hqmax", label: "Reports to keep while offline", kind: "count", since: "1.2" },
 ];
 
 const NAMES = new Set(ATTRIBUTES.map((attribute) => attribute.name));
+
+const NUMBERS = new Set(["integer", "unsigned", "float", "time"]);
+
+/** True when an attribute can be attached to a path of this depth (1 = object) and type, if that is known. */
+export function fits(info: AttributeInfo, depth: number, type: ValueType | undefined): boolean {
+  if (info.only === undefined) return true;
+  if (depth < 3) return false;
+  if (type === undefined) return true;
+  return info.only === "boolean" ? type === "boolean" : NUMBERS.has(type);
+}
+
+export interface Effective {
+  name: string;
+  value: string;
+  /** Where it is attached: the path itself or one above it. */
+  from: string;
+}
+
+/**
+ * What holds for a path, and where it comes from (TS_Core 7.3.2). A device lists at the path that it was asked about
+ * also what that path inherits, so a value that stands above as well is taken as inherited from there.
+ */
+export function effective(path: string, discovered: (path: string) => Record<string, unknown> | undefined): Effective[] {
+  const found = new Map<string, Effective>();
+  const overridden = new Set<string>();
+  for (let at = path; at !== "/"; at = parent(at)) {
+    for (const [name, value] of Object.entries(writable(discovered(at)))) {
+      const below = found.get(name);
+      if (below !== undefined && Number(below.value) !== Number(value)) overridden.add(name);
+      if (!overridden.has(name)) found.set(name, { name, value: below?.value ?? value, from: at });
+    }
+  }
+  return ATTRIBUTES.flatMap(({ name }) => found.get(name) ?? []);
+}
 
 /** Those of a discovered link that a server can write, as text. */
 export function writable(attributes: Record<string, unknown> | undefined): Record<string, string> {

@@ -43,10 +43,11 @@ function visit(node: Node, ids: number[], above: Inherited, into: Entry[]): void
   }
 }
 
-/** Every value below a Node (or a list of Nodes), in the order of the document. */
+/** Every value below a Node, a list of Nodes, or the Nodes of a composite answer, in the order of the document. */
 export function flatten(content: unknown): Entry[] {
   const entries: Entry[] = [];
-  for (const node of Array.isArray(content) ? content : [content]) {
+  const composite = typeof content === "object" && content !== null && "nodes" in content ? content.nodes : content;
+  for (const node of Array.isArray(composite) ? (composite as unknown[]) : [composite]) {
     if (!isNode(node) || typeof node.path !== "string") continue;
     const ids = parsePath(node.path);
     if (ids) visit(node, ids, {}, entries);

@@ -1,22 +1,28 @@
 // Operations on devices: sends the request, keeps the answer, brings the twin up to date.
 
 import { ApiError, endpointPath, type Call, type Method } from "../api/client";
+import { attributeArgs, compositeArgs, ctlLine, nodeArgs } from "../api/ctl";
 import { curlLine } from "../api/curl";
-import type { Answer, Observation, Problem } from "../api/types";
+import type { Answer, Node, Observation, Problem } from "../api/types";
 import { codeMeaning, codeText, isSuccess } from "../lwm2m/codes";
+import type { AttributeChange } from "../lwm2m/attributes";
 import { flatten } from "../lwm2m/node";
+import { formatPath, parsePath } from "../lwm2m/path";
 import { clock } from "./clock.svelte";
 import { session } from "./session.svelte";
-import { twins } from "./twin.svelte";
+import { twins, type SetCall } from "./twin.svelte";
 
 /** An operation that could be done: what the button does and what the curl line says are the same thing. */
 export interface Operation {
   /** `Read`, `Write`, … for people. */
   name: string;
   endpoint: string;
-  /** LwM2M path, for people. */
+  /** LwM2M path, for people; of a composite operation the name of its set in braces. */
   path: string;
   call: Call;
+  /** What follows `lightship ctl` to do the same. */
+  ctl: string[];
+  set?: SetCall;
 }
 
 export interface Done {
@@ -88,6 +94,10 @@ class Actions {
   #learn(operation: Operation, answer: Answer, time: number): void {
     const twin = twins.of(operation.endpoint);
     const { method, body } = operation.call;
+    if (operation.set) {
+      const written = operation.set.kind === "write" ? flatten((body as { nodes: Node[] }).nodes) : [];
+      return twin.setAnswer(operation.set, answer, time, written);
+    }
     twin.answer(answer, time, { entries: flatten(body), mode: method === "PUT" ? "replace" : "update" });
     if (!isSuccess(answer.code)) return;
     if (answer.operation === "observe") {
@@ -99,6 +109,10 @@ class Actions {
   curl(operation: Operation): string {
     return curlLine(location.origin, operation.call, session.token !== "");
   }
+
+  ctl(operation: Operation): string {
+    return ctlLine(location.origin, operation.ctl, operation.call.query);
+  }
 }
 
 /** The stable name of a problem as a few words: `/problems/no-answer` is "No answer". */
@@ -109,57 +123,107 @@ function problemName(error: ApiError): string {
 
 export const actions = new Actions();
 
-function build(name: string, endpoint: string, path: string, call: Call): Operation {
-  return { name, endpoint, path, call };
-}
-
-function resources(method: Method, name: string, endpoint: string, path: string, extra: Partial<Call> = {}): Operation {
-  const call = { method, path: endpointPath(endpoint, "resources", path.slice(1)), ...extra };
-  return build(name, endpoint, path, call);
-}
-
 function query(options: Options | undefined): Partial<Call> {
   return options && (options.format || options.wait) ? { query: { format: options.format, wait: options.wait } } : {};
 }
 
+interface Parts {
+  verb: string;
+  method: Method;
+  /** The `ctl` command, and what follows endpoint and path. */
+  ctl: string[];
+  body?: unknown;
+  options?: Options | undefined;
+}
+
+function build(name: string, endpoint: string, path: string, { verb, method, ctl, body, options }: Parts): Operation {
+  const call: Call = { method, path: endpointPath(endpoint, verb, path.slice(1)), ...query(options) };
+  if (body !== undefined) call.body = body;
+  const [command = "", ...rest] = ctl;
+  return { name, endpoint, path, call, ctl: [command, endpoint, path, ...rest] };
+}
+
+function onSet(name: string, endpoint: string, set: SetCall, rest: Omit<Call, "path">): Operation {
+  const nodes = set.kind === "write" ? compositeArgs((rest.body as { nodes: Node[] }).nodes) : set.paths;
+  const named = set.kind === "observe" || set.kind === "cancel";
+  const verb = named ? ["observations", encodeURIComponent(set.name)] : [set.kind];
+  const command = set.kind === "cancel" ? "unobserve" : set.kind;
+  return {
+    name,
+    endpoint,
+    path: setKey(set.name),
+    call: { ...rest, path: endpointPath(endpoint, "composite", ...verb) },
+    ctl: ["composite", command, endpoint, ...(named ? [set.name] : []), ...(set.kind === "cancel" ? [] : nodes)],
+    set,
+  };
+}
+
+/** Stands for a set where an operation has a path. */
+export function setKey(name: string): string {
+  return `{${name}}`;
+}
+
 export const operations = {
   read: (endpoint: string, path: string, options?: Options) =>
-    resources("GET", "Read", endpoint, path, query(options)),
-  replace: (endpoint: string, path: string, body: unknown, options?: Options) =>
-    resources("PUT", "Write", endpoint, path, { body, ...query(options) }),
-  update: (endpoint: string, path: string, body: unknown, options?: Options) =>
-    resources("PATCH", "Update", endpoint, path, { body, ...query(options) }),
-  create: (endpoint: string, path: string, body: unknown, options?: Options) =>
-    resources("POST", "Create", endpoint, path, { body, ...query(options) }),
-  remove: (endpoint: string, path: string) => resources("DELETE", "Delete", endpoint, path),
-  execute: (endpoint: string, path: string, args: string) =>
-    build("Execute", endpoint, path, {
-      method: "POST",
-      path: endpointPath(endpoint, "execute", path.slice(1)),
-      ...(args === "" ? {} : { body: { arguments: args } }),
-    }),
+    build("Read", endpoint, path, { verb: "resources", method: "GET", ctl: ["read"], options }),
+  replace: (endpoint: string, path: string, body: Node, options?: Options) =>
+    build("Write", endpoint, path, { verb: "resources", method: "PUT", ctl: ["write", ...nodeArgs(path, body)], body, options }),
+  update: (endpoint: string, path: string, body: Node, options?: Options) => {
+    const ctl = ["write", ...nodeArgs(path, body), "--partial"];
+    return build("Update", endpoint, path, { verb: "resources", method: "PATCH", ctl, body, options });
+  },
+  create: (endpoint: string, path: string, body: Node, options?: Options) => {
+    const at = body.path ?? path;
+    const operation = build("Create", endpoint, path, { verb: "resources", method: "POST", ctl: ["create"], body, options });
+    return { ...operation, ctl: ["create", endpoint, at, ...nodeArgs(at, body)] };
+  },
+  remove: (endpoint: string, path: string) =>
+    build("Delete", endpoint, path, { verb: "resources", method: "DELETE", ctl: ["delete"] }),
+  execute: (endpoint: string, path: string, args: string) => {
+    const body = args === "" ? undefined : { arguments: args };
+    return build("Execute", endpoint, path, { verb: "execute", method: "POST", ctl: ["exec", ...(args === "" ? [] : [args])], body });
+  },
   discover: (endpoint: string, path: string) =>
-    build("Discover", endpoint, path, { method: "GET", path: endpointPath(endpoint, "discover", path.slice(1)) }),
-  attributes: (endpoint: string, path: string, body: unknown) =>
-    build("Write attributes", endpoint, path, {
-      method: "PUT",
-      path: endpointPath(endpoint, "attributes", path.slice(1)),
-      body,
-    }),
+    build("Discover", endpoint, path, { verb: "discover", method: "GET", ctl: ["discover"] }),
+  attributes: (endpoint: string, path: string, body: AttributeChange) =>
+    build("Write attributes", endpoint, path, { verb: "attributes", method: "PUT", ctl: ["attributes", ...attributeArgs(body)], body }),
   observe: (endpoint: string, path: string, options?: Options) =>
-    build("Observe", endpoint, path, {
-      method: "PUT",
-      path: endpointPath(endpoint, "observations", path.slice(1)),
-      ...query(options),
-    }),
+    build("Observe", endpoint, path, { verb: "observations", method: "PUT", ctl: ["observe"], options }),
   cancel: (endpoint: string, path: string) =>
-    build("Stop observing", endpoint, path, {
-      method: "DELETE",
-      path: endpointPath(endpoint, "observations", path.slice(1)),
-    }),
-  forget: (endpoint: string) =>
-    build("Forget", endpoint, "/", { method: "DELETE", path: endpointPath(endpoint) }),
+    build("Stop observing", endpoint, path, { verb: "observations", method: "DELETE", ctl: ["unobserve"] }),
+  forget: (endpoint: string): Operation => ({
+    name: "Forget",
+    endpoint,
+    path: "/",
+    call: { method: "DELETE", path: endpointPath(endpoint) },
+    ctl: ["forget", endpoint],
+  }),
+  readSet: (endpoint: string, name: string, paths: string[], options?: Options) =>
+    onSet("Read-Composite", endpoint, { name, kind: "read", paths }, { method: "POST", body: { paths }, ...query(options) }),
+  writeSet: (endpoint: string, name: string, nodes: Node[], options?: Options) =>
+    onSet("Write-Composite", endpoint, { name, kind: "write", paths: [] }, { method: "POST", body: { nodes }, ...query(options) }),
+  observeSet: (endpoint: string, name: string, paths: string[], options?: Options) =>
+    onSet("Observe-Composite", endpoint, { name, kind: "observe", paths }, { method: "PUT", body: { paths }, ...query(options) }),
+  cancelSet: (endpoint: string, name: string) =>
+    onSet("Stop observing", endpoint, { name, kind: "cancel", paths: [] }, { method: "DELETE" }),
 };
+
+/**
+ * Asks with Discover at the path and at each level above it, from the object down: a device lists attributes exactly
+ * only for the level that it was asked about.
+ */
+export async function discoverLevels(endpoint: string, path: string): Promise<Done[]> {
+  const ids = parsePath(path) ?? [];
+  const done: Done[] = [];
+  // Before 1.2.2 a resource instance cannot be asked about; its resource lists it.
+  for (let depth = 1; depth <= Math.min(ids.length, 3); depth += 1) {
+    const one = await actions.run(operations.discover(endpoint, formatPath(ids.slice(0, depth))));
+    done.push(one);
+    // Without an answer from the device the next level would only wait as long.
+    if (!one.answer) break;
+  }
+  return done;
+}
 
 /** Brings the list of observations of a device up to date. */
 export async function loadObservations(endpoint: string): Promise<void> {

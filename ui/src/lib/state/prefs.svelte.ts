@@ -2,7 +2,7 @@
 
 export type Theme = "system" | "light" | "dark";
 
-function load(key: string): string | null {
+export function load(key: string): string | null {
   try {
     return localStorage.getItem(`lightship.${key}`);
   } catch {
@@ -10,7 +10,7 @@ function load(key: string): string | null {
   }
 }
 
-function save(key: string, value: string): void {
+export function save(key: string, value: string): void {
   try {
     localStorage.setItem(`lightship.${key}`, value);
   } catch {

@@ -13,6 +13,7 @@ import type {
   ValueType,
 } from "../api/types";
 import { flatten, type Entry } from "../lwm2m/node";
+import { writable } from "../lwm2m/attributes";
 import { numeric } from "../lwm2m/values";
 import { contains, formatPath, parsePath } from "../lwm2m/path";
 
@@ -28,6 +29,8 @@ export interface Value {
   type: ValueType | undefined;
   /** When it was so: the device's own time when it gave one, else when the server learnt it. */
   time: number;
+  /** True when the device itself gave the time. */
+  dated: boolean;
   source: Source;
   history: Point[];
 }
@@ -37,10 +40,22 @@ export interface Sent {
   mode: "replace" | "update";
 }
 
+/** A composite operation on a named set of paths. */
+export interface SetCall {
+  name: string;
+  kind: "read" | "write" | "observe" | "cancel";
+  paths: string[];
+}
+
 export interface Observed {
   state: ObservingState;
   reason?: string;
   notifications: number;
+}
+
+/** What is observed together, under a name. */
+export interface ObservedSet extends Observed {
+  paths: string[];
 }
 
 export const HISTORY_MAX = 240;
@@ -53,6 +68,8 @@ export class Twin {
   readonly endpoint: string;
   readonly values = new SvelteMap<string, Value>();
   readonly observed = new SvelteMap<string, Observed>();
+  /** Composite observations by name. */
+  readonly observedSets = new SvelteMap<string, ObservedSet>();
   /** Attributes by path, as the device listed them in its last Discover. */
   readonly attributes = new SvelteMap<string, Record<string, unknown>>();
   /** Paths the device is known to have: registered, discovered, or read. */
@@ -74,7 +91,7 @@ export class Twin {
     const older = before !== undefined && at < before.time;
     if (point !== undefined) insert(history, { time: at, value: point });
     if (older) this.values.set(entry.path, { ...before, history: [...history] });
-    else this.values.set(entry.path, { value: entry.value, type, time: at, source, history: [...history] });
+    else this.values.set(entry.path, { value: entry.value, type, time: at, dated: entry.time !== undefined, source, history: [...history] });
     this.#mark(entry.path);
   }
 
@@ -132,15 +149,36 @@ export class Twin {
     }
   }
 
+  /** Takes the answer of a composite operation in. Paths that a Read lacks are absent, or not readable. */
+  setAnswer(set: SetCall, answer: Answer, time: number, written: Entry[]): void {
+    if (!answer.code.startsWith("2.")) return;
+    if (set.kind === "write") for (const entry of written) this.#put(entry, time, "written");
+    if (set.kind === "read" || set.kind === "observe") {
+      const entries = flatten(answer.content);
+      const keep = new Set(entries.map((entry) => entry.path));
+      for (const path of set.paths) this.#forgetBelow(path, keep);
+      for (const entry of entries) this.#put(entry, time, set.kind === "read" ? "read" : "observed");
+    }
+    if (set.kind === "observe") {
+      const notifications = this.observedSets.get(set.name)?.notifications ?? 0;
+      this.observedSets.set(set.name, { state: "active", notifications, paths: set.paths });
+    }
+    if (set.kind === "cancel") this.observedSets.delete(set.name);
+  }
+
   #discovered(answer: Answer): void {
     const links = linksOf(answer);
-    if (parsePath(answer.path)?.length === 2) this.complete.set(answer.path, "discover");
+    const level = parsePath(answer.path)?.length;
+    if (level === 2) this.complete.set(answer.path, "discover");
+    // Asked for an object, a device before 1.2 says nothing of attributes below: such an answer adds and takes nothing.
+    const tells = (path: string): boolean => level !== 1 || path === answer.path;
     for (const path of this.attributes.keys()) {
-      if (contains(answer.path, path)) this.attributes.delete(path);
+      if (contains(answer.path, path) && tells(path)) this.attributes.delete(path);
     }
     for (const link of links) {
       this.#mark(link.path);
-      this.attributes.set(link.path, link.attributes ?? {});
+      const said = link.attributes ?? {};
+      if (tells(link.path) || Object.keys(writable(said)).length > 0) this.attributes.set(link.path, said);
     }
   }
 
@@ -163,10 +201,12 @@ export class Twin {
 
   observations(items: Observation[]): void {
     this.observed.clear();
+    this.observedSets.clear();
     for (const item of items) {
       const observed: Observed = { state: item.state, notifications: item.notifications };
       if (item.reason) observed.reason = item.reason;
-      this.observed.set(item.path, observed);
+      if (item.name !== undefined) this.observedSets.set(item.name, { ...observed, paths: item.paths ?? [] });
+      else this.observed.set(item.path, observed);
       const time = Date.parse(item.time ?? "");
       if (item.content && Number.isFinite(time)) this.apply(item.content, time, "notified");
     }
@@ -177,6 +217,7 @@ export class Twin {
     if (event.type === "notified" || event.type === "sent" || event.type === "observed") {
       this.apply(event.content ?? [], time, event.type);
     }
+    if (event.name !== undefined) return this.#setEvent(event, event.name);
     if (event.path === undefined) return;
     if (event.type === "notified" || event.type === "observed") {
       const before = this.observed.get(event.path);
@@ -184,6 +225,14 @@ export class Twin {
       this.observed.set(event.path, { state: "active", notifications: (before?.notifications ?? 0) + count });
     }
     if (event.type === "observation_cancelled") this.observed.delete(event.path);
+  }
+
+  #setEvent(event: ServerEvent, name: string): void {
+    if (event.type === "observation_cancelled") this.observedSets.delete(name);
+    if (event.type !== "notified" && event.type !== "observed") return;
+    const before = this.observedSets.get(name);
+    const notifications = (before?.notifications ?? 0) + (event.type === "notified" ? 1 : 0);
+    this.observedSets.set(name, { state: "active", notifications, paths: before?.paths ?? [] });
   }
 
   /** The unit of a resource: by its definition, else as the device itself says. */
@@ -206,7 +255,8 @@ export class Twin {
 
 /** What a Discover found. */
 export function linksOf(answer: Answer | undefined): Link[] {
-  return answer?.content && "links" in answer.content ? answer.content.links : [];
+  const content = answer?.content;
+  return content && "links" in content ? content.links : [];
 }
 
 /** Keeps points in order of time and their number bounded. A point of the same moment replaces the earlier one. */

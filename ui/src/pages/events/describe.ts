@@ -24,7 +24,7 @@ export function tone(type: string): Tone {
 
 /** `observation_cancelled` as people write it. */
 export function typeText(type: string): string {
-  return type.replaceAll("_", " ");
+  return type === "sent" ? "send" : type.replaceAll("_", " ");
 }
 
 const SHOWN_MAX = 3;
@@ -36,6 +36,7 @@ export function describe(event: ServerEvent, entryText: (entry: Entry) => string
   if (registration && (event.type === "registered" || event.type === "updated")) {
     parts.push(`LwM2M ${registration.lwm2m_version}, lifetime ${fullSpan(registration.lifetime_s)}, from ${registration.address}`);
   }
+  if (event.name !== undefined) parts.push(`set ${printable(event.name)}`);
   const entries = flatten(event.content ?? []);
   if (entries.length > 0) {
     parts.push(entries.slice(0, SHOWN_MAX).map(entryText).join(", "));
