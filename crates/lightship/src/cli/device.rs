@@ -33,7 +33,7 @@ pub(crate) struct DeviceArguments {
     #[arg(long, value_name = "S")]
     pub(crate) lifetime: Option<u32>,
 
-    /// The highest LwM2M version to offer: 1.0, 1.1 or 1.2 (default: 1.1)
+    /// The highest LwM2M version to offer: 1.0, 1.1 or 1.2 (default: 1.2)
     #[arg(long, value_name = "VERSION")]
     pub(crate) lwm2m: Option<String>,
 

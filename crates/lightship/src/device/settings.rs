@@ -124,7 +124,7 @@ impl Settings {
             return Err(Failure::usage(format_args!("endpoint: more than {ENDPOINT_LEN_MAX} bytes")));
         }
         let mut config = Config::new(endpoint);
-        config.version = version(raw.lwm2m.as_deref().unwrap_or("1.1"))?;
+        config.version = version(raw.lwm2m.as_deref().unwrap_or("1.2"))?;
         config.sample_every = Some(SAMPLE_EVERY);
         config.coap.body_len_max = BODY_LEN_MAX;
         config.coap.buffer_len_max = BODY_LEN_MAX + (1 << 20);
@@ -421,7 +421,7 @@ mod tests {
         let settings = loaded("lightship device").unwrap();
         assert_eq!(settings.accounts.len(), 1);
         assert_eq!(settings.accounts[0].uri.as_str(), "coap://127.0.0.1:5683");
-        assert_eq!(settings.config.version, Version::V1_1);
+        assert_eq!(settings.config.version, Version::V1_2);
         assert!(!settings.virtual_clock);
     }
 }
