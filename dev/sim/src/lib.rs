@@ -4,11 +4,18 @@
 //! **I may** allocate, and panic when an engine breaks its word.
 //! **I must not** read a clock, draw randomness other than from the seed, or be depended upon by a product crate.
 //! **My invariants**: one seed, one transcript · what a scenario does to the world ends before the checks begin.
-//! **Start reading at** [`scenario`] (what a seed means and what must hold), then [`world`] and [`host`].
+//! **Start reading at** [`scenario`] (what a seed means and what must hold), then [`world`] and [`host`];
+//! [`duel`] holds one device against the reference [`model`].
 
 pub mod device;
+#[allow(clippy::wildcard_enum_match_arm, reason = "a comparison looks for one event or value")]
+pub mod duel;
 pub mod host;
+#[allow(clippy::wildcard_enum_match_arm, reason = "what reads and what changes are apart")]
+pub mod model;
 pub mod network;
+#[allow(clippy::wildcard_enum_match_arm, reason = "a test waits for one event")]
+pub mod pair;
 pub mod scenario;
 pub mod world;
 
