@@ -17,6 +17,7 @@ use lightship_lwm2m::{Attributes, Path, Version};
 use lightship_platform::{Instant, Rng};
 
 use crate::attributes::Attached;
+use crate::body::Body;
 use crate::config::{Account, Config};
 use crate::dispatch::{self, Deny, Operation, Request, Success, World};
 use crate::event::{AccountId, AskId, Event, Events, Failure, Transmit};
@@ -58,7 +59,7 @@ pub struct Client<
     asks: [Option<Ask>; ASKS],
     sends: send::Sends,
     events: Events,
-    body: [u8; BODY],
+    body: Body<BODY>,
     jitter: Jitter,
     /// Values, instances or accounts may have changed since they were looked at.
     touched: bool,
@@ -141,7 +142,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             asks: [const { None }; ASKS],
             sends: send::Sends::default(),
             events: Events::default(),
-            body: [0; BODY],
+            body: Body::new(),
             jitter: Jitter(rng.next_u32() | 1),
             touched: false,
             sampled_at: Instant::ZERO,

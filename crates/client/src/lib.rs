@@ -125,6 +125,7 @@ extern crate self as lightship_client;
 pub mod __derive;
 mod access;
 mod attributes;
+mod body;
 mod composite;
 mod config;
 mod discover;

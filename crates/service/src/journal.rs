@@ -234,7 +234,10 @@ impl Journal {
             }
             Outcome::Timeout => (None, "the device did not answer in time".to_owned()),
             Outcome::Reset => (None, "the device rejected the message".to_owned()),
-            Outcome::Broken => (None, "the device's answer does not fit together".to_owned()),
+            Outcome::Broken => (
+                None,
+                "the device's answer does not fit together, or is larger than the server takes".to_owned(),
+            ),
             Outcome::Cancelled | Outcome::Deregistered | _ => (None, "it was cancelled".to_owned()),
         };
         let was_active = self.core.directory.change(endpoint, None, |device| {

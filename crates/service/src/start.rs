@@ -161,6 +161,7 @@ fn bind_http(
 fn net_options(config: &Config) -> NetOptions {
     let limits = engine::Limits {
         registrations: config.limits.registrations_per_shard_max,
+        body: config.limits.device_body_bytes_max,
         ..engine::Limits::default()
     };
     NetOptions {

@@ -17,7 +17,7 @@ use std::time::Duration;
 /// Paths that all servers together can observe.
 const OBSERVATIONS_MAX: usize = 64;
 /// Longest body that the device sends, in bytes.
-const SENT_BODY_LEN_MAX: usize = 32 * 1024;
+const SENT_BODY_LEN_MAX: usize = 4 << 20;
 /// How often objects are given the chance to move.
 const TICK: Duration = Duration::from_millis(250);
 /// How long a device that ends waits for its servers' answers.

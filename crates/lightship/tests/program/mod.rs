@@ -1,5 +1,7 @@
 //! Runs the real binary and talks to it: lines in, lines out, exit codes.
 
+#![expect(dead_code, reason = "each test file uses its part")]
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Output, Stdio};
@@ -84,6 +86,13 @@ impl Program {
                 Err(error) => panic!("no answer to {line:?} ({error}); seen: {:#?}", self.seen),
             }
         }
+    }
+
+    /// The most memory that it has had at a time, in bytes; `None` where the system does not tell.
+    pub(crate) fn peak_memory(&self) -> Option<u64> {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
+        let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
+        Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024)
     }
 
     pub(crate) fn close_input(&mut self) {

@@ -76,7 +76,14 @@ pub(super) const FIELDS: &[Field] = &[
         "[]",
         "Names, besides addresses and localhost, that the Host header may carry.",
     ),
-    field("limits", "body_bytes_max", Kind::Number, "1048576", "Bytes of a request body."),
+    field("limits", "body_bytes_max", Kind::Number, "4194304", "Bytes of a request body."),
+    field(
+        "limits",
+        "device_body_bytes_max",
+        Kind::Number,
+        "4194304",
+        "Bytes of one body that a device sends, in one message or in blocks.",
+    ),
     field("limits", "connections_max", Kind::Number, "1024", "HTTP connections at once."),
     field(
         "limits",

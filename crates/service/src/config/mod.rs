@@ -90,6 +90,8 @@ impl std::fmt::Debug for Api {
 pub struct Limits {
     /// Bytes of a request body.
     pub body_bytes_max: usize,
+    /// Bytes of one body that a device sends, in one message or in blocks.
+    pub device_body_bytes_max: usize,
     /// HTTP connections at once.
     pub connections_max: usize,
     /// Seconds for the head of a request to arrive, and again for its body.
@@ -227,7 +229,13 @@ fn limits(raw: &RawLimits) -> Result<Limits, ConfigError> {
     };
     let seconds = |key, value, default, max| number(key, value, default, 1, max).map(Duration::from_secs);
     Ok(Limits {
-        body_bytes_max: count("limits.body_bytes_max", raw.body_bytes_max, 1 << 20, 1 << 30)?,
+        body_bytes_max: count("limits.body_bytes_max", raw.body_bytes_max, 4 << 20, 1 << 30)?,
+        device_body_bytes_max: count(
+            "limits.device_body_bytes_max",
+            raw.device_body_bytes_max,
+            4 << 20,
+            1 << 30,
+        )?,
         connections_max: count("limits.connections_max", raw.connections_max, 1024, 100_000)?,
         request_timeout: seconds("limits.request_timeout_s", raw.request_timeout_s, 10, 3600)?,
         event_readers_max: count("limits.event_readers_max", raw.event_readers_max, 256, 100_000)?,

@@ -91,6 +91,7 @@ section! {
     /// Section `[limits]`, see [`super::sample`].
     RawLimits {
         body_bytes_max: u64,
+        device_body_bytes_max: u64,
         connections_max: u64,
         request_timeout_s: u64,
         event_readers_max: u64,

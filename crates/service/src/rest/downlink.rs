@@ -202,7 +202,9 @@ impl<'a> Call<'a> {
             Outcome::Response(response) => Ok(response),
             Outcome::Timeout => Err(no_answer("")),
             Outcome::Reset => Err(no_answer("the device rejected the message with a Reset")),
-            Outcome::Broken => Err(no_answer("the device's answer does not fit together")),
+            Outcome::Broken => Err(no_answer(
+                "the device's answer does not fit together, or is larger than the server takes",
+            )),
             Outcome::Deregistered => Err(Refusal::new(
                 ProblemType::EndpointNotRegistered,
                 "the registration ended before the answer came",
