@@ -18,6 +18,7 @@
 //! | [`Format::SenmlEtchJson`] | 320 | lists of paths, composite writes |
 //! | [`Format::SenmlEtchCbor`] | 322 | lists of paths, composite writes |
 //! | [`Format::Tlv`] | 11542 | any level below an object |
+//! | [`Format::Json`] | 11543 | any level (of LwM2M 1.0, with the feature `alloc`) |
 //! | [`Format::Lwm2mCbor`] | 11544 | any level |
 
 mod base64;
@@ -25,6 +26,8 @@ mod cbor;
 mod json;
 mod kind;
 mod lwm2m_cbor;
+#[cfg(feature = "alloc")]
+mod lwm2m_json;
 mod out;
 pub mod paths;
 mod raw;
@@ -131,6 +134,8 @@ enum State<'a> {
     SenmlJson(senml_json::Decoder<'a>),
     SenmlCbor(senml_cbor::Decoder<'a>),
     Lwm2mCbor(lwm2m_cbor::Decoder<'a>),
+    #[cfg(feature = "alloc")]
+    Json(lwm2m_json::Decoder<'a>),
 }
 
 impl<'a> Decoder<'a> {
@@ -146,6 +151,10 @@ impl<'a> Decoder<'a> {
             Format::Tlv => State::Tlv(tlv::Decoder::new(base, payload)),
             Format::SenmlJson | Format::SenmlEtchJson => State::SenmlJson(senml_json::Decoder::new(payload)),
             Format::SenmlCbor | Format::SenmlEtchCbor => State::SenmlCbor(senml_cbor::Decoder::new(payload)),
+            #[cfg(feature = "alloc")]
+            Format::Json => State::Json(lwm2m_json::Decoder::new(base, payload)),
+            #[cfg(not(feature = "alloc"))]
+            Format::Json => State::Failed(FormatError::WrongLevel),
             Format::Lwm2mCbor => State::Lwm2mCbor(lwm2m_cbor::Decoder::new(payload)),
         };
         Self { base, state }
@@ -181,6 +190,8 @@ impl<'a> Decoder<'a> {
             State::SenmlJson(decoder) => set(&mut decoder.names),
             State::SenmlCbor(decoder) => set(&mut decoder.names),
             State::Lwm2mCbor(decoder) => set(&mut decoder.names),
+            #[cfg(feature = "alloc")]
+            State::Json(decoder) => set(&mut decoder.names),
             State::Done
             | State::Failed(_)
             | State::Text(_)
@@ -206,6 +217,8 @@ impl<'a> Decoder<'a> {
             | State::Cbor(_)
             | State::Tlv(_)
             | State::Lwm2mCbor(_) => {}
+            #[cfg(feature = "alloc")]
+            State::Json(_) => {}
         }
         self
     }
@@ -222,6 +235,8 @@ impl<'a> Decoder<'a> {
             State::SenmlJson(decoder) => decoder.advance(),
             State::SenmlCbor(decoder) => decoder.advance(),
             State::Lwm2mCbor(decoder) => decoder.advance(),
+            #[cfg(feature = "alloc")]
+            State::Json(decoder) => decoder.advance(),
         }
     }
 }
@@ -296,12 +311,14 @@ pub fn chosen_instance(
     match format {
         Format::Tlv => tlv::chosen_instance(payload),
         Format::Lwm2mCbor => lwm2m_cbor::chosen_instance(object, payload),
-        Format::SenmlJson | Format::SenmlCbor | Format::SenmlEtchJson | Format::SenmlEtchCbor => {
-            match decode(format, object, payload).next() {
-                Some(entry) => Ok(entry?.path.instance_id()),
-                None => Ok(None),
-            }
-        }
+        Format::SenmlJson
+        | Format::SenmlCbor
+        | Format::SenmlEtchJson
+        | Format::SenmlEtchCbor
+        | Format::Json => match decode(format, object, payload).next() {
+            Some(entry) => Ok(entry?.path.instance_id()),
+            None => Ok(None),
+        },
         Format::Text | Format::Opaque | Format::Cbor => Err(FormatError::WrongLevel),
     }
 }
@@ -314,7 +331,7 @@ pub enum EncodeError {
     BufferTooSmall,
     /// The format holds exactly one value, and there is none or more than one, or the path is no resource.
     NotSingleValue,
-    /// The format cannot express the value: not Opaque in format 42, not a number in JSON, a time stamp outside SenML.
+    /// The format cannot express the value: not Opaque in format 42, not a number in JSON, a time stamp in TLV.
     NotExpressible,
     /// The path does not lie under the base.
     OutsideBase,
@@ -355,6 +372,8 @@ enum Sink<'b> {
     SenmlJson(senml_json::Encoder<'b>),
     SenmlCbor(senml_cbor::Encoder<'b>),
     Lwm2mCbor(lwm2m_cbor::Encoder<'b>),
+    #[cfg(feature = "alloc")]
+    Json(lwm2m_json::Encoder<'b>),
 }
 
 impl<'b> Encoder<'b> {
@@ -366,12 +385,22 @@ impl<'b> Encoder<'b> {
         let out = out::Out::new(buffer);
         let sink = match format {
             Format::Text | Format::Opaque | Format::Cbor => Sink::Single(format, out),
+            #[cfg(feature = "alloc")]
+            Format::Json => Sink::Json(lwm2m_json::Encoder::new(base, out)),
+            #[cfg(not(feature = "alloc"))]
+            Format::Json => Sink::Single(format, out),
             Format::Tlv => Sink::Tlv(tlv::Encoder::new(base, out)),
             Format::SenmlJson | Format::SenmlEtchJson => Sink::SenmlJson(senml_json::Encoder::new(base, out)),
             Format::SenmlCbor | Format::SenmlEtchCbor => Sink::SenmlCbor(senml_cbor::Encoder::new(base, out)),
             Format::Lwm2mCbor => Sink::Lwm2mCbor(lwm2m_cbor::Encoder::new(out)),
         };
-        Self { format, base, entries: 0, error: wrong_level.then_some(EncodeError::NotSingleValue), sink }
+        let unspoken = format == Format::Json && !cfg!(feature = "alloc");
+        let error = if unspoken {
+            Some(EncodeError::NotExpressible)
+        } else {
+            wrong_level.then_some(EncodeError::NotSingleValue)
+        };
+        Self { format, base, entries: 0, error, sink }
     }
 
     /// Leaves the choice of the object instance to the device that executes the Create: LwM2M CBOR (since 1.2.1) writes 65535 in
@@ -390,7 +419,7 @@ impl<'b> Encoder<'b> {
         self.add(path, Content::Value(value), None)
     }
 
-    /// Adds a value with its time in seconds since 1970. Only SenML has times.
+    /// Adds a value with its time in seconds since 1970. Only SenML and LwM2M JSON have times.
     ///
     /// # Errors
     /// [`EncodeError`]; it sticks.
@@ -430,6 +459,8 @@ impl<'b> Encoder<'b> {
         match self.sink {
             Sink::SenmlJson(_) | Sink::SenmlCbor(_) => self.add(path, Content::Nothing, None),
             Sink::Single(..) | Sink::Tlv(_) | Sink::Lwm2mCbor(_) => self.fail(EncodeError::NotExpressible),
+            #[cfg(feature = "alloc")]
+            Sink::Json(_) => self.fail(EncodeError::NotExpressible),
         }
     }
 
@@ -454,6 +485,11 @@ impl<'b> Encoder<'b> {
             },
             Sink::SenmlJson(encoder) => encoder.add(path, content, time),
             Sink::SenmlCbor(encoder) => encoder.add(path, content, time),
+            #[cfg(feature = "alloc")]
+            Sink::Json(encoder) => match value {
+                Some(value) => encoder.add(path, value, time),
+                None => Err(EncodeError::NotExpressible),
+            },
             Sink::Lwm2mCbor(encoder) => match (value, time) {
                 (Some(value), None) => encoder.add(path, value),
                 _ => Err(EncodeError::NotExpressible),
@@ -468,6 +504,7 @@ impl<'b> Encoder<'b> {
                     | Format::SenmlCbor
                     | Format::SenmlEtchJson
                     | Format::SenmlEtchCbor
+                    | Format::Json
                     | Format::Tlv
                     | Format::Lwm2mCbor => text::encode_opaque(out, value),
                 },
@@ -501,6 +538,8 @@ impl<'b> Encoder<'b> {
             Sink::SenmlJson(encoder) => encoder.finish(),
             Sink::SenmlCbor(encoder) => encoder.finish(),
             Sink::Lwm2mCbor(encoder) => encoder.finish(),
+            #[cfg(feature = "alloc")]
+            Sink::Json(encoder) => encoder.finish(),
         }
     }
 }

@@ -129,6 +129,9 @@ proptest! {
             for format in [Format::Tlv, Format::SenmlJson, Format::SenmlCbor, Format::Lwm2mCbor] {
                 round_trip(format, base, &tree)?;
             }
+            if cfg!(feature = "alloc") {
+                round_trip(Format::Json, base, &tree)?;
+            }
         }
         round_trip(Format::SenmlJson, Path::ROOT, &tree)?;
         round_trip(Format::SenmlCbor, Path::ROOT, &tree)?;
@@ -169,7 +172,8 @@ proptest! {
     #[test]
     fn times_survive_senml(value in values(), time in floats()) {
         let base = Path::from_numbers(&[3303, 0, 5700]).expect("a path");
-        for format in [Format::SenmlJson, Format::SenmlCbor] {
+        let json = cfg!(feature = "alloc").then_some(Format::Json);
+        for format in [Format::SenmlJson, Format::SenmlCbor].into_iter().chain(json) {
             let mut buffer = vec![0; 4096];
             let mut encoder = Encoder::new(format, Path::ROOT, &mut buffer);
             encoder.timed(base, &value.value(), time).expect("fits");

@@ -239,15 +239,20 @@ fn tlv_levels_are_wrapped_as_their_base_demands() {
     assert_eq!(format::chosen_instance(Format::Tlv, path(&[3303]), &unhex("c10105")), Ok(None));
 }
 
+// Proves: FMT-06
 #[test]
 fn numbers_from_before_registration_are_read_and_never_written() {
-    for (number, format) in
-        [(1541, Format::Text), (1542, Format::Tlv), (1544, Format::Opaque), (11542, Format::Tlv)]
-    {
+    for (number, format) in [
+        (1541, Format::Text),
+        (1542, Format::Tlv),
+        (1543, Format::Json),
+        (1544, Format::Opaque),
+        (11542, Format::Tlv),
+    ] {
         assert_eq!(Format::from_number(number), Some(format));
     }
     let written: Vec<u16> = Format::all().map(Format::number).collect();
-    assert_eq!(written, [0, 42, 60, 110, 112, 320, 322, 11542, 11544]);
+    assert_eq!(written, [0, 42, 60, 110, 112, 320, 322, 11542, 11543, 11544]);
     assert_eq!(Format::from_number(65000), None);
 }
 

@@ -23,6 +23,8 @@ pub enum Format {
     SenmlEtchCbor,
     /// application/vnd.oma.lwm2m+tlv, 11542.
     Tlv,
+    /// application/vnd.oma.lwm2m+json, 11543 (1.0 only). Read and written with the feature `alloc`.
+    Json,
     /// application/vnd.oma.lwm2m+cbor, 11544 (since 1.2).
     Lwm2mCbor,
 }
@@ -44,7 +46,7 @@ pub enum Use {
     Send,
 }
 
-const FORMATS: [(Format, u16, &str); 9] = [
+const FORMATS: [(Format, u16, &str); 10] = [
     (Format::Text, 0, "text"),
     (Format::Opaque, 42, "opaque"),
     (Format::Cbor, 60, "cbor"),
@@ -53,6 +55,7 @@ const FORMATS: [(Format, u16, &str); 9] = [
     (Format::SenmlEtchJson, 320, "senml-etch-json"),
     (Format::SenmlEtchCbor, 322, "senml-etch-cbor"),
     (Format::Tlv, 11542, "tlv"),
+    (Format::Json, 11543, "json"),
     (Format::Lwm2mCbor, 11544, "lwm2m-cbor"),
 ];
 
@@ -69,12 +72,13 @@ impl Format {
             Self::SenmlEtchJson => 320,
             Self::SenmlEtchCbor => 322,
             Self::Tlv => 11542,
+            Self::Json => 11543,
             Self::Lwm2mCbor => 11544,
         }
     }
 
     /// The format with that CoAP content-format number, also under the numbers used before IANA gave them
-    /// (1541 text, 1542 TLV, 1544 opaque), which devices in the field still send.
+    /// (1541 text, 1542 TLV, 1543 JSON, 1544 opaque), which devices in the field still send.
     #[must_use]
     pub const fn from_number(number: u16) -> Option<Self> {
         Some(match number {
@@ -86,12 +90,13 @@ impl Format {
             320 => Self::SenmlEtchJson,
             322 => Self::SenmlEtchCbor,
             11542 | 1542 => Self::Tlv,
+            11543 | 1543 => Self::Json,
             11544 => Self::Lwm2mCbor,
             _ => return None,
         })
     }
 
-    /// The name in the outer contract: `text opaque cbor senml-json senml-cbor tlv lwm2m-cbor`, and, not offered there,
+    /// The name in the outer contract: `text opaque cbor senml-json senml-cbor tlv json lwm2m-cbor`, and, not offered there,
     /// `senml-etch-json senml-etch-cbor`.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -104,6 +109,7 @@ impl Format {
             Self::SenmlEtchJson => "senml-etch-json",
             Self::SenmlEtchCbor => "senml-etch-cbor",
             Self::Tlv => "tlv",
+            Self::Json => "json",
             Self::Lwm2mCbor => "lwm2m-cbor",
         }
     }
@@ -124,7 +130,7 @@ impl Format {
     #[must_use]
     pub const fn since(self) -> Version {
         match self {
-            Self::Text | Self::Opaque | Self::Tlv => Version::V1_0,
+            Self::Text | Self::Opaque | Self::Tlv | Self::Json => Version::V1_0,
             Self::Cbor | Self::SenmlJson | Self::SenmlCbor => Version::V1_1,
             Self::Lwm2mCbor | Self::SenmlEtchJson | Self::SenmlEtchCbor => Version::V1_2,
         }
@@ -146,6 +152,7 @@ impl Format {
                     matches!(purpose, Use::CompositePaths | Use::CompositeWrite)
                 }
                 Self::Lwm2mCbor => !matches!(purpose, Use::CompositePaths),
+                Self::Json => matches!(version, Version::V1_0) && matches!(purpose, Use::Read | Use::Write),
                 Self::Text | Self::Opaque | Self::Cbor | Self::Tlv => {
                     matches!(purpose, Use::Read | Use::Write)
                 }

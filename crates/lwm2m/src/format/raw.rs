@@ -34,6 +34,9 @@ enum Raw<'a> {
     Escaped(JsonText<'a>),
     Opaque(&'a [u8]),
     Base64(JsonText<'a>),
+    /// A text that LwM2M JSON uses for Opaque, too.
+    #[cfg(feature = "alloc")]
+    EscapedOrBase64(JsonText<'a>),
     ObjectLink(ObjectLink),
 }
 
@@ -104,6 +107,11 @@ impl<'a> RawValue<'a> {
         Self(Raw::Base64(text))
     }
 
+    #[cfg(feature = "alloc")]
+    pub(super) const fn json_text_or_base64(text: JsonText<'a>) -> Self {
+        Self(Raw::EscapedOrBase64(text))
+    }
+
     pub(super) const fn integer(integer: i64) -> Self {
         Self(Raw::Integer(integer))
     }
@@ -158,6 +166,8 @@ impl<'a> RawValue<'a> {
             Raw::Float(_) => Some(DataType::Float),
             Raw::Boolean(_) => Some(DataType::Boolean),
             Raw::String(_) | Raw::Escaped(_) => Some(DataType::String),
+            #[cfg(feature = "alloc")]
+            Raw::EscapedOrBase64(_) => Some(DataType::String),
             Raw::Opaque(_) | Raw::Base64(_) => Some(DataType::Opaque),
             Raw::ObjectLink(_) => Some(DataType::ObjectLink),
         }
@@ -168,6 +178,8 @@ impl<'a> RawValue<'a> {
     pub fn scratch_len(&self, data_type: DataType) -> usize {
         match self.0 {
             Raw::Escaped(text) | Raw::Base64(text) => text.decoded_len_max(),
+            #[cfg(feature = "alloc")]
+            Raw::EscapedOrBase64(text) => text.decoded_len_max(),
             Raw::Text(text) if data_type == DataType::Opaque => text.len(),
             _ => 0,
         }
@@ -193,6 +205,10 @@ impl<'a> RawValue<'a> {
             Raw::Float(float) => from_float(float, data_type),
             Raw::Boolean(flag) if data_type == DataType::Boolean => Ok(Value::Boolean(flag)),
             Raw::String(text) => from_string(text, data_type),
+            #[cfg(feature = "alloc")]
+            Raw::EscapedOrBase64(text) if data_type == DataType::Opaque => from_base64(text.chars(), scratch),
+            #[cfg(feature = "alloc")]
+            Raw::EscapedOrBase64(text) => Self(Raw::Escaped(text)).decode(data_type, scratch),
             Raw::Escaped(text) => {
                 from_string(text.unescape(scratch).ok_or(ValueError::ScratchTooSmall)?, data_type)
             }
