@@ -8,7 +8,9 @@ use lightship_lwm2m::format::{Format, Use};
 ///
 /// The numbers from before the registration mean the same formats; they are understood but never sent.
 pub(crate) fn readable(number: ContentFormat, version: Version) -> Option<Format> {
-    Format::from_number(number.0).filter(|format| format.is_for(Use::Read, version))
+    // JSON is optional in 1.0 and gone since.
+    let spoken = |format: &Format| *format != Format::Json && format.is_for(Use::Read, version);
+    Format::from_number(number.0).filter(spoken)
 }
 
 /// The format of the list of paths in a composite Read or Observe.

@@ -28,7 +28,7 @@ pub(super) fn lines(format: Option<ContentFormat>, subject: &Subject, payload: &
     match (known, subject.path) {
         (Some(format), Some(path)) => entry_lines(format, path, payload),
         // Without its request, a format that carries its own paths can still be read.
-        (Some(format @ (Format::SenmlJson | Format::SenmlCbor | Format::Lwm2mCbor)), None) => {
+        (Some(format), None) if !format.is_single_value() && format != Format::Tlv => {
             entry_lines(format, Path::ROOT, payload)
         }
         _ => plain(payload),

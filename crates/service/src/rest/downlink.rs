@@ -175,6 +175,11 @@ impl<'a> Call<'a> {
     ) -> Result<Call<'a>, Refusal> {
         let choices = Choices::read(core, &Query::parse(query, known)?)?;
         let device = input::device(core, endpoint).await?;
+        let version = device.registration.details.version;
+        if choices.format == Some(Format::Json) && version >= lightship_lwm2m::Version::V1_1 {
+            let detail = format!("a device of LwM2M {version} must not be asked for json");
+            return Err(Refusal::new(ProblemType::InvalidParameter, detail));
+        }
         Ok(Call { core, device, choices, path, operation, started: core.clock.now() })
     }
 

@@ -95,9 +95,6 @@ pub(crate) const DOWNLINK: &[&str] = &["format", "wait", "queue", "raw"];
 fn format(name: &str) -> Result<Format, Refusal> {
     match name.parse::<Format>() {
         Ok(format) if !format.is_senml_etch() => Ok(format),
-        Err(_) if name == "json" => {
-            Err(Refusal::new(ProblemType::NotSupported, format!("format {name} is not available yet")))
-        }
         Ok(_) | Err(_) => {
             Err(parameter("format", "is one of text opaque cbor tlv json senml-json senml-cbor lwm2m-cbor"))
         }

@@ -152,6 +152,7 @@ fn wrong_paths_and_parameters_are_400() {
         "/resources/3/0?wait=%zz",
         "/discover/3?depth=4",
         "/resources/3/0?format=senml-etch-cbor",
+        "/resources/3/0?format=json",
     ] {
         let reply = server.get(&at(rest));
         assert_eq!(reply.status, 400, "{rest}: {reply:?}");
@@ -166,9 +167,7 @@ fn wrong_paths_and_parameters_are_400() {
     ] {
         assert_eq!(server.call(method, &at(rest), "{}").problem(), "invalid-path", "{method} {rest}");
     }
-    for rest in ["/resources/3/0?format=json", "/resources/3/0?queue=true"] {
-        assert_eq!(server.get(&at(rest)).status, 501, "{rest}");
-    }
+    assert_eq!(server.get(&at("/resources/3/0?queue=true")).status, 501);
     for body in ["{\"pmin\": \"x\"}", "{}", "{\"colour\": 5}", "{\"pmin\": -1}", "[]", "{\"pmin\": 1.5}"] {
         let reply = server.call("PUT", &at("/attributes/3303/0"), body);
         assert!(matches!(reply.status, 400 | 422), "{body}: {reply:?}");
