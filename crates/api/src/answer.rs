@@ -146,8 +146,15 @@ pub struct ObservationState {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
     pub time: Option<Timestamp>,
-    /// Notifications since the server started.
+    /// Notifications in this registration.
     pub notifications: u64,
+    /// Since when it runs; absent before its first answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub since: Option<Timestamp>,
+    /// How often the server has started it anew without being asked, as after the device registered again.
+    #[serde(default)]
+    pub restarts: u64,
 }
 
 /// Whether a wanted observation runs.

@@ -95,6 +95,7 @@ problem_types! {
     Conflict "conflict" 409 "The request contradicts what is already there.";
     TooLarge "too-large" 413 "The request is too large.";
     UnsupportedMediaType "unsupported-media-type" 415 "The body's media type is not supported here.";
+    NotInVersion "not-in-version" 422 "The device's LwM2M version has no such operation.";
     DoesNotFit "does-not-fit" 422 "The value does not fit the object definition.";
     Internal "internal" 500 "The server failed.";
     NotSupported "not-supported" 501 "The server cannot do this yet.";

@@ -241,43 +241,34 @@ pub const ROUTES: &[Route] = &[
         answer: Answer::JsonOrNothing("DownlinkAnswer"),
         ..downlink("DELETE", OBSERVATION, "cancelObservation", "Observes no longer.", Body::Nothing)
     },
+    downlink(
+        "POST",
+        "/api/v1/endpoints/{endpoint}/composite/read",
+        "readComposite",
+        "Reads several paths at once; `content.nodes` has what the device holds of them.",
+        Body::Json("CompositeReadBody"),
+    ),
+    downlink(
+        "POST",
+        "/api/v1/endpoints/{endpoint}/composite/write",
+        "writeComposite",
+        "Writes several nodes at once: all of them or none.",
+        Body::Json("CompositeWriteBody"),
+    ),
+    downlink(
+        "PUT",
+        COMPOSITE_OBSERVATION,
+        "observeComposite",
+        "Observes several paths under one name, for as long as it is not cancelled.",
+        Body::Json("CompositeReadBody"),
+    ),
     Route {
-        answer: Answer::NotYet,
-        ..downlink(
-            "POST",
-            "/api/v1/endpoints/{endpoint}/composite/read",
-            "readComposite",
-            "Reads several paths at once (not available yet).",
-            Body::Json("CompositeReadBody"),
-        )
-    },
-    Route {
-        answer: Answer::NotYet,
-        ..downlink(
-            "POST",
-            "/api/v1/endpoints/{endpoint}/composite/write",
-            "writeComposite",
-            "Writes several nodes at once (not available yet).",
-            Body::Json("CompositeWriteBody"),
-        )
-    },
-    Route {
-        answer: Answer::NotYet,
-        ..downlink(
-            "PUT",
-            COMPOSITE_OBSERVATION,
-            "observeComposite",
-            "Observes several paths under one name (not available yet).",
-            Body::Json("CompositeReadBody"),
-        )
-    },
-    Route {
-        answer: Answer::NotYet,
+        answer: Answer::JsonOrNothing("DownlinkAnswer"),
         ..downlink(
             "DELETE",
             COMPOSITE_OBSERVATION,
             "cancelComposite",
-            "Ends such an observation (not available yet).",
+            "Ends such an observation.",
             Body::Nothing,
         )
     },

@@ -1,15 +1,20 @@
 //! Between payloads of devices and nodes of the API: which format, which types, which names.
 
+use std::collections::{BTreeSet, HashMap};
+use std::sync::Arc;
+
 use lightship_api as api;
 use lightship_api::convert::{self, Entry};
 use lightship_api::{Content, Timestamp, ValueType};
-use lightship_lwm2m::format::{Decoder, EncodeError, Format};
+use lightship_lwm2m::format::{Decoder, EncodeError, Encoder, Format, Use};
 use lightship_lwm2m::link::{Mode, links};
 use lightship_lwm2m::node::{TypedEntry, encode_entries, typed_entries};
 use lightship_lwm2m::object::Definitions;
 use lightship_lwm2m::{ObjectVersion, Path, Version};
-use lightship_server::{ContentFormat, Details, Registration};
+use lightship_server::{Composite, Content as Body, ContentFormat, Details, Observed, Registration, Wanted};
+use lightship_store::{WantedKey, WantedObservation};
 
+use crate::deviation::Deviation;
 use crate::directory::object_version;
 use crate::models;
 
@@ -17,12 +22,27 @@ use crate::models;
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Dialect<'a> {
     pub(crate) definitions: &'a Definitions,
-    /// The version of the object in question.
-    pub(crate) version: ObjectVersion,
-    /// The path in front of all objects, without slashes; empty for none.
-    pub(crate) root: &'a str,
+    /// Which versions of objects the device has, and whether a path stands in front of all of them.
+    pub(crate) registration: &'a Registration,
     /// When the payload arrived, for times relative to it.
     pub(crate) now: Timestamp,
+}
+
+/// A payload as it came.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Payload<'a> {
+    /// The format that was asked for, if one was.
+    pub(crate) asked: Option<ContentFormat>,
+    /// The format that it says to be in.
+    pub(crate) format: Option<ContentFormat>,
+    pub(crate) bytes: &'a [u8],
+}
+
+/// What a payload says, and what it should have said otherwise.
+#[derive(Debug, Default)]
+pub(crate) struct Decoded {
+    pub(crate) nodes: Vec<api::Node>,
+    pub(crate) deviations: BTreeSet<Deviation>,
 }
 
 /// Link format, the format of Discover.
@@ -33,80 +53,132 @@ impl Dialect<'_> {
     ///
     /// # Errors
     /// Why it cannot be understood.
-    pub(crate) fn nodes(
-        &self,
-        base: Path,
-        format: Option<ContentFormat>,
-        payload: &[u8],
-    ) -> Result<Vec<api::Node>, String> {
-        let mut moments: Vec<(Option<Timestamp>, Vec<Entry>)> = Vec::new();
-        for (time, entry) in self.entries(base, format, payload, &|_| self.version)? {
-            match moments.iter_mut().rev().find(|(moment, _)| *moment == time) {
-                Some((_, entries)) => entries.push(entry),
-                None => moments.push((time, vec![entry])),
-            }
+    pub(crate) fn nodes(&self, base: Path, payload: Payload<'_>) -> Result<Decoded, String> {
+        let mut decoded = self.decode(base, payload, &|_| Some(base))?;
+        if decoded.nodes.is_empty() {
+            decoded.nodes.push(self.node(base, &[], None));
         }
-        if moments.is_empty() {
-            moments.push((None, Vec::new()));
-        }
-        Ok(moments.into_iter().map(|(time, entries)| self.node(base, &entries, time)).collect())
+        Ok(decoded)
     }
 
-    /// The nodes of a payload that names its own paths (Send): one for each Resource and moment.
+    /// The nodes of a payload that answers a list of paths, one for each of these that holds something, and moment.
+    ///
+    /// # Errors
+    /// Why it cannot be understood; also when it speaks of something that is not in the list.
+    pub(crate) fn several(&self, paths: &[Path], payload: Payload<'_>) -> Result<Decoded, String> {
+        if payload.bytes.is_empty() {
+            return Ok(Decoded::default());
+        }
+        let place = |path: Path| {
+            let listed = paths.iter().copied().find(|listed| listed.contains(path))?;
+            // Of the whole device, each Object Instance is a node.
+            Some(if listed.is_root() { path.truncated(2) } else { listed })
+        };
+        self.decode(Path::ROOT, payload, &place)
+    }
+
+    /// The nodes of a payload that chooses its own paths (Send): one for each Resource and moment.
     ///
     /// # Errors
     /// Why it cannot be understood.
-    pub(crate) fn composite(
-        &self,
-        registration: &Registration,
-        format: Option<ContentFormat>,
-        payload: &[u8],
-    ) -> Result<Vec<api::Node>, String> {
-        let mut resources: Vec<(Path, Option<Timestamp>, Vec<Entry>)> = Vec::new();
-        for (time, entry) in
-            self.entries(Path::ROOT, format, payload, &|path| object_version(registration, path))?
-        {
-            let resource = entry.path.truncated(3);
-            match resources.iter_mut().rev().find(|(path, moment, _)| (*path, *moment) == (resource, time)) {
-                Some((_, _, entries)) => entries.push(entry),
-                None => resources.push((resource, time, vec![entry])),
-            }
-        }
-        let node = |(path, time, entries): (Path, Option<Timestamp>, Vec<Entry>)| {
-            Dialect { version: object_version(registration, path), ..*self }.node(path, &entries, time)
-        };
-        Ok(resources.into_iter().map(node).collect())
+    pub(crate) fn sent(&self, payload: Payload<'_>) -> Result<Decoded, String> {
+        self.decode(Path::ROOT, payload, &|path| Some(path.truncated(3)))
     }
 
-    fn entries(
+    /// Decodes; `place` says to which node a value belongs, `None` to no one.
+    fn decode(
         &self,
         base: Path,
-        format: Option<ContentFormat>,
-        payload: &[u8],
-        version: &dyn Fn(Path) -> ObjectVersion,
-    ) -> Result<Vec<(Option<Timestamp>, Entry)>, String> {
-        // Without Content-Format a payload is text as far as LwM2M 1.0 is concerned.
-        let number = format.map_or(0, |format| format.0);
-        let format =
-            Format::from_number(number).ok_or_else(|| format!("content format {number} is not known"))?;
-        let mut decoder = Decoder::new(format, base, payload).tolerate_missing_slash();
-        if !self.root.is_empty() {
-            decoder = decoder.with_alternate_path(self.root);
+        payload: Payload<'_>,
+        place: &dyn Fn(Path) -> Option<Path>,
+    ) -> Result<Decoded, String> {
+        let (entries, deviations) = self.entries(base, payload)?;
+        let mut groups: Vec<(Path, Option<Timestamp>, Vec<Entry>)> = Vec::new();
+        let mut known: HashMap<(Path, Option<i64>), usize> = HashMap::new();
+        for (time, entry) in entries {
+            let node = place(entry.path).ok_or_else(|| format!("{} was not asked for", entry.path))?;
+            let at = *known.entry((node, time.map(|time| time.0))).or_insert_with(|| {
+                groups.push((node, time, Vec::new()));
+                groups.len() - 1
+            });
+            if let Some((_, _, entries)) = groups.get_mut(at) {
+                entries.push(entry);
+            }
         }
-        let definition = |object| self.definitions.best(object, version(Path::object(object)));
-        let entries = typed_entries(decoder, definition).map_err(|error| error.to_string())?;
+        let nodes = groups.into_iter().map(|(path, time, entries)| self.node(path, &entries, time));
+        Ok(Decoded { nodes: nodes.collect(), deviations })
+    }
+
+    fn entries(&self, base: Path, payload: Payload<'_>) -> Result<Found, String> {
+        if let Some(number) = payload.format {
+            let format = Format::from_number(number.0)
+                .ok_or_else(|| format!("content format {} is not known", number.0))?;
+            let (entries, mut deviations) = self.parse(base, format, payload.bytes)?;
+            if format.number() != number.0 {
+                deviations.insert(Deviation::OldFormatNumber);
+            }
+            return Ok((entries, deviations));
+        }
+        // Without Content-Format: what was asked for, or whatever it can only be.
+        let asked = payload.asked.and_then(|asked| Format::from_number(asked.0));
+        let text = (base.len() >= 3).then_some(Format::Text);
+        let guesses = asked.into_iter().chain(text);
+        let mut why = None;
+        for format in guesses.chain([Format::SenmlJson, Format::SenmlCbor, Format::Tlv]) {
+            match self.parse(base, format, payload.bytes) {
+                Ok(found) => return Ok(found),
+                Err(error) => why = why.or(Some(error)),
+            }
+        }
+        Err(format!("the content format is missing; {}", why.unwrap_or_default()))
+    }
+
+    fn parse(&self, base: Path, format: Format, bytes: &[u8]) -> Result<Found, String> {
+        let mut strict = Decoder::new(format, base, bytes);
+        let root = &*self.registration.details.objects.root;
+        if !root.is_empty() {
+            strict = strict.with_alternate_path(root);
+        }
+        let definition = |object| self.definitions.best(object, self.version(Path::object(object)));
+        let entries = typed_entries(strict.clone().tolerate_missing_slash(), definition)
+            .map_err(|error| error.to_string())?;
+        let mut deviations = BTreeSet::new();
+        let named = matches!(format, Format::SenmlJson | Format::SenmlCbor);
+        if named && strict.into_iter().any(|entry| entry.is_err()) {
+            deviations.insert(Deviation::MissingSlash);
+        }
+        for entry in &entries {
+            deviations.extend(self.judge(entry));
+        }
         let entry = |entry: TypedEntry| {
             (entry.time.map(|time| self.moment(time)), Entry { path: entry.path, value: entry.value })
         };
-        Ok(entries.into_iter().map(entry).collect())
+        Ok((entries.into_iter().map(entry).collect(), deviations))
+    }
+
+    /// What the definition would have otherwise.
+    fn judge(&self, entry: &TypedEntry) -> Option<Deviation> {
+        let value = entry.value.as_ref()?.as_value();
+        let expected = models::expected(self.definitions, self.version(entry.path), entry.path)?;
+        if expected.kind != Some(value.data_type()) {
+            Some(Deviation::WrongType)
+        } else if expected.multiple != (entry.path.len() == 4) {
+            Some(Deviation::WrongMultiplicity)
+        } else {
+            (!expected.allows(&value)).then_some(Deviation::OutsideRange)
+        }
+    }
+
+    fn version(&self, path: Path) -> ObjectVersion {
+        object_version(self.registration, path)
     }
 
     fn node(&self, base: Path, entries: &[Entry], time: Option<Timestamp>) -> api::Node {
         let mut node = convert::node_at(base, entries, time);
         if matches!(&node.content, Content::Instances(values) if values.is_empty()) && node.kind.is_none() {
-            node.kind = models::data_type(self.definitions, self.version, base).map(ValueType::from);
+            node.kind = models::data_type(self.definitions, self.version(base), base).map(ValueType::from);
         }
-        models::describe(self.definitions, self.version, &mut node, base);
+        models::describe(self.definitions, self.version(base), &mut node, base);
         node
     }
 
@@ -127,25 +199,101 @@ pub(crate) fn encode(format: Format, base: Path, entries: &[Entry]) -> Result<Ve
     encode_entries(format, base, &entries)
 }
 
-/// The formats to try with a device, best first, for content of that level (3 or 4 = a single value is possible).
-pub(crate) fn candidates(details: &Details, speaks: Option<Format>) -> Vec<Format> {
-    let announced = &details.objects.formats;
-    let mut order = Vec::new();
-    order.extend(speaks);
-    let known = [Format::SenmlCbor, Format::SenmlJson, Format::Tlv];
-    order.extend(known.into_iter().filter(|format| announced.contains(&ContentFormat(format.number()))));
-    if details.version >= Version::V1_1 {
-        order.extend(known);
-    } else {
-        order.push(Format::Tlv);
-    }
+/// The formats to try with a device for that purpose, best first; those for single values are never among them.
+pub(crate) fn candidates(details: &Details, speaks: Option<Format>, purpose: Use) -> Vec<Format> {
+    let known: &[Format] = match details.version {
+        Version::V1_0 => &[Format::Tlv],
+        Version::V1_1 => &[Format::SenmlCbor, Format::SenmlJson, Format::Tlv],
+        Version::V1_2 => &[Format::Lwm2mCbor, Format::SenmlCbor, Format::SenmlJson, Format::Tlv],
+    };
+    let announced = |format: &Format| details.objects.formats.contains(&ContentFormat(format.number()));
+    let all = [Format::Lwm2mCbor, Format::SenmlCbor, Format::SenmlJson, Format::Tlv];
+    let order = speaks.into_iter().chain(all.into_iter().filter(announced)).chain(known.iter().copied());
     let mut unique = Vec::new();
     for format in order {
-        if !unique.contains(&format) {
+        // What a device announces it may be spoken to in, whatever its version.
+        let fits = format.is_for(purpose, Version::V1_2);
+        if fits && !unique.contains(&format) {
             unique.push(format);
         }
     }
     unique
+}
+
+/// What the shard is told of a wanted observation: `accept` where the caller left the format to us, `list` for the
+/// paths of a composite one.
+pub(crate) fn wanted(
+    observation: &WantedObservation,
+    accept: Option<Format>,
+    list: Option<Format>,
+) -> Result<Wanted, EncodeError> {
+    let observed = match &observation.key {
+        WantedKey::Path(path) => Observed::Node(*path),
+        WantedKey::Name(name) => {
+            let content = path_list(list.unwrap_or(Format::SenmlCbor), &observation.paths)?;
+            Observed::Composite(Composite { name: Arc::from(name.as_str()), content })
+        }
+    };
+    let accept =
+        observation.accept.map(ContentFormat).or(accept.map(|accept| ContentFormat(accept.number())));
+    Ok(Wanted { observed, accept, attributes: observation.attributes.clone() })
+}
+
+/// The same as the server would choose it for a device that it has not talked to.
+pub(crate) fn wanted_at_first(
+    observation: &WantedObservation,
+    details: &Details,
+) -> Result<Wanted, EncodeError> {
+    let purpose = match &observation.key {
+        WantedKey::Path(_) => Use::Read,
+        WantedKey::Name(_) => Use::CompositeRead,
+    };
+    let accept = candidates(details, None, purpose).first().copied();
+    wanted(observation, accept, list_formats(details, observation.accept, None).first().copied())
+}
+
+/// The formats for a list of paths, best first: like the one of the answer, and for LwM2M 1.2 that of SenML-ETCH before
+/// plain SenML, which only 1.1 and 1.2.1 have for it.
+pub(crate) fn list_formats(details: &Details, accept: Option<u16>, speaks: Option<Format>) -> Vec<Format> {
+    let accept = accept.and_then(Format::from_number);
+    let mut formats = Vec::new();
+    for format in candidates(details, accept.or(speaks), Use::CompositePaths) {
+        let etch = match format {
+            Format::SenmlJson => Format::SenmlEtchJson,
+            Format::SenmlCbor => Format::SenmlEtchCbor,
+            other => other,
+        };
+        let etch = Some(etch).filter(|etch| etch.is_for(Use::CompositePaths, details.version));
+        for format in etch.into_iter().chain([format]) {
+            if !formats.contains(&format) {
+                formats.push(format);
+            }
+        }
+    }
+    formats
+}
+
+/// The body of a Read-Composite or Observe-Composite.
+///
+/// # Errors
+/// When the format has no words for it.
+pub(crate) fn path_list(format: Format, paths: &[Path]) -> Result<Body, EncodeError> {
+    // The longest path has 24 letters; what stands around it is shorter.
+    let mut buffer = vec![0; 64 + 64 * paths.len()];
+    let mut encoder = Encoder::new(format, Path::ROOT, &mut buffer);
+    for path in paths {
+        encoder.name(*path)?;
+    }
+    let len = encoder.finish()?;
+    buffer.truncate(len);
+    Ok(Body { format: ContentFormat(format.number()), payload: buffer.into() })
+}
+
+/// The paths of such a body.
+pub(crate) fn listed(content: &Body) -> Vec<Path> {
+    let Some(format) = Format::from_number(content.format.0) else { return Vec::new() };
+    let entries = Decoder::new(format, Path::ROOT, &content.payload);
+    entries.filter_map(|entry| Some(entry.ok()?.path)).collect()
 }
 
 /// The name of a content format in the contract, its number when it has none there.
@@ -161,8 +309,9 @@ pub(crate) fn format_name(format: ContentFormat) -> String {
 ///
 /// # Errors
 /// Why the payload is no list of links.
-pub(crate) fn discovered(root: &str, payload: &[u8]) -> Result<Vec<api::Link>, String> {
+pub(crate) fn discovered(root: &str, payload: &[u8]) -> Result<(Vec<api::Link>, Option<Deviation>), String> {
     let text = std::str::from_utf8(payload).map_err(|_| "the links are not UTF-8".to_owned())?;
+    let sloppy = links(text, Mode::Strict).any(|link| link.is_err()).then_some(Deviation::SloppyLinks);
     let mut out = Vec::new();
     for link in links(text, Mode::Tolerant) {
         let link = link.map_err(|error| format!("the links are malformed: {error:?}"))?;
@@ -182,8 +331,10 @@ pub(crate) fn discovered(root: &str, payload: &[u8]) -> Result<Vec<api::Link>, S
         });
         out.push(api::Link { path: format!("/{target}"), attributes: attributes.collect() });
     }
-    Ok(out)
+    Ok((out, sloppy))
 }
+
+type Found = (Vec<(Option<Timestamp>, Entry)>, BTreeSet<Deviation>);
 
 const VERSIONS: [&str; 2] = ["ver", "lwm2m"];
 const RELATIVE_BELOW_S: f64 = 268_435_456.0;

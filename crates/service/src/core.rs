@@ -6,8 +6,7 @@ use std::time::Duration;
 use lightship_api::Timestamp;
 use lightship_net::{Clock, ShardInbox};
 use lightship_platform::UnixTime;
-use lightship_server::{ContentFormat, Wanted};
-use lightship_store::{AnyStore, Cursor, WantedObservation};
+use lightship_store::{AnyStore, Cursor};
 use tokio::sync::watch;
 
 use crate::config::Config;
@@ -56,15 +55,6 @@ impl Core {
 
 pub(crate) fn timestamp(date: UnixTime) -> Timestamp {
     Timestamp(date.as_millis())
-}
-
-/// What the engine is told of a wanted observation.
-pub(crate) fn wanted(observation: &WantedObservation, default: Option<ContentFormat>) -> Wanted {
-    Wanted {
-        observed: observation.path.into(),
-        accept: observation.accept.map(ContentFormat).or(default),
-        attributes: observation.attributes.clone(),
-    }
 }
 
 /// How long a caller waits for an awake device unless it says otherwise.

@@ -9,6 +9,9 @@ use lightship_api::{ObservingState, Timestamp};
 use lightship_lwm2m::object::implied_version;
 use lightship_lwm2m::{Endpoint, Format, ObjectVersion, Path};
 use lightship_server::{Registration, RegistrationId};
+use lightship_store::WantedKey;
+
+use crate::deviation::Deviation;
 
 /// All registered devices, by endpoint.
 #[derive(Debug, Default)]
@@ -30,7 +33,11 @@ pub(crate) struct Device {
     pub(crate) expires_at: Option<Timestamp>,
     /// The format it has understood or spoken last, of those that hold any level.
     pub(crate) speaks: Option<Format>,
-    pub(crate) observations: BTreeMap<Path, Observed>,
+    pub(crate) observations: BTreeMap<WantedKey, Observed>,
+    /// What its data had otherwise than it should, in this registration and those that gave way to it.
+    pub(crate) deviations: BTreeMap<Deviation, u64>,
+    /// Observations whose formats are not for the journal to vary: it has done so, or a caller is at it.
+    pub(crate) format_left_open: BTreeSet<WantedKey>,
 }
 
 /// What is known of one observation in the present registration.
@@ -41,11 +48,23 @@ pub(crate) struct Observed {
     pub(crate) content: Option<Vec<api::Node>>,
     pub(crate) time: Option<Timestamp>,
     pub(crate) notifications: u64,
+    /// When it last became active.
+    pub(crate) since: Option<Timestamp>,
+    /// How often it became active, in this registration and those that gave way to it.
+    pub(crate) starts: u64,
 }
 
 impl Default for Observed {
     fn default() -> Observed {
-        Observed { state: ObservingState::Pending, reason: None, content: None, time: None, notifications: 0 }
+        Observed {
+            state: ObservingState::Pending,
+            reason: None,
+            content: None,
+            time: None,
+            notifications: 0,
+            since: None,
+            starts: 0,
+        }
     }
 }
 
@@ -76,11 +95,33 @@ impl Directory {
         self.read().len()
     }
 
-    /// Takes a new registration in; what was known of observations belongs to the old one.
-    pub(crate) fn registered(&self, device: Device) {
+    /// Takes a new registration in, and gives its shape. Counts go on from the registration before it, the one here or
+    /// `before`; what was heard under observations does not.
+    pub(crate) fn registered(&self, mut device: Device, before: Option<Device>) -> api::Endpoint {
         let endpoint = device.registration.details.endpoint.clone();
-        self.write().insert(endpoint.clone(), device);
+        let mut devices = self.write();
+        if let Some(old) = devices.remove(&endpoint).or(before) {
+            device.deviations = old.deviations;
+            let again = |old: Observed| Observed { starts: old.starts, ..Observed::default() };
+            device.observations = old.observations.into_iter().map(|(key, old)| (key, again(old))).collect();
+        }
+        let shape = device.shape();
+        devices.insert(endpoint.clone(), device);
+        drop(devices);
         self.arrived(endpoint.as_str());
+        shape
+    }
+
+    /// Counts what a device's data had otherwise than it should.
+    pub(crate) fn deviated(&self, endpoint: &Endpoint, deviations: impl IntoIterator<Item = Deviation>) {
+        let mut deviations = deviations.into_iter().peekable();
+        if deviations.peek().is_some() {
+            self.change(endpoint, None, |device| {
+                for deviation in deviations {
+                    *device.deviations.entry(deviation).or_default() += 1;
+                }
+            });
+        }
     }
 
     /// Changes a device if that registration is still its present one.
@@ -147,7 +188,9 @@ impl Device {
             path: link.path.to_string(),
             version: Some(object_version(&self.registration, link.path).to_string()),
         });
-        let deviations = self.registration.deviations.iter();
+        let of_messages = self.registration.deviations.iter();
+        let of_messages = of_messages.map(|(kind, count)| (kind.to_string(), count.into()));
+        let of_content = self.deviations.iter().map(|(kind, count)| (kind.as_str().to_owned(), *count));
         api::Endpoint {
             endpoint: details.endpoint.to_string(),
             registration_id: self.registration.id.to_string(),
@@ -168,7 +211,7 @@ impl Device {
             },
             objects: objects.collect(),
             attributes: details.attributes.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect(),
-            deviations: deviations.map(|(kind, count)| (kind.to_string(), count.into())).collect(),
+            deviations: of_messages.chain(of_content).collect(),
         }
     }
 }

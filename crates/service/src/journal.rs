@@ -1,6 +1,6 @@
 //! Journal: takes what happens in the shards, answers their questions, writes the log.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -9,15 +9,16 @@ use lightship_api::{EventType, ObservingState};
 use lightship_lwm2m::{Endpoint, Path};
 use lightship_net::ShardEvent;
 use lightship_server::{
-    Answer, Ask, Code, ContentFormat, Details, Ended, Event, Fact as Asked, Outcome, Registration,
-    RegistrationId,
+    Answer, Ask, Code, ContentFormat, Details, Ended, Event, Fact as Durable, Observed, Outcome,
+    Registration, RegistrationId,
 };
-use lightship_store::{Batch, Cursor, EventRecord, Fact, Store};
+use lightship_store::{Batch, Cursor, EventRecord, Fact, Store, WantedKey};
 use tokio::sync::mpsc;
 
-use crate::content::{self, Dialect};
+use crate::content::{self, Dialect, Payload};
 use crate::core::{self, Core};
-use crate::directory::{Device, object_version};
+use crate::deviation::Deviation;
+use crate::directory::{self, Device};
 
 /// The single writer of the event log.
 pub(crate) struct Journal {
@@ -28,11 +29,20 @@ pub(crate) struct Journal {
     after_commit: Vec<(u8, Ask)>,
     /// Registrations that give way to one of the same endpoint at another shard.
     displaced: HashSet<RegistrationId>,
+    /// What was known of devices whose old registration has ended and whose new one is on its way.
+    between: HashMap<Endpoint, Device>,
 }
 
 impl Journal {
     pub(crate) fn new(core: Arc<Core>, cursor: Cursor) -> Journal {
-        Journal { core, cursor, batch: Batch::default(), after_commit: Vec::new(), displaced: HashSet::new() }
+        Journal {
+            core,
+            cursor,
+            batch: Batch::default(),
+            after_commit: Vec::new(),
+            displaced: HashSet::new(),
+            between: HashMap::new(),
+        }
     }
 
     /// Runs until the shards have stopped.
@@ -63,23 +73,22 @@ impl Journal {
             Event::Updated { registration, .. } => self.updated(&registration),
             Event::Deregistered { registration, reason } => self.ended(&registration, reason),
             Event::Notified { endpoint, observed, code, content_format, payload, .. } => {
-                let Some(path) = observed.path() else { return };
-                self.notified(&endpoint, path, code, content_format, &payload);
+                let heard = Heard { code: Some(code), format: content_format, payload: &payload };
+                self.notified(&endpoint, &observed, heard);
             }
             Event::ObservationStarted { endpoint, observed, response, .. } => {
-                let Some(path) = observed.path() else { return };
-                self.observed(&endpoint, path, response.code, response.content_format, &response.payload);
+                let (code, format) = (Some(response.code), response.content_format);
+                self.observed(&endpoint, &observed, Heard { code, format, payload: &response.payload });
             }
             Event::ObservationFailed { endpoint, observed, outcome, retry_at, .. } => {
-                let Some(path) = observed.path() else { return };
-                self.observation_failed(&endpoint, path, &outcome, retry_at.is_some());
-                if matches!(&outcome, Outcome::Response(response) if response.code == Code::NOT_ACCEPTABLE) {
-                    self.observe_in_any_format(shard, &endpoint, path).await;
+                let key = key(&observed);
+                self.observation_failed(&endpoint, &key, &outcome, retry_at.is_some());
+                if let Outcome::Response(response) = &outcome {
+                    self.observe_otherwise(shard, &endpoint, &key, response.code).await;
                 }
             }
             Event::ObservationEnded { endpoint, observed, .. } => {
-                let Some(path) = observed.path() else { return };
-                self.observation_ended(&endpoint, path).await;
+                self.observation_ended(&endpoint, &key(&observed)).await;
             }
             Event::Deviated { endpoint, deviation, count } => {
                 self.core.directory.change(&endpoint, None, |device| {
@@ -111,9 +120,8 @@ impl Journal {
         }
         match self.core.store.wanted(&details.endpoint).await {
             Ok(wanted) => {
-                let default = content::candidates(details, None).first().copied();
-                let default = default.map(|format| ContentFormat(format.number()));
-                Answer::Accept { observations: wanted.iter().map(|one| core::wanted(one, default)).collect() }
+                let wanted = wanted.iter().filter_map(|one| content::wanted_at_first(one, details).ok());
+                Answer::Accept { observations: wanted.collect() }
             }
             Err(error) => {
                 tracing::error!(%error, "the store does not answer");
@@ -139,10 +147,11 @@ impl Journal {
             expires_at: registration.expires_at.map(|at| core::timestamp(clock.date_of(at))),
             speaks: None,
             observations: Default::default(),
+            deviations: Default::default(),
+            format_left_open: Default::default(),
             registration,
         };
-        let shape = Box::new(device.shape());
-        self.core.directory.registered(device);
+        let shape = Box::new(self.core.directory.registered(device, self.between.remove(&endpoint)));
         self.log(EventType::Registered, &endpoint, |event| event.registration = Some(shape));
     }
 
@@ -163,7 +172,11 @@ impl Journal {
     fn ended(&mut self, registration: &Registration, reason: Ended) {
         let endpoint = &registration.details.endpoint;
         if self.displaced.remove(&registration.id) && reason == Ended::Forgotten {
-            self.core.directory.remove(endpoint, registration.id);
+            if let Some(device) = self.core.directory.remove(endpoint, registration.id)
+                && self.between.len() < DISPLACED_MAX
+            {
+                self.between.insert(endpoint.clone(), device);
+            }
             return;
         }
         // One that gave way to a registration at another shard has been replaced already.
@@ -179,43 +192,31 @@ impl Journal {
         });
     }
 
-    fn observed(
-        &mut self,
-        endpoint: &Endpoint,
-        path: Path,
-        code: Code,
-        format: Option<ContentFormat>,
-        payload: &[u8],
-    ) {
-        let report = self.report(endpoint, path, format, payload);
-        self.remember(endpoint, path, &report, 0);
-        self.log(EventType::Observed, endpoint, |event| {
-            report.into_event(event, Some(path), Some(code), format)
+    fn observed(&mut self, endpoint: &Endpoint, observed: &Observed, heard: Heard<'_>) {
+        let report = self.report(endpoint, &Asked::of(observed), heard);
+        let (key, now) = (key(observed), self.core.now());
+        self.remember(endpoint, &key, &report, |seen| {
+            seen.starts += 1;
+            seen.since = Some(now);
         });
+        self.log(EventType::Observed, endpoint, |event| report.into_event(event, Some(&key), heard));
     }
 
-    fn notified(
-        &mut self,
-        endpoint: &Endpoint,
-        path: Path,
-        code: Code,
-        format: Option<ContentFormat>,
-        payload: &[u8],
-    ) {
-        let report = self.report(endpoint, path, format, payload);
-        self.remember(endpoint, path, &report, 1);
-        self.log(EventType::Notified, endpoint, |event| {
-            report.into_event(event, Some(path), Some(code), format)
-        });
+    fn notified(&mut self, endpoint: &Endpoint, observed: &Observed, heard: Heard<'_>) {
+        let report = self.report(endpoint, &Asked::of(observed), heard);
+        let key = key(observed);
+        self.remember(endpoint, &key, &report, |seen| seen.notifications += 1);
+        self.log(EventType::Notified, endpoint, |event| report.into_event(event, Some(&key), heard));
     }
 
     /// A Send: all of it, or none of it and the code that says why (TS_Core 6.4.7).
-    fn durable(&mut self, fact: &Asked) -> Result<(), Code> {
-        let Asked::Send { endpoint, content_format, payload } = fact else {
+    fn durable(&mut self, fact: &Durable) -> Result<(), Code> {
+        let Durable::Send { endpoint, content_format, payload } = fact else {
             return Err(Code::NOT_IMPLEMENTED);
         };
         let device = self.core.directory.find(endpoint.as_str()).ok_or(Code::NOT_FOUND)?;
-        let report = self.report(endpoint, Path::ROOT, *content_format, payload);
+        let heard = Heard { code: None, format: *content_format, payload };
+        let report = self.report(endpoint, &Asked::Nothing, heard);
         let Ok(content) = &report.content else { return Err(Code::BAD_REQUEST) };
         let links = &device.registration.details.objects.objects;
         let listed = |path: Path| links.iter().any(|link| link.path.object_id() == path.object_id());
@@ -223,11 +224,11 @@ impl Journal {
         if !paths.into_iter().all(listed) {
             return Err(Code::NOT_FOUND);
         }
-        self.log(EventType::Sent, endpoint, |event| report.into_event(event, None, None, *content_format));
+        self.log(EventType::Sent, endpoint, |event| report.into_event(event, None, heard));
         Ok(())
     }
 
-    fn observation_failed(&mut self, endpoint: &Endpoint, path: Path, outcome: &Outcome, again: bool) {
+    fn observation_failed(&mut self, endpoint: &Endpoint, key: &WantedKey, outcome: &Outcome, again: bool) {
         let (code, reason) = match outcome {
             Outcome::Response(response) => {
                 (Some(response.code), format!("the device answered {}", response.code))
@@ -241,86 +242,111 @@ impl Journal {
             Outcome::Cancelled | Outcome::Deregistered | _ => (None, "it was cancelled".to_owned()),
         };
         let was_active = self.core.directory.change(endpoint, None, |device| {
-            let observed = device.observations.entry(path).or_default();
+            let observed = device.observations.entry(key.clone()).or_default();
             let was_active = observed.state == ObservingState::Active;
             observed.state = if code.is_some() { ObservingState::Failed } else { ObservingState::Pending };
             observed.reason = Some(reason.clone());
             if !again && !was_active {
-                device.observations.remove(&path);
+                device.observations.remove(key);
             }
             was_active
         });
         if was_active == Some(true) {
             self.log(EventType::ObservationCancelled, endpoint, |event| {
-                event.path = Some(path.to_string());
+                name(event, key);
                 event.code = code.map(|code| code.to_string());
                 event.reason = Some(reason);
             });
         }
     }
 
-    /// The format was our guess and the device does not speak it: let it choose.
-    async fn observe_in_any_format(&self, shard: u8, endpoint: &Endpoint, path: Path) {
+    /// A format was our guess and the device does not speak it: let it choose, once in a registration.
+    async fn observe_otherwise(&self, shard: u8, endpoint: &Endpoint, key: &WantedKey, code: Code) {
+        let composite = matches!(key, WantedKey::Name(_));
+        if code != Code::NOT_ACCEPTABLE && !(composite && code == Code::UNSUPPORTED_CONTENT_FORMAT) {
+            return;
+        }
+        let first = |device: &mut Device| device.format_left_open.insert(key.clone());
+        if self.core.directory.change(endpoint, None, first) != Some(true) {
+            return;
+        }
         let wanted = self.core.store.wanted(endpoint).await.unwrap_or_default();
-        let guessed = wanted.iter().find(|one| one.path == path && one.accept.is_none());
-        if let (Some(observation), Some(inbox)) = (guessed, self.core.inbox(shard)) {
+        let guessed = wanted.iter().find(|one| one.key == *key && one.accept.is_none());
+        let Some(guessed) = guessed else { return };
+        let device = self.core.directory.find(endpoint.as_str());
+        let lists = device.map(|device| content::list_formats(&device.registration.details, None, None));
+        // The list goes in the other format when the first was not understood.
+        let list = usize::from(code == Code::UNSUPPORTED_CONTENT_FORMAT);
+        let list = lists.and_then(|lists| lists.get(list).copied());
+        if let (Ok(wanted), Some(inbox)) = (content::wanted(guessed, None, list), self.core.inbox(shard)) {
             // Nobody waits for this one; its outcome comes as an event.
-            let _ = inbox.observe(endpoint.clone(), core::wanted(observation, None), core::WAIT_DEFAULT);
+            let _ = inbox.observe(endpoint.clone(), wanted, core::WAIT_DEFAULT);
         }
     }
 
-    async fn observation_ended(&mut self, endpoint: &Endpoint, path: Path) {
-        let known =
-            self.core.directory.change(endpoint, None, |device| device.observations.remove(&path)).flatten();
+    async fn observation_ended(&mut self, endpoint: &Endpoint, key: &WantedKey) {
         let wanted = self.core.store.wanted(endpoint).await.unwrap_or_default();
         // One that ended with its registration is still wanted, and comes back with the next.
-        if known.is_some() && wanted.iter().all(|one| one.path != path) {
-            self.log(EventType::ObservationCancelled, endpoint, |event| event.path = Some(path.to_string()));
+        let wanted = wanted.iter().any(|one| one.key == *key);
+        let ended = self.core.directory.change(endpoint, None, |device| {
+            if let Some(seen) = device.observations.get_mut(key)
+                && wanted
+            {
+                seen.state = ObservingState::Pending;
+                return false;
+            }
+            device.observations.remove(key).is_some()
+        });
+        if ended == Some(true) {
+            self.log(EventType::ObservationCancelled, endpoint, |event| name(event, key));
         }
     }
 
     /// What a device reported, as far as it can be understood.
-    fn report(
-        &self,
-        endpoint: &Endpoint,
-        path: Path,
-        format: Option<ContentFormat>,
-        payload: &[u8],
-    ) -> Report {
+    fn report(&self, endpoint: &Endpoint, asked: &Asked, heard: Heard<'_>) -> Report {
+        let raw = raw(heard.format, heard.payload);
         let Some(device) = self.core.directory.find(endpoint.as_str()) else {
-            return Report {
-                content: Err("the device is not registered".to_owned()),
-                raw: raw(format, payload),
-            };
+            return Report { content: Err("the device is not registered".to_owned()), raw };
         };
         let definitions = self.core.models.snapshot();
-        let dialect = Dialect {
-            definitions: &definitions,
-            version: object_version(&device.registration, path),
-            root: &device.registration.details.objects.root,
-            now: self.core.now(),
+        let dialect =
+            Dialect { definitions: &definitions, registration: &device.registration, now: self.core.now() };
+        let payload = Payload { asked: None, format: heard.format, bytes: heard.payload };
+        let decoded = match asked {
+            Asked::Node(path) => dialect.nodes(*path, payload),
+            Asked::Several(paths) => dialect.several(paths, payload),
+            Asked::Nothing => dialect.sent(payload),
         };
-        let content = if path.is_root() {
-            dialect.composite(&device.registration, format, payload)
-        } else {
-            dialect.nodes(path, format, payload)
+        let content = match decoded {
+            Ok(decoded) => {
+                self.core.directory.deviated(endpoint, decoded.deviations);
+                Ok(decoded.nodes)
+            }
+            Err(reason) => {
+                self.core.counters.undecoded.fetch_add(1, Ordering::Relaxed);
+                self.core.directory.deviated(endpoint, [Deviation::Undecodable]);
+                tracing::debug!(%endpoint, reason, "a report cannot be decoded");
+                Err(reason)
+            }
         };
-        if let Err(reason) = &content {
-            self.core.counters.undecoded.fetch_add(1, Ordering::Relaxed);
-            tracing::debug!(%endpoint, %path, reason, "a report cannot be decoded");
-        }
-        Report { content, raw: raw(format, payload) }
+        Report { content, raw }
     }
 
-    fn remember(&self, endpoint: &Endpoint, path: Path, report: &Report, notifications: u64) {
+    fn remember(
+        &self,
+        endpoint: &Endpoint,
+        key: &WantedKey,
+        report: &Report,
+        count: impl FnOnce(&mut directory::Observed),
+    ) {
         let now = self.core.now();
         self.core.directory.change(endpoint, None, |device| {
-            let observed = device.observations.entry(path).or_default();
+            let observed = device.observations.entry(key.clone()).or_default();
             observed.state = ObservingState::Active;
-            observed.notifications += notifications;
-            observed.time = Some(now);
+            count(observed);
             observed.reason = report.content.as_ref().err().cloned();
             if let Ok(content) = &report.content {
+                observed.time = Some(now);
                 observed.content = Some(content.clone());
             }
         });
@@ -366,6 +392,31 @@ impl Journal {
     }
 }
 
+/// What a report answers.
+enum Asked {
+    Node(Path),
+    Several(Vec<Path>),
+    /// The device speaks of its own accord.
+    Nothing,
+}
+
+impl Asked {
+    fn of(observed: &Observed) -> Asked {
+        match observed {
+            Observed::Node(path) => Asked::Node(*path),
+            Observed::Composite(composite) => Asked::Several(content::listed(&composite.content)),
+        }
+    }
+}
+
+/// What came from a device.
+#[derive(Clone, Copy)]
+struct Heard<'a> {
+    code: Option<Code>,
+    format: Option<ContentFormat>,
+    payload: &'a [u8],
+}
+
 /// Something a device reported.
 struct Report {
     content: Result<Vec<api::Node>, String>,
@@ -373,16 +424,12 @@ struct Report {
 }
 
 impl Report {
-    fn into_event(
-        self,
-        event: &mut api::Event,
-        path: Option<Path>,
-        code: Option<Code>,
-        format: Option<ContentFormat>,
-    ) {
-        event.path = path.map(|path| path.to_string());
-        event.code = code.map(|code| code.to_string());
-        event.format = format.map(content::format_name);
+    fn into_event(self, event: &mut api::Event, key: Option<&WantedKey>, heard: Heard<'_>) {
+        if let Some(key) = key {
+            name(event, key);
+        }
+        event.code = heard.code.map(|code| code.to_string());
+        event.format = heard.format.map(content::format_name);
         match self.content {
             Ok(content) => event.content = Some(content),
             Err(reason) => {
@@ -390,6 +437,22 @@ impl Report {
                 event.raw = Some(self.raw);
             }
         }
+    }
+}
+
+/// What the store calls it.
+fn key(observed: &Observed) -> WantedKey {
+    match observed {
+        Observed::Node(path) => WantedKey::Path(*path),
+        Observed::Composite(composite) => WantedKey::Name(composite.name.to_string()),
+    }
+}
+
+/// Says in an event which observation it is about.
+fn name(event: &mut api::Event, key: &WantedKey) {
+    match key {
+        WantedKey::Path(path) => event.path = Some(path.to_string()),
+        WantedKey::Name(name) => event.name = Some(name.clone()),
     }
 }
 

@@ -12,6 +12,7 @@
 pub mod config;
 mod content;
 mod core;
+mod deviation;
 mod directory;
 mod http;
 mod journal;

@@ -17,7 +17,7 @@ pub struct Batch {
 pub enum Fact {
     /// An event joins the log. Its writer numbers its events without holes.
     Happened(EventRecord),
-    /// This shall be observed on a device from now on; replaces what was wanted of the same path.
+    /// This shall be observed on a device from now on; replaces what was wanted under the same key.
     Wanted {
         /// Which device.
         endpoint: Endpoint,
@@ -28,16 +28,33 @@ pub enum Fact {
     Unwanted {
         /// Which device.
         endpoint: Endpoint,
-        /// What.
-        path: Path,
+        /// Which.
+        key: WantedKey,
     },
+}
+
+/// What tells the observations of one device apart; paths come before names.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum WantedKey {
+    /// The observation of one node.
+    Path(Path),
+    /// The composite observation of that name.
+    Name(String),
+}
+
+impl From<Path> for WantedKey {
+    fn from(path: Path) -> WantedKey {
+        WantedKey::Path(path)
+    }
 }
 
 /// An observation that shall run whenever the device is registered.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct WantedObservation {
-    /// What to observe.
-    pub path: Path,
+    /// Which one.
+    pub key: WantedKey,
+    /// What a composite observation observes; empty for one of a path, where the key says it.
+    pub paths: Vec<Path>,
     /// Content format number to ask for.
     pub accept: Option<u16>,
     /// Attributes carried in the Observe, `name=value` each.

@@ -63,7 +63,8 @@ async fn wanted_observations_are_kept_by_path<S: Store>(store: &S) {
     let other = Fact::Wanted {
         endpoint: endpoint("a"),
         observation: WantedObservation {
-            path: path(2),
+            key: path(2).into(),
+            paths: Vec::new(),
             accept: Some(60),
             attributes: vec!["pmin=5".to_owned()],
         },
@@ -72,10 +73,10 @@ async fn wanted_observations_are_kept_by_path<S: Store>(store: &S) {
     store.commit(Batch { facts }).await.expect("writes");
     let wanted = store.wanted(&endpoint("a")).await.expect("reads");
     assert_eq!(
-        wanted.iter().map(|one| (one.path, one.accept)).collect::<Vec<_>>(),
-        [(path(1), None), (path(2), Some(60))]
+        wanted.iter().map(|one| (one.key.clone(), one.accept)).collect::<Vec<_>>(),
+        [(path(1).into(), None), (path(2).into(), Some(60))]
     );
-    let gone = Fact::Unwanted { endpoint: endpoint("a"), path: path(2) };
+    let gone = Fact::Unwanted { endpoint: endpoint("a"), key: path(2).into() };
     store.commit(Batch { facts: vec![gone.clone(), gone] }).await.expect("writes");
     assert_eq!(store.wanted(&endpoint("a")).await.expect("reads").len(), 1);
     assert_eq!(store.wanted(&endpoint("b")).await.expect("reads").len(), 1);
@@ -101,7 +102,12 @@ fn event(number: u64) -> Fact {
 }
 
 fn want(name: &str, number: u16) -> Fact {
-    let observation = WantedObservation { path: path(number), accept: None, attributes: Vec::new() };
+    let observation = WantedObservation {
+        key: path(number).into(),
+        paths: Vec::new(),
+        accept: None,
+        attributes: Vec::new(),
+    };
     Fact::Wanted { endpoint: endpoint(name), observation }
 }
 

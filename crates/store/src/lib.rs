@@ -18,7 +18,7 @@ mod wanted_file;
 use std::future::Future;
 use std::path::PathBuf;
 
-pub use batch::{Batch, Cursor, EventPage, EventRecord, Fact, WantedObservation};
+pub use batch::{Batch, Cursor, EventPage, EventRecord, Fact, WantedKey, WantedObservation};
 pub use memory::{MemoryStore, Options};
 
 use lightship_lwm2m::Endpoint;
@@ -31,7 +31,7 @@ pub trait Store {
     /// See [`StoreError`].
     fn commit(&self, batch: Batch) -> impl Future<Output = Result<(), StoreError>> + Send;
 
-    /// What is wanted to be observed on a device, ordered by path.
+    /// What is wanted to be observed on a device, ordered by key.
     ///
     /// # Errors
     /// See [`StoreError`].

@@ -90,11 +90,14 @@ impl MemoryStore {
             match fact {
                 Fact::Happened(_) => {}
                 Fact::Wanted { endpoint, observation } => {
-                    wanted.entry(endpoint.clone()).or_default().insert(observation.path, observation.clone());
+                    wanted
+                        .entry(endpoint.clone())
+                        .or_default()
+                        .insert(observation.key.clone(), observation.clone());
                 }
-                Fact::Unwanted { endpoint, path } => {
+                Fact::Unwanted { endpoint, key } => {
                     if let Some(of_device) = wanted.get_mut(endpoint) {
-                        of_device.remove(path);
+                        of_device.remove(key);
                         if of_device.is_empty() {
                             wanted.remove(endpoint);
                         }

@@ -1,6 +1,7 @@
 //! The file of wanted observations: small, versioned, replaced whole and atomically.
 //!
-//! CBOR: `["lightship-wanted", 1, [[endpoint, [[path, accept or null, [attribute, …]], …]], …]]`.
+//! CBOR: `["lightship-wanted", 2, [[endpoint, [[path, accept or null, [attribute, …]], …]], …]]`; a composite
+//! observation is `[name, accept or null, [attribute, …], [path, …]]`. Version 1 had none of these.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -11,10 +12,10 @@ use lightship_lwm2m::{Endpoint, Path};
 use minicbor::{Decoder, Encoder};
 
 use crate::StoreError;
-use crate::batch::WantedObservation;
+use crate::batch::{WantedKey, WantedObservation};
 
-/// Everything wanted, by device and path.
-pub(crate) type Wanted = BTreeMap<Endpoint, BTreeMap<Path, WantedObservation>>;
+/// Everything wanted, by device and key.
+pub(crate) type Wanted = BTreeMap<Endpoint, BTreeMap<WantedKey, WantedObservation>>;
 
 /// Reads the file of a folder; no file = nothing wanted.
 pub(crate) fn read(folder: &FilePath) -> Result<Wanted, StoreError> {
@@ -71,7 +72,10 @@ fn encode_into(
     for (endpoint, observations) in wanted {
         out.array(2)?.str(endpoint.as_str())?.array(count(observations.len()))?;
         for one in observations.values() {
-            out.array(3)?.str(&one.path.to_string())?;
+            match &one.key {
+                WantedKey::Path(path) => out.array(3)?.str(&path.to_string())?,
+                WantedKey::Name(name) => out.array(4)?.str(name)?,
+            };
             match one.accept {
                 Some(format) => out.u16(format)?,
                 None => out.null()?,
@@ -79,6 +83,12 @@ fn encode_into(
             out.array(count(one.attributes.len()))?;
             for attribute in &one.attributes {
                 out.str(attribute)?;
+            }
+            if let WantedKey::Name(_) = one.key {
+                out.array(count(one.paths.len()))?;
+                for path in &one.paths {
+                    out.str(&path.to_string())?;
+                }
             }
         }
     }
@@ -97,8 +107,8 @@ fn decode_from(input: &mut Decoder<'_>) -> Result<Wanted, String> {
         return Err("not a file of wanted observations".to_owned());
     }
     let version = input.u8().map_err(text)?;
-    if version != VERSION {
-        return Err(format!("version {version}, this program knows {VERSION}"));
+    if !(VERSION_MIN..=VERSION).contains(&version) {
+        return Err(format!("version {version}, this program knows up to {VERSION}"));
     }
     let mut wanted = Wanted::new();
     for _ in 0..length(input)? {
@@ -106,17 +116,8 @@ fn decode_from(input: &mut Decoder<'_>) -> Result<Wanted, String> {
         let endpoint = Endpoint::new(input.str().map_err(text)?).map_err(|e| e.to_string())?;
         let mut observations = BTreeMap::new();
         for _ in 0..length(input)? {
-            let triple = length(input)?;
-            let path: Path = input.str().map_err(text)?.parse().map_err(|_| "a path is wrong".to_owned())?;
-            let accept: Option<u16> = input.decode().map_err(text)?;
-            let mut attributes = Vec::new();
-            for _ in 0..length(input)? {
-                attributes.push(input.str().map_err(text)?.to_owned());
-            }
-            if triple != 3 {
-                return Err("an observation is wrong".to_owned());
-            }
-            observations.insert(path, WantedObservation { path, accept, attributes });
+            let one = decode_observation(input)?;
+            observations.insert(one.key.clone(), one);
         }
         if pair != 2 {
             return Err("a device is wrong".to_owned());
@@ -126,12 +127,38 @@ fn decode_from(input: &mut Decoder<'_>) -> Result<Wanted, String> {
     Ok(wanted)
 }
 
+fn decode_observation(input: &mut Decoder<'_>) -> Result<WantedObservation, String> {
+    let text = |e: minicbor::decode::Error| e.to_string();
+    let path = |text: &str| text.parse::<Path>().map_err(|_| "a path is wrong".to_owned());
+    let members = length(input)?;
+    let key = input.str().map_err(text)?;
+    let key = match members {
+        3 => WantedKey::Path(path(key)?),
+        4 => WantedKey::Name(key.to_owned()),
+        _ => return Err("an observation is wrong".to_owned()),
+    };
+    let accept: Option<u16> = input.decode().map_err(text)?;
+    let mut attributes = Vec::new();
+    for _ in 0..length(input)? {
+        attributes.push(input.str().map_err(text)?.to_owned());
+    }
+    let mut paths = Vec::new();
+    if members == 4 {
+        for _ in 0..length(input)? {
+            paths.push(path(input.str().map_err(text)?)?);
+        }
+    }
+    Ok(WantedObservation { key, paths, accept, attributes })
+}
+
 fn length(input: &mut Decoder<'_>) -> Result<u64, String> {
     input.array().map_err(|e| e.to_string())?.ok_or_else(|| "an array without length".to_owned())
 }
 
 const NAME: &str = "lightship-wanted";
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// Oldest version that is read.
+const VERSION_MIN: u8 = 1;
 const FILE_LEN_MAX: u64 = 1 << 30;
 
 #[cfg(test)]
@@ -140,14 +167,21 @@ mod tests {
 
     fn example() -> Wanted {
         let one = |path: &str, accept| WantedObservation {
-            path: path.parse().unwrap(),
+            key: WantedKey::Path(path.parse().unwrap()),
+            paths: Vec::new(),
             accept,
             attributes: vec!["pmin=1".to_owned()],
         };
-        let of = |list: Vec<WantedObservation>| list.into_iter().map(|o| (o.path, o)).collect();
+        let several = WantedObservation {
+            key: WantedKey::Name("mine".to_owned()),
+            paths: vec!["/3/0/9".parse().unwrap(), "/3303".parse().unwrap()],
+            accept: Some(110),
+            attributes: Vec::new(),
+        };
+        let of = |list: Vec<WantedObservation>| list.into_iter().map(|o| (o.key.clone(), o)).collect();
         Wanted::from([
             (Endpoint::new("urn:a").unwrap(), of(vec![one("/3/0/9", None), one("/3303/0", Some(112))])),
-            (Endpoint::new("b/%").unwrap(), of(vec![one("/1", Some(0))])),
+            (Endpoint::new("b/%").unwrap(), of(vec![one("/1", Some(0)), several])),
         ])
     }
 
@@ -160,6 +194,17 @@ mod tests {
     }
 
     #[test]
+    fn the_file_of_an_older_program_is_read() {
+        let mut paths_only = example();
+        for of_device in paths_only.values_mut() {
+            of_device.retain(|_, one| one.paths.is_empty());
+        }
+        let mut bytes = encode(&paths_only);
+        bytes[2 + NAME.len()] = 1;
+        assert_eq!(decode(&bytes).unwrap(), paths_only);
+    }
+
+    #[test]
     fn every_damage_is_noticed_or_harmless() {
         let bytes = encode(&example());
         for end in 0..bytes.len() {
@@ -169,8 +214,8 @@ mod tests {
         let mut newer = bytes.clone();
         let at = 1 + 1 + NAME.len();
         assert_eq!(newer[at], VERSION);
-        newer[at] = 2;
-        assert!(decode(&newer).unwrap_err().contains("version 2"));
+        newer[at] = VERSION + 1;
+        assert!(decode(&newer).unwrap_err().contains("version 3"));
         for at in 0..bytes.len() {
             for bit in 0..8 {
                 let mut bent = bytes.clone();

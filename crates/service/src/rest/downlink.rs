@@ -1,11 +1,14 @@
 //! Downlink operations without a Node in the body, and what all of them share.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::extract::{Path as Parts, RawQuery, Request, State};
 use axum::http::StatusCode;
 use lightship_api::{AnswerContent, AttributesBody, DownlinkAnswer, ExecuteBody, Problem, ProblemType};
-use lightship_lwm2m::{AttributeChange, Format, ObjectVersion, Path};
+use lightship_lwm2m::format::Use;
+use lightship_lwm2m::{AttributeChange, AttributeName, Format, Path};
 use lightship_platform::Instant;
 use lightship_server::{ContentFormat, Operation, Outcome, RequestError, Response};
 
@@ -14,8 +17,10 @@ use super::input::{self, Choices, DOWNLINK, Query};
 use super::reply::{Answer, json};
 use crate::content::{self, Dialect, LINK_FORMAT};
 use crate::core::Core;
+use crate::deviation::Deviation;
 use crate::directory::Device;
 use crate::journal::raw;
+use crate::models;
 
 /// GET …/resources/{path}
 pub(crate) async fn read(
@@ -27,7 +32,7 @@ pub(crate) async fn read(
     let call = Call::start(&core, &endpoint, "read", path, query.as_deref(), DOWNLINK).await?;
     let mut formats: Vec<Option<Format>> = match call.choices.format {
         Some(format) => vec![Some(single_fits(format, path)?)],
-        None => content::candidates(call.details(), call.device.speaks).into_iter().map(Some).collect(),
+        None => call.candidates(Use::Read).into_iter().map(Some).collect(),
     };
     if call.choices.format.is_none() {
         // The last word is the device's own choice.
@@ -39,13 +44,13 @@ pub(crate) async fn read(
         let accept = format.map(|format| ContentFormat(format.number()));
         let response = call.ask(Operation::Read { path, accept }).await?;
         let refused = response.code == lightship_server::Code::NOT_ACCEPTABLE;
-        answer = Some(response);
+        answer = Some((response, accept));
         if !refused {
             break;
         }
     }
-    let response = answer.ok_or_else(|| Refusal::new(ProblemType::Internal, "nothing was asked"))?;
-    call.answer(&response, Payload::Data)
+    let (response, asked) = answer.ok_or_else(|| Refusal::new(ProblemType::Internal, "nothing was asked"))?;
+    call.answer(&response, Payload::Data(asked))
 }
 
 /// DELETE …/resources/{path}
@@ -112,7 +117,7 @@ pub(crate) async fn write_attributes(
     let call = Call::start(&core, &endpoint, "write-attributes", path, query.as_deref(), DOWNLINK).await?;
     let (head, body) = request.into_parts();
     let body = input::body(&core, body).await?;
-    let attributes = attributes(&input::json(&head.headers, &body)?)?;
+    let attributes = attributes(&call, &input::json(&head.headers, &body)?)?;
     if attributes.is_empty() {
         return Err(Refusal::new(ProblemType::MalformedBody, "no attribute is given"));
     }
@@ -120,20 +125,32 @@ pub(crate) async fn write_attributes(
     call.answer(&response, Payload::None)
 }
 
-/// The query of attributes: `pmin=5` sets, `st` unsets.
-pub(super) fn attributes(body: &AttributesBody) -> Result<Vec<String>, Refusal> {
+/// The query of attributes: `pmin=5` sets, `st` unsets. What contradicts itself, the level of the path or the type of
+/// the Resource is refused here; what the device has attached already is for the device to judge.
+pub(super) fn attributes(call: &Call<'_>, body: &AttributesBody) -> Result<Vec<String>, Refusal> {
+    let path = call.path;
+    let definitions = call.core.models.snapshot();
+    let kind = models::data_type(&definitions, call.device.object_version(path), path);
     let text = |(name, value): (&String, &Option<serde_json::Number>)| match value {
         Some(value) => format!("{name}={value}"),
         None => name.clone(),
     };
     let queries: Vec<String> = body.attributes.iter().map(text).collect();
-    for query in &queries {
-        if let Err(error) = AttributeChange::parse([query.as_str()]) {
-            let name = query.split('=').next().unwrap_or_default();
-            let problem = Problem::new(ProblemType::DoesNotFit, format!("{query}: {error}"));
-            return Err(Refusal(problem.at(format!("/{name}"))));
+    for (query, name) in queries.iter().zip(body.attributes.keys()) {
+        let refuse = |why: String| {
+            Refusal(Problem::new(ProblemType::DoesNotFit, format!("{query}: {why}")).at(format!("/{name}")))
+        };
+        AttributeChange::parse([query.as_str()]).map_err(|error| refuse(error.to_string()))?;
+        let known = AttributeName::from_text(name);
+        if known.is_some_and(|known| !known.fits(path.level(), kind)) {
+            let kind = kind.map_or_else(String::new, |kind| format!(", whose type is {kind}"));
+            return Err(refuse(format!("this attribute does not go with {path}{kind}")));
         }
     }
+    let together = AttributeChange::parse(queries.iter().map(String::as_str));
+    together.and_then(|change| change.set().check()).map_err(|error| {
+        Refusal::new(ProblemType::DoesNotFit, format!("the attributes contradict each other: {error}"))
+    })?;
     Ok(queries)
 }
 
@@ -146,11 +163,13 @@ pub(super) fn single_fits(format: Format, path: Path) -> Result<Format, Refusal>
     Ok(format)
 }
 
-/// What the payload of a good answer holds.
+/// What the payload of a good answer holds; of data, in which format it was wanted.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub(super) enum Payload {
+pub(super) enum Payload<'a> {
     None,
-    Data,
+    Data(Option<ContentFormat>),
+    /// Data of these paths.
+    Several(&'a [Path], Option<ContentFormat>),
     Links,
 }
 
@@ -187,14 +206,15 @@ impl<'a> Call<'a> {
         &self.device.registration.details
     }
 
-    pub(super) fn version(&self) -> ObjectVersion {
-        self.device.object_version(self.path)
+    /// What is left of the caller's time.
+    pub(super) fn left(&self) -> Duration {
+        let spent = self.core.clock.now().saturating_duration_since(self.started);
+        self.choices.wait.saturating_sub(spent)
     }
 
     /// Sends one request and waits for the device's answer within what is left of the caller's time.
     pub(super) async fn ask(&self, operation: Operation) -> Result<Response, Refusal> {
-        let spent = self.core.clock.now().saturating_duration_since(self.started);
-        let wait = self.choices.wait.saturating_sub(spent);
+        let wait = self.left();
         let inbox = self.core.inbox(self.device.shard).ok_or_else(overloaded)?;
         let reply =
             inbox.request(self.details().endpoint.clone(), operation, wait).map_err(|_| overloaded())?;
@@ -219,12 +239,12 @@ impl<'a> Call<'a> {
     }
 
     /// The answer for the caller.
-    pub(super) fn answer(&self, response: &Response, payload: Payload) -> Answer {
+    pub(super) fn answer(&self, response: &Response, payload: Payload<'_>) -> Answer {
         let answer = self.shape(response, payload);
         json(StatusCode::OK, &answer)
     }
 
-    pub(super) fn shape(&self, response: &Response, payload: Payload) -> DownlinkAnswer {
+    pub(super) fn shape(&self, response: &Response, payload: Payload<'_>) -> DownlinkAnswer {
         let elapsed = self.core.clock.now().saturating_duration_since(self.started);
         let mut answer = DownlinkAnswer {
             operation: self.operation.to_owned(),
@@ -255,30 +275,63 @@ impl<'a> Call<'a> {
         answer
     }
 
-    fn decode(&self, response: &Response, payload: Payload) -> Result<Option<AnswerContent>, String> {
-        let root = &*self.details().objects.root;
-        match payload {
-            Payload::None => Ok(None),
-            Payload::Links => match response.content_format {
-                Some(format) if format.0 != LINK_FORMAT => {
-                    Err(format!("content format {} is no list of links", format.0))
+    fn decode(&self, response: &Response, payload: Payload<'_>) -> Result<Option<AnswerContent>, String> {
+        let endpoint = &self.details().endpoint;
+        match self.decoded(response, payload) {
+            Ok((content, deviations)) => {
+                if !self.starts_observation() {
+                    self.core.directory.deviated(endpoint, deviations);
                 }
-                _ => content::discovered(root, &response.payload)
-                    .map(|links| Some(AnswerContent::Links { links })),
-            },
-            Payload::Data => {
-                let definitions = self.core.models.snapshot();
-                let (version, now) = (self.version(), self.core.now());
-                let dialect = Dialect { definitions: &definitions, version, root, now };
-                let nodes = dialect.nodes(self.path, response.content_format, &response.payload)?;
-                if let Some(format) = response.content_format.and_then(|format| Format::from_number(format.0))
-                {
-                    self.spoke(format);
+                Ok(content)
+            }
+            Err(reason) => {
+                if !self.starts_observation() {
+                    self.core.directory.deviated(endpoint, [Deviation::Undecodable]);
                 }
-                // Several moments in one Read: the last one is what is true now.
-                Ok(nodes.into_iter().next_back().map(AnswerContent::Node))
+                Err(reason)
             }
         }
+    }
+
+    fn decoded(&self, response: &Response, payload: Payload<'_>) -> Result<Understood, String> {
+        let format = response.content_format;
+        let asked = match payload {
+            Payload::None => return Ok((None, BTreeSet::new())),
+            Payload::Links => {
+                if let Some(format) = format.filter(|format| format.0 != LINK_FORMAT) {
+                    return Err(format!("content format {} is no list of links", format.0));
+                }
+                let (links, sloppy) = content::discovered(&self.details().objects.root, &response.payload)?;
+                return Ok((Some(AnswerContent::Links { links }), sloppy.into_iter().collect()));
+            }
+            Payload::Data(asked) | Payload::Several(_, asked) => asked,
+        };
+        let definitions = self.core.models.snapshot();
+        let registration = &self.device.registration;
+        let dialect = Dialect { definitions: &definitions, registration, now: self.core.now() };
+        let bytes = content::Payload { asked, format, bytes: &response.payload };
+        let (content, deviations) = if let Payload::Several(paths, _) = payload {
+            let decoded = dialect.several(paths, bytes)?;
+            (Some(AnswerContent::Nodes { nodes: decoded.nodes }), decoded.deviations)
+        } else {
+            let decoded = dialect.nodes(self.path, bytes)?;
+            // Several moments in one Read: the last one is what is true now.
+            (decoded.nodes.into_iter().next_back().map(AnswerContent::Node), decoded.deviations)
+        };
+        if let Some(format) = format.and_then(|format| Format::from_number(format.0)) {
+            self.spoke(format);
+        }
+        Ok((content, deviations))
+    }
+
+    /// The first value of an observation also comes to the journal, which counts what is wrong with it.
+    fn starts_observation(&self) -> bool {
+        self.operation.starts_with("observe")
+    }
+
+    /// The formats to try, best first.
+    pub(super) fn candidates(&self, purpose: Use) -> Vec<Format> {
+        content::candidates(self.details(), self.device.speaks, purpose)
     }
 
     /// Remembers a format that the device is known to speak, unless the caller has demanded it.
@@ -329,5 +382,7 @@ fn refused(error: RequestError, device: &Device) -> Refusal {
     };
     Refusal::new(kind, error.to_string())
 }
+
+type Understood = (Option<AnswerContent>, BTreeSet<Deviation>);
 
 const DIAGNOSTIC_LEN_MAX: usize = 1024;

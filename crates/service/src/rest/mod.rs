@@ -1,5 +1,6 @@
 //! REST: addresses to handlers, and what holds for all of them.
 
+mod composite;
 mod downlink;
 mod endpoints;
 mod events;
@@ -43,9 +44,9 @@ pub(crate) fn router(core: &Arc<Core>) -> Router {
         .route(&at("/attributes/{*path}"), put(downlink::write_attributes))
         .route(&at("/observations"), get(observations::list))
         .route(&at("/observations/{*path}"), put(observations::observe).delete(observations::cancel))
-        .route(&at("/composite/read"), post(not_yet))
-        .route(&at("/composite/write"), post(not_yet))
-        .route(&at("/composite/observations/{name}"), put(not_yet).delete(not_yet))
+        .route(&at("/composite/read"), post(composite::read))
+        .route(&at("/composite/write"), post(composite::write))
+        .route(&at("/composite/observations/{name}"), put(composite::observe).delete(composite::cancel))
         .route(&at("/commands"), get(not_yet))
         .route("/api/v1/commands/{id}", get(not_yet).delete(not_yet))
         .route("/api/v1/credentials/{endpoint}", get(not_yet).put(not_yet).delete(not_yet))

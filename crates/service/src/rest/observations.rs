@@ -6,16 +6,17 @@ use axum::extract::{Path as Parts, RawQuery, Request, State};
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use lightship_api::{AttributesBody, DownlinkAnswer, ObservationState, Observations, Problem, ProblemType};
-use lightship_lwm2m::{Endpoint, Path};
-use lightship_server::{Code, ContentFormat, RequestError};
-use lightship_store::{Batch, Fact, Store, StoreError, WantedObservation};
+use lightship_lwm2m::format::{Format, Use};
+use lightship_lwm2m::{Path, Version};
+use lightship_server::{Code, RequestError};
+use lightship_store::{Batch, Fact, Store, StoreError, WantedKey, WantedObservation};
 
 use super::Refusal;
 use super::downlink::{Call, Payload, attributes, overloaded, single_fits};
 use super::input::{self, DOWNLINK};
 use super::reply::{Answer, json};
 use crate::content;
-use crate::core::{self, Core};
+use crate::core::Core;
 
 /// GET …/observations
 pub(crate) async fn list(State(core): State<Arc<Core>>, Parts(endpoint): Parts<String>) -> Answer {
@@ -23,21 +24,27 @@ pub(crate) async fn list(State(core): State<Arc<Core>>, Parts(endpoint): Parts<S
     let name = &device.registration.details.endpoint;
     let wanted = core.store.wanted(name).await.map_err(|error| unstored(&error))?;
     let item = |one: &WantedObservation| {
-        let seen = device.observations.get(&one.path).cloned().unwrap_or_default();
+        let seen = device.observations.get(&one.key).cloned().unwrap_or_default();
         let attributes = one.attributes.iter().filter_map(|text| {
             let (name, value) = text.split_once('=')?;
             Some((name.to_owned(), value.parse().ok()?))
         });
+        let (path, name) = match &one.key {
+            WantedKey::Path(path) => (path.to_string(), None),
+            WantedKey::Name(name) => (Path::ROOT.to_string(), Some(name.clone())),
+        };
         ObservationState {
-            path: one.path.to_string(),
-            name: None,
-            paths: Vec::new(),
+            path,
+            name,
+            paths: one.paths.iter().map(Path::to_string).collect(),
             state: seen.state,
             reason: seen.reason,
             attributes: attributes.collect(),
             content: seen.content,
             time: seen.time,
             notifications: seen.notifications,
+            since: seen.since,
+            restarts: seen.starts.saturating_sub(1),
         }
     };
     json(StatusCode::OK, &Observations { items: wanted.iter().map(item).collect() })
@@ -62,55 +69,89 @@ pub(crate) async fn observe(
             let problem = Problem::new(ProblemType::MalformedBody, "there is nothing to unset in an Observe");
             return Err(Refusal(problem.at(format!("/{name}"))));
         }
-        attributes(&body)?
+        attributes(&call, &body)?
     };
+    if !attributes.is_empty() {
+        needs(&call, Version::V1_2, "attributes in an Observe (PUT …/attributes writes them)")?;
+    }
     let accept = match call.choices.format {
         Some(format) => Some(single_fits(format, path)?.number()),
         None => None,
     };
-    let observation = WantedObservation { path, accept, attributes };
+    let key = WantedKey::Path(path);
+    run(&call, WantedObservation { key, paths: Vec::new(), accept, attributes }).await
+}
+
+/// Refuses what the version that a device registered with does not have.
+pub(super) fn needs(call: &Call<'_>, version: Version, what: &str) -> Result<(), Refusal> {
+    let has = call.details().version;
+    if has >= version {
+        return Ok(());
+    }
+    let detail = format!("the device registered with LwM2M {has}, which has no {what}");
+    Err(Refusal::new(ProblemType::NotInVersion, detail))
+}
+
+/// Makes it wanted and starts it; what the device does not give is wanted no longer.
+pub(super) async fn run(call: &Call<'_>, observation: WantedObservation) -> Answer {
+    let core = call.core;
     let name = call.details().endpoint.clone();
     let before = core.store.wanted(&name).await.map_err(|error| unstored(&error))?;
-    let before = before.into_iter().find(|one| one.path == path);
+    let before = before.into_iter().find(|one| one.key == observation.key);
+    // The tries of other formats are made here, not in the journal.
+    core.directory.change(&name, None, |device| device.format_left_open.insert(observation.key.clone()));
     // Stored first: what is promised to the caller survives whatever happens next.
-    keep(&core, Fact::Wanted { endpoint: name.clone(), observation: observation.clone() }).await?;
-    let result = start(&call, &name, &observation).await;
+    keep(core, Fact::Wanted { endpoint: name.clone(), observation: observation.clone() }).await?;
+    let result = start(call, &observation).await;
     let running = result.as_ref().is_ok_and(|answer| answer.code == Code::CONTENT.to_string());
     if !running {
-        // What the device does not give is not wanted on: the caller knows, and asks again if need be.
+        // The caller knows, and asks again if need be.
         let fact = match before {
             Some(observation) => Fact::Wanted { endpoint: name, observation },
-            None => Fact::Unwanted { endpoint: name, path },
+            None => Fact::Unwanted { endpoint: name, key: observation.key },
         };
-        keep(&core, fact).await?;
+        keep(core, fact).await?;
     }
     json(StatusCode::OK, &result?)
 }
 
-async fn start(
-    call: &Call<'_>,
-    name: &Endpoint,
-    wanted: &WantedObservation,
-) -> Result<DownlinkAnswer, Refusal> {
-    let default = content::candidates(call.details(), call.device.speaks).first().copied();
-    let default = default.map(|format| ContentFormat(format.number()));
-    let mut tries = vec![core::wanted(wanted, default)];
-    if wanted.accept.is_none() && default.is_some() {
-        tries.push(core::wanted(wanted, None));
-    }
-    let mut answer = None;
-    for wanted in tries {
-        let inbox = call.core.inbox(call.device.shard).ok_or_else(overloaded)?;
-        let reply = inbox.observe(name.clone(), wanted, call.choices.wait).map_err(|_| overloaded())?;
-        let response = call.outcome(reply.await.map_err(|_| overloaded())?)?;
-        let refused = response.code == Code::NOT_ACCEPTABLE;
-        answer = Some(response);
-        if !refused {
-            break;
+async fn start(call: &Call<'_>, observation: &WantedObservation) -> Result<DownlinkAnswer, Refusal> {
+    let composite = matches!(observation.key, WantedKey::Name(_));
+    let purpose = if composite { Use::CompositeRead } else { Use::Read };
+    let mut accept = call.candidates(purpose).first().copied();
+    let mut lists = content::list_formats(call.details(), observation.accept, call.device.speaks);
+    lists.reverse();
+    let mut list = if composite { lists.pop() } else { None };
+    loop {
+        let response = attempt(call, observation, accept, list).await?;
+        let other_list = lists.last().copied();
+        if response.code == Code::NOT_ACCEPTABLE && observation.accept.is_none() && accept.is_some() {
+            // The last word is the device's own choice.
+            accept = None;
+        } else if response.code == Code::UNSUPPORTED_CONTENT_FORMAT && composite && other_list.is_some() {
+            list = lists.pop();
+        } else {
+            let asked =
+                observation.accept.or(accept.map(Format::number)).map(lightship_server::ContentFormat);
+            let paths = &observation.paths;
+            let payload = if composite { Payload::Several(paths, asked) } else { Payload::Data(asked) };
+            return Ok(call.shape(&response, payload));
         }
     }
-    let response = answer.ok_or_else(overloaded)?;
-    Ok(call.shape(&response, Payload::Data))
+}
+
+async fn attempt(
+    call: &Call<'_>,
+    observation: &WantedObservation,
+    accept: Option<Format>,
+    list: Option<Format>,
+) -> Result<lightship_server::Response, Refusal> {
+    let wanted = content::wanted(observation, accept, list)
+        .map_err(|error| Refusal::new(ProblemType::DoesNotFit, error.to_string()))?;
+    let inbox = call.core.inbox(call.device.shard).ok_or_else(overloaded)?;
+    let name = call.details().endpoint.clone();
+    let reply = inbox.observe(name, wanted, call.left()).map_err(|_| overloaded())?;
+    call.outcome(reply.await.map_err(|_| overloaded())?)
 }
 
 /// DELETE …/observations/{path}
@@ -121,25 +162,38 @@ pub(crate) async fn cancel(
 ) -> Answer {
     let path = input::path(&path, 1..=4, "Cancel Observation")?;
     let call = Call::start(&core, &endpoint, "cancel-observation", path, query.as_deref(), DOWNLINK).await?;
-    let name = call.details().endpoint.clone();
-    let wanted = core.store.wanted(&name).await.map_err(|error| unstored(&error))?;
-    if wanted.iter().all(|one| one.path != path) {
-        return Err(Refusal::new(ProblemType::NotObserved, format!("{path} is not observed")));
-    }
-    keep(&core, Fact::Unwanted { endpoint: name.clone(), path }).await?;
-    cancel_at_device(&call, &name, path).await
+    end(&call, WantedKey::Path(path)).await
 }
 
-async fn cancel_at_device(call: &Call<'_>, name: &Endpoint, path: Path) -> Answer {
+/// Makes it unwanted and tells the device.
+pub(super) async fn end(call: &Call<'_>, key: WantedKey) -> Answer {
+    let name = call.details().endpoint.clone();
+    let wanted = call.core.store.wanted(&name).await.map_err(|error| unstored(&error))?;
+    let Some(wanted) = wanted.into_iter().find(|one| one.key == key) else {
+        let what = match &key {
+            WantedKey::Path(path) => format!("{path} is not observed"),
+            WantedKey::Name(name) => format!("nothing is observed under the name {name:?}"),
+        };
+        return Err(Refusal::new(ProblemType::NotObserved, what));
+    };
+    keep(call.core, Fact::Unwanted { endpoint: name.clone(), key: key.clone() }).await?;
     let inbox = call.core.inbox(call.device.shard).ok_or_else(overloaded)?;
-    let reply = inbox.cancel_observation(name.clone(), path, call.choices.wait).map_err(|_| overloaded())?;
+    let reply = match key {
+        WantedKey::Path(path) => inbox.cancel_observation(name, path, call.choices.wait),
+        WantedKey::Name(key) => inbox.cancel_composite(name, key.into(), call.choices.wait),
+    };
+    let reply = reply.map_err(|_| overloaded())?;
     let response = match reply.await.map_err(|_| overloaded())? {
         // It was not running: there is nothing to tell the device.
         Ok(None) | Err(RequestError::UnknownEndpoint) => return Ok(StatusCode::NO_CONTENT.into_response()),
         Ok(Some(outcome)) => call.outcome(Ok(outcome))?,
         Err(error) => call.outcome(Err(error))?,
     };
-    let payload = if response.payload.is_empty() { Payload::None } else { Payload::Data };
+    let payload = match &wanted.key {
+        _ if response.payload.is_empty() => Payload::None,
+        WantedKey::Path(_) => Payload::Data(None),
+        WantedKey::Name(_) => Payload::Several(&wanted.paths, None),
+    };
     call.answer(&response, payload)
 }
 

@@ -7,6 +7,7 @@ use axum::extract::{Path as Parts, RawQuery, Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use lightship_api::convert::{self, ConvertError, Entry};
 use lightship_api::{Content as NodeContent, DownlinkAnswer, Node, NodeError, Problem, ProblemType};
+use lightship_lwm2m::format::Use;
 use lightship_lwm2m::{Format, Path};
 use lightship_server::{Code, Content, ContentFormat, Operation, Response};
 
@@ -60,10 +61,10 @@ async fn write(
     {
         return Err(misplaced(said, path));
     }
-    let entries = typed(&call, &node, path)?;
+    let entries = typed(&call, &node, path, "")?;
     let formats = match call.choices.format {
         Some(format) => vec![single_fits(format, path)?],
-        None => content::candidates(call.details(), call.device.speaks),
+        None => call.candidates(Use::Write),
     };
     let (response, format) = deliver(&call, &formats, path, &entries, |content| make(path, content)).await?;
     if response.code.is_success() {
@@ -94,7 +95,7 @@ pub(crate) async fn create(
     }
     let mut formats = match call.choices.format {
         Some(format) => vec![single_fits(format, object)?],
-        None => content::candidates(call.details(), call.device.speaks),
+        None => call.candidates(Use::Write),
     };
     let chosen = match (&node.content, instance) {
         (NodeContent::ObjectInstances(_), _) => None,
@@ -108,7 +109,7 @@ pub(crate) async fn create(
             Some(free_instance(&call, object)?)
         }
     };
-    let entries = typed(&call, &node, chosen.unwrap_or(object))?;
+    let entries = typed(&call, &node, chosen.unwrap_or(object), "")?;
     let leaves_choice = instance.is_none() && chosen.is_some();
     let make = |content| Operation::Create { path: object, content: Some(content) };
     let first = formats.first().copied();
@@ -134,7 +135,7 @@ pub(crate) async fn create(
 }
 
 /// The answer, with the format of the request where the device's answer has none.
-fn shape(call: &Call<'_>, response: &Response, format: Format) -> DownlinkAnswer {
+pub(super) fn shape(call: &Call<'_>, response: &Response, format: Format) -> DownlinkAnswer {
     let mut answer = call.shape(response, Payload::None);
     answer.format.get_or_insert_with(|| format.as_str().to_owned());
     answer
@@ -153,18 +154,19 @@ async fn node(core: &Core, headers: &HeaderMap, body: Body) -> Result<Node, Refu
 }
 
 /// The node's values in the types of the object definition in the version that the device registered.
-fn typed(call: &Call<'_>, node: &Node, base: Path) -> Result<Vec<Entry>, Refusal> {
+///
+/// `at` is where the node stands in the body.
+pub(super) fn typed(call: &Call<'_>, node: &Node, base: Path, at: &str) -> Result<Vec<Entry>, Refusal> {
     let definitions = call.core.models.snapshot();
-    let version = call.version();
-    let expected = |path: Path| models::expected(&definitions, version, path);
+    let expected = |path: Path| models::expected(&definitions, call.device.object_version(path), path);
     convert::entries(node, base, &expected).map_err(|error| match error {
-        ConvertError::Shape(error) => place(ProblemType::MalformedBody, error),
-        ConvertError::DoesNotFit(error) => place(ProblemType::DoesNotFit, error),
+        ConvertError::Shape(error) => place(ProblemType::MalformedBody, error, at),
+        ConvertError::DoesNotFit(error) => place(ProblemType::DoesNotFit, error, at),
     })
 }
 
 /// Sends the entries in the first format that can say them and that the device takes.
-async fn deliver(
+pub(super) async fn deliver(
     call: &Call<'_>,
     formats: &[Format],
     base: Path,
@@ -198,6 +200,6 @@ fn misplaced(said: &str, path: Path) -> Refusal {
     Refusal(problem.at("/path"))
 }
 
-fn place(kind: ProblemType, error: NodeError) -> Refusal {
-    Refusal(Problem::new(kind, error.message).at(error.pointer))
+fn place(kind: ProblemType, error: NodeError, at: &str) -> Refusal {
+    Refusal(Problem::new(kind, error.message).at(format!("{at}{}", error.pointer)))
 }

@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail anywhere")]
 
 mod bad_http;
+mod composite;
+mod deviations;
 mod events;
 mod operations;
 mod support;

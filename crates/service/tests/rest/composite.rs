@@ -1,0 +1,172 @@
+//! Composite operations by REST: several nodes of one device at once.
+
+use crate::support::{Device, Events, Message, Script, Server, agreeable, eventually};
+use serde_json::json;
+
+const DATA: &[u8] =
+    br#"[{"bn":"/3/0/","n":"9","v":84},{"n":"0","vs":"Acme"},{"bn":"/3303/0/5700","v":21.5}]"#;
+
+/// Knows SenML JSON alone, and answers lists of paths with the same three values.
+fn composite() -> Script {
+    Box::new(|request| {
+        let mut answer = match (request.code, request.option(12)) {
+            (5, Some(110)) if matches!(request.option(17), None | Some(110)) => {
+                request.answer(0x45, Some(110), DATA)
+            }
+            (5, Some(110)) => request.answer(0x86, None, b""),
+            (7, Some(110)) => request.answer(0x44, None, b""),
+            (5 | 7, _) => request.answer(0x8F, None, b""),
+            _ => request.answer(0x44, None, b""),
+        };
+        if answer.code == 0x45 && request.option(6) == Some(0) {
+            answer.options.insert(0, (6, vec![1]));
+        }
+        Some(answer)
+    })
+}
+
+#[test]
+fn several_paths_are_read_at_once_in_whatever_the_device_speaks() {
+    let server = Server::start();
+    let device = Device::register(&server, "one", composite());
+    let body = r#"{"paths": ["/3/0", "/3303/0/5700"]}"#;
+    let reply = server.call("POST", "/api/v1/endpoints/one/composite/read", body);
+    let answer = reply.json();
+    assert_eq!(
+        (reply.status, &answer["code"], &answer["path"]),
+        (200, &json!("2.05"), &json!("/")),
+        "{reply:?}"
+    );
+    assert_eq!(answer["operation"], "read-composite");
+    assert_eq!(
+        answer["content"]["nodes"],
+        json!([
+            {"path": "/3/0", "name": "Device", "resources": {
+                "0": {"type": "string", "value": "Acme"}, "9": {"type": "integer", "value": 84}}},
+            {"path": "/3303/0/5700", "name": "Sensor Value", "type": "float", "value": 21.5},
+        ])
+    );
+    let last = device.requests.try_iter().last().unwrap();
+    assert_eq!((last.code, last.path().as_str(), last.option(12)), (5, "", Some(110)));
+    assert_eq!(last.payload, br#"[{"bn":"/3/0"},{"bn":"/3303/0/","n":"5700"}]"#);
+    // What the device has not been asked for is no answer.
+    let answer = server.call("POST", "/api/v1/endpoints/one/composite/read", r#"{"paths": ["/3/0"]}"#).json();
+    assert_eq!(answer.get("content"), None);
+    assert_eq!(answer["undecoded"], "/3303/0/5700 was not asked for");
+    assert!(answer["raw"]["payload"].is_string());
+}
+
+#[test]
+fn several_nodes_are_written_at_once_after_all_have_been_checked() {
+    let server = Server::start();
+    let device = Device::register(&server, "one", composite());
+    let address = "/api/v1/endpoints/one/composite/write";
+    let body = r#"{"nodes": [{"path": "/3303/0/5701", "value": "C"}, {"path": "/1/0", "resources": {"1": {"value": 60}}}]}"#;
+    let answer = server.call("POST", address, body).json();
+    assert_eq!((&answer["code"], &answer["format"]), (&json!("2.04"), &json!("senml-json")));
+    let last = device.requests.try_iter().last().unwrap();
+    assert_eq!((last.code, last.path().as_str(), last.option(12)), (7, "", Some(110)));
+    assert_eq!(
+        String::from_utf8(last.payload).unwrap(),
+        r#"[{"bn":"/1/0/","n":"1","v":60},{"bn":"/3303/0/","n":"5701","vs":"C"}]"#
+    );
+    for (body, status, pointer) in [
+        (r#"{"nodes": []}"#, 400, "/nodes"),
+        (r#"{"nodes": [{"value": 1}]}"#, 400, "/nodes/0"),
+        (r#"{"nodes": [{"path": "/", "resources": {}}]}"#, 400, "/nodes/0/path"),
+        (r#"{"nodes": [{"path": "/1/0/1", "value": 1}, {"path": "/1/0/1", "value": 2}]}"#, 400, "/nodes"),
+        (r#"{"nodes": [{"path": "/1/0/1", "value": 1}], "more": 1}"#, 400, "/more"),
+        (
+            r#"{"nodes": [{"path": "/1/0/1", "value": 1}, {"path": "/3/0", "resources": {"9": {"value": 101}}}]}"#,
+            422,
+            "/nodes/1/resources/9",
+        ),
+    ] {
+        let reply = server.call("POST", address, body);
+        assert_eq!(
+            (reply.status, reply.json()["pointer"].as_str()),
+            (status, Some(pointer)),
+            "{body}: {reply:?}"
+        );
+    }
+    assert!(device.requests.try_recv().is_err(), "something was sent to the device");
+}
+
+// Proves: OBS-07
+#[test]
+fn a_composite_observation_is_wanted_until_it_is_cancelled() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = || Server::with(|config| config.store.folder = Some(folder.path().to_owned()));
+    let server = start();
+    let device = Device::register(&server, "one", composite());
+    let mut events = Events::follow(&server, "?type=observed,notified,observation_cancelled", None);
+    let address = "/api/v1/endpoints/one/composite/observations/mine";
+    let body = r#"{"paths": ["/3/0", "/3303/0/5700"]}"#;
+    let answer = server.call("PUT", address, body).json();
+    assert_eq!((&answer["operation"], &answer["code"]), (&json!("observe-composite"), &json!("2.05")));
+    assert_eq!(answer["content"]["nodes"][1]["value"], 21.5);
+    let event = events.event();
+    assert_eq!((&event["type"], &event["name"]), (&json!("observed"), &json!("mine")));
+    assert_eq!((event.get("path"), event["content"].as_array().unwrap().len()), (None, 2));
+    let observe = device.requests.try_iter().last().unwrap();
+    assert_eq!((observe.code, observe.option(6)), (5, Some(0)));
+    let notify = |id, number, payload: &[u8]| Message {
+        kind: 1,
+        code: 0x45,
+        id,
+        token: observe.token.clone(),
+        options: vec![(6, vec![number]), (12, vec![110])],
+        payload: payload.to_vec(),
+    };
+    device.send(&notify(900, 2, br#"[{"n":"/3303/0/5700","v":22.5}]"#));
+    let event = events.event();
+    assert_eq!((&event["type"], &event["content"][0]["value"]), (&json!("notified"), &json!(22.5)));
+    // Values that were not asked for are reported as a mistake, and not kept.
+    device.send(&notify(901, 3, br#"[{"n":"/3303/0/5700","v":1},{"n":"/6/0/0","v":1}]"#));
+    let event = events.event();
+    assert_eq!((event.get("content"), &event["reason"]), (None, &json!("/6/0/0 was not asked for")));
+    let list = server.get("/api/v1/endpoints/one/observations").json();
+    let item = &list["items"][0];
+    assert_eq!(
+        (&item["name"], &item["path"], &item["state"]),
+        (&json!("mine"), &json!("/"), &json!("active"))
+    );
+    assert_eq!(item["paths"], json!(["/3/0", "/3303/0/5700"]));
+    assert_eq!(item["content"][0]["value"], 22.5);
+    drop(device);
+    std::mem::forget(server.running);
+    let server = start();
+    let device = Device::register(&server, "one", composite());
+    let running = |restarts: u64| {
+        let list = server.get("/api/v1/endpoints/one/observations").json();
+        let item = &list["items"][0];
+        item["state"] == "active" && item["since"].is_string() && item["restarts"] == restarts
+    };
+    eventually(|| running(0));
+    drop(device);
+    let _device = Device::register(&server, "one", composite());
+    eventually(|| running(1));
+    assert_eq!(server.call("DELETE", address, "").json()["operation"], "cancel-composite");
+    assert_eq!(server.get("/api/v1/endpoints/one/observations").json()["items"], json!([]));
+    assert_eq!(server.call("DELETE", address, "").problem(), "not-observed");
+}
+
+#[test]
+fn what_cannot_be_asked_together_is_refused() {
+    let server = Server::start();
+    let device = Device::register(&server, "one", agreeable());
+    for (address, body, status) in [
+        ("read", r#"{"paths": []}"#, 400),
+        ("read", r#"{"paths": ["/3/x"]}"#, 400),
+        ("read", r#"{"paths": ["/3", "/3"]}"#, 400),
+        ("read?format=tlv", r#"{"paths": ["/3"]}"#, 400),
+        ("write?format=text", r#"{"nodes": [{"path": "/1/0/1", "value": 1}]}"#, 400),
+        ("write", r#"{"paths": ["/3"]}"#, 400),
+    ] {
+        let reply = server.call("POST", &format!("/api/v1/endpoints/one/composite/{address}"), body);
+        assert_eq!(reply.status, status, "{address} {body}: {reply:?}");
+    }
+    let reply = server.call("PUT", "/api/v1/endpoints/one/observations/3/0/9", r#"{"pmin": 5}"#);
+    assert_eq!((reply.status, reply.problem().as_str()), (422, "not-in-version"));
+    assert!(device.requests.try_recv().is_err(), "something was sent to the device");
+}
