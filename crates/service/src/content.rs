@@ -258,11 +258,7 @@ pub(crate) fn list_formats(details: &Details, accept: Option<u16>, speaks: Optio
     let accept = accept.and_then(Format::from_number);
     let mut formats = Vec::new();
     for format in candidates(details, accept.or(speaks), Use::CompositePaths) {
-        let etch = match format {
-            Format::SenmlJson => Format::SenmlEtchJson,
-            Format::SenmlCbor => Format::SenmlEtchCbor,
-            other => other,
-        };
+        let etch = if format == Format::SenmlJson { Format::SenmlEtchJson } else { Format::SenmlEtchCbor };
         let etch = Some(etch).filter(|etch| etch.is_for(Use::CompositePaths, details.version));
         for format in etch.into_iter().chain([format]) {
             if !formats.contains(&format) {
