@@ -221,6 +221,18 @@ fn values_of_every_kind_are_read() {
     }
 }
 
+/// The path of an object's single value is written when the next object begins.
+#[test]
+fn single_values_of_several_objects_keep_their_paths() {
+    let entries = [
+        (path!(1 / 0 / 1), Value::Integer(300)),
+        (path!(2 / 0 / 2 / 7), Value::Integer(1)),
+        (path!(3311 / 0 / 5850), Value::Boolean(false)),
+    ];
+    let bytes = written(&entries);
+    assert_eq!(hex(&bytes), "a38301000119012c84020002070183190cef001916daf4");
+}
+
 // The marks of BENCHMARKS.md: a device must not need more.
 // Proves: FMT-23
 #[test]

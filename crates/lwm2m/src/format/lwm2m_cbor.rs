@@ -238,8 +238,9 @@ impl<'b> Encoder<'b> {
             self.alone(path, value);
             return self.out.check();
         }
-        self.last = Some(path);
+        // Closing needs the path before this one.
         self.leave(path);
+        self.last = Some(path);
         self.enter(path);
         let number = path.last().unwrap_or_default();
         cbor::head(&mut self.out, cbor::UNSIGNED, number.into());
