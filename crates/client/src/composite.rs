@@ -2,9 +2,10 @@
 
 use lightship_coap::{Code, ContentFormat, Message};
 use lightship_lwm2m::attributes::{AttributeChange, AttributeName};
-use lightship_lwm2m::format::{Decoder, Entry, Format, check as well_formed, decode};
+use lightship_lwm2m::format::{Decoder, Entry, Format, Use, check as well_formed, decode, paths};
 use lightship_lwm2m::{Attributes, ObjectId, ObjectInstanceId, Path, Value, Version};
 
+use crate::access;
 use crate::dispatch::{Deny, Operation, Success, World};
 use crate::gather::{encode, least_after};
 use crate::negotiate;
@@ -33,14 +34,18 @@ impl<'a> Composite<'a> {
         let fetches = message.code() == Code::FETCH;
         let query = query(&message, fetches && message.observe() == Some(0), version)?;
         let number = message.content_format().ok_or(Code::BAD_REQUEST)?;
-        let format =
-            if fetches { negotiate::path_list(number, version) } else { negotiate::patch(number, version) };
-        let format = format.ok_or(Code::UNSUPPORTED_CONTENT_FORMAT)?;
+        let purpose = if fetches { Use::CompositePaths } else { Use::CompositeWrite };
+        let format = negotiate::usable(number, purpose, version).ok_or(Code::UNSUPPORTED_CONTENT_FORMAT)?;
         let composite = Composite { number, format, payload, version, accept: message.accept(), query };
-        well_formed(&composite.entries()).map_err(|_| Code::BAD_REQUEST)?;
-        let mut entries = composite.entries().flatten();
-        let said = if fetches { entries.all(|entry| entry.value.is_nothing()) } else { true };
-        if said && composite.entries().next().is_some() { Ok(composite) } else { Err(Code::BAD_REQUEST) }
+        let checked = if fetches {
+            paths::decode(format, payload).tolerate_missing_slash().check()
+        } else {
+            well_formed(&composite.entries())
+        };
+        if checked.is_err() || composite.entries().next().is_none() {
+            return Err(Code::BAD_REQUEST);
+        }
+        Ok(composite)
     }
 
     fn entries(&self) -> Decoder<'a> {
@@ -56,7 +61,7 @@ impl<'a> Composite<'a> {
     pub(crate) fn read(&self, world: &World<'_>, out: &mut [u8]) -> Result<Success, Deny> {
         let next = |after| least_after(self.paths(), after);
         let accept = self.accept.unwrap_or_else(|| negotiate::answer_to_list(self.number));
-        let (format, len, _) = encode(world, &next, accept, self.version, out)?;
+        let (format, len, _) = encode(world, &next, accept, Use::CompositeRead, self.version, out)?;
         Ok(Success { code: Code::CONTENT, format: Some(format), len, location: None })
     }
 
@@ -151,7 +156,7 @@ impl<'a> Composite<'a> {
         }
         if entry.value.is_null() {
             // Only a patch can remove, and only a resource instance (RFC 8790 section 3.2).
-            let item = item.filter(|_| self.is_patch()).ok_or(Code::BAD_REQUEST)?;
+            let item = item.filter(|_| self.format.is_senml_etch()).ok_or(Code::BAD_REQUEST)?;
             if next_item(object, instance, resource, item.get()) != Some(item) {
                 return Err(Code::NOT_FOUND);
             }
@@ -166,16 +171,12 @@ impl<'a> Composite<'a> {
         if entry.value.is_container() || entry.value.is_nothing() || item.is_some() != model.multiple {
             return Err(Code::BAD_REQUEST);
         }
-        if let Value::ObjectLink(link) = decode_value(&entry.value, model, scratch)?
-            && !leads_somewhere(world, link)
-        {
+        let value = decode_value(&entry.value, model, scratch)?;
+        let leads_nowhere = matches!(value, Value::ObjectLink(link) if !leads_somewhere(world, link));
+        if leads_nowhere || !access::is_legal(id, resource, &value) {
             return Err(Code::BAD_REQUEST);
         }
         Ok(())
-    }
-
-    fn is_patch(&self) -> bool {
-        matches!(self.number, ContentFormat::SENML_ETCH_JSON | ContentFormat::SENML_ETCH_CBOR)
     }
 }
 

@@ -3,7 +3,7 @@
 //! Checks come in the order: path and method, object, instance, resource, operation, payload.
 
 use lightship_coap::{Code, ContentFormat, Message};
-use lightship_lwm2m::format::{EncodeError, Encoder, Format};
+use lightship_lwm2m::format::{EncodeError, Encoder, Format, Use};
 use lightship_lwm2m::path::Level;
 use lightship_lwm2m::path::PathError;
 use lightship_lwm2m::{ObjectId, ObjectInstanceId, Path, Value, Version};
@@ -269,7 +269,7 @@ pub(crate) fn read(
 ) -> Result<(ContentFormat, usize), Deny> {
     let object = path.object_id().and_then(|id| world.object(id)).ok_or(Code::NOT_FOUND)?;
     let number = accept.unwrap_or_else(|| default_format(object, path, version));
-    let format = negotiate::readable(number, version);
+    let format = negotiate::usable(number, Use::Read, version);
     let mut encode = Encode { encoder: Encoder::new(format.unwrap_or(Format::Text), path, out) };
     walk(world, path, &mut encode)?;
     let Some(format) = format else { return Err(Code::NOT_ACCEPTABLE.into()) };

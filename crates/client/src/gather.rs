@@ -1,7 +1,7 @@
 //! Several paths read at once: Read-Composite, Observe-Composite and Send (TS_Core 6.3.8, 6.4.5, 6.4.7).
 
 use lightship_coap::{Code, ContentFormat};
-use lightship_lwm2m::format::{EncodeError, Encoder, Format};
+use lightship_lwm2m::format::{EncodeError, Encoder, Use};
 use lightship_lwm2m::{Path, Value, Version};
 
 use crate::dispatch::{Deny, World};
@@ -66,12 +66,11 @@ pub(crate) fn encode(
     world: &World<'_>,
     next: Next<'_>,
     accept: ContentFormat,
+    purpose: Use,
     version: Version,
     out: &mut [u8],
 ) -> Result<(ContentFormat, usize, usize), Deny> {
-    let format = negotiate::readable(accept, version)
-        .filter(|format| holds_any(*format))
-        .ok_or(Code::NOT_ACCEPTABLE)?;
+    let format = negotiate::usable(accept, purpose, version).ok_or(Code::NOT_ACCEPTABLE)?;
     let mut encode = crate::dispatch::Encode { encoder: Encoder::new(format, Path::ROOT, out) };
     let (count, forbidden) = gather(world, next, &mut encode)?;
     if count == 0 && forbidden {
@@ -82,9 +81,4 @@ pub(crate) fn encode(
         Err(EncodeError::NotSingleValue | EncodeError::NotExpressible) => Err(Code::NOT_ACCEPTABLE.into()),
         Err(_) => Err(Code::INTERNAL_SERVER_ERROR.into()),
     }
-}
-
-/// Whether a format holds values of several objects.
-fn holds_any(format: Format) -> bool {
-    !format.is_single_value() && format != Format::Tlv
 }

@@ -6,6 +6,7 @@ use lightship_coap::link::{LinkWriter, TextBuffer};
 use lightship_lwm2m::{ObjectId, ObjectVersion, Version};
 
 use crate::dispatch::World;
+use crate::negotiate;
 use crate::object::Object;
 
 /// Writes the list into `out`; `None` when it does not fit.
@@ -34,9 +35,9 @@ impl Write for Fingerprint {
 /// One copy of the code serves both sinks.
 fn links(world: &World<'_>, version: Version, sink: &mut dyn Write) -> bool {
     let mut links = LinkWriter::new(sink);
-    if version > Version::V1_0 {
+    if let Some(formats) = negotiate::announced(version) {
         // What this client speaks beyond what every client of its version does.
-        links.link(format_args!("/")).quoted("ct", "60 110 112 11542");
+        links.link(format_args!("/")).quoted("ct", formats);
     }
     let mut from = Some(0);
     while let Some(id) = from.and_then(|from| world.next_object(from)) {

@@ -4,32 +4,19 @@ use lightship_coap::ContentFormat;
 use lightship_lwm2m::Version;
 use lightship_lwm2m::format::{Format, Use};
 
-/// The format of values under a number: in a Read's Accept, in a Write's Content-Format.
+/// The format under a number, if a server of that version may use it for that.
 ///
 /// The numbers from before the registration mean the same formats; they are understood but never sent.
-pub(crate) fn readable(number: ContentFormat, version: Version) -> Option<Format> {
-    // JSON is optional in 1.0 and gone since.
-    let spoken = |format: &Format| *format != Format::Json && format.is_for(Use::Read, version);
-    Format::from_number(number.0).filter(spoken)
+pub(crate) fn usable(number: ContentFormat, purpose: Use, version: Version) -> Option<Format> {
+    Format::from_number(number.0).filter(|format| format.is_for(purpose, version))
 }
 
-/// The format of the list of paths in a composite Read or Observe.
-pub(crate) fn path_list(number: ContentFormat, version: Version) -> Option<Format> {
-    let (format, since) = match number {
-        ContentFormat::SENML_JSON => (Format::SenmlJson, Version::V1_1),
-        ContentFormat::SENML_CBOR => (Format::SenmlCbor, Version::V1_1),
-        ContentFormat::SENML_ETCH_JSON => (Format::SenmlJson, Version::V1_2),
-        ContentFormat::SENML_ETCH_CBOR => (Format::SenmlCbor, Version::V1_2),
-        _ => return None,
-    };
-    Some(format).filter(|_| version >= since)
-}
-
-/// The format of the values in a Write-Composite.
-pub(crate) fn patch(number: ContentFormat, version: Version) -> Option<Format> {
-    match number {
-        ContentFormat::LWM2M_CBOR => readable(number, version),
-        _ => path_list(number, version),
+/// The optional formats that a client announces to a server of that version.
+pub(crate) const fn announced(version: Version) -> Option<&'static str> {
+    match version {
+        Version::V1_0 => None,
+        Version::V1_1 => Some("60 110 112 11542"),
+        Version::V1_2 => Some("60 110 112 320 322 11542 11544"),
     }
 }
 

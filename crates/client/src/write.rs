@@ -1,7 +1,9 @@
 //! Write, Create and Delete: all of a request or nothing of it (TS_Core 6.3.3 to 6.3.6).
 
 use lightship_coap::Code;
-use lightship_lwm2m::format::{Format, RawValue, ValueError, check as well_formed, chosen_instance, decode};
+use lightship_lwm2m::format::{
+    Decoder, Format, RawValue, Use, ValueError, check as well_formed, chosen_instance, decode,
+};
 use lightship_lwm2m::path::Level;
 use lightship_lwm2m::{ObjectId, ObjectInstanceId, ObjectLink, Path, ResourceId, ResourceInstanceId, Value};
 
@@ -56,10 +58,19 @@ pub(crate) fn conclude(object: &mut dyn Object, applied: Result<(), Deny>) -> Re
     }
 }
 
+/// What the payload says. A Create whose path has an instance is one whose instance the client numbers.
+fn entries<'a>(request: &Request<'a>, format: Format) -> Decoder<'a> {
+    let entries = decode(format, request.path, request.payload);
+    match request.path.instance_id().filter(|_| request.operation == Operation::Create) {
+        Some(instance) => entries.with_assigned_instance(instance),
+        None => entries,
+    }
+}
+
 /// The format of the payload: 4.00 without one, 4.15 for one that is not known here.
 fn payload_format(request: &Request<'_>) -> Result<Format, Code> {
     let number = request.message.content_format().ok_or(Code::BAD_REQUEST)?;
-    negotiate::readable(number, request.version).ok_or(Code::UNSUPPORTED_CONTENT_FORMAT)
+    negotiate::usable(number, Use::Write, request.version).ok_or(Code::UNSUPPORTED_CONTENT_FORMAT)
 }
 
 /// Looks at every value of the payload before the first one is written. `base` is where the payload's paths begin.
@@ -76,8 +87,8 @@ fn check(
     let creates = request.operation == Operation::Create;
     let mut count = 0_usize;
     // TS_Core 7.4: a path that stands twice has no meaning.
-    well_formed(&decode(format, base, request.payload)).map_err(|_| Code::BAD_REQUEST)?;
-    for entry in decode(format, base, request.payload) {
+    well_formed(&entries(request, format)).map_err(|_| Code::BAD_REQUEST)?;
+    for entry in entries(request, format) {
         let entry = entry.map_err(|_| Code::BAD_REQUEST)?;
         count = count.saturating_add(1);
         let Some(resource) = entry.path.resource_id() else {
@@ -187,7 +198,7 @@ fn apply(
         }
     }
     let mut emptied = None;
-    for entry in decode(format, base, request.payload) {
+    for entry in entries(request, format) {
         let entry = entry.map_err(|_| Code::BAD_REQUEST)?;
         let (Some(resource), true) = (entry.path.resource_id(), entry.path.instance_id() == Some(instance))
         else {
@@ -220,7 +231,7 @@ fn drop_absent(object: &mut dyn Object, request: &Request<'_>, format: Format, i
     while let Some(model) = object.model().resources.get(index).copied() {
         index = index.saturating_add(1);
         let named = || {
-            let entries = decode(format, request.path, request.payload);
+            let entries = entries(request, format);
             entries.flatten().any(|entry| entry.path.resource_id() == Some(model.id))
         };
         if model.operations.writable() && !model.mandatory && object.has(instance, model.id) && !named() {
@@ -282,7 +293,7 @@ pub(crate) fn create(
     }
     let format = match (request.message.content_format(), request.payload) {
         // Since 1.1 a Create may come without a payload.
-        (None, []) => Format::Tlv,
+        (None, []) if request.version > lightship_lwm2m::Version::V1_0 => Format::Tlv,
         _ => payload_format(request)?,
     };
     if format.is_single_value() {
@@ -317,7 +328,7 @@ fn create_chosen(
         // The next instance in ascending order, which needs no memory of those before.
         let mut next: Option<ObjectInstanceId> = None;
         let mut bad = false;
-        for entry in decode(format, request.path, request.payload) {
+        for entry in entries(request, format) {
             match entry.map(|entry| entry.path.instance_id()) {
                 Ok(Some(instance)) if done.is_none_or(|done| instance > done) => {
                     next = Some(next.map_or(instance, |next| next.min(instance)));
@@ -341,9 +352,7 @@ fn create_chosen(
         }
     };
     if let (Err(_), Some(last)) = (&outcome, done) {
-        let instances = decode(format, request.path, request.payload)
-            .flatten()
-            .filter_map(|entry| entry.path.instance_id());
+        let instances = entries(request, format).flatten().filter_map(|entry| entry.path.instance_id());
         for instance in instances.filter(|instance| *instance <= last) {
             if let Some(object) = world.object_mut(id) {
                 let _ = object.delete(instance);
@@ -373,7 +382,7 @@ fn create_one(
         object.model().resources.iter().filter(|model| model.mandatory && model.operations.writable());
     let complete = needed.all(|model| {
         let wanted = Path::resource(id, instance, model.id);
-        decode(format, request.path, request.payload).flatten().any(|entry| wanted.contains(entry.path))
+        entries(request, format).flatten().any(|entry| wanted.contains(entry.path))
     });
     if !complete {
         return Err(Code::BAD_REQUEST.into());

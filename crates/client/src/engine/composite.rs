@@ -3,6 +3,8 @@
 //! Each path of such an observation has a place of its own, with its own attributes and its own last values; places of one
 //! observation share account and generation. What makes one of them due sends them all.
 
+use lightship_lwm2m::format::Use;
+
 use super::serve::world;
 use super::*;
 use crate::composite::Composite;
@@ -77,7 +79,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         let next = |after| least_after(paths(), after);
         let mut sequence = one.sequence;
         let number = sequence.next();
-        let sent = match encode(&world, &next, one.format, version, &mut self.body) {
+        let sent = match encode(&world, &next, one.format, Use::CompositeRead, version, &mut self.body) {
             // Not to be had just now: the next change or pmax tries again.
             Err(_) => Err(SendError::TooLarge),
             Ok((format, len, _)) => {

@@ -1,10 +1,13 @@
 //! Send: values that the client tells on its own initiative (TS_Core 6.4.7).
 
+use lightship_lwm2m::format::Use;
+
 use super::serve::world;
 use super::*;
 use crate::event::{SendId, SendRefused};
 use crate::gather::{encode, gather, least_after};
 use crate::list::fingerprint;
+use crate::negotiate;
 use crate::snapshot::Snapshot;
 
 /// How many Sends may be under way at a time.
@@ -94,12 +97,12 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         }
         let next = |after| least_after(send.paths.iter().flatten().copied(), after);
         let format = self.config.send_format;
-        let format = if crate::negotiate::readable(format, version).is_some() {
+        let format = if negotiate::usable(format, Use::Send, version).is_some() {
             format
         } else {
             ContentFormat::SENML_CBOR
         };
-        let outcome = match encode(&world, &next, format, version, &mut self.body) {
+        let outcome = match encode(&world, &next, format, Use::Send, version, &mut self.body) {
             Err(_) | Ok((_, _, 0)) => Err(Failure::Nonsense),
             Ok((format, len, _)) => {
                 let account = self.accounts.get(id.index()).and_then(Option::as_ref);

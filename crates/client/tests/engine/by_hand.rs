@@ -130,7 +130,7 @@ fn security_objects_stay_unseen_even_when_the_application_serves_them() {
         (Made::new(0, &secret), Made::new(21, &secret), Made::new(23, &secret), Made::new(3, &secret));
     let objects: &mut [&mut dyn Object] = &mut [&mut security, &mut oscore, &mut cose, &mut device];
     let (mut client, list) = registered(objects);
-    assert_eq!(list, "</>;ct=\"60 110 112 11542\",</1/0>,</3>;ver=1.0,</3/0>");
+    assert_eq!(list, "</>;ct=\"60 110 112 320 322 11542 11544\",</1/0>,</3>;ver=1.0,</3/0>");
     for path in ["/0", "/0/0/0", "/21/0", "/23/0/0"] {
         assert_eq!(ask(&mut client, Code::GET, path, "").code, Code::UNAUTHORIZED, "{path}");
     }

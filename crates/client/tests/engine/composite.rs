@@ -94,6 +94,8 @@ fn composite_reads_are_refused_by_the_rules() {
         assert_eq!(bench.take().code, Code::NOT_ACCEPTABLE, "{accept}");
     }
     assert_eq!(fetch(&mut bench, r#"[{"n":"/0/0"}]"#).code, Code::UNAUTHORIZED);
+    let unknown_field = r#"[{"n":"/3/0/0","x":1}]"#;
+    assert_eq!(ask(&mut bench, Code::FETCH, ETCH, unknown_field).code, Code::BAD_REQUEST);
 
     assert_eq!(fetch(&mut at(Version::V1_0), list).code, Code::METHOD_NOT_ALLOWED);
     let etch = ask(&mut at(Version::V1_1), Code::FETCH, ETCH, list);

@@ -4,6 +4,7 @@ mod access;
 mod bench;
 mod by_hand;
 mod composite;
+mod formats;
 mod observe;
 mod operations;
 mod random;

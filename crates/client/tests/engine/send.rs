@@ -131,6 +131,8 @@ fn a_send_is_in_the_format_of_the_configuration_where_the_version_has_it() {
     for (send_format, version, expected) in [
         (ContentFormat::SENML_JSON, Version::V1_1, ContentFormat::SENML_JSON),
         (ContentFormat::LWM2M_CBOR, Version::V1_1, ContentFormat::SENML_CBOR),
+        (ContentFormat::LWM2M_CBOR, Version::V1_2, ContentFormat::LWM2M_CBOR),
+        (ContentFormat::TEXT, Version::V1_2, ContentFormat::SENML_CBOR),
     ] {
         let mut bench = Bench::with(Config { send_format, version, ..Config::new("a") }, open_account());
         bench.register();
