@@ -1,7 +1,7 @@
 //! What a server asks of a device: the operations of device management and information reporting, as CoAP requests and the codes
 //! that may answer them. Core TS 1.2, 6.3 and 6.4; Transport TS 1.2, 6.4.4 and 6.4.5.
 
-use crate::{Path, Version, path::Level};
+use crate::{Format, Path, Version, format::Use, path::Level};
 use core::fmt;
 use lightship_coap::{Code, ContentFormat, Message, OptionWriter};
 
@@ -144,6 +144,57 @@ impl Operation {
             | Code::REQUEST_ENTITY_TOO_LARGE => takes_content,
             _ => code == self.success() || code.class() == 5,
         }
+    }
+
+    /// What the payload of the request is for; `None` when it holds no values and no list of paths.
+    #[must_use]
+    pub const fn request_use(self) -> Option<Use> {
+        match self {
+            Self::Replace | Self::PartialUpdate | Self::Create => Some(Use::Write),
+            Self::ReadComposite | Self::ObserveComposite | Self::CancelObservationComposite => {
+                Some(Use::CompositePaths)
+            }
+            Self::WriteComposite => Some(Use::CompositeWrite),
+            Self::Read
+            | Self::Discover
+            | Self::WriteAttributes
+            | Self::Execute
+            | Self::Delete
+            | Self::Observe
+            | Self::CancelObservation => None,
+        }
+    }
+
+    /// What the payload of a good answer is for, and with it which formats an Accept may name; `None` when it holds no values
+    /// (a Discover is answered in link format).
+    #[must_use]
+    pub const fn answer_use(self) -> Option<Use> {
+        match self {
+            Self::Read | Self::Observe | Self::CancelObservation => Some(Use::Read),
+            Self::ReadComposite | Self::ObserveComposite | Self::CancelObservationComposite => {
+                Some(Use::CompositeRead)
+            }
+            Self::Discover
+            | Self::Replace
+            | Self::PartialUpdate
+            | Self::WriteAttributes
+            | Self::Execute
+            | Self::Create
+            | Self::Delete
+            | Self::WriteComposite => None,
+        }
+    }
+
+    /// Whether a request may name that format in Accept, between sides that agreed on that version.
+    #[must_use]
+    pub fn may_accept(self, format: Format, version: Version) -> bool {
+        self.answer_use().is_some_and(|purpose| format.is_for(purpose, version))
+    }
+
+    /// Whether a request may bring its payload in that format, between sides that agreed on that version.
+    #[must_use]
+    pub fn may_bring(self, format: Format, version: Version) -> bool {
+        self.request_use().is_some_and(|purpose| format.is_for(purpose, version))
     }
 
     /// The first LwM2M version that has the operation.
@@ -296,5 +347,31 @@ mod tests {
         assert!(!Operation::Execute.may_be_answered(Code::FORBIDDEN), "4.03 is no answer of a device");
         assert!(Operation::Create.may_be_answered(Code::INTERNAL_SERVER_ERROR));
         assert_eq!(Operation::Create.success(), Code::CREATED);
+    }
+
+    // Core TS 1.2, 7.4; Transport TS 1.2, 6.4.4.
+    // Proves: FMT-26
+    #[test]
+    fn formats_go_with_operations() {
+        let (v1_1, v1_2) = (Version::V1_1, Version::V1_2);
+        for composite in
+            [Operation::ReadComposite, Operation::ObserveComposite, Operation::CancelObservationComposite]
+        {
+            assert!(composite.may_bring(Format::SenmlEtchCbor, v1_2), "{composite}");
+            assert!(!composite.may_bring(Format::SenmlEtchCbor, v1_1), "{composite}");
+            assert!(!composite.may_bring(Format::Lwm2mCbor, v1_2), "{composite}");
+            assert!(composite.may_accept(Format::Lwm2mCbor, v1_2), "{composite}");
+            assert!(!composite.may_accept(Format::SenmlEtchCbor, v1_2), "{composite}");
+            assert!(!composite.may_accept(Format::Tlv, v1_2), "{composite}");
+            assert!(composite.may_be_answered(Code::UNSUPPORTED_CONTENT_FORMAT), "{composite}");
+        }
+        assert!(Operation::WriteComposite.may_bring(Format::Lwm2mCbor, v1_2));
+        assert!(!Operation::WriteComposite.may_bring(Format::Tlv, v1_2));
+        assert!(!Operation::WriteComposite.may_accept(Format::SenmlCbor, v1_2));
+        assert!(
+            Operation::Read.may_accept(Format::Tlv, v1_2) && !Operation::Read.may_bring(Format::Tlv, v1_2)
+        );
+        assert!(Operation::Create.may_bring(Format::SenmlCbor, v1_1));
+        assert!(!Operation::Create.may_bring(Format::SenmlCbor, Version::V1_0));
     }
 }

@@ -4,8 +4,10 @@
 //! reason and the code for each mistake ([`Refused`]). Texts are borrowed from the message, nothing is allocated.
 
 mod list;
+mod send;
 
 pub use list::{ListError, ListedObject, ObjectList};
+pub use send::{Send, SendRefused};
 
 use crate::{
     Binding, Version,
