@@ -52,3 +52,21 @@ fn a_device_sends_what_it_is_told_to_unless_muted() {
     assert!(device.say("send /3/0/9").contains("muted"));
     assert_eq!(device.say("show /1/0/23"), "ok /1/0/23=true");
 }
+
+// Proves: OBS-01
+#[test]
+fn an_observation_can_carry_its_attributes() {
+    let server = Server::start(&[]);
+    let mut device = server.device("e2e", &[]);
+    device.say("set /3303/0/5700 20");
+    let first = server.json(&["observe", "e2e", "/3303/0/5700", "st=5"]);
+    assert_eq!(first["code"], "2.05", "{first}");
+    let item = &server.json(&["observations", "e2e"])["items"][0];
+    assert_eq!((&item["path"], &item["attributes"]["st"]), (&json!("/3303/0/5700"), &json!(5)), "{item}");
+    // Less than a step; then a step from the value that was told.
+    device.say("set /3303/0/5700 23");
+    device.say("set /3303/0/5700 25.5");
+    server.await_reported("e2e", "/3303/0/5700", &json!(25.5));
+    let told = server.ctl(&["events", "--type", "notified", "--endpoint", "e2e"]);
+    assert!(!told.contains(" 23"), "{told}");
+}
