@@ -107,6 +107,7 @@ fn refusals_have_words_and_exit_code_1() {
         (&["read", "e2e", "/3/0/4"][..], "4.05 (Method Not Allowed)"),
         (&["delete", "e2e", "/3/0"][..], "4.05 (Method Not Allowed)"),
         (&["exec", "e2e", "/3/0/0"][..], "4.05 (Method Not Allowed)"),
+        (&["create", "e2e", "/2", "0=3", "1=0", "3=1"][..], "4.05 (Method Not Allowed)"),
         (&["read", "nobody", "/3/0"][..], "No such endpoint is registered"),
         (&["write", "e2e", "/1/0/1", "soon"][..], "not an integer"),
         (&["observations", "nobody"][..], "No such endpoint is registered"),

@@ -45,7 +45,7 @@ impl Meaning {
         let mut text = String::new();
         if let Some(asked) = asked {
             let _ = write!(text, "LwM2M answer to {}", asked.operation);
-            if let Some(path) = asked.path {
+            if let Some(path) = asked.path.filter(|path| *path != Path::ROOT) {
                 let _ = write!(text, " {}", named(path));
             }
         }
@@ -149,6 +149,8 @@ fn downlink(message: &Message<'_>, segments: &[&str]) -> Meaning {
     };
     let operation = operation(message, path);
     let mut text = match &operation {
+        // What these are about stands in the payload.
+        Some((operation, _)) if path == Path::ROOT => format!("LwM2M {operation}"),
         Some((operation, word)) => format!("LwM2M {operation} {word}{}", named(path)),
         None => format!("{} on {} is no operation of LwM2M", method(code), named(path)),
     };

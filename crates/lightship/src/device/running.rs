@@ -50,6 +50,7 @@ impl Device {
         getrandom::fill(&mut seed).map_err(Failure::failed)?;
         let clock = if settings.virtual_clock { Clock::standing(STANDING_DATE) } else { Clock::machine() };
         let world = World::new(clock.clone(), seed, settings.config.endpoint.as_str());
+        world.set_server_count(settings.accounts.len());
         let mut set = ObjectSet::new(Arc::clone(&world));
         let standard = objects.iter().filter_map(|(id, count)| Some((ObjectId::new(*id)?, *count)));
         for (id, count) in standard.chain(settings.objects) {

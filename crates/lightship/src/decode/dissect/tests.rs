@@ -1,6 +1,7 @@
 //! What dissections say, by hand-picked messages and by the vectors of the CoAP standards.
 
 use super::*;
+use lightship_coap::{Code, ContentFormat, Encoder, MessageId, Token, Type};
 
 fn dissected(hex_text: &str) -> (String, bool) {
     let bytes = hex::parse(hex_text).unwrap();
@@ -69,6 +70,75 @@ fn a_response_is_read_in_the_light_of_its_request() {
     assert!(second.contains("/3/0/9 Battery Level = 84"), "{second}");
     let stranger = message(&answer, "a c", &mut conversation).lines.join("\n");
     assert!(!stranger.contains("Battery Level"), "{stranger}");
+}
+
+/// A confirmable request with a payload, dissected.
+fn requested(code: Code, path: &str, format: u16, payload: &[u8]) -> (String, bool) {
+    let mut buffer = [0; 512];
+    let mut message = Encoder::new(&mut buffer, Type::Con, code, MessageId(1), Token::EMPTY);
+    message.options().uri_path(path);
+    message.options().content_format(ContentFormat(format));
+    let length = message.finish_with(payload).unwrap();
+    dissected(&hex::print(&buffer[..length]))
+}
+
+#[test]
+fn composite_requests_and_sends_are_spelled_out() {
+    let reading = br#"[{"n":"/3/0/9"},{"n":"/3303/0/5700"}]"#;
+    let writing = br#"[{"n":"/1/0/1","v":60},{"n":"/3442/0/110","vs":"x"}]"#;
+    let removing = br#"[{"n":"/3442/0/1120/3","v":null}]"#;
+    let sending = br#"[{"bn":"/3303/0/5700","v":21.5,"t":1700000000}]"#;
+    for (code, path, format, payload, parts) in [
+        (
+            Code::FETCH,
+            "",
+            110,
+            &reading[..],
+            ["LwM2M Read-Composite\n", "/3/0/9 Battery Level\n", "/3303/0/5700 Sensor Value"],
+        ),
+        (
+            Code::FETCH,
+            "",
+            320,
+            &reading[..],
+            ["LwM2M Read-Composite\n", "/3/0/9 Battery Level\n", "/3303/0/5700 Sensor Value"],
+        ),
+        (
+            Code::IPATCH,
+            "",
+            110,
+            &writing[..],
+            ["LwM2M Write-Composite\n", "/1/0/1 Lifetime = 60 s", "/3442/0/110 String Value = x"],
+        ),
+        (
+            Code::IPATCH,
+            "",
+            320,
+            &removing[..],
+            ["LwM2M Write-Composite\n", "/3442/0/1120/3 ", "= null (remove)"],
+        ),
+        (
+            Code::POST,
+            "dp",
+            110,
+            &sending[..],
+            ["LwM2M Send\n", "/3303/0/5700 Sensor Value = 21.5", "2023-11-14T22:13:20"],
+        ),
+        // {3: {0: {9: 84}}}
+        (
+            Code::POST,
+            "dp",
+            11544,
+            b"\xa1\x03\xa1\x00\xa1\x09\x18\x54",
+            ["LwM2M Send\n", "/3/0/9 Battery Level = 84", "11544"],
+        ),
+    ] {
+        let (text, sound) = requested(code, path, format, payload);
+        assert!(sound, "{text}");
+        for part in parts {
+            assert!(text.contains(part), "{part:?} is not in\n{text}");
+        }
+    }
 }
 
 #[test]

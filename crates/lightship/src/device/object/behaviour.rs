@@ -15,6 +15,8 @@ pub(crate) struct World {
     random: Mutex<SeededRng>,
     firmware_version: Mutex<String>,
     restart_wanted: AtomicBool,
+    /// Whether one server has the device for itself.
+    one_server: AtomicBool,
     /// What the device sent and received.
     pub(crate) counters: Arc<Counters>,
     /// The text of `/3/0/2`.
@@ -29,6 +31,7 @@ impl World {
             random: Mutex::new(SeededRng::new(seed)),
             firmware_version: Mutex::new(env!("CARGO_PKG_VERSION").to_owned()),
             restart_wanted: AtomicBool::new(false),
+            one_server: AtomicBool::new(true),
             counters: Arc::new(Counters::default()),
             serial: serial.to_owned(),
         })
@@ -69,6 +72,11 @@ impl World {
     pub(crate) fn install_firmware(&self, version: &str) {
         version.clone_into(&mut self.firmware_version.lock().unwrap_or_else(PoisonError::into_inner));
         self.want_restart();
+    }
+
+    /// Says how many servers the device has.
+    pub(crate) fn set_server_count(&self, count: usize) {
+        self.one_server.store(count < 2, Ordering::Relaxed);
     }
 
     /// Asks whoever runs the device to restart it.
@@ -146,9 +154,19 @@ pub(crate) trait Behaviour: Send {
         let _ = (world, id, instance);
     }
 
-    /// Whether servers may create and delete instances.
-    fn lets_servers_create(&self) -> bool {
+    /// Whether instances may be created and deleted by the engine.
+    fn lets_create(&self, world: &World) -> bool {
+        let _ = world;
         true
+    }
+}
+
+/// Only bootstrap, or the client itself where there are several servers, makes and removes access control entries
+/// (TS_Core 8.2); the engine sees to the second, so all that is left to refuse is the wish of a single server.
+struct AccessControl;
+impl Behaviour for AccessControl {
+    fn lets_create(&self, world: &World) -> bool {
+        !world.one_server.load(Ordering::Relaxed)
     }
 }
 
@@ -165,6 +183,7 @@ impl Behaviour for Plain {}
 /// What brings an object to life.
 pub(super) fn of(object: ObjectId) -> Box<dyn Behaviour> {
     match object.get() {
+        2 => Box::new(AccessControl),
         3 => Box::new(device::Device::default()),
         5 => Box::new(firmware::Firmware::default()),
         7 => Box::new(statistics::Statistics::default()),

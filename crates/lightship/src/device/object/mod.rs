@@ -282,7 +282,7 @@ impl Object for BuiltObject {
     }
 
     fn create(&mut self, instance: ObjectInstanceId) -> Result<(), Refusal> {
-        if !self.behaviour.lets_servers_create() {
+        if !self.behaviour.lets_create(&self.world) {
             return Err(Refusal::NotAllowed);
         }
         if self.instances.contains_key(&instance) {
@@ -363,7 +363,7 @@ impl Object for BuiltObject {
     }
 
     fn delete(&mut self, instance: ObjectInstanceId) -> Result<(), Refusal> {
-        if self.definition.mandatory || !self.behaviour.lets_servers_create() {
+        if self.definition.mandatory || !self.behaviour.lets_create(&self.world) {
             return Err(Refusal::NotAllowed);
         }
         if self.remove_instance(instance) { Ok(()) } else { Err(Refusal::NotFound) }
