@@ -6,6 +6,7 @@
 //! the same bytes for the same input.
 //! Start reading at: [`COMMANDS`], then the module of the command.
 
+mod conformance;
 mod edges;
 mod files;
 mod interop;
@@ -24,6 +25,7 @@ usage: cargo xtask <command> [options]
   tidy                      check the house rules that a machine can check
   proofs [--check] [--requirements FILE]
                             write docs/proofs.md from the tests' `Proves:` marks, or check that it is fresh
+  conformance [--check]     write docs/conformance.md from the tests' `Case:` marks, or check that it is fresh
   registry --from DIR [--check]
                             write the object definition tables from OMA's XML files, or check that they are fresh
   no-std [--limit BYTES]    build the device side for a Cortex-M4 and print its sizes (Debian's rustc-web)
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
     let outcome = match command {
         "tidy" => tidy::run(rest),
         "proofs" => proofs::run(rest),
+        "conformance" => conformance::run(rest),
         "interop" => interop::run(rest),
         "no-std" => no_std::run(rest),
         "registry" => registry::run(rest),
