@@ -38,6 +38,7 @@ fn names(message: &Message) -> Vec<String> {
     records.into_iter().map(name).collect()
 }
 
+// Proves: DMO-02, DMO-40
 #[test]
 fn several_paths_are_read_at_once_in_whatever_the_device_speaks() {
     let server = Server::start();
@@ -69,6 +70,7 @@ fn several_paths_are_read_at_once_in_whatever_the_device_speaks() {
     assert!(answer["raw"]["payload"].is_string());
 }
 
+// Proves: DMO-02, DMO-40
 #[test]
 fn several_nodes_are_written_at_once_after_all_have_been_checked() {
     let server = Server::start();
@@ -104,7 +106,7 @@ fn several_nodes_are_written_at_once_after_all_have_been_checked() {
     assert!(device.requests.try_recv().is_err(), "something was sent to the device");
 }
 
-// Proves: OBS-07
+// Proves: OBS-07, OBS-15
 #[test]
 fn a_composite_observation_is_wanted_until_it_is_cancelled() {
     let folder = tempfile::tempdir().unwrap();
@@ -156,9 +158,13 @@ fn a_composite_observation_is_wanted_until_it_is_cancelled() {
     };
     eventually(|| running(0));
     drop(device);
-    let _device = Device::register(&server, "one", composite());
+    let device = Device::register(&server, "one", composite());
     eventually(|| running(1));
+    let observe = device.requests.try_iter().last().unwrap();
     assert_eq!(server.call("DELETE", address, "").json()["operation"], "cancel-composite");
+    let cancel = device.next_request();
+    assert_eq!((cancel.code, cancel.option(6), &cancel.token), (5, Some(1), &observe.token));
+    assert_eq!(cancel.payload, observe.payload);
     assert_eq!(server.get("/api/v1/endpoints/one/observations").json()["items"], json!([]));
     assert_eq!(server.call("DELETE", address, "").problem(), "not-observed");
 }

@@ -7,7 +7,7 @@ fn deviations(server: &Server, name: &str) -> Json {
     server.get(&format!("/api/v1/endpoints/{name}")).json()["deviations"].clone()
 }
 
-// Proves: DAT-02
+// Proves: DAT-02, DMO-06
 #[test]
 fn data_that_is_not_as_defined_is_served_and_counted() {
     let server = Server::start();
@@ -17,6 +17,7 @@ fn data_that_is_not_as_defined_is_served_and_counted() {
             "/3/0/13" => (Some(110), br#"[{"n":"/3/0/13","vs":"noon"}]"#),
             "/3/0/14" => (Some(110), br#"[{"n":"3/0/14","vs":"+01:00"}]"#),
             "/3/0/0" => (Some(110), br#"[{"n":"/3/0/0/0","vs":"Acme"}]"#),
+            "/3/0/26241" => (Some(110), br#"[{"n":"/3/0/26241","v":7}]"#),
             "/1/0/1" => (Some(1541), b"60"),
             "/3303/0/5700" => (None, b"21.5"),
             "/3303/0" => (None, br#"[{"bn":"/3303/0/5700","v":1}]"#),
@@ -35,6 +36,7 @@ fn data_that_is_not_as_defined_is_served_and_counted() {
     );
     assert_eq!(read("3/0/14")["content"]["value"], "+01:00");
     assert_eq!(read("3/0/0")["content"]["instances"], json!({"0": "Acme"}));
+    assert_eq!(read("3/0/26241")["content"]["value"], 7.0);
     assert_eq!(read("1/0/1")["content"]["value"], 60);
     assert_eq!(read("3303/0/5700")["content"]["value"], 21.5);
     assert_eq!(read("3303/0")["content"]["resources"]["5700"]["value"], 1.0);

@@ -8,3 +8,4 @@ mod events;
 mod operations;
 mod support;
 mod values;
+mod versions;

@@ -227,14 +227,24 @@ impl Device {
         socket: UdpSocket,
         name: &str,
         links: &str,
+        script: Script,
+    ) -> Device {
+        Device::register_with(server, socket, &format!("ep={name}&lt=600&lwm2m=1.1&b=U"), links, script)
+    }
+
+    /// Registers with these parameters, the name first.
+    pub(crate) fn register_with(
+        server: &Server,
+        socket: UdpSocket,
+        parameters: &str,
+        links: &str,
         mut script: Script,
     ) -> Device {
         socket.connect(server.coap).unwrap();
         socket.set_read_timeout(Some(Duration::from_millis(2))).unwrap();
-        let mut queries = vec![(15, format!("ep={name}").into_bytes())];
-        queries.extend(["lt=600", "lwm2m=1.1", "b=U"].map(|query| (15, query.as_bytes().to_vec())));
+        let name = parameters.split('&').next().and_then(|first| first.strip_prefix("ep=")).unwrap();
         let mut options = vec![(11, b"rd".to_vec()), (12, vec![40])];
-        options.extend(queries);
+        options.extend(parameters.split('&').map(|query| (15, query.as_bytes().to_vec())));
         let payload = links.as_bytes().to_vec();
         let register = Message { kind: 0, code: 2, id: 7, token: vec![1, 2], options, payload };
         socket.send(&register.bytes()).unwrap();

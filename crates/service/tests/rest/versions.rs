@@ -1,0 +1,75 @@
+//! Each device is spoken to in the version that it registered with.
+
+use std::net::UdpSocket;
+
+use crate::support::{Device, Message, Server, agreeable};
+
+fn register(server: &Server, version: &str) -> Device {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let parameters = format!("ep=v{version}&lt=600&lwm2m={version}&b=U");
+    Device::register_with(server, socket, &parameters, "</1/0>,</3/0>,</3303/0>", agreeable())
+}
+
+fn queries(request: &Message) -> Vec<String> {
+    let queries = request.options.iter().filter(|(number, _)| *number == 15);
+    queries.map(|(_, value)| String::from_utf8(value.clone()).unwrap()).collect()
+}
+
+#[test]
+fn the_default_format_is_the_one_of_the_version() {
+    let server = Server::start();
+    for (version, format) in [("1.0", 11542), ("1.1", 112), ("1.2", 11544)] {
+        let device = register(&server, version);
+        server.get(&format!("/api/v1/endpoints/v{version}/resources/3/0"));
+        assert_eq!(device.next_request().option(17), Some(format), "{version}");
+    }
+}
+
+#[test]
+fn what_a_version_does_not_have_is_refused_and_not_sent() {
+    let server = Server::start();
+    let device = register(&server, "1.0");
+    for (method, place, body) in [
+        ("POST", "composite/read", r#"{"paths": ["/3/0"]}"#),
+        ("POST", "composite/write", r#"{"nodes": [{"path": "/1/0/1", "value": 60}]}"#),
+        ("PUT", "composite/observations/x", r#"{"paths": ["/3/0"]}"#),
+        ("PUT", "observations/3303/0/5700", r#"{"pmin": 5}"#),
+    ] {
+        let reply = server.call(method, &format!("/api/v1/endpoints/v1.0/{place}"), body);
+        assert_eq!((reply.status, reply.problem().as_str()), (422, "not-in-version"), "{place}: {reply:?}");
+    }
+    assert!(device.requests.try_recv().is_err(), "something was sent to the device");
+}
+
+#[test]
+fn attributes_travel_in_the_observe_of_a_1_2_device_once_they_make_sense() {
+    let server = Server::start();
+    let device = register(&server, "1.2");
+    let observe = |path: &str, body: &str| {
+        server.call("PUT", &format!("/api/v1/endpoints/v1.2/observations/{path}"), body)
+    };
+    for (path, body) in [
+        ("3303/0", r#"{"gt": 5}"#),
+        ("3303/0/5701", r#"{"gt": 5}"#),
+        ("3303/0/5700", r#"{"edge": 1}"#),
+        ("3303/0/5700", r#"{"gt": 5, "lt": 6}"#),
+        ("3303/0/5700", r#"{"gt": 10, "lt": 5, "st": 3}"#),
+        ("3303/0/5700", r#"{"epmin": 5, "epmax": 5}"#),
+        ("3303/0/5700", r#"{"pmin": -1}"#),
+        ("3303/0/5700", r#"{"colour": 1}"#),
+    ] {
+        let reply = observe(path, body);
+        assert_eq!(
+            (reply.status, reply.problem().as_str()),
+            (422, "does-not-fit"),
+            "{path} {body}: {reply:?}"
+        );
+    }
+    assert!(device.requests.try_recv().is_err(), "something was sent to the device");
+    assert_eq!(observe("3303/0/5700", r#"{"gt": 25.5, "pmin": 5}"#).json()["code"], "2.05");
+    let mut said = queries(&device.next_request());
+    said.sort();
+    assert_eq!(said, ["gt=25.5", "pmin=5"]);
+    let list = server.get("/api/v1/endpoints/v1.2/observations").json();
+    assert_eq!(list["items"][0]["attributes"], serde_json::json!({"gt": 25.5, "pmin": 5}));
+}
