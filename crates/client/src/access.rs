@@ -4,7 +4,9 @@
 //! (by the host, the owner, bootstrap) counts at once.
 
 use lightship_coap::Code;
-use lightship_lwm2m::{ObjectId, ObjectInstanceId, ResourceId, ResourceInstanceId, ShortServerId, Value};
+use lightship_lwm2m::{
+    ObjectId, ObjectInstanceId, Path, ResourceId, ResourceInstanceId, ShortServerId, Value,
+};
 
 use crate::dispatch::{Operation, World};
 use crate::object::{Object, Refusal, Sink};
@@ -58,6 +60,21 @@ pub(crate) fn allows(
     let Some(entry) = entry(control, object, target) else { return false };
     let right = needed(operation);
     rights(control, entry, server, operation != Operation::Create) & right == right
+}
+
+/// Whether something at the root or an object was left out because the server may not read an instance.
+pub(crate) fn hides(world: &World<'_>, path: Path) -> bool {
+    let Some(id) = path.object_id() else {
+        let mut objects = core::iter::successors(world.next_object(0), |last| {
+            world.next_object(last.get().checked_add(1)?)
+        });
+        return objects.any(|id| hides(world, Path::object(id)));
+    };
+    let Some(object) = world.object(id).filter(|_| path.instance_id().is_none()) else { return false };
+    let mut instances = core::iter::successors(object.instance_from(0), |last| {
+        object.instance_from(last.get().checked_add(1)?)
+    });
+    instances.any(|instance| !world.allows(Operation::Read, id, Some(instance)))
 }
 
 /// Nobody needs rights where there is only one server.

@@ -4,6 +4,7 @@ use lightship_coap::{Code, ContentFormat};
 use lightship_lwm2m::format::{EncodeError, Encoder, Use};
 use lightship_lwm2m::{Path, Value, Version};
 
+use crate::access;
 use crate::dispatch::{Deny, World};
 use crate::negotiate;
 use crate::object::Refusal;
@@ -33,7 +34,9 @@ pub(crate) fn gather(
         if covered.is_none_or(|covered| !covered.contains(path)) {
             covered = Some(path);
             match walk(world, path, &mut counting) {
-                Ok(()) | Err(Refusal::NotFound | Refusal::NotAllowed) => {}
+                Ok(()) | Err(Refusal::NotFound | Refusal::NotAllowed) => {
+                    forbidden = forbidden || access::hides(world, path);
+                }
                 Err(Refusal::Forbidden) => forbidden = true,
                 // There is nobody to wait for one of several values.
                 Err(Refusal::Later) => return Err(Refusal::Busy),

@@ -1,8 +1,9 @@
 //! Access control between several servers on one device (TS_Core 8).
 
 use crate::bench::{Bench, Reply, Rights, Temperature, account};
-use lightship_client::{AccountId, Array, ResourceInstanceId};
+use lightship_client::{Account, AccountId, Array, ResourceInstanceId, SendRefused};
 use lightship_coap::{Code, ContentFormat};
+use lightship_lwm2m::path;
 
 const OWNER: u16 = 1;
 const GUEST: u16 = 102;
@@ -28,7 +29,8 @@ impl Shared {
     fn new(entries: &[Rights]) -> Shared {
         let mut bench = Bench::registered();
         let owner = bench.id;
-        let guest = bench.client.add_account(account(GUEST, 300)).expect("room");
+        let guest = Account { mute_send: Some(false), ..account(GUEST, 300) };
+        let guest = bench.client.add_account(guest).expect("room");
         for (id, entry) in (0..).zip(entries) {
             bench.client.objects_mut().2.insert(id, entry.clone()).expect("room");
         }
@@ -334,4 +336,63 @@ fn an_instance_of_object_2_is_its_owners_to_change_and_nobodys_to_make() {
     assert_eq!(shared.put(OWNER, "/2/0/3", "102"), Code::CHANGED);
     assert_eq!(shared.put(OWNER, "/2/0/3", "1"), Code::UNAUTHORIZED);
     assert_eq!(shared.put(GUEST, "/2/0/2/0", "0"), Code::CHANGED);
+}
+
+// Proves: ACL-06
+#[test]
+fn a_composite_read_gives_what_may_be_read_and_a_composite_write_needs_all() {
+    const JSON: Option<ContentFormat> = Some(ContentFormat::SENML_JSON);
+    let entries = [rights(3303, 0, OWNER, &[(GUEST, 1)]), rights(3311, 0, OWNER, &[(GUEST, 2)])];
+    let mut shared = Shared::new(&entries);
+    let mut fetch = |list: &str| shared.ask(GUEST, Code::FETCH, "/", JSON, list.as_bytes());
+    let some = fetch(r#"[{"n":"/3303/0/5700"},{"n":"/3311/0/5850"},{"n":"/3/0"}]"#);
+    assert_eq!((some.code, some.text()), (Code::CONTENT, r#"[{"bn":"/3303/0/","n":"5700","v":21.5}]"#));
+    for none in [r#"[{"n":"/3311/0/5850"},{"n":"/3/0/0"}]"#, r#"[{"n":"/3311"}]"#, r#"[{"n":"/3"}]"#] {
+        assert_eq!(fetch(none).code, Code::UNAUTHORIZED, "{none}");
+    }
+    let all = fetch(r#"[{"n":"/"}]"#);
+    assert_eq!(all.code, Code::CONTENT);
+    for (part, is_there) in [("/2/0/", true), ("/3303/0/", true), ("/3311/0/", false), ("/3/0/", false)] {
+        assert_eq!(all.text().contains(part), is_there, "{part} in {}", all.text());
+    }
+    // One instance without the right, and nothing is written.
+    let mine = r#"{"n":"/3311/0/5850","vb":true}"#;
+    let not_mine = r#"{"n":"/3303/0/5750","vs":"hall"}"#;
+    let is_on = |shared: &Shared| shared.bench.client.objects().3.get(0).expect("there").on;
+    for payload in [format!("[{mine},{not_mine}]"), format!("[{not_mine},{mine}]")] {
+        let reply = shared.ask(GUEST, Code::IPATCH, "/", JSON, payload.as_bytes());
+        // The resource is absent; with the right to write that would be told.
+        assert_eq!(reply.code, Code::UNAUTHORIZED, "{payload}");
+        assert!(!is_on(&shared));
+    }
+    assert_eq!(
+        shared.ask(GUEST, Code::IPATCH, "/", JSON, format!("[{mine}]").as_bytes()).code,
+        Code::CHANGED
+    );
+    assert!(is_on(&shared));
+    // Rights are sums of five bits here, too, and object 2 is its owner's.
+    let rights = |value: u16| format!(r#"[{{"n":"/2/0/2/102","v":{value}}}]"#);
+    for (who, value, answer) in
+        [(OWNER, 32, Code::BAD_REQUEST), (GUEST, 31, Code::UNAUTHORIZED), (OWNER, 0, Code::CHANGED)]
+    {
+        let reply = shared.ask(who, Code::IPATCH, "/", JSON, rights(value).as_bytes());
+        assert_eq!(reply.code, answer, "{who} {value}");
+    }
+    assert_eq!(shared.get(GUEST, "/3303/0/5700"), Code::UNAUTHORIZED);
+}
+
+#[test]
+fn what_is_sent_unasked_needs_the_right_to_be_read() {
+    let mut shared = Shared::new(&[rights(3303, 0, OWNER, &[]), rights(3, 0, OWNER, &[(GUEST, 1)])]);
+    let guest = shared.guest;
+    shared.bench.id = guest;
+    let now = shared.bench.now;
+    let refused = shared.bench.client.send(now, guest, &[path!(3303 / 0 / 5700)]);
+    assert_eq!(refused, Err(SendRefused::Nothing));
+    let sent = shared.bench.client.send(now, guest, &[path!(3303 / 0 / 5700), path!(3 / 0 / 0)]);
+    assert!(sent.is_ok(), "{sent:?}");
+    shared.bench.drain();
+    let message = shared.bench.take();
+    assert_eq!(message.path, ["dp"]);
+    assert_eq!(message.payload, b"\x81\xA3\x21\x65/3/0/\x00\x610\x03\x69Lightship");
 }
