@@ -68,7 +68,7 @@ pub enum Event {
         /// Why.
         reason: Failure,
     },
-    /// A server wrote something at or below `path`.
+    /// A server wrote something at or below `path`; a composite write tells the instances, or `/` when they are many.
     Written {
         /// Which server.
         account: AccountId,
@@ -86,7 +86,7 @@ pub enum Event {
     Created {
         /// Which server.
         account: AccountId,
-        /// The instance.
+        /// The instance, or the object when the payload numbered its instances itself.
         path: Path,
     },
     /// A server deleted an instance or a resource instance.
@@ -96,7 +96,7 @@ pub enum Event {
         /// What.
         path: Path,
     },
-    /// A server began to observe `path`.
+    /// A server began to observe `path`, or, as one observation, several paths: then it is `/`.
     Observed {
         /// Which server.
         account: AccountId,

@@ -8,7 +8,7 @@
 //! never sends two notifications closer than pmin · attributes and observations of one server are invisible to another ·
 //! every request that an object postponed is answered exactly once.
 //! Start reading at: `object/mod.rs` (what firmware writes), then `engine.rs` (the five verbs), `register.rs`, `dispatch.rs`,
-//! `observe.rs`.
+//! `observe.rs`, `composite.rs`.
 //!
 //! # An object is a struct
 //!
