@@ -1,6 +1,6 @@
 //! Device management from end to end: each operation from the command line through REST to a device and back.
 
-use crate::program::Server;
+use crate::program::{Server, eventually};
 use serde_json::json;
 
 // Proves: DAT-12
@@ -69,4 +69,50 @@ fn an_observation_can_carry_its_attributes() {
     server.await_reported("e2e", "/3303/0/5700", &json!(25.5));
     let told = server.ctl(&["events", "--type", "notified", "--endpoint", "e2e"]);
     assert!(!told.contains(" 23"), "{told}");
+}
+
+// Proves: DMO-02, DMO-37
+#[test]
+fn several_paths_are_read_written_and_observed_at_once() {
+    let server = Server::start(&[]);
+    let mut device = server.device("e2e", &[]);
+    device.say("set /3303/0/5700 20");
+    for format in ["senml-json", "senml-cbor", "lwm2m-cbor"] {
+        let read = server.json(&["composite", "read", "e2e", "/3/0/9", "/3303/0/5700", "--format", format]);
+        assert_eq!((&read["code"], &read["format"]), (&json!("2.05"), &json!(format)), "{read}");
+        let nodes = read["content"]["nodes"].as_array().expect("nodes").iter();
+        let value =
+            |path: &str| nodes.clone().find(|node| node["path"] == path).map(|node| node["value"].clone());
+        assert_eq!((value("/3/0/9"), value("/3303/0/5700")), (Some(json!(84)), Some(json!(20.0))), "{read}");
+    }
+    let table = server.ctl(&["composite", "read", "e2e", "/3/0/9", "/3303/0/5700"]);
+    assert!(table.contains("Battery Level") && table.contains("Sensor Value"), "{table}");
+
+    server.ctl(&["composite", "write", "e2e", "/3442/0/110=hello", "/3442/0/1120/3=7"]);
+    assert_eq!(device.say("show /3442/0/110"), "ok /3442/0/110=hello");
+    // All or nothing: the second cannot be written.
+    let refused = server.ctl_refused(&["composite", "write", "e2e", "/3442/0/110=lost", "/3/0/9=1"]);
+    assert!(refused.contains("4.05") || refused.contains("cannot be written"), "{refused}");
+    assert_eq!(device.say("show /3442/0/110"), "ok /3442/0/110=hello");
+}
+
+// Proves: OBS-14, OBS-15
+#[test]
+fn several_paths_are_observed_under_one_name() {
+    let server = Server::start(&[]);
+    let mut device = server.device("e2e", &[]);
+    device.say("set /3303/0/5700 20");
+    let begun = server.json(&["composite", "observe", "e2e", "climate", "/3303/0/5700", "/3/0/9"]);
+    assert_eq!(begun["code"], "2.05", "{begun}");
+    device.say("set /3303/0/5700 31.5");
+    eventually("both values are reported", || {
+        let told = server.ctl(&["events", "--type", "notified", "--endpoint", "e2e"]);
+        (told.contains("notified e2e climate ")
+            && told.contains("/3303/0/5700=31.5")
+            && told.contains("/3/0/9=84"))
+        .then_some(())
+    });
+    assert!(server.ctl(&["observations", "e2e"]).contains("climate"));
+    server.ctl(&["composite", "unobserve", "e2e", "climate"]);
+    assert_eq!(server.json(&["observations", "e2e"])["items"], json!([]));
 }
