@@ -75,6 +75,8 @@ export async function composite({ base, open, shot, inspector, mock }) {
     await other.getByText("from the server").waitFor();
     await other.getByRole("button", { name: "Keep here" }).click();
     await other.getByRole("button", { name: "Edit Cold room" }).waitFor();
+    await other.goto(`${base}/#/devices/demo-sensor/observations`);
+    await other.getByText("Observed together:").getByRole("link", { name: "Cold room" }).waitFor();
     await other.context().close();
     await card.getByRole("switch", { name: "Observe Cold room" }).click();
     await card.getByText("Observe", { exact: true }).waitFor();
