@@ -210,6 +210,7 @@ async function main(browser, demo) {
     const headers = { "Content-Type": "application/json" };
     await fetch(`${base}/api/v1/endpoints/${encodeURIComponent(name)}/attributes/3303`, { method: "PUT", headers, body });
     await page.goto(`${base}/#/devices/${encodeURIComponent(name)}`);
+    await page.getByText("Nothing picked").waitFor();
     await page.goto(`${base}/#/devices/${encodeURIComponent(name)}/data/3303/0/5700`);
     const inspector = page.getByRole("region", { name: "Selected" });
     await inspector.getByText("Reporting attributes").click();
