@@ -119,6 +119,8 @@ export interface Observation {
   content?: Node[];
   time?: string;
   notifications: number;
+  /** How often the server started it anew by itself, as after the device registered again. */
+  restarts?: number;
 }
 
 export interface ServerEvent {

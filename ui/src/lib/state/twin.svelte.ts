@@ -51,6 +51,8 @@ export interface Observed {
   state: ObservingState;
   reason?: string;
   notifications: number;
+  /** Started anew by the server itself, so many times. */
+  restarts?: number;
 }
 
 /** What is observed together, under a name. */
@@ -205,6 +207,7 @@ export class Twin {
     for (const item of items) {
       const observed: Observed = { state: item.state, notifications: item.notifications };
       if (item.reason) observed.reason = item.reason;
+      if (item.restarts) observed.restarts = item.restarts;
       if (item.name !== undefined) this.observedSets.set(item.name, { ...observed, paths: item.paths ?? [] });
       else this.observed.set(item.path, observed);
       const time = Date.parse(item.time ?? "");
@@ -222,7 +225,8 @@ export class Twin {
     if (event.type === "notified" || event.type === "observed") {
       const before = this.observed.get(event.path);
       const count = event.type === "notified" ? 1 : 0;
-      this.observed.set(event.path, { state: "active", notifications: (before?.notifications ?? 0) + count });
+      const restarts = before?.restarts ? { restarts: before.restarts } : {};
+      this.observed.set(event.path, { state: "active", notifications: (before?.notifications ?? 0) + count, ...restarts });
     }
     if (event.type === "observation_cancelled") this.observed.delete(event.path);
   }
