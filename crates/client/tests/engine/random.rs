@@ -16,6 +16,8 @@ enum Happening {
     Noise(Vec<u8>),
     /// A request of the server: method, path, format, Observe, payload.
     Request(u8, usize, usize, Option<u32>, usize),
+    /// A composite request, Observe or not.
+    Composite(usize, Option<u32>),
     /// The server answers the oldest open datagram of the client in some way.
     Answer(u8),
     /// The oldest datagram of the client gets lost.
@@ -76,11 +78,21 @@ const FORMATS: [Option<ContentFormat>; 7] = [
     Some(ContentFormat(65_000)),
 ];
 
+const COMPOSITES: [(Code, ContentFormat, &[u8]); 5] = [
+    (Code::FETCH, ContentFormat::SENML_JSON, br#"[{"n":"/3303/0/5700"},{"n":"/3303/1"}]"#),
+    (Code::FETCH, ContentFormat::SENML_ETCH_JSON, br#"[{"n":"/2"},{"n":"/3303"},{"n":"/3/0/0"},{"n":"/9"}]"#),
+    (Code::FETCH, ContentFormat::SENML_CBOR, &[0x81, 0xA1, 0x00, 0x61, 0x2F]),
+    (Code::IPATCH, ContentFormat::SENML_JSON, br#"[{"n":"/3311/0/5850","vb":true},{"n":"/1/0/2","v":3}]"#),
+    (Code::IPATCH, ContentFormat::SENML_ETCH_JSON, br#"[{"n":"/2/0/2/1","v":null},{"n":"/1/0/5","v":9}]"#),
+];
+
 fn happening() -> impl Strategy<Value = Happening> {
     prop_oneof![
         2 => vec(any::<u8>(), 0..64).prop_map(Happening::Noise),
         12 => (1..8_u8, 0..PATHS.len(), 0..FORMATS.len(), proptest::option::of(0..3_u32), 0..PAYLOADS.len())
             .prop_map(|(method, path, format, observe, payload)| Happening::Request(method, path, format, observe, payload)),
+        4 => (0..COMPOSITES.len(), proptest::option::of(0..3_u32))
+            .prop_map(|(which, observe)| Happening::Composite(which, observe)),
         8 => any::<u8>().prop_map(Happening::Answer),
         2 => Just(Happening::Loss),
         2 => any::<usize>().prop_map(Happening::Flip),
@@ -116,6 +128,16 @@ impl World {
                     }
                 };
                 bench.ask_with(Code(*method), PATHS[*path], options, PAYLOADS[*payload]);
+            }
+            Happening::Composite(which, observe) => {
+                let (method, format, payload) = COMPOSITES[*which];
+                let options = |options: &mut lightship_coap::OptionWriter<'_>| {
+                    options.content_format(format);
+                    if let Some(observe) = observe {
+                        options.observe(*observe);
+                    }
+                };
+                bench.ask_with(method, "/", options, payload);
             }
             Happening::Answer(how) => self.answer(*how),
             Happening::Loss if !bench.sent.is_empty() => drop(bench.sent.remove(0)),
