@@ -202,17 +202,17 @@ pub(crate) fn encode(format: Format, base: Path, entries: &[Entry]) -> Result<Ve
 /// The formats to try with a device for that purpose, best first; those for single values are never among them.
 pub(crate) fn candidates(details: &Details, speaks: Option<Format>, purpose: Use) -> Vec<Format> {
     let known: &[Format] = match details.version {
-        Version::V1_0 => &[Format::Tlv],
+        Version::V1_0 => &[Format::Tlv, Format::Json],
         Version::V1_1 => &[Format::SenmlCbor, Format::SenmlJson, Format::Tlv],
         Version::V1_2 => &[Format::Lwm2mCbor, Format::SenmlCbor, Format::SenmlJson, Format::Tlv],
     };
     let announced = |format: &Format| details.objects.formats.contains(&ContentFormat(format.number()));
-    let all = [Format::Lwm2mCbor, Format::SenmlCbor, Format::SenmlJson, Format::Tlv];
+    let all = [Format::Lwm2mCbor, Format::SenmlCbor, Format::SenmlJson, Format::Tlv, Format::Json];
     let order = speaks.into_iter().chain(all.into_iter().filter(announced)).chain(known.iter().copied());
     let mut unique = Vec::new();
     for format in order {
         // What a device announces it may be spoken to in, whatever its version.
-        let fits = format.is_for(purpose, Version::V1_2);
+        let fits = format.is_for(purpose, Version::V1_2) || format.is_for(purpose, details.version);
         if fits && !unique.contains(&format) {
             unique.push(format);
         }

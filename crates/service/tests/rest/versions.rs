@@ -2,7 +2,7 @@
 
 use std::net::UdpSocket;
 
-use crate::support::{Device, Message, Server, agreeable};
+use crate::support::{Device, Message, Script, Server, agreeable};
 
 fn register(server: &Server, version: &str) -> Device {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -72,4 +72,35 @@ fn attributes_travel_in_the_observe_of_a_1_2_device_once_they_make_sense() {
     assert_eq!(said, ["gt=25.5", "pmin=5"]);
     let list = server.get("/api/v1/endpoints/v1.2/observations").json();
     assert_eq!(list["items"][0]["attributes"], serde_json::json!({"gt": 25.5, "pmin": 5}));
+}
+
+// Proves: FMT-04
+#[test]
+fn the_json_of_1_0_is_read_from_everyone_and_sent_to_1_0_devices_alone() {
+    let server = Server::start();
+    let script = || -> Script {
+        Box::new(|request| {
+            Some(match request.code {
+                1 => request.answer(0x45, Some(11543), br#"{"bn":"/3/0/","e":[{"n":"9","v":84}]}"#),
+                _ => request.answer(0x44, None, b""),
+            })
+        })
+    };
+    for (version, writes) in [("1.0", true), ("1.1", false), ("1.2", false)] {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let parameters = format!("ep=v{version}&lt=600&lwm2m={version}&b=U");
+        let device = Device::register_with(&server, socket, &parameters, "</1/0>,</3/0>", script());
+        let at = format!("/api/v1/endpoints/v{version}/resources");
+        for _ in 0..2 {
+            let answer = server.get(&format!("{at}/3/0")).json();
+            assert_eq!(answer["content"]["resources"]["9"]["value"], 84, "{version}: {answer}");
+            assert_eq!(answer["format"], "json");
+            server.call("PUT", &format!("{at}/1/0/1"), r#"{"value": 60}"#);
+        }
+        let forced = server.call("PUT", &format!("{at}/1/0/1?format=json"), r#"{"value": 60}"#);
+        assert_eq!(forced.status, if writes { 200 } else { 400 }, "{version}: {forced:?}");
+        let formats: Vec<_> =
+            device.requests.try_iter().filter(|r| r.code == 3).map(|r| r.option(12)).collect();
+        assert_eq!(formats.contains(&Some(11543)), writes, "{version}: {formats:?}");
+    }
 }
