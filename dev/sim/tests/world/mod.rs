@@ -1,5 +1,6 @@
 //! A device with the objects of the test specification and a server, over a network without faults.
 #![expect(unreachable_pub, reason = "shared by test files")]
+#![allow(dead_code, reason = "each test file uses its part")]
 
 use core::time::Duration;
 use std::collections::BTreeMap;
@@ -7,11 +8,13 @@ use std::collections::BTreeMap;
 use lightship_client::{Array, Multiple, Object, Refusal, ResourceInstanceId, Single, Text};
 use lightship_coap::link::{Mode, links};
 use lightship_coap::{Code, ContentFormat};
-use lightship_lwm2m::format::{Format, decode};
+use lightship_lwm2m::format::{Encoder, Format, decode};
 use lightship_lwm2m::node::{encode_entries, typed_entries};
 use lightship_lwm2m::object::{implied_version, lookup};
 use lightship_lwm2m::{OwnedValue, Path, Version};
-use lightship_server::{Content, Event, Operation, Outcome, Response, Wanted};
+use lightship_server::{
+    Composite, Content, Event, ObservationId, Observed, Operation, Outcome, Response, Wanted,
+};
 use lightship_sim::network::Quality;
 use lightship_sim::pair::Pair;
 
@@ -152,11 +155,42 @@ impl World {
         assert_eq!(response.code, Code::CONTENT, "{target}");
         let answered = response.content_format.expect("a format");
         assert!(accept.is_none_or(|accept| accept == answered), "{target} in {answered:?}");
-        let format = Format::from_number(answered.0).expect("a format for values");
-        let definition = |id| lookup(id, implied_version(id, Version::V1_1));
-        let entries = typed_entries(decode(format, path(target), &response.payload), definition);
-        let entries = entries.expect("it can be read").into_iter();
-        entries.filter_map(|entry| Some((entry.path.to_string(), entry.value?))).collect()
+        values(response.content_format, target, &response.payload)
+    }
+
+    pub fn read_composite(&mut self, paths: &[&str], format: Format) -> BTreeMap<String, OwnedValue> {
+        let accept = Some(ContentFormat(format.number()));
+        let response = self.response(Operation::ReadComposite { content: list(paths, format), accept });
+        assert_eq!((response.code, response.content_format), (Code::CONTENT, accept));
+        values(response.content_format, "/", &response.payload)
+    }
+
+    pub fn write_composite(&mut self, format: Format, values: &[(&str, OwnedValue)]) -> Code {
+        self.code(Operation::WriteComposite { content: content("/", format, values) })
+    }
+
+    /// Starts a composite observation and returns its first values.
+    pub fn observe_composite(&mut self, name: &str, paths: &[&str]) -> BTreeMap<String, OwnedValue> {
+        let composite = Composite { name: name.into(), content: list(paths, Format::SenmlJson) };
+        let observed = Observed::Composite(composite);
+        let accept = Some(ContentFormat::SENML_JSON);
+        match self.pair.observe(Wanted { observed, accept, attributes: Vec::new() }) {
+            Outcome::Response(response) if response.code == Code::CONTENT => {
+                values(response.content_format, "/", &response.payload)
+            }
+            other => panic!("{name}: {other:?}"),
+        }
+    }
+
+    /// The reports of a composite observation.
+    pub fn reports(&self, name: &str) -> Vec<BTreeMap<String, OwnedValue>> {
+        let report = |event: &Event| match event {
+            Event::Notified { observed, content_format, payload, .. } if observed.name() == Some(name) => {
+                Some(values(*content_format, "/", payload))
+            }
+            _ => None,
+        };
+        self.pair.events.iter().filter_map(report).collect()
     }
 
     /// Reads one value.
@@ -191,6 +225,16 @@ impl World {
     /// Cancels one; the code is the device's.
     pub fn cancel(&mut self, target: &str) -> Code {
         let id = self.pair.shard.observation(&self.pair.endpoint(), path(target)).expect("observed");
+        self.cancel_observation(id)
+    }
+
+    /// Cancels a composite one.
+    pub fn cancel_composite(&mut self, name: &str) -> Code {
+        let id = self.pair.shard.composite_observation(&self.pair.endpoint(), name).expect("observed");
+        self.cancel_observation(id)
+    }
+
+    fn cancel_observation(&mut self, id: ObservationId) -> Code {
         let now = self.pair.now;
         let cancelled = self.pair.shard.cancel_observation(now, id, now + Duration::from_secs(60));
         let request = cancelled.expect("known").expect("a request");
@@ -207,6 +251,26 @@ impl World {
         let of_it = |event: &&Event| matches!(event, Event::Notified { observed, .. } if observed.path() == Some(path(target)));
         self.pair.events.iter().filter(of_it).count()
     }
+}
+
+/// Values by path.
+pub fn values(format: Option<ContentFormat>, base: &str, payload: &[u8]) -> BTreeMap<String, OwnedValue> {
+    let format = Format::from_number(format.expect("a format").0).expect("a format for values");
+    let definition = |id| lookup(id, implied_version(id, Version::V1_1));
+    let entries = typed_entries(decode(format, path(base), payload), definition);
+    let entries = entries.expect("it can be read").into_iter();
+    entries.filter_map(|entry| Some((entry.path.to_string(), entry.value?))).collect()
+}
+
+/// A list of paths for a composite.
+fn list(paths: &[&str], format: Format) -> Content {
+    let mut buffer = [0; 512];
+    let mut encoder = Encoder::new(format, Path::ROOT, &mut buffer);
+    for name in paths {
+        encoder.name(path(name)).expect("it fits");
+    }
+    let len = encoder.finish().expect("it fits");
+    Content { format: ContentFormat(format.number()), payload: buffer[..len].into() }
 }
 
 fn content(target: &str, format: Format, values: &[(&str, OwnedValue)]) -> Content {
