@@ -138,8 +138,14 @@ fn ciborium_decode(payload: &[u8]) -> usize {
 }
 
 fn formats(criterion: &mut Criterion) {
-    let mut buffer = [0; 256];
-    for (format, len) in [(Format::Tlv, 121), (Format::SenmlCbor, 196)] {
+    let mut buffer = [0; 512];
+    for (format, len) in [
+        (Format::Tlv, 121),
+        (Format::SenmlCbor, 196),
+        (Format::Lwm2mCbor, 118),
+        (Format::SenmlJson, 384),
+        (Format::Json, 390),
+    ] {
         let written = encode(format, &mut buffer);
         assert_eq!(written, len);
         let payload = buffer[..written].to_vec();

@@ -208,7 +208,10 @@ impl<'a> RawValue<'a> {
             #[cfg(feature = "alloc")]
             Raw::EscapedOrBase64(text) if data_type == DataType::Opaque => from_base64(text.chars(), scratch),
             #[cfg(feature = "alloc")]
-            Raw::EscapedOrBase64(text) => Self(Raw::Escaped(text)).decode(data_type, scratch),
+            Raw::EscapedOrBase64(text) => match text.borrowed() {
+                Some(plain) => from_string(plain, data_type),
+                None => Self(Raw::Escaped(text)).decode(data_type, scratch),
+            },
             Raw::Escaped(text) => {
                 from_string(text.unescape(scratch).ok_or(ValueError::ScratchTooSmall)?, data_type)
             }
