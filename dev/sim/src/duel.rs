@@ -75,7 +75,10 @@ impl Duel {
         let objects = (Multiple::new().creatable(Sensor::default).with(FIXED, Sensor::default()),);
         let tree = Tree { instances: BTreeMap::from([(FIXED, ModelSensor::default())]), ..Tree::default() };
         let mut duel = Self {
-            pair: Pair::new(seed, quality, Version::V1_1, objects, |_| {}),
+            pair: Pair::new(seed, quality, Version::V1_1, objects, |account| {
+                // Non-confirmable ones may overtake each other.
+                account.confirmable_notifications = seed.is_multiple_of(2);
+            }),
             possible: Possible::new(tree),
             rng,
             number: 0,
