@@ -7,6 +7,7 @@
 
 mod coap;
 pub mod corpus;
+mod documents;
 mod engines;
 mod lwm2m;
 mod pair;
@@ -21,6 +22,9 @@ pub const TARGETS: &[(&str, fn(&[u8]))] = &[
     ("lwm2m_format", lwm2m::format),
     ("lwm2m_text", lwm2m::text),
     ("lwm2m_uplink", lwm2m::uplink),
+    ("lwm2m_composite", lwm2m::composite),
+    ("model_xml", documents::xml),
+    ("api_node", documents::node),
     ("server_shard", engines::shard),
     ("client_engine", engines::client),
 ];

@@ -1,7 +1,7 @@
 //! The `lwm2m` room: any bytes as a payload in every format, any text as each of its words.
 
 use lightship_coap::{Code, Encoder, Message, MessageId, OptionWriter, Token, Type};
-use lightship_lwm2m::format::{self, Format};
+use lightship_lwm2m::format::{self, Format, paths};
 use lightship_lwm2m::node::typed_entries;
 use lightship_lwm2m::object::Definitions;
 use lightship_lwm2m::uplink::{Register, Update};
@@ -90,5 +90,24 @@ pub(crate) fn uplink(data: &[u8]) {
         let again = written(&|options| update.write_options(version, options), body.as_bytes());
         let again = Message::parse(&again).expect("our own message parses");
         assert_eq!(Update::parse(&again, again.payload(), version), Ok(update));
+    }
+}
+
+/// The first byte chooses format and alternate path; the rest is a list of paths, or a composite of values.
+pub(crate) fn composite(data: &[u8]) {
+    let Some((&choice, payload)) = data.split_first() else { return };
+    let formats: Vec<Format> = Format::all().collect();
+    let format = formats[usize::from(choice & 0x7f) % formats.len()];
+    let alternate = if choice & 0x80 == 0 { "/" } else { "/lwm2m" };
+    let list = paths::decode(format, payload).with_alternate_path(alternate).tolerate_missing_slash();
+    if list.check().is_ok() {
+        let named: Vec<Path> = list.map(|path| path.expect("a checked list")).collect();
+        let again = paths::encode_owned(format, &named).expect("what was read can be written");
+        let again: Result<Vec<Path>, _> = paths::decode(format, &again).collect();
+        assert_eq!(again, Ok(named));
+    }
+    let decoder = format::decode(format, Path::ROOT, payload).with_alternate_path(alternate);
+    if format::check(&decoder).is_ok() {
+        assert!(decoder.clone().all(|entry| entry.is_ok()), "check passed what fails");
     }
 }

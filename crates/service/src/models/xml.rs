@@ -60,6 +60,9 @@ fn parse(text: &str) -> Result<Element, XmlError> {
             }
             Event::Empty(start) => {
                 elements += 1;
+                if elements > ELEMENTS_MAX {
+                    return Err(wrong("the document is nested too deeply or too long"));
+                }
                 let child = element(&start)?;
                 if let Some(parent) = open.last_mut() {
                     parent.children.push(child);
