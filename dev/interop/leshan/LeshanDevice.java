@@ -15,15 +15,17 @@ import org.eclipse.leshan.client.servers.LwM2mServer;
 import org.eclipse.leshan.core.ResponseCode;
 import org.eclipse.leshan.core.model.StaticModel;
 import org.eclipse.leshan.core.request.BindingMode;
+import org.eclipse.leshan.core.request.ContentFormat;
 import org.eclipse.leshan.core.request.DeregisterRequest;
 import org.eclipse.leshan.core.request.RegisterRequest;
 import org.eclipse.leshan.core.request.UpdateRequest;
+import org.eclipse.leshan.core.response.SendResponse;
 import org.eclipse.leshan.transport.californium.client.endpoint.CaliforniumClientEndpointsProvider;
 import org.eclipse.leshan.transport.californium.client.endpoint.coap.CoapClientProtocolProvider;
 
 /**
  * A device on Leshan's client library: LeshanDevice SERVER_URI ENDPOINT LIFETIME_S.
- * Standard input: `update`, `quit` (De-register first), `die` (without). Standard output: an event a line.
+ * Standard input: `update`, `send FORMAT PATH…`, `quit` (De-register first), `die` (without). Standard output: an event a line.
  */
 public final class LeshanDevice {
     private LeshanDevice() {
@@ -53,6 +55,10 @@ public final class LeshanDevice {
     private static void obey(LeshanClient client) throws Exception {
         BufferedReader input = new BufferedReader(new InputStreamReader(System.in));
         for (String line = input.readLine(); line != null; line = input.readLine()) {
+            if (line.startsWith("send ")) {
+                send(client, line.trim().split(" "));
+                continue;
+            }
             switch (line.trim()) {
                 case "update" -> client.triggerRegistrationUpdate();
                 case "die" -> Runtime.getRuntime().halt(0);
@@ -65,6 +71,14 @@ public final class LeshanDevice {
         }
         client.destroy(true);
         System.exit(0);
+    }
+
+    /** `send FORMAT PATH…` */
+    private static void send(LeshanClient client, String[] words) throws Exception {
+        LwM2mServer server = client.getRegisteredServers().values().iterator().next();
+        SendResponse response = client.getSendService().sendData(server, ContentFormat.fromName(words[1]),
+                List.of(words).subList(2, words.length), 10_000);
+        say("sent " + (response == null ? "timeout" : response.getCode()));
     }
 
     private static void say(String line) {

@@ -11,6 +11,7 @@ import java.util.Date;
 import java.util.LinkedHashMap;
 import java.util.List;
 import java.util.Map;
+import java.util.stream.StreamSupport;
 import org.eclipse.leshan.core.endpoint.Protocol;
 import org.eclipse.leshan.core.link.Link;
 import org.eclipse.leshan.core.link.lwm2m.attributes.DefaultLwM2mAttributeParser;
@@ -27,9 +28,11 @@ import org.eclipse.leshan.core.node.LwM2mResource;
 import org.eclipse.leshan.core.node.LwM2mResourceInstance;
 import org.eclipse.leshan.core.node.LwM2mSingleResource;
 import org.eclipse.leshan.core.node.ObjectLink;
+import org.eclipse.leshan.core.node.TimestampedLwM2mNodes;
 import org.eclipse.leshan.core.observation.CompositeObservation;
 import org.eclipse.leshan.core.observation.Observation;
 import org.eclipse.leshan.core.observation.SingleObservation;
+import org.eclipse.leshan.core.request.CancelCompositeObservationRequest;
 import org.eclipse.leshan.core.request.CancelObservationRequest;
 import org.eclipse.leshan.core.request.ContentFormat;
 import org.eclipse.leshan.core.request.CreateRequest;
@@ -37,15 +40,20 @@ import org.eclipse.leshan.core.request.DeleteRequest;
 import org.eclipse.leshan.core.request.DiscoverRequest;
 import org.eclipse.leshan.core.request.DownlinkDeviceManagementRequest;
 import org.eclipse.leshan.core.request.ExecuteRequest;
+import org.eclipse.leshan.core.request.ObserveCompositeRequest;
 import org.eclipse.leshan.core.request.ObserveRequest;
+import org.eclipse.leshan.core.request.ReadCompositeRequest;
 import org.eclipse.leshan.core.request.ReadRequest;
+import org.eclipse.leshan.core.request.SendRequest;
 import org.eclipse.leshan.core.request.WriteAttributesRequest;
+import org.eclipse.leshan.core.request.WriteCompositeRequest;
 import org.eclipse.leshan.core.request.WriteRequest;
 import org.eclipse.leshan.core.response.CreateResponse;
 import org.eclipse.leshan.core.response.DiscoverResponse;
 import org.eclipse.leshan.core.response.LwM2mResponse;
 import org.eclipse.leshan.core.response.ObserveCompositeResponse;
 import org.eclipse.leshan.core.response.ObserveResponse;
+import org.eclipse.leshan.core.response.ReadCompositeResponse;
 import org.eclipse.leshan.core.response.ReadResponse;
 import org.eclipse.leshan.core.util.datatype.ULong;
 import org.eclipse.leshan.server.LeshanServerBuilder;
@@ -54,6 +62,7 @@ import org.eclipse.leshan.server.observation.ObservationListener;
 import org.eclipse.leshan.server.registration.Registration;
 import org.eclipse.leshan.server.registration.RegistrationListener;
 import org.eclipse.leshan.server.registration.RegistrationUpdate;
+import org.eclipse.leshan.server.send.SendListener;
 import org.eclipse.leshan.transport.californium.server.endpoint.CaliforniumServerEndpointsProvider;
 import org.eclipse.leshan.transport.californium.server.endpoint.coap.CoapServerProtocolProvider;
 
@@ -83,6 +92,7 @@ public final class LeshanServer {
         Reporter reporter = new Reporter();
         server.getRegistrationService().addListener(reporter);
         server.getObservationService().addListener(reporter);
+        server.getSendService().addListener(reporter);
         server.start();
     }
 
@@ -140,6 +150,9 @@ public final class LeshanServer {
         if (response instanceof ReadResponse read && read.getContent() != null) {
             flatten(request.path("path").asText(), read.getContent(), answer.withObject("/content"));
         }
+        if (response instanceof ReadCompositeResponse read && read.getContent() != null) {
+            flatten(read.getContent(), answer.withObject("/content"));
+        }
     }
 
     private static void describe(Registration registration, ObjectNode answer) {
@@ -158,6 +171,22 @@ public final class LeshanServer {
         ContentFormat format = name.isEmpty() ? null : ContentFormat.fromName(name);
         return switch (request.path("op").asText()) {
             case "read" -> new ReadRequest(format, path);
+            case "read-composite" -> new ReadCompositeRequest(format, format, paths(request));
+            case "write-composite" -> {
+                Map<String, Object> values = new LinkedHashMap<>();
+                request.path("values").fields().forEachRemaining(field -> {
+                    LwM2mPath at = new LwM2mPath(field.getKey());
+                    values.put(field.getKey(),
+                            value(model.getResourceModel(at.getObjectId(), at.getResourceId()), field.getValue()));
+                });
+                yield new WriteCompositeRequest(format, values);
+            }
+            case "observe-composite" -> new ObserveCompositeRequest(format, format,
+                    paths(request).stream().map(LwM2mPath::new).toList());
+            case "cancel-composite" -> new CancelCompositeObservationRequest(
+                    server.getObservationService().getObservations(registration).stream()
+                            .filter(CompositeObservation.class::isInstance).map(CompositeObservation.class::cast)
+                            .findFirst().orElseThrow());
             case "discover" -> new DiscoverRequest(path);
             case "observe" -> new ObserveRequest(format, path);
             case "cancel" -> new CancelObservationRequest(observation(registration, path));
@@ -177,6 +206,10 @@ public final class LeshanServer {
                     path, node(new LwM2mPath(path), request));
             default -> throw new IllegalArgumentException("unknown op");
         };
+    }
+
+    private static List<String> paths(JsonNode request) {
+        return StreamSupport.stream(request.path("paths").spliterator(), false).map(JsonNode::asText).toList();
     }
 
     private SingleObservation observation(Registration registration, String path) {
@@ -237,6 +270,14 @@ public final class LeshanServer {
         };
     }
 
+    private static void flatten(Map<LwM2mPath, LwM2mNode> nodes, ObjectNode out) {
+        nodes.forEach((path, node) -> {
+            if (node != null) {
+                flatten(path.toString(), node, out);
+            }
+        });
+    }
+
     /** Every value under its full path, as text: base64 for opaque, seconds for time. */
     private static void flatten(String path, LwM2mNode node, ObjectNode out) {
         if (node instanceof LwM2mObject object) {
@@ -281,7 +322,7 @@ public final class LeshanServer {
         say(JSON.createObjectNode().put("event", name));
     }
 
-    private static final class Reporter implements RegistrationListener, ObservationListener {
+    private static final class Reporter implements RegistrationListener, ObservationListener, SendListener {
         private static void about(String event, Registration registration) {
             say(JSON.createObjectNode().put("event", event).put("endpoint", registration.getEndpoint()));
         }
@@ -325,7 +366,24 @@ public final class LeshanServer {
         @Override
         public void onResponse(CompositeObservation observation, Registration registration,
                 ObserveCompositeResponse response) {
-            about("notified-composite", registration);
+            ObjectNode line = JSON.createObjectNode().put("event", "notified-composite");
+            line.put("endpoint", registration.getEndpoint());
+            if (response.getContent() != null) {
+                flatten(response.getContent(), line.withObject("/content"));
+            }
+            say(line);
+        }
+
+        @Override
+        public void dataReceived(Registration registration, TimestampedLwM2mNodes data, SendRequest request) {
+            ObjectNode line = JSON.createObjectNode().put("event", "sent").put("endpoint", registration.getEndpoint());
+            flatten(data.getMostRecentNodes(), line.withObject("/content"));
+            say(line);
+        }
+
+        @Override
+        public void onError(Registration registration, String message, Exception error) {
+            say(JSON.createObjectNode().put("event", "send-error").put("error", message));
         }
 
         @Override

@@ -5,6 +5,7 @@ mod bad_blocks;
 mod bad_input;
 mod bad_registrations;
 mod ctl;
+mod leshan_composite;
 mod leshan_device;
 mod leshan_server;
 mod libcoap;
@@ -35,6 +36,8 @@ pub(crate) const ALL: &[Suite] = &[
     ("aiocoap", aiocoap::run),
     ("leshan-device", leshan_device::run),
     ("leshan-server", leshan_server::run),
+    ("leshan-composite-device", leshan_composite::their_device),
+    ("leshan-composite-server", leshan_composite::their_server),
     ("ctl", ctl::run),
     ("survival", survival::run),
     ("lossy", lossy::run),
