@@ -157,3 +157,25 @@ fn an_object_link_has_to_lead_somewhere() {
         assert_eq!(ask(&mut client, Code::PUT, "/10000/0/1", text).code, code, "{text}");
     }
 }
+
+// Proves: OBJ-03
+#[test]
+fn no_server_changes_the_security_object_even_when_the_application_serves_it() {
+    let values = [(0, Operations::READ_WRITE, OwnedValue::String("secret".into()))];
+    let (mut security, mut device) = (Made::new(0, &values), Made::new(3, &values));
+    let objects: &mut [&mut dyn Object] = &mut [&mut security, &mut device];
+    let (mut client, _) = registered(objects);
+    assert_eq!(ask(&mut client, Code::PUT, "/3/0/0", "other").code, Code::CHANGED, "it could be written");
+    for (method, path) in [
+        (Code::PUT, "/0/0/0"),
+        (Code::PUT, "/0/0"),
+        (Code::POST, "/0/0"),
+        (Code::POST, "/0/0/0"),
+        (Code::POST, "/0"),
+        (Code::DELETE, "/0/0"),
+    ] {
+        assert_eq!(ask(&mut client, method, path, "other").code, Code::UNAUTHORIZED, "{method} {path}");
+    }
+    assert!(security.values.values().eq([&OwnedValue::String("secret".into())]));
+    assert!(device.values.values().eq([&OwnedValue::String("other".into())]));
+}

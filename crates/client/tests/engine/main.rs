@@ -9,4 +9,5 @@ mod observe;
 mod operations;
 mod random;
 mod register;
+mod rules;
 mod send;
