@@ -177,6 +177,7 @@ mod loaded {
         assert_eq!(definitions.all().count(), 424, "one hides the embedded one");
     }
 
+    // Proves: DAT-11
     #[test]
     fn the_best_definition_for_a_registered_version() {
         let definitions = Definitions::new();

@@ -3,6 +3,7 @@
 
 mod bad_http;
 mod composite;
+mod definitions;
 mod deviations;
 mod events;
 mod operations;

@@ -355,3 +355,74 @@ fn each_release_is_served_the_objects_of_its_own_version() {
     set.serve_as(Version::V1_0);
     assert!(hand(&mut set, "/4/0/13", OwnedValue::Integer(1)).is_ok(), "the device itself has the newest");
 }
+
+// Proves: DAT-13
+#[test]
+fn single_objects_are_there_once_and_what_is_mandatory_in_them_too() {
+    let set = set_of(&[2, 3, 4, 5, 6, 7, 16, 3303, 3441, 3442]);
+    for object in (0..).map_while(|index| set.at(index)) {
+        let model = object.model();
+        let definition = object::lookup(model.id, model.version).unwrap();
+        if !definition.multiple {
+            let at = object.instance_from(0);
+            assert_eq!(at, Some(ObjectInstanceId::ZERO), "/{}", model.id);
+            assert_eq!(object.instance_from(1), None, "/{}", model.id);
+        }
+        let Some(instance) = object.instance_from(0) else { continue };
+        for resource in definition.resources() {
+            let here = Path::resource(model.id, instance, resource.id);
+            let values = object_values(&set, here);
+            if resource.operations.executable() {
+                assert!(values.is_empty(), "{here} has a value");
+            } else if resource.mandatory && !resource.multiple {
+                assert_eq!(values, [here], "{here}");
+            }
+        }
+    }
+}
+
+/// The paths of the values at and below a path.
+fn object_values(set: &ObjectSet, at: Path) -> Vec<Path> {
+    let object = set.find(at.object_id().unwrap()).unwrap();
+    let values = object.values(at.instance_id().unwrap()).into_iter();
+    values.map(|(here, _)| here).filter(|here| at.contains(*here)).collect()
+}
+
+// Proves: OBJ-10
+#[test]
+fn connectivity_and_location_are_there_to_be_read() {
+    let set = set_of(&[4, 6]);
+    for (number, mandatory) in [(4, &[0, 1, 2, 4][..]), (6, &[0, 1, 5])] {
+        let id = ObjectId::new(number).unwrap();
+        let object = set.find(id).unwrap();
+        for resource in mandatory {
+            let here = Path::resource(id, ObjectInstanceId::ZERO, ResourceId::new(*resource).unwrap());
+            assert!(!object_values(&set, here).is_empty(), "{here}");
+        }
+        for resource in object.definition().resources() {
+            let operations = resource.operations;
+            assert!(operations.readable() && !operations.writable() && !operations.executable(), "{number}");
+        }
+    }
+}
+
+// Proves: OBJ-09
+#[test]
+fn a_factory_reset_forgets_what_was_set_and_the_clock_may_be_set_by_servers() {
+    let mut set = set_of(&[3]);
+    for (at, value) in [
+        ("/3/0/13", Value::Time(946_684_800)),
+        ("/3/0/14", Value::String("+05:00")),
+        ("/3/0/15", Value::String("Asia/Karachi")),
+    ] {
+        write(&mut set, at, value).unwrap();
+    }
+    assert_eq!(shown(&set, "/3/0/13"), ["/3/0/13=2000-01-01T00:00:00Z"]);
+    assert_eq!(shown(&set, "/3/0/14"), ["/3/0/14=+05:00"]);
+    assert_eq!(shown(&set, "/3/0/15"), ["/3/0/15=Asia/Karachi"]);
+    execute(&mut set, "/3/0/5", "").unwrap();
+    assert_ne!(shown(&set, "/3/0/13"), ["/3/0/13=2000-01-01T00:00:00Z"]);
+    assert_ne!(shown(&set, "/3/0/14"), ["/3/0/14=+05:00"]);
+    assert_ne!(shown(&set, "/3/0/15"), ["/3/0/15=Asia/Karachi"]);
+    assert!(set.world.take_restart(), "it registers anew");
+}
