@@ -12,6 +12,8 @@ use std::path::{Path, PathBuf};
 const PAGE: &str = "docs/proofs.md";
 /// Where the requirement list is looked for when no option names it, beside the repository.
 const REQUIREMENTS_NEARBY: &str = "../shared/spec/requirements.md";
+/// The rows that nothing proves, with reasons; kept by hand.
+const UNPROVEN: &str = "dev/xtask/unproven.txt";
 /// How a mark begins, after the comment sign.
 const MARK: &str = "Proves:";
 
@@ -28,7 +30,9 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     let options = Options::parse(arguments)?;
     let root = files::root();
     let claims = collect(&root)?;
-    let page = render(&claims);
+    let unproven = files::text(&root, UNPROVEN)?.unwrap_or_default();
+    let unproven = reasons(&unproven, &claims)?;
+    let page = render(&claims) + &render_unproven(&unproven);
     let path = root.join(PAGE);
     if options.check {
         let present = std::fs::read_to_string(&path).unwrap_or_default();
@@ -48,6 +52,9 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     }
     if !options.check {
         eprint!("{}", unclaimed(&rows, &claims));
+    }
+    if let Some((row, _)) = unproven.iter().find(|(row, _)| !rows.contains(**row)) {
+        return Err(format!("{UNPROVEN}: {row} is no requirement"));
     }
     unknown(&rows, &claims)
 }
@@ -178,6 +185,32 @@ fn render(claims: &[Claim]) -> String {
     page
 }
 
+/// The rows that are not proven, each with its reason. A row that a test claims as well is an error.
+fn reasons<'a>(text: &'a str, claims: &[Claim]) -> Result<BTreeMap<&'a str, &'a str>, String> {
+    let mut unproven = BTreeMap::new();
+    for line in text.lines().filter(|line| !line.is_empty() && !line.starts_with('#')) {
+        let parts = line.split_once(' ').filter(|(row, reason)| is_row(row) && !reason.trim().is_empty());
+        let Some((row, reason)) = parts else {
+            return Err(format!("{UNPROVEN}: `{line}` is not a row and a reason"));
+        };
+        if let Some(claim) = claims.iter().find(|claim| claim.row == row) {
+            return Err(format!("{UNPROVEN}: {row} is claimed by {} in {}", claim.test, claim.file));
+        }
+        if unproven.insert(row, reason.trim()).is_some() {
+            return Err(format!("{UNPROVEN}: {row} is there twice"));
+        }
+    }
+    Ok(unproven)
+}
+
+fn render_unproven(unproven: &BTreeMap<&str, &str>) -> String {
+    let mut page = String::from("\n## Not proven yet, and why\n\n| Requirement | Reason |\n|---|---|\n");
+    for (row, reason) in unproven {
+        writeln!(page, "| {row} | {} |", reason.replace('|', "\\|")).expect("writing to a string");
+    }
+    page
+}
+
 /// The rows of the requirement list: table lines whose first cell is a row's name.
 fn requirement_rows(text: &str) -> BTreeSet<String> {
     text.lines()
@@ -279,5 +312,15 @@ mod tests {
         all.extend(claims_in("b.rs", "// Proves: REG-01\nfn again() {}\n").unwrap());
         all.sort();
         assert!(render(&all).contains("| REG-01 | `a.rs` registers<br>`b.rs` again |\n"));
+    }
+
+    #[test]
+    fn a_row_is_either_claimed_or_excused() {
+        let claimed = claims_in("a.rs", RUST).unwrap();
+        let excused = reasons("# why\nREG-03 Not yet.\n", &claimed).unwrap();
+        assert!(render_unproven(&excused).ends_with("| REG-03 | Not yet. |\n"));
+        for wrong in ["REG-01 Not yet.", "REG-03 a\nREG-03 b", "REG-03", "REG-03 ", "everything else"] {
+            assert!(reasons(wrong, &claimed).is_err(), "{wrong}");
+        }
     }
 }
