@@ -94,3 +94,25 @@ fn versions_are_told_where_they_are_not_the_ones_of_the_release() {
     assert!(register.text().contains("</3303>;ver=1.1"), "{}", register.text());
     assert!(!register.text().contains("</2>;ver"), "{}", register.text());
 }
+
+// Proves: GEN-03
+#[test]
+fn only_an_unsupported_version_is_followed_by_a_lower_one() {
+    for (code, next) in [
+        (Code::PRECONDITION_FAILED, "lwm2m=1.1"),
+        (Code::BAD_REQUEST, "lwm2m=1.2"),
+        (Code::UNAUTHORIZED, "lwm2m=1.2"),
+        (Code::FORBIDDEN, "lwm2m=1.2"),
+        (Code::NOT_FOUND, "lwm2m=1.2"),
+        (Code::NOT_ACCEPTABLE, "lwm2m=1.2"),
+    ] {
+        let mut bench = Bench::new();
+        bench.client.register(bench.now, bench.id);
+        bench.drain();
+        let register = bench.take();
+        bench.answer(&register, code, |_| {});
+        bench.until_sent();
+        let again = bench.take();
+        assert!(again.query.contains(&next.to_owned()), "{code}: {:?}", again.query);
+    }
+}
