@@ -51,7 +51,7 @@ pub struct Endpoint {
     pub objects: Vec<ObjectEntry>,
     /// Registration parameters that the server does not know, as received.
     pub attributes: BTreeMap<String, String>,
-    /// What the device did otherwise than the standard says, and how often since the server started; never held against
+    /// What the device did otherwise than the standard says, and how often in this registration and its forerunners; never held against
     /// it where the meaning was clear.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub deviations: BTreeMap<String, u64>,
