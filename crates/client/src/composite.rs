@@ -32,7 +32,11 @@ impl<'a> Composite<'a> {
             return Err(Code::METHOD_NOT_ALLOWED);
         }
         let fetches = message.code() == Code::FETCH;
-        let query = query(&message, fetches && message.observe() == Some(0), version)?;
+        let query = match message.observe().filter(|_| fetches) {
+            // A cancellation repeats the options of the Observe, whose attributes mean nothing any more.
+            Some(1) => None,
+            observe => query(&message, observe == Some(0), version)?,
+        };
         let number = message.content_format().ok_or(Code::BAD_REQUEST)?;
         let purpose = if fetches { Use::CompositePaths } else { Use::CompositeWrite };
         let format = negotiate::usable(number, purpose, version).ok_or(Code::UNSUPPORTED_CONTENT_FORMAT)?;

@@ -167,7 +167,8 @@ impl<'a> Request<'a> {
             (Code::DELETE, Level::Instance | Level::ResourceInstance) => Operation::Delete,
             _ => return Err(Code::METHOD_NOT_ALLOWED),
         };
-        let observing = operation == Operation::Read && message.observe() == Some(0);
+        // A cancellation repeats the options of the Observe, whose attributes mean nothing any more (RFC 7641 section 3.6).
+        let observing = operation == Operation::Read && matches!(message.observe(), Some(0 | 1));
         let may_have_query =
             matches!(operation, Operation::Discover | Operation::WriteAttributes | Operation::Execute)
                 || observing;

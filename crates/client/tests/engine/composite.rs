@@ -270,6 +270,20 @@ fn the_query_holds_for_all_paths_and_thresholds_stay_with_theirs() {
     assert_eq!(observe(&mut at(Version::V1_1), "pmin=1", BOTH).1.code, Code::BAD_REQUEST);
 }
 
+// Proves: OBS-18
+#[test]
+fn a_cancellation_may_repeat_the_query() {
+    let mut bench = at(Version::V1_2);
+    let (token, _) = observe(&mut bench, "pmin=10&pmax=20", BOTH);
+    let options = |options: &mut OptionWriter<'_>| {
+        options.observe(1).content_format(JSON);
+    };
+    bench.ask_as(token, Code::FETCH, "/?pmin=10&pmax=20", options, BOTH.as_bytes());
+    assert_eq!(bench.take().code, Code::CONTENT);
+    bench.seconds(100);
+    assert!(bench.sent.is_empty());
+}
+
 // Proves: ATT-09
 #[test]
 fn one_confirmable_path_makes_the_notification_confirmable() {

@@ -304,6 +304,24 @@ fn an_observation_ends_by_observe_1_or_by_reset() {
     assert_eq!(bench.events.iter().filter(|event| **event == ended).count(), 3);
 }
 
+// Proves: OBS-05
+#[test]
+fn a_cancellation_may_repeat_the_attributes_of_its_observe() {
+    let mut bench = quiet();
+    let (token, first) = bench.observe("/3303/0/5700?pmin=1&pmax=5");
+    assert!(first.observe.is_some());
+    bench.ask_as(token, Code::GET, "/3303/0/5700?pmin=1&pmax=5", |options| _ = options.observe(1), &[]);
+    let last = bench.take();
+    assert_eq!((last.code, last.observe), (Code::CONTENT, None));
+    bench.seconds(100);
+    assert!(bench.sent.is_empty(), "neither pmax nor a change tells any more");
+    assert_eq!(
+        bench.ask(Code::GET, "/3303/0/5700?pmin=1").code,
+        Code::BAD_OPTION,
+        "no query on a plain Read"
+    );
+}
+
 // Proves: OBS-10, DMO-34
 #[test]
 fn a_vanished_target_is_told_once() {

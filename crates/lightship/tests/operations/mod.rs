@@ -69,6 +69,10 @@ fn an_observation_can_carry_its_attributes() {
     server.await_reported("e2e", "/3303/0/5700", &json!(25.5));
     let told = server.ctl(&["events", "--type", "notified", "--endpoint", "e2e"]);
     assert!(!told.contains(" 23"), "{told}");
+    // The server repeats the attributes when it cancels; the device takes the cancellation.
+    server.ctl(&["unobserve", "e2e", "/3303/0/5700"]);
+    device.await_line("event observation_ended ssid=1 path=/3303/0/5700");
+    assert_eq!(server.json(&["observations", "e2e"])["items"], json!([]));
 }
 
 // Proves: DMO-02, DMO-37
