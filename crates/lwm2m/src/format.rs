@@ -403,6 +403,21 @@ impl<'b> Encoder<'b> {
         Self { format, base, entries: 0, error, sink }
     }
 
+    /// Puts an alternate path (`lwm2m`, slashes around it do not matter) before the names of SenML, as 1.2.1 demands it where a
+    /// device has one. Bootstrap and the other formats never have it.
+    #[must_use]
+    pub fn with_alternate_path(mut self, alternate_path: &'b str) -> Self {
+        let alternate_path = alternate_path.trim_matches('/');
+        match &mut self.sink {
+            Sink::SenmlJson(encoder) => encoder.names.alternate_path = alternate_path,
+            Sink::SenmlCbor(encoder) => encoder.names.alternate_path = alternate_path,
+            Sink::Single(..) | Sink::Tlv(_) | Sink::Lwm2mCbor(_) => {}
+            #[cfg(feature = "alloc")]
+            Sink::Json(_) => {}
+        }
+        self
+    }
+
     /// Leaves the choice of the object instance to the device that executes the Create: LwM2M CBOR (since 1.2.1) writes 65535 in
     /// its place, whatever instance the paths name. Other formats say it in other ways, TLV by the base, and are left as they are.
     pub fn leave_instance_open(&mut self) {

@@ -109,10 +109,23 @@ pub fn encode_entries(
     base: Path,
     entries: &[(Path, Option<&OwnedValue>)],
 ) -> Result<Vec<u8>, EncodeError> {
+    encode_entries_below("", format, base, entries)
+}
+
+/// The same for a device with an alternate path. See [`Encoder::with_alternate_path`].
+///
+/// # Errors
+/// As [`encode_entries`].
+pub fn encode_entries_below(
+    alternate_path: &str,
+    format: Format,
+    base: Path,
+    entries: &[(Path, Option<&OwnedValue>)],
+) -> Result<Vec<u8>, EncodeError> {
     const LEN_MAX: usize = 64 << 20;
     let mut buffer = vec![0; 256];
     loop {
-        let mut encoder = Encoder::new(format, base, &mut buffer);
+        let mut encoder = Encoder::new(format, base, &mut buffer).with_alternate_path(alternate_path);
         for (path, value) in entries {
             let path = *path;
             // Errors stick and come out of `finish`.

@@ -221,3 +221,54 @@ fn samples_count_from_the_first_time() {
     let read: Vec<_> = entries.iter().map(|entry| (entry.path, entry.time)).collect();
     assert_eq!(read, [(sensor, Some(1.7e9)), (sensor, Some(1.7e9 - 60.0))]);
 }
+
+// Core TS 1.2.1, 7.4.4: the names of SenML carry the alternate root, the keys of LwM2M CBOR never do.
+// Proves: GEN-09
+#[test]
+fn names_carry_the_alternate_root_where_they_are_paths_of_the_device() {
+    let written = |format: Format, base: Path, root: &'static str| {
+        let mut buffer = [0; 160];
+        let mut encoder = Encoder::new(format, base, &mut buffer).with_alternate_path(root);
+        encoder.entry(path!(3303 / 0 / 5700), &Value::Float(21.5)).expect("fits");
+        encoder.entry(path!(3303 / 0 / 5701), &Value::String("Cel")).expect("fits");
+        let len = encoder.finish().expect("fits");
+        buffer[..len].to_vec()
+    };
+    for root in ["lwm2m", "/lwm2m", "/lwm2m/"] {
+        for format in [Format::SenmlJson, Format::SenmlEtchJson] {
+            let json = written(format, Path::ROOT, root);
+            assert_eq!(
+                String::from_utf8_lossy(&json),
+                r#"[{"bn":"/lwm2m/3303/0/","n":"5700","v":21.5},{"n":"5701","vs":"Cel"}]"#
+            );
+        }
+    }
+    for format in [Format::SenmlJson, Format::SenmlEtchJson, Format::SenmlCbor, Format::SenmlEtchCbor] {
+        for base in [Path::ROOT, path!(3303), path!(3303 / 0)] {
+            let payload = written(format, base, "lwm2m");
+            let paths = |decoder: format::Decoder<'_>| -> Result<Vec<Path>, FormatError> {
+                decoder.map(|entry| entry.map(|entry| entry.path)).collect()
+            };
+            let decoder = format::decode(format, base, &payload);
+            let both = vec![path!(3303 / 0 / 5700), path!(3303 / 0 / 5701)];
+            assert_eq!(paths(decoder.clone().with_alternate_path("lwm2m")), Ok(both), "{format} {base}");
+            assert_eq!(paths(decoder), Err(FormatError::BadPath), "{format} {base}");
+        }
+        // Lists of paths, the root among them; a root that JSON must escape.
+        for root in ["lwm2m", "a\"b\\c"] {
+            let all = [Path::ROOT, path!(3), path!(3303 / 0 / 5700)];
+            let mut buffer = [0; 160];
+            let mut encoder = Encoder::new(format, Path::ROOT, &mut buffer).with_alternate_path(root);
+            all.iter().for_each(|path| encoder.name(*path).expect("fits"));
+            let len = encoder.finish().expect("fits");
+            let list = paths::decode(format, &buffer[..len]);
+            assert!(list.clone().check().is_err(), "{format}: the root is missing");
+            let list = list.with_alternate_path(root);
+            assert_eq!(list.collect::<Result<Vec<_>, _>>().as_deref(), Ok(&all[..]), "{format} {root}");
+        }
+    }
+    for format in [Format::Tlv, Format::Lwm2mCbor] {
+        let base = path!(3303 / 0);
+        assert_eq!(written(format, base, "lwm2m"), written(format, base, ""), "{format}");
+    }
+}

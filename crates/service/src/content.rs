@@ -8,7 +8,7 @@ use lightship_api::convert::{self, Entry};
 use lightship_api::{Content, Timestamp, ValueType};
 use lightship_lwm2m::format::{Decoder, EncodeError, Encoder, Format, Use};
 use lightship_lwm2m::link::{Mode, links};
-use lightship_lwm2m::node::{TypedEntry, encode_entries, typed_entries};
+use lightship_lwm2m::node::{TypedEntry, encode_entries_below, typed_entries};
 use lightship_lwm2m::object::Definitions;
 use lightship_lwm2m::{ObjectVersion, Path, Version};
 use lightship_server::{Composite, Content as Body, ContentFormat, Details, Observed, Registration, Wanted};
@@ -194,9 +194,19 @@ impl Dialect<'_> {
 ///
 /// # Errors
 /// Why the format cannot say it.
-pub(crate) fn encode(format: Format, base: Path, entries: &[Entry]) -> Result<Vec<u8>, EncodeError> {
+pub(crate) fn encode(
+    details: &Details,
+    format: Format,
+    base: Path,
+    entries: &[Entry],
+) -> Result<Vec<u8>, EncodeError> {
     let entries: Vec<_> = entries.iter().map(|entry| (entry.path, entry.value.as_ref())).collect();
-    encode_entries(format, base, &entries)
+    encode_entries_below(root_in_names(details), format, base, &entries)
+}
+
+/// What stands before the names of SenML: the alternate path, which devices expect there since LwM2M 1.2.1.
+fn root_in_names(details: &Details) -> &str {
+    if details.version < Version::V1_2 { "" } else { &details.objects.root }
 }
 
 /// The formats to try with a device for that purpose, best first; those for single values are never among them.
@@ -204,7 +214,15 @@ pub(crate) fn candidates(details: &Details, speaks: Option<Format>, purpose: Use
     let known: &[Format] = match details.version {
         Version::V1_0 => &[Format::Tlv, Format::Json],
         Version::V1_1 => &[Format::SenmlCbor, Format::SenmlJson, Format::Tlv],
-        Version::V1_2 => &[Format::Lwm2mCbor, Format::SenmlCbor, Format::SenmlJson, Format::Tlv],
+        // SenML-ETCH is for composites, and all that a device must have for them.
+        Version::V1_2 => &[
+            Format::Lwm2mCbor,
+            Format::SenmlCbor,
+            Format::SenmlJson,
+            Format::Tlv,
+            Format::SenmlEtchCbor,
+            Format::SenmlEtchJson,
+        ],
     };
     let announced = |format: &Format| details.objects.formats.contains(&ContentFormat(format.number()));
     let all = [Format::Lwm2mCbor, Format::SenmlCbor, Format::SenmlJson, Format::Tlv, Format::Json];
@@ -224,13 +242,14 @@ pub(crate) fn candidates(details: &Details, speaks: Option<Format>, purpose: Use
 /// paths of a composite one.
 pub(crate) fn wanted(
     observation: &WantedObservation,
+    details: &Details,
     accept: Option<Format>,
     list: Option<Format>,
 ) -> Result<Wanted, EncodeError> {
     let observed = match &observation.key {
         WantedKey::Path(path) => Observed::Node(*path),
         WantedKey::Name(name) => {
-            let content = path_list(list.unwrap_or(Format::SenmlCbor), &observation.paths)?;
+            let content = path_list(details, list.unwrap_or(Format::SenmlCbor), &observation.paths)?;
             Observed::Composite(Composite { name: Arc::from(name.as_str()), content })
         }
     };
@@ -249,7 +268,8 @@ pub(crate) fn wanted_at_first(
         WantedKey::Name(_) => Use::CompositeRead,
     };
     let accept = candidates(details, None, purpose).first().copied();
-    wanted(observation, accept, list_formats(details, observation.accept, None).first().copied())
+    let list = list_formats(details, observation.accept, None).first().copied();
+    wanted(observation, details, accept, list)
 }
 
 /// The formats for a list of paths, best first: like the one of the answer, and for LwM2M 1.2 that of SenML-ETCH before
@@ -273,10 +293,11 @@ pub(crate) fn list_formats(details: &Details, accept: Option<u16>, speaks: Optio
 ///
 /// # Errors
 /// When the format has no words for it.
-pub(crate) fn path_list(format: Format, paths: &[Path]) -> Result<Body, EncodeError> {
-    // The longest path has 24 letters; what stands around it is shorter.
-    let mut buffer = vec![0; 64 + 64 * paths.len()];
-    let mut encoder = Encoder::new(format, Path::ROOT, &mut buffer);
+pub(crate) fn path_list(details: &Details, format: Format, paths: &[Path]) -> Result<Body, EncodeError> {
+    let root = root_in_names(details);
+    // The longest path has 24 letters; what stands around it is shorter. JSON may write six letters for one.
+    let mut buffer = vec![0; 64 + (64 + 6 * root.len()) * paths.len()];
+    let mut encoder = Encoder::new(format, Path::ROOT, &mut buffer).with_alternate_path(root);
     for path in paths {
         encoder.name(*path)?;
     }
@@ -285,10 +306,10 @@ pub(crate) fn path_list(format: Format, paths: &[Path]) -> Result<Body, EncodeEr
     Ok(Body { format: ContentFormat(format.number()), payload: buffer.into() })
 }
 
-/// The paths of such a body.
-pub(crate) fn listed(content: &Body) -> Vec<Path> {
+/// The paths of such a body, for a device with that alternate path.
+pub(crate) fn listed(root: &str, content: &Body) -> Vec<Path> {
     let Some(format) = Format::from_number(content.format.0) else { return Vec::new() };
-    let entries = Decoder::new(format, Path::ROOT, &content.payload);
+    let entries = Decoder::new(format, Path::ROOT, &content.payload).with_alternate_path(root);
     entries.filter_map(|entry| Some(entry.ok()?.path)).collect()
 }
 

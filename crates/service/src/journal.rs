@@ -193,7 +193,7 @@ impl Journal {
     }
 
     fn observed(&mut self, endpoint: &Endpoint, observed: &Observed, heard: Heard<'_>) {
-        let report = self.report(endpoint, &Asked::of(observed), heard);
+        let report = self.report(endpoint, &self.asked(endpoint, observed), heard);
         let (key, now) = (key(observed), self.core.now());
         self.remember(endpoint, &key, &report, |seen| {
             seen.starts += 1;
@@ -203,10 +203,21 @@ impl Journal {
     }
 
     fn notified(&mut self, endpoint: &Endpoint, observed: &Observed, heard: Heard<'_>) {
-        let report = self.report(endpoint, &Asked::of(observed), heard);
+        let report = self.report(endpoint, &self.asked(endpoint, observed), heard);
         let key = key(observed);
         self.remember(endpoint, &key, &report, |seen| seen.notifications += 1);
         self.log(EventType::Notified, endpoint, |event| report.into_event(event, Some(&key), heard));
+    }
+
+    fn asked(&self, endpoint: &Endpoint, observed: &Observed) -> Asked {
+        match observed {
+            Observed::Node(path) => Asked::Node(*path),
+            Observed::Composite(composite) => {
+                let device = self.core.directory.find(endpoint.as_str());
+                let root = device.as_ref().map_or("", |device| &device.registration.details.objects.root);
+                Asked::Several(content::listed(root, &composite.content))
+            }
+        }
     }
 
     /// A Send: all of it, or none of it and the code that says why (TS_Core 6.4.7).
@@ -273,12 +284,13 @@ impl Journal {
         let wanted = self.core.store.wanted(endpoint).await.unwrap_or_default();
         let guessed = wanted.iter().find(|one| one.key == *key && one.accept.is_none());
         let Some(guessed) = guessed else { return };
-        let device = self.core.directory.find(endpoint.as_str());
-        let lists = device.map(|device| content::list_formats(&device.registration.details, None, None));
+        let Some(device) = self.core.directory.find(endpoint.as_str()) else { return };
+        let details = &device.registration.details;
         // The list goes in the other format when the first was not understood.
         let list = usize::from(code == Code::UNSUPPORTED_CONTENT_FORMAT);
-        let list = lists.and_then(|lists| lists.get(list).copied());
-        if let (Ok(wanted), Some(inbox)) = (content::wanted(guessed, None, list), self.core.inbox(shard)) {
+        let list = content::list_formats(details, None, None).get(list).copied();
+        let wanted = content::wanted(guessed, details, None, list);
+        if let (Ok(wanted), Some(inbox)) = (wanted, self.core.inbox(shard)) {
             // Nobody waits for this one; its outcome comes as an event.
             let _ = inbox.observe(endpoint.clone(), wanted, core::WAIT_DEFAULT);
         }
@@ -398,15 +410,6 @@ enum Asked {
     Several(Vec<Path>),
     /// The device speaks of its own accord.
     Nothing,
-}
-
-impl Asked {
-    fn of(observed: &Observed) -> Asked {
-        match observed {
-            Observed::Node(path) => Asked::Node(*path),
-            Observed::Composite(composite) => Asked::Several(content::listed(&composite.content)),
-        }
-    }
 }
 
 /// What came from a device.

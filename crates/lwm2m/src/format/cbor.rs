@@ -231,7 +231,7 @@ fn seconds_of_date(text: &str) -> Option<i64> {
 pub(super) const UNSIGNED: u8 = 0x00;
 const NEGATIVE: u8 = 0x20;
 const BYTES: u8 = 0x40;
-const TEXT: u8 = 0x60;
+pub(super) const TEXT: u8 = 0x60;
 /// Null.
 pub(super) const NULL: u8 = 0xF6;
 /// The major type of arrays.

@@ -169,7 +169,9 @@ pub(super) enum Content<'v> {
 ///
 /// A record about the requested node itself has the whole path as base name and no name; below it, the base name ends with a slash.
 #[derive(Debug)]
-pub(super) struct BaseNames {
+pub(super) struct BaseNames<'b> {
+    /// Stands in front of every path, between slashes; empty for none.
+    pub(super) alternate_path: &'b str,
     base: Path,
     current: Option<Path>,
     /// Whether a base name is in force.
@@ -207,9 +209,14 @@ impl Name {
     }
 }
 
-impl BaseNames {
+impl BaseNames<'_> {
     pub(super) const fn new(base: Path) -> Self {
-        Self { base, current: None, any: false }
+        Self { alternate_path: "", base, current: None, any: false }
+    }
+
+    /// What follows the alternate path: of the root nothing, since the alternate path has no slash at its end.
+    pub(super) fn behind<'t>(&self, path: Path, text: &'t PathText) -> &'t [u8] {
+        if path.is_root() && !self.alternate_path.is_empty() { &[] } else { text.as_bytes() }
     }
 
     pub(super) fn next(&mut self, path: Path, content: Content<'_>) -> Written {

@@ -5,7 +5,7 @@
 use super::{
     EncodeError, Entry, FormatError, RawValue, cbor,
     out::Out,
-    senml::{BaseNames, BaseTimes, Content, Field, Names, Record, VERSION_MAX},
+    senml::{BaseNames, BaseTimes, Content, Field, Name, Names, Record, VERSION_MAX},
 };
 use crate::{DataType, Path, Value, path::PathText};
 use minicbor::{
@@ -184,7 +184,7 @@ const ARRAY_HEAD_LEN_MAX: usize = 5;
 #[derive(Debug)]
 pub(super) struct Encoder<'b> {
     out: Out<'b>,
-    names: BaseNames,
+    pub(super) names: BaseNames<'b>,
     times: BaseTimes,
     records: u32,
 }
@@ -220,7 +220,7 @@ impl<'b> Encoder<'b> {
         cbor::head(out, cbor::MAP, count);
         if let Some((base, slash)) = written.base {
             cbor::integer(out, label::BASE_NAME);
-            cbor::text_bytes(out, PathText::whole(base, slash).as_bytes());
+            whole(out, &self.names, base, &PathText::whole(base, slash));
         }
         if let Some(seconds) = base_time {
             cbor::integer(out, label::BASE_TIME);
@@ -228,7 +228,11 @@ impl<'b> Encoder<'b> {
         }
         if let Some(name) = name {
             cbor::integer(out, label::NAME);
-            cbor::text_bytes(out, name.as_bytes());
+            if written.name == Name::Whole {
+                whole(out, &self.names, path, &name);
+            } else {
+                cbor::text_bytes(out, name.as_bytes());
+            }
         }
         match content {
             Content::Nothing => {}
@@ -251,6 +255,19 @@ impl<'b> Encoder<'b> {
         self.out.fill(0, ARRAY_HEAD_LEN_MAX, head.get(..len).unwrap_or_default());
         self.out.finish()
     }
+}
+
+/// A path from its root on, behind the alternate path.
+fn whole(out: &mut Out<'_>, names: &BaseNames<'_>, path: Path, text: &PathText) {
+    let behind = names.behind(path, text);
+    if names.alternate_path.is_empty() {
+        return cbor::text_bytes(out, behind);
+    }
+    let len = names.alternate_path.len().saturating_add(behind.len()).saturating_add(1);
+    cbor::head(out, cbor::TEXT, u64::try_from(len).unwrap_or(u64::MAX));
+    out.push(b'/');
+    out.extend(names.alternate_path.as_bytes());
+    out.extend(behind);
 }
 
 /// Writes the label that the value has, and the value.

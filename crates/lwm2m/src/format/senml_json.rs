@@ -4,7 +4,7 @@ use super::{
     EncodeError, Entry, FormatError, RawValue, base64,
     json::{JsonText, Number, Reader},
     out::Out,
-    senml::{BaseNames, BaseTimes, Content, Field, Names, Record, VERSION_MAX},
+    senml::{BaseNames, BaseTimes, Content, Field, Name, Names, Record, VERSION_MAX},
 };
 use crate::{Path, Value, path::PathText};
 use core::fmt::Write;
@@ -169,7 +169,7 @@ fn value<'a>(reader: &mut Reader<'a>) -> Result<RawValue<'a>, FormatError> {
 #[derive(Debug)]
 pub(super) struct Encoder<'b> {
     out: Out<'b>,
-    names: BaseNames,
+    pub(super) names: BaseNames<'b>,
     times: BaseTimes,
     records: bool,
 }
@@ -203,7 +203,7 @@ impl<'b> Encoder<'b> {
         let (base_time, time) = self.times.next(time);
         if let Some((base, slash)) = written.base {
             self.out.write_str("\"bn\":\"")?;
-            self.out.extend(PathText::whole(base, slash).as_bytes());
+            self.whole(base, &PathText::whole(base, slash))?;
             self.out.write_str("\",")?;
         }
         if let Some(seconds) = base_time {
@@ -213,7 +213,11 @@ impl<'b> Encoder<'b> {
         }
         if let Some(name) = written.name.text(path) {
             self.out.write_str("\"n\":\"")?;
-            self.out.extend(name.as_bytes());
+            if written.name == Name::Whole {
+                self.whole(path, &name)?;
+            } else {
+                self.out.extend(name.as_bytes());
+            }
             self.out.write_str("\",")?;
         }
         match content {
@@ -232,6 +236,16 @@ impl<'b> Encoder<'b> {
         // Each field ends with a comma, and a record has at least one.
         self.out.drop_last();
         self.out.write_str("}")
+    }
+
+    /// A path from its root on, behind the alternate path.
+    fn whole(&mut self, path: Path, text: &PathText) -> core::fmt::Result {
+        if !self.names.alternate_path.is_empty() {
+            self.out.push(b'/');
+            escape(&mut self.out, self.names.alternate_path)?;
+        }
+        self.out.extend(self.names.behind(path, text));
+        Ok(())
     }
 
     fn value(&mut self, value: &Value<'_>) -> core::fmt::Result {
@@ -270,6 +284,12 @@ impl<'b> Encoder<'b> {
 /// Writes a text between quotes.
 pub(super) fn encode_text(out: &mut Out<'_>, text: &str) -> core::fmt::Result {
     out.push(b'"');
+    escape(out, text)?;
+    out.push(b'"');
+    Ok(())
+}
+
+fn escape(out: &mut Out<'_>, text: &str) -> core::fmt::Result {
     for character in text.chars() {
         match character {
             '"' => out.write_str("\\\"")?,
@@ -278,6 +298,5 @@ pub(super) fn encode_text(out: &mut Out<'_>, text: &str) -> core::fmt::Result {
             plain => out.write_char(plain)?,
         }
     }
-    out.push(b'"');
     Ok(())
 }

@@ -56,7 +56,7 @@ async fn ask(
     list: Option<Format>,
     accept: Option<Format>,
 ) -> Result<Response, Refusal> {
-    let content = content::path_list(list.unwrap_or(Format::SenmlCbor), paths)
+    let content = content::path_list(call.details(), list.unwrap_or(Format::SenmlCbor), paths)
         .map_err(|error| Refusal::new(ProblemType::DoesNotFit, error.to_string()))?;
     let accept = accept.map(|format| ContentFormat(format.number()));
     call.ask(Operation::ReadComposite { content, accept }).await

@@ -146,7 +146,7 @@ async fn attempt(
     accept: Option<Format>,
     list: Option<Format>,
 ) -> Result<lightship_server::Response, Refusal> {
-    let wanted = content::wanted(observation, accept, list)
+    let wanted = content::wanted(observation, call.details(), accept, list)
         .map_err(|error| Refusal::new(ProblemType::DoesNotFit, error.to_string()))?;
     let inbox = call.core.inbox(call.device.shard).ok_or_else(overloaded)?;
     let name = call.details().endpoint.clone();

@@ -176,7 +176,7 @@ pub(super) async fn deliver(
     let mut why = None;
     let mut answer = None;
     for format in formats.iter().copied() {
-        let payload = match content::encode(format, base, entries) {
+        let payload = match content::encode(call.details(), format, base, entries) {
             Ok(payload) => payload,
             Err(error) => {
                 why = Some(format!("format {format}: {error}"));

@@ -48,6 +48,34 @@ fn each_device_is_measured_by_the_versions_of_its_own_objects() {
     assert_eq!(versions, ["1.0", "1.1"]);
 }
 
+// Proves: DAT-10
+#[test]
+fn firmware_update_of_a_1_2_device_is_1_1_and_may_have_what_1_2_has() {
+    let server = Server::start();
+    let script: Script = Box::new(|request| {
+        Some(match (request.code, request.path().as_str()) {
+            // {5: {0: {3: 0, 13: 600, 14: true}}}: state, and two resources of 1.2.
+            (1, "/5/0") => {
+                request.answer(0x45, Some(11544), b"\xA1\x05\xA1\x00\xA3\x03\x00\x0D\x19\x02\x58\x0E\xF5")
+            }
+            _ => request.answer(0x44, None, b""),
+        })
+    });
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let parameters = "ep=fw&lt=600&lwm2m=1.2&b=U";
+    let _device = Device::register_with(&server, socket, parameters, "</3/0>,</5/0>", script);
+    let detail = server.get("/api/v1/endpoints/fw").json();
+    assert_eq!(detail["objects"][1], serde_json::json!({"path": "/5/0", "version": "1.1"}));
+    let answer = server.get("/api/v1/endpoints/fw/resources/5/0").json();
+    assert_eq!(answer["content"]["resources"]["13"]["value"], 600, "{answer}");
+    assert_eq!(answer["content"]["resources"]["14"]["value"], true, "{answer}");
+    let body = r#"{"value": 60}"#;
+    let reply = server.call("PUT", "/api/v1/endpoints/fw/resources/5/0/13", body);
+    assert_eq!((reply.status, &reply.json()["code"]), (200, &serde_json::json!("2.04")), "{reply:?}");
+    let detail = server.get("/api/v1/endpoints/fw").json();
+    assert_eq!(detail.get("deviations"), None, "tolerated without a word");
+}
+
 // Proves: GEN-01
 #[test]
 fn every_release_is_registered_and_spoken_to_by_its_own_rules() {
@@ -66,6 +94,7 @@ fn every_release_is_registered_and_spoken_to_by_its_own_rules() {
     }
 }
 
+// Proves: FMT-01
 #[test]
 fn every_format_of_the_standard_is_read_from_a_device_and_written_to_it() {
     let server = Server::start();
@@ -102,5 +131,34 @@ fn every_format_of_the_standard_is_read_from_a_device_and_written_to_it() {
         let request = device.next_request();
         assert_eq!(request.option(12).unwrap_or(0), u64::from(format), "{name}");
         assert!(!request.payload.is_empty(), "{name}");
+    }
+    // Link format by Register (above) and Discover; SenML-ETCH by composites.
+    for (number, format) in [(320, "senml-etch-json"), (322, "senml-etch-cbor")] {
+        let answer_in = if number == 320 { 110 } else { 112 };
+        let script: Script = Box::new(move |request| {
+            Some(match (request.code, request.option(12), request.option(17)) {
+                (1, _, Some(40)) => request.answer(0x45, Some(40), b"</3/0>,</3/0/9>;pmin=5"),
+                (5, Some(list), _) if list == number && number == 320 => {
+                    request.answer(0x45, Some(answer_in), br#"[{"n":"/3/0/9","v":84}]"#)
+                }
+                (5, Some(list), _) if list == number => {
+                    request.answer(0x45, Some(answer_in), b"\x81\xA2\x21\x66/3/0/9\x02\x18\x54")
+                }
+                (7, Some(list), _) if list == number => request.answer(0x44, None, b""),
+                _ => request.answer(0x8F, None, b""),
+            })
+        });
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let parameters = format!("ep=e{number}&lt=600&lwm2m=1.2&b=U");
+        let _device = Device::register_with(&server, socket, &parameters, "</1/0>,</3/0>", script);
+        let at = format!("/api/v1/endpoints/e{number}");
+        let links = server.get(&format!("{at}/discover/3/0")).json();
+        assert_eq!(links["content"]["links"][1]["attributes"]["pmin"], 5, "{links}");
+        let read = server.call("POST", &format!("{at}/composite/read"), r#"{"paths": ["/3/0/9"]}"#).json();
+        assert_eq!(read["content"]["nodes"][0]["value"], 84, "{format}: {read}");
+        let nodes = r#"{"nodes": [{"path": "/1/0/1", "value": 60}]}"#;
+        let write = server.call("POST", &format!("{at}/composite/write"), nodes);
+        assert_eq!((write.status, &write.json()["code"]), (200, &serde_json::json!("2.04")), "{write:?}");
+        assert_eq!(write.json()["format"], format);
     }
 }

@@ -104,3 +104,36 @@ fn the_json_of_1_0_is_read_from_everyone_and_sent_to_1_0_devices_alone() {
         assert_eq!(formats.contains(&Some(11543)), writes, "{version}: {formats:?}");
     }
 }
+
+// Proves: GEN-09
+#[test]
+fn names_carry_the_alternate_root_of_a_1_2_device() {
+    let server = Server::start();
+    for (version, place) in [("1.1", ""), ("1.2", "/lwm2m")] {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let parameters = format!("ep=v{version}&lt=600&lwm2m={version}&b=U");
+        let objects = "</lwm2m>;rt=\"oma.lwm2m\",</lwm2m/1/0>,</lwm2m/3/0>";
+        let device = Device::register_with(&server, socket, &parameters, objects, agreeable());
+        let at = format!("/api/v1/endpoints/v{version}");
+        let last = |method: &str, address: &str, body: &str| {
+            server.call(method, &format!("{at}/{address}"), body);
+            device.requests.try_iter().last().expect("a request")
+        };
+        let write =
+            last("PATCH", "resources/1/0?format=senml-json", r#"{"resources": {"1": {"value": 60}}}"#);
+        assert_eq!(write.path(), "/lwm2m/1/0");
+        let body = String::from_utf8(write.payload).unwrap();
+        assert_eq!(body, format!(r#"[{{"bn":"{place}/1/0/","n":"1","v":60}}]"#), "{version}");
+        let nodes = r#"{"nodes": [{"path": "/1/0/1", "value": 60}]}"#;
+        let write = last("POST", "composite/write?format=senml-json", nodes);
+        assert_eq!(write.path(), "/lwm2m");
+        let body = String::from_utf8(write.payload).unwrap();
+        assert_eq!(body, format!(r#"[{{"bn":"{place}/1/0/","n":"1","v":60}}]"#), "{version}");
+        let read = last("POST", "composite/read?format=senml-json", r#"{"paths": ["/3/0"]}"#);
+        assert_eq!(
+            String::from_utf8(read.payload).unwrap(),
+            format!(r#"[{{"n":"{place}/3/0"}}]"#),
+            "{version}"
+        );
+    }
+}
