@@ -92,3 +92,22 @@ pub(crate) fn stated_version(id: ObjectId, has: ObjectVersion, enabler: Version)
     };
     (has != assumed).then_some(has)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Proves: DAT-10
+    #[test]
+    fn the_version_of_firmware_update_is_always_said_unless_1_0() {
+        let said = |minor, enabler| {
+            let id = ObjectId::FIRMWARE_UPDATE;
+            stated_version(id, ObjectVersion::new(1, minor), enabler).map(|said| said.minor)
+        };
+        for enabler in [Version::V1_0, Version::V1_1, Version::V1_2] {
+            assert_eq!(said(0, enabler), None, "{enabler}");
+            assert_eq!(said(1, enabler), Some(1), "{enabler}");
+            assert_eq!(said(2, enabler), Some(2), "{enabler}");
+        }
+    }
+}

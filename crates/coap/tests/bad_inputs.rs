@@ -313,6 +313,7 @@ fn a_block_beyond_the_end_is_a_bad_request() {
     assert_eq!(Message::parse(&out[..len]).unwrap().code(), Code::BAD_REQUEST);
 }
 
+// Proves: FMT-28
 #[test]
 fn broken_link_lists_are_refused_at_the_right_place() {
     let table: [(&str, Mode, Result<usize, LinkError>); 12] = [

@@ -209,6 +209,7 @@ fn freshness_decides_as_the_vectors_say() {
     }
 }
 
+// Proves: FMT-28
 #[test]
 fn link_lists_read_as_the_vectors_say_in_both_modes() {
     let file: Value = serde_json::from_str(include_str!("vectors/link_format.json")).unwrap();

@@ -7,6 +7,7 @@ use program::{PATIENCE, Program, Server, command, eventually, now};
 use serde_json::json;
 use std::process::Stdio;
 
+// Proves: GEN-16
 #[test]
 fn a_device_is_listed_read_written_and_executed() {
     let server = Server::start(&[]);

@@ -105,6 +105,65 @@ impl ObjectId {
     }
 }
 
+/// Who may define the objects of a range of numbers (OMNA).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum ObjectClass {
+    /// OMA SpecWorks: 0 to 1023.
+    Oma,
+    /// Nobody: 1024 to 2047 and 42801 to 65534.
+    Reserved,
+    /// Other standards bodies: 2048 to 10240.
+    External,
+    /// Vendors, one by one: 10241 to 32768.
+    Vendor,
+    /// Companies, by the block: 32769 to 42768.
+    Bulk,
+    /// Anybody for tests, in no product: 42769 to 42800.
+    Test,
+}
+
+impl fmt::Display for ObjectClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Oma => "OMA",
+            Self::Reserved => "reserved",
+            Self::External => "another standards body",
+            Self::Vendor => "a vendor",
+            Self::Bulk => "a company",
+            Self::Test => "tests",
+        })
+    }
+}
+
+impl ObjectId {
+    /// Who may define the object.
+    #[must_use]
+    pub const fn class(self) -> ObjectClass {
+        match self.0 {
+            0..=1023 => ObjectClass::Oma,
+            2048..=10_240 => ObjectClass::External,
+            10_241..=32_768 => ObjectClass::Vendor,
+            32_769..=42_768 => ObjectClass::Bulk,
+            42_769..=42_800 => ObjectClass::Test,
+            1024..=2047 | 42_801.. => ObjectClass::Reserved,
+        }
+    }
+}
+
+impl ResourceId {
+    /// Whether a vendor may put the resource into any object of others: 26241 to 32768.
+    #[must_use]
+    pub const fn is_private(self) -> bool {
+        matches!(self.0, 26_241..=32_768)
+    }
+
+    /// Whether the resource means the same in every object: 2048 to 26240.
+    #[must_use]
+    pub const fn is_reusable(self) -> bool {
+        matches!(self.0, 2048..=26_240)
+    }
+}
+
 impl ShortServerId {
     /// The smallest, 1: what a device with one server calls it.
     pub const MIN: Self = Self(1);
@@ -113,4 +172,44 @@ impl ShortServerId {
 impl ObjectInstanceId {
     /// The only instance of a single-instance object.
     pub const ZERO: Self = Self(0);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // Proves: DAT-04
+    #[test]
+    fn every_number_has_its_class_and_65535_names_nothing() {
+        let class = |number| ObjectId::new(number).map(ObjectId::class);
+        for (first, last, expected) in [
+            (0, 1023, ObjectClass::Oma),
+            (1024, 2047, ObjectClass::Reserved),
+            (2048, 10_240, ObjectClass::External),
+            (10_241, 32_768, ObjectClass::Vendor),
+            (32_769, 42_768, ObjectClass::Bulk),
+            (42_769, 42_800, ObjectClass::Test),
+            (42_801, 65_534, ObjectClass::Reserved),
+        ] {
+            assert_eq!((class(first), class(last)), (Some(expected), Some(expected)), "{first}..{last}");
+        }
+        assert_eq!(class(65_535), None);
+        assert_eq!(ObjectInstanceId::new(65_535), None);
+        assert_eq!(ResourceInstanceId::new(65_535), None);
+        let resource = |number| ResourceId::new(number).map(|id| (id.is_reusable(), id.is_private()));
+        for (number, classes) in [
+            (0, (false, false)),
+            (2047, (false, false)),
+            (2048, (true, false)),
+            (26_240, (true, false)),
+            (26_241, (false, true)),
+            (32_768, (false, true)),
+            (32_769, (false, false)),
+        ] {
+            assert_eq!(resource(number), Some(classes), "{number}");
+        }
+        assert_eq!(resource(65_535), None);
+        let server = |number| ShortServerId::new(number).is_some();
+        assert_eq!([0, 1, 65_534, 65_535].map(server), [false, true, true, false]);
+    }
 }

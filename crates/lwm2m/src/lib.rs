@@ -43,7 +43,7 @@ pub use format::Format;
 /// Link format, the content format of object lists (40).
 pub use lightship_coap::link;
 
-pub use id::{ObjectId, ObjectInstanceId, ResourceId, ResourceInstanceId, ShortServerId};
+pub use id::{ObjectClass, ObjectId, ObjectInstanceId, ResourceId, ResourceInstanceId, ShortServerId};
 #[cfg(feature = "alloc")]
 pub use node::Node;
 pub use path::Path;

@@ -137,7 +137,7 @@ fn security_objects_stay_unseen_even_when_the_application_serves_them() {
     assert_eq!(ask(&mut client, Code::GET, "/3/0/0", "").text(), "secret");
 }
 
-// Proves: DMO-17
+// Proves: DAT-03, DMO-17
 #[test]
 fn an_object_link_has_to_lead_somewhere() {
     let link = OwnedValue::ObjectLink(ObjectLink::NULL);

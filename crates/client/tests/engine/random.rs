@@ -1,9 +1,10 @@
 //! Whatever arrives, in whatever order: nothing panics, nothing spins, and the client finds its way back.
 
 use core::time::Duration;
+use std::collections::HashMap;
 
 use lightship_client::{Event, Phase, Refusal};
-use lightship_coap::{Code, ContentFormat, Message, Type};
+use lightship_coap::{Code, ContentFormat, Message, Token, Type};
 use proptest::collection::vec;
 use proptest::prelude::*;
 
@@ -110,6 +111,8 @@ fn happening() -> impl Strategy<Value = Happening> {
 struct World {
     bench: Bench,
     last: Vec<u8>,
+    /// The methods of the server's requests.
+    asked: HashMap<Token, Code>,
 }
 
 impl World {
@@ -127,7 +130,8 @@ impl World {
                         options.observe(*observe);
                     }
                 };
-                bench.ask_with(Code(*method), PATHS[*path], options, PAYLOADS[*payload]);
+                let token = bench.ask_with(Code(*method), PATHS[*path], options, PAYLOADS[*payload]);
+                self.asked.insert(token, Code(*method));
             }
             Happening::Composite(which, observe) => {
                 let (method, format, payload) = COMPOSITES[*which];
@@ -137,7 +141,8 @@ impl World {
                         options.observe(*observe);
                     }
                 };
-                bench.ask_with(method, "/", options, payload);
+                let token = bench.ask_with(method, "/", options, payload);
+                self.asked.insert(token, method);
             }
             Happening::Answer(how) => self.answer(*how),
             Happening::Loss if !bench.sent.is_empty() => drop(bench.sent.remove(0)),
@@ -204,6 +209,48 @@ impl World {
     }
 }
 
+/// The codes that the transport's tables have for a method, those of the 5.xx that always fit among them (Transport TS 1.2, 6.4).
+fn codes(method: Code) -> Vec<Code> {
+    let success: &[Code] = match method {
+        Code::GET | Code::FETCH => &[Code::CONTENT],
+        Code::POST => &[Code::CREATED, Code::CHANGED, Code::CONTINUE],
+        Code::PUT | Code::IPATCH => &[Code::CHANGED, Code::CONTINUE],
+        Code::DELETE => &[Code::DELETED],
+        _ => &[],
+    };
+    let always = [
+        Code::BAD_REQUEST,
+        Code::UNAUTHORIZED,
+        Code::BAD_OPTION,
+        Code::NOT_FOUND,
+        Code::METHOD_NOT_ALLOWED,
+        Code::INTERNAL_SERVER_ERROR,
+        Code::NOT_IMPLEMENTED,
+        Code::SERVICE_UNAVAILABLE,
+    ];
+    let answers = [Code::NOT_ACCEPTABLE].into_iter().filter(|_| method != Code::DELETE);
+    let brings = !matches!(method, Code::GET | Code::DELETE);
+    let bodies =
+        [Code::UNSUPPORTED_CONTENT_FORMAT, Code::REQUEST_ENTITY_INCOMPLETE, Code::REQUEST_ENTITY_TOO_LARGE];
+    let bodies = bodies.into_iter().filter(|_| brings);
+    success.iter().copied().chain(always).chain(answers).chain(bodies).collect()
+}
+
+/// What every message of the client has to be, whatever came before it.
+fn judge(message: &Message<'_>, asked: &HashMap<Token, Code>) {
+    let code = message.code();
+    let error = !code.is_request() && !code.is_success();
+    let format = message.content_format();
+    assert!(
+        error || message.payload().is_empty() || format.is_some(),
+        "{message:?}: data without its format"
+    );
+    assert!(!error || format.is_none(), "{message:?}: the words of an error have no format");
+    if let Some(method) = asked.get(&message.token()).filter(|_| !code.is_request() && code.0 != 0) {
+        assert!(codes(*method).contains(&code), "{code:?} answers {method:?}");
+    }
+}
+
 /// The answer of a well-behaved server.
 fn obey(bench: &mut Bench, request: &Reply) {
     match (request.code, request.path.last().map(String::as_str)) {
@@ -245,15 +292,18 @@ fn a_lifetime_of_a_second_does_not_keep_the_client_from_answering() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(300))]
 
+    // Proves: FMT-05, GEN-05
     #[test]
     fn nothing_breaks_the_client_and_it_registers_once_the_server_behaves(happenings in vec(happening(), 1..80)) {
-        let mut world = World { bench: Bench::registered(), last: Vec::new() };
+        let mut world = World { bench: Bench::registered(), last: Vec::new(), asked: HashMap::new() };
         for happening in &happenings {
             world.happen(happening);
             let bench = &world.bench;
             prop_assert!(bench.client.poll_timeout().is_none_or(|at| at > bench.now), "a timer that never rests");
             for (_, datagram) in &bench.sent {
-                prop_assert!(Message::parse(datagram).is_ok(), "what it sends is CoAP");
+                let message = Message::parse(datagram);
+                prop_assert!(message.is_ok(), "what it sends is CoAP");
+                judge(&message.expect("it is CoAP"), &world.asked);
             }
         }
         // From here on every datagram is answered as it should be.

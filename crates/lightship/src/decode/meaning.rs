@@ -3,7 +3,7 @@
 use lightship_coap::{Block, Code, Message};
 use lightship_lwm2m::downlink::Operation;
 use lightship_lwm2m::uplink::Register;
-use lightship_lwm2m::{Path, object};
+use lightship_lwm2m::{ObjectClass, Path, object};
 use std::fmt::Write;
 
 /// What a message is about; its response is read with it.
@@ -66,18 +66,20 @@ impl Meaning {
     }
 }
 
-/// A path with the names that the registry knows for it.
+/// A path with the names that the registry knows for it; of what it does not know, whose number it is.
 pub(super) fn named(path: Path) -> String {
-    let definition = path.object_id().and_then(object::latest);
-    let names = match (definition, path.resource_id()) {
+    let Some(id) = path.object_id() else { return path.to_string() };
+    let names = match (object::latest(id), path.resource_id()) {
         (Some(definition), Some(resource)) => match definition.resource(resource) {
             Some(resource) => format!("{} / {}", definition.name, resource.name),
+            None if resource.is_private() => format!("{} / a private resource", definition.name),
             None => definition.name.to_owned(),
         },
         (Some(definition), None) => definition.name.to_owned(),
-        (None, _) => String::new(),
+        (None, _) if id.class() == ObjectClass::Reserved => "a reserved number".to_owned(),
+        (None, _) => format!("an unknown object of {}", id.class()),
     };
-    if names.is_empty() { path.to_string() } else { format!("{path} ({names})") }
+    format!("{path} ({names})")
 }
 
 fn uplink(message: &Message<'_>, segments: &[&str]) -> Meaning {

@@ -102,6 +102,33 @@ fn several_paths_are_read_written_and_observed_at_once() {
 
 // Proves: OBS-14, OBS-15
 #[test]
+fn a_server_works_with_each_object_of_the_enabler() {
+    let server = Server::start(&[]);
+    let _device = server.device("e2e", &["--object", "2=1"]);
+    for (object, resource, name) in [
+        (1, 1, "Lifetime"),
+        (2, 0, "Object ID"),
+        (3, 0, "Manufacturer"),
+        (4, 0, "Network Bearer"),
+        (5, 3, "State"),
+        (6, 0, "Latitude"),
+        (7, 8, "Collection Period"),
+    ] {
+        let read = server.json(&["read", "e2e", &format!("/{object}/0")]);
+        assert_eq!(read["code"], "2.05", "/{object}: {read}");
+        let one = server.json(&["read", "e2e", &format!("/{object}/0/{resource}")]);
+        assert_eq!(one["content"]["name"], name, "{one}");
+        assert_eq!(one["content"]["value"], read["content"]["resources"][resource.to_string()]["value"]);
+    }
+    // What can be written or executed there.
+    assert_eq!(server.json(&["write", "e2e", "/1/0/1", "120"])["code"], "2.04");
+    assert_eq!(server.json(&["write", "e2e", "/7/0/8", "30"])["code"], "2.04");
+    assert_eq!(server.json(&["exec", "e2e", "/7/0/6"])["code"], "2.04");
+    assert_eq!(server.json(&["exec", "e2e", "/3/0/12"])["code"], "2.04");
+    assert!(server.ctl_refused(&["read", "e2e", "/0/0"]).contains("4.01"), "no server may see it");
+}
+
+#[test]
 fn several_paths_are_observed_under_one_name() {
     let server = Server::start(&[]);
     let mut device = server.device("e2e", &[]);

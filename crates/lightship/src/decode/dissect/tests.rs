@@ -72,6 +72,20 @@ fn a_response_is_read_in_the_light_of_its_request() {
     assert!(!stranger.contains("Battery Level"), "{stranger}");
 }
 
+#[test]
+fn of_an_unknown_object_the_owner_of_its_number_is_told() {
+    for (path, words) in [
+        ("/42770/0/1", "/42770/0/1 (an unknown object of tests)"),
+        ("/33000", "/33000 (an unknown object of a company)"),
+        ("/60000/0", "/60000/0 (a reserved number)"),
+        ("/3/0/26300", "/3/0/26300 (Device / a private resource)"),
+        ("/3/0", "/3/0 (Device)"),
+        ("/", "/"),
+    ] {
+        assert_eq!(crate::decode::meaning::named(path.parse().unwrap()), words);
+    }
+}
+
 /// A confirmable request with a payload, dissected.
 fn requested(code: Code, path: &str, format: u16, payload: &[u8]) -> (String, bool) {
     let mut buffer = [0; 512];
