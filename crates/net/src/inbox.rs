@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lightship_server::{
-    Answer, Ask, Endpoint, Operation, Outcome, Path, RegistrationId, RequestError, Stats, Wanted,
+    Answer, Ask, Endpoint, Operation, Outcome, Path, RegistrationId, RequestError, Stats, Wanted, WhenAsleep,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -19,6 +19,29 @@ pub type Reply<T> = oneshot::Receiver<Result<T, RequestError>>;
 pub struct ShardInbox {
     commands: mpsc::Sender<Command>,
     controls: mpsc::Sender<Control>,
+}
+
+/// How long a caller waits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Wait {
+    /// The longest time to the outcome.
+    pub at_most: Duration,
+    /// Whether that includes waiting for a device to wake.
+    pub when_asleep: WhenAsleep,
+}
+
+impl Wait {
+    /// For a device that is awake; one that sleeps is refused at once.
+    #[must_use]
+    pub const fn awake(at_most: Duration) -> Self {
+        Self { at_most, when_asleep: WhenAsleep::Refuse }
+    }
+
+    /// For a device that may have to wake first.
+    #[must_use]
+    pub const fn held(at_most: Duration) -> Self {
+        Self { at_most, when_asleep: WhenAsleep::Hold }
+    }
 }
 
 /// Why a command was not taken.
@@ -63,8 +86,8 @@ pub struct SocketStats {
 /// What callers want; waits while the shard's events are not read.
 #[derive(Debug)]
 pub(crate) enum Command {
-    Request { endpoint: Endpoint, operation: Operation, wait: Duration, reply: Sender<Outcome> },
-    Observe { endpoint: Endpoint, wanted: Wanted, wait: Duration, reply: Sender<Outcome> },
+    Request { endpoint: Endpoint, operation: Operation, wait: Wait, reply: Sender<Outcome> },
+    Observe { endpoint: Endpoint, wanted: Wanted, wait: Wait, reply: Sender<Outcome> },
     CancelObservation { endpoint: Endpoint, which: Which, wait: Duration, reply: Sender<Option<Outcome>> },
     Forget { endpoint: Endpoint, registration: RegistrationId, reply: Sender<()> },
 }
@@ -104,7 +127,7 @@ impl ShardInbox {
         )
     }
 
-    /// One downlink request; its outcome comes within `wait`.
+    /// One downlink request; its outcome comes within the time of `wait`.
     ///
     /// # Errors
     /// [`InboxError`]: nothing will happen.
@@ -112,7 +135,7 @@ impl ShardInbox {
         &self,
         endpoint: Endpoint,
         operation: Operation,
-        wait: Duration,
+        wait: Wait,
     ) -> Result<Reply<Outcome>, InboxError> {
         self.command(|reply| Command::Request { endpoint, operation, wait, reply })
     }
@@ -125,7 +148,7 @@ impl ShardInbox {
         &self,
         endpoint: Endpoint,
         wanted: Wanted,
-        wait: Duration,
+        wait: Wait,
     ) -> Result<Reply<Outcome>, InboxError> {
         self.command(|reply| Command::Observe { endpoint, wanted, wait, reply })
     }

@@ -19,6 +19,6 @@ mod sys;
 mod udp;
 
 pub use clock::Clock;
-pub use inbox::{InboxError, Reply, ShardInbox, ShardStats, SocketStats};
+pub use inbox::{InboxError, Reply, ShardInbox, ShardStats, SocketStats, Wait};
 pub use shard_thread::ShardEvent;
 pub use shards::{ListenError, Options, Shards};

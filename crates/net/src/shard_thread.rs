@@ -16,7 +16,7 @@ use lightship_server::{Event, ObservationId, Outcome, Request, RequestError, Req
 use tokio::sync::mpsc;
 
 use crate::clock::Clock;
-use crate::inbox::{Command, Control, InboxReader, Sender, ShardInbox, ShardStats, SocketStats, Which};
+use crate::inbox::{Command, Control, InboxReader, Sender, ShardInbox, ShardStats, SocketStats, Wait, Which};
 use crate::socket_group::{Sent, SocketGroup, Way};
 use crate::sys::{DATAGRAM_LEN_MAX, Slot};
 
@@ -301,14 +301,15 @@ impl ShardThread {
         let now = self.clock.now();
         match command {
             Command::Request { endpoint, operation, wait, reply } => {
-                let request = Request { operation, deadline: now + wait };
+                let Wait { at_most, when_asleep } = wait;
+                let request = Request { operation, deadline: now + at_most, when_asleep };
                 match self.shard.request(now, &endpoint, request) {
                     Ok(id) => drop(self.state.requests.insert(id, Waiting::Request(reply))),
                     Err(error) => drop(reply.send(Err(error))),
                 }
             }
             Command::Observe { endpoint, wanted, wait, reply } => {
-                match self.shard.observe(now, &endpoint, wanted, now + wait) {
+                match self.shard.observe(now, &endpoint, wanted, now + wait.at_most, wait.when_asleep) {
                     Ok(id) => {
                         if let Some(displaced) = self.state.observations.insert(id, reply) {
                             let _ = displaced.send(Ok(Outcome::Cancelled));

@@ -4,7 +4,7 @@
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
-use lightship_net::{Clock, Options, ShardEvent, Shards};
+use lightship_net::{Clock, Options, ShardEvent, Shards, Wait};
 use lightship_server::{Answer, Config, Event, Operation};
 use tokio::sync::mpsc::Receiver;
 
@@ -206,7 +206,8 @@ fn a_full_inbox_says_so_and_a_stopped_shard_too() {
     let inbox = shards.inboxes()[0].clone();
     let endpoint = lightship_server::Endpoint::new("slow").unwrap();
     let operation = Operation::Read { path: "/3/0".parse().unwrap(), accept: None };
-    let request = || inbox.request(endpoint.clone(), operation.clone(), Duration::from_millis(300));
+    let request =
+        || inbox.request(endpoint.clone(), operation.clone(), Wait::awake(Duration::from_millis(300)));
     let replies: Vec<_> = (0..10_000).map(|_| request()).collect();
     let (taken, full): (Vec<_>, Vec<_>) = replies.into_iter().partition(Result::is_ok);
     assert!(full.iter().all(|reply| reply.as_ref().is_err_and(|e| *e == lightship_net::InboxError::Full)));

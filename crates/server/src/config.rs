@@ -19,6 +19,9 @@ pub struct Config {
     pub ask_timeout: Duration,
     /// How long after its lifetime a registration still stands.
     pub registration_grace: Duration,
+    /// How long a device in Queue Mode listens after its last message (TS_Transport 6.5 advises MAX_TRANSMIT_WAIT);
+    /// devices and server must be set alike.
+    pub awake_window: Duration,
     /// Whether a Register or Update with a parameter that the server does not know gets 4.00 (the letter of the
     /// standard); otherwise it is kept and shown.
     pub strict_parameters: bool,
@@ -53,6 +56,7 @@ impl Default for Config {
             coap: lightship_coap::Config::default(),
             ask_timeout: Duration::from_secs(10),
             registration_grace: Duration::ZERO,
+            awake_window: Duration::from_secs(93),
             strict_parameters: false,
             rebinding: Rebinding::default(),
             observation_refresh: Duration::from_secs(60 * 60),

@@ -16,6 +16,7 @@ use lightship_platform::Instant;
 use crate::downlink::Job;
 use crate::links::Link;
 use crate::observe::Observation;
+use crate::presence::Sleep;
 use crate::slab::{Key, Slab};
 use crate::timer::TimerId;
 use crate::{Details, Deviations, Locator, ObjectList, Registration};
@@ -36,6 +37,8 @@ pub(crate) struct Device {
     /// Its CoAP state, while something is going on.
     pub(crate) link: Option<Key<Link>>,
     pub(crate) deviations: Deviations,
+    /// Its sleep, if it uses Queue Mode.
+    pub(crate) sleep: Option<Box<Sleep>>,
     pub(crate) observations: Vec<Key<Observation>>,
     /// What is under way and what waits; `None` when there is nothing.
     pub(crate) line: Option<Box<Line>>,
@@ -200,6 +203,7 @@ impl Device {
             details: self.details.clone(),
             registered_at: self.registered_at,
             updated_at: self.updated_at,
+            presence: self.presence(),
             deviations: self.deviations,
             expires_at: (!lifetime.is_zero()).then(|| self.updated_at + lifetime),
         }

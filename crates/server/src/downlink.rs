@@ -15,13 +15,31 @@ use crate::observe::Observation;
 use crate::shard::Due;
 use crate::slab::Key;
 use crate::timer::TimerId;
-use crate::{Event, Operation, Outcome, Request, RequestError, RequestId, Shard};
+use crate::{
+    Details, Event, Operation, Outcome, Presence, Request, RequestError, RequestId, Shard, WhenAsleep,
+};
 
 /// One request to a device, waiting or under way.
 pub(crate) struct Job {
     pub(crate) device: Key<Device>,
     pub(crate) task: Task,
+    pub(crate) when_asleep: WhenAsleep,
+    /// Whether the device may have received it.
+    pub(crate) sent: bool,
     pub(crate) timer: Option<TimerId>,
+}
+
+impl Job {
+    /// Whether it goes on under a new registration of its device: a request that waits for the device to wake, and
+    /// whose object the device still has.
+    pub(crate) fn outlives(&self, details: &Details) -> bool {
+        let Task::Operation(operation) = &self.task else { return false };
+        let object = operation.path().object_id();
+        let listed = &details.objects.objects;
+        self.when_asleep == WhenAsleep::Hold
+            && details.queue_mode
+            && object.is_none_or(|object| listed.iter().any(|link| link.path.object_id() == Some(object)))
+    }
 }
 
 /// What a job does.
@@ -49,7 +67,11 @@ impl Shard {
     ) -> Result<RequestId, RequestError> {
         check(&request.operation, self.config.limits.request_body)?;
         let device = self.devices.by_endpoint(endpoint).ok_or(RequestError::UnknownEndpoint)?;
+        self.may_wait(device, request.when_asleep)?;
         let job = self.enqueue(device, Task::Operation(request.operation), Some(request.deadline))?;
+        if let Some(job) = self.jobs.get_mut(job) {
+            job.when_asleep = request.when_asleep;
+        }
         self.pump(now, device);
         Ok(RequestId(job.to_bits()))
     }
@@ -65,7 +87,17 @@ impl Shard {
         }
     }
 
-    /// Adds a job to the line of a device.
+    /// Whether a request can be taken that does or does not want to wait for a device that sleeps.
+    pub(crate) fn may_wait(&self, key: Key<Device>, when_asleep: WhenAsleep) -> Result<(), RequestError> {
+        match self.devices.get(key).map(Device::presence) {
+            Some(Presence::Asleep { expected, .. }) if when_asleep == WhenAsleep::Refuse => {
+                Err(RequestError::Asleep { expected })
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// Adds a job to the line of a device; it waits if the device sleeps.
     pub(crate) fn enqueue(
         &mut self,
         key: Key<Device>,
@@ -80,7 +112,13 @@ impl Shard {
         if line.len() >= self.config.limits.line {
             return Err(RequestError::LineFull);
         }
-        let job = self.jobs.insert(Job { device: key, task, timer: None });
+        let job = self.jobs.insert(Job {
+            device: key,
+            task,
+            when_asleep: WhenAsleep::Hold,
+            sent: false,
+            timer: None,
+        });
         line.waiting.push_back(job);
         let timer = deadline.map(|deadline| self.timers.arm(deadline, Due::Deadline(job)));
         if let Some(job) = self.jobs.get_mut(job) {
@@ -99,6 +137,7 @@ impl Shard {
                     if let Some(line) = self.devices.get_mut(key).and_then(|device| device.line.as_mut()) {
                         line.current = Some((job, exchange));
                     }
+                    self.spoken_to(now, key);
                     self.settle(now, link);
                     return;
                 }
@@ -107,9 +146,9 @@ impl Shard {
         }
     }
 
-    /// Takes the next job off the line if none is under way.
+    /// Takes the next job off the line if none is under way and the device is awake.
     fn next_job(&mut self, key: Key<Device>) -> Option<Key<Job>> {
-        let device = self.devices.get_mut(key)?;
+        let device = self.devices.get_mut(key).filter(|device| !device.is_asleep())?;
         let line: &mut Line = device.line.as_mut()?;
         if line.current.is_some() {
             return None;
@@ -123,10 +162,25 @@ impl Shard {
 
     /// A job's deadline has passed.
     pub(crate) fn deadline_passed(&mut self, now: Instant, key: Key<Job>) {
-        if let Some(job) = self.jobs.get_mut(key) {
-            job.timer = None;
-            self.abandon(now, key, Outcome::Timeout);
+        let Some(job) = self.jobs.get_mut(key) else { return };
+        job.timer = None;
+        let (owner, sent) = (job.device, job.sent);
+        let Some(device) = self.devices.get(owner) else { return };
+        let outcome = if device.is_asleep() && !sent { Outcome::Asleep } else { Outcome::Timeout };
+        // Two transmissions with nothing back: it sleeps (TS_Transport 6.5).
+        let current = device.line.as_ref().and_then(|line| line.current);
+        let silence = self.config.coap.ack_timeout.saturating_mul(4);
+        let silent = current.is_some_and(|(current, _)| current == key)
+            && device
+                .link
+                .and_then(|link| self.links.get(link))
+                .is_some_and(|link| now >= link.active_at + silence);
+        self.take_off_line(now, key);
+        if silent {
+            self.unanswering(now, owner);
         }
+        self.finish(now, key, outcome);
+        self.pump(now, owner);
     }
 
     /// Ends a job wherever it is and goes on with the next.
@@ -169,8 +223,28 @@ impl Shard {
             return;
         }
         line.current = None;
+        if outcome == Outcome::Timeout {
+            self.unanswering(now, owner);
+            if self.wait_on(owner, job) {
+                return;
+            }
+        }
         self.finish(now, job, outcome);
         self.pump(now, owner);
+    }
+
+    /// Puts a job that was sent in vain back in front of the line of a device that sleeps, if it wants to wait and
+    /// if sending it once more cannot do harm.
+    fn wait_on(&mut self, owner: Key<Device>, key: Key<Job>) -> bool {
+        let Some(device) = self.devices.get_mut(owner).filter(|device| device.is_asleep()) else {
+            return false;
+        };
+        let waits = |job: &Job| job.when_asleep == WhenAsleep::Hold && job.task.may_be_repeated();
+        if !self.jobs.get(key).is_some_and(waits) {
+            return false;
+        }
+        device.line.get_or_insert_default().waiting.push_front(key);
+        true
     }
 
     /// Takes a job back without a word.

@@ -50,6 +50,20 @@ pub enum Event {
         /// Why it ended.
         reason: Ended,
     },
+    /// A device in Queue Mode is awake: it registered, or showed itself after a sleep.
+    Awake {
+        /// Which device.
+        endpoint: Endpoint,
+        /// When it counts as asleep again if nothing more is heard of it.
+        until: Instant,
+    },
+    /// A device in Queue Mode has fallen asleep: its awake window passed, or it did not answer.
+    Asleep {
+        /// Which device.
+        endpoint: Endpoint,
+        /// When it should show itself, as in [`Presence::Asleep`](crate::Presence).
+        expected: Option<Instant>,
+    },
     /// A value arrived for an observation, newer than all before.
     Notified {
         /// Whose value it is.

@@ -7,7 +7,8 @@
 //! **I must not** open a socket, read a clock, draw randomness other than from my seed, iterate over hash tables,
 //! decode payloads, know REST or a store, fail or grow without bound on foreign bytes.
 //! **My invariants**: an endpoint, a locator and an address each belong to at most one registration · a device has at
-//! most one request under way · every request ends in exactly one [`Event::RequestDone`] · an observation ends with its
+//! most one request under way · nothing is sent to a device that sleeps ·
+//! every request ends in exactly one [`Event::RequestDone`] · an observation ends with its
 //! registration · values of an observation never go backwards · an address without a registration costs bounded memory
 //! · the same calls give the same results.
 //! **Start reading at** [`Shard`] (`shard.rs`: the verbs), then `uplink.rs` and `register.rs` (the life of a registration),
@@ -50,6 +51,7 @@ mod locator;
 mod message;
 mod observe;
 mod parameters;
+mod presence;
 mod register;
 mod registration;
 mod request;
@@ -67,8 +69,11 @@ pub use deviation::{Deviation, Deviations};
 pub use event::{Answer, Ask, Changed, Composite, Ended, Event, Fact, Observed, Wanted};
 pub use limits::Limits;
 pub use locator::{BadLocator, Locator, RegistrationId};
+pub use presence::Presence;
 pub use registration::{Details, ObjectLink, ObjectList, Registration};
-pub use request::{Content, ObservationId, Operation, Outcome, Request, RequestError, RequestId, Response};
+pub use request::{
+    Content, ObservationId, Operation, Outcome, Request, RequestError, RequestId, Response, WhenAsleep,
+};
 pub use route::Route;
 pub use shard::{Shard, Transmit};
 pub use stats::Stats;

@@ -156,8 +156,10 @@ impl Operation {
         Outgoing::of_operation(self).payload.len()
     }
 
-    /// Whether doing it twice is the same as doing it once.
-    fn is_idempotent(&self) -> bool {
+    /// Whether doing it twice is the same as doing it once, so that it may be sent again when nobody knows whether
+    /// it was received. An Execute is not.
+    #[must_use]
+    pub const fn may_be_repeated(&self) -> bool {
         match self {
             Self::Read { .. }
             | Self::Discover { .. }
@@ -177,7 +179,7 @@ impl Task {
     /// Whether the task may be sent again from the start when nobody knows whether it was done.
     pub(crate) fn may_be_repeated(&self) -> bool {
         match self {
-            Self::Operation(operation) => operation.is_idempotent(),
+            Self::Operation(operation) => operation.may_be_repeated(),
             Self::Observe(_) | Self::FetchValue(_) | Self::CancelObservation(_) => true,
         }
     }

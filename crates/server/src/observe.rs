@@ -21,7 +21,9 @@ use crate::links::Link;
 use crate::shard::Due;
 use crate::slab::Key;
 use crate::timer::TimerId;
-use crate::{Event, ObservationId, Observed, Outcome, RequestError, RequestId, Response, Shard, Wanted};
+use crate::{
+    Event, ObservationId, Observed, Outcome, RequestError, RequestId, Response, Shard, Wanted, WhenAsleep,
+};
 
 /// One observation of one device.
 pub(crate) struct Observation {
@@ -80,6 +82,7 @@ impl Shard {
         endpoint: &Endpoint,
         wanted: Wanted,
         deadline: Instant,
+        when_asleep: WhenAsleep,
     ) -> Result<ObservationId, RequestError> {
         if !wanted.observed.is_possible() {
             return Err(RequestError::WrongPath);
@@ -88,6 +91,7 @@ impl Shard {
             return Err(RequestError::TooLarge);
         }
         let owner = self.devices.by_endpoint(endpoint).ok_or(RequestError::UnknownEndpoint)?;
+        self.may_wait(owner, when_asleep)?;
         let known = self.observation_of(owner, |other| wanted.observed.replaces(other));
         if known.is_none() && self.observation_count(owner) >= self.config.limits.observations_per_device {
             return Err(RequestError::TooManyObservations);
@@ -109,6 +113,9 @@ impl Shard {
                 return Err(error);
             }
         };
+        if let Some(job) = self.jobs.get_mut(job) {
+            job.when_asleep = when_asleep;
+        }
         if let Some(observation) = self.observations.get_mut(key) {
             observation.state = State::Starting(job);
             observation.one_attempt = true;

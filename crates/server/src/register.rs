@@ -2,6 +2,7 @@
 //! by De-register, by the end of its lifetime, because the host forgets it, or because a newer one takes its place.
 
 use core::time::Duration;
+use std::collections::VecDeque;
 use std::sync::Arc;
 
 use lightship_coap::Code;
@@ -10,14 +11,24 @@ use lightship_lwm2m::Endpoint;
 use lightship_platform::{Instant, Rng};
 
 use crate::devices::Device;
+use crate::downlink::Job;
 use crate::links::Link;
 use crate::parameters::Changes;
+use crate::presence::Sleep;
 use crate::shard::Due;
 use crate::slab::Key;
 use crate::uplink::Reply;
 use crate::{
     Changed, Details, Deviations, Ended, Event, Locator, Outcome, Rebinding, Registration, Shard, Wanted,
 };
+
+/// What is left of a registration that gave way to a new one.
+#[derive(Default)]
+struct Displaced {
+    registration: Option<Registration>,
+    sleep: Option<Box<Sleep>>,
+    held: VecDeque<Key<Job>>,
+}
 
 impl Shard {
     /// The host has accepted a Register: the registration begins.
@@ -37,7 +48,8 @@ impl Shard {
             self.reply(now, link, ticket, Reply::busy());
             return;
         }
-        let displaced = known.and_then(|known| self.end(now, known));
+        let Displaced { registration: displaced, sleep, held } =
+            known.map(|known| self.displace(now, known, &details)).unwrap_or_default();
         let mut counted = displaced.as_ref().map(|displaced| displaced.deviations).unwrap_or_default();
         counted.merge(&deviations);
         // Another device at this address cannot be reached any more.
@@ -58,6 +70,7 @@ impl Shard {
             deviations: counted,
             observations: Vec::new(),
             line: None,
+            sleep: None,
         });
         if let Some(link) = self.links.get_mut(link) {
             link.device = Some(device);
@@ -68,6 +81,8 @@ impl Shard {
         let registration = entry.registration(self.locator(entry));
         self.reply(now, link, ticket, Reply::created(registration.id));
         self.events.push_back(Event::Registered { registration, displaced });
+        self.inherit_sleep(now, device, sleep);
+        self.inherit_held(device, held);
         self.observe_wanted(now, device, wanted);
     }
 
@@ -121,6 +136,7 @@ impl Shard {
         let registration = device.registration(self.locator(device));
         self.reply(now, link, ticket, Reply::code(Code::CHANGED));
         self.events.push_back(Event::Updated { registration, changed });
+        self.set_queue_mode(now, key);
         self.resume_observations(now, key, moved);
         self.pump(now, key);
     }
@@ -180,6 +196,31 @@ impl Shard {
         }
     }
 
+    /// Ends a registration that gives way to a new one of the same device. Requests that were meant to wait for the
+    /// device to wake outlive it, if what they are about is still there.
+    fn displace(&mut self, now: Instant, key: Key<Device>, details: &Details) -> Displaced {
+        let mut held = VecDeque::new();
+        if let Some(line) = self.devices.get_mut(key).and_then(|device| device.line.as_mut()) {
+            let jobs = &self.jobs;
+            let keep = |job: &Key<Job>| jobs.get(*job).is_some_and(|job| job.outlives(details));
+            (held, line.waiting) = line.waiting.drain(..).partition(keep);
+        }
+        let sleep = self.devices.get_mut(key).and_then(|device| device.sleep.take());
+        let sleep = sleep.map(|sleep| self.without_window(now, sleep));
+        Displaced { registration: self.end(now, key), sleep, held }
+    }
+
+    fn inherit_held(&mut self, key: Key<Device>, held: VecDeque<Key<Job>>) {
+        for job in &held {
+            if let Some(job) = self.jobs.get_mut(*job) {
+                job.device = key;
+            }
+        }
+        if let Some(device) = self.devices.get_mut(key).filter(|_| !held.is_empty()) {
+            device.line.get_or_insert_default().waiting = held;
+        }
+    }
+
     /// Ends a registration with all that hangs on it: its requests and its observations.
     fn end(&mut self, now: Instant, key: Key<Device>) -> Option<Registration> {
         while let Some(observation) =
@@ -189,7 +230,8 @@ impl Shard {
         }
         self.end_line(now, key);
         let device = self.devices.remove(key)?;
-        if let Some(timer) = device.expiry {
+        let window = device.sleep.as_ref().and_then(|sleep| sleep.window());
+        for timer in device.expiry.into_iter().chain(window) {
             self.timers.cancel(timer);
         }
         if let Some(link) = device.link {

@@ -7,7 +7,7 @@ use lightship_coap::ContentFormat;
 use lightship_lwm2m::{Binding, Endpoint, ObjectVersion, Path, Version};
 use lightship_platform::Instant;
 
-use crate::{Deviations, RegistrationId};
+use crate::{Deviations, Presence, RegistrationId};
 
 /// One registration, as it was when the event that carries it happened. Cloning shares all text.
 #[derive(Clone, Debug)]
@@ -22,6 +22,8 @@ pub struct Registration {
     pub registered_at: Instant,
     /// When it registered or sent an Update last.
     pub updated_at: Instant,
+    /// Whether it can be reached now.
+    pub presence: Presence,
     /// What it did otherwise than the standard says, in this registration and those before it that gave way to it.
     pub deviations: Deviations,
     /// When it ends without an Update; `None` for a lifetime of 0 (LwM2M 1.2: never).

@@ -14,6 +14,28 @@ pub struct Request {
     pub operation: Operation,
     /// The latest moment for the outcome, waiting in the device's line included.
     pub deadline: Instant,
+    /// What happens while the device sleeps.
+    pub when_asleep: WhenAsleep,
+}
+
+impl Request {
+    /// A request that does not wait for a device to wake.
+    #[must_use]
+    pub const fn new(operation: Operation, deadline: Instant) -> Self {
+        Self { operation, deadline, when_asleep: WhenAsleep::Refuse }
+    }
+}
+
+/// What becomes of a request to a device that sleeps (Queue Mode).
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum WhenAsleep {
+    /// It is refused ([`RequestError::Asleep`]), and ends with [`Outcome::Asleep`] if the device falls asleep
+    /// before it was sent.
+    #[default]
+    Refuse,
+    /// It waits for the device to wake until its deadline. Sent in vain to a device that had fallen asleep, it is
+    /// sent again at the next wake-up if that cannot do harm ([`Operation::may_be_repeated`]).
+    Hold,
 }
 
 /// An operation of the device management interface (TS_Core 6.3).
@@ -123,8 +145,10 @@ impl fmt::Display for ObservationId {
 pub enum Outcome {
     /// The device answered; the verdict is its.
     Response(Response),
-    /// No answer in time: the deadline passed, or the device did not acknowledge.
+    /// No answer in time: the deadline passed, or the device did not acknowledge. It may have done what was asked.
     Timeout,
+    /// The device slept; the request was never sent.
+    Asleep,
     /// The device answered with a Reset.
     Reset,
     /// The device's answer broke the rules of CoAP (a block-wise answer that does not fit together), or was larger
@@ -165,6 +189,11 @@ pub enum RequestError {
     TooManyObservations,
     /// The operation does not fit the path: Execute of an instance, Create of a resource.
     WrongPath,
+    /// The device sleeps, and the request does not want to wait.
+    Asleep {
+        /// When the device should show itself, as in [`Presence::Asleep`](crate::Presence).
+        expected: Option<Instant>,
+    },
 }
 
 impl fmt::Display for RequestError {
@@ -176,6 +205,7 @@ impl fmt::Display for RequestError {
             Self::TooLarge => "the body is too large",
             Self::TooManyObservations => "the device has too many observations",
             Self::WrongPath => "the operation does not fit the path",
+            Self::Asleep { .. } => "the device sleeps",
         })
     }
 }

@@ -49,6 +49,8 @@ pub(crate) enum Due {
     Expiry(Key<Device>),
     /// The CoAP machine of a link wants to go on, or the link is no longer needed.
     Link(Key<Link>),
+    /// The awake window of a device in Queue Mode may be over.
+    Window(Key<Device>),
     /// A downlink request has waited long enough.
     Deadline(Key<Job>),
     /// A wanted observation is to be tried again.
@@ -117,7 +119,11 @@ impl Shard {
                 },
             },
         };
-        self.input(now, link, datagram);
+        if self.input(now, link, datagram)
+            && let Some(device) = self.links.get(link).and_then(|link| link.device)
+        {
+            self.heard(now, device, datagram);
+        }
         self.settle(now, link);
     }
 
@@ -128,6 +134,7 @@ impl Shard {
             match due {
                 Due::Expiry(device) => self.expired(now, device),
                 Due::Link(link) => self.link_due(now, link),
+                Due::Window(device) => self.window_due(now, device),
                 Due::Deadline(job) => self.deadline_passed(now, job),
                 Due::Pause(observation) => self.pause_over(now, observation),
                 Due::Ask(question) => self.unanswered(now, question),

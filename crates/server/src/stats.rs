@@ -55,6 +55,8 @@ pub struct Stats {
     pub requests: u64,
     /// Downlink requests that ended without an answer.
     pub requests_timed_out: u64,
+    /// Times that a device in Queue Mode woke up or registered.
+    pub awakenings: u64,
     /// Questions that the host did not answer in time.
     pub asks_unanswered: u64,
 }

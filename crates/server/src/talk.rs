@@ -2,7 +2,7 @@
 
 use std::net::SocketAddr;
 
-use lightship_coap::peer::{ExchangeId, Failure, NewRequest, Notification, Ticket};
+use lightship_coap::peer::{Dropped, ExchangeId, Failure, NewRequest, Notification, Ticket};
 use lightship_coap::{Freshness, Incoming, Message, OptionWriter, PeerEvent, Token};
 use lightship_platform::Instant;
 
@@ -62,15 +62,18 @@ impl Shard {
         }
     }
 
-    /// Gives a datagram to a link.
-    pub(crate) fn input(&mut self, now: Instant, key: Key<Link>, datagram: &[u8]) {
-        let Some(link) = self.links.get_mut(key) else { return };
+    /// Gives a datagram to a link; says whether it was a message.
+    pub(crate) fn input(&mut self, now: Instant, key: Key<Link>, datagram: &[u8]) -> bool {
+        let Some(link) = self.links.get_mut(key) else { return false };
         link.active_at = now;
         link.allow(datagram.len());
         let config = if link.device.is_some() { &self.config.coap } else { &self.strangers_coap };
         match link.peer.handle_input(now, config, datagram) {
             Incoming::Nothing => {}
-            Incoming::Dropped(why) => self.stats.dropped(why),
+            Incoming::Dropped(why) => {
+                self.stats.dropped(why);
+                return !matches!(why, Dropped::Malformed(_) | Dropped::Unusable);
+            }
             Incoming::Request(request) => {
                 let body = link.peer.payload(request.body);
                 if std::ptr::eq(body, request.message.payload()) {
@@ -88,6 +91,7 @@ impl Shard {
             }
             Incoming::Notification(notification) => self.notification(now, key, &notification),
         }
+        true
     }
 
     /// Somebody at the address has answered: it is its sender's.
@@ -185,7 +189,8 @@ impl Shard {
 
     /// Sends a job's request.
     pub(crate) fn start(&mut self, now: Instant, link: Key<Link>, job: Key<Job>) -> Option<ExchangeId> {
-        let job = self.jobs.get(job)?;
+        let job = self.jobs.get_mut(job)?;
+        job.sent = true;
         let root = &self.devices.get(job.device)?.details.objects.root;
         let (outgoing, token) = match &job.task {
             Task::Operation(operation) => (Outgoing::of_operation(operation), None),

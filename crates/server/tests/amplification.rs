@@ -14,7 +14,7 @@ fn write(world: &mut World, len: usize) {
     let content = Content { format: ContentFormat::OPAQUE, payload: vec![7; len].into() };
     let operation = Operation::Replace { path: path("/5/0/0"), content };
     let deadline = world.now + Duration::from_secs(3000);
-    world.shard.request(world.now, &endpoint("a"), Request { operation, deadline }).expect("taken");
+    world.shard.request(world.now, &endpoint("a"), Request::new(operation, deadline)).expect("taken");
     world.drain();
 }
 

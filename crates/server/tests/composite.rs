@@ -11,7 +11,7 @@ use common::{SECOND, World, address, answer, endpoint, notification, read, uri};
 use lightship_coap::{Code, ContentFormat, OptionNumber, Type};
 use lightship_server::{
     Answer, Composite, Content, Event, ObservationId, Observed, Operation, Outcome, Request, RequestError,
-    Wanted,
+    Wanted, WhenAsleep,
 };
 
 const HOME: &str = "192.0.2.1:5683";
@@ -33,7 +33,7 @@ fn named(name: &str) -> Wanted {
 
 fn request(world: &mut World, operation: Operation) -> Vec<u8> {
     let deadline = world.now + Duration::from_secs(60);
-    world.shard.request(world.now, &endpoint("a"), Request { operation, deadline }).expect("taken");
+    world.shard.request(world.now, &endpoint("a"), Request::new(operation, deadline)).expect("taken");
     world.drain();
     world.request_to(address(HOME))
 }
@@ -56,7 +56,10 @@ fn shape(bytes: &[u8]) -> Shape<'_> {
 /// Begins an observation on command and returns the request that starts it.
 fn observe(world: &mut World, name: &str) -> (ObservationId, Vec<u8>) {
     let deadline = world.now + Duration::from_secs(60);
-    let id = world.shard.observe(world.now, &endpoint("a"), named(name), deadline).expect("taken");
+    let id = world
+        .shard
+        .observe(world.now, &endpoint("a"), named(name), deadline, WhenAsleep::Refuse)
+        .expect("taken");
     world.drain();
     (id, world.request_to(address(HOME)))
 }
@@ -199,9 +202,9 @@ fn a_list_beyond_the_limit_is_not_taken() {
     let deadline = world.now + SECOND;
     let composite = Composite { name: Arc::from("big"), content: content.clone() };
     let wanted = Wanted { observed: Observed::Composite(composite), accept: None, attributes: Vec::new() };
-    let refused = world.shard.observe(world.now, &endpoint("a"), wanted, deadline);
+    let refused = world.shard.observe(world.now, &endpoint("a"), wanted, deadline, WhenAsleep::Refuse);
     assert_eq!(refused, Err(RequestError::TooLarge));
     let operation = Operation::ReadComposite { content, accept: None };
-    let refused = world.shard.request(world.now, &endpoint("a"), Request { operation, deadline });
+    let refused = world.shard.request(world.now, &endpoint("a"), Request::new(operation, deadline));
     assert_eq!(refused, Err(RequestError::TooLarge));
 }

@@ -27,7 +27,7 @@ fn told(world: &mut World) -> Vec<(Deviation, u16)> {
 
 fn ask(world: &mut World, operation: Operation) -> Vec<u8> {
     let deadline = world.now + Duration::from_secs(60);
-    world.shard.request(world.now, &endpoint("a"), Request { operation, deadline }).expect("taken");
+    world.shard.request(world.now, &endpoint("a"), Request::new(operation, deadline)).expect("taken");
     world.drain();
     world.request_to(address(HOME))
 }

@@ -9,7 +9,7 @@ use core::time::Duration;
 use common::{LIST, Packet, SECOND, World, address, answer, endpoint, path, read, uri};
 use lightship_coap::{Code, ContentFormat, OptionNumber, Type};
 use lightship_server::{
-    Answer, Config, Content, Event, Limits, Operation, Outcome, Request, RequestError, RequestId,
+    Answer, Config, Content, Event, Limits, Operation, Outcome, Request, RequestError, RequestId, WhenAsleep,
 };
 
 const HOME: &str = "192.0.2.1:5683";
@@ -32,7 +32,7 @@ fn content(format: ContentFormat, text: &str) -> Content {
 
 impl World {
     fn ask_device(&mut self, operation: Operation, patience: Duration) -> Result<RequestId, RequestError> {
-        let request = Request { operation, deadline: self.now + patience };
+        let request = Request::new(operation, self.now + patience);
         let id = self.shard.request(self.now, &endpoint("a"), request);
         self.drain();
         id
@@ -140,7 +140,13 @@ fn an_alternate_root_stands_before_every_path() {
     assert_eq!(uri(&read(&request)), "/lwm2m/root/3/0/9");
     world.send(address(HOME), &answer(&request, Code::CONTENT).bytes());
     let deadline = world.now + SECOND;
-    let observed = world.shard.observe(world.now, &endpoint("a"), common::wanted("/3/0/9"), deadline);
+    let observed = world.shard.observe(
+        world.now,
+        &endpoint("a"),
+        common::wanted("/3/0/9"),
+        deadline,
+        WhenAsleep::Refuse,
+    );
     assert!(observed.is_ok());
     world.drain();
     assert_eq!(uri(&read(&world.request_to(address(HOME)))), "/lwm2m/root/3/0/9");
@@ -179,7 +185,7 @@ fn a_line_has_an_end() {
     world.register(address("192.0.2.2:1"), "b");
     let read = |world: &mut World, name: &str| {
         let operation = Operation::Read { path: path("/3/0"), accept: None };
-        let request = Request { operation, deadline: world.now + SECOND };
+        let request = Request::new(operation, world.now + SECOND);
         world.shard.request(world.now, &endpoint(name), request)
     };
     let results: Vec<_> = (0..4).map(|_| read(&mut world, "a").err()).collect();

@@ -9,7 +9,9 @@ use core::time::Duration;
 use common::{Packet, SECOND, World, address, answer, endpoint, notification, path, read, uri, wanted};
 use lightship_coap::{Code, ContentFormat, OptionNumber, Type};
 use lightship_lwm2m::Path;
-use lightship_server::{Answer, Config, Event, Limits, ObservationId, Outcome, Rebinding, RequestError};
+use lightship_server::{
+    Answer, Config, Event, Limits, ObservationId, Outcome, Rebinding, RequestError, WhenAsleep,
+};
 
 const HOME: &str = "192.0.2.1:5683";
 
@@ -230,7 +232,8 @@ fn an_observation_by_command_has_one_attempt_and_then_stays() {
     world.take_events();
     let deadline = world.now + 60 * SECOND;
     let observe = |world: &mut World| {
-        let id = world.shard.observe(world.now, &endpoint("a"), wanted("/3/0/9"), deadline);
+        let id =
+            world.shard.observe(world.now, &endpoint("a"), wanted("/3/0/9"), deadline, WhenAsleep::Refuse);
         world.drain();
         (id, world.request_to(address(HOME)))
     };
@@ -261,7 +264,7 @@ fn a_device_has_one_observation_of_a_path_and_a_limit() {
     world.register(address(HOME), "a");
     let deadline = world.now + 60 * SECOND;
     let observe = |world: &mut World, path: &str| {
-        world.shard.observe(world.now, &endpoint("a"), wanted(path), deadline)
+        world.shard.observe(world.now, &endpoint("a"), wanted(path), deadline, WhenAsleep::Refuse)
     };
     let first = observe(&mut world, "/3/0/9").expect("taken");
     assert_eq!(observe(&mut world, "/3/0/9"), Ok(first));

@@ -410,7 +410,7 @@ fn an_execute_that_was_under_way_when_the_device_moved_is_not_sent_again() {
     let mut world = World::with(Config { rebinding: Rebinding::Follow, ..Config::default() });
     let location = world.register(address(HOME), "a");
     let operation = Operation::Execute { path: path("/3/0/4"), arguments: String::new() };
-    let request = Request { operation, deadline: world.now + 60 * SECOND };
+    let request = Request::new(operation, world.now + 60 * SECOND);
     let id = world.shard.request(world.now, &endpoint("a"), request).expect("taken");
     world.drain();
     assert_eq!(world.sent_to(address(HOME)).len(), 1);

@@ -7,7 +7,7 @@ use std::sync::atomic::Ordering;
 use lightship_api as api;
 use lightship_api::{EventType, ObservingState};
 use lightship_lwm2m::{Endpoint, Path};
-use lightship_net::ShardEvent;
+use lightship_net::{ShardEvent, Wait};
 use lightship_server::{
     Answer, Ask, Code, ContentFormat, Details, Ended, Event, Fact as Durable, Observed, Outcome,
     Registration, RegistrationId,
@@ -292,7 +292,7 @@ impl Journal {
         let wanted = content::wanted(guessed, details, None, list);
         if let (Ok(wanted), Some(inbox)) = (wanted, self.core.inbox(shard)) {
             // Nobody waits for this one; its outcome comes as an event.
-            let _ = inbox.observe(endpoint.clone(), wanted, core::WAIT_DEFAULT);
+            let _ = inbox.observe(endpoint.clone(), wanted, Wait::held(core::WAIT_DEFAULT));
         }
     }
 

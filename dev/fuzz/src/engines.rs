@@ -7,7 +7,7 @@ use lightship_client::{Account, Client, Multiple, Object, Single};
 use lightship_coap::FixedBuffer;
 use lightship_lwm2m::{Endpoint, Path, ShortServerId};
 use lightship_platform::{Instant, SeededRng};
-use lightship_server::{Answer, Config, Content, ContentFormat, Event, Operation, Request, Shard, Wanted};
+use lightship_server::{Answer, Config, Content, ContentFormat, Event, Operation, Request, Shard, Wanted, WhenAsleep};
 use std::net::SocketAddr;
 
 /// What a stranger may make a shard keep, in registrations; the limit under test.
@@ -23,6 +23,7 @@ pub(crate) fn shard(data: &[u8]) {
     let endpoint: Endpoint = "a".parse().expect("an endpoint");
     while let Some(step) = script.byte() {
         let deadline = now + Duration::from_secs(30);
+        let when_asleep = if step & 16 == 0 { WhenAsleep::Refuse } else { WhenAsleep::Hold };
         let path: Path = "/3/0".parse().expect("a path");
         match step % 8 {
             0..=3 => {
@@ -37,7 +38,7 @@ pub(crate) fn shard(data: &[u8]) {
                     let payload = vec![b'x'; usize::from(step) * 16].into();
                     Operation::Replace { path, content: Content { format: ContentFormat::TEXT, payload } }
                 };
-                let _nobody = shard.request(now, &endpoint, Request { operation, deadline });
+                let _nobody = shard.request(now, &endpoint, Request { operation, deadline, when_asleep });
             }
             5 => {
                 let _nobody = shard.observe(
@@ -45,6 +46,7 @@ pub(crate) fn shard(data: &[u8]) {
                     &endpoint,
                     Wanted { observed: path.into(), accept: None, attributes: Vec::new() },
                     deadline,
+                    when_asleep,
                 );
             }
             6 => {

@@ -108,7 +108,7 @@ impl Host {
         operation: Operation,
         patience: Duration,
     ) {
-        let request = Request { operation: operation.clone(), deadline: now + patience };
+        let request = Request::new(operation.clone(), now + patience);
         match shard.request(now, endpoint, request) {
             Ok(id) => {
                 if let Operation::Execute { arguments, .. } = &operation {
@@ -169,6 +169,8 @@ impl Host {
             }
             Event::Deviated { endpoint, deviation, .. } => panic!("our device {endpoint}: {deviation}"),
             Event::RequestDone { id, endpoint, outcome } => self.done(id, &endpoint, outcome),
+            // The devices of the model do not sleep.
+            Event::Awake { .. } | Event::Asleep { .. } => panic!("nobody uses Queue Mode"),
             _ => panic!("an event that the model does not know"),
         }
         None

@@ -8,7 +8,9 @@ use lightship_client::{Account, AccountId, Client, Config, Objects, Phase};
 use lightship_coap::peer::HeapBuffer;
 use lightship_lwm2m::{Endpoint, ShortServerId, Version};
 use lightship_platform::{Instant, Rng, SeededRng};
-use lightship_server::{Answer, Event, Operation, Outcome, Registration, Request, RequestId, Shard, Wanted};
+use lightship_server::{
+    Answer, Event, Operation, Outcome, Registration, Request, RequestId, Shard, Wanted, WhenAsleep,
+};
 
 use crate::network::{Network, Quality};
 
@@ -93,7 +95,7 @@ impl<O: Objects> Pair<O> {
 
     /// Asks something of the device; [`Pair::outcome`] tells how it ended.
     pub fn ask(&mut self, operation: Operation, patience: Duration) -> RequestId {
-        let request = Request { operation, deadline: self.now + patience };
+        let request = Request::new(operation, self.now + patience);
         let id = self.shard.request(self.now, &self.endpoint(), request).expect("taken");
         self.drain();
         id
@@ -123,7 +125,10 @@ impl<O: Objects> Pair<O> {
     /// Observes and waits for the first value.
     pub fn observe(&mut self, wanted: Wanted) -> Outcome {
         let deadline = self.now + PATIENCE;
-        let id = self.shard.observe(self.now, &self.endpoint(), wanted, deadline).expect("taken");
+        let id = self
+            .shard
+            .observe(self.now, &self.endpoint(), wanted, deadline, WhenAsleep::Refuse)
+            .expect("taken");
         self.drain();
         loop {
             let found = self.events.iter().find_map(|event| match event {

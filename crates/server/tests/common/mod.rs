@@ -212,10 +212,10 @@ impl World {
 
     /// A Read of a registered device with a deadline far away.
     pub fn read_request(&mut self, name: &str, target: &str) -> lightship_server::RequestId {
-        let request = Request {
-            operation: Operation::Read { path: path(target), accept: None },
-            deadline: self.now + Duration::from_secs(600),
-        };
+        let request = Request::new(
+            Operation::Read { path: path(target), accept: None },
+            self.now + Duration::from_secs(600),
+        );
         let id = self.shard.request(self.now, &endpoint(name), request).expect("taken");
         self.drain();
         id

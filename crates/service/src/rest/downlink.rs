@@ -9,6 +9,7 @@ use axum::http::StatusCode;
 use lightship_api::{AnswerContent, AttributesBody, DownlinkAnswer, ExecuteBody, Problem, ProblemType};
 use lightship_lwm2m::format::Use;
 use lightship_lwm2m::{AttributeChange, AttributeName, Format, Path};
+use lightship_net::Wait;
 use lightship_platform::Instant;
 use lightship_server::{ContentFormat, Operation, Outcome, RequestError, Response};
 
@@ -216,8 +217,9 @@ impl<'a> Call<'a> {
     pub(super) async fn ask(&self, operation: Operation) -> Result<Response, Refusal> {
         let wait = self.left();
         let inbox = self.core.inbox(self.device.shard).ok_or_else(overloaded)?;
-        let reply =
-            inbox.request(self.details().endpoint.clone(), operation, wait).map_err(|_| overloaded())?;
+        let reply = inbox
+            .request(self.details().endpoint.clone(), operation, Wait::awake(wait))
+            .map_err(|_| overloaded())?;
         self.outcome(reply.await.map_err(|_| overloaded())?)
     }
 

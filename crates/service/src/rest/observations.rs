@@ -8,6 +8,7 @@ use axum::response::IntoResponse;
 use lightship_api::{AttributesBody, DownlinkAnswer, ObservationState, Observations, Problem, ProblemType};
 use lightship_lwm2m::format::{Format, Use};
 use lightship_lwm2m::{Path, Version};
+use lightship_net::Wait;
 use lightship_server::{Code, RequestError};
 use lightship_store::{Batch, Fact, Store, StoreError, WantedKey, WantedObservation};
 
@@ -150,7 +151,7 @@ async fn attempt(
         .map_err(|error| Refusal::new(ProblemType::DoesNotFit, error.to_string()))?;
     let inbox = call.core.inbox(call.device.shard).ok_or_else(overloaded)?;
     let name = call.details().endpoint.clone();
-    let reply = inbox.observe(name, wanted, call.left()).map_err(|_| overloaded())?;
+    let reply = inbox.observe(name, wanted, Wait::awake(call.left())).map_err(|_| overloaded())?;
     call.outcome(reply.await.map_err(|_| overloaded())?)
 }
 
