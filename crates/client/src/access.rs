@@ -79,7 +79,7 @@ pub(crate) fn hides(world: &World<'_>, path: Path) -> bool {
 
 /// Nobody needs rights where there is only one server.
 fn has_one_account(world: &World<'_>) -> bool {
-    world.server.accounts.iter().flatten().count() < 2
+    world.server.accounts.iter().flatten().filter(|account| !account.is_bootstrap()).count() < 2
 }
 
 /// Without a single instance access control is off, and every server may do everything (TS_Core 8.1).
@@ -88,7 +88,7 @@ fn is_in_use(control: &dyn Object) -> bool {
 }
 
 fn server(world: &World<'_>, asking: u8) -> Option<ShortServerId> {
-    Some(world.server.accounts.get(usize::from(asking))?.as_ref()?.ssid)
+    world.server.accounts.get(usize::from(asking))?.as_ref()?.ssid
 }
 
 fn needed(operation: Operation) -> u16 {

@@ -13,12 +13,13 @@ use lightship_coap::peer::{
 };
 use lightship_coap::{Code, ContentFormat, Incoming, OptionWriter, Peer, PeerEvent};
 use lightship_lwm2m::attributes::AttributeChange;
-use lightship_lwm2m::{Attributes, Path, Version};
+use lightship_lwm2m::{Attributes, ObjectInstanceId, Path, Version};
 use lightship_platform::{Instant, Rng};
 
+use crate::account::Account;
 use crate::attributes::Attached;
 use crate::body::Body;
-use crate::config::{Account, Config};
+use crate::config::Config;
 use crate::dispatch::{self, Deny, Operation, Request, Success, World};
 use crate::event::{AccountId, AskId, Event, Events, Failure, Transmit};
 use crate::list;
@@ -151,15 +152,24 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         }
     }
 
-    /// Adds a server account; the client registers there once [`Client::register`] is called.
+    /// Adds an account: a server's, with which the client registers once [`Client::register`] is called, or the
+    /// Bootstrap-Server's. Instance IDs of objects 0 and 1 that are taken are replaced by the lowest free ones.
     ///
     /// # Errors
-    /// The account, when all `SERVERS` places are taken or another account has its Short Server ID.
+    /// The account, when all `SERVERS` places are taken, another account has its Short Server ID, or there is a
+    /// Bootstrap-Server already.
     #[allow(clippy::result_large_err, reason = "the caller's account comes back")]
-    pub fn add_account(&mut self, account: Account) -> Result<AccountId, Account> {
-        if self.accounts.iter().flatten().any(|present| present.ssid == account.ssid) {
+    pub fn add_account(&mut self, mut account: Account) -> Result<AccountId, Account> {
+        let wrong = account.ssid.is_none() != account.is_bootstrap();
+        if wrong || self.accounts.iter().flatten().any(|present| present.ssid == account.ssid) {
             return Err(account);
         }
+        let present = || self.accounts.iter().flatten();
+        account.security.instance =
+            lowest_free(account.security.instance, |id| present().any(|other| other.security.instance == id));
+        account.server_instance = lowest_free(account.server_instance, |id| {
+            present().any(|other| !other.is_bootstrap() && other.server_instance == id)
+        });
         let place = self.accounts.iter_mut().zip(0..).find(|(slot, _)| slot.is_none());
         match place {
             Some((slot, index)) => {
@@ -204,8 +214,11 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
     }
 
     /// Registers with a server, now and again after every failure, until [`Client::deregister`].
+    ///
+    /// The version offered first is the highest that the server is known to support, `/1/x/25`.
     pub fn register(&mut self, now: Instant, id: AccountId) {
-        let version = self.config.version;
+        let Some(account) = self.account(id).filter(|account| !account.is_bootstrap()) else { return };
+        let version = account.offer(self.config.version);
         self.with_link(id, |link| {
             if let Some(exchange) = link.exchange.take() {
                 link.peer.cancel(exchange);
@@ -403,4 +416,10 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             self.events.push(Event::Deregistered(id));
         }
     }
+}
+
+/// The ID that is wanted, or the lowest that is not taken.
+fn lowest_free(wanted: ObjectInstanceId, taken: impl Fn(ObjectInstanceId) -> bool) -> ObjectInstanceId {
+    let candidates = core::iter::once(wanted).chain((0..u16::MAX).filter_map(ObjectInstanceId::new));
+    candidates.into_iter().find(|id| !taken(*id)).unwrap_or(wanted)
 }

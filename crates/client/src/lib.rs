@@ -124,6 +124,7 @@ extern crate self as lightship_client;
 #[path = "derive.rs"]
 pub mod __derive;
 mod access;
+mod account;
 mod attributes;
 mod body;
 mod composite;
@@ -145,7 +146,8 @@ mod snapshot;
 mod uri;
 mod write;
 
-pub use config::{Account, Config, ENDPOINT_LEN_MAX, Retry, Thresholds, URI_LEN_MAX};
+pub use account::{Account, Retry, SECRET_LEN_MAX, Secret, Security, SecurityMode, URI_LEN_MAX};
+pub use config::{Config, ENDPOINT_LEN_MAX, Thresholds};
 pub use engine::Client;
 pub use event::{AccountId, AskId, Event, Failure, SendId, SendRefused, Transmit};
 pub use register::Phase;

@@ -7,7 +7,8 @@ use lightship_coap::{Code, ContentFormat, Sequence, Token};
 use lightship_lwm2m::{Attributes, Path};
 use lightship_platform::Instant;
 
-use crate::config::{Account, Thresholds};
+use crate::account::Account;
+use crate::config::Thresholds;
 use crate::snapshot::{Snapshot, fires};
 
 /// A notification is confirmable at least that often (RFC 7641 section 4.5), minus the time a transmission takes.
@@ -170,7 +171,7 @@ impl Observation {
 
     /// Whether the next notification has to be confirmable.
     pub(crate) fn confirmable(&self, now: Instant, attributes: &Attributes, account: &Account) -> bool {
-        attributes.con.unwrap_or(account.confirmable_notifications)
+        attributes.con.unwrap_or(account.confirmable_notifications.unwrap_or(false))
             || now.saturating_duration_since(self.confirmed_at) >= CONFIRM_EVERY
     }
 

@@ -17,7 +17,7 @@ use lightship_coap::Code;
 use lightship_lwm2m::Version;
 use lightship_platform::{Instant, Rng};
 
-use crate::config::{Account, Retry};
+use crate::account::{Account, Retry};
 use crate::event::Failure;
 
 /// Where a registration stands.
@@ -221,7 +221,7 @@ impl Registration {
                 if code == Code::PRECONDITION_FAILED
                     && let Some(lower) = lower(self.version)
                 {
-                    self.version = lower;
+                    self.version = account.offer(lower);
                     self.phase = Phase::Waiting { until: now };
                     return Some(Outcome::Failed {
                         reason: Failure::Refused(code),
@@ -317,13 +317,13 @@ impl Registration {
         rng: &mut impl Rng,
     ) -> Outcome {
         self.attempt = self.attempt.saturating_add(1);
-        let delay_s = if self.attempt < retry.count.max(1) {
+        let delay_s = if self.attempt < retry.count() {
             let doublings = u32::from(self.attempt.saturating_sub(1)).min(31);
-            retry.timer_s.saturating_mul(1 << doublings)
+            retry.timer_s().saturating_mul(1 << doublings)
         } else {
             self.attempt = 0;
             self.sequence = self.sequence.saturating_add(1);
-            retry.sequence_delay_s
+            retry.sequence_delay_s()
         };
         let delay_s = delay_s.max(1);
         let jitter_ms = rng.below(delay_s.saturating_mul(100).max(1));

@@ -1,12 +1,14 @@
-//! The object LwM2M Server (1): a view of the accounts, one instance each.
+//! The object LwM2M Server (1): a view of the accounts, one instance each (TS_Core E.2).
 
 use lightship_lwm2m::{
     ObjectId, ObjectInstanceId, ObjectVersion, ResourceId, ResourceInstanceId, Value, Version,
 };
 
 use crate::__derive;
-use crate::config::Account;
-use crate::object::{Arguments, Field, Object, ObjectModel, Refusal, ResourceModel, Scalar, Sink};
+use crate::account::{Account, is_version};
+use crate::object::{
+    Arguments, Field, Object, ObjectModel, Refusal, ResourceModel, Scalar, Sink, Slot, slots,
+};
 
 const OBJECT: __derive::Object = match __derive::object(1, Some((1, 2))) {
     Some(object) => object,
@@ -20,24 +22,24 @@ const fn resource(id: u16) -> ResourceModel {
     }
 }
 
-static RESOURCES: [ResourceModel; 16] = [
-    resource(0),
-    resource(1),
-    resource(2),
-    resource(3),
-    resource(4),
-    resource(5),
-    resource(6),
-    resource(7),
-    resource(8),
-    resource(9),
-    resource(17),
-    resource(18),
-    resource(19),
-    resource(20),
-    resource(23),
-    resource(26),
-];
+/// All resources of the object: 0 to 27 without a gap.
+static RESOURCES: [ResourceModel; 28] = {
+    let mut all = [resource(0); 28];
+    let mut rest = all.as_mut_slice();
+    let mut id = 0;
+    while let Some((first, tail)) = rest.split_first_mut() {
+        *first = resource(id);
+        rest = tail;
+        id += 1;
+    }
+    all
+};
+
+/// The last resource of the object in LwM2M 1.0 and in 1.1.
+const LAST_1_0: u16 = 8;
+const LAST_1_1: u16 = 23;
+/// Letters of the bindings, with the Q of 1.0.
+const BINDINGS: &str = "UMHTSNQ";
 
 /// What a server asked for by executing a resource of its instance.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -59,28 +61,114 @@ pub(crate) struct ServerObject<'a> {
 }
 
 impl ServerObject<'_> {
-    fn account(&self, instance: ObjectInstanceId) -> Option<&Account> {
-        self.accounts.get(usize::from(instance.get()))?.as_ref()
+    fn position(&self, instance: ObjectInstanceId) -> Option<usize> {
+        self.accounts.iter().position(|slot| {
+            slot.as_ref()
+                .is_some_and(|account| !account.is_bootstrap() && account.server_instance == instance)
+        })
     }
+
+    fn account(&self, instance: ObjectInstanceId) -> Result<&Account, Refusal> {
+        let account = self.position(instance).and_then(|at| self.accounts.get(at));
+        account.and_then(Option::as_ref).ok_or(Refusal::NotFound)
+    }
+}
+
+slots! {
+    Account;
+    0 ssid;
+    1 lifetime_s;
+    2 default_pmin_s;
+    3 default_pmax_s;
+    5 disable_timeout_s;
+    6 notification_storing;
+    7 binding;
+    10 apn_link;
+    11 tls_alert;
+    12 last_bootstrapped_s;
+    13 priority;
+    14 initial_delay_s;
+    15 failure_block;
+    16 bootstrap_on_failure;
+    17 retry.count;
+    18 retry.timer_s;
+    19 retry.sequence_delay_s;
+    20 retry.sequence_count;
+    21 trigger;
+    22 preferred_transport;
+    23 mute_send;
+    24 alternate_apn_links;
+    25 supported_versions;
+    27 profile_hash;
+}
+
+/// Default Notification Mode, a number that means yes or no.
+const NOTIFICATION_MODE: u16 = 26;
+
+/// Reads a resource of `/1` in an account.
+pub(crate) fn read(account: &Account, resource: ResourceId, sink: &mut dyn Sink) -> Result<(), Refusal> {
+    if resource.get() == NOTIFICATION_MODE {
+        return account.confirmable_notifications.map(u8::from).read(sink);
+    }
+    slot(account, resource.get()).ok_or(Refusal::NotFound)?.read_slot(sink)
+}
+
+/// Writes a resource of `/1` in an account, also one that only bootstrap may write.
+pub(crate) fn write(
+    account: &mut Account,
+    resource: ResourceId,
+    item: Option<ResourceInstanceId>,
+    value: Value<'_>,
+) -> Result<(), Refusal> {
+    let letters = |text: &str| !text.is_empty() && text.chars().all(|letter| BINDINGS.contains(letter));
+    let fits = match (resource.get(), value) {
+        (7 | 22, Value::String(text)) => letters(text),
+        (17, Value::Integer(0) | Value::Unsigned(0)) => false,
+        (25, Value::String(text)) => is_version(text),
+        _ => true,
+    };
+    if !fits {
+        return Err(Refusal::BadValue);
+    }
+    if resource.get() == NOTIFICATION_MODE {
+        account.confirmable_notifications = Some(u8::from_value(value)? != 0);
+        return Ok(());
+    }
+    slot_mut(account, resource.get()).ok_or(Refusal::NotFound)?.write_slot(item, value)
+}
+
+/// Removes an optional resource of `/1` from an account, or one of its resource instances.
+pub(crate) fn clear(
+    account: &mut Account,
+    resource: ResourceId,
+    item: Option<ResourceInstanceId>,
+) -> Result<(), Refusal> {
+    if resource.get() == NOTIFICATION_MODE {
+        return account.confirmable_notifications.clear(item);
+    }
+    slot_mut(account, resource.get()).ok_or(Refusal::NotAllowed)?.clear_slot(item)
+}
+
+/// The object as a release has it.
+pub(crate) fn model(release: Version) -> ObjectModel<'static> {
+    let (version, last) = match release {
+        Version::V1_0 => (ObjectVersion::V1_0, LAST_1_0),
+        Version::V1_1 => (ObjectVersion::new(1, 1), LAST_1_1),
+        Version::V1_2 => (OBJECT.version(), u16::MAX),
+    };
+    let known = RESOURCES.partition_point(|resource| resource.id.get() <= last);
+    let resources = RESOURCES.get(..known).unwrap_or(&RESOURCES);
+    ObjectModel { id: ObjectId::SERVER, version, multiple: true, resources }
 }
 
 impl Object for ServerObject<'_> {
     fn model(&self) -> ObjectModel<'_> {
-        let (version, last) = match self.version {
-            Version::V1_0 => (ObjectVersion::V1_0, 8),
-            Version::V1_1 => (ObjectVersion::new(1, 1), 23),
-            Version::V1_2 => (OBJECT.version(), u16::MAX),
-        };
-        let known = RESOURCES.partition_point(|resource| resource.id.get() <= last);
-        let resources = RESOURCES.get(..known).unwrap_or(&RESOURCES);
-        ObjectModel { id: ObjectId::SERVER, version, multiple: true, resources }
+        model(self.version)
     }
 
     fn instance_from(&self, from: u16) -> Option<ObjectInstanceId> {
-        (from..)
-            .map_while(ObjectInstanceId::new)
-            .take(self.accounts.len())
-            .find(|id| self.account(*id).is_some())
+        let servers = self.accounts.iter().flatten().filter(|account| !account.is_bootstrap());
+        servers.map(|account| account.server_instance).filter(|id| id.get() >= from).min()
     }
 
     fn read(
@@ -89,28 +177,12 @@ impl Object for ServerObject<'_> {
         resource: ResourceId,
         sink: &mut dyn Sink,
     ) -> Result<(), Refusal> {
-        let account = self.account(instance).ok_or(Refusal::NotFound)?;
-        match resource.get() {
-            0 => account.ssid.get().read(sink),
-            1 => account.lifetime_s.read(sink),
-            2 => account.default_pmin_s.read(sink),
-            3 => account.default_pmax_s.read(sink),
-            5 => account.disable_timeout_s.read(sink),
-            6 => account.notification_storing.read(sink),
-            7 => account.binding.read(sink),
-            17 => account.retry.count.read(sink),
-            18 => account.retry.timer_s.read(sink),
-            19 => account.retry.sequence_delay_s.read(sink),
-            20 => account.retry.sequence_count.read(sink),
-            23 => account.mute_send.read(sink),
-            26 => u8::from(account.confirmable_notifications).read(sink),
-            _ => Err(Refusal::NotFound),
-        }
+        read(self.account(instance)?, resource, sink)
     }
 
     fn edit(&mut self, instance: ObjectInstanceId) -> Result<(), Refusal> {
-        let account = self.account(instance).ok_or(Refusal::NotFound)?.clone();
-        self.draft = Some((usize::from(instance.get()), account));
+        let position = self.position(instance).ok_or(Refusal::NotFound)?;
+        self.draft = Some((position, self.account(instance)?.clone()));
         Ok(())
     }
 
@@ -121,38 +193,12 @@ impl Object for ServerObject<'_> {
         value: Value<'_>,
     ) -> Result<(), Refusal> {
         let (_, account) = self.draft.as_mut().ok_or(Refusal::Failed)?;
-        match resource.get() {
-            1 => account.lifetime_s.write(item, value),
-            2 => account.default_pmin_s.write(item, value),
-            3 => account.default_pmax_s.write(item, value),
-            5 => account.disable_timeout_s.write(item, value),
-            6 => account.notification_storing.write(item, value),
-            7 => account.binding.write(item, value),
-            17 => {
-                account.retry.count = u16::from_value(value)?;
-                if account.retry.count == 0 { Err(Refusal::BadValue) } else { Ok(()) }
-            }
-            18 => account.retry.timer_s.write(item, value),
-            19 => account.retry.sequence_delay_s.write(item, value),
-            20 => account.retry.sequence_count.write(item, value),
-            23 => account.mute_send.write(item, value),
-            26 => {
-                account.confirmable_notifications = u8::from_value(value)? != 0;
-                Ok(())
-            }
-            _ => Err(Refusal::NotFound),
-        }
+        write(account, resource, item, value)
     }
 
     fn clear(&mut self, resource: ResourceId, item: Option<ResourceInstanceId>) -> Result<(), Refusal> {
         let (_, account) = self.draft.as_mut().ok_or(Refusal::Failed)?;
-        match resource.get() {
-            2 => account.default_pmin_s.clear(item),
-            3 => account.default_pmax_s.clear(item),
-            5 => account.disable_timeout_s.clear(item),
-            23 => account.mute_send.clear(item),
-            _ => Err(Refusal::NotAllowed),
-        }
+        clear(account, resource, item)
     }
 
     fn commit(&mut self) -> Result<(), Refusal> {
@@ -171,14 +217,14 @@ impl Object for ServerObject<'_> {
         resource: ResourceId,
         _: Arguments<'_>,
     ) -> Result<(), Refusal> {
-        self.account(instance).ok_or(Refusal::NotFound)?;
+        let account = self.position(instance).ok_or(Refusal::NotFound)?;
         let trigger = match resource.get() {
             4 => Trigger::Disable,
             8 => Trigger::Update,
             // /1/x/9 among others: there is no Bootstrap-Server account.
             _ => return Err(Refusal::NotAllowed),
         };
-        self.trigger = Some((usize::from(instance.get()), trigger));
+        self.trigger = Some((account, trigger));
         Ok(())
     }
 }

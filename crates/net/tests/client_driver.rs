@@ -21,7 +21,7 @@ fn device(clock: Clock, seed: u8) -> (Device, Arc<Counters>) {
 
 fn account(uri: &str) -> Account {
     let mut account = Account::new(ShortServerId::new(1).expect("legal"), uri).lifetime(100);
-    account.retry.timer_s = 1;
+    account.retry.timer_s = Some(1);
     account
 }
 

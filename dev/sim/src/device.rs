@@ -58,8 +58,8 @@ impl Device {
         let mut engine = Engine::new(config, (Single::new(self.stored.clone()),), rng);
         let ssid = ShortServerId::new(1).expect("a legal number");
         let mut account = Account::new(ssid, "coap://server").lifetime(self.lifetime_s);
-        account.confirmable_notifications = self.confirms;
-        account.retry = Retry { count: 5, timer_s: 10, sequence_delay_s: 120, sequence_count: 1 };
+        account.confirmable_notifications = Some(self.confirms);
+        account.retry = Retry::new(5, 10, 120, 1);
         let account = engine.add_account(account).expect("the first account fits");
         engine.register(now, account);
         self.engine = Some((engine, account));

@@ -77,7 +77,7 @@ impl Duel {
         let mut duel = Self {
             pair: Pair::new(seed, quality, Version::V1_1, objects, |account| {
                 // Non-confirmable ones may overtake each other.
-                account.confirmable_notifications = seed.is_multiple_of(2);
+                account.confirmable_notifications = Some(seed.is_multiple_of(2));
             }),
             possible: Possible::new(tree),
             rng,

@@ -58,7 +58,7 @@ impl<O: Objects> Pair<O> {
         let mut client = Client::new(config, objects, &mut rng);
         let ssid = ShortServerId::new(1).expect("a legal number");
         let mut account = Account::new(ssid, "coap://server").lifetime(86_400);
-        account.confirmable_notifications = true;
+        account.confirmable_notifications = Some(true);
         change(&mut account);
         let account = client.add_account(account).expect("the first account fits");
         let mut secret = [0; 32];

@@ -1,6 +1,6 @@
 //! Types that can be fields of a derived object.
 
-use lightship_lwm2m::{DataType, ObjectLink, ResourceInstanceId, Value};
+use lightship_lwm2m::{DataType, ObjectLink, ResourceInstanceId, ShortServerId, Value};
 
 use super::{Refusal, Sink};
 
@@ -88,6 +88,47 @@ pub trait Field: Sized {
     /// [`Refusal::NotAllowed`] when there must be a value, [`Refusal::NotFound`] when there is no such instance.
     fn clear(&mut self, item: Option<ResourceInstanceId>) -> Result<(), Refusal>;
 }
+
+/// A [`Field`] of any type.
+pub(crate) trait Slot {
+    fn read_slot(&self, sink: &mut dyn Sink) -> Result<(), Refusal>;
+    fn write_slot(&mut self, item: Option<ResourceInstanceId>, value: Value<'_>) -> Result<(), Refusal>;
+    fn clear_slot(&mut self, item: Option<ResourceInstanceId>) -> Result<(), Refusal>;
+}
+
+impl<F: Field> Slot for F {
+    fn read_slot(&self, sink: &mut dyn Sink) -> Result<(), Refusal> {
+        self.read(sink)
+    }
+
+    fn write_slot(&mut self, item: Option<ResourceInstanceId>, value: Value<'_>) -> Result<(), Refusal> {
+        self.write(item, value)
+    }
+
+    fn clear_slot(&mut self, item: Option<ResourceInstanceId>) -> Result<(), Refusal> {
+        self.clear(item)
+    }
+}
+
+/// Writes the functions `slot` and `slot_mut`, which find the field of a struct that holds a resource.
+macro_rules! slots {
+    ($owner:ty; $($id:literal $($field:ident).+;)*) => {
+        fn slot(owner: &$owner, resource: u16) -> Option<&dyn Slot> {
+            Some(match resource {
+                $($id => &owner.$($field).+,)*
+                _ => return None,
+            })
+        }
+
+        fn slot_mut(owner: &mut $owner, resource: u16) -> Option<&mut dyn Slot> {
+            Some(match resource {
+                $($id => &mut owner.$($field).+,)*
+                _ => return None,
+            })
+        }
+    };
+}
+pub(crate) use slots;
 
 impl<T: Scalar> Field for T {
     const TYPES: Types = <T as Scalar>::TYPES;
@@ -374,6 +415,18 @@ impl Scalar for ObjectLink {
 
     fn from_value(value: Value<'_>) -> Result<Self, Refusal> {
         if let Value::ObjectLink(value) = value { Ok(value) } else { Err(Refusal::BadValue) }
+    }
+}
+
+impl Scalar for ShortServerId {
+    const TYPES: Types = Types::of(&[DataType::Integer]);
+
+    fn value(&self) -> Value<'_> {
+        Value::Integer(self.get().into())
+    }
+
+    fn from_value(value: Value<'_>) -> Result<Self, Refusal> {
+        u16::from_value(value).ok().and_then(ShortServerId::new).ok_or(Refusal::BadValue)
     }
 }
 

@@ -16,6 +16,7 @@ use lightship_lwm2m::{
 };
 
 pub use field::{Array, Bytes, Field, Scalar, Text, Types};
+pub(crate) use field::{Slot, slots};
 pub use instances::{Instance, Multiple, Single};
 pub use set::Objects;
 

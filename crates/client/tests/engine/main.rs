@@ -11,3 +11,4 @@ mod random;
 mod register;
 mod rules;
 mod send;
+mod server_object;

@@ -201,7 +201,7 @@ fn a_lower_version_is_offered_when_the_server_refuses_the_higher() {
 #[test]
 fn attempts_and_sequences_are_spaced_as_the_account_says() {
     let mut account = account(1, 300);
-    account.retry = Retry { count: 3, timer_s: 10, sequence_delay_s: 1000, sequence_count: 1 };
+    account.retry = Retry::new(3, 10, 1000, 1);
     let mut bench = Bench::with(Config::new("x"), account);
     bench.client.register(bench.now, bench.id);
     bench.drain();
@@ -366,7 +366,10 @@ fn a_server_meets_the_object_versions_of_its_own_release() {
         (Version::V1_1, [Code::CONTENT, Code::CONTENT, Code::NOT_FOUND]),
         (Version::V1_2, [Code::CONTENT, Code::CONTENT, Code::CONTENT]),
     ] {
-        let mut bench = Bench::with(Config { version, ..Config::new("x") }, account(1, 300));
+        let mut account = account(1, 300);
+        account.retry = Retry::new(5, 60, 86_400, 1);
+        account.confirmable_notifications = Some(false);
+        let mut bench = Bench::with(Config { version, ..Config::new("x") }, account);
         bench.register();
         for (path, code) in ["/1/0/1", "/1/0/17", "/1/0/26"].into_iter().zip(has) {
             assert_eq!(bench.ask(Code::GET, path).code, code, "{version} {path}");

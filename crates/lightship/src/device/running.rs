@@ -7,7 +7,7 @@ use crate::failure::{Failure, chain};
 use crate::value_text;
 use lightship_client::{AccountId, Event, Failure as RegistrationFailure, HeapBuffer, Phase, Refusal};
 use lightship_lwm2m::attributes::AttributeChange;
-use lightship_lwm2m::{ObjectId, Path};
+use lightship_lwm2m::{ObjectId, Path, ShortServerId};
 use lightship_net::client_driver::{Clock, Driver};
 use lightship_platform::UnixTime;
 use std::collections::VecDeque;
@@ -62,7 +62,7 @@ impl Device {
         let mut accounts = Vec::new();
         let mut local = settings.local;
         for account in settings.accounts {
-            let ssid = account.ssid.get();
+            let ssid = account.ssid.map_or(0, ShortServerId::get);
             let id = driver.add_account(account, local).map_err(|error| Failure::usage(chain(&error)))?;
             accounts.push((ssid, id));
             // A chosen port can be had once: it is the first server's.
@@ -332,10 +332,11 @@ impl Device {
     fn show_accounts(&self, path: Path) -> Vec<String> {
         let mut parts = Vec::new();
         for ((_, account), instance) in self.driver.client().accounts().zip(0..) {
+            let ssid = account.ssid.map_or(0, ShortServerId::get).to_string();
             let values = [
                 ([0, instance, 0], account.uri.as_str().to_owned()),
-                ([0, instance, 10], account.ssid.get().to_string()),
-                ([1, instance, 0], account.ssid.get().to_string()),
+                ([0, instance, 10], ssid.clone()),
+                ([1, instance, 0], ssid),
                 ([1, instance, 1], account.lifetime_s.to_string()),
                 ([1, instance, 6], account.notification_storing.to_string()),
                 ([1, instance, 7], account.binding.as_str().to_owned()),

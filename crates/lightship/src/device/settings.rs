@@ -317,12 +317,11 @@ impl RawSettings {
     }
 
     fn retry(&self) -> Retry {
-        let default = Retry::default();
         Retry {
-            count: self.retry_count.unwrap_or(default.count),
-            timer_s: self.retry_timer.unwrap_or(default.timer_s),
-            sequence_delay_s: self.retry_sequence_delay.unwrap_or(default.sequence_delay_s),
-            sequence_count: self.retry_sequence_count.unwrap_or(default.sequence_count),
+            count: self.retry_count,
+            timer_s: self.retry_timer,
+            sequence_delay_s: self.retry_sequence_delay,
+            sequence_count: self.retry_sequence_count,
         }
     }
 }
@@ -357,7 +356,7 @@ mod tests {
         let accounts: Vec<(u16, &str, u32)> = settings
             .accounts
             .iter()
-            .map(|account| (account.ssid.get(), account.uri.as_str(), account.lifetime_s))
+            .map(|account| (account.ssid.unwrap().get(), account.uri.as_str(), account.lifetime_s))
             .collect();
         assert_eq!(accounts, [(1, "coap://127.0.0.1:1000", 77), (2, "coap://localhost", 77)]);
         assert_eq!(settings.objects, [(ObjectId::new(3313).unwrap(), 2)]);
