@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { attributeArgs, compositeArgs, ctlLine, nodeArgs } from "../../src/lib/api/ctl";
 import type { Answer, ServerEvent } from "../../src/lib/api/types";
-import { ATTRIBUTES, effective, fits } from "../../src/lib/lwm2m/attributes";
+import { accountDefaults, accountOf, ATTRIBUTES, effective, fits } from "../../src/lib/lwm2m/attributes";
 import { deviations } from "../../src/lib/lwm2m/deviations";
 import { formatChoices } from "../../src/lib/lwm2m/formats";
 import { freeName, nameError, parsePaths, parseSets, withPath } from "../../src/lib/lwm2m/sets";
@@ -104,6 +104,15 @@ test("the nearest attribute holds, and what also stands above is inherited", () 
     { name: "st", value: "1", from: "/3/0" },
   ]);
   expect(effective("/3/0/7/1", (path) => known[path]).map((item) => `${item.name} ${item.from}`)).toEqual(["pmin /3", "pmax /3/0", "st /3/0"]);
+});
+
+test("without an attribute the defaults of the one account hold", () => {
+  const values: Record<string, unknown> = { "/1/0/2": 5, "/1/0/3": 0 };
+  const defaults = accountDefaults(accountOf(["/1", "/1/0", "/1/0/2", "/3/0"]), (path) => values[path]);
+  expect(defaults).toEqual([{ name: "pmin", value: "5", from: "/1/0/2" }]);
+  expect(effective("/3/0/9", () => undefined, defaults)).toEqual(defaults);
+  expect(effective("/3/0/9", (path) => (path === "/3" ? { pmin: 1 } : undefined), defaults)).toEqual([{ name: "pmin", value: "1", from: "/3" }]);
+  expect(accountOf(["/1/0", "/1/1"])).toBeUndefined();
 });
 
 test("attributes of numbers and of truths stay where they have a meaning", () => {

@@ -1,7 +1,7 @@
 // Notification attributes a server can write (TS_Core 7.3).
 
 import type { ValueType } from "../api/types";
-import { parent } from "./path";
+import { parent, parsePath } from "./path";
 
 export interface AttributeInfo {
   name: string;
@@ -41,15 +41,47 @@ export function fits(info: AttributeInfo, depth: number, type: ValueType | undef
 export interface Effective {
   name: string;
   value: string;
-  /** Where it is attached: the path itself or one above it. */
+  /** Where it is attached: the path itself or one above it; of a default the resource of the Server object. */
   from: string;
+}
+
+/** Default Minimum and Maximum Period of the Server object (1). */
+const DEFAULTS = { 2: "pmin", 3: "pmax" } as const;
+
+/**
+ * The account (instance of object 1) that the device has with this server. With several in sight nothing tells which it
+ * is, so there is none then.
+ */
+export function accountOf(paths: Iterable<string>): string | undefined {
+  const accounts = new Set<string>();
+  for (const path of paths) {
+    const [object, instance] = parsePath(path) ?? [];
+    if (object === 1 && instance !== undefined) accounts.add(`/1/${instance}`);
+  }
+  const [account] = accounts;
+  return accounts.size === 1 ? account : undefined;
+}
+
+/** The default periods of an account; 0 is as good as none. */
+export function accountDefaults(account: string | undefined, value: (path: string) => unknown): Effective[] {
+  if (account === undefined) return [];
+  return Object.entries(DEFAULTS).flatMap(([resource, name]) => {
+    const from = `${account}/${resource}`;
+    const seconds = Number(value(from) ?? 0);
+    return seconds > 0 ? [{ name, value: String(seconds), from }] : [];
+  });
 }
 
 /**
  * What holds for a path, and where it comes from (TS_Core 7.3.2). A device lists at the path that it was asked about
- * also what that path inherits, so a value that stands above as well is taken as inherited from there.
+ * also what that path inherits, so a value that stands above as well is taken as inherited from there. Where nothing is
+ * attached the defaults hold.
  */
-export function effective(path: string, discovered: (path: string) => Record<string, unknown> | undefined): Effective[] {
+export function effective(
+  path: string,
+  discovered: (path: string) => Record<string, unknown> | undefined,
+  defaults: Effective[] = [],
+): Effective[] {
   const found = new Map<string, Effective>();
   const overridden = new Set<string>();
   for (let at = path; at !== "/"; at = parent(at)) {
@@ -59,6 +91,7 @@ export function effective(path: string, discovered: (path: string) => Record<str
       if (!overridden.has(name)) found.set(name, { name, value: below?.value ?? value, from: at });
     }
   }
+  for (const item of defaults) if (!found.has(item.name)) found.set(item.name, item);
   return ATTRIBUTES.flatMap(({ name }) => found.get(name) ?? []);
 }
 
