@@ -1,5 +1,6 @@
 //! How a command ends when it does not succeed: what is said on standard error, and the exit code.
 
+use crate::output::harmless;
 use std::fmt::Display;
 use std::process::ExitCode;
 
@@ -29,11 +30,11 @@ impl Failure {
     pub(crate) fn report(&self) -> ExitCode {
         match self {
             Self::Failed(message) => {
-                eprintln!("lightship: {message}");
+                eprintln!("lightship: {}", harmless(message));
                 ExitCode::from(1)
             }
             Self::Usage(message) => {
-                eprintln!("lightship: {message}\nTry the command with --help.");
+                eprintln!("lightship: {}\nTry the command with --help.", harmless(message));
                 ExitCode::from(2)
             }
             Self::OutputClosed => ExitCode::SUCCESS,

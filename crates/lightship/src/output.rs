@@ -2,20 +2,43 @@
 
 use crate::cli::{Cli, Command};
 use crate::failure::Failure;
+use std::borrow::Cow;
 use std::io::{ErrorKind, IsTerminal, Write};
 use tracing_subscriber::EnvFilter;
 
-/// Writes one line to standard output at once; a reader that went away ends the command quietly.
+/// Writes text to standard output at once; a reader that went away ends the command quietly.
+///
+/// The text may hold what devices say: what would steer a terminal is escaped.
 ///
 /// # Errors
 /// [`Failure::OutputClosed`] when nobody reads any more, [`Failure::Failed`] when writing fails otherwise.
 pub(crate) fn line(text: &str) -> Result<(), Failure> {
+    exactly(&harmless(text))
+}
+
+/// Writes text as it is: for machines.
+///
+/// # Errors
+/// As [`line`].
+pub(crate) fn exactly(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     match writeln!(out, "{text}").and_then(|()| out.flush()) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == ErrorKind::BrokenPipe => Err(Failure::OutputClosed),
         Err(error) => Err(Failure::failed(format_args!("standard output: {error}"))),
     }
+}
+
+/// The text with everything escaped, line ends apart, that would steer a terminal or turn the order of letters.
+pub(crate) fn harmless(text: &str) -> Cow<'_, str> {
+    let steers = |c: char| {
+        (c.is_control() && c != '\n') || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
+    };
+    if !text.contains(steers) {
+        return Cow::Borrowed(text);
+    }
+    let escape = |c: char| if steers(c) { c.escape_default().to_string() } else { c.to_string() };
+    Cow::Owned(text.chars().map(escape).collect())
 }
 
 /// Starts logging to standard error, by `--log`, else by what suits the command.
@@ -35,4 +58,16 @@ pub(crate) fn start_logging(arguments: &Cli) {
     });
     let colours = std::io::stderr().is_terminal();
     tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nothing_steers_the_terminal() {
+        let text = "a\u{1b}[2Jb\r\nc\u{9b}\u{202e}ä";
+        assert_eq!(harmless(text), "a\\u{1b}[2Jb\\r\nc\\u{9b}\\u{202e}ä");
+        assert_eq!(harmless("/3/0 (Device)"), "/3/0 (Device)");
+    }
 }

@@ -181,3 +181,10 @@ fn decode_says_what_is_wrong_and_where() {
     assert_eq!(broken.status.code(), Some(1));
     assert!(stdout(&broken).contains("! not tlv"), "{}", stdout(&broken));
 }
+
+#[test]
+fn what_a_peer_writes_does_not_steer_the_terminal() {
+    // GET /\x1b[2J?\x1b[2J
+    let text = stdout(&lightship(&["decode", "40011234b41b5b324a441b5b324a"]));
+    assert!(!text.contains('\u{1b}') && text.contains("\\u{1b}[2J"), "{text}");
+}

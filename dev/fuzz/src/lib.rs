@@ -7,11 +7,16 @@
 
 mod coap;
 pub mod corpus;
+mod decode;
 mod documents;
 mod engines;
 mod lwm2m;
 mod pair;
 mod script;
+// What `decode` prints values with.
+#[allow(dead_code, reason = "the program also reads values with it")]
+#[path = "../../../crates/lightship/src/value_text.rs"]
+mod value_text;
 
 /// Every target by its name, which is also the name of its corpus folder.
 pub const TARGETS: &[(&str, fn(&[u8]))] = &[
@@ -25,6 +30,7 @@ pub const TARGETS: &[(&str, fn(&[u8]))] = &[
     ("lwm2m_composite", lwm2m::composite),
     ("model_xml", documents::xml),
     ("api_node", documents::node),
+    ("decode", decode::decode),
     ("server_shard", engines::shard),
     ("client_engine", engines::client),
 ];

@@ -72,7 +72,7 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
 pub(crate) fn completions(shell: Shell) -> Result<(), Failure> {
     let mut script = Vec::new();
     clap_complete::generate(shell, &mut Cli::command(), "lightship", &mut script);
-    crate::output::line(String::from_utf8_lossy(&script).trim_end())
+    crate::output::exactly(String::from_utf8_lossy(&script).trim_end())
 }
 
 #[cfg(test)]

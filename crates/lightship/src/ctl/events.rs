@@ -91,12 +91,12 @@ pub(super) fn print(client: &Client, wanted: &Wanted, json: bool) -> Result<(), 
             };
             after = Some(event.id.clone());
             if wanted.covers(&event) {
-                let line = if json {
-                    serde_json::to_string(&event).unwrap_or_default()
+                let told = if json {
+                    output::exactly(&serde_json::to_string(&event).unwrap_or_default())
                 } else {
-                    show::event(&event)
+                    output::line(&show::event(&event))
                 };
-                output::line(&line).map_err(Failed::Output)?;
+                told.map_err(Failed::Output)?;
             }
         }
         if !wanted.follow {

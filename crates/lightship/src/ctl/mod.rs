@@ -219,7 +219,7 @@ impl Session<'_> {
     fn print(&self, json: &impl Serialize, text: impl FnOnce() -> String) -> Result<(), Failure> {
         if self.json {
             let json = serde_json::to_string_pretty(json).map_err(Failure::failed)?;
-            return output::line(&json);
+            return output::exactly(&json);
         }
         let text = text();
         if text.is_empty() { Ok(()) } else { output::line(&text) }
@@ -231,7 +231,7 @@ impl Session<'_> {
         let ClientError::Problem(problem) = &error else { return Failure::failed(chain(&error)) };
         if self.json
             && let Ok(json) = serde_json::to_string_pretty(problem)
-            && let Err(failure) = output::line(&json)
+            && let Err(failure) = output::exactly(&json)
         {
             return failure;
         }

@@ -69,7 +69,7 @@ pub(super) fn message(datagram: &[u8], between: &str, conversation: &mut Convers
         Role::Ack => Meaning::plain("acknowledges the message with that ID; a response may follow"),
         Role::Reset => Meaning::plain("rejects the message with that ID"),
         Role::Ping => Meaning::plain("a ping: the other side answers with a Reset"),
-        Role::Unusable => Meaning::plain("this type and code mean nothing together"),
+        Role::Unusable => Meaning::plain("! this type and code mean nothing together"),
     };
     lines.extend(meaning.lines.iter().map(|line| format!("  {line}")));
     sound &= meaning.sound;
@@ -177,7 +177,7 @@ fn malformed_lines(datagram: &[u8], malformed: &Malformed) -> Vec<String> {
         None => "the receiver stays silent".to_owned(),
     };
     vec![
-        format!("no CoAP message, {} bytes: {what} (at byte {at}); {reaction}", datagram.len()),
+        format!("! no CoAP message, {} bytes: {what} (at byte {at}); {reaction}", datagram.len()),
         format!("  {}", hex::print(datagram)),
     ]
 }

@@ -158,6 +158,9 @@ fn link_lines(payload: &[u8]) -> Found {
             }
         }
     }
+    if lines.is_empty() {
+        lines.push("no links".to_owned());
+    }
     Found { lines, sound: true }
 }
 
