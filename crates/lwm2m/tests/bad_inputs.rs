@@ -149,8 +149,10 @@ fn chapter_j_senml_json() {
         (0, br#"[{"n":"/4/0/14","vs":"a"}]"#),
         (0, br#"[{"n":"/3/0/14","vs":"a","bs":1}]"#),
     ] {
-        let verdict = write(Format::SenmlJson, path!(3 / 0), payload, device_types);
-        assert_eq!(verdict, Verdict::Refused, "{number}: {}", String::from_utf8_lossy(payload));
+        for format in [Format::SenmlJson, Format::SenmlEtchJson] {
+            let verdict = write(format, path!(3 / 0), payload, device_types);
+            assert_eq!(verdict, Verdict::Refused, "{number}: {}", String::from_utf8_lossy(payload));
+        }
     }
 }
 
@@ -163,8 +165,10 @@ fn chapter_j_what_is_odd_but_legal() {
         br#"[{"n":"/3/0/9","v":22.0}]"#,
         b"[]",
     ] {
-        let verdict = write(Format::SenmlJson, path!(3 / 0), payload, device_types);
-        assert_eq!(verdict, Verdict::Accepted, "{}", String::from_utf8_lossy(payload));
+        for format in [Format::SenmlJson, Format::SenmlEtchJson] {
+            let verdict = write(format, path!(3 / 0), payload, device_types);
+            assert_eq!(verdict, Verdict::Accepted, "{}", String::from_utf8_lossy(payload));
+        }
     }
 }
 
@@ -196,8 +200,10 @@ fn chapter_k_senml_cbor() {
         (0, "9f"),
         (0, "81a200672f332f302f313405187b"),
     ] {
-        let verdict = write(Format::SenmlCbor, path!(3 / 0), &unhex(hex), device_types);
-        assert_eq!(verdict, Verdict::Refused, "{number}: {hex}");
+        for format in [Format::SenmlCbor, Format::SenmlEtchCbor] {
+            let verdict = write(format, path!(3 / 0), &unhex(hex), device_types);
+            assert_eq!(verdict, Verdict::Refused, "{number}: {hex}");
+        }
     }
     // Indefinite lengths, an unknown label with nested content, and a break where it belongs.
     for hex in ["80", "9fff", "9fbf00672f332f302f31340361610b9f81a10102ffffff"] {

@@ -268,6 +268,10 @@ mod tests {
             (bent("Pump &amp;", "&a;"), "entities"),
             (GOOD[..GOOD.len() - 30].to_owned(), ""),
             ("<a>".repeat(100), "nested"),
+            // Each costs memory as a tree, however short it is.
+            (format!("<LWM2M>{}</LWM2M>", "<a/>".repeat(ELEMENTS_MAX)), "too long"),
+            (format!("<LWM2M>{}</LWM2M>", "<a></a>".repeat(ELEMENTS_MAX)), "too long"),
+            (format!("<LWM2M>{}</LWM2M>", "<a/>".repeat(ELEMENTS_MAX - 1)), "no Object"),
         ] {
             let error = read(xml.as_bytes()).unwrap_err();
             assert!(error.message.contains(part), "{part}: {error}");
