@@ -9,7 +9,7 @@
 //! **My invariants**: an identifier is never 65535; a path is at most four identifiers; decoding recurses at most as deep as the
 //! standard's tree; work is linear in the bytes given; what I encode, I decode to the same entries; what I emit is strict, what I
 //! accept is as wide as real devices need.
-//! **Start reading at** [`path`](mod@path), [`value`], then [`format`](mod@format), [`downlink`] and [`uplink`], then [`object`].
+//! **Start reading at** [`path`](mod@path), [`value`], then [`format`](mod@format), [`downlink`] and [`uplink`], [`bootstrap`], then [`object`].
 
 #![no_std]
 #![warn(clippy::indexing_slicing, clippy::std_instead_of_core, clippy::as_conversions)]
@@ -20,6 +20,7 @@ extern crate alloc;
 extern crate std;
 
 pub mod attributes;
+pub mod bootstrap;
 pub mod downlink;
 pub mod endpoint;
 mod float;
