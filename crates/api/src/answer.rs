@@ -35,6 +35,10 @@ pub struct DownlinkAnswer {
     /// Why the payload could not be decoded; `raw` then carries it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub undecoded: Option<String>,
+    /// Which other operations did it in the end, with `fallback=true`: `single-reads` (for a Read-Composite),
+    /// `write-attributes` (for attributes in an Observe-Composite).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fallback: Option<String>,
     /// The payload as it came: with `raw=true`, and when it could not be decoded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub raw: Option<RawPayload>,
@@ -96,7 +100,15 @@ pub struct AttributesBody {
     pub attributes: BTreeMap<String, Option<serde_json::Number>>,
 }
 
-/// Body of Read-Composite and of Observe-Composite.
+impl AttributesBody {
+    /// Whether it says nothing.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.attributes.is_empty()
+    }
+}
+
+/// Body of Read-Composite.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CompositeReadBody {
@@ -104,7 +116,18 @@ pub struct CompositeReadBody {
     pub paths: Vec<String>,
 }
 
-/// Body of Write-Composite.
+/// Body of Observe-Composite.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CompositeObserveBody {
+    /// What to observe.
+    pub paths: Vec<String>,
+    /// Attributes to carry in the request (LwM2M 1.2): `pmin pmax epmin epmax con`.
+    #[serde(default, skip_serializing_if = "AttributesBody::is_empty")]
+    pub attributes: AttributesBody,
+}
+
+/// Body of Write-Composite. A node with a path and `"value": null` removes that Resource Instance (LwM2M 1.2).
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CompositeWriteBody {

@@ -21,8 +21,8 @@ pub mod routes;
 pub mod time;
 
 pub use answer::{
-    AnswerContent, AttributesBody, CompositeReadBody, CompositeWriteBody, DownlinkAnswer, ExecuteBody, Link,
-    ObservationState, Observations, ObservingState, RawPayload,
+    AnswerContent, AttributesBody, CompositeObserveBody, CompositeReadBody, CompositeWriteBody,
+    DownlinkAnswer, ExecuteBody, Link, ObservationState, Observations, ObservingState, RawPayload,
 };
 pub use endpoint::{Endpoint, Endpoints, ObjectEntry, PresenceState, Security, SecurityMode};
 pub use event::{Event, EventType};

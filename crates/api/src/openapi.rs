@@ -13,6 +13,7 @@ use crate::routes::{Answer, Body, ROUTES, Route};
     crate::ExecuteBody,
     crate::AttributesBody,
     crate::CompositeReadBody,
+    crate::CompositeObserveBody,
     crate::CompositeWriteBody,
     crate::Observations,
     crate::Event,

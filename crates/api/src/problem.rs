@@ -3,14 +3,18 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::time::Timestamp;
+
 /// Body of every error answer, `application/problem+json`.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Problem {
     /// Stable name of the problem, such as `/problems/endpoint-not-registered`.
     #[serde(rename = "type")]
-    pub kind: String,
+    #[schema(value_type = String)]
+    pub kind: Box<str>,
     /// What the type means, always the same text for the same type.
-    pub title: String,
+    #[schema(value_type = String)]
+    pub title: Box<str>,
     /// The HTTP status.
     pub status: u16,
     /// What was wrong this time.
@@ -22,21 +26,32 @@ pub struct Problem {
     /// Seconds until a sleeping device is expected to wake, or until it is worth trying again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_after_s: Option<u64>,
+    /// When a sleeping device is expected to show itself, if its rhythm is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub expected_wake: Option<Timestamp>,
 }
 
 impl Problem {
-    /// A problem of that type, with what was wrong this time.
+    /// A problem of that type, with what was wrong this time; it is made a sentence, with a capital letter and a full stop.
     #[must_use]
     pub fn new(kind: ProblemType, detail: impl Into<String>) -> Problem {
         let (name, status, title) = kind.facts();
         Problem {
-            kind: format!("/problems/{name}"),
-            title: title.to_owned(),
+            kind: format!("/problems/{name}").into(),
+            title: title.into(),
             status,
-            detail: Some(detail.into()).filter(|text| !text.is_empty()),
+            detail: Some(sentence(&detail.into())).filter(|text| !text.is_empty()),
             pointer: None,
             retry_after_s: None,
+            expected_wake: None,
         }
+    }
+
+    /// Whether it is of that type.
+    #[must_use]
+    pub fn is(&self, kind: ProblemType) -> bool {
+        self.kind.strip_prefix("/problems/") == Some(kind.facts().0)
     }
 
     /// The same with the place in the request body.
@@ -46,12 +61,29 @@ impl Problem {
         self
     }
 
+    /// The same with the moment when a sleeping device is expected, and the seconds until then.
+    #[must_use]
+    pub fn expected_wake(self, at: Timestamp, seconds: u64) -> Problem {
+        Problem { expected_wake: Some(at), ..self.retry_after(seconds) }
+    }
+
     /// The same with a hint when to try again.
     #[must_use]
     pub fn retry_after(mut self, seconds: u64) -> Problem {
         self.retry_after_s = Some(seconds);
         self
     }
+}
+
+/// The same as people write a sentence; what begins with a path or a quotation keeps its first letter.
+fn sentence(text: &str) -> String {
+    let mut letters = text.chars();
+    let mut out: String = letters.next().map(|first| first.to_ascii_uppercase()).into_iter().collect();
+    out.push_str(letters.as_str());
+    if !out.is_empty() && !out.ends_with(['.', '!', '?']) {
+        out.push('.');
+    }
+    out
 }
 
 macro_rules! problem_types {
@@ -96,6 +128,7 @@ problem_types! {
     TooLarge "too-large" 413 "The request is too large.";
     UnsupportedMediaType "unsupported-media-type" 415 "The body's media type is not supported here.";
     NotInVersion "not-in-version" 422 "The device's LwM2M version has no such operation.";
+    ProtectedObject "protected-object" 422 "No server may address this Object.";
     DoesNotFit "does-not-fit" 422 "The value does not fit the object definition.";
     Internal "internal" 500 "The server failed.";
     NotSupported "not-supported" 501 "The server cannot do this yet.";
@@ -106,6 +139,19 @@ problem_types! {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn details_are_sentences() {
+        for (detail, told) in [
+            ("the paths are twice", Some("The paths are twice.")),
+            ("/3/0 is no Resource", Some("/3/0 is no Resource.")),
+            ("\"x\" is no path.", Some("\"x\" is no path.")),
+            ("", None),
+        ] {
+            let problem = Problem::new(ProblemType::InvalidPath, detail);
+            assert_eq!(problem.detail.as_deref(), told);
+        }
+    }
 
     #[test]
     fn every_type_is_explained_in_problems_md() {

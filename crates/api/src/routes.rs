@@ -80,7 +80,18 @@ const WAIT: Query = query(
 );
 const QUEUE: Query = query("queue", "boolean", "Make it a durable command (not available yet).");
 const RAW: Query = query("raw", "boolean", "Also give the payload as it came.");
-const DOWNLINK: &[Query] = &[FORMAT, WAIT, QUEUE, RAW];
+const CHECK: Query = query(
+    "check",
+    "string",
+    "What is compared with the object definitions before anything is sent: `values` (default: types, ranges, and Objects that no server may address), `operations` (also whether the Resource has the operation), `none`.",
+);
+const FALLBACK: Query = query(
+    "fallback",
+    "boolean",
+    "Where the device refuses: read the paths one by one (Read-Composite), or attach the attributes by Write-Attributes first (Observe-Composite).",
+);
+const DOWNLINK: &[Query] = &[FORMAT, WAIT, QUEUE, RAW, CHECK];
+const COMPOSITE: &[Query] = &[FORMAT, WAIT, QUEUE, RAW, CHECK, FALLBACK];
 const REFUSALS: &[u16] = &[400, 401, 403, 404, 409, 413, 422, 501, 503, 504];
 
 const fn route(
@@ -205,7 +216,7 @@ pub const ROUTES: &[Route] = &[
         Body::OptionalJson("ExecuteBody"),
     ),
     Route {
-        query: &[query("depth", "integer", "How deep to look, 0 to 3 (LwM2M 1.2)."), WAIT, QUEUE, RAW],
+        query: &[query("depth", "integer", "How deep to look, 0 to 3 (LwM2M 1.2)."), WAIT, QUEUE, RAW, CHECK],
         ..downlink(
             "GET",
             "/api/v1/endpoints/{endpoint}/discover/{path}",
@@ -241,13 +252,16 @@ pub const ROUTES: &[Route] = &[
         answer: Answer::JsonOrNothing("DownlinkAnswer"),
         ..downlink("DELETE", OBSERVATION, "cancelObservation", "Observes no longer.", Body::Nothing)
     },
-    downlink(
-        "POST",
-        "/api/v1/endpoints/{endpoint}/composite/read",
-        "readComposite",
-        "Reads several paths at once; `content.nodes` has what the device holds of them.",
-        Body::Json("CompositeReadBody"),
-    ),
+    Route {
+        query: COMPOSITE,
+        ..downlink(
+            "POST",
+            "/api/v1/endpoints/{endpoint}/composite/read",
+            "readComposite",
+            "Reads several paths at once; `content.nodes` has what the device holds of them.",
+            Body::Json("CompositeReadBody"),
+        )
+    },
     downlink(
         "POST",
         "/api/v1/endpoints/{endpoint}/composite/write",
@@ -255,13 +269,16 @@ pub const ROUTES: &[Route] = &[
         "Writes several nodes at once: all of them or none.",
         Body::Json("CompositeWriteBody"),
     ),
-    downlink(
-        "PUT",
-        COMPOSITE_OBSERVATION,
-        "observeComposite",
-        "Observes several paths under one name, for as long as it is not cancelled.",
-        Body::Json("CompositeReadBody"),
-    ),
+    Route {
+        query: COMPOSITE,
+        ..downlink(
+            "PUT",
+            COMPOSITE_OBSERVATION,
+            "observeComposite",
+            "Observes several paths under one name, for as long as it is not cancelled.",
+            Body::Json("CompositeObserveBody"),
+        )
+    },
     Route {
         answer: Answer::JsonOrNothing("DownlinkAnswer"),
         ..downlink(

@@ -15,7 +15,7 @@ use crate::slab::Key;
 use crate::{Event, Observed, Operation, Response, Shard, Wanted};
 
 /// One kind of deviation.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Debug)]
 #[non_exhaustive]
 pub enum Deviation {
     /// A payload came without its Content-Format.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use lightship_api as api;
 use lightship_api::convert::{self, Entry};
 use lightship_api::{Content, Timestamp, ValueType};
-use lightship_lwm2m::format::{Decoder, EncodeError, Encoder, Format, Use};
+use lightship_lwm2m::format::{Decoder, EncodeError, Encoder, Format, Use, paths};
 use lightship_lwm2m::link::{Mode, links};
 use lightship_lwm2m::node::{TypedEntry, encode_entries_below, typed_entries};
 use lightship_lwm2m::object::Definitions;
@@ -209,6 +209,39 @@ fn root_in_names(details: &Details) -> &str {
     if details.version < Version::V1_2 { "" } else { &details.objects.root }
 }
 
+/// The payload of a Write-Composite in which entries without a value are removed (SenML-ETCH).
+///
+/// # Errors
+/// Why the format cannot say it.
+pub(crate) fn encode_patch(
+    details: &Details,
+    format: Format,
+    entries: &[Entry],
+) -> Result<Vec<u8>, EncodeError> {
+    let mut buffer = vec![0; 1024];
+    loop {
+        let mut encoder =
+            Encoder::new(format, Path::ROOT, &mut buffer).with_alternate_path(root_in_names(details));
+        for entry in entries {
+            // Errors stick and come out of `finish`.
+            let _ = match &entry.value {
+                Some(value) => encoder.entry(entry.path, &value.as_value()),
+                None => encoder.remove(entry.path),
+            };
+        }
+        match encoder.finish() {
+            Err(EncodeError::BufferTooSmall) if buffer.len() < PATCH_LEN_MAX => {
+                buffer.resize(buffer.len() * 4, 0);
+            }
+            Err(error) => return Err(error),
+            Ok(len) => {
+                buffer.truncate(len);
+                return Ok(buffer);
+            }
+        }
+    }
+}
+
 /// The formats to try with a device for that purpose, best first; those for single values are never among them.
 pub(crate) fn candidates(details: &Details, speaks: Option<Format>, purpose: Use) -> Vec<Format> {
     let known: &[Format] = match details.version {
@@ -294,23 +327,15 @@ pub(crate) fn list_formats(details: &Details, accept: Option<u16>, speaks: Optio
 /// # Errors
 /// When the format has no words for it.
 pub(crate) fn path_list(details: &Details, format: Format, paths: &[Path]) -> Result<Body, EncodeError> {
-    let root = root_in_names(details);
-    // The longest path has 24 letters; what stands around it is shorter. JSON may write six letters for one.
-    let mut buffer = vec![0; 64 + (64 + 6 * root.len()) * paths.len()];
-    let mut encoder = Encoder::new(format, Path::ROOT, &mut buffer).with_alternate_path(root);
-    for path in paths {
-        encoder.name(*path)?;
-    }
-    let len = encoder.finish()?;
-    buffer.truncate(len);
-    Ok(Body { format: ContentFormat(format.number()), payload: buffer.into() })
+    let payload = paths::encode_owned_below(root_in_names(details), format, paths)?;
+    Ok(Body { format: ContentFormat(format.number()), payload: payload.into() })
 }
 
 /// The paths of such a body, for a device with that alternate path.
 pub(crate) fn listed(root: &str, content: &Body) -> Vec<Path> {
     let Some(format) = Format::from_number(content.format.0) else { return Vec::new() };
-    let entries = Decoder::new(format, Path::ROOT, &content.payload).with_alternate_path(root);
-    entries.filter_map(|entry| Some(entry.ok()?.path)).collect()
+    let listed = paths::decode(format, &content.payload).with_alternate_path(root);
+    listed.filter_map(Result::ok).collect()
 }
 
 /// The name of a content format in the contract, its number when it has none there.
@@ -353,5 +378,7 @@ pub(crate) fn discovered(root: &str, payload: &[u8]) -> Result<(Vec<api::Link>, 
 
 type Found = (Vec<(Option<Timestamp>, Entry)>, BTreeSet<Deviation>);
 
+/// Bytes of a Write-Composite, at most; callers may send less.
+const PATCH_LEN_MAX: usize = 64 << 20;
 const VERSIONS: [&str; 2] = ["ver", "lwm2m"];
 const RELATIVE_BELOW_S: f64 = 268_435_456.0;

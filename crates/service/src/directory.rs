@@ -1,14 +1,15 @@
 //! Directory: who is registered, where, and what was last heard of what is observed.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::ops::Bound;
-use std::sync::{Mutex, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use lightship_api as api;
 use lightship_api::{ObservingState, Timestamp};
 use lightship_lwm2m::object::implied_version;
 use lightship_lwm2m::{Endpoint, Format, ObjectVersion, Path};
-use lightship_server::{Registration, RegistrationId};
+use lightship_platform::Instant;
+use lightship_server::{Presence, Registration, RegistrationId};
 use lightship_store::WantedKey;
 
 use crate::deviation::Deviation;
@@ -20,6 +21,7 @@ pub(crate) struct Directory {
     /// Endpoints that have been allowed to register and whose registration is on its way here: the device may know of
     /// it already.
     arriving: Mutex<BTreeSet<Endpoint>>,
+    past: Mutex<Pasts>,
 }
 
 /// One registered device.
@@ -33,11 +35,19 @@ pub(crate) struct Device {
     pub(crate) expires_at: Option<Timestamp>,
     /// The format it has understood or spoken last, of those that hold any level.
     pub(crate) speaks: Option<Format>,
+    /// The format in which it has taken a list of paths.
+    pub(crate) list_format: Option<Format>,
+    /// Whether it has shown that it does not know composite operations.
+    pub(crate) no_composites: bool,
     pub(crate) observations: BTreeMap<WantedKey, Observed>,
-    /// What its data had otherwise than it should, in this registration and those that gave way to it.
+    /// What its data had otherwise than it should, in this registration and those before it.
     pub(crate) deviations: BTreeMap<Deviation, u64>,
+    /// The same of its messages, before the registration began to count.
+    pub(crate) deviations_before: BTreeMap<lightship_server::Deviation, u64>,
     /// Observations whose formats are not for the journal to vary: it has done so, or a caller is at it.
     pub(crate) format_left_open: BTreeSet<WantedKey>,
+    /// Observations that a caller is starting: their start is not the server's own doing.
+    pub(crate) asked: BTreeSet<WantedKey>,
 }
 
 /// What is known of one observation in the present registration.
@@ -50,8 +60,8 @@ pub(crate) struct Observed {
     pub(crate) notifications: u64,
     /// When it last became active.
     pub(crate) since: Option<Timestamp>,
-    /// How often it became active, in this registration and those that gave way to it.
-    pub(crate) starts: u64,
+    /// How often it became active without a caller asking for it, in this registration and those before it.
+    pub(crate) restarts: u64,
 }
 
 impl Default for Observed {
@@ -63,7 +73,7 @@ impl Default for Observed {
             time: None,
             notifications: 0,
             since: None,
-            starts: 0,
+            restarts: 0,
         }
     }
 }
@@ -95,15 +105,24 @@ impl Directory {
         self.read().len()
     }
 
-    /// Takes a new registration in, and gives its shape. Counts go on from the registration before it, the one here or
-    /// `before`; what was heard under observations does not.
-    pub(crate) fn registered(&self, mut device: Device, before: Option<Device>) -> api::Endpoint {
+    /// Takes a new registration in, and gives its shape. Counts go on from the registration before it; what was heard
+    /// under observations does not. `carried` says that those of messages came along with the registration.
+    pub(crate) fn registered(&self, mut device: Device, carried: bool) -> api::Endpoint {
         let endpoint = device.registration.details.endpoint.clone();
+        let past = self.past().take(&endpoint);
         let mut devices = self.write();
-        if let Some(old) = devices.remove(&endpoint).or(before) {
-            device.deviations = old.deviations;
-            let again = |old: Observed| Observed { starts: old.starts, ..Observed::default() };
-            device.observations = old.observations.into_iter().map(|(key, old)| (key, again(old))).collect();
+        let live = devices.remove(&endpoint).map(|old| {
+            let mut past = Past::of(&old);
+            if carried {
+                past.of_messages = old.deviations_before;
+            }
+            past
+        });
+        if let Some(past) = live.or(past) {
+            device.deviations = past.of_content;
+            device.deviations_before = past.of_messages;
+            let again = |restarts| Observed { restarts, ..Observed::default() };
+            device.observations = past.restarts.into_iter().map(|(key, count)| (key, again(count))).collect();
         }
         let shape = device.shape();
         devices.insert(endpoint.clone(), device);
@@ -136,10 +155,18 @@ impl Directory {
         id.is_none_or(|id| device.registration.id == id).then(|| change(device))
     }
 
-    /// Removes a device if that registration is still its present one.
-    pub(crate) fn remove(&self, endpoint: &Endpoint, id: RegistrationId) -> Option<Device> {
+    /// Removes a device if that registration is still its present one; what was counted waits for its return.
+    pub(crate) fn remove(&self, registration: &Registration) -> Option<Device> {
+        let endpoint = &registration.details.endpoint;
         let mut devices = self.write();
-        if devices.get(endpoint)?.registration.id == id { devices.remove(endpoint) } else { None }
+        if devices.get(endpoint)?.registration.id != registration.id {
+            return None;
+        }
+        let mut device = devices.remove(endpoint)?;
+        drop(devices);
+        device.registration.deviations = registration.deviations;
+        self.past().keep(endpoint, Past::of(&device));
+        Some(device)
     }
 
     /// One page in the order of names: at most `limit` devices behind `after` whose name contains `filter`, and the
@@ -166,6 +193,10 @@ impl Directory {
         (items, None)
     }
 
+    fn past(&self) -> MutexGuard<'_, Pasts> {
+        self.past.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn read(&self) -> RwLockReadGuard<'_, BTreeMap<Endpoint, Device>> {
         self.devices.read().unwrap_or_else(PoisonError::into_inner)
     }
@@ -181,6 +212,20 @@ impl Device {
         object_version(&self.registration, path)
     }
 
+    /// When it should show itself, if it sleeps and its rhythm is known.
+    pub(crate) fn expected_wake(&self) -> Option<Instant> {
+        if let Presence::Asleep { expected, .. } = self.registration.presence { expected } else { None }
+    }
+
+    /// What its messages had otherwise than they should, in this registration and those before it.
+    fn of_messages(&self) -> BTreeMap<lightship_server::Deviation, u64> {
+        let mut counts = self.deviations_before.clone();
+        for (kind, count) in self.registration.deviations.iter() {
+            *counts.entry(kind).or_default() += u64::from(count);
+        }
+        counts
+    }
+
     /// As the API shows it.
     pub(crate) fn shape(&self) -> api::Endpoint {
         let details = &self.registration.details;
@@ -188,8 +233,7 @@ impl Device {
             path: link.path.to_string(),
             version: Some(object_version(&self.registration, link.path).to_string()),
         });
-        let of_messages = self.registration.deviations.iter();
-        let of_messages = of_messages.map(|(kind, count)| (kind.to_string(), count.into()));
+        let of_messages = self.of_messages().into_iter().map(|(kind, count)| (kind.to_string(), count));
         let of_content = self.deviations.iter().map(|(kind, count)| (kind.as_str().to_owned(), *count));
         api::Endpoint {
             endpoint: details.endpoint.to_string(),
@@ -216,6 +260,57 @@ impl Device {
     }
 }
 
+/// What was counted of a device that is not registered now.
+#[derive(Debug, Default, PartialEq)]
+struct Past {
+    of_content: BTreeMap<Deviation, u64>,
+    of_messages: BTreeMap<lightship_server::Deviation, u64>,
+    restarts: BTreeMap<WantedKey, u64>,
+}
+
+impl Past {
+    fn of(device: &Device) -> Past {
+        let restarts = device.observations.iter().map(|(key, seen)| (key.clone(), seen.restarts));
+        Past {
+            of_content: device.deviations.clone(),
+            of_messages: device.of_messages(),
+            restarts: restarts.filter(|(_, count)| *count > 0).collect(),
+        }
+    }
+}
+
+/// The pasts of devices that left last.
+#[derive(Debug, Default)]
+struct Pasts {
+    kept: HashMap<Endpoint, Past>,
+    /// In the order of leaving; may name devices that have come back.
+    order: VecDeque<Endpoint>,
+}
+
+impl Pasts {
+    fn keep(&mut self, endpoint: &Endpoint, past: Past) {
+        if past == Past::default() {
+            return;
+        }
+        if self.kept.insert(endpoint.clone(), past).is_none() {
+            self.order.push_back(endpoint.clone());
+        }
+        while self.order.len() > PASTS_MAX {
+            if let Some(oldest) = self.order.pop_front() {
+                self.kept.remove(&oldest);
+            }
+        }
+    }
+
+    fn take(&mut self, endpoint: &Endpoint) -> Option<Past> {
+        let past = self.kept.remove(endpoint);
+        if past.is_some() && self.order.len() > 2 * self.kept.len() + PASTS_SLACK {
+            self.order.retain(|name| self.kept.contains_key(name));
+        }
+        past
+    }
+}
+
 /// The version a device registered an Object with; silence means what its LwM2M version implies.
 pub(crate) fn object_version(registration: &Registration, path: Path) -> ObjectVersion {
     let Some(object) = path.object_id() else { return ObjectVersion::V1_0 };
@@ -225,5 +320,9 @@ pub(crate) fn object_version(registration: &Registration, path: Path) -> ObjectV
     said.unwrap_or_else(|| implied_version(object, registration.details.version))
 }
 
+/// Devices that are gone and whose counts are kept.
+const PASTS_MAX: usize = 65_536;
+/// Names of devices that have come back, before they are swept out.
+const PASTS_SLACK: usize = 1024;
 /// Endpoints remembered as being on their way.
 const ARRIVING_MAX: usize = 65_536;

@@ -1,6 +1,6 @@
 //! Journal: takes what happens in the shards, answers their questions, writes the log.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -29,20 +29,11 @@ pub(crate) struct Journal {
     after_commit: Vec<(u8, Ask)>,
     /// Registrations that give way to one of the same endpoint at another shard.
     displaced: HashSet<RegistrationId>,
-    /// What was known of devices whose old registration has ended and whose new one is on its way.
-    between: HashMap<Endpoint, Device>,
 }
 
 impl Journal {
     pub(crate) fn new(core: Arc<Core>, cursor: Cursor) -> Journal {
-        Journal {
-            core,
-            cursor,
-            batch: Batch::default(),
-            after_commit: Vec::new(),
-            displaced: HashSet::new(),
-            between: HashMap::new(),
-        }
+        Journal { core, cursor, batch: Batch::default(), after_commit: Vec::new(), displaced: HashSet::new() }
     }
 
     /// Runs until the shards have stopped.
@@ -69,7 +60,9 @@ impl Journal {
                 Ok(()) => self.after_commit.push((shard, ask)),
                 Err(code) => self.answer(shard, ask, Answer::Refuse { code }).await,
             },
-            Event::Registered { registration, .. } => self.registered(shard, registration),
+            Event::Registered { registration, displaced } => {
+                self.registered(shard, registration, displaced.is_some());
+            }
             Event::Updated { registration, .. } => self.updated(&registration),
             Event::Deregistered { registration, reason } => self.ended(&registration, reason),
             Event::Notified { endpoint, observed, code, content_format, payload, .. } => {
@@ -137,7 +130,7 @@ impl Journal {
         }
     }
 
-    fn registered(&mut self, shard: u8, registration: Registration) {
+    fn registered(&mut self, shard: u8, registration: Registration, carried: bool) {
         let endpoint = registration.details.endpoint.clone();
         let clock = self.core.clock;
         let device = Device {
@@ -146,12 +139,16 @@ impl Journal {
             updated_at: core::timestamp(clock.date_of(registration.updated_at)),
             expires_at: registration.expires_at.map(|at| core::timestamp(clock.date_of(at))),
             speaks: None,
+            list_format: None,
+            no_composites: false,
             observations: Default::default(),
             deviations: Default::default(),
+            deviations_before: Default::default(),
             format_left_open: Default::default(),
+            asked: Default::default(),
             registration,
         };
-        let shape = Box::new(self.core.directory.registered(device, self.between.remove(&endpoint)));
+        let shape = Box::new(self.core.directory.registered(device, carried));
         self.log(EventType::Registered, &endpoint, |event| event.registration = Some(shape));
     }
 
@@ -172,15 +169,11 @@ impl Journal {
     fn ended(&mut self, registration: &Registration, reason: Ended) {
         let endpoint = &registration.details.endpoint;
         if self.displaced.remove(&registration.id) && reason == Ended::Forgotten {
-            if let Some(device) = self.core.directory.remove(endpoint, registration.id)
-                && self.between.len() < DISPLACED_MAX
-            {
-                self.between.insert(endpoint.clone(), device);
-            }
+            self.core.directory.remove(registration);
             return;
         }
         // One that gave way to a registration at another shard has been replaced already.
-        let Some(device) = self.core.directory.remove(endpoint, registration.id) else { return };
+        let Some(device) = self.core.directory.remove(registration) else { return };
         let (kind, why) = match reason {
             Ended::Expired => (EventType::Expired, None),
             Ended::Forgotten => (EventType::Deregistered, Some("forgotten by the server")),
@@ -195,8 +188,9 @@ impl Journal {
     fn observed(&mut self, endpoint: &Endpoint, observed: &Observed, heard: Heard<'_>) {
         let report = self.report(endpoint, &self.asked(endpoint, observed), heard);
         let (key, now) = (key(observed), self.core.now());
+        let asked = self.core.directory.change(endpoint, None, |device| device.asked.remove(&key));
         self.remember(endpoint, &key, &report, |seen| {
-            seen.starts += 1;
+            seen.restarts += u64::from(asked != Some(true));
             seen.since = Some(now);
         });
         self.log(EventType::Observed, endpoint, |event| report.into_event(event, Some(&key), heard));

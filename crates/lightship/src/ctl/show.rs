@@ -350,7 +350,7 @@ pub(super) fn code_in_words(code: &str) -> String {
 
 /// A problem document in words.
 pub(super) fn problem(problem: &Problem) -> String {
-    let mut text = problem.title.clone();
+    let mut text = problem.title.to_string();
     if let Some(detail) = &problem.detail {
         text.push(' ');
         text.push_str(detail);

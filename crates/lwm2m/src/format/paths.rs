@@ -97,10 +97,23 @@ pub fn encode(
     paths: impl IntoIterator<Item = Path>,
     buffer: &mut [u8],
 ) -> Result<usize, EncodeError> {
+    encode_below("", format, paths, buffer)
+}
+
+/// The same for a device with an alternate path. See [`Encoder::with_alternate_path`].
+///
+/// # Errors
+/// As [`encode`].
+pub fn encode_below(
+    alternate_path: &str,
+    format: Format,
+    paths: impl IntoIterator<Item = Path>,
+    buffer: &mut [u8],
+) -> Result<usize, EncodeError> {
     if !format.is_for(Use::CompositePaths, Version::LATEST) {
         return Err(EncodeError::NotExpressible);
     }
-    let mut encoder = Encoder::new(format, Path::ROOT, buffer);
+    let mut encoder = Encoder::new(format, Path::ROOT, buffer).with_alternate_path(alternate_path);
     let mut empty = true;
     for path in paths {
         encoder.name(path)?;
@@ -115,10 +128,25 @@ pub fn encode(
 /// [`EncodeError::NotExpressible`] in a format without such lists and for an empty list.
 #[cfg(feature = "alloc")]
 pub fn encode_owned(format: Format, paths: &[Path]) -> Result<alloc::vec::Vec<u8>, EncodeError> {
+    encode_owned_below("", format, paths)
+}
+
+/// The same for a device with an alternate path. See [`Encoder::with_alternate_path`].
+///
+/// # Errors
+/// As [`encode_owned`].
+#[cfg(feature = "alloc")]
+pub fn encode_owned_below(
+    alternate_path: &str,
+    format: Format,
+    paths: &[Path],
+) -> Result<alloc::vec::Vec<u8>, EncodeError> {
     // The longest record is `{"n":"/65534/65534/65534/65534"},`.
     const RECORD_LEN_MAX: usize = 40;
-    let mut buffer = alloc::vec![0; paths.len() * RECORD_LEN_MAX + 16];
-    let len = encode(format, paths.iter().copied(), &mut buffer)?;
+    // JSON may write six letters for one.
+    let record_len = RECORD_LEN_MAX + 6 * alternate_path.len();
+    let mut buffer = alloc::vec![0; paths.len() * record_len + 16];
+    let len = encode_below(alternate_path, format, paths.iter().copied(), &mut buffer)?;
     buffer.truncate(len);
     Ok(buffer)
 }

@@ -8,7 +8,7 @@ use std::path::{Path as FilePath, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use lightship_api as api;
-use lightship_lwm2m::object::{Definitions, ObjectDefinition, OwnedObjectDefinition};
+use lightship_lwm2m::object::{Definitions, ObjectDefinition, OwnedObjectDefinition, ResourceDefinition};
 use lightship_lwm2m::{DataType, ObjectId, ObjectVersion, Path};
 
 pub(crate) use xml::{XmlError, read as read_xml};
@@ -138,14 +138,22 @@ pub(crate) fn expected(
     version: ObjectVersion,
     path: Path,
 ) -> Option<api::convert::Expected<'_>> {
-    let object = definitions.best(path.object_id()?, version)?;
-    let resource = object.resource(path.resource_id()?)?;
+    let resource = resource(definitions, version, path)?;
     Some(api::convert::Expected {
         name: resource.name,
         kind: resource.data_type,
         multiple: resource.multiple,
         range: resource.range_text,
     })
+}
+
+/// The definition of the Resource at a path (or above a Resource Instance).
+pub(crate) fn resource(
+    definitions: &Definitions,
+    version: ObjectVersion,
+    path: Path,
+) -> Option<ResourceDefinition<'_>> {
+    definitions.best(path.object_id()?, version)?.resource(path.resource_id()?)
 }
 
 /// The data type of the Resource at a path.

@@ -11,7 +11,7 @@ use lightship_lwm2m::{Format, Path};
 use serde::de::DeserializeOwned;
 
 use super::Refusal;
-use crate::core::{Core, WAIT_DEFAULT};
+use crate::core::Core;
 use crate::directory::Device;
 
 /// A query, decoded once; a name that stands twice is a mistake.
@@ -58,11 +58,29 @@ impl Query {
 }
 
 /// What a caller chose for one downlink operation.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub(crate) struct Choices {
     pub(crate) format: Option<Format>,
-    pub(crate) wait: Duration,
+    /// `None`: the server's own, which is longer for a device that is awake.
+    pub(crate) wait: Option<Duration>,
     pub(crate) raw: bool,
+    pub(crate) check: Check,
+    /// Whether other operations may do what the device refuses.
+    pub(crate) fallback: bool,
+    /// Levels of a Discover.
+    pub(crate) depth: Option<u8>,
+}
+
+/// What is compared with the object definitions before anything is sent.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) enum Check {
+    /// Nothing, as those who test devices need it.
+    Nothing,
+    /// Types and ranges of values, and Objects that servers must not address.
+    #[default]
+    Values,
+    /// Also whether the Resource has the operation.
+    Operations,
 }
 
 impl Choices {
@@ -73,24 +91,33 @@ impl Choices {
                 "durable commands (queue=true) are not available yet",
             ));
         }
-        let format = match query.text("format") {
-            None => None,
-            Some(name) => Some(format(name)?),
+        let format = query.text("format").map(format).transpose()?;
+        let within = |wait: &Duration| *wait <= core.config.limits.wait_max;
+        let wait = |text: &str| {
+            span(text).filter(within).ok_or_else(|| {
+                parameter("wait", "is a span such as 30s, 500ms or 2m within the server's limit")
+            })
         };
-        let wait = match query.text("wait") {
-            None => WAIT_DEFAULT,
-            Some(text) => {
-                span(text).filter(|wait| *wait <= core.config.limits.wait_max).ok_or_else(|| {
-                    parameter("wait", "is a span such as 30s, 500ms or 2m within the server's limit")
-                })?
-            }
+        let check = match query.text("check") {
+            None | Some("values") => Check::Values,
+            Some("none") => Check::Nothing,
+            Some("operations") => Check::Operations,
+            Some(_) => return Err(parameter("check", "is one of none values operations")),
         };
-        Ok(Choices { format, wait, raw: query.flag("raw")? })
+        let depth = query.number("depth", 0, 3)?;
+        Ok(Choices {
+            format,
+            wait: query.text("wait").map(wait).transpose()?,
+            raw: query.flag("raw")?,
+            check,
+            fallback: query.flag("fallback")?,
+            depth: depth.and_then(|depth| u8::try_from(depth).ok()),
+        })
     }
 }
 
-/// Names of the query parameters of downlink operations.
-pub(crate) const DOWNLINK: &[&str] = &["format", "wait", "queue", "raw"];
+/// Names of the query parameters of every downlink operation.
+pub(crate) const DOWNLINK: &[&str] = &["format", "wait", "queue", "raw", "check"];
 
 fn format(name: &str) -> Result<Format, Refusal> {
     match name.parse::<Format>() {
@@ -229,7 +256,7 @@ fn decode(text: &str) -> Option<String> {
 }
 
 fn parameter(name: &str, what: &str) -> Refusal {
-    Refusal::new(ProblemType::InvalidParameter, format!("{name} {what}"))
+    Refusal::new(ProblemType::InvalidParameter, format!("the parameter {name} {what}"))
 }
 
 #[cfg(test)]

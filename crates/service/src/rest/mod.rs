@@ -1,5 +1,7 @@
 //! REST: addresses to handlers, and what holds for all of them.
 
+mod call;
+mod check;
 mod composite;
 mod downlink;
 mod endpoints;
@@ -10,6 +12,7 @@ mod meta;
 mod models;
 mod not_yet;
 mod observations;
+mod order;
 mod reply;
 mod write;
 
@@ -22,7 +25,22 @@ use axum::routing::{get, post, put};
 
 use crate::core::Core;
 use not_yet::not_yet;
+use order::Verb;
 use reply::Refusal;
+
+/// The handler of an operation about a path or a name.
+macro_rules! about {
+    ($verb:expr) => {
+        |core, parts, query, request| order::at($verb, core, parts, query, request)
+    };
+}
+
+/// The handler of an operation about a whole device.
+macro_rules! of_device {
+    ($verb:expr) => {
+        |core, parts, query, request| order::whole($verb, core, parts, query, request)
+    };
+}
 
 /// Everything that is served over HTTP.
 pub(crate) fn router(core: &Arc<Core>) -> Router {
@@ -33,20 +51,26 @@ pub(crate) fn router(core: &Arc<Core>) -> Router {
         .route(device, get(endpoints::show).delete(endpoints::forget))
         .route(
             &at("/resources/{*path}"),
-            get(downlink::read)
-                .put(write::replace)
-                .patch(write::partial_update)
-                .post(write::create)
-                .delete(downlink::delete),
+            get(about!(Verb::Read))
+                .put(about!(Verb::Replace))
+                .patch(about!(Verb::PartialUpdate))
+                .post(about!(Verb::Create))
+                .delete(about!(Verb::Delete)),
         )
-        .route(&at("/execute/{*path}"), post(downlink::execute))
-        .route(&at("/discover/{*path}"), get(downlink::discover))
-        .route(&at("/attributes/{*path}"), put(downlink::write_attributes))
+        .route(&at("/execute/{*path}"), post(about!(Verb::Execute)))
+        .route(&at("/discover/{*path}"), get(about!(Verb::Discover)))
+        .route(&at("/attributes/{*path}"), put(about!(Verb::WriteAttributes)))
         .route(&at("/observations"), get(observations::list))
-        .route(&at("/observations/{*path}"), put(observations::observe).delete(observations::cancel))
-        .route(&at("/composite/read"), post(composite::read))
-        .route(&at("/composite/write"), post(composite::write))
-        .route(&at("/composite/observations/{name}"), put(composite::observe).delete(composite::cancel))
+        .route(
+            &at("/observations/{*path}"),
+            put(about!(Verb::Observe)).delete(about!(Verb::CancelObservation)),
+        )
+        .route(&at("/composite/read"), post(of_device!(Verb::ReadComposite)))
+        .route(&at("/composite/write"), post(of_device!(Verb::WriteComposite)))
+        .route(
+            &at("/composite/observations/{name}"),
+            put(about!(Verb::ObserveComposite)).delete(about!(Verb::CancelComposite)),
+        )
         .route(&at("/commands"), get(not_yet))
         .route("/api/v1/commands/{id}", get(not_yet).delete(not_yet))
         .route("/api/v1/credentials/{endpoint}", get(not_yet).put(not_yet).delete(not_yet))

@@ -2,19 +2,20 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path as Parts, RawQuery, Request, State};
+use axum::extract::{Path as Parts, State};
 use axum::http::StatusCode;
-use axum::response::IntoResponse;
 use lightship_api::{AttributesBody, DownlinkAnswer, ObservationState, Observations, Problem, ProblemType};
 use lightship_lwm2m::format::{Format, Use};
 use lightship_lwm2m::{Path, Version};
-use lightship_net::Wait;
 use lightship_server::{Code, RequestError};
 use lightship_store::{Batch, Fact, Store, StoreError, WantedKey, WantedObservation};
 
 use super::Refusal;
-use super::downlink::{Call, Payload, attributes, overloaded, single_fits};
-use super::input::{self, DOWNLINK};
+use super::call::{Call, Payload, overloaded};
+use super::composite::took_list;
+use super::downlink::attributes;
+use super::input;
+use super::order::Done;
 use super::reply::{Answer, json};
 use crate::content;
 use crate::core::Core;
@@ -45,93 +46,80 @@ pub(crate) async fn list(State(core): State<Arc<Core>>, Parts(endpoint): Parts<S
             time: seen.time,
             notifications: seen.notifications,
             since: seen.since,
-            restarts: seen.starts.saturating_sub(1),
+            restarts: seen.restarts,
         }
     };
     json(StatusCode::OK, &Observations { items: wanted.iter().map(item).collect() })
 }
 
-/// PUT …/observations/{path}
-pub(crate) async fn observe(
-    State(core): State<Arc<Core>>,
-    Parts((endpoint, path)): Parts<(String, String)>,
-    RawQuery(query): RawQuery,
-    request: Request,
-) -> Answer {
-    let path = input::path(&path, 1..=4, "Observe")?;
-    let call = Call::start(&core, &endpoint, "observe", path, query.as_deref(), DOWNLINK).await?;
-    let (head, body) = request.into_parts();
-    let body = input::body(&core, body).await?;
-    let attributes = if body.is_empty() {
-        Vec::new()
-    } else {
-        let body: AttributesBody = input::json(&head.headers, &body)?;
-        if let Some((name, _)) = body.attributes.iter().find(|(_, value)| value.is_none()) {
-            let problem = Problem::new(ProblemType::MalformedBody, "there is nothing to unset in an Observe");
-            return Err(Refusal(problem.at(format!("/{name}"))));
-        }
-        attributes(&call, &body)?
-    };
-    if !attributes.is_empty() {
-        needs(&call, Version::V1_2, "attributes in an Observe (PUT …/attributes writes them)")?;
-    }
-    let accept = match call.choices.format {
-        Some(format) => Some(single_fits(format, path)?.number()),
-        None => None,
-    };
-    let key = WantedKey::Path(path);
-    run(&call, WantedObservation { key, paths: Vec::new(), accept, attributes }).await
+/// Observe.
+pub(super) async fn observe(call: &Call<'_>, body: &AttributesBody) -> Result<Done, Refusal> {
+    let attributes = check(call, body)?;
+    let accept = call.choices.format.map(Format::number);
+    let key = WantedKey::Path(call.path);
+    run(call, &WantedObservation { key, paths: Vec::new(), accept, attributes }).await
 }
 
-/// Refuses what the version that a device registered with does not have.
-pub(super) fn needs(call: &Call<'_>, version: Version, what: &str) -> Result<(), Refusal> {
-    let has = call.details().version;
-    if has >= version {
-        return Ok(());
+/// The query of an Observe.
+pub(super) fn check(call: &Call<'_>, body: &AttributesBody) -> Result<Vec<String>, Refusal> {
+    if body.attributes.is_empty() {
+        return Ok(Vec::new());
     }
-    let detail = format!("the device registered with LwM2M {has}, which has no {what}");
-    Err(Refusal::new(ProblemType::NotInVersion, detail))
+    if let Some((name, _)) = body.attributes.iter().find(|(_, value)| value.is_none()) {
+        let problem = Problem::new(ProblemType::MalformedBody, "there is nothing to unset in an Observe");
+        return Err(Refusal(problem.at(format!("/{name}"))));
+    }
+    let attributes = attributes(call, body, "")?;
+    call.needs(Version::V1_2, "attributes in an Observe (PUT …/attributes writes them)")?;
+    Ok(attributes)
 }
 
 /// Makes it wanted and starts it; what the device does not give is wanted no longer.
-pub(super) async fn run(call: &Call<'_>, observation: WantedObservation) -> Answer {
+pub(super) async fn run(call: &Call<'_>, observation: &WantedObservation) -> Result<Done, Refusal> {
     let core = call.core;
     let name = call.details().endpoint.clone();
     let before = core.store.wanted(&name).await.map_err(|error| unstored(&error))?;
     let before = before.into_iter().find(|one| one.key == observation.key);
     // The tries of other formats are made here, not in the journal.
-    core.directory.change(&name, None, |device| device.format_left_open.insert(observation.key.clone()));
+    core.directory.change(&name, None, |device| {
+        device.format_left_open.insert(observation.key.clone());
+        device.asked.insert(observation.key.clone());
+    });
     // Stored first: what is promised to the caller survives whatever happens next.
     keep(core, Fact::Wanted { endpoint: name.clone(), observation: observation.clone() }).await?;
-    let result = start(call, &observation).await;
+    let result = start(call, observation).await;
     let running = result.as_ref().is_ok_and(|answer| answer.code == Code::CONTENT.to_string());
     if !running {
+        core.directory.change(&name, None, |device| device.asked.remove(&observation.key));
         // The caller knows, and asks again if need be.
         let fact = match before {
             Some(observation) => Fact::Wanted { endpoint: name, observation },
-            None => Fact::Unwanted { endpoint: name, key: observation.key },
+            None => Fact::Unwanted { endpoint: name, key: observation.key.clone() },
         };
         keep(core, fact).await?;
     }
-    json(StatusCode::OK, &result?)
+    Ok(Done::Answered(result?))
 }
 
 async fn start(call: &Call<'_>, observation: &WantedObservation) -> Result<DownlinkAnswer, Refusal> {
     let composite = matches!(observation.key, WantedKey::Name(_));
     let purpose = if composite { Use::CompositeRead } else { Use::Read };
     let mut accept = call.candidates(purpose).first().copied();
-    let mut lists = content::list_formats(call.details(), observation.accept, call.device.speaks);
-    lists.reverse();
-    let mut list = if composite { lists.pop() } else { None };
+    let mut lists = call.list_formats(observation.accept).into_iter().filter(|_| composite);
+    let mut list = lists.next();
     loop {
         let response = attempt(call, observation, accept, list).await?;
-        let other_list = lists.last().copied();
         if response.code == Code::NOT_ACCEPTABLE && observation.accept.is_none() && accept.is_some() {
             // The last word is the device's own choice.
             accept = None;
-        } else if response.code == Code::UNSUPPORTED_CONTENT_FORMAT && composite && other_list.is_some() {
-            list = lists.pop();
+        } else if response.code == Code::UNSUPPORTED_CONTENT_FORMAT
+            && let Some(other) = lists.next()
+        {
+            list = Some(other);
         } else {
+            if let Some(list) = list.filter(|_| response.code.is_success()) {
+                took_list(call, list);
+            }
             let asked =
                 observation.accept.or(accept.map(Format::number)).map(lightship_server::ContentFormat);
             let paths = &observation.paths;
@@ -151,23 +139,17 @@ async fn attempt(
         .map_err(|error| Refusal::new(ProblemType::DoesNotFit, error.to_string()))?;
     let inbox = call.core.inbox(call.device.shard).ok_or_else(overloaded)?;
     let name = call.details().endpoint.clone();
-    let reply = inbox.observe(name, wanted, Wait::awake(call.left())).map_err(|_| overloaded())?;
+    let reply = inbox.observe(name, wanted, call.wait(call.left())).map_err(|_| overloaded())?;
     call.outcome(reply.await.map_err(|_| overloaded())?)
 }
 
-/// DELETE …/observations/{path}
-pub(crate) async fn cancel(
-    State(core): State<Arc<Core>>,
-    Parts((endpoint, path)): Parts<(String, String)>,
-    RawQuery(query): RawQuery,
-) -> Answer {
-    let path = input::path(&path, 1..=4, "Cancel Observation")?;
-    let call = Call::start(&core, &endpoint, "cancel-observation", path, query.as_deref(), DOWNLINK).await?;
-    end(&call, WantedKey::Path(path)).await
+/// Cancel Observation.
+pub(super) async fn cancel(call: &Call<'_>) -> Result<Done, Refusal> {
+    end(call, WantedKey::Path(call.path)).await
 }
 
 /// Makes it unwanted and tells the device.
-pub(super) async fn end(call: &Call<'_>, key: WantedKey) -> Answer {
+pub(super) async fn end(call: &Call<'_>, key: WantedKey) -> Result<Done, Refusal> {
     let name = call.details().endpoint.clone();
     let wanted = call.core.store.wanted(&name).await.map_err(|error| unstored(&error))?;
     let Some(wanted) = wanted.into_iter().find(|one| one.key == key) else {
@@ -180,13 +162,13 @@ pub(super) async fn end(call: &Call<'_>, key: WantedKey) -> Answer {
     keep(call.core, Fact::Unwanted { endpoint: name.clone(), key: key.clone() }).await?;
     let inbox = call.core.inbox(call.device.shard).ok_or_else(overloaded)?;
     let reply = match key {
-        WantedKey::Path(path) => inbox.cancel_observation(name, path, call.choices.wait),
-        WantedKey::Name(key) => inbox.cancel_composite(name, key.into(), call.choices.wait),
+        WantedKey::Path(path) => inbox.cancel_observation(name, path, call.left()),
+        WantedKey::Name(key) => inbox.cancel_composite(name, key.into(), call.left()),
     };
     let reply = reply.map_err(|_| overloaded())?;
     let response = match reply.await.map_err(|_| overloaded())? {
         // It was not running: there is nothing to tell the device.
-        Ok(None) | Err(RequestError::UnknownEndpoint) => return Ok(StatusCode::NO_CONTENT.into_response()),
+        Ok(None) | Err(RequestError::UnknownEndpoint) => return Ok(Done::Nothing),
         Ok(Some(outcome)) => call.outcome(Ok(outcome))?,
         Err(error) => call.outcome(Err(error))?,
     };
@@ -195,7 +177,7 @@ pub(super) async fn end(call: &Call<'_>, key: WantedKey) -> Answer {
         WantedKey::Path(_) => Payload::Data(None),
         WantedKey::Name(_) => Payload::Several(&wanted.paths, None),
     };
-    call.answer(&response, payload)
+    Ok(call.answer(&response, payload))
 }
 
 async fn keep(core: &Core, fact: Fact) -> Result<(), Refusal> {

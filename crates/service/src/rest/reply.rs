@@ -16,6 +16,11 @@ impl Refusal {
     pub(crate) fn new(kind: ProblemType, detail: impl Into<String>) -> Refusal {
         Refusal(Problem::new(kind, detail))
     }
+
+    /// Whether it is of that type.
+    pub(crate) fn is(&self, kind: ProblemType) -> bool {
+        self.0.is(kind)
+    }
 }
 
 impl IntoResponse for Refusal {

@@ -1,137 +1,136 @@
 //! Write and Create: a Node in the body becomes a payload that the device understands.
 
-use std::sync::Arc;
-
-use axum::body::Body;
-use axum::extract::{Path as Parts, RawQuery, Request, State};
-use axum::http::{HeaderMap, StatusCode};
 use lightship_api::convert::{self, ConvertError, Entry};
 use lightship_api::{Content as NodeContent, DownlinkAnswer, Node, NodeError, Problem, ProblemType};
-use lightship_lwm2m::format::Use;
+use lightship_lwm2m::format::{EncodeError, Use};
+use lightship_lwm2m::object::Operations;
 use lightship_lwm2m::{Format, Path};
 use lightship_server::{Code, Content, ContentFormat, Operation, Response};
 
 use super::Refusal;
-use super::downlink::{Call, Payload, single_fits};
-use super::input::{self, DOWNLINK};
-use super::reply::{Answer, json};
+use super::call::{Call, Payload};
+use super::check::{addressable, allowed};
+use super::input::Check;
+use super::order::{Done, Verb};
 use crate::content;
-use crate::core::Core;
 use crate::models;
 
-/// PUT …/resources/{path}
-pub(crate) async fn replace(
-    State(core): State<Arc<Core>>,
-    Parts((endpoint, path)): Parts<(String, String)>,
-    RawQuery(query): RawQuery,
-    request: Request,
-) -> Answer {
-    write(&core, &endpoint, &path, query.as_deref(), request, |path, content| Operation::Replace {
-        path,
-        content,
-    })
-    .await
-}
-
-/// PATCH …/resources/{path}
-pub(crate) async fn partial_update(
-    State(core): State<Arc<Core>>,
-    Parts((endpoint, path)): Parts<(String, String)>,
-    RawQuery(query): RawQuery,
-    request: Request,
-) -> Answer {
-    let make = |path, content| Operation::PartialUpdate { path, content };
-    write(&core, &endpoint, &path, query.as_deref(), request, make).await
-}
-
-async fn write(
-    core: &Core,
-    endpoint: &str,
-    path: &str,
-    query: Option<&str>,
-    request: Request,
-    make: fn(Path, Content) -> Operation,
-) -> Answer {
-    let path = input::path(path, 2..=4, "Write")?;
-    let call = Call::start(core, endpoint, "write", path, query, DOWNLINK).await?;
-    let (head, body) = request.into_parts();
-    let node = node(core, &head.headers, body).await?;
-    if let Some(said) = &node.path
-        && said.parse() != Ok(path)
-    {
-        return Err(misplaced(said, path));
-    }
-    let entries = typed(&call, &node, path, "")?;
+/// Write, Replace or Partial Update.
+pub(super) async fn write(call: &Call<'_>, node: &Node, verb: Verb) -> Result<Done, Refusal> {
+    let path = call.path;
+    let entries = replacement(call, node)?;
     let formats = match call.choices.format {
-        Some(format) => vec![single_fits(format, path)?],
+        Some(format) => vec![format],
         None => call.candidates(Use::Write),
     };
-    let (response, format) = deliver(&call, &formats, path, &entries, |content| make(path, content)).await?;
+    let make = |content| {
+        if verb == Verb::PartialUpdate {
+            Operation::PartialUpdate { path, content }
+        } else {
+            Operation::Replace { path, content }
+        }
+    };
+    let (response, format) = deliver(call, &formats, path, &entries, make).await?;
     if response.code.is_success() {
         call.spoke(format);
     }
-    json(StatusCode::OK, &shape(&call, &response, format))
+    Ok(Done::Answered(shape(call, &response, format)))
 }
 
-/// POST …/resources/{objectId}
-pub(crate) async fn create(
-    State(core): State<Arc<Core>>,
-    Parts((endpoint, path)): Parts<(String, String)>,
-    RawQuery(query): RawQuery,
-    request: Request,
-) -> Answer {
-    let object = input::path(&path, 1..=1, "Create")?;
-    let call = Call::start(&core, &endpoint, "create", object, query.as_deref(), DOWNLINK).await?;
-    let (head, body) = request.into_parts();
-    let node = node(&core, &head.headers, body).await?;
+/// The values of a Write.
+pub(super) fn replacement(call: &Call<'_>, node: &Node) -> Result<Vec<Entry>, Refusal> {
+    if let Some(said) = &node.path
+        && said.parse() != Ok(call.path)
+    {
+        return Err(misplaced(said, call.path));
+    }
+    let entries = typed(call, node, call.path, "")?;
+    for entry in &entries {
+        allowed(call, entry.path, Operations::WRITE, "")?;
+    }
+    Ok(entries)
+}
+
+/// What a Create shall make.
+pub(super) struct Creation {
+    entries: Vec<Entry>,
+    /// The instance that the caller names.
+    named: Option<Path>,
+    /// The instance that the values stand in.
+    chosen: Option<Path>,
+    formats: Vec<Format>,
+}
+
+/// Reads what a Create shall make.
+pub(super) fn creation(call: &Call<'_>, node: &Node) -> Result<Creation, Refusal> {
+    let object = call.path;
     let said: Option<Path> = match &node.path {
         Some(text) => Some(text.parse().map_err(|_| misplaced(text, object))?),
         None => None,
     };
-    let instance = said.filter(|path| path.len() == 2);
+    let named = said.filter(|path| path.len() == 2);
     let inside = said.is_none_or(|path| object.contains(path) && path.len() <= 2);
-    if !inside || (instance.is_some() && matches!(node.content, NodeContent::ObjectInstances(_))) {
+    if !inside || (named.is_some() && matches!(node.content, NodeContent::ObjectInstances(_))) {
         return Err(misplaced(node.path.as_deref().unwrap_or_default(), object));
     }
     let mut formats = match call.choices.format {
-        Some(format) => vec![single_fits(format, object)?],
+        Some(format) => vec![format],
         None => call.candidates(Use::Write),
     };
-    let chosen = match (&node.content, instance) {
+    let chosen = match (&node.content, named) {
         (NodeContent::ObjectInstances(_), _) => None,
         (_, Some(instance)) => Some(instance),
         (_, None) => {
             if call.choices.format.is_none() {
-                // Only TLV can leave the choice of the ID to the device.
+                // Only TLV can leave the choice of the ID to every device.
                 formats.retain(|format| *format != Format::Tlv);
                 formats.insert(0, Format::Tlv);
             }
-            Some(free_instance(&call, object)?)
+            Some(free_instance(call, object)?)
         }
     };
-    let entries = typed(&call, &node, chosen.unwrap_or(object), "")?;
-    let leaves_choice = instance.is_none() && chosen.is_some();
+    let entries = typed(call, node, chosen.unwrap_or(object), "")?;
+    let leaves_choice = named.is_none() && chosen.is_some();
+    if !leaves_choice && entries.iter().any(|entry| entry.path.len() == 2) {
+        // An instance without values: the other formats have no word for it, and the device would choose the ID.
+        if let Some(format) = call.choices.format.filter(|format| *format != Format::Tlv) {
+            let detail = format!("format {format} cannot name an Object Instance without values; use tlv");
+            return Err(Refusal::new(ProblemType::DoesNotFit, detail));
+        }
+        formats = vec![Format::Tlv];
+    }
+    Ok(Creation { entries, named, chosen, formats })
+}
+
+/// Create.
+pub(super) async fn create(call: &Call<'_>, node: &Node) -> Result<Done, Refusal> {
+    let object = call.path;
+    let Creation { entries, named, chosen, formats } = creation(call, node)?;
+    let leaves_choice = named.is_none() && chosen.is_some();
     let make = |content| Operation::Create { path: object, content: Some(content) };
     let first = formats.first().copied();
     let (response, format) = match (leaves_choice, chosen, first) {
         (true, Some(base), Some(Format::Tlv)) => {
             // The Resources alone, without an instance around them.
-            let tried = deliver(&call, &[Format::Tlv], base, &entries, make).await?;
+            let tried = deliver(call, &[Format::Tlv], base, &entries, make).await?;
             let more = formats.get(1..).unwrap_or_default();
             if tried.0.code == Code::UNSUPPORTED_CONTENT_FORMAT && !more.is_empty() {
-                deliver(&call, more, object, &entries, make).await?
+                deliver(call, more, object, &entries, make).await?
             } else {
                 // TLV was our need, not the device's wish: it is not remembered.
                 tried
             }
         }
-        _ => deliver(&call, &formats, object, &entries, make).await?,
+        _ => deliver(call, &formats, object, &entries, make).await?,
     };
-    let mut answer = shape(&call, &response, format);
-    if answer.location.is_none() && response.code == Code::CREATED {
-        answer.location = instance.map(|path| path.to_string());
+    let mut answer = shape(call, &response, format);
+    if response.code != Code::CREATED {
+        return Ok(Done::Answered(answer));
     }
-    json(if response.code == Code::CREATED { StatusCode::CREATED } else { StatusCode::OK }, &answer)
+    if answer.location.is_none() {
+        answer.location = named.map(|path| path.to_string());
+    }
+    Ok(Done::Created(answer))
 }
 
 /// The answer, with the format of the request where the device's answer has none.
@@ -148,18 +147,22 @@ fn free_instance(call: &Call<'_>, object: Path) -> Result<Path, Refusal> {
     free.ok_or_else(|| Refusal::new(ProblemType::Conflict, "every instance ID is taken"))
 }
 
-async fn node(core: &Core, headers: &HeaderMap, body: Body) -> Result<Node, Refusal> {
-    let bytes = input::body(core, body).await?;
-    input::node(headers, &bytes)
-}
-
 /// The node's values in the types of the object definition in the version that the device registered.
 ///
 /// `at` is where the node stands in the body.
 pub(super) fn typed(call: &Call<'_>, node: &Node, base: Path, at: &str) -> Result<Vec<Entry>, Refusal> {
+    addressable(call, base, &if at.is_empty() { String::new() } else { format!("{at}/path") })?;
     let definitions = call.core.models.snapshot();
-    let expected = |path: Path| models::expected(&definitions, call.device.object_version(path), path);
-    convert::entries(node, base, &expected).map_err(|error| match error {
+    let known = |path: Path| models::expected(&definitions, call.device.object_version(path), path);
+    let entries = match call.choices.check {
+        Check::Values | Check::Operations => convert::entries(node, base, &known),
+        // Whatever has the type that the definition says or, if need be, the one that the caller says.
+        Check::Nothing => {
+            let boundless = |path: Path| known(path).map(|known| convert::Expected { range: "", ..known });
+            convert::entries(node, base, &boundless).or_else(|_| convert::entries(node, base, &|_| None))
+        }
+    };
+    entries.map_err(|error| match error {
         ConvertError::Shape(error) => place(ProblemType::MalformedBody, error, at),
         ConvertError::DoesNotFit(error) => place(ProblemType::DoesNotFit, error, at),
     })
@@ -173,10 +176,22 @@ pub(super) async fn deliver(
     entries: &[Entry],
     make: impl Fn(Content) -> Operation,
 ) -> Result<(Response, Format), Refusal> {
+    let encode = |format, entries: &[Entry]| content::encode(call.details(), format, base, entries);
+    deliver_with(call, formats, entries, encode, make).await
+}
+
+/// The same with words of its own.
+pub(super) async fn deliver_with(
+    call: &Call<'_>,
+    formats: &[Format],
+    entries: &[Entry],
+    encode: impl Fn(Format, &[Entry]) -> Result<Vec<u8>, EncodeError>,
+    make: impl Fn(Content) -> Operation,
+) -> Result<(Response, Format), Refusal> {
     let mut why = None;
     let mut answer = None;
     for format in formats.iter().copied() {
-        let payload = match content::encode(call.details(), format, base, entries) {
+        let payload = match encode(format, entries) {
             Ok(payload) => payload,
             Err(error) => {
                 why = Some(format!("format {format}: {error}"));

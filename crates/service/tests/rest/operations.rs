@@ -451,3 +451,58 @@ fn without_permission_devices_without_security_are_refused() {
     assert_eq!(Message::parse(&buffer[..len]).code, 0x83);
     assert_eq!(server.get("/api/v1/endpoints").json()["items"], json!([]));
 }
+
+// Proves: DMO-31
+#[test]
+fn an_instance_without_values_is_made_under_its_name_or_not_at_all() {
+    let server = Server::start();
+    let script: Script = Box::new(|request| {
+        Some(match request.option(12) {
+            Some(11542) => request.answer(0x41, None, b""),
+            _ => request.answer(0x8F, None, b""),
+        })
+    });
+    let device = Device::register(&server, "one", script);
+    let create = |query: &str| {
+        let body = r#"{"path": "/3303/9", "resources": {}}"#;
+        server.call("POST", &format!("/api/v1/endpoints/one/resources/3303{query}"), body)
+    };
+    let reply = create("");
+    assert_eq!((reply.status, &reply.json()["location"]), (201, &json!("/3303/9")), "{reply:?}");
+    let request = device.next_request();
+    assert_eq!((request.option(12), request.payload.as_slice()), (Some(11542), &b"\x00\x09"[..]));
+    let reply = create("?format=senml-json");
+    assert_eq!((reply.status, reply.problem().as_str()), (422, "does-not-fit"));
+    assert!(device.requests.try_recv().is_err(), "something was sent to the device");
+}
+
+// Proves: OBS-07
+#[test]
+fn observations_run_again_after_either_side_was_away_and_rest_says_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = || Server::with(|config| config.store.folder = Some(folder.path().to_owned()));
+    let server = start();
+    let device = Device::register(&server, "one", agreeable());
+    assert_eq!(
+        server.call("PUT", "/api/v1/endpoints/one/observations/3303/0/5700", "").json()["code"],
+        "2.05"
+    );
+    let state = |server: &Server| server.get("/api/v1/endpoints/one/observations").json()["items"][0].clone();
+    eventually(|| state(&server)["state"] == "active");
+    let first = state(&server);
+    assert_eq!((&first["restarts"], first["since"].is_string()), (&json!(0), true));
+    // The device was away.
+    drop(device);
+    let device = Device::register(&server, "one", agreeable());
+    eventually(|| state(&server)["state"] == "active" && state(&server)["restarts"] == 1);
+    assert!(state(&server)["since"].as_str() > first["since"].as_str());
+    assert_eq!(device.requests.try_iter().filter(|request| request.option(6) == Some(0)).count(), 1);
+    // The server was away.
+    drop(device);
+    server.running.stop();
+    let server = start();
+    let device = Device::register(&server, "one", agreeable());
+    eventually(|| state(&server)["state"] == "active" && state(&server)["restarts"] == 1);
+    assert_eq!(state(&server)["content"][0]["value"], 21.0);
+    assert_eq!(device.requests.try_iter().filter(|request| request.option(6) == Some(0)).count(), 1);
+}

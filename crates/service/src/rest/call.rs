@@ -1,0 +1,296 @@
+//! Call: one attempt to do an order with a device, from its start to the answer for the caller.
+
+use std::collections::BTreeSet;
+use std::time::Duration;
+
+use lightship_api::{AnswerContent, DownlinkAnswer, Problem, ProblemType};
+use lightship_lwm2m::format::Use;
+use lightship_lwm2m::{Format, Path, Version};
+use lightship_net::Wait;
+use lightship_platform::Instant;
+use lightship_server::{ContentFormat, Operation, Outcome, RequestError, Response};
+
+use super::Refusal;
+use super::input::Choices;
+use super::order::{Done, Order, Verb};
+use crate::content::{self, Dialect, LINK_FORMAT};
+use crate::core::{Core, WAIT_DEFAULT, timestamp};
+use crate::deviation::Deviation;
+use crate::directory::Device;
+use crate::journal::raw;
+
+/// What the payload of a good answer holds; of data, in which format it was wanted.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Payload<'a> {
+    None,
+    Data(Option<ContentFormat>),
+    /// Data of that path, whatever the operation is about.
+    One(Path, Option<ContentFormat>),
+    /// Data of these paths.
+    Several(&'a [Path], Option<ContentFormat>),
+    Links,
+}
+
+/// One downlink operation from request to answer.
+pub(super) struct Call<'a> {
+    pub(super) core: &'a Core,
+    pub(super) device: Device,
+    pub(super) choices: Choices,
+    pub(super) path: Path,
+    verb: Verb,
+    started: Instant,
+}
+
+impl<'a> Call<'a> {
+    pub(super) fn new(core: &'a Core, device: Device, order: &Order) -> Call<'a> {
+        Call {
+            core,
+            device,
+            choices: order.choices.clone(),
+            path: order.path,
+            verb: order.verb,
+            started: core.clock.now(),
+        }
+    }
+
+    pub(super) fn details(&self) -> &lightship_server::Details {
+        &self.device.registration.details
+    }
+
+    /// What is left of the caller's time.
+    pub(super) fn left(&self) -> Duration {
+        let spent = self.core.clock.now().saturating_duration_since(self.started);
+        self.choices.wait.filter(|wait| !wait.is_zero()).unwrap_or(WAIT_DEFAULT).saturating_sub(spent)
+    }
+
+    /// How long to wait: also for a device that sleeps, if the caller said a time.
+    pub(super) fn wait(&self, at_most: Duration) -> Wait {
+        match self.choices.wait {
+            None | Some(Duration::ZERO) => Wait::awake(at_most),
+            Some(_) => Wait::held(at_most),
+        }
+    }
+
+    /// Sends one request and waits for the device's answer within what is left of the caller's time.
+    pub(super) async fn ask(&self, operation: Operation) -> Result<Response, Refusal> {
+        self.ask_within(operation, self.left()).await
+    }
+
+    /// The same within a part of that time.
+    pub(super) async fn ask_within(
+        &self,
+        operation: Operation,
+        at_most: Duration,
+    ) -> Result<Response, Refusal> {
+        let inbox = self.core.inbox(self.device.shard).ok_or_else(overloaded)?;
+        let endpoint = self.details().endpoint.clone();
+        let reply = inbox.request(endpoint, operation, self.wait(at_most)).map_err(|_| overloaded())?;
+        self.outcome(reply.await.map_err(|_| overloaded())?)
+    }
+
+    pub(super) fn outcome(&self, result: Result<Outcome, RequestError>) -> Result<Response, Refusal> {
+        let no_answer = |detail: &str| Refusal::new(ProblemType::NoAnswer, detail);
+        let result = result.map_err(|error| {
+            if let RequestError::Asleep { expected } = error {
+                self.asleep(expected)
+            } else {
+                refused(error, &self.device)
+            }
+        });
+        match result? {
+            Outcome::Response(response) => Ok(response),
+            Outcome::Timeout => Err(no_answer("")),
+            Outcome::Reset => Err(no_answer("the device rejected the message with a Reset")),
+            Outcome::Broken => Err(no_answer(
+                "the device's answer does not fit together, or is larger than the server takes",
+            )),
+            Outcome::Deregistered => Err(Refusal::new(
+                ProblemType::EndpointNotRegistered,
+                "the registration ended before the answer came",
+            )),
+            Outcome::Asleep => Err(self.asleep(None)),
+            Outcome::Cancelled | _ => Err(overloaded()),
+        }
+    }
+
+    /// The device sleeps: nothing was sent.
+    fn asleep(&self, expected: Option<Instant>) -> Refusal {
+        let endpoint = &self.details().endpoint;
+        let now = self.core.directory.find(endpoint.as_str());
+        let known = now.and_then(|device| device.expected_wake());
+        let detail = format!("{:?} sleeps in Queue Mode and was not asked", endpoint.as_str());
+        let problem = Problem::new(ProblemType::Asleep, detail);
+        let Some(expected) = expected.or(known) else { return Refusal(problem) };
+        let left = expected.saturating_duration_since(self.core.clock.now());
+        Refusal(problem.expected_wake(timestamp(self.core.clock.date_of(expected)), left.as_secs().max(1)))
+    }
+
+    /// The answer for the caller.
+    pub(super) fn answer(&self, response: &Response, payload: Payload<'_>) -> Done {
+        Done::Answered(self.shape(response, payload))
+    }
+
+    /// Refuses what the version that a device registered with does not have.
+    pub(super) fn needs(&self, version: Version, what: &str) -> Result<(), Refusal> {
+        let has = self.details().version;
+        if has >= version {
+            return Ok(());
+        }
+        let detail = format!("the device registered with LwM2M {has}, which has no {what}");
+        Err(Refusal::new(ProblemType::NotInVersion, detail))
+    }
+
+    pub(super) fn shape(&self, response: &Response, payload: Payload<'_>) -> DownlinkAnswer {
+        let elapsed = self.core.clock.now().saturating_duration_since(self.started);
+        let mut answer = DownlinkAnswer {
+            operation: self.verb.operation().to_owned(),
+            path: self.path.to_string(),
+            code: response.code.to_string(),
+            format: response.content_format.map(content::format_name),
+            elapsed_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
+            content: None,
+            location: None,
+            diagnostic: None,
+            undecoded: None,
+            fallback: None,
+            raw: self.choices.raw.then(|| raw(response.content_format, &response.payload)),
+        };
+        if !response.code.is_success() {
+            answer.diagnostic = diagnostic(&response.payload);
+            return answer;
+        }
+        if !response.location.is_empty() {
+            answer.location = Some(self.created(&response.location));
+        }
+        match self.decode(response, payload) {
+            Ok(content) => answer.content = content,
+            Err(reason) => {
+                answer.undecoded = Some(reason);
+                answer.raw = Some(raw(response.content_format, &response.payload));
+            }
+        }
+        answer
+    }
+
+    fn decode(&self, response: &Response, payload: Payload<'_>) -> Result<Option<AnswerContent>, String> {
+        let endpoint = &self.details().endpoint;
+        match self.decoded(response, payload) {
+            Ok((content, deviations)) => {
+                if !self.starts_observation() {
+                    self.core.directory.deviated(endpoint, deviations);
+                }
+                Ok(content)
+            }
+            Err(reason) => {
+                if !self.starts_observation() {
+                    self.core.directory.deviated(endpoint, [Deviation::Undecodable]);
+                }
+                Err(reason)
+            }
+        }
+    }
+
+    fn decoded(&self, response: &Response, payload: Payload<'_>) -> Result<Understood, String> {
+        let format = response.content_format;
+        let asked = match payload {
+            Payload::None => return Ok((None, BTreeSet::new())),
+            Payload::Links => {
+                if let Some(format) = format.filter(|format| format.0 != LINK_FORMAT) {
+                    return Err(format!("content format {} is no list of links", format.0));
+                }
+                let (links, sloppy) = content::discovered(&self.details().objects.root, &response.payload)?;
+                return Ok((Some(AnswerContent::Links { links }), sloppy.into_iter().collect()));
+            }
+            Payload::Data(asked) | Payload::One(_, asked) | Payload::Several(_, asked) => asked,
+        };
+        let definitions = self.core.models.snapshot();
+        let registration = &self.device.registration;
+        let dialect = Dialect { definitions: &definitions, registration, now: self.core.now() };
+        let bytes = content::Payload { asked, format, bytes: &response.payload };
+        let (content, deviations) = if let Payload::Several(paths, _) = payload {
+            let decoded = dialect.several(paths, bytes)?;
+            (Some(AnswerContent::Nodes { nodes: decoded.nodes }), decoded.deviations)
+        } else {
+            let path = if let Payload::One(path, _) = payload { path } else { self.path };
+            let decoded = dialect.nodes(path, bytes)?;
+            // Several moments in one Read: the last one is what is true now.
+            (decoded.nodes.into_iter().next_back().map(AnswerContent::Node), decoded.deviations)
+        };
+        if let Some(format) = format.and_then(|format| Format::from_number(format.0)) {
+            self.spoke(format);
+        }
+        Ok((content, deviations))
+    }
+
+    /// The first value of an observation also comes to the journal, which counts what is wrong with it.
+    fn starts_observation(&self) -> bool {
+        matches!(self.verb, Verb::Observe | Verb::ObserveComposite)
+    }
+
+    /// The formats to try, best first.
+    pub(super) fn candidates(&self, purpose: Use) -> Vec<Format> {
+        content::candidates(self.details(), self.device.speaks, purpose)
+    }
+
+    /// The formats to try for a list of paths, best first.
+    pub(super) fn list_formats(&self, accept: Option<u16>) -> Vec<Format> {
+        let others = content::list_formats(self.details(), accept, self.device.speaks);
+        let known = self.device.list_format.filter(|_| accept.is_none());
+        let others = others.into_iter().filter(|format| Some(*format) != known);
+        known.into_iter().chain(others).collect()
+    }
+
+    /// Takes note in the directory, if the registration is still the present one.
+    pub(super) fn note(&self, change: impl FnOnce(&mut Device)) {
+        let registration = &self.device.registration;
+        self.core.directory.change(&registration.details.endpoint, Some(registration.id), change);
+    }
+
+    /// Remembers a format that the device is known to speak, unless the caller has demanded it.
+    pub(super) fn spoke(&self, format: Format) {
+        if self.choices.format.is_none() && !format.is_single_value() && self.device.speaks != Some(format) {
+            self.note(|device| device.speaks = Some(format));
+        }
+    }
+
+    /// The path of a new instance, without an alternate path in front.
+    fn created(&self, location: &[String]) -> String {
+        let text = location.join("/");
+        let root = &*self.details().objects.root;
+        match text.strip_prefix(root) {
+            Some(rest) if !root.is_empty() => format!("/{}", rest.trim_start_matches('/')),
+            _ => format!("/{text}"),
+        }
+    }
+}
+
+/// The text that a device may send along with an error.
+fn diagnostic(payload: &[u8]) -> Option<String> {
+    let text = String::from_utf8_lossy(payload.get(..payload.len().min(DIAGNOSTIC_LEN_MAX))?).into_owned();
+    Some(text).filter(|text| !text.is_empty())
+}
+
+pub(super) fn overloaded() -> Refusal {
+    Refusal(Problem::new(ProblemType::Overloaded, "").retry_after(1))
+}
+
+fn refused(error: RequestError, device: &Device) -> Refusal {
+    let kind = match error {
+        RequestError::UnknownEndpoint => {
+            let detail =
+                format!("{:?} is not registered any more", device.registration.details.endpoint.as_str());
+            return Refusal::new(ProblemType::EndpointNotRegistered, detail);
+        }
+        RequestError::TooLarge => ProblemType::TooLarge,
+        RequestError::TooManyObservations => ProblemType::Conflict,
+        RequestError::WrongPath => ProblemType::InvalidPath,
+        RequestError::LineFull | RequestError::Overloaded | _ => {
+            return Refusal(Problem::new(ProblemType::Overloaded, error.to_string()).retry_after(1));
+        }
+    };
+    Refusal::new(kind, error.to_string())
+}
+
+type Understood = (Option<AnswerContent>, BTreeSet<Deviation>);
+
+const DIAGNOSTIC_LEN_MAX: usize = 1024;

@@ -1,0 +1,279 @@
+//! Order: one downlink operation as a caller wants it, checked at the border.
+
+use std::collections::BTreeSet;
+use std::ops::RangeInclusive;
+use std::sync::Arc;
+
+use axum::extract::{Path as Parts, RawQuery, Request, State};
+use axum::http::{HeaderMap, StatusCode};
+use axum::response::IntoResponse;
+use lightship_api::{
+    AttributesBody, CompositeObserveBody, CompositeReadBody, DownlinkAnswer, ExecuteBody, Node, Problem,
+    ProblemType,
+};
+use lightship_lwm2m::Path;
+use serde_json::Value as Json;
+
+use super::call::Call;
+use super::input::{self, Choices, DOWNLINK};
+use super::reply::{Answer, json};
+use super::{Refusal, check, composite, downlink, observations, write};
+use crate::core::Core;
+use crate::directory::Device;
+
+/// What a downlink operation does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Verb {
+    Read,
+    Replace,
+    PartialUpdate,
+    Create,
+    Delete,
+    Execute,
+    Discover,
+    WriteAttributes,
+    Observe,
+    CancelObservation,
+    ReadComposite,
+    WriteComposite,
+    ObserveComposite,
+    CancelComposite,
+}
+
+/// One downlink operation, ready to be tried with a device.
+#[derive(Clone, Debug)]
+pub(crate) struct Order {
+    pub(crate) verb: Verb,
+    /// What it is about; the root for composite operations.
+    pub(crate) path: Path,
+    pub(crate) choices: Choices,
+    pub(crate) task: Task,
+}
+
+/// What an operation needs besides its path.
+#[derive(Clone, Debug)]
+pub(crate) enum Task {
+    Plain,
+    Node(Node),
+    Arguments(String),
+    Attributes(AttributesBody),
+    Paths(Vec<Path>),
+    /// The nodes as they came: a mistake in one is told by its place.
+    Nodes(Json),
+    Composite {
+        name: String,
+        paths: Vec<Path>,
+        attributes: AttributesBody,
+    },
+    Name(String),
+}
+
+/// How an operation ended.
+#[derive(Debug)]
+pub(crate) enum Done {
+    /// The device answered.
+    Answered(DownlinkAnswer),
+    /// It has made an instance.
+    Created(DownlinkAnswer),
+    /// There was nothing to tell the device.
+    Nothing,
+}
+
+impl Verb {
+    /// The name in answers.
+    pub(crate) fn operation(self) -> &'static str {
+        match self {
+            Verb::Read => "read",
+            Verb::Replace | Verb::PartialUpdate => "write",
+            Verb::Create => "create",
+            Verb::Delete => "delete",
+            Verb::Execute => "execute",
+            Verb::Discover => "discover",
+            Verb::WriteAttributes => "write-attributes",
+            Verb::Observe => "observe",
+            Verb::CancelObservation => "cancel-observation",
+            Verb::ReadComposite => "read-composite",
+            Verb::WriteComposite => "write-composite",
+            Verb::ObserveComposite => "observe-composite",
+            Verb::CancelComposite => "cancel-composite",
+        }
+    }
+
+    /// What people call it, and the lengths that its path may have; `None` when its place is none.
+    fn path(self) -> Option<(&'static str, RangeInclusive<usize>)> {
+        match self {
+            Verb::Read => Some(("Read", 1..=4)),
+            Verb::Replace | Verb::PartialUpdate => Some(("Write", 2..=4)),
+            Verb::Create => Some(("Create", 1..=1)),
+            Verb::Delete => Some(("Delete", 2..=4)),
+            Verb::Execute => Some(("Execute", 3..=3)),
+            Verb::Discover => Some(("Discover", 1..=3)),
+            Verb::WriteAttributes => Some(("Write-Attributes", 1..=4)),
+            Verb::Observe => Some(("Observe", 1..=4)),
+            Verb::CancelObservation => Some(("Cancel Observation", 1..=4)),
+            Verb::ReadComposite | Verb::WriteComposite | Verb::ObserveComposite | Verb::CancelComposite => {
+                None
+            }
+        }
+    }
+
+    /// The query parameters that it knows.
+    fn parameters(self) -> Vec<&'static str> {
+        let own: &[&str] = match self {
+            Verb::Discover => &["depth"],
+            Verb::ReadComposite | Verb::ObserveComposite => &["fallback"],
+            Verb::Read
+            | Verb::Replace
+            | Verb::PartialUpdate
+            | Verb::Create
+            | Verb::Delete
+            | Verb::Execute
+            | Verb::WriteAttributes
+            | Verb::Observe
+            | Verb::CancelObservation
+            | Verb::WriteComposite
+            | Verb::CancelComposite => &[],
+        };
+        [DOWNLINK, own].concat()
+    }
+
+    fn takes_body(self) -> bool {
+        !matches!(
+            self,
+            Verb::Read | Verb::Delete | Verb::Discover | Verb::CancelObservation | Verb::CancelComposite
+        )
+    }
+}
+
+impl Order {
+    /// Reads the body of an operation.
+    fn task(verb: Verb, place: &str, headers: &HeaderMap, body: &[u8]) -> Result<Task, Refusal> {
+        Ok(match verb {
+            Verb::Read | Verb::Delete | Verb::Discover | Verb::CancelObservation => Task::Plain,
+            Verb::Replace | Verb::PartialUpdate | Verb::Create => Task::Node(input::node(headers, body)?),
+            Verb::Execute if body.is_empty() => Task::Arguments(String::new()),
+            Verb::Execute => {
+                let body: ExecuteBody = input::json(headers, body)?;
+                Task::Arguments(body.arguments.unwrap_or_default())
+            }
+            Verb::Observe if body.is_empty() => Task::Attributes(AttributesBody::default()),
+            Verb::WriteAttributes | Verb::Observe => Task::Attributes(input::json(headers, body)?),
+            Verb::ReadComposite => {
+                let body: CompositeReadBody = input::json(headers, body)?;
+                Task::Paths(paths(&body.paths)?)
+            }
+            Verb::WriteComposite => Task::Nodes(input::json(headers, body)?),
+            Verb::ObserveComposite => {
+                let body: CompositeObserveBody = input::json(headers, body)?;
+                let (paths, attributes) = (paths(&body.paths)?, body.attributes);
+                Task::Composite { name: name(place)?, paths, attributes }
+            }
+            Verb::CancelComposite => Task::Name(name(place)?),
+        })
+    }
+
+    /// Refuses what must not or cannot be asked of that device; nothing is sent.
+    pub(crate) fn check(&self, core: &Core, device: &Device) -> Result<(), Refusal> {
+        check::order(core, device, self)
+    }
+
+    /// Does it.
+    pub(crate) async fn run(&self, call: &Call<'_>) -> Result<Done, Refusal> {
+        match (self.verb, &self.task) {
+            (Verb::Read, _) => downlink::read(call).await,
+            (Verb::Delete, _) => downlink::delete(call).await,
+            (Verb::Discover, _) => downlink::discover(call, self.choices.depth).await,
+            (Verb::Execute, Task::Arguments(arguments)) => downlink::execute(call, arguments).await,
+            (Verb::WriteAttributes, Task::Attributes(body)) => downlink::write_attributes(call, body).await,
+            (Verb::Replace | Verb::PartialUpdate, Task::Node(node)) => {
+                write::write(call, node, self.verb).await
+            }
+            (Verb::Create, Task::Node(node)) => write::create(call, node).await,
+            (Verb::Observe, Task::Attributes(body)) => observations::observe(call, body).await,
+            (Verb::CancelObservation, _) => observations::cancel(call).await,
+            (Verb::ReadComposite, Task::Paths(paths)) => composite::read(call, paths).await,
+            (Verb::WriteComposite, Task::Nodes(body)) => composite::write(call, body).await,
+            (Verb::ObserveComposite, Task::Composite { name, paths, attributes }) => {
+                composite::observe(call, name, paths, attributes).await
+            }
+            (Verb::CancelComposite, Task::Name(name)) => composite::cancel(call, name).await,
+            _ => Err(Refusal::new(ProblemType::Internal, "the operation lacks its body")),
+        }
+    }
+}
+
+/// A handler for an operation about the path, or the name, at the end of the address.
+pub(crate) async fn at(
+    verb: Verb,
+    State(core): State<Arc<Core>>,
+    Parts((endpoint, place)): Parts<(String, String)>,
+    RawQuery(query): RawQuery,
+    request: Request,
+) -> Answer {
+    serve(&core, verb, &endpoint, &place, query.as_deref(), request).await
+}
+
+/// A handler for an operation about the whole device.
+pub(crate) async fn whole(
+    verb: Verb,
+    State(core): State<Arc<Core>>,
+    Parts(endpoint): Parts<String>,
+    RawQuery(query): RawQuery,
+    request: Request,
+) -> Answer {
+    serve(&core, verb, &endpoint, "", query.as_deref(), request).await
+}
+
+async fn serve(
+    core: &Arc<Core>,
+    verb: Verb,
+    endpoint: &str,
+    place: &str,
+    query: Option<&str>,
+    request: Request,
+) -> Answer {
+    let path = match verb.path() {
+        Some((what, lengths)) => input::path(place, lengths, what)?,
+        None => Path::ROOT,
+    };
+    let choices = Choices::read(core, &input::Query::parse(query, &verb.parameters())?)?;
+    let device = input::device(core, endpoint).await?;
+    let (head, body) = request.into_parts();
+    let body = if verb.takes_body() { input::body(core, body).await? } else { bytes::Bytes::new() };
+    let task = Order::task(verb, place, &head.headers, &body)?;
+    let order = Order { verb, path, choices, task };
+    order.check(core, &device)?;
+    let call = Call::new(core, device, &order);
+    match order.run(&call).await? {
+        Done::Answered(answer) => json(StatusCode::OK, &answer),
+        Done::Created(answer) => json(StatusCode::CREATED, &answer),
+        Done::Nothing => Ok(StatusCode::NO_CONTENT.into_response()),
+    }
+}
+
+/// The paths of a body, none twice.
+fn paths(texts: &[String]) -> Result<Vec<Path>, Refusal> {
+    composite::count(texts.len(), "/paths")?;
+    let mut seen = BTreeSet::new();
+    let path = |(index, text): (usize, &String)| {
+        let refuse = |kind, detail: String| Refusal(Problem::new(kind, detail).at(format!("/paths/{index}")));
+        let path: Path = text
+            .parse()
+            .map_err(|_| refuse(ProblemType::InvalidPath, format!("{text:?} is no LwM2M path")))?;
+        if seen.insert(path) {
+            Ok(path)
+        } else {
+            Err(refuse(ProblemType::MalformedBody, format!("{path} is given twice")))
+        }
+    };
+    texts.iter().enumerate().map(path).collect()
+}
+
+/// A name of the caller's for a composite observation.
+fn name(text: &str) -> Result<String, Refusal> {
+    let fits = (1..=NAME_LEN_MAX).contains(&text.len()) && !text.contains(char::is_control);
+    let detail = format!("a name has from 1 to {NAME_LEN_MAX} bytes and no control characters");
+    fits.then(|| text.to_owned()).ok_or_else(|| Refusal::new(ProblemType::MalformedRequest, detail))
+}
+
+const NAME_LEN_MAX: usize = 64;
