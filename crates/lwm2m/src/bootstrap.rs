@@ -14,8 +14,9 @@
 //! ```
 //!
 //! The device writes a [`Request`] or [`PackRequest`], the server reads it back; the server writes a [`Command`], the device reads
-//! it back. The content of a Bootstrap-Discover is an [`InstanceList`].
+//! it back. The content of a Bootstrap-Discover is an [`InstanceList`]. Whether a configuration can work at all, [`consistency`] says.
 
+pub mod consistency;
 mod discover;
 mod request;
 
