@@ -46,7 +46,7 @@ pub struct Account {
     pub apn_link: Option<ObjectLink>,
     /// Last alert of DTLS, `/1/x/11`.
     pub tls_alert: Option<u8>,
-    /// When the account was written by bootstrap, `/1/x/12`, in Unix seconds; needs [`Client::set_clock`](crate::Client::set_clock).
+    /// When the account was written by bootstrap, `/1/x/12`, in Unix seconds; needs [`Client::set_date`](crate::Client::set_date).
     pub last_bootstrapped_s: Option<i64>,
     /// Registration Priority Order, `/1/x/13`.
     pub priority: Option<u32>,

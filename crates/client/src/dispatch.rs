@@ -123,6 +123,8 @@ pub(crate) struct Request<'a> {
     pub(crate) payload: &'a [u8],
     /// The enabler version of the registration.
     pub(crate) version: Version,
+    /// The format of the answer, as the message has it or as the observation needs it.
+    pub(crate) accept: Option<ContentFormat>,
 }
 
 /// What goes into the response besides what is in the buffer.
@@ -175,7 +177,7 @@ impl<'a> Request<'a> {
         if has_query && !may_have_query {
             return Err(Code::BAD_OPTION);
         }
-        Ok(Request { operation, path, message, payload, version })
+        Ok(Request { operation, path, message, payload, version, accept: message.accept() })
     }
 
     /// Checks that object and instance exist, are a server's business, and that this one has the right to do what it asks.
@@ -219,7 +221,7 @@ impl<'a> Request<'a> {
         let id = self.path.object_id().ok_or(Code::METHOD_NOT_ALLOWED)?;
         match self.operation {
             Operation::Read => {
-                let (format, len) = read(world, self.path, self.message.accept(), self.version, out)?;
+                let (format, len) = read(world, self.path, self.accept, self.version, out)?;
                 Ok(Success { code: Code::CONTENT, format: Some(format), len, location: None })
             }
             Operation::Discover => {

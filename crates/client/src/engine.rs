@@ -1,6 +1,7 @@
 //! The client: five verbs and a few commands around its servers, objects and observations.
 
 mod composite;
+mod keep;
 mod send;
 mod serve;
 mod tick;
@@ -14,7 +15,7 @@ use lightship_coap::peer::{
 use lightship_coap::{Code, ContentFormat, Incoming, OptionWriter, Peer, PeerEvent};
 use lightship_lwm2m::attributes::AttributeChange;
 use lightship_lwm2m::{Attributes, ObjectInstanceId, Path, Version};
-use lightship_platform::{Instant, Rng};
+use lightship_platform::{Instant, Rng, UnixTime};
 
 use crate::account::Account;
 use crate::attributes::Attached;
@@ -22,9 +23,10 @@ use crate::body::Body;
 use crate::config::Config;
 use crate::dispatch::{self, Deny, Operation, Request, Success, World};
 use crate::event::{AccountId, AskId, Event, Events, Failure, Transmit};
+use crate::history::{History, Subject};
 use crate::list;
 use crate::object::{Objects, Refusal};
-use crate::observe::{Action, Observation};
+use crate::observe::{Action, News, Observation};
 use crate::read::walk;
 use crate::register::{Outcome, Phase, Registration, Step};
 use crate::server_object::{ServerObject, Trigger};
@@ -60,6 +62,10 @@ pub struct Client<
     asks: [Option<Ask>; ASKS],
     sends: send::Sends,
     events: Events,
+    /// What servers could not be told yet.
+    history: History<BODY>,
+    /// The date at [`Instant::ZERO`], in milliseconds since 1970, when the host knows it.
+    date_at_zero_ms: Option<i64>,
     body: Body<BODY>,
     jitter: Jitter,
     /// Values, instances or accounts may have changed since they were looked at.
@@ -82,6 +88,8 @@ struct Link<B: Buffer> {
     told_list: u64,
     /// The peer has an exchange open; what is to be sent waits for its end.
     busy: bool,
+    /// The host said that nothing gets through.
+    offline: bool,
 }
 
 /// A request that an object answers later.
@@ -137,12 +145,15 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
                 told_lifetime_s: 0,
                 told_list: 0,
                 busy: false,
+                offline: false,
             }),
             observations: [const { None }; OBSERVATIONS],
             attached: Attached::new(),
             asks: [const { None }; ASKS],
             sends: send::Sends::default(),
             events: Events::default(),
+            history: History::new(),
+            date_at_zero_ms: None,
             body: Body::new(),
             jitter: Jitter(rng.next_u32() | 1),
             touched: false,
@@ -224,9 +235,10 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
                 link.peer.cancel(exchange);
             }
             link.registration.start(now, version);
+            link.offline = false;
         });
         self.end_sends(id);
-        self.end_observations(id);
+        self.go_away(id);
         self.settle(now);
     }
 
@@ -238,6 +250,36 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
                 self.register(now, AccountId(index));
             }
         }
+    }
+
+    /// Tells the date that it is at `now`; to be repeated when the host learns it better. With it values of the past are told
+    /// with the date they are from, without it with their age.
+    pub fn set_date(&mut self, now: Instant, date: UnixTime) {
+        let since_zero = i64::try_from(now.as_millis()).unwrap_or(i64::MAX);
+        self.date_at_zero_ms = Some(date.as_millis().saturating_sub(since_zero));
+    }
+
+    /// Tells that nothing gets through to any server: nothing more is sent, and what were notifications is kept for later where
+    /// the server wants that (`/1/x/6`). Ends with [`Client::online`] or [`Client::reconnect`].
+    pub fn offline(&mut self, now: Instant) {
+        for index in (0..u8::MAX).take(SERVERS) {
+            self.with_link(AccountId(index), |link| link.offline = true);
+            self.go_away(AccountId(index));
+        }
+        self.settle(now);
+    }
+
+    /// Tells that servers can be reached again from the same address: registrations go on with an Update, observations with
+    /// what was kept for them. From another address without transport security [`Client::reconnect`] is what is needed.
+    pub fn online(&mut self, now: Instant) {
+        for index in (0..u8::MAX).take(SERVERS) {
+            self.with_link(AccountId(index), |link| {
+                if core::mem::take(&mut link.offline) {
+                    link.registration.want_update();
+                }
+            });
+        }
+        self.settle(now);
     }
 
     /// Sends an Update to a server, even when nothing changed. Without a registration nothing happens.
@@ -368,7 +410,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
 
     /// Returns what happened next; `None` when that was all.
     pub fn poll_event(&mut self) -> Option<Event> {
-        self.events.pop()
+        self.events.pop().or_else(|| self.observation_news())
     }
 
     /// Returns when [`Client::handle_timeout`] wants to be called; `None` when nothing is awaited.
@@ -377,14 +419,16 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             return Some(self.now);
         }
         let links = self.links.iter().filter_map(|link| {
-            let registration = link.registration.timeout().filter(|_| !link.busy);
+            let registration = link.registration.timeout().filter(|_| !link.busy && !link.offline);
             [registration, link.peer.poll_timeout(&self.config.coap)].into_iter().flatten().min()
         });
-        let observations = self
-            .observations
-            .iter()
-            .flatten()
-            .filter_map(|observation| observation.timeout(&self.effective(observation)));
+        let observations =
+            self.observations.iter().flatten().filter(|observation| observation.runs()).filter_map(
+                |observation| {
+                    let attributes = self.effective(observation);
+                    observation.timeout(&attributes, self.keeps(observation, &attributes))
+                },
+            );
         let asks = self.asks.iter().flatten().map(|ask| ask.deadline);
         links.chain(observations).chain(asks).chain(self.sample_at()).min()
     }
@@ -396,7 +440,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
 
     fn sample_at(&self) -> Option<Instant> {
         let every = self.config.sample_every?;
-        self.observations.iter().flatten().next()?;
+        self.observations.iter().flatten().find(|observation| observation.runs())?;
         Some(self.sampled_at + every)
     }
 
@@ -411,7 +455,12 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
     fn leave(&mut self, now: Instant, id: AccountId, back_after: Option<Duration>) {
         self.with_link(id, |link| link.registration.leave(now, back_after));
         self.end_sends(id);
-        self.end_observations(id);
+        if back_after.is_some() {
+            self.go_away(id);
+        } else {
+            self.end_observations(id);
+            self.history.retain(|head| head.account != id.0);
+        }
         if self.phase(id) == Phase::Idle {
             self.events.push(Event::Deregistered(id));
         }

@@ -96,14 +96,15 @@ pub enum Event {
         /// What.
         path: Path,
     },
-    /// A server began to observe `path`, or, as one observation, several paths: then it is `/`.
+    /// A server began to observe `path`; of several paths observed as one, each is told.
     Observed {
         /// Which server.
         account: AccountId,
         /// The target.
         path: Path,
     },
-    /// An observation ended: cancelled, rejected, vanished with its target or with the registration.
+    /// An observation ended: cancelled, rejected, vanished with its target or with the registration. Of several paths observed as
+    /// one, each is told.
     ObservationEnded {
         /// Which server.
         account: AccountId,

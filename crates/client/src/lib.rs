@@ -134,6 +134,7 @@ mod dispatch;
 mod engine;
 mod event;
 mod gather;
+mod history;
 mod list;
 mod negotiate;
 mod object;

@@ -9,6 +9,7 @@ use lightship_platform::Instant;
 
 use crate::account::Account;
 use crate::config::Thresholds;
+use crate::history::Subject;
 use crate::snapshot::{Snapshot, fires};
 
 /// A notification is confirmable at least that often (RFC 7641 section 4.5), minus the time a transmission takes.
@@ -30,9 +31,15 @@ pub(crate) struct Observation {
     pub(crate) sequence: Sequence,
     /// Distinguishes this observation from an earlier one in the same place.
     pub(crate) generation: u16,
+    /// What its records in the history go by.
+    pub(crate) subject: Subject,
+    /// What the host was told of it.
+    pub(crate) news: News,
     /// What the server was told last.
     told: Snapshot,
     told_at: Instant,
+    /// When the last notification went out, as opposed to the last that was put off.
+    sent_at: Instant,
     confirmed_at: Instant,
     looked_at: Instant,
     /// The values may have changed since the last look.
@@ -41,13 +48,38 @@ pub(crate) struct Observation {
     due: bool,
     /// Nothing can be sent before the exchange under way ends.
     pub(crate) blocked: bool,
+    /// The server is out of reach or disabled: what were notifications is kept for later, or dropped.
+    pub(crate) away: bool,
+    /// There are values from before that the server is told first.
+    pub(crate) behind: Behind,
+    /// What was put off while something else was under way is superseded when that arrives.
+    put_off: bool,
+}
+
+/// Whether a server is to be told values of the past.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Behind {
+    No,
+    /// There are some, and the present values belong behind them.
+    Gap,
+    /// They are going out one after the other.
+    Catching,
+}
+
+/// What the host is still to be told of an observation.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum News {
+    Begun,
+    None,
+    /// It ended; its place is free as soon as that was told.
+    Ended,
 }
 
 /// Which part of an observation one path is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Part {
     Whole,
-    /// The path of a composite observation that stands for it in events.
+    /// The path of a composite observation that acts for all of them.
     First,
     More,
 }
@@ -83,13 +115,19 @@ impl Observation {
             part: Part::Whole,
             sequence: Sequence::starting_at(1),
             generation: 0,
+            subject: Subject::of(core::iter::once(path)),
+            news: News::Begun,
             told,
             told_at: now,
+            sent_at: now,
             confirmed_at: now,
             looked_at: now,
             stale: false,
             due: false,
             blocked: false,
+            away: false,
+            behind: Behind::No,
+            put_off: false,
         }
     }
 
@@ -98,13 +136,14 @@ impl Observation {
         self.told = told;
     }
 
-    /// The path under which the host hears of it, once for each observation.
-    pub(crate) fn heard_as(&self) -> Option<Path> {
-        match self.part {
-            Part::Whole => Some(self.path),
-            Part::First => Some(Path::ROOT),
-            Part::More => None,
-        }
+    /// Whether it runs, as opposed to a place whose end the host has not heard of.
+    pub(crate) fn runs(&self) -> bool {
+        self.news != News::Ended
+    }
+
+    /// Whether it belongs to the same observation as another one.
+    pub(crate) fn is_with(&self, other: &Observation) -> bool {
+        self.runs() && self.account == other.account && self.generation == other.generation
     }
 
     /// The values may have changed.
@@ -112,20 +151,20 @@ impl Observation {
         self.stale = true;
     }
 
-    /// Says what to do at `now`.
-    pub(crate) fn action(&self, now: Instant, attributes: &Attributes) -> Action {
+    /// Says what to do at `now`. `keeps`: what cannot be told now is kept for later.
+    pub(crate) fn action(&self, now: Instant, attributes: &Attributes, keeps: bool) -> Action {
         if self.look_at(attributes).is_some_and(|at| at <= now) {
             return Action::Look;
         }
         match self.tell_at(attributes) {
-            Some(at) if at <= now && !self.blocked => Action::Tell,
+            Some(at) if at <= now && (!self.blocked || keeps) => Action::Tell,
             _ => Action::Wait,
         }
     }
 
     /// When [`Observation::action`] changes by itself.
-    pub(crate) fn timeout(&self, attributes: &Attributes) -> Option<Instant> {
-        let tell_at = self.tell_at(attributes).filter(|_| !self.blocked);
+    pub(crate) fn timeout(&self, attributes: &Attributes, keeps: bool) -> Option<Instant> {
+        let tell_at = self.tell_at(attributes).filter(|_| !self.blocked || keeps);
         [self.look_at(attributes), tell_at].into_iter().flatten().min()
     }
 
@@ -189,14 +228,62 @@ impl Observation {
 
     /// A notification with these values went out.
     pub(crate) fn told(&mut self, now: Instant, told: Snapshot, confirmable: bool) {
+        self.kept(now, told);
+        self.sent_at = now;
+        self.put_off = false;
+        if confirmable {
+            self.confirmed_at = now;
+        }
+    }
+
+    /// A notification with these values was due, and was kept for later.
+    pub(crate) fn kept(&mut self, now: Instant, told: Snapshot) {
         self.told = told;
         self.told_at = now;
         self.looked_at = now;
         self.stale = false;
         self.due = false;
-        if confirmable {
-            self.confirmed_at = now;
+        self.put_off = true;
+    }
+
+    /// Values of the past went out, in a confirmable message.
+    pub(crate) fn caught_up_some(&mut self, now: Instant) {
+        self.sent_at = now;
+        self.confirmed_at = now;
+        self.put_off = false;
+        self.behind = Behind::Catching;
+    }
+
+    /// What it waited for arrived. What was put off meanwhile is told as it is now.
+    pub(crate) fn unblock(&mut self) {
+        self.blocked = false;
+        if core::mem::take(&mut self.put_off) {
+            self.due = true;
+            self.told_at = self.sent_at;
         }
+    }
+
+    /// What it waited for never arrived: what was put off meanwhile is told first.
+    pub(crate) fn was_cut_off(&mut self) {
+        if core::mem::take(&mut self.put_off) {
+            self.blocked = false;
+            self.behind = Behind::Gap;
+        }
+    }
+
+    /// The server is out of reach: notifications that are due from now on cannot be sent.
+    pub(crate) fn go_away(&mut self) {
+        self.away = true;
+        self.blocked = false;
+        self.put_off = false;
+    }
+
+    /// The server is back, and has kept the observation.
+    pub(crate) fn come_back(&mut self) {
+        self.away = false;
+        self.put_off = false;
+        self.stale = true;
+        self.behind = Behind::Gap;
     }
 }
 

@@ -116,7 +116,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         &mut self,
         order: impl FnOnce(&mut Client<O, B, SERVERS, OBSERVATIONS, BODY>, Instant) -> R,
     ) -> R {
-        let now = self.clock.now();
+        let now = self.present();
         let result = order(&mut self.client, now);
         self.drain();
         result
@@ -134,7 +134,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             }
             let wait = self.client.poll_timeout().and_then(|moment| self.clock.until(moment));
             if wait.is_some_and(|wait| wait.is_zero()) {
-                let now = self.clock.now();
+                let now = self.present();
                 self.client.handle_timeout(now);
             } else {
                 self.arrival(wait).await;
@@ -153,7 +153,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         self.drain();
         while let Some(moment) = self.client.poll_timeout().filter(|moment| *moment <= target) {
             self.clock.move_to(moment);
-            let now = self.clock.now();
+            let now = self.present();
             self.client.handle_timeout(now);
             self.drain();
         }
@@ -166,10 +166,11 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         self.online
     }
 
-    /// Cuts the device off: sockets are closed, what it wants to send is lost. The engine is not told.
+    /// Cuts the device off and tells it so: sockets are closed, nothing is sent, notifications are kept for later.
     pub fn go_offline(&mut self) {
         self.online = false;
         self.close_sockets();
+        self.command(Client::offline);
     }
 
     /// Ends [`Driver::go_offline`]: with new sockets the device has a new address, so it registers anew
@@ -193,6 +194,13 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             peer: route.address(),
             local: route.local(),
         })
+    }
+
+    /// The present moment, with the date as the machine knows it by now.
+    fn present(&mut self) -> Instant {
+        let now = self.clock.now();
+        self.client.set_date(now, self.clock.date());
+        now
     }
 
     fn close_sockets(&mut self) {
@@ -235,6 +243,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         {
             self.counters.received(len);
             let now = self.clock.now();
+            self.client.set_date(now, self.clock.date());
             self.client.handle_input(now, account, datagram);
         }
     }

@@ -158,11 +158,15 @@ impl Shard {
             },
             Task::CancelObservation(cancelled) => observing(&cancelled.wanted),
         };
+        let format = response.content_format;
+        // The first notification may overtake the answer to its Observe.
+        let accept =
+            if matches!(job.task, Task::Observe(_)) { of_notification(accept, format) } else { accept };
         if !operation.may_be_answered(response.code) {
             self.deviated(owner, Deviation::OtherCode);
         }
         if response.code.is_success() {
-            self.judge_format(owner, accept, response.content_format, &response.payload);
+            self.judge_format(owner, accept, format, &response.payload);
         }
     }
 
@@ -182,6 +186,16 @@ impl Shard {
             _ => {}
         }
     }
+}
+
+/// The format that a notification has to have. What a device kept while it was out of reach comes in SenML, which has times,
+/// whatever the observation is in.
+pub(crate) fn of_notification(
+    accept: Option<ContentFormat>,
+    format: Option<ContentFormat>,
+) -> Option<ContentFormat> {
+    let is_senml = matches!(format, Some(ContentFormat::SENML_CBOR | ContentFormat::SENML_JSON));
+    accept.filter(|_| !is_senml)
 }
 
 fn expected(operation: &Operation) -> (downlink::Operation, Option<ContentFormat>) {

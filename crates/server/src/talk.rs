@@ -6,6 +6,7 @@ use lightship_coap::peer::{Dropped, ExchangeId, Failure, NewRequest, Notificatio
 use lightship_coap::{Freshness, Incoming, Message, OptionWriter, PeerEvent, Token};
 use lightship_platform::Instant;
 
+use crate::deviation::of_notification;
 use crate::devices::Device;
 use crate::downlink::{Job, Task};
 use crate::limits::UNPROVEN_PAYLOAD_MAX;
@@ -160,7 +161,8 @@ impl Shard {
         }
         let (owner, accept) = (observation.device, observation.wanted.accept);
         if !last {
-            self.judge_format(owner, accept, message.content_format(), message.payload());
+            let format = message.content_format();
+            self.judge_format(owner, of_notification(accept, format), format, message.payload());
         }
         if message.block2().is_some_and(|block| block.is_ok_and(|block| block.more())) {
             self.fetch_value(now, key);

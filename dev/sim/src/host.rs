@@ -7,7 +7,8 @@ use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
 use lightship_coap::{Code, ContentFormat};
-use lightship_lwm2m::{Endpoint, Path, path};
+use lightship_lwm2m::format::{Format, decode};
+use lightship_lwm2m::{DataType, Endpoint, OwnedValue, Path, path};
 use lightship_platform::{Instant, Rng, SeededRng};
 use lightship_server::{
     Answer, Ask, Content, Event, Operation, Outcome, Registration, Request, RequestId, Shard, Wanted,
@@ -148,15 +149,15 @@ impl Host {
             Event::ObservationStarted { endpoint, observed, response, .. } => {
                 let path = observed.path().expect("only single nodes are wanted");
                 assert!(self.running.insert((endpoint.clone(), path)), "{endpoint} {path} started twice");
-                self.value(endpoint, path, &response.payload);
+                self.value(endpoint, path, &response.payload, response.content_format);
             }
-            Event::Notified { endpoint, observed, payload, .. } => {
+            Event::Notified { endpoint, observed, payload, content_format, .. } => {
                 let path = observed.path().expect("only single nodes are wanted");
                 assert!(
                     self.running.contains(&(endpoint.clone(), path)),
                     "{endpoint} {path} was not running"
                 );
-                self.value(endpoint, path, &payload);
+                self.value(endpoint, path, &payload, content_format);
             }
             Event::ObservationFailed { endpoint, observed, retry_at, .. } => {
                 let path = observed.path().expect("only single nodes are wanted");
@@ -197,9 +198,19 @@ impl Host {
         }
     }
 
-    fn value(&mut self, endpoint: Endpoint, path: Path, payload: &[u8]) {
-        let value = String::from_utf8(payload.to_vec()).expect("text");
+    fn value(&mut self, endpoint: Endpoint, path: Path, payload: &[u8], format: Option<ContentFormat>) {
         let number = |text: &str| text.parse::<f64>().expect("a number");
+        if format == Some(ContentFormat::SENML_CBOR) {
+            // Values of the past, which may come after the present one. The last of them is as new as any.
+            let value = newest_of_the_past(path, payload);
+            let key = (endpoint, path);
+            let known = self.last.get(&key);
+            if path != VALUE || known.is_none_or(|known| number(known) < number(&value)) {
+                self.last.insert(key, value);
+            }
+            return;
+        }
+        let value = String::from_utf8(payload.to_vec()).expect("text");
         let key = (endpoint, path);
         if path == VALUE
             && let Some(last) = self.last.get(&key)
@@ -251,5 +262,20 @@ impl Host {
     #[must_use]
     pub fn wanted(&self, endpoint: &Endpoint) -> &[Path] {
         self.wanted.get(endpoint).map(Vec::as_slice).unwrap_or_default()
+    }
+}
+
+/// The last value of a SenML pack about one resource, all of whose records have a time.
+fn newest_of_the_past(path: Path, payload: &[u8]) -> String {
+    let entries = decode(Format::SenmlCbor, path, payload);
+    let last =
+        entries.map(|entry| entry.expect("it can be read")).inspect(|entry| assert!(entry.time.is_some()));
+    let last = last.last().expect("at least one record").value;
+    match last.decode_owned(DataType::String) {
+        Ok(OwnedValue::String(text)) => text,
+        _ => {
+            let number = last.decode_owned(DataType::Float).expect("a text or a number");
+            number.as_value().as_f64().expect("a number").to_string()
+        }
     }
 }

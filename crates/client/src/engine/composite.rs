@@ -10,6 +10,7 @@ use super::*;
 use crate::composite::Composite;
 use crate::dispatch::World;
 use crate::gather::{encode, least_after};
+use crate::history::Stage;
 use crate::observe::Part;
 
 /// How many writes of one Write-Composite are told one by one; of more than that the host hears once.
@@ -20,14 +21,14 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
 {
     /// Answers a FETCH or an iPATCH.
     pub(super) fn serve_composite(&mut self, now: Instant, from: AccountId, incoming: &PeerRequest<'_>) {
-        let Some(link) = self.links.get(from.index()) else { return };
-        let version = link.registration.version();
-        let payload = link.peer.payload(incoming.body);
         let (message, ticket) = (incoming.message, incoming.ticket);
         let observe = message.observe().filter(|_| message.code() == Code::FETCH);
         if observe == Some(1) {
-            Self::cancel(&mut self.observations, &mut self.events, from, ticket);
+            self.cancel(from, ticket);
         }
+        let Some(link) = self.links.get(from.index()) else { return };
+        let version = link.registration.version();
+        let payload = link.peer.payload(incoming.body);
         let mut world = world(&mut self.objects, &mut self.accounts, from.0, version);
         let mut sequence = None;
         let outcome = Composite::new(message, payload, version).map_err(Deny::from).and_then(|composite| {
@@ -48,12 +49,13 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
                     Observation::new(now, from.0, Path::ROOT, token, key, format, composite.query, told);
                 head.generation = self.generation;
                 head.part = Part::First;
+                head.subject = Subject::of(composite.paths());
                 sequence = observe_all(&mut self.observations, &world, &composite, head);
             }
             Ok(success)
         });
         if sequence.is_some() {
-            self.events.push(Event::Observed { account: from, path: Path::ROOT });
+            self.inherit_all(from, ticket);
         }
         match outcome {
             Ok(success) => self.respond(now, from, ticket, success, sequence),
@@ -64,7 +66,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
 
     /// Tells all paths of a composite observation.
     pub(super) fn tell_all(&mut self, now: Instant, one: &Observation) {
-        let ours = |other: &Observation| other.account == one.account && other.generation == one.generation;
+        let ours = |other: &Observation| other.is_with(one);
         let Some(account) = self.account(AccountId(one.account)) else { return };
         let confirmable = self
             .observations
@@ -92,6 +94,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
                 link.peer.notify(now, &self.config.coap, new, options, content)
             }
         };
+        let told = sent == Ok(()) && confirmable;
         link.busy = link.busy || sent == Err(SendError::Busy);
         for other in self.observations.iter_mut().flatten().filter(|other| ours(other)) {
             match sent {
@@ -103,6 +106,9 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
                 Err(SendError::Busy) => other.blocked = true,
                 Err(_) => other.told_nothing(now),
             }
+        }
+        if told {
+            self.record(now, one, Stage::Underway);
         }
     }
 }
@@ -124,7 +130,9 @@ fn observe_all(
     mut head: Observation,
 ) -> Option<u32> {
     let replaced = |slot: &Option<Observation>| {
-        slot.is_none_or(|present| present.account == head.account && present.token == head.token)
+        slot.is_none_or(|present| {
+            !present.runs() || (present.account == head.account && present.token == head.token)
+        })
     };
     let places = observations.iter().filter(|slot| replaced(slot)).count();
     if composite.paths().count() > places {

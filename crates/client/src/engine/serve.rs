@@ -10,12 +10,12 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         if matches!(incoming.message.code(), Code::FETCH | Code::IPATCH) {
             return self.serve_composite(now, from, incoming);
         }
+        if incoming.message.observe() == Some(1) && incoming.message.code() == Code::GET {
+            self.cancel(from, incoming.ticket);
+        }
         let Some(link) = self.links.get(from.index()) else { return };
         let version = link.registration.version();
         let payload = link.peer.payload(incoming.body);
-        if incoming.message.observe() == Some(1) && incoming.message.code() == Code::GET {
-            Self::cancel(&mut self.observations, &mut self.events, from, incoming.ticket);
-        }
         let mut world = world(&mut self.objects, &mut self.accounts, from.0, version);
         let mut query = None;
         let mut asked = None;
@@ -28,6 +28,11 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
                 }
                 if request.operation == Operation::Read && incoming.message.observe() == Some(0) {
                     query = crate::attributes::observe_query(&world, &request)?;
+                    let attributes = query.unwrap_or_else(|| self.attached.resolve(from.0, request.path));
+                    if attributes.hqmax.is_some_and(|most| most > 0) {
+                        // Values of the past are told with their time, and a format stays what it was in the first answer.
+                        request.accept = request.accept.or(Some(ContentFormat::SENML_CBOR));
+                    }
                 }
                 let shown = self.attached.shown(from.0);
                 let outcome = request.perform(&mut world, &shown, &mut self.body);
@@ -181,7 +186,10 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         walk(&world, path, &mut told).ok()?;
         let same = |slot: &Option<Observation>| {
             slot.as_ref().is_some_and(|present| {
-                present.account == account.0 && present.part == Part::Whole && present.path == path
+                present.runs()
+                    && present.account == account.0
+                    && present.part == Part::Whole
+                    && present.path == path
             })
         };
         // A token names one observation.
@@ -191,42 +199,33 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             slot.take_if(taken);
         }
         // One observation per path and server: a new one replaces it.
+        let is_free = |slot: &Option<Observation>| slot.is_none_or(|present| !present.runs());
         let place = self.observations.iter().position(same);
-        let place = place.or_else(|| self.observations.iter().position(Option::is_none))?;
+        let place = place.or_else(|| self.observations.iter().position(is_free))?;
         let mut observation =
             Observation::new(now, account.0, path, ticket.token(), ticket.cache_key(), format?, query, told);
         self.generation = self.generation.wrapping_add(1);
         observation.generation = self.generation;
+        self.inherit(&mut observation);
         let sequence = observation.sequence.next();
         *self.observations.get_mut(place)? = Some(observation);
-        self.events.push(Event::Observed { account, path });
         Some(sequence)
     }
 
     /// Ends the observation of a GET with Observe 1: the one with the same token.
-    pub(super) fn cancel(
-        observations: &mut [Option<Observation>],
-        events: &mut Events,
-        account: AccountId,
-        ticket: Ticket,
-    ) {
-        let ours =
-            |present: &mut Observation| present.account == account.0 && present.token == ticket.token();
-        for slot in observations {
-            if let Some(path) = slot.take_if(ours).and_then(|ended| ended.heard_as()) {
-                events.push(Event::ObservationEnded { account, path });
+    pub(super) fn cancel(&mut self, account: AccountId, ticket: Ticket) {
+        let ours = |present: &Observation| present.account == account.0 && present.token == ticket.token();
+        if let Some(link) = self.links.get_mut(account.index()) {
+            for ended in self.observations.iter().flatten().filter(|present| ours(present)) {
+                link.peer.withdraw(u32::from(ended.generation));
             }
         }
+        self.end_where(ours, true);
     }
 
     /// Ends all observations of a server.
     pub(super) fn end_observations(&mut self, account: AccountId) {
-        for slot in &mut self.observations {
-            let ended = slot.take_if(|present| present.account == account.0);
-            if let Some(path) = ended.and_then(|ended| ended.heard_as()) {
-                self.events.push(Event::ObservationEnded { account, path });
-            }
-        }
+        self.end_where(|present| present.account == account.0, false);
     }
 }
 

@@ -2,7 +2,8 @@
 
 use super::serve::world;
 use super::*;
-use crate::observe::Part;
+use crate::history::Stage;
+use crate::observe::{Behind, Part};
 
 impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, const BODY: usize>
     Client<O, B, SERVERS, OBSERVATIONS, BODY>
@@ -34,10 +35,8 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             if let Some(link) = self.links.get_mut(id.index()) {
                 // Whatever happened may have ended an exchange, so that the next one can begin.
                 link.busy = !link.peer.can_send(&self.config.coap);
-                for observation in
-                    self.observations.iter_mut().flatten().filter(|found| found.account == index)
-                {
-                    observation.blocked = observation.blocked && link.busy;
+                if !link.busy {
+                    self.unblock(id);
                 }
             }
         }
@@ -54,6 +53,11 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
                     }
                 };
                 if self.hear_send(id, exchange, Err(reason)) {
+                    if reason == Failure::Timeout {
+                        // Perhaps nothing gets through. An Update finds out.
+                        self.lose_patience(id);
+                        self.with_link(id, |link| link.registration.want_update());
+                    }
                     return;
                 }
                 let Some(link) = self.links.get_mut(id.index()) else { return };
@@ -65,10 +69,15 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
                 let outcome = link.registration.unanswered(now, reason, account, &mut self.jitter);
                 self.conclude(id, outcome);
             }
-            PeerEvent::NotificationRejected { key } => self.end_observation(id, key),
-            PeerEvent::NotificationTimedOut { key } => {
-                self.end_observation(id, key);
-                // The server still counts on it. A fresh registration makes both sides agree again.
+            PeerEvent::NotificationRejected { key } => {
+                self.end_where(
+                    |present| present.account == id.0 && u32::from(present.generation) == key,
+                    true,
+                );
+            }
+            PeerEvent::NotificationTimedOut { .. } => {
+                // The observation is over (RFC 7641 section 4.5), though the server may count on it. A fresh registration makes
+                // both sides agree again; until then its values are kept.
                 let Some(link) =
                     self.links.get_mut(id.index()).filter(|link| link.registration.is_registered())
                 else {
@@ -77,18 +86,8 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
                 let outcome = link.registration.again(now, Failure::Timeout, None);
                 self.conclude(id, outcome);
             }
-            PeerEvent::NotificationAcknowledged { .. } | PeerEvent::Pong { .. } | PeerEvent::ResponseLost => {
-            }
-        }
-    }
-
-    fn end_observation(&mut self, account: AccountId, key: u32) {
-        let ours =
-            |present: &mut Observation| present.account == account.0 && u32::from(present.generation) == key;
-        for slot in &mut self.observations {
-            if let Some(path) = slot.take_if(ours).and_then(|ended| ended.heard_as()) {
-                self.events.push(Event::ObservationEnded { account, path });
-            }
+            PeerEvent::NotificationAcknowledged { key } => self.arrived(id, key),
+            PeerEvent::Pong { .. } | PeerEvent::ResponseLost => {}
         }
     }
 
@@ -134,7 +133,12 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         self.events.push(event);
         if !matches!(event, Event::Updated(_)) {
             self.end_sends(id);
-            self.end_observations(id);
+        }
+        match outcome {
+            Some(Outcome::Updated) => self.come_back(id),
+            Some(Outcome::Registered) => self.begin_anew(id),
+            Some(Outcome::Deregistered) if self.phase(id) == Phase::Idle => self.end_observations(id),
+            _ => self.go_away(id),
         }
         // The lifetime or the list may have changed since the request went out.
         self.touched = true;
@@ -171,7 +175,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
 
     /// Sends the Register, Update or De-register that is due with one server.
     fn step(&mut self, now: Instant, id: AccountId) {
-        let Some(link) = self.links.get_mut(id.index()) else { return };
+        let Some(link) = self.links.get_mut(id.index()).filter(|link| !link.offline) else { return };
         if link.busy || link.registration.timeout().is_none_or(|at| at > now) {
             return;
         }
@@ -255,11 +259,13 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
 
     /// Does what is due with one observation.
     fn watch(&mut self, now: Instant, index: usize) {
-        let Some(mut observation) = self.observations.get(index).copied().flatten() else { return };
+        let slot = self.observations.get(index).copied().flatten();
+        let Some(mut observation) = slot.filter(Observation::runs) else { return };
         let attributes = self.effective(&observation);
+        let keeps = self.keeps(&observation, &attributes);
         let account = AccountId(observation.account);
         let path = observation.path;
-        if observation.action(now, &attributes) == Action::Look {
+        if observation.action(now, &attributes, keeps) == Action::Look {
             let mut found = Snapshot::new();
             let version = self.version(account);
             let world = world(&mut self.objects, &mut self.accounts, account.0, version);
@@ -271,26 +277,28 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             };
             match looked {
                 Ok(()) => observation.looked(now, &found, &attributes, self.config.thresholds),
-                Err(Refusal::NotFound) => return self.vanish(now, index),
+                Err(Refusal::NotFound) if !observation.away => return self.vanish(now, index),
                 Err(_) => observation.looked_in_vain(now),
             }
         }
-        if observation.part != Part::Whole {
-            if let Some(slot) = self.observations.get_mut(index) {
-                *slot = Some(observation);
-            }
-            if observation.action(now, &attributes) == Action::Tell {
-                self.tell_all(now, &observation);
-            }
-            return;
+        if let Some(slot) = self.observations.get_mut(index) {
+            *slot = Some(observation);
         }
-        if observation.action(now, &attributes) == Action::Tell {
-            match self.read_again(account, path, Some(observation.format)) {
+        if observation.action(now, &attributes, keeps) != Action::Tell {
+            return self.catch_up(now, &observation);
+        }
+        let behind = keeps && observation.behind != Behind::No;
+        let later = observation.away || observation.blocked || behind;
+        match (later, keeps) {
+            (true, true) => return self.keep(now, &observation),
+            (true, false) => observation.told_nothing(now),
+            (false, _) if observation.part != Part::Whole => return self.tell_all(now, &observation),
+            (false, _) => match self.read_again(account, path, Some(observation.format)) {
                 Err(Deny::With(Code::NOT_FOUND)) => return self.vanish(now, index),
                 // Not to be had just now: the next change or pmax tries again.
                 Err(_) => observation.told_nothing(now),
                 Ok(success) => self.tell(now, &mut observation, &attributes, success),
-            }
+            },
         }
         if let Some(slot) = self.observations.get_mut(index) {
             *slot = Some(observation);
@@ -328,6 +336,9 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             Ok(()) => {
                 observation.sequence = sequence;
                 observation.told(now, told, confirmable);
+                if confirmable {
+                    self.record(now, observation, Stage::Underway);
+                }
             }
             Err(SendError::Busy) => {
                 observation.blocked = true;
@@ -339,12 +350,12 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
 
     /// Ends an observation whose target is gone, by one 4.04.
     fn vanish(&mut self, now: Instant, index: usize) {
-        let Some(observation) = self.observations.get_mut(index).and_then(Option::take) else { return };
-        let account = AccountId(observation.account);
-        if let Some(link) = self.links.get_mut(account.index()) {
+        let Some(observation) = self.observations.get(index).copied().flatten() else { return };
+        let link = self.links.get_mut(usize::from(observation.account));
+        if let Some(link) = link.filter(|_| !observation.away) {
             let new: NewNotification = observation.notification(Code::NOT_FOUND, false);
             let _ = link.peer.notify(now, &self.config.coap, new, |_| {}, &[]);
         }
-        self.events.push(Event::ObservationEnded { account, path: observation.path });
+        self.end_where(|present| present.is_with(&observation), true);
     }
 }

@@ -51,7 +51,7 @@ pub(crate) struct Rights {
 }
 
 /// Light Control: a Boolean, and an integer with a range.
-#[derive(Object, Clone, Default)]
+#[derive(Object, Clone, Debug, Default)]
 #[lwm2m(object = 3311)]
 pub(crate) struct Light {
     #[resource(5850)]

@@ -12,3 +12,4 @@ mod register;
 mod rules;
 mod send;
 mod server_object;
+mod storing;
