@@ -394,6 +394,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
                 self.respond(now, AccountId(ask.account), ask.ticket, late, None);
             }
         }
+        self.expire_sends(now);
         if self.sample_at().is_some_and(|at| at <= now) {
             self.sampled_at = now;
             self.touched = true;
@@ -430,7 +431,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
                 },
             );
         let asks = self.asks.iter().flatten().map(|ask| ask.deadline);
-        links.chain(observations).chain(asks).chain(self.sample_at()).min()
+        links.chain(observations).chain(asks).chain(self.sample_at()).chain(self.sends_expire_at()).min()
     }
 
     /// The LwM2M version negotiated with a server, or offered to it while there is no registration.
@@ -459,7 +460,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             self.go_away(id);
         } else {
             self.end_observations(id);
-            self.history.retain(|head| head.account != id.0);
+            self.history.retain(|head| head.account != id.0 || head.subject == Subject::SEND);
         }
         if self.phase(id) == Phase::Idle {
             self.events.push(Event::Deregistered(id));

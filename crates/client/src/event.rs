@@ -175,6 +175,8 @@ pub enum Failure {
     TooLarge,
     /// The registration ended first.
     Ended,
+    /// The server muted Send (`/1/x/23`) before it went out.
+    Muted,
 }
 
 /// Events that the host has not taken yet. The drain rule bounds them; a host that breaks it loses the newest.

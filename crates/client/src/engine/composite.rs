@@ -108,7 +108,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             }
         }
         if told {
-            self.record(now, one, Stage::Underway);
+            self.remember(now, one, Stage::Underway);
         }
     }
 }

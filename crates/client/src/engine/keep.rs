@@ -28,7 +28,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
     /// Keeps what is due for later.
     pub(super) fn keep(&mut self, now: Instant, one: &Observation) {
         let waits = one.away || one.behind != Behind::No;
-        self.record(now, one, if waits { Stage::Kept } else { Stage::Tentative });
+        self.remember(now, one, if waits { Stage::Kept } else { Stage::Tentative });
         self.note_kept(now, one);
     }
 
@@ -41,7 +41,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
     }
 
     /// Records what the paths of an observation hold.
-    pub(super) fn record(&mut self, now: Instant, one: &Observation, stage: Stage) {
+    pub(super) fn remember(&mut self, now: Instant, one: &Observation, stage: Stage) {
         for index in 0..OBSERVATIONS {
             let slot = self.observations.get(index).copied().flatten();
             let Some(member) = slot.filter(|member| member.is_with(one)) else { continue };

@@ -1,13 +1,16 @@
 //! Send: values that the client tells on its own initiative (TS_Core 6.4.7).
 
-use lightship_lwm2m::format::Use;
+use lightship_lwm2m::format::{EncodeError, Encoder, Format, Use};
 
 use super::serve::world;
 use super::*;
+use crate::dispatch::{Operation as Op, World};
 use crate::event::{SendId, SendRefused};
 use crate::gather::{encode, gather, least_after};
+use crate::history::{Head, Pack, Stage, senml_time};
 use crate::list::fingerprint;
 use crate::negotiate;
+use crate::read::exists;
 use crate::snapshot::Snapshot;
 
 /// How many Sends may be under way at a time.
@@ -27,8 +30,20 @@ pub(super) struct Sends {
 struct Sending {
     id: SendId,
     account: u8,
-    paths: [Option<Path>; SEND_PATHS],
+    what: What,
+    confirmable: bool,
     exchange: Option<ExchangeId>,
+    /// When a Send that is not confirmed counts as lost.
+    deadline: Option<Instant>,
+}
+
+/// What a Send holds.
+#[derive(Debug, Clone, Copy)]
+enum What {
+    /// What these paths hold when it goes out.
+    Present([Option<Path>; SEND_PATHS]),
+    /// What was recorded, with its times.
+    Recorded,
 }
 
 impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, const BODY: usize>
@@ -45,14 +60,93 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
     /// and false, [`SendRefused::Nothing`] when the paths hold nothing to send, [`SendRefused::Busy`] while as many Sends as
     /// possible are under way.
     pub fn send(&mut self, now: Instant, id: AccountId, paths: &[Path]) -> Result<SendId, SendRefused> {
+        self.send_present(now, id, paths, true)
+    }
+
+    /// As [`Client::send`], in a message that is sent once and not repeated (1.2.1). Where no answer comes within five
+    /// acknowledgement times, [`Event::SendFailed`] says so; the values may have arrived all the same.
+    ///
+    /// # Errors
+    /// As [`Client::send`]; [`SendRefused::NotRegistered`] also with a registration older than 1.2.
+    pub fn send_unconfirmed(
+        &mut self,
+        now: Instant,
+        id: AccountId,
+        paths: &[Path],
+    ) -> Result<SendId, SendRefused> {
+        self.send_present(now, id, paths, false)
+    }
+
+    /// Remembers what some paths hold now, for a later [`Client::send_recorded`] to this server. Returns how many values that
+    /// are; without any nothing is remembered.
+    ///
+    /// Any time will do, registered or not, muted or not. When memory is used up, the oldest moments make room, of this and of
+    /// what is kept for observations.
+    ///
+    /// # Errors
+    /// [`SendRefused::Nothing`] when the paths hold nothing that this server may see, [`SendRefused::Busy`] when a value is not
+    /// there yet or it is more than all of the memory, [`SendRefused::NotRegistered`] without such an account.
+    pub fn record(&mut self, now: Instant, id: AccountId, paths: &[Path]) -> Result<usize, SendRefused> {
+        self.account(id).ok_or(SendRefused::NotRegistered)?;
+        let version = self.version(id);
+        let world = world(&mut self.objects, &mut self.accounts, id.0, version);
+        let next = |after| least_after(paths.iter().copied(), after);
+        let mut pack = Pack::new(&mut self.body);
+        gather(&world, &next, &mut pack).map_err(|_| SendRefused::Busy)?;
+        let (len, count) = pack.finish().ok_or(SendRefused::Busy)?;
+        if count == 0 {
+            return Err(SendRefused::Nothing);
+        }
+        let head =
+            Head { account: id.0, stage: Stage::Kept, subject: Subject::SEND, at: now, target: Path::ROOT };
+        if self.history.push(head, self.body.get(..len).unwrap_or_default()) {
+            Ok(count)
+        } else {
+            Err(SendRefused::Busy)
+        }
+    }
+
+    /// Sends what was recorded for a server, with its times, in SenML: as many moments, the oldest first, as fit into one body.
+    /// They are forgotten when the server took them, and stay for another try when not. What was recorded while the Send was
+    /// under way stays for the next.
+    ///
+    /// Exactly one [`Event::Sent`] or [`Event::SendFailed`] follows.
+    ///
+    /// # Errors
+    /// As [`Client::send`]; [`SendRefused::Nothing`] when nothing was recorded, [`SendRefused::Busy`] also while such a Send is
+    /// under way to the same server.
+    pub fn send_recorded(&mut self, now: Instant, id: AccountId) -> Result<SendId, SendRefused> {
+        self.may_send(id, Version::V1_1)?;
+        if !self.history.iter().any(|(head, _)| head.is_of(id.0, Subject::SEND)) {
+            return Err(SendRefused::Nothing);
+        }
+        let same = |send: &Sending| send.account == id.0 && matches!(send.what, What::Recorded);
+        if self.sends.slots.iter().flatten().any(same) {
+            return Err(SendRefused::Busy);
+        }
+        self.queue_send(now, id, What::Recorded, true)
+    }
+
+    fn may_send(&self, id: AccountId, since: Version) -> Result<(), SendRefused> {
         let account = self.account(id).ok_or(SendRefused::NotRegistered)?;
         let link = self.links.get(id.index()).ok_or(SendRefused::NotRegistered)?;
-        if !link.registration.is_registered() || link.registration.version() < Version::V1_1 {
-            return Err(SendRefused::NotRegistered);
+        if !link.registration.is_registered() || link.registration.version() < since {
+            Err(SendRefused::NotRegistered)
+        } else if account.mute_send != Some(false) {
+            Err(SendRefused::Muted)
+        } else {
+            Ok(())
         }
-        if account.mute_send != Some(false) {
-            return Err(SendRefused::Muted);
-        }
+    }
+
+    fn send_present(
+        &mut self,
+        now: Instant,
+        id: AccountId,
+        paths: &[Path],
+        confirmable: bool,
+    ) -> Result<SendId, SendRefused> {
+        self.may_send(id, if confirmable { Version::V1_1 } else { Version::V1_2 })?;
         let mut kept = [None; SEND_PATHS];
         if paths.len() > kept.len() {
             return Err(SendRefused::TooManyPaths);
@@ -66,12 +160,40 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             Ok(_) => {}
             Err(_) => return Err(SendRefused::Busy),
         }
+        self.queue_send(now, id, What::Present(kept), confirmable)
+    }
+
+    fn queue_send(
+        &mut self,
+        now: Instant,
+        id: AccountId,
+        what: What,
+        confirmable: bool,
+    ) -> Result<SendId, SendRefused> {
         let slot = self.sends.slots.iter_mut().find(|slot| slot.is_none()).ok_or(SendRefused::Busy)?;
         self.sends.count = self.sends.count.wrapping_add(1);
         let send = SendId(self.sends.count);
-        *slot = Some(Sending { id: send, account: id.0, paths: kept, exchange: None });
+        *slot = Some(Sending { id: send, account: id.0, what, confirmable, exchange: None, deadline: None });
         self.settle(now);
         Ok(send)
+    }
+
+    /// Gives up Sends that are not repeated and were not answered.
+    pub(super) fn expire_sends(&mut self, now: Instant) {
+        for index in 0..SENDS {
+            let late = |send: &Sending| send.deadline.is_some_and(|deadline| deadline <= now);
+            let Some(send) = self.sends.slots.get(index).copied().flatten().filter(late) else { continue };
+            let id = AccountId(send.account);
+            if let (Some(exchange), Some(link)) = (send.exchange, self.links.get_mut(id.index())) {
+                link.peer.cancel(exchange);
+            }
+            self.end_send(id, send.id, Err(Failure::Timeout));
+        }
+    }
+
+    /// When [`Client::expire_sends`] has something to do.
+    pub(super) fn sends_expire_at(&self) -> Option<Instant> {
+        self.sends.slots.iter().flatten().filter_map(|send| send.deadline).min()
     }
 
     /// Sends what waits for a server, once the server knows the present list of instances.
@@ -83,9 +205,14 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         else {
             return;
         };
+        if self.may_send(id, Version::V1_1) == Err(SendRefused::Muted) {
+            // It was muted meanwhile.
+            return self.end_send(id, send.id, Err(Failure::Muted));
+        }
+        let date_ms = self.date_ms(now);
         let Some(link) = self.links.get_mut(id.index()) else { return };
         let due = link.registration.timeout().is_some_and(|at| at <= now);
-        if link.busy || due || !link.peer.can_send(&self.config.coap) {
+        if link.busy || link.offline || due || !link.peer.can_send(&self.config.coap) {
             return;
         }
         let version = link.registration.version();
@@ -95,16 +222,30 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             self.touched = true;
             return;
         }
-        let next = |after| least_after(send.paths.iter().flatten().copied(), after);
         let format = self.config.send_format;
         let format = if negotiate::usable(format, Use::Send, version).is_some() {
             format
         } else {
             ContentFormat::SENML_CBOR
         };
-        let outcome = match encode(&world, &next, format, Use::Send, version, &mut self.body) {
-            Err(_) | Ok((_, _, 0)) => Err(Failure::Nonsense),
-            Ok((format, len, _)) => {
+        let encoded = match &send.what {
+            What::Present(paths) => {
+                let next = |after| least_after(paths.iter().flatten().copied(), after);
+                let encoded = encode(&world, &next, format, Use::Send, version, &mut self.body);
+                encoded.ok().filter(|(_, _, count)| *count > 0).map(|(format, len, _)| (format, len))
+            }
+            What::Recorded => {
+                // LwM2M CBOR has no times.
+                let json = format == ContentFormat::SENML_JSON;
+                let format = if json { Format::SenmlJson } else { Format::SenmlCbor };
+                let time = |at| senml_time(at, now, date_ms);
+                let len = encode_recorded(&world, &mut self.history, &time, format, &mut self.body);
+                len.map(|len| (ContentFormat(format.number()), len))
+            }
+        };
+        let outcome = match encoded {
+            None => Err(Failure::Nonsense),
+            Some((format, len)) => {
                 let account = self.accounts.get(id.index()).and_then(Option::as_ref);
                 let uri = account.map_or("", |account| account.uri.as_str());
                 let options = |options: &mut OptionWriter<'_>| {
@@ -113,8 +254,9 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
                     options.content_format(format);
                 };
                 let content = self.body.get(..len).unwrap_or_default();
+                let new = NewRequest { confirmable: send.confirmable, ..NewRequest::con(Code::POST) };
                 link.peer
-                    .request(now, &self.config.coap, NewRequest::con(Code::POST), options, content)
+                    .request(now, &self.config.coap, new, options, content)
                     .map_err(|_| Failure::TooLarge)
             }
         };
@@ -124,6 +266,8 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
                 let slot = self.sends.slots.iter_mut().flatten().find(|slot| slot.id == send.id);
                 if let Some(slot) = slot {
                     slot.exchange = Some(exchange);
+                    let patience = self.config.coap.ack_timeout.saturating_mul(5);
+                    slot.deadline = (!slot.confirmable).then(|| now + patience);
                 }
             }
             Err(reason) => self.end_send(id, send.id, Err(reason)),
@@ -165,7 +309,15 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
 
     fn end_send(&mut self, account: AccountId, send: SendId, outcome: Result<(), Failure>) {
         for slot in &mut self.sends.slots {
-            if slot.take_if(|present| present.id == send).is_some() {
+            if let Some(ended) = slot.take_if(|present| present.id == send) {
+                if matches!(ended.what, What::Recorded) {
+                    let told =
+                        |head: &Head| head.is_of(account.0, Subject::SEND) && head.stage == Stage::Underway;
+                    match outcome {
+                        Ok(()) => self.history.retain(|head| !told(head)),
+                        Err(_) => self.history.restage(|head| told(head).then_some(Stage::Kept)),
+                    }
+                }
                 self.events.push(match outcome {
                     Ok(()) => Event::Sent { account, send },
                     Err(reason) => Event::SendFailed { account, send, reason },
@@ -173,4 +325,49 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             }
         }
     }
+}
+
+/// Writes what was recorded for the server that asks, as many moments as fit; marks them, and forgets those that hold nothing
+/// for that server any more: only instances that it knows and may read are its business.
+fn encode_recorded<const N: usize>(
+    world: &World<'_>,
+    history: &mut History<N>,
+    time: &dyn Fn(Instant) -> f64,
+    format: Format,
+    out: &mut [u8],
+) -> Option<usize> {
+    let ours = |head: &Head| head.is_of(world.asking, Subject::SEND);
+    let is_shown = |path: Path| {
+        let (Some(id), Some(instance)) = (path.object_id(), path.instance_id()) else { return false };
+        let there = world.object(id).is_some_and(|object| exists(object, instance));
+        there && !id.is_hidden() && world.allows(Op::Read, id, Some(instance))
+    };
+    let mut count = history.iter().filter(|(head, _)| ours(head)).count();
+    while count > 0 {
+        let mut encoder = Encoder::new(format, Path::ROOT, &mut *out);
+        let mut values = 0_usize;
+        for (head, recorded) in history.iter().filter(|(head, _)| ours(head)).take(count) {
+            for (path, value) in recorded.filter(|(path, _)| is_shown(*path)) {
+                values += 1;
+                let _ = encoder.timed(path, &value, time(head.at));
+            }
+        }
+        let encoded = encoder.finish();
+        if encoded == Err(EncodeError::BufferTooSmall) && count > 1 {
+            count = count.div_ceil(2);
+            continue;
+        }
+        let mut left = count;
+        history.restage(|head| {
+            let taken = left > 0 && ours(head);
+            left -= usize::from(taken);
+            taken.then_some(Stage::Underway)
+        });
+        if let (Ok(len), 1..) = (encoded, values) {
+            return Some(len);
+        }
+        history.retain(|head| !(ours(head) && head.stage == Stage::Underway));
+        count = history.iter().filter(|(head, _)| ours(head)).count();
+    }
+    None
 }

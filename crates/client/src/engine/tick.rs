@@ -337,7 +337,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
                 observation.sequence = sequence;
                 observation.told(now, told, confirmable);
                 if confirmable {
-                    self.record(now, observation, Stage::Underway);
+                    self.remember(now, observation, Stage::Underway);
                 }
             }
             Err(SendError::Busy) => {

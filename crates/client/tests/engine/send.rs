@@ -1,8 +1,10 @@
 //! Send: what goes out, when it is allowed, and the one event that follows.
 
 use lightship_client::{Account, AccountId, Client, Config, Event, Failure, SendId, SendRefused};
-use lightship_coap::{Code, ContentFormat, Type};
-use lightship_lwm2m::{Path, Version, path};
+use lightship_coap::{Code, ContentFormat, Encoder, MessageId, Type};
+use lightship_lwm2m::format::{Format, decode};
+use lightship_lwm2m::{DataType, Path, Version, path};
+use lightship_platform::UnixTime;
 
 use crate::bench::{Bench, Reply, Temperature, account};
 
@@ -112,6 +114,161 @@ fn sends_wait_for_their_turn_and_for_the_update_that_names_a_new_instance() {
     let sent = |send| Event::Sent { account: AccountId::clone(&bench.id), send };
     let expected = [sent(first), sent(second)];
     assert_eq!(outcome(&mut bench), expected);
+}
+
+/// Paths, values and moments of a SenML CBOR pack.
+fn records(sent: &Reply) -> Vec<(Path, f64, Option<f64>)> {
+    assert_eq!(sent.format, Some(ContentFormat::SENML_CBOR));
+    decode(Format::SenmlCbor, Path::ROOT, &sent.payload)
+        .map(|entry| {
+            let entry = entry.expect("it can be read");
+            let value = entry.value.decode_owned(DataType::Float).expect("a number");
+            (entry.path, value.as_value().as_f64().expect("a number"), entry.time)
+        })
+        .collect()
+}
+
+const VALUE: Path = path!(3303 / 0 / 5700);
+
+// Proves: OBS-20
+#[test]
+fn values_of_several_moments_go_out_in_one_send() {
+    let mut bench = Bench::with(Config::new("a"), open_account());
+    bench.client.set_date(bench.now, UnixTime::from_secs(1_700_000_000));
+    assert_eq!(bench.client.send_recorded(bench.now, bench.id), Err(SendRefused::NotRegistered));
+    // Before there is a registration, too.
+    for value in [1.0, 2.0] {
+        bench.set(value);
+        assert_eq!(bench.client.record(bench.now, bench.id, &[VALUE, path!(3 / 0 / 9)]), Ok(1));
+        bench.seconds(60);
+    }
+    bench.register();
+    bench.set(3.0);
+    assert_eq!(bench.client.record(bench.now, bench.id, &[VALUE]), Ok(1));
+    assert_eq!(bench.client.record(bench.now, bench.id, &[path!(3 / 0 / 4)]), Err(SendRefused::Nothing));
+    bench.set(4.0);
+    bench.seconds(10);
+    let send = |bench: &mut Bench| {
+        let sent = bench.client.send_recorded(bench.now, bench.id);
+        bench.drain();
+        sent
+    };
+    send(&mut bench).expect("allowed");
+    assert_eq!(send(&mut bench), Err(SendRefused::Busy), "one at a time");
+    let date = 1_700_000_000.0;
+    let expected =
+        vec![(VALUE, 1.0, Some(date)), (VALUE, 2.0, Some(date + 60.0)), (VALUE, 3.0, Some(date + 120.0))];
+    let first = bench.take();
+    assert_eq!((first.ty, first.path.as_slice()), (Type::Con, &["dp".to_owned()][..]));
+    assert_eq!(records(&first), expected);
+    // Recorded meanwhile: it is not part of the Send that is refused, nor lost with the one that is taken.
+    bench.seconds(1);
+    bench.client.record(bench.now, bench.id, &[VALUE]).expect("room");
+    bench.answer(&first, Code::SERVICE_UNAVAILABLE, |_| {});
+    assert!(matches!(outcome(&mut bench)[..], [Event::SendFailed { .. }]));
+    let id = send(&mut bench).expect("still there");
+    let second = bench.take();
+    assert_eq!(records(&second)[..3], expected);
+    assert_eq!(records(&second)[3].1, 4.0);
+    bench.answer(&second, Code::CHANGED, |_| {});
+    assert_eq!(outcome(&mut bench), [Event::Sent { account: bench.id, send: id }]);
+    assert_eq!(send(&mut bench), Err(SendRefused::Nothing), "told is told");
+}
+
+// Proves: OBS-21
+#[test]
+fn recorded_values_of_what_is_gone_are_left_out() {
+    let mut bench = registered();
+    let _ = bench.client.objects_mut().1.insert(1, Temperature { value: 7.5, ..Temperature::default() });
+    bench.drain();
+    let update = bench.take();
+    bench.answer(&update, Code::CHANGED, |_| {});
+    let gone = path!(3303 / 1 / 5700);
+    assert_eq!(bench.client.record(bench.now, bench.id, &[gone, VALUE]), Ok(2));
+    bench.client.objects_mut().1.remove(1);
+    bench.drain();
+    let update = bench.take();
+    bench.answer(&update, Code::CHANGED, |_| {});
+    bench.client.send_recorded(bench.now, bench.id).expect("allowed");
+    bench.drain();
+    let paths: Vec<Path> = records(&bench.take()).into_iter().map(|(path, ..)| path).collect();
+    assert_eq!(paths, [VALUE]);
+}
+
+#[test]
+fn what_was_recorded_beyond_one_body_goes_with_the_next_send() {
+    let mut bench = registered();
+    let paths = [path!(3 / 0 / 0), path!(3 / 0 / 1), VALUE];
+    for value in 0..15 {
+        bench.set(f64::from(value) + 0.000_000_123);
+        bench.client.record(bench.now, bench.id, &paths).expect("room");
+        bench.seconds(1);
+    }
+    let mut told = 0;
+    while bench.client.send_recorded(bench.now, bench.id).is_ok() {
+        bench.drain();
+        let sent = bench.take();
+        told += sent.payload.windows(4).filter(|window| window == b"5700").count();
+        bench.answer(&sent, Code::CHANGED, |_| {});
+    }
+    assert!(told >= 10, "{told}");
+}
+
+// Proves: OBS-24
+#[test]
+fn a_send_without_confirmation_is_sent_once() {
+    let mut bench = registered();
+    let paths = [path!(3 / 0 / 0)];
+    let id = bench.client.send_unconfirmed(bench.now, bench.id, &paths).expect("allowed");
+    bench.drain();
+    let sent = bench.take();
+    assert_eq!((sent.ty, sent.code), (Type::Non, Code::POST));
+    let mut buffer = [0; 32];
+    let len = Encoder::new(&mut buffer, Type::Non, Code::CHANGED, MessageId(9), sent.token).finish().unwrap();
+    bench.input(&buffer[..len]);
+    assert_eq!(outcome(&mut bench), [Event::Sent { account: bench.id, send: id }]);
+
+    let id = bench.client.send_unconfirmed(bench.now, bench.id, &paths).expect("allowed");
+    bench.drain();
+    bench.take();
+    bench.seconds(10);
+    assert!(bench.sent.is_empty(), "never repeated");
+    let reason = Failure::Timeout;
+    assert_eq!(outcome(&mut bench), [Event::SendFailed { account: bench.id, send: id, reason }]);
+    // It holds up nothing for longer.
+    assert!(send(&mut bench, &paths).is_ok());
+    bench.take();
+
+    let config = Config { version: Version::V1_1, ..Config::new("a") };
+    let mut bench = Bench::with(config, open_account());
+    bench.register();
+    let refused = bench.client.send_unconfirmed(bench.now, bench.id, &paths);
+    assert_eq!(refused, Err(SendRefused::NotRegistered), "1.1 has no such thing");
+}
+
+// Proves: OBS-21
+#[test]
+fn a_send_that_waits_is_muted_too() {
+    let mut bench = registered();
+    send(&mut bench, &[path!(3 / 0 / 0)]).expect("allowed");
+    let first = bench.take();
+    let id = send(&mut bench, &[path!(3 / 0 / 1)]).expect("allowed");
+    assert_eq!(bench.put("/1/0/23", "1"), Code::CHANGED);
+    bench.answer(&first, Code::CHANGED, |_| {});
+    let reason = Failure::Muted;
+    assert!(bench.events.contains(&Event::SendFailed { account: bench.id, send: id, reason }));
+    bench.seconds(10);
+    assert!(bench.sent.is_empty());
+}
+
+#[test]
+fn a_send_without_an_answer_makes_the_client_look_for_its_server() {
+    let mut bench = registered();
+    send(&mut bench, &[path!(3 / 0)]).expect("allowed");
+    bench.seconds(95);
+    assert!(matches!(outcome(&mut bench)[..], [Event::SendFailed { reason: Failure::Timeout, .. }]));
+    let last = bench.sent.pop().expect("an Update");
+    assert_eq!(Reply::new(&last.1).path, ["rd", "5a3f"]);
 }
 
 #[test]

@@ -15,8 +15,14 @@ pub(crate) enum Command {
     /// With all servers, or with the one with that Short Server ID; anew if there is a registration.
     Register(Option<u16>),
     Deregister,
-    /// What these paths hold.
+    /// What these paths hold, in a message that is repeated until it is answered.
     Send(Vec<Path>),
+    /// The same in a message that is sent once.
+    SendOnce(Vec<Path>),
+    /// Remember what these paths hold now.
+    Record(Vec<Path>),
+    /// What was remembered, with its times.
+    SendRecorded,
     Offline,
     Online,
     Reconnect,
@@ -64,13 +70,12 @@ pub(crate) fn parse(line: &str) -> Result<Option<Command>, String> {
         "reconnect" => alone(rest, Command::Reconnect)?,
         "sockets" => alone(rest, Command::Sockets)?,
         "quit" => alone(rest, Command::Quit)?,
-        "send" => {
-            let paths: Vec<Path> = rest.split_whitespace().map(parse_path).collect::<Result<_, _>>()?;
-            if paths.is_empty() {
-                return Err("expected one path or more".to_owned());
-            }
-            Command::Send(paths)
-        }
+        "send" if rest == "recorded" => Command::SendRecorded,
+        "send" => match rest.strip_prefix("once ") {
+            Some(paths) => Command::SendOnce(parse_paths(paths)?),
+            None => Command::Send(parse_paths(rest)?),
+        },
+        "record" => Command::Record(parse_paths(rest)?),
         "bootstrap" => Command::NotYet("bootstrap"),
         "attributes" => {
             let mut words = rest.split_whitespace();
@@ -93,6 +98,11 @@ fn parse_ssid(text: &str) -> Result<Option<u16>, String> {
         "" => Ok(None),
         text => text.parse().map(Some).map_err(|_| format!("{text:?} is no Short Server ID")),
     }
+}
+
+fn parse_paths(text: &str) -> Result<Vec<Path>, String> {
+    let paths: Vec<Path> = text.split_whitespace().map(parse_path).collect::<Result<_, _>>()?;
+    if paths.is_empty() { Err("expected one path or more".to_owned()) } else { Ok(paths) }
 }
 
 fn parse_path(text: &str) -> Result<Path, String> {
@@ -144,6 +154,9 @@ mod tests {
             ("show /3/0", Command::Show(Some(path("/3/0")))),
             ("advance 1.5", Command::Advance(Duration::from_millis(1500))),
             ("send /3303/0/5700  /3/0/9", Command::Send(vec![path("/3303/0/5700"), path("/3/0/9")])),
+            ("send once /3/0/9", Command::SendOnce(vec![path("/3/0/9")])),
+            ("record /3/0/9 /3303", Command::Record(vec![path("/3/0/9"), path("/3303")])),
+            ("send recorded", Command::SendRecorded),
             ("offline", Command::Offline),
             ("online", Command::Online),
             ("reconnect", Command::Reconnect),
@@ -170,6 +183,9 @@ mod tests {
             "update me",
             "send",
             "send 3303",
+            "send once",
+            "send recorded /3/0/9",
+            "record",
             "show me",
             "advance",
             "advance -1",

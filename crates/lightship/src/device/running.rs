@@ -5,7 +5,10 @@ use super::object::{ObjectSet, World};
 use super::settings::{SERVERS_MAX, Settings};
 use crate::failure::{Failure, chain};
 use crate::value_text;
-use lightship_client::{AccountId, Event, Failure as RegistrationFailure, HeapBuffer, Phase, Refusal};
+use lightship_client::{
+    AccountId, Client, Event, Failure as RegistrationFailure, HeapBuffer, Instant, Phase, Refusal,
+    SendRefused,
+};
 use lightship_lwm2m::attributes::AttributeChange;
 use lightship_lwm2m::{ObjectId, Path, ShortServerId};
 use lightship_net::client_driver::{Clock, Driver};
@@ -28,6 +31,8 @@ const STANDING_DATE: UnixTime = UnixTime::from_secs(1_767_225_600);
 /// Objects that every device has, each with one instance if the number says so.
 const STANDARD_OBJECTS: [(u16, u16); 10] =
     [(2, 0), (3, 1), (4, 1), (5, 1), (6, 1), (7, 1), (16, 1), (3303, 1), (3441, 1), (3442, 1)];
+
+type Engine = Client<ObjectSet, HeapBuffer, SERVERS_MAX, OBSERVATIONS_MAX, SENT_BODY_LEN_MAX>;
 
 /// A device.
 pub(crate) struct Device {
@@ -186,7 +191,10 @@ impl Device {
                 self.driver.reconnect();
                 Ok(String::new())
             }
-            Command::Send(paths) => self.send(&paths),
+            Command::Send(paths) => self.send(|client, now, id| client.send(now, id, &paths)),
+            Command::SendOnce(paths) => self.send(|client, now, id| client.send_unconfirmed(now, id, &paths)),
+            Command::SendRecorded => self.send(|client, now, id| client.send_recorded(now, id)),
+            Command::Record(paths) => self.send(|client, now, id| client.record(now, id, &paths)),
             Command::Sockets => Ok(self.sockets()),
             Command::Attributes(path, change) => self.attributes(path, &change),
             Command::Show(path) => self.show(path),
@@ -239,11 +247,14 @@ impl Device {
     }
 
     /// To every server that may be told; what comes of it is told as an event.
-    fn send(&mut self, paths: &[Path]) -> Result<String, String> {
+    fn send<R>(
+        &mut self,
+        mut send: impl FnMut(&mut Engine, Instant, AccountId) -> Result<R, SendRefused>,
+    ) -> Result<String, String> {
         let mut taken = Vec::new();
         let mut refused = None;
         for (ssid, id) in self.accounts.clone() {
-            match self.driver.command(|client, now| client.send(now, id, paths)) {
+            match self.driver.command(|client, now| send(client, now, id)) {
                 Ok(_) => taken.push(format!("ssid={ssid}")),
                 Err(reason) => refused = refused.or(Some(format!("server {ssid}: {reason}"))),
             }
@@ -407,6 +418,7 @@ fn in_words(reason: RegistrationFailure) -> String {
         RegistrationFailure::TooLarge => "too_large".to_owned(),
         RegistrationFailure::Expired => "expired".to_owned(),
         RegistrationFailure::Ended => "ended".to_owned(),
+        RegistrationFailure::Muted => "muted".to_owned(),
         _ => "unknown".to_owned(),
     }
 }
