@@ -3,6 +3,7 @@
 mod access;
 mod bench;
 mod by_hand;
+mod combinations;
 mod composite;
 mod formats;
 mod observe;
