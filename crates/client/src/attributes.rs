@@ -78,6 +78,11 @@ impl<const N: usize> Attached<N> {
         self.shown(account).inherited(path)
     }
 
+    /// Everything that was attached: by which account, where, what.
+    pub(crate) fn all(&self) -> impl Iterator<Item = (u8, Path, Attributes)> {
+        self.entries.iter().flatten().map(|entry| (entry.account, entry.path, entry.attributes))
+    }
+
     /// What a server attached.
     pub(crate) fn shown(&self, account: u8) -> Shown<'_> {
         Shown { entries: &self.entries, account }

@@ -323,6 +323,12 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         self.attached.resolve(id.0, path)
     }
 
+    /// Everything that is attached at present: for which server, where, what. To keep it over a restart and give it back to
+    /// [`Client::attach`].
+    pub fn attached(&self) -> impl Iterator<Item = (AccountId, Path, Attributes)> {
+        self.attached.all().map(|(account, path, attributes)| (AccountId(account), path, attributes))
+    }
+
     /// Answers a request for which an object said [`Refusal::Later`]. After a Read or Observe `Ok` means that the values
     /// are there to be read now. A repeated or late answer is harmless.
     pub fn answer(&mut self, now: Instant, ask: AskId, answer: Result<(), Refusal>) {

@@ -14,7 +14,7 @@ mod lwm2m;
 mod pair;
 mod script;
 // What `decode` prints values with.
-#[allow(dead_code, reason = "the program also reads values with it")]
+#[expect(dead_code, reason = "the program also reads values with it")]
 #[path = "../../../crates/lightship/src/value_text.rs"]
 mod value_text;
 

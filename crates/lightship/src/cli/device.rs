@@ -77,8 +77,8 @@ pub(crate) struct DeviceArguments {
     #[arg(long, value_name = "ADDR")]
     pub(crate) local: Option<String>,
 
-    /// Keep accounts and values here, so that they survive a restart
-    #[arg(long, value_name = "FILE", help_heading = NOT_YET)]
+    /// Keep accounts, attributes and values here, so that they survive a restart; what the file holds outranks flags
+    #[arg(long, value_name = "FILE")]
     pub(crate) state: Option<PathBuf>,
 
     /// Further instances of an object that the registry knows, as ID or ID=COUNT (repeatable)

@@ -1,12 +1,13 @@
 //! `lightship device`: one LwM2M Client, steered from standard input.
 //!
 //! `settings` finds out what the device shall be, `object` builds its objects, `running` is the device at work,
-//! `command` reads the lines that steer it.
+//! `command` reads the lines that steer it, `state` is what survives a restart.
 
 mod command;
 mod object;
 mod running;
 mod settings;
+mod state;
 
 pub(crate) use self::running::Device;
 pub(crate) use self::settings::Settings;

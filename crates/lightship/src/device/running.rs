@@ -1,5 +1,8 @@
 //! A device that runs: engine, objects and sockets, steered by commands, telling what happens.
 
+mod keep;
+
+use self::keep::Kept;
 use super::command::{Command, quoted};
 use super::object::{ObjectSet, World};
 use super::settings::{SERVERS_MAX, Settings};
@@ -7,10 +10,10 @@ use crate::failure::{Failure, chain};
 use crate::value_text;
 use lightship_client::{
     AccountId, Client, Event, Failure as RegistrationFailure, HeapBuffer, Instant, Phase, Refusal,
-    SendRefused,
+    SendRefused, ShortServerId,
 };
 use lightship_lwm2m::attributes::AttributeChange;
-use lightship_lwm2m::{ObjectId, Path, ShortServerId};
+use lightship_lwm2m::{ObjectId, Path};
 use lightship_net::client_driver::{Clock, Driver};
 use lightship_platform::UnixTime;
 use std::collections::VecDeque;
@@ -37,10 +40,11 @@ type Engine = Client<ObjectSet, HeapBuffer, SERVERS_MAX, OBSERVATIONS_MAX, SENT_
 /// A device.
 pub(crate) struct Device {
     driver: Driver<ObjectSet, HeapBuffer, SERVERS_MAX, OBSERVATIONS_MAX, SENT_BODY_LEN_MAX>,
-    accounts: Vec<(u16, AccountId)>,
+    endpoint: String,
     world: Arc<World>,
     /// Lines that are still to be told.
     untold: VecDeque<String>,
+    kept: Option<Kept>,
 }
 
 impl Device {
@@ -50,37 +54,44 @@ impl Device {
     }
 
     /// A device with these objects, each with so many instances, and those of the settings.
-    pub(crate) fn with_objects(settings: Settings, objects: &[(u16, u16)]) -> Result<Self, Failure> {
+    pub(crate) fn with_objects(mut settings: Settings, objects: &[(u16, u16)]) -> Result<Self, Failure> {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(Failure::failed)?;
         let clock = if settings.virtual_clock { Clock::standing(STANDING_DATE) } else { Clock::machine() };
-        let world = World::new(clock.clone(), seed, settings.config.endpoint.as_str());
-        world.set_server_count(settings.accounts.len());
+        let endpoint = settings.config.endpoint.as_str().to_owned();
+        let world = World::new(clock.clone(), seed, &endpoint);
         let mut set = ObjectSet::new(Arc::clone(&world));
         let standard = objects.iter().filter_map(|(id, count)| Some((ObjectId::new(*id)?, *count)));
-        for (id, count) in standard.chain(settings.objects) {
+        for (id, count) in standard.chain(settings.objects.iter().copied()) {
             set.add(id, count).map_err(Failure::usage)?;
         }
+        let (kept, attributes) = keep::take_up(&mut settings, &world, &mut set)?;
+        world.set_server_count(settings.accounts.len());
         // Different from the seed of the objects' values, which anyone may see.
         getrandom::fill(&mut seed).map_err(Failure::failed)?;
         let mut driver = Driver::new(settings.config, set, clock, Arc::clone(&world.counters), seed);
-        let mut accounts = Vec::new();
         let mut local = settings.local;
         for account in settings.accounts {
-            let ssid = account.ssid.map_or(0, ShortServerId::get);
-            let id = driver.add_account(account, local).map_err(|error| Failure::usage(chain(&error)))?;
-            accounts.push((ssid, id));
+            driver.add_account(account, local).map_err(|error| Failure::usage(chain(&error)))?;
             // A chosen port can be had once: it is the first server's.
             if let Some(local) = &mut local {
                 local.set_port(0);
             }
         }
-        Ok(Self { driver, accounts, world, untold: VecDeque::new() })
+        let mut device = Self { driver, endpoint, world, untold: VecDeque::new(), kept };
+        device.begin_to_keep(attributes)?;
+        Ok(device)
+    }
+
+    /// The servers by their Short Server IDs, without the Bootstrap-Server.
+    fn servers(&self) -> Vec<(u16, AccountId)> {
+        let accounts = self.driver.client().accounts();
+        accounts.filter_map(|(id, account)| Some((account.ssid?.get(), id))).collect()
     }
 
     /// Begins to register with every server.
     pub(crate) fn start(&mut self) {
-        for (_, id) in self.accounts.clone() {
+        for (_, id) in self.servers() {
             self.driver.command(|client, now| client.register(now, id));
         }
     }
@@ -97,6 +108,7 @@ impl Device {
                 Ok(event) => {
                     let line = self.tell(&event);
                     self.follow_up(&event);
+                    self.keep_after(&event);
                     return line;
                 }
                 Err(_) => {
@@ -113,6 +125,7 @@ impl Device {
         if self.driver.client().objects().is_due() {
             self.driver.command(|client, _| client.objects_mut().tick());
         }
+        self.keep_what_changed();
         if !self.world.take_restart() {
             return None;
         }
@@ -131,7 +144,7 @@ impl Device {
     }
 
     fn ssid(&self, account: AccountId) -> u16 {
-        self.accounts.iter().find(|(_, id)| *id == account).map_or(0, |(ssid, _)| *ssid)
+        self.driver.client().account(account).and_then(|account| account.ssid).map_or(0, ShortServerId::get)
     }
 
     fn tell(&self, event: &Event) -> String {
@@ -167,6 +180,15 @@ impl Device {
 
     /// Obeys a command; what it answers stands behind `ok`.
     pub(crate) fn obey(&mut self, command: Command) -> Result<String, String> {
+        let changes = matches!(command, Command::Set(..) | Command::Create(_) | Command::Delete(_));
+        let answer = self.carry_out(command);
+        if changes {
+            self.keep_and_tell();
+        }
+        answer
+    }
+
+    fn carry_out(&mut self, command: Command) -> Result<String, String> {
         match command {
             Command::Set(path, text) => self.set(path, &text),
             Command::Create(path) => self.create(path),
@@ -242,7 +264,7 @@ impl Device {
 
     fn chosen(&self, ssid: Option<u16>) -> Result<Vec<(u16, AccountId)>, String> {
         let wanted = |known: u16| ssid.is_none_or(|ssid| ssid == known);
-        let chosen: Vec<_> = self.accounts.iter().copied().filter(|(known, _)| wanted(*known)).collect();
+        let chosen: Vec<_> = self.servers().into_iter().filter(|(known, _)| wanted(*known)).collect();
         if chosen.is_empty() { Err("no server has that Short Server ID".to_owned()) } else { Ok(chosen) }
     }
 
@@ -253,7 +275,7 @@ impl Device {
     ) -> Result<String, String> {
         let mut taken = Vec::new();
         let mut refused = None;
-        for (ssid, id) in self.accounts.clone() {
+        for (ssid, id) in self.servers() {
             match self.driver.command(|client, now| send(client, now, id)) {
                 Ok(_) => taken.push(format!("ssid={ssid}")),
                 Err(reason) => refused = refused.or(Some(format!("server {ssid}: {reason}"))),
@@ -286,7 +308,7 @@ impl Device {
     }
 
     fn deregister(&mut self) {
-        for (_, id) in self.accounts.clone() {
+        for (_, id) in self.servers() {
             if self.driver.client().phase(id) != Phase::Idle {
                 self.driver.command(|client, now| client.deregister(now, id));
             }
@@ -304,12 +326,12 @@ impl Device {
 
     /// For every server; what is in force is shown for the first.
     fn attributes(&mut self, path: Path, change: &AttributeChange) -> Result<String, String> {
-        for (_, id) in self.accounts.clone() {
+        for (_, id) in self.servers() {
             let attached = self.driver.command(|client, now| client.attach(now, id, path, change));
             attached.map_err(|refusal| why_not_attached(refusal, path))?;
         }
         let mut text = path.to_string();
-        if let Some((_, id)) = self.accounts.first() {
+        if let Some((_, id)) = self.servers().first() {
             let in_force = AttributeChange::from(self.driver.client().attributes(*id, path));
             in_force.queries(|part| text.push_str(&format!(" {part}")));
         }
@@ -388,7 +410,7 @@ impl Device {
         tokio::pin!(end);
         let mut leaving = false;
         loop {
-            let phases = || self.accounts.iter().map(|(_, id)| self.driver.client().phase(*id));
+            let phases = || self.servers().into_iter().map(|(_, id)| self.driver.client().phase(id));
             if phases().all(|phase| phase == Phase::Idle) {
                 return Ok(());
             }

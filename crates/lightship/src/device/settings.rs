@@ -91,6 +91,8 @@ pub(crate) struct Settings {
     pub(crate) local: Option<SocketAddr>,
     /// Objects with the number of further instances.
     pub(crate) objects: Vec<(ObjectId, u16)>,
+    /// Where to keep what shall survive a restart.
+    pub(crate) state: Option<PathBuf>,
     pub(crate) virtual_clock: bool,
 }
 
@@ -142,7 +144,8 @@ impl Settings {
         let objects = objects.iter().map(|text| object(text)).collect::<Result<_, _>>()?;
         let servers = raw.server.map(OneOrMany::into_vec).unwrap_or_default();
         let accounts = accounts(&servers, lifetime_s, retry)?;
-        Ok(Self { config, accounts, local, objects, virtual_clock: raw.virtual_clock.unwrap_or(false) })
+        let virtual_clock = raw.virtual_clock.unwrap_or(false);
+        Ok(Self { config, accounts, local, objects, state: raw.state, virtual_clock })
     }
 }
 
@@ -272,7 +275,6 @@ impl RawSettings {
             ("trust", self.trust.is_some()),
             ("rpk-key", self.rpk_key.is_some()),
             ("rpk-peer", self.rpk_peer.is_some()),
-            ("state", self.state.is_some()),
         ];
         match missing.iter().find(|(_, wanted)| *wanted) {
             Some((name, _)) => Err(Failure::usage(format_args!("{name} does not work in this version yet"))),
@@ -385,7 +387,6 @@ mod tests {
             "--queue-mode",
             "--bootstrap coap://127.0.0.1",
             "--psk-identity a --psk-key 00",
-            "--state s",
             "--server coaps://127.0.0.1",
             "--binding UQ",
             "--binding T",

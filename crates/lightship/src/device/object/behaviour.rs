@@ -68,9 +68,14 @@ impl World {
         self.firmware_version.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
+    /// Says which firmware runs.
+    pub(crate) fn set_firmware_version(&self, version: &str) {
+        version.clone_into(&mut self.firmware_version.lock().unwrap_or_else(PoisonError::into_inner));
+    }
+
     /// Changes the firmware and asks for a restart, as an update does.
     pub(crate) fn install_firmware(&self, version: &str) {
-        version.clone_into(&mut self.firmware_version.lock().unwrap_or_else(PoisonError::into_inner));
+        self.set_firmware_version(version);
         self.want_restart();
     }
 

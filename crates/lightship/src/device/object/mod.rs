@@ -7,6 +7,7 @@ mod behaviour;
 mod device;
 mod firmware;
 mod initial;
+mod kept;
 mod sensor;
 mod statistics;
 mod test_object;
