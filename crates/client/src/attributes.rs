@@ -5,6 +5,7 @@ use lightship_lwm2m::path::Level;
 use lightship_lwm2m::{Attributes, Path, Version, attributes::AttributeChange};
 
 use crate::dispatch::{Deny, Request, Success, World};
+use crate::write::next_item;
 
 /// The attributes of up to `N` paths.
 #[derive(Debug)]
@@ -88,6 +89,13 @@ impl<const N: usize> Attached<N> {
         Shown { entries: &self.entries, account }
     }
 
+    /// Forgets what is attached at or below `path` to nodes that a Write took away.
+    pub(crate) fn prune(&mut self, world: &World<'_>, path: Path) {
+        for slot in &mut self.entries {
+            *slot = slot.filter(|entry| !path.contains(entry.path) || exists(world, entry.path));
+        }
+    }
+
     /// Forgets everything at and below a deleted node.
     pub(crate) fn forget(&mut self, path: Path) {
         for slot in &mut self.entries {
@@ -113,6 +121,17 @@ impl Shown<'_> {
         }
         attributes
     }
+}
+
+fn exists(world: &World<'_>, path: Path) -> bool {
+    let Some(object) = path.object_id().and_then(|id| world.object(id)) else { return false };
+    let Some(instance) = path.instance_id() else { return true };
+    let Some(resource) = path.resource_id() else {
+        return object.instance_from(instance.get()) == Some(instance);
+    };
+    let item = path.resource_instance_id();
+    object.has(instance, resource)
+        && item.is_none_or(|item| next_item(object, instance, resource, item.get()) == Some(item))
 }
 
 /// Attributes in the query of an Observe, since 1.2; `None` when there are none.

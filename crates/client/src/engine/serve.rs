@@ -84,8 +84,20 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             Operation::Create => Event::Created { account, path },
             Operation::Delete => Event::Deleted { account, path },
         };
-        if operation == Operation::Delete {
-            self.attached.forget(path);
+        match operation {
+            Operation::Delete => self.attached.forget(path),
+            Operation::Replace => {
+                // Attributes go with what a Replace left out.
+                let version = self.version(account);
+                let world = world(&mut self.objects, &mut self.accounts, account.0, version);
+                self.attached.prune(&world, path);
+            }
+            Operation::PartialUpdate
+            | Operation::Create
+            | Operation::Execute
+            | Operation::Read
+            | Operation::Discover
+            | Operation::WriteAttributes => {}
         }
         self.touched = true;
         self.events.push(event);

@@ -290,6 +290,31 @@ fn delete_takes_instances_and_resource_instances_but_never_the_device() {
     }
 }
 
+#[test]
+fn attributes_go_with_what_a_replace_leaves_out() {
+    let mut bench = Bench::registered();
+    bench.send(Code::POST, "/2", JSON, RIGHTS);
+    bench.sent.clear();
+    for path in ["/2/0/2/1?pmin=10", "/2/0/2/2?pmin=20"] {
+        assert_eq!(bench.ask(Code::PUT, path).code, Code::CHANGED);
+    }
+    let attached = "</2/0/2>;dim=2,</2/0/2/1>;pmin=10,</2/0/2/2>;pmin=20";
+    assert_eq!(bench.discover("/2/0/2").text(), attached);
+    for (code, list, links) in [
+        // A Partial Update takes nothing away, whatever it leaves out.
+        (Code::POST, r#"[{"n":"/2/0/2/2","v":15}]"#, attached),
+        (Code::PUT, r#"[{"n":"/2/0/2/2","v":15}]"#, "</2/0/2>;dim=1,</2/0/2/2>;pmin=20"),
+        (
+            Code::PUT,
+            r#"[{"n":"/2/0/2/1","v":15},{"n":"/2/0/2/2","v":15}]"#,
+            "</2/0/2>;dim=2,</2/0/2/1>,</2/0/2/2>;pmin=20",
+        ),
+    ] {
+        assert_eq!(bench.send(code, "/2/0/2", JSON, list.as_bytes()).code, Code::CHANGED);
+        assert_eq!(bench.discover("/2/0/2").text(), links);
+    }
+}
+
 // Proves: DMO-08, DMO-09, DMO-11
 #[test]
 fn discover_shows_what_there_is() {
