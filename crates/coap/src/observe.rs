@@ -31,6 +31,12 @@ impl Freshness {
             || now.saturating_duration_since(self.at) > NEWER_AFTER
     }
 
+    /// Whether a notification has the very number of the newest so far: a sender that follows the standard counts on.
+    #[must_use]
+    pub const fn is_repeated(&self, sequence: u32) -> bool {
+        self.sequence == sequence & SEQUENCE_MASK
+    }
+
     /// Remembers the notification if it is newer; returns whether it was. Older ones are to be
     /// acknowledged all the same, and their content dropped.
     pub fn accept(&mut self, now: Instant, sequence: u32) -> bool {

@@ -30,6 +30,8 @@ pub enum Deviation {
     SloppyList,
     /// `/RD` or `/DP`: a path in other letters.
     OtherCase,
+    /// Two notifications of one observation have the same sequence number (RFC 7641 §3.4 tells the newer by it).
+    SameSequence,
 }
 
 /// How often a device did so, by kind; each count stays at 65,535 once it is there.
@@ -40,13 +42,14 @@ pub struct Deviations {
 
 impl Deviation {
     /// All kinds.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 7] = [
         Self::NoContentFormat,
         Self::OtherFormat,
         Self::OtherCode,
         Self::UnknownParameter,
         Self::SloppyList,
         Self::OtherCase,
+        Self::SameSequence,
     ];
 
     /// A name for machines: lower case, with dashes.
@@ -59,6 +62,7 @@ impl Deviation {
             Self::UnknownParameter => "unknown-parameter",
             Self::SloppyList => "sloppy-list",
             Self::OtherCase => "other-case",
+            Self::SameSequence => "same-sequence",
         }
     }
 

@@ -16,7 +16,7 @@ use crate::observe::Observation;
 use crate::shard::Due;
 use crate::slab::Key;
 use crate::uplink::Reply;
-use crate::{Outcome, RegistrationId, Response, Shard};
+use crate::{Deviation, Outcome, RegistrationId, Response, Shard};
 
 /// The CoAP machine of one address.
 pub(crate) type Peer = lightship_coap::Peer<lightship_coap::HeapBuffer>;
@@ -151,14 +151,21 @@ impl Shard {
         // RFC 7641 §3.2: a response that is no success, or has no Observe option, is the last one.
         let sequence = message.observe().filter(|_| message.code().is_success());
         let last = sequence.is_none();
-        let newer = observation
-            .newest
-            .as_mut()
-            .is_some_and(|newest| sequence.is_none_or(|sequence| newest.accept(now, sequence)));
-        if !newer {
+        let newest = observation.newest.as_mut();
+        // Copies of a message do not come this far: the same number on another one is a value in its own right.
+        let repeated = newest.as_ref().zip(sequence).is_some_and(|(newest, sequence)| {
+            newest.is_repeated(sequence) && !newest.is_newer(now, sequence)
+        });
+        let newer = newest.is_some_and(|newest| sequence.is_none_or(|sequence| newest.accept(now, sequence)));
+        if !newer && !repeated {
             self.stats.notifications_stale += 1;
             return;
         }
+        if repeated {
+            let owner = observation.device;
+            self.deviated(owner, Deviation::SameSequence);
+        }
+        let Some(observation) = self.observations.get(key) else { return };
         let (owner, accept) = (observation.device, observation.wanted.accept);
         if !last {
             let format = message.content_format();

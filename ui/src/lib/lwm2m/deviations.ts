@@ -15,6 +15,7 @@ const SENTENCES: Record<string, string> = {
   "sloppy-list": "The list of its objects is not written as the standard wants it.",
   "sloppy-links": "The links that it answers a Discover with are not written as the standard wants them.",
   "other-case": "It writes a path of the server in other letters, such as /RD.",
+  "same-sequence": "It gives two notifications the same number, so that their order cannot be told by it.",
   "wrong-type": "It gives a value of another type than the object's definition says.",
   "wrong-multiplicity": "It gives one value where the definition has several, or several where it has one.",
   "outside-range": "It gives a value outside the range of the object's definition.",
