@@ -40,6 +40,7 @@
 //! ```
 
 mod asks;
+pub mod bootstrap;
 mod config;
 mod deviation;
 mod devices;

@@ -131,7 +131,7 @@ pub(crate) fn target(message: &Message<'_>) -> Result<Target, Code> {
     }
 }
 
-fn bad_option(message: &Message<'_>) -> Option<Code> {
+pub(crate) fn bad_option(message: &Message<'_>) -> Option<Code> {
     let proxied = |number| message.option(number).is_some();
     if proxied(OptionNumber::PROXY_URI) || proxied(OptionNumber::PROXY_SCHEME) {
         return Some(Code::PROXYING_NOT_SUPPORTED);

@@ -303,7 +303,7 @@ impl Shard {
 }
 
 /// A response as the host gets it.
-fn whole(message: &Message<'_>, body: &[u8]) -> Response {
+pub(crate) fn whole(message: &Message<'_>, body: &[u8]) -> Response {
     Response {
         code: message.code(),
         content_format: message.content_format(),

@@ -1,0 +1,90 @@
+//! What a request is for, and what an address without state gets: only a well-formed request to be configured is worth state.
+
+use std::net::SocketAddr;
+
+use lightship_coap::{Code, Message, OptionNumber, Role};
+use lightship_lwm2m::bootstrap::{BS, BSPACK, PackRequest, PreferredFormat, Request};
+use lightship_lwm2m::{Endpoint, Format, Path};
+use lightship_platform::Instant;
+
+use super::talk::Link;
+use super::{BootstrapServer, Config, Identity};
+use crate::slab::Key;
+use crate::stateless::{FirstContact, bad_option, first_contact, refuse};
+
+/// What a device asks for.
+pub(super) enum Wish {
+    Bootstrap { endpoint: Endpoint, preferred_format: Option<Format> },
+    Pack { endpoint: Endpoint, accept: Format, account: Box<[Path]> },
+}
+
+/// Reads a request, or says the code that refuses it.
+pub(super) fn wish(message: &Message<'_>, identity: &Identity, config: &Config) -> Result<Wish, Code> {
+    if let Some(code) = bad_option(message) {
+        return Err(code);
+    }
+    let mut path = message.options().filter(|option| option.number == OptionNumber::URI_PATH);
+    let is = |name: &str, segment: &[u8]| segment.eq_ignore_ascii_case(name.as_bytes());
+    let is_pack = match (path.next().map(|option| option.value), path.next()) {
+        (Some(segment), None) if is(BS, segment) => false,
+        (Some(segment), None) if is(BSPACK, segment) => true,
+        _ => return Err(Code::NOT_FOUND),
+    };
+    // TS_Core 6.1.3: without a name, and nothing else that says it, nobody knows whom to configure.
+    let named = |endpoint: Option<&str>| match endpoint {
+        Some(name) => Endpoint::new(name).map_err(|_| Code::BAD_REQUEST),
+        None => identity.endpoint().ok_or(Code::BAD_REQUEST),
+    };
+    match (is_pack, message.code()) {
+        (false, Code::POST) => {
+            let request = Request::parse(message).map_err(|refused| refused.code())?;
+            let preferred_format = match request.preferred_format {
+                PreferredFormat::Unsaid => None,
+                PreferredFormat::Known(format) => Some(format),
+                PreferredFormat::Unknown(_) if config.tolerate_unknown_format => None,
+                PreferredFormat::Unknown(_) => return Err(Code::UNSUPPORTED_CONTENT_FORMAT),
+            };
+            Ok(Wish::Bootstrap { endpoint: named(request.endpoint)?, preferred_format })
+        }
+        (true, Code::GET) if !config.packs => Err(Code::NOT_IMPLEMENTED),
+        (true, Code::GET) => {
+            let request = PackRequest::parse(message).map_err(|refused| refused.code())?;
+            let endpoint = named(request.endpoint)?;
+            Ok(Wish::Pack { endpoint, accept: request.accept, account: request.account().collect() })
+        }
+        (false | true, _) => Err(Code::METHOD_NOT_ALLOWED),
+    }
+}
+
+impl BootstrapServer {
+    /// Decides about a datagram from an address without state.
+    pub(super) fn admit(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) -> Option<Key<Link>> {
+        let id = self.next_message_id();
+        let contact = match Message::parse(datagram) {
+            Ok(message) if message.role() == Role::Request => {
+                match wish(&message, &Identity::Unsecured, &self.config) {
+                    Ok(_) => return Some(self.open_link(now, from, Identity::Unsecured)),
+                    Err(code) => {
+                        self.stats.refused += 1;
+                        refuse(&message, code, || id)
+                    }
+                }
+            }
+            Ok(_) | Err(_) => first_contact(datagram, || id),
+        };
+        match contact {
+            FirstContact::Answer { answer, malformed } => {
+                self.count_dropped(malformed);
+                self.send_stateless(from, answer);
+            }
+            FirstContact::Drop { malformed } => self.count_dropped(malformed),
+            FirstContact::Register | FirstContact::Update(_) => {}
+        }
+        None
+    }
+
+    fn count_dropped(&mut self, malformed: bool) {
+        let counter = if malformed { &mut self.stats.malformed } else { &mut self.stats.dropped };
+        *counter += 1;
+    }
+}

@@ -1,0 +1,254 @@
+//! Where CoAP is spoken with devices that are being configured.
+
+use std::net::SocketAddr;
+
+use lightship_coap::peer::{Dropped, ExchangeId, Failure, NewRequest, Ticket};
+use lightship_coap::{Code, ContentFormat, Incoming, OptionWriter, PeerEvent};
+use lightship_platform::Instant;
+
+use super::contact::{Wish, wish};
+use super::session::Session;
+use super::{BootstrapServer, Caller, Due, Event, Identity, Pack, Step, StepOutcome};
+use crate::limits::{AMPLIFICATION_MAX, UNPROVEN_PAYLOAD_MAX};
+use crate::slab::Key;
+use crate::talk::{Peer, whole};
+use crate::timer::TimerId;
+
+/// The CoAP state of one address.
+pub(super) struct Link {
+    pub(super) address: SocketAddr,
+    pub(super) identity: Identity,
+    pub(super) peer: Peer,
+    pub(super) session: Option<Key<Session>>,
+    pub(super) queued: bool,
+    timer: Option<(TimerId, Instant)>,
+    active_at: Instant,
+    /// Whether somebody at the address has answered a request of ours.
+    proven: bool,
+    /// Bytes that may be sent there until then.
+    allowance: u32,
+}
+
+impl Link {
+    /// Whether a datagram of this length may be sent; if so it counts as sent.
+    pub(super) fn may_send(&mut self, len: usize) -> bool {
+        if self.proven {
+            return true;
+        }
+        let left = u32::try_from(len).ok().and_then(|len| self.allowance.checked_sub(len));
+        self.allowance = left.unwrap_or(self.allowance);
+        left.is_some()
+    }
+}
+
+impl BootstrapServer {
+    /// Makes a link for an address that has none.
+    pub(super) fn open_link(&mut self, now: Instant, address: SocketAddr, identity: Identity) -> Key<Link> {
+        let key = self.links.insert(Link {
+            address,
+            identity,
+            peer: Peer::new(&mut self.rng),
+            session: None,
+            queued: false,
+            timer: None,
+            active_at: now,
+            proven: false,
+            allowance: 0,
+        });
+        self.by_address.insert(address, key);
+        self.oldest.push_back(key);
+        let kept = self.config.limits.strangers.saturating_add(self.config.limits.sessions);
+        while self.links.len() > kept || self.oldest.len() > kept.saturating_mul(2) {
+            let Some(oldest) = self.oldest.pop_front() else { break };
+            match self.links.get(oldest) {
+                Some(link) if link.session.is_some() || oldest == key => self.oldest.push_back(oldest),
+                Some(_) => self.close_link(oldest),
+                None => {}
+            }
+        }
+        key
+    }
+
+    fn close_link(&mut self, key: Key<Link>) {
+        let Some(link) = self.links.remove(key) else { return };
+        self.by_address.remove(&link.address);
+        if let Some((timer, _)) = link.timer {
+            self.timers.cancel(timer);
+        }
+    }
+
+    /// Gives a datagram to a link.
+    pub(super) fn input(&mut self, now: Instant, key: Key<Link>, datagram: &[u8]) {
+        let Some(link) = self.links.get_mut(key) else { return };
+        link.active_at = now;
+        let more = u32::try_from(datagram.len()).unwrap_or(u32::MAX).saturating_mul(AMPLIFICATION_MAX);
+        link.allowance = link.allowance.saturating_add(more);
+        match link.peer.handle_input(now, &self.config.coap, datagram) {
+            Incoming::Nothing => {}
+            Incoming::Dropped(Dropped::Malformed(_)) => self.stats.malformed += 1,
+            Incoming::Dropped(_) => self.stats.dropped += 1,
+            Incoming::Request(request) => match wish(&request.message, &link.identity, &self.config) {
+                Ok(wish) => self.asked(now, key, request.ticket, wish),
+                Err(code) => {
+                    self.stats.refused += 1;
+                    self.reply(now, key, request.ticket, code);
+                }
+            },
+            Incoming::Response(response) => {
+                let answer = whole(&response.message, link.peer.payload(response.body));
+                link.proven = true;
+                let exchange = response.exchange;
+                self.step_ended(now, key, exchange, StepOutcome::Response(answer));
+            }
+            Incoming::Notification(notification) => {
+                link.peer.reject(notification.ticket);
+                self.stats.dropped += 1;
+            }
+        }
+    }
+
+    fn asked(&mut self, now: Instant, key: Key<Link>, ticket: Ticket, wish: Wish) {
+        let Some(link) = self.links.get(key) else { return };
+        let (from, identity) = (link.address, link.identity.clone());
+        let Some((ask, session)) = self.ask_begin(now, key, ticket, &wish) else { return };
+        self.events.push_back(match wish {
+            Wish::Bootstrap { endpoint, preferred_format } => Event::AskBootstrap {
+                ask,
+                session,
+                caller: Caller { endpoint, from, identity },
+                preferred_format,
+            },
+            Wish::Pack { endpoint, accept, account } => {
+                Event::AskPack { ask, session, caller: Caller { endpoint, from, identity }, accept, account }
+            }
+        });
+    }
+
+    /// Answers a device's request without content.
+    pub(super) fn reply(&mut self, now: Instant, key: Key<Link>, ticket: Ticket, code: Code) {
+        let busy = |options: &mut OptionWriter<'_>| {
+            if code == Code::SERVICE_UNAVAILABLE {
+                options.max_age_s(BUSY_S);
+            }
+        };
+        self.respond(now, key, ticket, code, busy, &[]);
+    }
+
+    /// Answers a Bootstrap-Pack-Request with a pack.
+    pub(super) fn reply_pack(&mut self, now: Instant, key: Key<Link>, ticket: Ticket, pack: &Pack) {
+        let format = ContentFormat(pack.format.number());
+        let write = |options: &mut OptionWriter<'_>| {
+            options.content_format(format);
+        };
+        self.respond(now, key, ticket, Code::CONTENT, write, &pack.payload);
+    }
+
+    fn respond(
+        &mut self,
+        now: Instant,
+        key: Key<Link>,
+        ticket: Ticket,
+        code: Code,
+        options: impl FnOnce(&mut OptionWriter<'_>),
+        payload: &[u8],
+    ) {
+        let Some(link) = self.links.get_mut(key) else { return };
+        let sent = link.peer.respond(now, &self.config.coap, ticket, code, options, payload);
+        if let Err(error) = sent {
+            tracing::debug!(%error, "an answer was not sent");
+        }
+    }
+
+    /// Sends a command; where much would go to an address that has not answered anything yet, a ping first. Says what was sent, and
+    /// whether it was the command.
+    pub(super) fn send(&mut self, now: Instant, key: Key<Link>, step: &Step) -> Option<(ExchangeId, bool)> {
+        let link = self.links.get_mut(key)?;
+        link.active_at = now;
+        if !link.proven && step.payload.len() > UNPROVEN_PAYLOAD_MAX {
+            return link.peer.ping(now, &self.config.coap).ok().map(|exchange| (exchange, false));
+        }
+        let request = NewRequest::con(step.command.operation.method());
+        let write = |options: &mut OptionWriter<'_>| step.command.write_options(options);
+        let sent = link.peer.request(now, &self.config.coap, request, write, &step.payload);
+        let exchange = sent.inspect_err(|error| tracing::debug!(%error, "a command was not sent")).ok()?;
+        Some((exchange, true))
+    }
+
+    /// Asks whether somebody is at an address before much is sent there; `None` when that is known.
+    pub(super) fn probe(&mut self, now: Instant, key: Key<Link>, payload_len: usize) -> Option<ExchangeId> {
+        let link = self.links.get_mut(key)?;
+        if link.proven || payload_len <= UNPROVEN_PAYLOAD_MAX {
+            return None;
+        }
+        link.peer.ping(now, &self.config.coap).ok()
+    }
+
+    /// Takes back what is under way with a device.
+    pub(super) fn withdraw(&mut self, key: Key<Link>, exchange: ExchangeId) {
+        if let Some(link) = self.links.get_mut(key) {
+            link.peer.cancel(exchange);
+        }
+    }
+
+    /// After anything was done with a link: hears what happened, sets its timer, lets it send.
+    pub(super) fn settle(&mut self, now: Instant, key: Key<Link>) {
+        while let Some(event) = self.links.get_mut(key).and_then(|link| link.peer.poll_event()) {
+            match event {
+                PeerEvent::RequestFailed { exchange, reason } => {
+                    let outcome = match reason {
+                        Failure::Timeout => StepOutcome::Timeout,
+                        Failure::Reset => StepOutcome::Reset,
+                        Failure::BadOption | Failure::BadBlock | Failure::TooLarge => StepOutcome::Broken,
+                    };
+                    self.step_ended(now, key, exchange, outcome);
+                }
+                PeerEvent::Pong { exchange } => {
+                    if let Some(link) = self.links.get_mut(key) {
+                        link.proven = true;
+                    }
+                    self.probed(now, key, exchange);
+                }
+                PeerEvent::NotificationAcknowledged { .. }
+                | PeerEvent::NotificationRejected { .. }
+                | PeerEvent::NotificationTimedOut { .. }
+                | PeerEvent::ResponseLost => {}
+            }
+        }
+        self.arm_link(now, key);
+        if let Some(link) = self.links.get_mut(key)
+            && !std::mem::replace(&mut link.queued, true)
+        {
+            self.sending.push_back(key);
+        }
+    }
+
+    /// Arms a link's timer if it has to go off earlier than it would; if later, it sets itself again.
+    fn arm_link(&mut self, now: Instant, key: Key<Link>) {
+        let Some(link) = self.links.get_mut(key) else { return };
+        // A link with a session stays however quiet it is.
+        let since = if link.session.is_some() { now } else { link.active_at };
+        let end = since + self.config.coap.exchange_lifetime();
+        let due = link.peer.poll_timeout(&self.config.coap).map_or(end, |due| due.min(end));
+        match link.timer {
+            Some((_, armed)) if armed <= due => return,
+            Some((timer, _)) => self.timers.cancel(timer),
+            None => {}
+        }
+        link.timer = Some((self.timers.arm(due, Due::Link(key)), due));
+    }
+
+    /// A link's timer went off.
+    pub(super) fn link_due(&mut self, now: Instant, key: Key<Link>) {
+        let Some(link) = self.links.get_mut(key) else { return };
+        link.timer = None;
+        link.peer.handle_timeout(now, &self.config.coap);
+        self.settle(now, key);
+        let Some(link) = self.links.get(key) else { return };
+        if now >= link.active_at + self.config.coap.exchange_lifetime() && link.session.is_none() {
+            self.close_link(key);
+        }
+    }
+}
+
+/// How long an overloaded server asks to be left alone.
+const BUSY_S: u32 = 30;
