@@ -3,7 +3,7 @@
 use lightship_coap::{Code, ContentFormat, Message};
 use lightship_lwm2m::attributes::{AttributeChange, AttributeName};
 use lightship_lwm2m::format::{Decoder, Entry, Format, Use, check as well_formed, decode, paths};
-use lightship_lwm2m::{Attributes, ObjectId, ObjectInstanceId, Path, Value, Version};
+use lightship_lwm2m::{Attributes, ObjectId, ObjectInstanceId, Path, ResourceInstanceId, Value, Version};
 
 use crate::access;
 use crate::dispatch::{Deny, Operation, Success, World};
@@ -134,6 +134,23 @@ impl<'a> Composite<'a> {
         Ok(())
     }
 
+    /// Whether the multiple resource around `path` still has a resource instance after all of this.
+    fn leaves_some(&self, object: &dyn Object, path: Path) -> bool {
+        let (Some(instance), Some(resource)) = (path.instance_id(), path.resource_id()) else { return true };
+        let array = path.truncated(3);
+        let mut entries = self.entries().flatten();
+        if entries.any(|entry| array.contains(entry.path) && !entry.value.is_null()) {
+            return true;
+        }
+        let removed = |item: ResourceInstanceId| {
+            array.child(item.get()).is_some_and(|item| self.paths().any(|path| path == item))
+        };
+        let mut present = core::iter::successors(next_item(object, instance, resource, 0), |last| {
+            next_item(object, instance, resource, last.get().checked_add(1)?)
+        });
+        present.any(|item| !removed(item))
+    }
+
     /// Judges one record: its target exists, may be written and takes the value.
     fn check(&self, world: &World<'_>, entry: &Entry<'_>, scratch: &mut [u8]) -> Result<(), Code> {
         let path = entry.path;
@@ -164,13 +181,8 @@ impl<'a> Composite<'a> {
             if next_item(object, instance, resource, item.get()) != Some(item) {
                 return Err(Code::NOT_FOUND);
             }
-            let others = || {
-                let found = core::iter::successors(next_item(object, instance, resource, 0), |last| {
-                    next_item(object, instance, resource, last.get().checked_add(1)?)
-                });
-                found.filter(|found| *found != item).count()
-            };
-            return if model.mandatory && others() == 0 { Err(Code::METHOD_NOT_ALLOWED) } else { Ok(()) };
+            let stays = !model.mandatory || self.leaves_some(object, path);
+            return if stays { Ok(()) } else { Err(Code::UNAUTHORIZED) };
         }
         if entry.value.is_container() || entry.value.is_nothing() || item.is_some() != model.multiple {
             return Err(Code::BAD_REQUEST);

@@ -54,9 +54,13 @@ fn depth(request: &Request<'_>) -> Result<usize, Code> {
         Level::Resource if request.version < Version::V1_2 => 0,
         Level::Root | Level::Instance | Level::Resource | Level::ResourceInstance => 1,
     };
+    let knows_depth = request.version >= Version::V1_2;
     let mut depth = None;
     for query in request.message.uri_query() {
         let value = query.strip_prefix("depth=").ok_or(Code::BAD_OPTION)?;
+        if !knows_depth {
+            continue;
+        }
         let number = match value {
             "0" => 0,
             "1" => 1,
@@ -68,7 +72,7 @@ fn depth(request: &Request<'_>) -> Result<usize, Code> {
             return Err(Code::BAD_REQUEST);
         }
     }
-    Ok(depth.filter(|_| request.version >= Version::V1_2).unwrap_or(usual))
+    Ok(depth.unwrap_or(usual))
 }
 
 struct Discovery<'a, 'b> {

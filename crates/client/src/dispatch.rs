@@ -154,9 +154,18 @@ impl<'a> Request<'a> {
             // A segment that is no number names nothing here; numbers in a wrong shape break the data model.
             if error == PathError::NotNumeric { Code::NOT_FOUND } else { Code::METHOD_NOT_ALLOWED }
         })?;
+        if path.object_id().is_some_and(ObjectId::is_hidden) {
+            return Err(Code::UNAUTHORIZED);
+        }
         let has_query = message.uri_query().next().is_some();
+        let addresses_item = path.level() == Level::ResourceInstance;
         let operation = match (message.code(), path.level()) {
             (_, Level::Root) => return Err(Code::METHOD_NOT_ALLOWED),
+            // Resource instances have paths since 1.1, and can be deleted since 1.2.
+            _ if addresses_item && version < Version::V1_1 => return Err(Code::METHOD_NOT_ALLOWED),
+            (Code::DELETE, _) if addresses_item && version < Version::V1_2 => {
+                return Err(Code::METHOD_NOT_ALLOWED);
+            }
             (Code::GET, _) if message.accept() == Some(ContentFormat::LINK) => Operation::Discover,
             (Code::GET, _) => Operation::Read,
             (Code::PUT, _) if has_query && payload.is_empty() && message.content_format().is_none() => {
@@ -172,9 +181,11 @@ impl<'a> Request<'a> {
         // A cancellation repeats the options of the Observe, whose attributes mean nothing any more (RFC 7641 section 3.6).
         let observing = operation == Operation::Read && matches!(message.observe(), Some(0 | 1));
         let may_have_query =
-            matches!(operation, Operation::Discover | Operation::WriteAttributes | Operation::Execute)
-                || observing;
-        if has_query && !may_have_query {
+            matches!(operation, Operation::Discover | Operation::WriteAttributes) || observing;
+        // The Transport TS shows the arguments of an Execute in the query, too; the Core TS has them in the payload alone.
+        let only_arguments = || message.uri_query().all(|part| Arguments::parse(part.as_bytes()).is_some());
+        let is_execute = operation == Operation::Execute && only_arguments();
+        if has_query && !may_have_query && !is_execute {
             return Err(Code::BAD_OPTION);
         }
         Ok(Request { operation, path, message, payload, version, accept: message.accept() })
@@ -183,9 +194,6 @@ impl<'a> Request<'a> {
     /// Checks that object and instance exist, are a server's business, and that this one has the right to do what it asks.
     pub(crate) fn locate(&mut self, world: &World<'_>) -> Result<(), Code> {
         let id = self.path.object_id().ok_or(Code::METHOD_NOT_ALLOWED)?;
-        if id.is_hidden() {
-            return Err(Code::UNAUTHORIZED);
-        }
         let object = world.object(id).ok_or(Code::NOT_FOUND)?;
         let instance = self.path.instance_id();
         if instance.is_some_and(|instance| !exists(object, instance)) {
@@ -193,6 +201,7 @@ impl<'a> Request<'a> {
         }
         let resource = self.path.resource_id().and_then(|id| object.model().resource(id));
         if self.operation == Operation::Execute
+            && self.version >= Version::V1_1
             && resource.is_some_and(|model| model.multiple && model.operations.writable())
         {
             // POST on a resource that holds values adds to an array (TS_Core 6.3.3).
@@ -229,15 +238,7 @@ impl<'a> Request<'a> {
                 let len = discover::discover(object, self, attributes, out)?;
                 Ok(Success { code: Code::CONTENT, format: Some(ContentFormat::LINK), len, location: None })
             }
-            Operation::Execute => {
-                let resource = self.path.resource_id().ok_or(Code::METHOD_NOT_ALLOWED)?;
-                let object = world.object(id).ok_or(Code::NOT_FOUND)?;
-                let model = object.model().resource(resource).ok_or(Code::NOT_FOUND)?;
-                if !model.operations.executable() {
-                    return Err(Code::METHOD_NOT_ALLOWED.into());
-                }
-                self.execute(world, id)
-            }
+            Operation::Execute => self.execute(world, id),
             Operation::Replace | Operation::PartialUpdate => write::write(world, self, out),
             Operation::Create => write::create(world, self, out),
             Operation::Delete => write::delete(world, self),
@@ -249,14 +250,18 @@ impl<'a> Request<'a> {
         let (Some(instance), Some(resource)) = (self.path.instance_id(), self.path.resource_id()) else {
             return Err(Code::METHOD_NOT_ALLOWED.into());
         };
+        let object = world.object_mut(id).ok_or(Code::NOT_FOUND)?;
+        let model = *object.model().resource(resource).ok_or(Code::NOT_FOUND)?;
+        if !object.has(instance, resource) {
+            return Err(Code::NOT_FOUND.into());
+        }
+        if !model.operations.executable() {
+            return Err(Code::METHOD_NOT_ALLOWED.into());
+        }
         if self.message.content_format().is_some_and(|format| format != ContentFormat::TEXT) {
             return Err(Code::UNSUPPORTED_CONTENT_FORMAT.into());
         }
         let arguments = Arguments::parse(self.payload).ok_or(Code::BAD_REQUEST)?;
-        let object = world.object_mut(id).ok_or(Code::NOT_FOUND)?;
-        if !object.has(instance, resource) {
-            return Err(Code::NOT_FOUND.into());
-        }
         object.execute(instance, resource, arguments)?;
         Ok(Success::plain(Code::CHANGED))
     }

@@ -26,13 +26,19 @@ pub(crate) fn write(
     if let Some(resource) = request.path.resource_id() {
         let model = object.model().resource(resource).ok_or(Code::NOT_FOUND)?;
         let item = request.path.resource_instance_id();
-        if !model.operations.writable() || (item.is_some() && !model.multiple) {
+        if item.is_some() && !model.multiple {
             return Err(Code::METHOD_NOT_ALLOWED.into());
         }
-        if let Some(item) = item
-            && next_item(object, instance, resource, item.get()) != Some(item)
-        {
+        // What may be written comes into being by it; what may not has to be there to be refused.
+        let is_there = match item {
+            Some(item) => next_item(object, instance, resource, item.get()) == Some(item),
+            None => model.operations.writable() || object.has(instance, resource),
+        };
+        if !is_there {
             return Err(Code::NOT_FOUND.into());
+        }
+        if !model.operations.writable() {
+            return Err(Code::METHOD_NOT_ALLOWED.into());
         }
     }
     let format = payload_format(request)?;
@@ -110,8 +116,9 @@ fn check(
         }
         let is_item = entry.path.level() == Level::ResourceInstance;
         if entry.value.is_container() {
-            // An empty array.
-            if resource.multiple && !is_item { continue } else { return Err(Code::BAD_REQUEST) }
+            // An empty array, where there may be none.
+            let may_be_empty = resource.multiple && !is_item && !resource.mandatory;
+            if may_be_empty { continue } else { return Err(Code::BAD_REQUEST) }
         }
         if is_item != resource.multiple {
             return Err(Code::BAD_REQUEST);
@@ -126,7 +133,9 @@ fn check(
             return Err(Code::BAD_REQUEST);
         }
     }
-    if count == 0 && base.level() >= Level::Resource && !is_array(model, base) {
+    let may_be_empty = |resource: &ResourceModel| resource.multiple && !resource.mandatory;
+    let target = base.resource_id().and_then(|id| model.resource(id));
+    if count == 0 && target.is_some_and(|target| !may_be_empty(target)) {
         return Err(Code::BAD_REQUEST);
     }
     Ok(())
@@ -416,16 +425,23 @@ pub(crate) fn delete(world: &mut World<'_>, request: &Request<'_>) -> Result<Suc
         return Ok(Success::plain(Code::DELETED));
     };
     let model = *object.model().resource(resource).ok_or(Code::NOT_FOUND)?;
-    if !model.multiple || !model.operations.writable() || request.version < lightship_lwm2m::Version::V1_2 {
+    if !object.has(instance, resource) {
+        return Err(Code::NOT_FOUND.into());
+    }
+    if !model.multiple {
         return Err(Code::METHOD_NOT_ALLOWED.into());
     }
     if next_item(object, instance, resource, item.get()) != Some(item) {
         return Err(Code::NOT_FOUND.into());
     }
+    if !model.operations.writable() {
+        return Err(Code::METHOD_NOT_ALLOWED.into());
+    }
     let first = next_item(object, instance, resource, 0);
     let another = item.get().checked_add(1).and_then(|from| next_item(object, instance, resource, from));
     if model.mandatory && first == Some(item) && another.is_none() {
-        return Err(Code::METHOD_NOT_ALLOWED.into());
+        // A refused removal of a resource instance gives 4.01 (TS_Core table of response codes).
+        return Err(Code::UNAUTHORIZED.into());
     }
     object.edit(instance)?;
     let cleared = object.clear(resource, Some(item)).map_err(Deny::from);

@@ -60,7 +60,21 @@ pub(crate) struct Light {
     pub(crate) dimmer: Option<u8>,
 }
 
-pub(crate) type Objects = (Single<Device>, Multiple<Temperature, 3>, Multiple<Rights, 8>, Multiple<Light, 2>);
+/// Portfolio: an array that has to be there and may be written.
+#[derive(Object, Clone, Default)]
+#[lwm2m(object = 16)]
+pub(crate) struct Portfolio {
+    #[resource(0)]
+    pub(crate) identity: Array<Text<16>, 2>,
+}
+
+pub(crate) type Objects = (
+    Single<Device>,
+    Multiple<Temperature, 3>,
+    Multiple<Rights, 8>,
+    Multiple<Light, 2>,
+    Multiple<Portfolio, 1>,
+);
 pub(crate) type TestClient = Client<Objects, FixedBuffer<8192>, 2, 6, 2048>;
 
 pub(crate) struct Bench {
@@ -124,6 +138,7 @@ impl Bench {
             Multiple::new().creatable(Temperature::default).with(0, temperature),
             Multiple::new().creatable(Rights::default),
             Multiple::new().with(0, Light::default()),
+            Multiple::new(),
         );
         let mut client = TestClient::new(config, objects, &mut rng);
         let id = client.add_account(account).expect("room");

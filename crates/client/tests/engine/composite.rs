@@ -103,7 +103,7 @@ fn composite_reads_are_refused_by_the_rules() {
 }
 
 fn state(bench: &Bench) -> (Option<u8>, bool, u32, Vec<u16>) {
-    let (_, _, rights, lights) = bench.client.objects();
+    let (_, _, rights, lights, _) = bench.client.objects();
     let light = lights.get(0).expect("there");
     let acl = rights.get(0).and_then(|rights| rights.acl.as_ref());
     let acl = acl.map(|acl| acl.iter().map(|(id, _)| id.get()).collect()).unwrap_or_default();

@@ -6,6 +6,7 @@ mod by_hand;
 mod combinations;
 mod composite;
 mod formats;
+mod gates;
 mod observe;
 mod operations;
 mod random;

@@ -408,7 +408,7 @@ fn below_1_2_an_object_level_discover_keeps_to_the_object() {
     assert!(!bench.discover("/3").text().contains("dim"));
     assert!(bench.discover("/3/0").text().contains("</3/0/11>;dim=1"));
     assert_eq!(bench.ask(Code::PUT, "/3303/0/5700?con=1").code, Code::BAD_REQUEST, "con is of 1.2");
-    assert_eq!(bench.ask(Code::DELETE, "/2/0/2/1").code, Code::NOT_FOUND);
+    assert_eq!(bench.ask(Code::DELETE, "/2/0/2/1").code, Code::METHOD_NOT_ALLOWED, "of 1.2");
 }
 
 // Proves: DMO-21

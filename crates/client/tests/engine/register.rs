@@ -20,7 +20,7 @@ fn register_says_who_the_client_is_and_what_it_has() {
     let list = core::str::from_utf8(&register.payload).expect("text");
     assert_eq!(
         list,
-        "</>;ct=\"60 110 112 320 322 11542 11544\",</1/0>,</2>;ver=1.0,</3/0>,</3303>;ver=1.1,</3303/0>,</3311/0>"
+        "</>;ct=\"60 110 112 320 322 11542 11544\",</1/0>,</2>;ver=1.0,</3/0>,</16>,</3303>;ver=1.1,</3303/0>,</3311/0>"
     );
     assert!(bench.events.contains(&Event::Registered(bench.id)));
     assert_eq!(bench.client.location(bench.id).collect::<Vec<_>>(), ["rd", "5a3f"]);

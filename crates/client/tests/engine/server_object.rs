@@ -9,8 +9,17 @@ use crate::bench::{Bench, account};
 const TEXT: ContentFormat = ContentFormat::TEXT;
 const JSON: ContentFormat = ContentFormat::SENML_JSON;
 
+/// A client whose account has everything that a server cannot write.
 fn at(version: Version) -> Bench {
-    let mut bench = Bench::with(Config { version, ..Config::new("a") }, account(1, 300));
+    let account = Account {
+        tls_alert: Some(42),
+        last_bootstrapped_s: Some(1_700_000_000),
+        priority: Some(1),
+        failure_block: Some(true),
+        bootstrap_on_failure: Some(false),
+        ..account(1, 300)
+    };
+    let mut bench = Bench::with(Config { version, ..Config::new("a") }, account);
     bench.register();
     bench
 }
@@ -62,8 +71,11 @@ fn each_release_shows_its_resources_of_the_server_object_and_writes_those_that_m
                 assert_eq!(bench.get(&path, TEXT).text(), good, "{version:?} {path}");
             }
         }
-        let present = bench.get("/1/0", ContentFormat::LWM2M_TLV);
-        assert_eq!(present.code, Code::CONTENT);
+        let read_only = [("/1/0/0", "1"), ("/1/0/11", "42"), ("/1/0/12", "1700000000"), ("/1/0/13", "1")];
+        for (path, value) in read_only.into_iter().chain([("/1/0/15", "1"), ("/1/0/16", "0")]) {
+            let known = path == "/1/0/0" || last > 8;
+            assert_eq!(bench.get(path, TEXT).text(), if known { value } else { "" }, "{version:?} {path}");
+        }
     }
 }
 
@@ -84,7 +96,7 @@ fn arrays_of_the_server_object_are_written_and_dropped_like_any_other() {
         assert_eq!(bench.get(gone, JSON).code, Code::NOT_FOUND, "{gone}");
     }
     let discovered = bench.discover("/1/0");
-    let expected = "</1/0>,</1/0/0>,</1/0/1>,</1/0/4>,</1/0/6>,</1/0/7>,</1/0/8>,</1/0/9>";
+    let expected = "</1/0>,</1/0/0>,</1/0/1>,</1/0/4>,</1/0/6>,</1/0/7>,</1/0/8>,</1/0/9>,</1/0/11>,</1/0/12>,</1/0/13>,</1/0/15>,</1/0/16>";
     assert_eq!(discovered.text(), expected, "what is absent is not listed");
 }
 

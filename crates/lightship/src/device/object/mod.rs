@@ -315,7 +315,7 @@ impl Object for BuiltObject {
                     return Err(Refusal::BadValue);
                 };
                 if items.len() >= RESOURCE_INSTANCES_MAX && !items.contains_key(&item) {
-                    return Err(Refusal::Busy);
+                    return Err(Refusal::Forbidden);
                 }
                 items.insert(item, value.into_owned());
             }
@@ -329,9 +329,6 @@ impl Object for BuiltObject {
         let open = self.open.as_mut().ok_or(Refusal::Failed)?;
         match (item, open.instance.get_mut(&resource)) {
             (Some(item), Some(Held::Multiple(items))) => {
-                if definition.mandatory && items.len() == 1 {
-                    return Err(Refusal::NotAllowed);
-                }
                 items.remove(&item).ok_or(Refusal::NotFound)?;
             }
             (Some(_), _) => return Err(Refusal::NotFound),
