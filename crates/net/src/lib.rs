@@ -9,6 +9,7 @@
 //! Start reading at: shard_thread.rs (the loop), then inbox.rs.
 //! ```
 
+mod bootstrap_thread;
 pub mod client_driver;
 mod clock;
 mod inbox;
@@ -18,6 +19,7 @@ mod socket_group;
 mod sys;
 mod udp;
 
+pub use bootstrap_thread::{BootstrapInbox, BootstrapOptions, BootstrapThread};
 pub use clock::Clock;
 pub use inbox::{InboxError, Reply, ShardInbox, ShardStats, SocketStats, Wait};
 pub use shard_thread::ShardEvent;

@@ -28,6 +28,9 @@ use lightship_coap::MessageId;
 use lightship_lwm2m::Endpoint;
 use lightship_platform::{Instant, SeededRng};
 
+// What my interface speaks of, so that a host needs no further room for it.
+pub use lightship_lwm2m::bootstrap::{Command, Operation};
+
 pub use self::event::{Answer, Caller, Ended, Event, Identity, Pack, SessionId, Step, StepOutcome};
 pub use self::limits::Limits;
 use self::session::{Question, Session};

@@ -1,0 +1,357 @@
+//! The Bootstrap-Server's thread: one engine, its sockets, and the loop between them.
+//!
+//! One thread is enough: a device comes here once in its life, not every few minutes. The order of a round is that of a shard's
+//! thread: time that is due, answers, datagrams, each followed by a drain; then one batch of datagrams leaves. While events
+//! cannot be delivered the sockets are not read: devices repeat what is lost.
+
+use std::collections::VecDeque;
+use std::future::poll_fn;
+use std::io;
+use std::net::{SocketAddr, UdpSocket};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use lightship_server::Ask;
+use lightship_server::bootstrap::{Answer, BootstrapServer, Config, Event, Stats};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::clock::Clock;
+use crate::inbox::{InboxError, SocketStats};
+use crate::shards::ListenError;
+use crate::socket_group::{Sent, SocketGroup, Way};
+use crate::sys::{DATAGRAM_LEN_MAX, Slot};
+use crate::udp;
+
+/// What a Bootstrap-Server's thread is started with.
+#[derive(Clone, Debug)]
+pub struct BootstrapOptions {
+    /// Listen here.
+    pub addresses: Vec<SocketAddr>,
+    /// What the engine is like.
+    pub engine: Config,
+    /// Events that may wait for the host.
+    pub events_len: usize,
+}
+
+/// A running Bootstrap-Server; dropping it stops it.
+#[derive(Debug)]
+pub struct BootstrapThread {
+    inbox: BootstrapInbox,
+    addresses: Vec<SocketAddr>,
+    thread: Option<JoinHandle<()>>,
+    stop: Arc<AtomicBool>,
+}
+
+/// The way into a Bootstrap-Server's thread; clones lead to the same.
+#[derive(Clone, Debug)]
+pub struct BootstrapInbox {
+    controls: mpsc::Sender<Control>,
+}
+
+#[derive(Debug)]
+enum Control {
+    Answer(Ask, Answer),
+    Stats(oneshot::Sender<(Stats, SocketStats)>),
+    Stop,
+}
+
+impl BootstrapInbox {
+    /// Answers a question of the engine; waits for room, which the thread always makes.
+    ///
+    /// # Errors
+    /// [`InboxError::Stopped`].
+    pub async fn answer(&self, ask: Ask, answer: Answer) -> Result<(), InboxError> {
+        self.controls.send(Control::Answer(ask, answer)).await.map_err(|_| InboxError::Stopped)
+    }
+
+    /// The counters now.
+    ///
+    /// # Errors
+    /// [`InboxError`].
+    pub async fn stats(&self) -> Result<(Stats, SocketStats), InboxError> {
+        let (sender, receiver) = oneshot::channel();
+        self.controls.try_send(Control::Stats(sender)).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => InboxError::Full,
+            mpsc::error::TrySendError::Closed(_) => InboxError::Stopped,
+        })?;
+        receiver.await.map_err(|_| InboxError::Stopped)
+    }
+}
+
+impl BootstrapThread {
+    /// Opens the sockets and starts the thread. Whoever holds the receiver must read it.
+    ///
+    /// # Errors
+    /// See [`ListenError`].
+    pub fn start(
+        options: &BootstrapOptions,
+        clock: Clock,
+    ) -> Result<(BootstrapThread, mpsc::Receiver<Event>), ListenError> {
+        let mut sockets = Vec::new();
+        let mut addresses = Vec::new();
+        for address in &options.addresses {
+            let (bound, at) = udp::bind(*address, 1)
+                .map_err(|source| ListenError::Address { address: *address, source })?;
+            addresses.push(at);
+            sockets.extend(bound);
+        }
+        let (events, event_reader) = mpsc::channel(options.events_len.max(1));
+        let (controls, control_reader) = mpsc::channel(CONTROLS_MAX);
+        let stop = Arc::new(AtomicBool::new(false));
+        let start = Start {
+            clock,
+            engine: options.engine.clone(),
+            events,
+            controls: control_reader,
+            stop: stop.clone(),
+        };
+        let thread = start.spawn(sockets).map_err(ListenError::System)?;
+        let inbox = BootstrapInbox { controls };
+        Ok((BootstrapThread { inbox, addresses, thread: Some(thread), stop }, event_reader))
+    }
+
+    /// The way in.
+    #[must_use]
+    pub fn inbox(&self) -> &BootstrapInbox {
+        &self.inbox
+    }
+
+    /// The addresses really bound, in the order of the options.
+    #[must_use]
+    pub fn addresses(&self) -> &[SocketAddr] {
+        &self.addresses
+    }
+
+    /// Whether it still runs.
+    #[must_use]
+    pub fn alive(&self) -> bool {
+        self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+
+    /// Stops and waits until the sockets are closed.
+    pub fn stop(mut self) {
+        self.end();
+    }
+
+    fn end(&mut self) {
+        self.stop.store(true, Ordering::Relaxed);
+        // A full inbox is read soon; a closed one has stopped already.
+        let _ = self.inbox.controls.try_send(Control::Stop);
+        if let Some(thread) = self.thread.take()
+            && thread.join().is_err()
+        {
+            tracing::error!("the Bootstrap-Server's thread panicked");
+        }
+    }
+}
+
+impl Drop for BootstrapThread {
+    fn drop(&mut self) {
+        self.end();
+    }
+}
+
+struct Start {
+    clock: Clock,
+    engine: Config,
+    events: mpsc::Sender<Event>,
+    controls: mpsc::Receiver<Control>,
+    stop: Arc<AtomicBool>,
+}
+
+impl Start {
+    fn spawn(self, sockets: Vec<UdpSocket>) -> io::Result<JoinHandle<()>> {
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).map_err(io::Error::other)?;
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+        let sockets = {
+            let _inside = runtime.enter();
+            SocketGroup::new(sockets)?
+        };
+        std::thread::Builder::new().name("bootstrap".to_owned()).spawn(move || {
+            let running = Running {
+                clock: self.clock,
+                engine: BootstrapServer::new(self.engine, seed),
+                sockets,
+                events: self.events,
+                controls: self.controls,
+                stop: self.stop,
+                waiting: VecDeque::new(),
+                stats: SocketStats::default(),
+                sent: Sent::default(),
+                stopping: false,
+            };
+            runtime.block_on(running.run());
+        })
+    }
+}
+
+struct Running {
+    clock: Clock,
+    engine: BootstrapServer,
+    sockets: SocketGroup,
+    events: mpsc::Sender<Event>,
+    controls: mpsc::Receiver<Control>,
+    stop: Arc<AtomicBool>,
+    /// Events that the host has no room for yet.
+    waiting: VecDeque<Event>,
+    stats: SocketStats,
+    sent: Sent,
+    stopping: bool,
+}
+
+impl Running {
+    /// Runs until told to stop or until nobody reads its events.
+    async fn run(mut self) {
+        let mut slots = Slot::batch();
+        let mut rounds = 0;
+        while !self.stopping && !self.stop.load(Ordering::Relaxed) {
+            let busy = self.round(&mut slots);
+            rounds += 1;
+            if !busy {
+                self.wait().await;
+                rounds = 0;
+            } else if rounds >= ROUNDS_MAX {
+                tokio::task::yield_now().await;
+                rounds = 0;
+            }
+        }
+        self.drain();
+        self.sockets.flush(&mut self.sent);
+    }
+
+    /// One round; says whether there may be more to do at once.
+    fn round(&mut self, slots: &mut [Slot]) -> bool {
+        let now = self.clock.now();
+        if self.engine.poll_timeout().is_some_and(|due| due <= now) {
+            self.engine.handle_timeout(now);
+            self.drain();
+        }
+        let mut busy = false;
+        for _ in 0..CONTROLS_PER_ROUND {
+            let Ok(control) = self.controls.try_recv() else { break };
+            self.take_control(control);
+            busy = true;
+        }
+        self.deliver();
+        for index in 0..self.sockets.len() {
+            if self.waiting.is_empty() {
+                busy |= self.receive(index, slots);
+                self.deliver();
+            }
+        }
+        self.sockets.flush(&mut self.sent);
+        busy
+    }
+
+    /// Sleeps until there is something to do.
+    async fn wait(&mut self) {
+        let delivered = self.waiting.is_empty();
+        let due = self.engine.poll_timeout().map(|due| due.saturating_duration_since(self.clock.now()));
+        let sleep = tokio::time::sleep(due.unwrap_or(SLEEP_MAX).min(SLEEP_MAX));
+        let sockets = &self.sockets;
+        let control = tokio::select! {
+            () = poll_fn(|context| sockets.poll_readable(context)), if delivered => None,
+            control = self.controls.recv() => Some(control.unwrap_or(Control::Stop)),
+            permit = self.events.reserve(), if !delivered => match permit {
+                Ok(permit) => {
+                    if let Some(event) = self.waiting.pop_front() {
+                        permit.send(event);
+                    }
+                    None
+                }
+                Err(_) => Some(Control::Stop),
+            },
+            () = sleep => None,
+        };
+        if let Some(control) = control {
+            self.take_control(control);
+        }
+    }
+
+    fn receive(&mut self, index: usize, slots: &mut [Slot]) -> bool {
+        let count = self.sockets.receive(index, slots).unwrap_or_else(|error| {
+            tracing::warn!(%error, "a socket does not receive");
+            0
+        });
+        for slot in slots.iter_mut().take(count) {
+            self.stats.received += 1;
+            if slot.len == 0 {
+                self.stats.unusable += 1;
+                continue;
+            }
+            self.sockets.heard(slot.address, Way { socket: index, local: slot.local });
+            self.feed(slot);
+        }
+        count > 0
+    }
+
+    /// Gives one datagram to the engine. A panic in there is our bug: it costs this datagram, not the thread.
+    fn feed(&mut self, slot: &mut Slot) {
+        let (now, engine) = (self.clock.now(), &mut self.engine);
+        let Some(datagram) = slot.bytes.get_mut(..slot.len) else { return };
+        let fed = catch_unwind(AssertUnwindSafe(|| engine.handle_input(now, slot.address, datagram)));
+        if fed.is_err() {
+            self.stats.bugs += 1;
+            tracing::error!("a datagram made the engine panic; please report this");
+        }
+        self.drain();
+    }
+
+    /// Takes everything out of the engine that the last call put there.
+    fn drain(&mut self) {
+        let mut buffer = [0; DATAGRAM_LEN_MAX];
+        while let Some(transmit) = self.engine.poll_transmit(&mut buffer) {
+            let data = buffer.get(..transmit.len).unwrap_or_default();
+            self.sockets.push(transmit.to, data, &mut self.sent);
+        }
+        while let Some(event) = self.engine.poll_event() {
+            self.waiting.push_back(event);
+        }
+    }
+
+    /// Gives events to the host as long as it has room.
+    fn deliver(&mut self) {
+        while !self.waiting.is_empty() {
+            match self.events.try_reserve() {
+                Ok(permit) => {
+                    if let Some(event) = self.waiting.pop_front() {
+                        permit.send(event);
+                    }
+                }
+                Err(mpsc::error::TrySendError::Full(())) => return,
+                Err(mpsc::error::TrySendError::Closed(())) => {
+                    self.stopping = true;
+                    return;
+                }
+            }
+        }
+    }
+
+    fn take_control(&mut self, control: Control) {
+        match control {
+            Control::Answer(ask, answer) => {
+                self.engine.answer(self.clock.now(), ask, answer);
+                self.drain();
+            }
+            Control::Stats(reply) => {
+                let Sent { sent, unsent } = self.sent;
+                let sockets = SocketStats { sent, unsent, ..self.stats };
+                let _ = reply.send((self.engine.stats(), sockets));
+            }
+            Control::Stop => self.stopping = true,
+        }
+    }
+}
+
+/// Rounds without a pause before others of the thread get their turn.
+const ROUNDS_MAX: u32 = 64;
+/// Answers taken in one round.
+const CONTROLS_PER_ROUND: usize = 256;
+/// Answers and questions about counters that may wait.
+const CONTROLS_MAX: usize = 4096;
+/// Longest sleep; waking for nothing once in a while costs nothing.
+const SLEEP_MAX: Duration = Duration::from_secs(60);
