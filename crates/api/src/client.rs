@@ -6,11 +6,13 @@ use std::time::Duration;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use ureq::Agent;
-use ureq::http::{Request, Response};
+use ureq::http::{Request, Response, StatusCode};
 
 use crate::answer::{
-    AttributesBody, CompositeReadBody, CompositeWriteBody, DownlinkAnswer, ExecuteBody, Observations,
+    AttributesBody, CompositeObserveBody, CompositeReadBody, CompositeWriteBody, DownlinkAnswer, ExecuteBody,
+    Observations,
 };
+use crate::command::{Command, Commands};
 use crate::endpoint::{Endpoint, Endpoints};
 use crate::event::Event;
 use crate::model::{Model, Models};
@@ -32,6 +34,9 @@ pub enum ClientError {
     /// The server refused or failed, and said why.
     #[error("{}{}", .0.title, .0.detail.as_ref().map(|d| format!(" {d}")).unwrap_or_default())]
     Problem(Problem),
+    /// No error, but no answer of the device either: with [`DownlinkOptions::queue`] the server made this command of it.
+    #[error("the server queued the command {}", .0.id)]
+    Queued(Box<Command>),
     /// The server could not be reached, or the connection broke.
     #[error("cannot talk to the server at {url}")]
     Transport {
@@ -56,8 +61,16 @@ pub struct DownlinkOptions {
     pub format: Option<String>,
     /// How long to wait for the device.
     pub wait: Option<Duration>,
-    /// Make it a durable command.
+    /// Make it a durable command; the call ends with [`ClientError::Queued`].
     pub queue: bool,
+    /// When to give the command up: a span such as `24h`, or a moment of RFC 3339.
+    pub not_after: Option<String>,
+    /// Let commands for the same operation and target that still wait give way.
+    pub supersede: bool,
+    /// What is compared with the object definitions: `none values operations`.
+    pub check: Option<String>,
+    /// Let other operations do what the device refuses (composite operations).
+    pub fallback: bool,
     /// Also give the payload as it came.
     pub raw: bool,
 }
@@ -275,7 +288,7 @@ impl Client {
         &self,
         endpoint: &str,
         name: &str,
-        body: &CompositeReadBody,
+        body: &CompositeObserveBody,
         o: &DownlinkOptions,
     ) -> Result<DownlinkAnswer, ClientError> {
         let place = format!("observations/{}", percent(name));
@@ -294,6 +307,30 @@ impl Client {
     ) -> Result<Option<DownlinkAnswer>, ClientError> {
         let place = format!("observations/{}", percent(name));
         self.empty("DELETE", &downlink(endpoint, "composite", &place, o))
+    }
+
+    /// Commands of a device, newest first.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn commands(&self, endpoint: &str) -> Result<Commands, ClientError> {
+        self.get(&at(endpoint, "/commands"))
+    }
+
+    /// One command.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn command(&self, id: &str) -> Result<Command, ClientError> {
+        self.get(&format!("/api/v1/commands/{}", percent(id)))
+    }
+
+    /// Cancels a command that has not been sent.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn cancel_command(&self, id: &str) -> Result<Command, ClientError> {
+        self.empty("DELETE", &format!("/api/v1/commands/{}", percent(id)))
     }
 
     /// What is observed on a device.
@@ -396,6 +433,9 @@ impl Client {
         result: Result<Response<ureq::Body>, ureq::Error>,
     ) -> Result<Response<ureq::Body>, ClientError> {
         let mut response = result.map_err(|source| self.transport(source))?;
+        if response.status() == StatusCode::ACCEPTED {
+            return Err(ClientError::Queued(Box::new(json(response)?)));
+        }
         if response.status().is_success() {
             return Ok(response);
         }
@@ -460,6 +500,10 @@ fn downlink(endpoint: &str, what: &str, path: &str, options: &DownlinkOptions) -
         ("format", options.format.as_deref()),
         ("wait", wait.as_deref()),
         ("queue", options.queue.then_some("true")),
+        ("not_after", options.not_after.as_deref()),
+        ("supersede", options.supersede.then_some("true")),
+        ("check", options.check.as_deref()),
+        ("fallback", options.fallback.then_some("true")),
         ("raw", options.raw.then_some("true")),
     ];
     with_query(&address, query)

@@ -34,6 +34,17 @@ pub struct Endpoint {
     pub queue_mode: bool,
     /// Whether the device can be reached right now.
     pub state: PresenceState,
+    /// Until when a device in Queue Mode counts as awake if nothing more is heard of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub awake_until: Option<Timestamp>,
+    /// When a sleeping device is expected to show itself, by its rhythm so far and at the latest before its lifetime ends.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub expected_wake: Option<Timestamp>,
+    /// Durable commands that wait for the device.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub commands_waiting: u64,
     /// Address and port the device was last seen at.
     pub address: String,
     /// When this registration began.
@@ -49,12 +60,26 @@ pub struct Endpoint {
     pub security: Security,
     /// Objects and Object Instances the device listed, in its order.
     pub objects: Vec<ObjectEntry>,
+    /// The path in front of all Objects, as the device said it (`rt="oma.lwm2m"`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub alternate_path: Option<String>,
+    /// Content formats that the device announced.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub content_formats: Vec<String>,
+    /// Number or identifier for SMS.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sms: Option<String>,
     /// Registration parameters that the server does not know, as received.
     pub attributes: BTreeMap<String, String>,
     /// What the device did otherwise than the standard says, and how often in this registration and its forerunners; never held against
     /// it where the meaning was clear.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub deviations: BTreeMap<String, u64>,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]
+fn is_zero(count: &u64) -> bool {
+    *count == 0
 }
 
 /// Whether a device can be reached.

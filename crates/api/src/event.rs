@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::answer::RawPayload;
+use crate::command::Command;
 use crate::endpoint::Endpoint;
 use crate::node::Node;
 use crate::time::Timestamp;
@@ -21,7 +22,7 @@ pub struct Event {
     pub kind: EventType,
     /// To whom.
     pub endpoint: String,
-    /// The registration after the event (`registered`, `updated`) or as it last was (`deregistered`, `expired`).
+    /// The registration after the event (`registered`, `updated`, `awake`, `asleep`) or as it last was (`deregistered`, `expired`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub registration: Option<Box<Endpoint>>,
     /// What is observed (`observed`, `notified`, `observation_cancelled`).
@@ -39,6 +40,9 @@ pub struct Event {
     /// Reported data (`notified`, `sent`, `observed`), each node with its own time when the device gave one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content: Option<Vec<Node>>,
+    /// The command as it is then (`command_queued`, `command_done`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub command: Option<Box<Command>>,
     /// Why, in plain words (`observation_cancelled`, `deregistered`, payload that could not be decoded).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
@@ -62,6 +66,7 @@ impl Event {
             code: None,
             format: None,
             content: None,
+            command: None,
             reason: None,
             raw: None,
         }

@@ -10,6 +10,7 @@
 
 pub mod answer;
 pub mod client;
+pub mod command;
 pub mod convert;
 pub mod endpoint;
 pub mod event;
@@ -24,6 +25,7 @@ pub use answer::{
     AnswerContent, AttributesBody, CompositeObserveBody, CompositeReadBody, CompositeWriteBody,
     DownlinkAnswer, ExecuteBody, Link, ObservationState, Observations, ObservingState, RawPayload,
 };
+pub use command::{Command, CommandState, Commands};
 pub use endpoint::{Endpoint, Endpoints, ObjectEntry, PresenceState, Security, SecurityMode};
 pub use event::{Event, EventType};
 pub use model::{Model, ModelResource, ModelSummary, Models};

@@ -16,6 +16,8 @@ use crate::routes::{Answer, Body, ROUTES, Route};
     crate::CompositeObserveBody,
     crate::CompositeWriteBody,
     crate::Observations,
+    crate::Command,
+    crate::Commands,
     crate::Event,
     crate::Models,
     crate::Model,
@@ -132,6 +134,10 @@ fn responses(route: &Route) -> Json {
             out.insert("200".into(), json!({"description": "Done.", "content": media}));
         }
         Answer::NotYet => {}
+    }
+    if route.query.iter().any(|query| query.name == "queue") {
+        let description = "Queued; `Location` leads to the command.";
+        out.insert("202".into(), json!({"description": description, "content": content("Command")}));
     }
     for status in route.problems {
         let media = json!({"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}});

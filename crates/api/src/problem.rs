@@ -121,9 +121,11 @@ problem_types! {
     EndpointNotRegistered "endpoint-not-registered" 404 "No such endpoint is registered.";
     NotObserved "not-observed" 404 "This path is not observed.";
     UnknownModel "unknown-model" 404 "No such object definition is known.";
+    UnknownCommand "unknown-command" 404 "No such command is known.";
     MethodNotAllowed "method-not-allowed" 405 "The method is not allowed at this address.";
     RequestTimeout "request-timeout" 408 "The request did not arrive in time.";
     Asleep "asleep" 409 "The device sleeps.";
+    CommandOver "command-over" 409 "The command can no longer be cancelled.";
     Conflict "conflict" 409 "The request contradicts what is already there.";
     TooLarge "too-large" 413 "The request is too large.";
     UnsupportedMediaType "unsupported-media-type" 415 "The body's media type is not supported here.";

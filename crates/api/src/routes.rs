@@ -76,9 +76,23 @@ const FORMAT: Query = query(
 const WAIT: Query = query(
     "wait",
     "string",
-    "How long to wait for the device, such as 30s, 500ms or 2m; default 10s when it is awake, 0s when asleep.",
+    "How long to wait for the device, such as 30s, 500ms or 2m; default 10s when it is awake, 0s (409 at once) when it is asleep. Not with `queue`.",
 );
-const QUEUE: Query = query("queue", "boolean", "Make it a durable command (not available yet).");
+const QUEUE: Query = query(
+    "queue",
+    "boolean",
+    "Make it a durable command: it waits for the device, is sent in its turn, and the answer is 202 at once.",
+);
+const NOT_AFTER: Query = query(
+    "not_after",
+    "string",
+    "With `queue`: when to give it up, as a span such as 24h or a moment of RFC 3339; default 7 days.",
+);
+const SUPERSEDE: Query = query(
+    "supersede",
+    "boolean",
+    "With `queue`: commands for the same operation and target that still wait give way to this one.",
+);
 const RAW: Query = query("raw", "boolean", "Also give the payload as it came.");
 const CHECK: Query = query(
     "check",
@@ -90,8 +104,8 @@ const FALLBACK: Query = query(
     "boolean",
     "Where the device refuses: read the paths one by one (Read-Composite), or attach the attributes by Write-Attributes first (Observe-Composite).",
 );
-const DOWNLINK: &[Query] = &[FORMAT, WAIT, QUEUE, RAW, CHECK];
-const COMPOSITE: &[Query] = &[FORMAT, WAIT, QUEUE, RAW, CHECK, FALLBACK];
+const DOWNLINK: &[Query] = &[FORMAT, WAIT, QUEUE, NOT_AFTER, SUPERSEDE, RAW, CHECK];
+const COMPOSITE: &[Query] = &[FORMAT, WAIT, QUEUE, NOT_AFTER, SUPERSEDE, RAW, CHECK, FALLBACK];
 const REFUSALS: &[u16] = &[400, 401, 403, 404, 409, 413, 422, 501, 503, 504];
 
 const fn route(
@@ -216,7 +230,15 @@ pub const ROUTES: &[Route] = &[
         Body::OptionalJson("ExecuteBody"),
     ),
     Route {
-        query: &[query("depth", "integer", "How deep to look, 0 to 3 (LwM2M 1.2)."), WAIT, QUEUE, RAW, CHECK],
+        query: &[
+            query("depth", "integer", "How deep to look, 0 to 3 (LwM2M 1.2)."),
+            WAIT,
+            QUEUE,
+            NOT_AFTER,
+            SUPERSEDE,
+            RAW,
+            CHECK,
+        ],
         ..downlink(
             "GET",
             "/api/v1/endpoints/{endpoint}/discover/{path}",
@@ -289,19 +311,33 @@ pub const ROUTES: &[Route] = &[
             Body::Nothing,
         )
     },
-    later(
+    route(
         "GET",
         "/api/v1/endpoints/{endpoint}/commands",
         "listCommands",
-        "Lists durable commands (not available yet).",
-    ),
-    later("GET", "/api/v1/commands/{id}", "getCommand", "Shows a durable command (not available yet)."),
-    later(
+        "Lists a device's durable commands, newest first; also of a device that is not registered now.",
+        Body::Nothing,
+        Answer::Json("Commands"),
+    )
+    .with(&[], &[401, 403, 404]),
+    route(
+        "GET",
+        "/api/v1/commands/{id}",
+        "getCommand",
+        "Shows a durable command.",
+        Body::Nothing,
+        Answer::Json("Command"),
+    )
+    .with(&[], &[401, 403, 404]),
+    route(
         "DELETE",
         "/api/v1/commands/{id}",
         "cancelCommand",
-        "Cancels a durable command (not available yet).",
-    ),
+        "Cancels a durable command that has not been sent.",
+        Body::Nothing,
+        Answer::Json("Command"),
+    )
+    .with(&[], &[401, 403, 404, 409, 503]),
     later("GET", CREDENTIALS, "getCredentials", "Shows how a device may authenticate (not available yet)."),
     later("PUT", CREDENTIALS, "putCredentials", "Says how a device may authenticate (not available yet)."),
     later(

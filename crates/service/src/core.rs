@@ -12,6 +12,7 @@ use tokio::sync::watch;
 use crate::config::Config;
 use crate::directory::Directory;
 use crate::models::Models;
+use crate::queue::Queue;
 
 /// Shared by the journal and every REST handler.
 pub(crate) struct Core {
@@ -21,6 +22,7 @@ pub(crate) struct Core {
     pub(crate) directory: Directory,
     pub(crate) models: Models,
     pub(crate) inboxes: Vec<ShardInbox>,
+    pub(crate) queue: Queue,
     /// The newest event of the log; readers of the stream wait for it to change.
     pub(crate) newest: watch::Sender<Cursor>,
     /// True from the moment the server is told to stop.

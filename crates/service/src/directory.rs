@@ -12,6 +12,7 @@ use lightship_platform::Instant;
 use lightship_server::{Presence, Registration, RegistrationId};
 use lightship_store::WantedKey;
 
+use crate::content;
 use crate::deviation::Deviation;
 
 /// All registered devices, by endpoint.
@@ -33,6 +34,12 @@ pub(crate) struct Device {
     pub(crate) registered_at: Timestamp,
     pub(crate) updated_at: Timestamp,
     pub(crate) expires_at: Option<Timestamp>,
+    /// Until when it counts as awake, for one in Queue Mode.
+    pub(crate) awake_until: Option<Timestamp>,
+    /// When it should show itself, if it sleeps.
+    pub(crate) expected_wake: Option<Timestamp>,
+    /// Durable commands that wait for it.
+    pub(crate) commands_waiting: u64,
     /// The format it has understood or spoken last, of those that hold any level.
     pub(crate) speaks: Option<Format>,
     /// The format in which it has taken a list of paths.
@@ -212,9 +219,21 @@ impl Device {
         object_version(&self.registration, path)
     }
 
-    /// When it should show itself, if it sleeps and its rhythm is known.
-    pub(crate) fn expected_wake(&self) -> Option<Instant> {
-        if let Presence::Asleep { expected, .. } = self.registration.presence { expected } else { None }
+    /// Takes note of whether it can be reached.
+    pub(crate) fn present(&mut self, presence: Presence, date: impl Fn(Instant) -> Timestamp) {
+        self.registration.presence = presence;
+        (self.awake_until, self.expected_wake) = match presence {
+            Presence::Awake { until } => (Some(date(until)), None),
+            Presence::Asleep { expected, .. } => (None, expected.map(date)),
+            Presence::Listening => (None, None),
+        };
+    }
+
+    /// It has sent something, which keeps it awake until then; a message that wakes it comes with an event of its own.
+    pub(crate) fn heard(&mut self, until: Instant, date: impl Fn(Instant) -> Timestamp) {
+        if let Presence::Awake { until: known } = self.registration.presence {
+            self.present(Presence::Awake { until: until.max(known) }, date);
+        }
     }
 
     /// What its messages had otherwise than they should, in this registration and those before it.
@@ -229,6 +248,7 @@ impl Device {
     /// As the API shows it.
     pub(crate) fn shape(&self) -> api::Endpoint {
         let details = &self.registration.details;
+        let presence = self.registration.presence;
         let objects = details.objects.objects.iter().map(|link| api::ObjectEntry {
             path: link.path.to_string(),
             version: Some(object_version(&self.registration, link.path).to_string()),
@@ -242,7 +262,10 @@ impl Device {
             lifetime_s: details.lifetime_s,
             binding: details.binding.to_text(details.version, details.queue_mode).as_str().to_owned(),
             queue_mode: details.queue_mode,
-            state: api::PresenceState::Awake,
+            state: if presence.is_asleep() { api::PresenceState::Asleep } else { api::PresenceState::Awake },
+            awake_until: self.awake_until,
+            expected_wake: self.expected_wake,
+            commands_waiting: self.commands_waiting,
             address: self.registration.address.to_string(),
             registered_at: self.registered_at,
             updated_at: self.updated_at,
@@ -254,6 +277,9 @@ impl Device {
                 cid: None,
             },
             objects: objects.collect(),
+            alternate_path: Some(format!("/{}", details.objects.root)).filter(|path| path != "/"),
+            content_formats: details.objects.formats.iter().copied().map(content::format_name).collect(),
+            sms: details.sms.as_deref().map(str::to_owned),
             attributes: details.attributes.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect(),
             deviations: of_messages.chain(of_content).collect(),
         }

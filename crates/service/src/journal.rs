@@ -9,16 +9,17 @@ use lightship_api::{EventType, ObservingState};
 use lightship_lwm2m::{Endpoint, Path};
 use lightship_net::{ShardEvent, Wait};
 use lightship_server::{
-    Answer, Ask, Code, ContentFormat, Details, Ended, Event, Fact as Durable, Observed, Outcome,
+    Answer, Ask, Code, ContentFormat, Details, Ended, Event, Fact as Durable, Observed, Outcome, Presence,
     Registration, RegistrationId,
 };
-use lightship_store::{Batch, Cursor, EventRecord, Fact, Store, WantedKey};
+use lightship_store::{Batch, CommandState, Cursor, EventRecord, Fact, Store, WantedKey};
 use tokio::sync::mpsc;
 
 use crate::content::{self, Dialect, Payload};
 use crate::core::{self, Core};
 use crate::deviation::Deviation;
 use crate::directory::{self, Device};
+use crate::queue::{self, Note};
 
 /// The single writer of the event log.
 pub(crate) struct Journal {
@@ -37,13 +38,57 @@ impl Journal {
     }
 
     /// Runs until the shards have stopped.
-    pub(crate) async fn run(mut self, mut events: mpsc::Receiver<ShardEvent>) {
+    pub(crate) async fn run(
+        mut self,
+        mut events: mpsc::Receiver<ShardEvent>,
+        mut notes: mpsc::Receiver<Note>,
+    ) {
         let mut taken = Vec::with_capacity(BATCH_LEN);
-        while events.recv_many(&mut taken, BATCH_LEN).await > 0 {
-            for ShardEvent { shard, event } in taken.drain(..) {
-                self.take(shard, event).await;
+        loop {
+            tokio::select! {
+                count = events.recv_many(&mut taken, BATCH_LEN) => {
+                    if count == 0 {
+                        return;
+                    }
+                    for ShardEvent { shard, event } in taken.drain(..) {
+                        self.take(shard, event).await;
+                    }
+                    self.commit().await;
+                }
+                // The queue lives as long as the journal.
+                Some(note) = notes.recv() => self.command(note).await,
             }
-            self.commit().await;
+        }
+    }
+
+    /// Stores a change of a command together with its event: both or neither.
+    async fn command(&mut self, note: Note) {
+        let endpoint = note.record.endpoint.clone();
+        self.batch.facts.push(Fact::Commanded(note.record.clone()));
+        if let Some(kind) = note.event {
+            let shape = Box::new(queue::shape(&note.record));
+            self.log(kind, &endpoint, |event| event.command = Some(shape));
+        }
+        let stored = self.commit().await;
+        self.count_commands(&endpoint).await;
+        // Whoever asked may have gone.
+        let _ = note.stored.send(stored);
+    }
+
+    /// Says in the directory how many commands wait for a device; gives that number.
+    async fn count_commands(&self, endpoint: &Endpoint) -> usize {
+        let commands = self.core.store.commands(endpoint).await.unwrap_or_default();
+        let waiting = commands.iter().filter(|command| command.state == CommandState::Waiting).count();
+        self.core.directory.change(endpoint, None, |device| {
+            device.commands_waiting = u64::try_from(waiting).unwrap_or(u64::MAX);
+        });
+        waiting
+    }
+
+    /// The device shows itself: its commands may go.
+    async fn shown(&self, endpoint: &Endpoint) {
+        if self.count_commands(endpoint).await > 0 {
+            queue::kick(&self.core, endpoint);
         }
     }
 
@@ -61,9 +106,22 @@ impl Journal {
                 Err(code) => self.answer(shard, ask, Answer::Refuse { code }).await,
             },
             Event::Registered { registration, displaced } => {
+                let endpoint = registration.details.endpoint.clone();
                 self.registered(shard, registration, displaced.is_some());
+                self.shown(&endpoint).await;
             }
-            Event::Updated { registration, .. } => self.updated(&registration),
+            Event::Awake { endpoint, until } => {
+                self.presence(&endpoint, Presence::Awake { until }, EventType::Awake);
+                self.shown(&endpoint).await;
+            }
+            Event::Asleep { endpoint, expected } => {
+                let presence = Presence::Asleep { since: self.core.clock.now(), expected };
+                self.presence(&endpoint, presence, EventType::Asleep);
+            }
+            Event::Updated { registration, .. } => {
+                self.updated(&registration);
+                self.shown(&registration.details.endpoint).await;
+            }
             Event::Deregistered { registration, reason } => self.ended(&registration, reason),
             Event::Notified { endpoint, observed, code, content_format, payload, .. } => {
                 let heard = Heard { code: Some(code), format: content_format, payload: &payload };
@@ -75,12 +133,15 @@ impl Journal {
             }
             Event::ObservationFailed { endpoint, observed, outcome, retry_at, .. } => {
                 let key = key(&observed);
+                if !self.is_at(&endpoint, shard) {
+                    return;
+                }
                 self.observation_failed(&endpoint, &key, &outcome, retry_at.is_some());
                 if let Outcome::Response(response) = &outcome {
                     self.observe_otherwise(shard, &endpoint, &key, response.code).await;
                 }
             }
-            Event::ObservationEnded { endpoint, observed, .. } => {
+            Event::ObservationEnded { endpoint, observed, .. } if self.is_at(&endpoint, shard) => {
                 self.observation_ended(&endpoint, &key(&observed)).await;
             }
             Event::Deviated { endpoint, deviation, count } => {
@@ -133,11 +194,14 @@ impl Journal {
     fn registered(&mut self, shard: u8, registration: Registration, carried: bool) {
         let endpoint = registration.details.endpoint.clone();
         let clock = self.core.clock;
-        let device = Device {
+        let mut device = Device {
             shard,
             registered_at: core::timestamp(clock.date_of(registration.registered_at)),
             updated_at: core::timestamp(clock.date_of(registration.updated_at)),
             expires_at: registration.expires_at.map(|at| core::timestamp(clock.date_of(at))),
+            awake_until: None,
+            expected_wake: None,
+            commands_waiting: 0,
             speaks: None,
             list_format: None,
             no_composites: false,
@@ -148,6 +212,7 @@ impl Journal {
             asked: Default::default(),
             registration,
         };
+        device.present(device.registration.presence, |at| core::timestamp(clock.date_of(at)));
         let shape = Box::new(self.core.directory.registered(device, carried));
         self.log(EventType::Registered, &endpoint, |event| event.registration = Some(shape));
     }
@@ -159,10 +224,23 @@ impl Journal {
             device.updated_at = core::timestamp(clock.date_of(registration.updated_at));
             device.expires_at = registration.expires_at.map(|at| core::timestamp(clock.date_of(at)));
             device.registration = registration.clone();
+            device.present(registration.presence, |at| core::timestamp(clock.date_of(at)));
             Box::new(device.shape())
         });
         if let Some(shape) = shape {
             self.log(EventType::Updated, endpoint, |event| event.registration = Some(shape));
+        }
+    }
+
+    /// A device in Queue Mode fell asleep or woke.
+    fn presence(&mut self, endpoint: &Endpoint, presence: Presence, kind: EventType) {
+        let clock = self.core.clock;
+        let shape = self.core.directory.change(endpoint, None, |device| {
+            device.present(presence, |at| core::timestamp(clock.date_of(at)));
+            Box::new(device.shape())
+        });
+        if let Some(shape) = shape {
+            self.log(kind, endpoint, |event| event.registration = Some(shape));
         }
     }
 
@@ -290,6 +368,11 @@ impl Journal {
         }
     }
 
+    /// Whether the device's present registration is at that shard: the one that it left may have a last word still.
+    fn is_at(&self, endpoint: &Endpoint, shard: u8) -> bool {
+        self.core.directory.find(endpoint.as_str()).is_none_or(|device| device.shard == shard)
+    }
+
     async fn observation_ended(&mut self, endpoint: &Endpoint, key: &WantedKey) {
         let wanted = self.core.store.wanted(endpoint).await.unwrap_or_default();
         // One that ended with its registration is still wanted, and comes back with the next.
@@ -346,7 +429,10 @@ impl Journal {
         count: impl FnOnce(&mut directory::Observed),
     ) {
         let now = self.core.now();
+        let clock = self.core.clock;
+        let until = clock.now() + self.core.config.queue.awake_window;
         self.core.directory.change(endpoint, None, |device| {
+            device.heard(until, |at| core::timestamp(clock.date_of(at)));
             let observed = device.observations.entry(key.clone()).or_default();
             observed.state = ObservingState::Active;
             count(observed);
@@ -375,9 +461,10 @@ impl Journal {
         self.batch.facts.push(Fact::Happened(record));
     }
 
-    async fn commit(&mut self) {
+    /// Writes the batch; says whether it is safe.
+    async fn commit(&mut self) -> bool {
         let batch = std::mem::take(&mut self.batch);
-        let count = batch.facts.len();
+        let count = batch.facts.iter().filter(|fact| matches!(fact, Fact::Happened(_))).count();
         let mut stored = true;
         if !batch.facts.is_empty() {
             if let Err(error) = self.core.store.commit(batch).await {
@@ -395,6 +482,7 @@ impl Journal {
                 if stored { Answer::Stored } else { Answer::Refuse { code: Code::SERVICE_UNAVAILABLE } };
             self.answer(shard, ask, answer).await;
         }
+        stored
     }
 }
 

@@ -18,6 +18,7 @@ mod http;
 mod journal;
 mod metrics;
 mod models;
+mod queue;
 mod rest;
 mod start;
 mod ui;

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use lightship_net::{Clock, ListenError, Options as NetOptions, ShardEvent, Shards};
 use lightship_server as engine;
-use lightship_store::{AnyStore, Cursor, MemoryStore, Options as StoreOptions, StoreError};
+use lightship_store::{AnyStore, Cursor, MemoryStore, Options as StoreOptions, Store, StoreError};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
@@ -18,6 +18,7 @@ use crate::core::{Core, Counters};
 use crate::directory::Directory;
 use crate::journal::Journal;
 use crate::models::{ModelError, Models};
+use crate::queue::{self, Note, Queue};
 use crate::{http, rest};
 
 /// The server process.
@@ -114,9 +115,13 @@ impl Service {
         let mut listeners: Vec<Listener> = coaps.collect();
         listeners.extend(https.iter().map(|(listener, _)| listener.clone()));
         let cursor = Cursor { writer, number: 0 };
+        let store = AnyStore::Memory(store);
+        let last = runtime.block_on(store.last_command())?;
+        let (queue, notes) = Queue::new(writer, last);
         let core = Arc::new(Core {
             clock,
-            store: AnyStore::Memory(store),
+            store,
+            queue,
             directory: Directory::default(),
             models,
             inboxes: shards.inboxes().to_vec(),
@@ -126,7 +131,7 @@ impl Service {
             counters: Counters::default(),
             config,
         });
-        launch(&runtime, &core, cursor, events, https);
+        launch(&runtime, &core, cursor, (events, notes), https);
         Ok(Running { listeners, core, shards: Some(shards), runtime: Some(runtime) })
     }
 }
@@ -135,10 +140,11 @@ fn launch(
     runtime: &Runtime,
     core: &Arc<Core>,
     cursor: Cursor,
-    events: mpsc::Receiver<ShardEvent>,
+    (events, notes): (mpsc::Receiver<ShardEvent>, mpsc::Receiver<Note>),
     https: Vec<(Listener, TcpListener)>,
 ) {
-    runtime.spawn(Journal::new(core.clone(), cursor).run(events));
+    runtime.spawn(Journal::new(core.clone(), cursor).run(events, notes));
+    runtime.spawn(queue::keep_watch(core.clone()));
     let router = rest::router(core);
     for (_, listener) in https {
         runtime.spawn(http::serve(listener, router.clone(), core.clone()));
@@ -169,6 +175,7 @@ fn net_options(config: &Config) -> NetOptions {
         shards: config.listen.shards,
         engine: engine::Config {
             registration_grace: config.registration.grace,
+            awake_window: config.queue.awake_window,
             limits,
             ..engine::Config::default()
         },

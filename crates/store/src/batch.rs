@@ -4,6 +4,8 @@ use std::sync::Arc;
 
 use lightship_lwm2m::{Endpoint, Path};
 
+use crate::command::CommandRecord;
+
 /// Facts that become true together.
 #[derive(Clone, Debug, Default)]
 pub struct Batch {
@@ -24,6 +26,8 @@ pub enum Fact {
         /// What.
         observation: WantedObservation,
     },
+    /// A command is so from now on.
+    Commanded(Arc<CommandRecord>),
     /// This shall be observed no longer; nothing happens when it was not.
     Unwanted {
         /// Which device.
@@ -102,9 +106,9 @@ impl std::str::FromStr for Cursor {
     }
 }
 
-/// The text is no cursor.
+/// The text is no cursor, or names no command.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("not the id of an event")]
+#[error("not the id of an event or a command")]
 pub struct BadCursor;
 
 /// A stretch of the log.

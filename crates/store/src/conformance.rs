@@ -4,10 +4,13 @@ use std::sync::Arc;
 
 use lightship_lwm2m::{Endpoint, Path};
 
-use crate::{Batch, Cursor, EventRecord, Fact, Store, StoreError, WantedObservation};
+use crate::{
+    Batch, CommandId, CommandRecord, CommandState, Cursor, EventRecord, Fact, Store, StoreError,
+    WantedObservation,
+};
 
-/// Runs every check. `open` opens the backend: `fresh` gives an empty one that keeps 8 events and 5 wanted
-/// observations, written by writer 7; `reopen` gives the same data again to a new process, writer 8.
+/// Runs every check. `open` opens the backend: `fresh` gives an empty one that keeps 8 events, 5 wanted
+/// observations, 4 commands that wait and 3 that have ended, written by writer 7; `reopen` gives the same data again to a new process, writer 8.
 ///
 /// # Panics
 /// When the backend breaks a promise.
@@ -17,7 +20,67 @@ pub async fn all<S: Store>(fresh: impl Fn() -> S, reopen: impl Fn(S) -> S) {
     a_cursor_of_another_writer_is_a_gap(&fresh()).await;
     a_batch_is_all_or_nothing(&fresh()).await;
     wanted_observations_are_kept_by_path(&fresh()).await;
-    facts_outlive_the_process(fresh(), reopen).await;
+    commands_are_kept_in_their_order(&fresh()).await;
+    facts_outlive_the_process(fresh(), &reopen).await;
+    commands_outlive_the_process(fresh(), &reopen).await;
+}
+
+fn command(number: u64, endpoint_name: &str, state: CommandState) -> Fact {
+    Fact::Commanded(Arc::new(CommandRecord {
+        id: CommandId { number, writer: 7 },
+        endpoint: endpoint(endpoint_name),
+        state,
+        order: "{}".into(),
+        created_ms: 1,
+        changed_ms: 2,
+        not_after_ms: 3,
+        attempts: 0,
+        reason: None,
+        answer: None,
+    }))
+}
+
+async fn numbers<S: Store>(store: &S, name: &str) -> Vec<u64> {
+    let commands = store.commands(&endpoint(name)).await.expect("reads");
+    commands.iter().map(|record| record.id.number).collect()
+}
+
+async fn commands_are_kept_in_their_order<S: Store>(store: &S) {
+    assert_eq!(store.last_command().await.expect("reads"), 0);
+    let facts = vec![
+        command(2, "a", CommandState::Waiting),
+        command(1, "a", CommandState::Waiting),
+        command(3, "b", CommandState::Waiting),
+    ];
+    store.commit(Batch { facts }).await.expect("stores");
+    assert_eq!((numbers(store, "a").await, numbers(store, "b").await), (vec![1, 2], vec![3]));
+    store.commit(Batch { facts: vec![command(1, "a", CommandState::Done)] }).await.expect("stores");
+    let kept = store.command(CommandId { number: 1, writer: 7 }).await.expect("reads").expect("is kept");
+    assert_eq!(kept.state, CommandState::Done);
+    assert_eq!(store.command(CommandId { number: 1, writer: 8 }).await.expect("reads"), None);
+    let live = store.live_commands().await.expect("reads");
+    assert_eq!(live.iter().map(|record| record.id.number).collect::<Vec<_>>(), [2, 3]);
+    // Four may wait; what has ended does not count.
+    let more = |numbers: std::ops::RangeInclusive<u64>| Batch {
+        facts: numbers.map(|number| command(number, "c", CommandState::Waiting)).collect(),
+    };
+    assert!(matches!(store.commit(more(4..=6)).await, Err(StoreError::Full { .. })));
+    store.commit(more(4..=5)).await.expect("stores");
+    assert_eq!((numbers(store, "c").await, store.last_command().await.expect("reads")), (vec![4, 5], 5));
+    // Three that have ended are kept.
+    let facts = (2..=5).map(|number| command(number, "a", CommandState::Cancelled)).collect();
+    store.commit(Batch { facts }).await.expect("stores");
+    assert_eq!(store.command(CommandId { number: 1, writer: 7 }).await.expect("reads"), None);
+    assert!(store.live_commands().await.expect("reads").is_empty());
+}
+
+async fn commands_outlive_the_process<S: Store>(store: S, reopen: impl Fn(S) -> S) {
+    let facts = vec![command(1, "a", CommandState::Done), command(2, "a", CommandState::Sent)];
+    store.commit(Batch { facts }).await.expect("stores");
+    let store = reopen(store);
+    assert_eq!(numbers(&store, "a").await, [1, 2]);
+    assert_eq!(store.live_commands().await.expect("reads").len(), 1);
+    assert_eq!(store.last_command().await.expect("reads"), 2);
 }
 
 async fn events_come_back_in_order<S: Store>(store: &S) {

@@ -10,15 +10,20 @@
 //! ```
 
 mod batch;
+mod command;
+mod commands;
 pub mod conformance;
+mod file;
 mod memory;
 mod ring;
 mod wanted_file;
 
 use std::future::Future;
 use std::path::PathBuf;
+use std::sync::Arc;
 
-pub use batch::{Batch, Cursor, EventPage, EventRecord, Fact, WantedKey, WantedObservation};
+pub use batch::{BadCursor, Batch, Cursor, EventPage, EventRecord, Fact, WantedKey, WantedObservation};
+pub use command::{CommandId, CommandRecord, CommandState};
 pub use memory::{MemoryStore, Options};
 
 use lightship_lwm2m::Endpoint;
@@ -39,6 +44,36 @@ pub trait Store {
         &self,
         endpoint: &Endpoint,
     ) -> impl Future<Output = Result<Vec<WantedObservation>, StoreError>> + Send;
+
+    /// A command, if it is kept.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn command(
+        &self,
+        id: CommandId,
+    ) -> impl Future<Output = Result<Option<Arc<CommandRecord>>, StoreError>> + Send;
+
+    /// The commands of a device, in their order.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn commands(
+        &self,
+        endpoint: &Endpoint,
+    ) -> impl Future<Output = Result<Vec<Arc<CommandRecord>>, StoreError>> + Send;
+
+    /// The commands of all devices that wait or are on their way, in their order.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn live_commands(&self) -> impl Future<Output = Result<Vec<Arc<CommandRecord>>, StoreError>> + Send;
+
+    /// The highest number that a kept command has; 0 for none.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn last_command(&self) -> impl Future<Output = Result<u64, StoreError>> + Send;
 
     /// Events after a cursor, oldest first, at most `max`. Without a cursor: the oldest kept.
     ///
@@ -75,6 +110,30 @@ impl Store for AnyStore {
     async fn wanted(&self, endpoint: &Endpoint) -> Result<Vec<WantedObservation>, StoreError> {
         match self {
             AnyStore::Memory(store) => store.wanted(endpoint).await,
+        }
+    }
+
+    async fn command(&self, id: CommandId) -> Result<Option<Arc<CommandRecord>>, StoreError> {
+        match self {
+            AnyStore::Memory(store) => store.command(id).await,
+        }
+    }
+
+    async fn commands(&self, endpoint: &Endpoint) -> Result<Vec<Arc<CommandRecord>>, StoreError> {
+        match self {
+            AnyStore::Memory(store) => store.commands(endpoint).await,
+        }
+    }
+
+    async fn live_commands(&self) -> Result<Vec<Arc<CommandRecord>>, StoreError> {
+        match self {
+            AnyStore::Memory(store) => store.live_commands().await,
+        }
+    }
+
+    async fn last_command(&self) -> Result<u64, StoreError> {
+        match self {
+            AnyStore::Memory(store) => store.last_command().await,
         }
     }
 

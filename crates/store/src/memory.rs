@@ -1,11 +1,13 @@
-//! The memory backend. With a folder, the rare facts (wanted observations) are also in one small file.
+//! The memory backend. With a folder, the rare facts (wanted observations, commands) are also in small files.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lightship_lwm2m::Endpoint;
 
 use crate::batch::{Batch, Cursor, EventPage, Fact, WantedObservation};
+use crate::command::{CommandId, CommandRecord};
+use crate::commands::{self, Commands};
 use crate::ring::Ring;
 use crate::wanted_file::{self, Wanted};
 use crate::{Store, StoreError};
@@ -23,6 +25,10 @@ pub struct Options {
     pub event_bytes_max: usize,
     /// Wanted observations of all devices together.
     pub wanted_max: usize,
+    /// Commands of all devices together that wait or are on their way.
+    pub commands_max: usize,
+    /// Commands that have ended and are kept to be looked at.
+    pub commands_kept: usize,
 }
 
 impl Default for Options {
@@ -33,6 +39,8 @@ impl Default for Options {
             events_max: 10_000,
             event_bytes_max: 64 << 20,
             wanted_max: 1_000_000,
+            commands_max: 10_000,
+            commands_kept: 10_000,
         }
     }
 }
@@ -42,6 +50,8 @@ impl Default for Options {
 pub struct MemoryStore {
     folder: Option<PathBuf>,
     wanted_max: usize,
+    commands_max: usize,
+    commands_kept: usize,
     state: Mutex<State>,
     /// Held while a file is written, so that batches with facts follow each other.
     writing: tokio::sync::Mutex<()>,
@@ -51,6 +61,14 @@ pub struct MemoryStore {
 struct State {
     ring: Ring,
     wanted: Arc<Wanted>,
+    commands: Arc<Commands>,
+}
+
+/// The rare facts that a batch changes, as they will be.
+#[derive(Default)]
+struct Changes {
+    wanted: Option<Arc<Wanted>>,
+    commands: Option<Arc<Commands>>,
 }
 
 impl MemoryStore {
@@ -59,19 +77,21 @@ impl MemoryStore {
     /// # Errors
     /// When the folder cannot be made or read, or its file is damaged.
     pub fn open(options: Options) -> Result<MemoryStore, StoreError> {
-        let wanted = match &options.folder {
+        let (wanted, commands) = match &options.folder {
             Some(folder) => {
                 std::fs::create_dir_all(folder)
                     .map_err(|source| StoreError::Unavailable { path: folder.clone(), source })?;
-                wanted_file::read(folder)?
+                (wanted_file::read(folder)?, commands::read(folder)?)
             }
-            None => Wanted::new(),
+            None => Default::default(),
         };
         let ring = Ring::new(options.writer, options.events_max, options.event_bytes_max);
         Ok(MemoryStore {
             folder: options.folder,
             wanted_max: options.wanted_max,
-            state: Mutex::new(State { ring, wanted: Arc::new(wanted) }),
+            commands_max: options.commands_max,
+            commands_kept: options.commands_kept,
+            state: Mutex::new(State { ring, wanted: Arc::new(wanted), commands: Arc::new(commands) }),
             writing: tokio::sync::Mutex::new(()),
         })
     }
@@ -80,22 +100,20 @@ impl MemoryStore {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// The facts of the batch applied to a copy; `None` when it has no facts but events.
-    fn changed(&self, batch: &Batch) -> Result<Option<Wanted>, StoreError> {
-        if batch.facts.iter().all(|fact| matches!(fact, Fact::Happened(_))) {
-            return Ok(None);
-        }
-        let mut wanted = Wanted::clone(&self.state().wanted.clone());
+    /// The facts of the batch applied to copies; only what has such facts is copied.
+    fn changed(&self, batch: &Batch) -> Result<Changes, StoreError> {
+        let mut changes = Changes::default();
+        let (mut wanted, mut commands) = (None, None);
         for fact in &batch.facts {
             match fact {
                 Fact::Happened(_) => {}
                 Fact::Wanted { endpoint, observation } => {
-                    wanted
-                        .entry(endpoint.clone())
-                        .or_default()
-                        .insert(observation.key.clone(), observation.clone());
+                    let wanted = wanted.get_or_insert_with(|| Wanted::clone(&self.state().wanted.clone()));
+                    let of_device = wanted.entry(endpoint.clone()).or_default();
+                    of_device.insert(observation.key.clone(), observation.clone());
                 }
                 Fact::Unwanted { endpoint, key } => {
+                    let wanted = wanted.get_or_insert_with(|| Wanted::clone(&self.state().wanted.clone()));
                     if let Some(of_device) = wanted.get_mut(endpoint) {
                         of_device.remove(key);
                         if of_device.is_empty() {
@@ -103,19 +121,38 @@ impl MemoryStore {
                         }
                     }
                 }
+                Fact::Commanded(record) => {
+                    let commands =
+                        commands.get_or_insert_with(|| Commands::clone(&self.state().commands.clone()));
+                    commands.put(record.clone());
+                }
             }
         }
-        let count: usize = wanted.values().map(std::collections::BTreeMap::len).sum();
-        if count > self.wanted_max {
-            return Err(StoreError::Full { what: "wanted observations", max: self.wanted_max });
+        if let Some(wanted) = wanted {
+            let count: usize = wanted.values().map(std::collections::BTreeMap::len).sum();
+            if count > self.wanted_max {
+                return Err(StoreError::Full { what: "wanted observations", max: self.wanted_max });
+            }
+            changes.wanted = Some(Arc::new(wanted));
         }
-        Ok(Some(wanted))
+        if let Some(mut commands) = commands {
+            let before = self.state().commands.live_len();
+            if commands.live_len() > self.commands_max.max(before) {
+                return Err(StoreError::Full { what: "commands that wait", max: self.commands_max });
+            }
+            commands.forget_ended(self.commands_kept);
+            changes.commands = Some(Arc::new(commands));
+        }
+        Ok(changes)
     }
 
-    fn apply(&self, batch: Batch, wanted: Option<Arc<Wanted>>) {
+    fn apply(&self, batch: Batch, changes: Changes) {
         let mut state = self.state();
-        if let Some(wanted) = wanted {
+        if let Some(wanted) = changes.wanted {
             state.wanted = wanted;
+        }
+        if let Some(commands) = changes.commands {
+            state.commands = commands;
         }
         for fact in batch.facts {
             if let Fact::Happened(event) = fact {
@@ -125,19 +162,49 @@ impl MemoryStore {
     }
 }
 
+/// Brings the changed facts to the disk, each file whole.
+fn write(folder: &Path, wanted: Option<&Wanted>, commands: Option<&Commands>) -> Result<(), StoreError> {
+    if let Some(wanted) = wanted {
+        wanted_file::write(folder, wanted)?;
+    }
+    commands.map_or(Ok(()), |commands| commands::write(folder, commands))
+}
+
 impl Store for MemoryStore {
     async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
         let _turn = self.writing.lock().await;
-        let wanted = self.changed(&batch)?.map(Arc::new);
-        if let (Some(wanted), Some(folder)) = (&wanted, &self.folder) {
-            let (wanted, folder) = (wanted.clone(), folder.clone());
-            let path = folder.clone();
-            tokio::task::spawn_blocking(move || wanted_file::write(&folder, &wanted))
+        let changes = self.changed(&batch)?;
+        if let Some(folder) = &self.folder
+            && (changes.wanted.is_some() || changes.commands.is_some())
+        {
+            let (wanted, commands) = (changes.wanted.clone(), changes.commands.clone());
+            let (folder, path) = (folder.clone(), folder.clone());
+            tokio::task::spawn_blocking(move || write(&folder, wanted.as_deref(), commands.as_deref()))
                 .await
                 .map_err(|error| StoreError::Unavailable { path, source: std::io::Error::other(error) })??;
         }
-        self.apply(batch, wanted);
+        self.apply(batch, changes);
         Ok(())
+    }
+
+    async fn command(&self, id: CommandId) -> Result<Option<Arc<CommandRecord>>, StoreError> {
+        let commands = self.state().commands.clone();
+        std::future::ready(Ok(commands.get(id))).await
+    }
+
+    async fn commands(&self, endpoint: &Endpoint) -> Result<Vec<Arc<CommandRecord>>, StoreError> {
+        let commands = self.state().commands.clone();
+        std::future::ready(Ok(commands.of(endpoint))).await
+    }
+
+    async fn live_commands(&self) -> Result<Vec<Arc<CommandRecord>>, StoreError> {
+        let commands = self.state().commands.clone();
+        std::future::ready(Ok(commands.live())).await
+    }
+
+    async fn last_command(&self) -> Result<u64, StoreError> {
+        let commands = self.state().commands.clone();
+        std::future::ready(Ok(commands.last_number())).await
     }
 
     async fn wanted(&self, endpoint: &Endpoint) -> Result<Vec<WantedObservation>, StoreError> {

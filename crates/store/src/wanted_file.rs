@@ -4,56 +4,26 @@
 //! observation is `[name, accept or null, [attribute, …], [path, …]]`. Version 1 had none of these.
 
 use std::collections::BTreeMap;
-use std::fs::{self, File};
-use std::io::{self, Read, Write};
-use std::path::{Path as FilePath, PathBuf};
+use std::path::Path as FilePath;
 
 use lightship_lwm2m::{Endpoint, Path};
 use minicbor::{Decoder, Encoder};
 
-use crate::StoreError;
 use crate::batch::{WantedKey, WantedObservation};
+use crate::file::length;
+use crate::{StoreError, file};
 
 /// Everything wanted, by device and key.
 pub(crate) type Wanted = BTreeMap<Endpoint, BTreeMap<WantedKey, WantedObservation>>;
 
 /// Reads the file of a folder; no file = nothing wanted.
 pub(crate) fn read(folder: &FilePath) -> Result<Wanted, StoreError> {
-    let path = file(folder);
-    let mut bytes = Vec::new();
-    match File::open(&path) {
-        Ok(file) => {
-            file.take(FILE_LEN_MAX).read_to_end(&mut bytes).map_err(|e| unavailable(&path, e))?;
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Wanted::new()),
-        Err(error) => return Err(unavailable(&path, error)),
-    }
-    decode(&bytes).map_err(|message| StoreError::Corrupt { path, message })
+    file::read(folder, FILE, decode)
 }
 
-/// Replaces the file of a folder: after this the old or the new one is there, whatever happens, and the new one
-/// once this has returned.
+/// Replaces the file of a folder.
 pub(crate) fn write(folder: &FilePath, wanted: &Wanted) -> Result<(), StoreError> {
-    let path = file(folder);
-    replace(folder, &path, &encode(wanted)).map_err(|source| unavailable(&path, source))
-}
-
-fn replace(folder: &FilePath, path: &FilePath, bytes: &[u8]) -> io::Result<()> {
-    let temporary = path.with_extension("new");
-    let mut file = File::create(&temporary)?;
-    file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
-    // The rename itself must reach the disk, too.
-    File::open(folder)?.sync_all()
-}
-
-fn file(folder: &FilePath) -> PathBuf {
-    folder.join("wanted.cbor")
-}
-
-fn unavailable(path: &FilePath, source: io::Error) -> StoreError {
-    StoreError::Unavailable { path: path.to_owned(), source }
+    file::write(folder, FILE, &encode(wanted))
 }
 
 fn encode(wanted: &Wanted) -> Vec<u8> {
@@ -151,19 +121,16 @@ fn decode_observation(input: &mut Decoder<'_>) -> Result<WantedObservation, Stri
     Ok(WantedObservation { key, paths, accept, attributes })
 }
 
-fn length(input: &mut Decoder<'_>) -> Result<u64, String> {
-    input.array().map_err(|e| e.to_string())?.ok_or_else(|| "an array without length".to_owned())
-}
-
+const FILE: &str = "wanted.cbor";
 const NAME: &str = "lightship-wanted";
 const VERSION: u8 = 2;
 /// Oldest version that is read.
 const VERSION_MIN: u8 = 1;
-const FILE_LEN_MAX: u64 = 1 << 30;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::fs;
 
     fn example() -> Wanted {
         let one = |path: &str, accept| WantedObservation {

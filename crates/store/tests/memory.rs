@@ -3,7 +3,7 @@
 use lightship_store::{MemoryStore, Options, conformance};
 
 fn options(writer: u32) -> Options {
-    Options { writer, events_max: 8, wanted_max: 5, ..Options::default() }
+    Options { writer, events_max: 8, wanted_max: 5, commands_max: 4, commands_kept: 3, ..Options::default() }
 }
 
 #[tokio::test]

@@ -39,9 +39,25 @@ pub(crate) struct Delivery {
     #[arg(long, value_name = "FORMAT")]
     pub(crate) format: Option<String>,
 
-    /// How long to wait for the device, for example 30s
+    /// How long to wait for the device, for example 30s; also for one that sleeps
     #[arg(long, value_name = "TIME")]
     pub(crate) wait: Option<String>,
+
+    /// Do not wait: make it a durable command, which is sent when the device is awake (see `ctl commands`)
+    #[arg(long, conflicts_with = "wait")]
+    pub(crate) queue: bool,
+
+    /// When to give the command up: a span such as 24h, or a moment such as 2026-01-01T00:00:00Z (default: 7 days)
+    #[arg(long, value_name = "TIME", requires = "queue")]
+    pub(crate) not_after: Option<String>,
+
+    /// Let commands for the same operation and target that still wait give way to this one
+    #[arg(long, requires = "queue")]
+    pub(crate) supersede: bool,
+
+    /// What is compared with the object definitions before anything is sent: none, values (default), operations
+    #[arg(long, value_name = "WHAT")]
+    pub(crate) check: Option<String>,
 }
 
 /// Values on the command line.
@@ -94,6 +110,21 @@ pub(crate) enum CtlCommand {
     Observations {
         /// The Endpoint Client Name
         endpoint: String,
+    },
+    /// List a device's durable commands, or show or cancel one
+    #[command(
+        after_help = "Examples:\n  lightship ctl write sensor-1 /1/0/1 60 --queue\n  lightship ctl commands sensor-1\n  lightship ctl commands --show 3f2a91c0-7\n  lightship ctl commands --cancel 3f2a91c0-7"
+    )]
+    Commands {
+        /// The Endpoint Client Name
+        #[arg(required_unless_present_any = ["show", "cancel"])]
+        endpoint: Option<String>,
+        /// Show the command with this ID
+        #[arg(long, value_name = "ID", conflicts_with = "endpoint")]
+        show: Option<String>,
+        /// Cancel the command with this ID
+        #[arg(long, value_name = "ID", conflicts_with_all = ["endpoint", "show"])]
+        cancel: Option<String>,
     },
     /// Print events
     #[command(
@@ -274,19 +305,25 @@ pub(crate) enum CompositeCommand {
         /// What to read
         #[arg(required = true, value_name = "PATH")]
         paths: Vec<String>,
+        /// Read the paths one by one if the device knows no composite operations
+        #[arg(long)]
+        fallback: bool,
         #[command(flatten)]
         delivery: Delivery,
     },
     /// Write several resources with one request: all of them or none
     #[command(
-        after_help = "Examples:\n  lightship ctl composite write sensor-1 /1/0/1=60 /3442/0/110=hello\n  lightship ctl composite write sensor-1 /3442/0/1120/3=7\n  lightship ctl composite write sensor-1 --node '{\"path\": \"/1/0/1\", \"value\": 60}'"
+        after_help = "Examples:\n  lightship ctl composite write sensor-1 /1/0/1=60 /3442/0/110=hello\n  lightship ctl composite write sensor-1 /3442/0/1120/3=7\n  lightship ctl composite write sensor-1 --remove /3442/0/1120/3\n  lightship ctl composite write sensor-1 --node '{\"path\": \"/1/0/1\", \"value\": 60}'"
     )]
     Write {
         /// The Endpoint Client Name
         endpoint: String,
         /// A Resource or Resource Instance and its value
-        #[arg(required_unless_present = "nodes", value_name = "PATH=VALUE")]
+        #[arg(required_unless_present_any = ["nodes", "removed"], value_name = "PATH=VALUE")]
         assignments: Vec<String>,
+        /// A Resource Instance that shall go (repeatable; LwM2M 1.2)
+        #[arg(long = "remove", value_name = "PATH")]
+        removed: Vec<String>,
         /// The data type, where the definition is unknown: string, integer, unsigned, float, boolean, opaque, time,
         /// objlnk or corelnk
         #[arg(long = "type", value_name = "TYPE")]
@@ -299,7 +336,7 @@ pub(crate) enum CompositeCommand {
     },
     /// Observe several paths together, under a name of yours
     #[command(
-        after_help = "Example:\n  lightship ctl composite observe sensor-1 climate /3303/0/5700 /3304/0/5700 --follow"
+        after_help = "Examples:\n  lightship ctl composite observe sensor-1 climate /3303/0/5700 /3304/0/5700 --follow\n  lightship ctl composite observe sensor-1 climate /3303/0/5700 /3304/0/5700 --attribute pmin=10"
     )]
     Observe {
         /// The Endpoint Client Name
@@ -309,6 +346,12 @@ pub(crate) enum CompositeCommand {
         /// What to observe
         #[arg(required = true, value_name = "PATH")]
         paths: Vec<String>,
+        /// An attribute for this observation: pmin, pmax, epmin, epmax or con (repeatable; LwM2M 1.2)
+        #[arg(long = "attribute", value_name = "NAME=VALUE")]
+        attributes: Vec<String>,
+        /// Attach the attributes by Write-Attributes first if the device does not take them otherwise
+        #[arg(long)]
+        fallback: bool,
         /// Stay, and print each report
         #[arg(long)]
         follow: bool,

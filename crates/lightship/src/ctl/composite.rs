@@ -1,24 +1,32 @@
 //! Operations on several paths at once.
 
-use super::{Session, events, options, parse_path, value};
+use super::{Session, attribute, events, options, parse_path, value};
 use crate::cli::CompositeCommand;
 use crate::failure::Failure;
-use lightship_api::{CompositeReadBody, CompositeWriteBody, Node};
+use lightship_api::client::DownlinkOptions;
+use lightship_api::{CompositeObserveBody, CompositeReadBody, CompositeWriteBody, Content, Node};
 
 impl Session<'_> {
     pub(super) fn composite(&self, command: CompositeCommand) -> Result<(), Failure> {
         match command {
-            CompositeCommand::Read { endpoint, paths, delivery } => {
-                let body = body(&paths)?;
-                self.answer(&endpoint, self.client.read_composite(&endpoint, &body, &options(&delivery)?))
+            CompositeCommand::Read { endpoint, paths, fallback, delivery } => {
+                let body = CompositeReadBody { paths: texts(&paths)? };
+                let options = DownlinkOptions { fallback, ..options(&delivery)? };
+                self.answer(&endpoint, self.client.read_composite(&endpoint, &body, &options))
             }
-            CompositeCommand::Write { endpoint, assignments, data_type, nodes, delivery } => {
-                let nodes = self.nodes(&endpoint, &assignments, data_type.as_deref(), &nodes)?;
+            CompositeCommand::Write { endpoint, assignments, removed, data_type, nodes, delivery } => {
+                let mut nodes = self.nodes(&endpoint, &assignments, data_type.as_deref(), &nodes)?;
+                for path in texts(&removed)? {
+                    let nothing = Node::new(Content::Value(serde_json::Value::Null));
+                    nodes.push(Node { path: Some(path), ..nothing });
+                }
                 let body = CompositeWriteBody { nodes };
                 self.answer(&endpoint, self.client.write_composite(&endpoint, &body, &options(&delivery)?))
             }
-            CompositeCommand::Observe { endpoint, name, paths, follow, delivery } => {
-                let (body, options) = (body(&paths)?, options(&delivery)?);
+            CompositeCommand::Observe { endpoint, name, paths, attributes, fallback, follow, delivery } => {
+                let attributes = attribute::parse(&attributes)?;
+                let body = CompositeObserveBody { paths: texts(&paths)?, attributes };
+                let options = DownlinkOptions { fallback, ..options(&delivery)? };
                 self.answer(&endpoint, self.client.observe_composite(&endpoint, &name, &body, &options))?;
                 if follow { self.follow(&endpoint, events::Subject::Name(name)) } else { Ok(()) }
             }
@@ -56,7 +64,6 @@ impl Session<'_> {
     }
 }
 
-fn body(paths: &[String]) -> Result<CompositeReadBody, Failure> {
-    let paths = paths.iter().map(|path| Ok(parse_path(path)?.to_string()));
-    Ok(CompositeReadBody { paths: paths.collect::<Result<_, Failure>>()? })
+fn texts(paths: &[String]) -> Result<Vec<String>, Failure> {
+    paths.iter().map(|path| Ok(parse_path(path)?.to_string())).collect()
 }

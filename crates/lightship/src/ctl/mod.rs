@@ -52,6 +52,7 @@ impl Session<'_> {
                 let found = self.client.observations(&endpoint).map_err(|error| self.refused(error))?;
                 self.print(&found, || show::observations(&found, &self.definitions, &endpoint))
             }
+            CtlCommand::Commands { endpoint, show, cancel } => self.commands(endpoint, show, cancel),
             CtlCommand::Events { follow, endpoint, types, after } => {
                 let wanted = events::Wanted { endpoint, types, after, follow, subject: None };
                 events::print(self.client, &wanted, self.json).map_err(|error| self.event_failure(error))
@@ -79,6 +80,25 @@ impl Session<'_> {
             items.truncate(limit);
         }
         self.print(&serde_json::json!({ "items": items }), || show::endpoints(&items))
+    }
+
+    fn commands(
+        &self,
+        endpoint: Option<String>,
+        show: Option<String>,
+        cancel: Option<String>,
+    ) -> Result<(), Failure> {
+        if let Some(endpoint) = endpoint {
+            let found = self.client.commands(&endpoint).map_err(|error| self.refused(error))?;
+            return self.print(&found, || show::commands(&found));
+        }
+        let command = match (show, cancel) {
+            (_, Some(id)) => self.client.cancel_command(&id),
+            (Some(id), None) => self.client.command(&id),
+            (None, None) => return Err(Failure::usage("give an endpoint, --show or --cancel")),
+        };
+        let command = command.map_err(|error| self.refused(error))?;
+        self.print(&command, || show::command(&command))
     }
 
     fn models(&self, command: ModelsCommand) -> Result<(), Failure> {
@@ -203,7 +223,10 @@ impl Session<'_> {
 
     /// Prints an answer; a device that refused makes the command fail.
     fn answer(&self, endpoint: &str, result: Result<DownlinkAnswer, ClientError>) -> Result<(), Failure> {
-        let answer = result.map_err(|error| self.refused(error))?;
+        let answer = match result {
+            Err(ClientError::Queued(command)) => return self.print(&command, || show::command(&command)),
+            result => result.map_err(|error| self.refused(error))?,
+        };
         self.print(&answer, || show::answer(&answer, &self.definitions, endpoint))?;
         if answer.code.starts_with('2') {
             return Ok(());
@@ -255,7 +278,15 @@ fn parse_path(text: &str) -> Result<Path, Failure> {
 
 fn options(delivery: &Delivery) -> Result<DownlinkOptions, Failure> {
     let wait = delivery.wait.as_deref().map(parse_duration).transpose()?;
-    Ok(DownlinkOptions { format: delivery.format.clone(), wait, ..DownlinkOptions::default() })
+    Ok(DownlinkOptions {
+        format: delivery.format.clone(),
+        wait,
+        queue: delivery.queue,
+        not_after: delivery.not_after.clone(),
+        supersede: delivery.supersede,
+        check: delivery.check.clone(),
+        ..DownlinkOptions::default()
+    })
 }
 
 fn parse_duration(text: &str) -> Result<Duration, Failure> {

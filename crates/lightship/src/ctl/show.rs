@@ -4,8 +4,8 @@ use super::definition::Definitions;
 use super::value::from_json;
 use comfy_table::{ContentArrangement, Table, presets};
 use lightship_api::{
-    AnswerContent, Content, DownlinkAnswer, Endpoint, Event, Link, Model, Models, Node, Observations,
-    PresenceState, Problem, Timestamp,
+    AnswerContent, Command, Commands, Content, DownlinkAnswer, Endpoint, Event, Link, Model, Models, Node,
+    Observations, PresenceState, Problem, Timestamp,
 };
 use lightship_coap::Code;
 use lightship_lwm2m::Path;
@@ -77,10 +77,15 @@ pub(super) fn registration(item: &Endpoint) -> String {
             None => entry.path.clone(),
         })
         .collect();
+    let presence = match (item.awake_until, item.expected_wake) {
+        (Some(until), _) => format!("{} until {}", state(item), moment(until)),
+        (None, Some(expected)) => format!("{}, expected {}", state(item), moment(expected)),
+        (None, None) => state(item).to_owned(),
+    };
     let mut lines = vec![
         ("endpoint", item.endpoint.clone()),
         ("registration", item.registration_id.clone()),
-        ("state", state(item).to_owned()),
+        ("state", presence),
         ("LwM2M", item.lwm2m_version.clone()),
         ("address", item.address.clone()),
         ("security", security),
@@ -91,6 +96,16 @@ pub(super) fn registration(item: &Endpoint) -> String {
         ("expires", item.expires_at.map_or_else(|| "never".to_owned(), moment)),
         ("objects", objects.join(" ")),
     ];
+    let more = [
+        ("root", item.alternate_path.clone()),
+        ("formats", Some(item.content_formats.join(" ")).filter(|formats| !formats.is_empty())),
+        ("sms", item.sms.clone()),
+        (
+            "commands",
+            Some(format!("{} waiting", item.commands_waiting)).filter(|_| item.commands_waiting > 0),
+        ),
+    ];
+    lines.extend(more.into_iter().filter_map(|(name, value)| Some((name, value?))));
     for (name, value) in &item.attributes {
         lines.push((name, value.clone()));
     }
@@ -102,6 +117,47 @@ pub(super) fn registration(item: &Endpoint) -> String {
 
 fn json_name(value: &impl serde::Serialize) -> String {
     serde_json::to_value(value).ok().and_then(|json| json.as_str().map(str::to_owned)).unwrap_or_default()
+}
+
+/// A device's commands.
+pub(super) fn commands(found: &Commands) -> String {
+    if found.items.is_empty() {
+        return "no command waits or has ended lately".to_owned();
+    }
+    let mut table = table(["ID", "STATE", "OPERATION", "PATH", "CREATED", "ATTEMPTS", "OUTCOME"]);
+    for item in &found.items {
+        table.add_row([
+            item.id.clone(),
+            item.state.name().to_owned(),
+            item.operation.clone(),
+            item.path.clone(),
+            moment(item.created_at),
+            item.attempts.to_string(),
+            outcome(item),
+        ]);
+    }
+    finish(&table)
+}
+
+fn outcome(command: &Command) -> String {
+    let code = command.answer.as_ref().map(|answer| answer.code.clone());
+    code.into_iter().chain(command.reason.clone()).collect::<Vec<_>>().join(" ")
+}
+
+/// One command.
+pub(super) fn command(item: &Command) -> String {
+    let mut lines = vec![
+        ("command", item.id.clone()),
+        ("endpoint", item.endpoint.clone()),
+        ("operation", format!("{} {}", item.operation, item.path)),
+        ("state", item.state.name().to_owned()),
+        ("created", moment(item.created_at)),
+        ("changed", moment(item.changed_at)),
+        ("attempts", item.attempts.to_string()),
+    ];
+    lines.extend(item.not_after.map(|time| ("not after", moment(time))));
+    lines.extend(Some(outcome(item)).filter(|text| !text.is_empty()).map(|text| ("outcome", text)));
+    lines.iter().map(|(name, value)| format!("{name:<13}{value}")).collect::<Vec<_>>().join("\n")
 }
 
 /// The device's answer to a downlink operation.
@@ -303,6 +359,11 @@ pub(super) fn event(event: &Event) -> String {
     }
     if let Some(registration) = &event.registration {
         add(&format!("address={} lifetime={}", registration.address, registration.lifetime_s));
+    }
+    if let Some(command) = &event.command {
+        let what = format!("{} {} {} {}", command.id, command.state.name(), command.operation, command.path);
+        add(&what);
+        add(&outcome(command));
     }
     add(event.code.as_deref().unwrap_or_default());
     if let Some(reason) = &event.reason {

@@ -1,6 +1,7 @@
 //! Call: one attempt to do an order with a device, from its start to the answer for the caller.
 
 use std::collections::BTreeSet;
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use lightship_api::{AnswerContent, DownlinkAnswer, Problem, ProblemType};
@@ -32,17 +33,31 @@ pub(super) enum Payload<'a> {
 }
 
 /// One downlink operation from request to answer.
-pub(super) struct Call<'a> {
+pub(crate) struct Call<'a> {
     pub(super) core: &'a Core,
     pub(super) device: Device,
     pub(super) choices: Choices,
     pub(super) path: Path,
     verb: Verb,
     started: Instant,
+    /// The time that a durable command has; it is tried with devices that are awake only.
+    at_most: Option<Duration>,
+    fate: Mutex<Fate>,
+}
+
+/// What became of the last request of a call that brought no answer.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Fate {
+    /// Nothing was sent, or what was sent before was answered.
+    Unsent,
+    /// Nobody knows whether the device has done it.
+    Lost,
+    /// The device threw it away.
+    Rejected,
 }
 
 impl<'a> Call<'a> {
-    pub(super) fn new(core: &'a Core, device: Device, order: &Order) -> Call<'a> {
+    pub(crate) fn new(core: &'a Core, device: Device, order: &Order) -> Call<'a> {
         Call {
             core,
             device,
@@ -50,7 +65,23 @@ impl<'a> Call<'a> {
             path: order.path,
             verb: order.verb,
             started: core.clock.now(),
+            at_most: None,
+            fate: Mutex::new(Fate::Unsent),
         }
+    }
+
+    /// An attempt of a durable command.
+    pub(crate) fn within(core: &'a Core, device: Device, order: &Order, at_most: Duration) -> Call<'a> {
+        Call { at_most: Some(at_most), ..Call::new(core, device, order) }
+    }
+
+    /// What became of its last request if it ended without an answer.
+    pub(crate) fn fate(&self) -> Fate {
+        *self.fate.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn set_fate(&self, fate: Fate) {
+        *self.fate.lock().unwrap_or_else(PoisonError::into_inner) = fate;
     }
 
     pub(super) fn details(&self) -> &lightship_server::Details {
@@ -60,13 +91,15 @@ impl<'a> Call<'a> {
     /// What is left of the caller's time.
     pub(super) fn left(&self) -> Duration {
         let spent = self.core.clock.now().saturating_duration_since(self.started);
-        self.choices.wait.filter(|wait| !wait.is_zero()).unwrap_or(WAIT_DEFAULT).saturating_sub(spent)
+        let given = self.at_most.or(self.choices.wait.filter(|wait| !wait.is_zero()));
+        given.unwrap_or(WAIT_DEFAULT).saturating_sub(spent)
     }
 
     /// How long to wait: also for a device that sleeps, if the caller said a time.
     pub(super) fn wait(&self, at_most: Duration) -> Wait {
         match self.choices.wait {
             None | Some(Duration::ZERO) => Wait::awake(at_most),
+            Some(_) if self.at_most.is_some() => Wait::awake(at_most),
             Some(_) => Wait::held(at_most),
         }
     }
@@ -97,8 +130,18 @@ impl<'a> Call<'a> {
                 refused(error, &self.device)
             }
         });
-        match result? {
-            Outcome::Response(response) => Ok(response),
+        let outcome = result?;
+        self.set_fate(match outcome {
+            Outcome::Response(_) | Outcome::Asleep => Fate::Unsent,
+            Outcome::Reset => Fate::Rejected,
+            Outcome::Timeout | Outcome::Broken | Outcome::Deregistered | Outcome::Cancelled | _ => Fate::Lost,
+        });
+        match outcome {
+            Outcome::Response(response) => {
+                let until = self.core.clock.now() + self.core.config.queue.awake_window;
+                self.note(|device| device.heard(until, |at| timestamp(self.core.clock.date_of(at))));
+                Ok(response)
+            }
             Outcome::Timeout => Err(no_answer("")),
             Outcome::Reset => Err(no_answer("the device rejected the message with a Reset")),
             Outcome::Broken => Err(no_answer(
@@ -116,13 +159,15 @@ impl<'a> Call<'a> {
     /// The device sleeps: nothing was sent.
     fn asleep(&self, expected: Option<Instant>) -> Refusal {
         let endpoint = &self.details().endpoint;
-        let now = self.core.directory.find(endpoint.as_str());
-        let known = now.and_then(|device| device.expected_wake());
+        let known = self.core.directory.find(endpoint.as_str()).and_then(|device| device.expected_wake);
+        let expected = known.or(expected.map(|at| timestamp(self.core.clock.date_of(at))));
         let detail = format!("{:?} sleeps in Queue Mode and was not asked", endpoint.as_str());
         let problem = Problem::new(ProblemType::Asleep, detail);
-        let Some(expected) = expected.or(known) else { return Refusal(problem) };
-        let left = expected.saturating_duration_since(self.core.clock.now());
-        Refusal(problem.expected_wake(timestamp(self.core.clock.date_of(expected)), left.as_secs().max(1)))
+        // One that is overdue may come at any moment.
+        let Some(expected) = expected else { return Refusal(problem) };
+        let left_ms = expected.0.saturating_sub(self.core.now().0);
+        let left_s = u64::try_from(left_ms).unwrap_or(0).div_ceil(1000).max(1);
+        Refusal(problem.expected_wake(expected, left_s))
     }
 
     /// The answer for the caller.

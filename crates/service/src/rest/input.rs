@@ -6,13 +6,14 @@ use std::time::Duration;
 use axum::body::{Body, HttpBody, to_bytes};
 use axum::http::{HeaderMap, header};
 use bytes::Bytes;
-use lightship_api::{Node, Problem, ProblemType, Unknown};
+use lightship_api::{Node, Problem, ProblemType, Timestamp, Unknown};
 use lightship_lwm2m::{Format, Path};
 use serde::de::DeserializeOwned;
 
 use super::Refusal;
 use crate::core::Core;
 use crate::directory::Device;
+use crate::queue::Terms;
 
 /// A query, decoded once; a name that stands twice is a mistake.
 #[derive(Debug, Default)]
@@ -50,6 +51,31 @@ impl Query {
         }
     }
 
+    /// On which terms the caller wants a durable command; `None` = it wants none.
+    pub(crate) fn terms(&self, core: &Core) -> Result<Option<Terms>, Refusal> {
+        if !self.flag("queue")? {
+            let lost = ["not_after", "supersede"].into_iter().find(|name| self.text(name).is_some());
+            return lost.map_or(Ok(None), |name| Err(parameter(name, "goes with queue=true only")));
+        }
+        if self.text("wait").is_some() {
+            return Err(parameter("wait", "does not go with queue=true, which is answered at once"));
+        }
+        let now = core.now();
+        let end = |text: &str| {
+            let after = span(text).and_then(|span| i64::try_from(span.as_millis()).ok());
+            let end = after.map(|ms| Timestamp(now.0.saturating_add(ms))).or_else(|| text.parse().ok());
+            end.filter(|end| (now.0..=now.0.saturating_add(COMMAND_LIFE_MAX_MS)).contains(&end.0)).ok_or_else(
+                || {
+                    let what =
+                        "is a span such as 24h, or a moment such as 2026-01-01T00:00:00Z, within a year";
+                    parameter("not_after", what)
+                },
+            )
+        };
+        let not_after = self.text("not_after").map(end).transpose()?;
+        Ok(Some(Terms { not_after, supersede: self.flag("supersede")? }))
+    }
+
     pub(crate) fn number(&self, name: &str, min: u64, max: u64) -> Result<Option<u64>, Refusal> {
         let Some(text) = self.text(name) else { return Ok(None) };
         let number = text.parse().ok().filter(|number| (min..=max).contains(number));
@@ -85,12 +111,6 @@ pub(crate) enum Check {
 
 impl Choices {
     pub(crate) fn read(core: &Core, query: &Query) -> Result<Choices, Refusal> {
-        if query.flag("queue")? {
-            return Err(Refusal::new(
-                ProblemType::NotSupported,
-                "durable commands (queue=true) are not available yet",
-            ));
-        }
         let format = query.text("format").map(format).transpose()?;
         let within = |wait: &Duration| *wait <= core.config.limits.wait_max;
         let wait = |text: &str| {
@@ -117,7 +137,10 @@ impl Choices {
 }
 
 /// Names of the query parameters of every downlink operation.
-pub(crate) const DOWNLINK: &[&str] = &["format", "wait", "queue", "raw", "check"];
+pub(crate) const DOWNLINK: &[&str] = &["format", "wait", "queue", "not_after", "supersede", "raw", "check"];
+
+/// 366 days.
+const COMMAND_LIFE_MAX_MS: i64 = 366 * 24 * 3_600_000;
 
 fn format(name: &str) -> Result<Format, Refusal> {
     match name.parse::<Format>() {
@@ -137,6 +160,7 @@ fn span(text: &str) -> Option<Duration> {
         "" | "s" => 1000,
         "m" => 60_000,
         "h" => 3_600_000,
+        "d" => 86_400_000,
         _ => return None,
     };
     number.checked_mul(ms).map(Duration::from_millis)

@@ -1,7 +1,8 @@
 //! REST: addresses to handlers, and what holds for all of them.
 
-mod call;
+pub(crate) mod call;
 mod check;
+mod commands;
 mod composite;
 mod downlink;
 mod endpoints;
@@ -12,7 +13,7 @@ mod meta;
 mod models;
 mod not_yet;
 mod observations;
-mod order;
+pub(crate) mod order;
 mod reply;
 mod write;
 
@@ -26,7 +27,7 @@ use axum::routing::{get, post, put};
 use crate::core::Core;
 use not_yet::not_yet;
 use order::Verb;
-use reply::Refusal;
+pub(crate) use reply::Refusal;
 
 /// The handler of an operation about a path or a name.
 macro_rules! about {
@@ -71,8 +72,8 @@ pub(crate) fn router(core: &Arc<Core>) -> Router {
             &at("/composite/observations/{name}"),
             put(about!(Verb::ObserveComposite)).delete(about!(Verb::CancelComposite)),
         )
-        .route(&at("/commands"), get(not_yet))
-        .route("/api/v1/commands/{id}", get(not_yet).delete(not_yet))
+        .route(&at("/commands"), get(commands::list))
+        .route("/api/v1/commands/{id}", get(commands::show).delete(commands::cancel))
         .route("/api/v1/credentials/{endpoint}", get(not_yet).put(not_yet).delete(not_yet))
         .route("/api/v1/bootstrap/{endpoint}", get(not_yet).put(not_yet).delete(not_yet))
         .route("/api/v1/bootstrap/{endpoint}/sessions", get(not_yet))

@@ -5,13 +5,14 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use axum::extract::{Path as Parts, RawQuery, Request, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::IntoResponse;
 use lightship_api::{
     AttributesBody, CompositeObserveBody, CompositeReadBody, DownlinkAnswer, ExecuteBody, Node, Problem,
     ProblemType,
 };
 use lightship_lwm2m::Path;
+use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
 use super::call::Call;
@@ -20,9 +21,11 @@ use super::reply::{Answer, json};
 use super::{Refusal, check, composite, downlink, observations, write};
 use crate::core::Core;
 use crate::directory::Device;
+use crate::queue::{self, Terms};
 
 /// What a downlink operation does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 pub(crate) enum Verb {
     Read,
     Replace,
@@ -137,6 +140,22 @@ impl Verb {
         [DOWNLINK, own].concat()
     }
 
+    /// Whether doing it twice is the same as doing it once.
+    pub(crate) fn may_be_repeated(self) -> bool {
+        match self {
+            Verb::Read
+            | Verb::Replace
+            | Verb::Discover
+            | Verb::WriteAttributes
+            | Verb::Observe
+            | Verb::CancelObservation
+            | Verb::ReadComposite
+            | Verb::ObserveComposite
+            | Verb::CancelComposite => true,
+            Verb::PartialUpdate | Verb::Create | Verb::Delete | Verb::Execute | Verb::WriteComposite => false,
+        }
+    }
+
     fn takes_body(self) -> bool {
         !matches!(
             self,
@@ -145,7 +164,51 @@ impl Verb {
     }
 }
 
+/// An order as it is kept until it is carried out: what the caller said, word by word.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub(crate) struct OrderText {
+    pub(crate) verb: Verb,
+    /// The path without its first slash, or the name.
+    place: String,
+    query: String,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    body: String,
+}
+
+impl OrderText {
+    pub(crate) fn read(text: &str) -> Option<OrderText> {
+        serde_json::from_str(text).ok()
+    }
+
+    pub(crate) fn to_text(&self) -> String {
+        // Plain text always serialises.
+        serde_json::to_string(self).unwrap_or_default()
+    }
+
+    /// What it is about.
+    pub(crate) fn path(&self) -> String {
+        if self.verb.path().is_some() { format!("/{}", self.place) } else { "/".to_owned() }
+    }
+
+    /// Whether both do the same with the same, whatever the values.
+    pub(crate) fn is_for_the_same(&self, other: &OrderText) -> bool {
+        (self.verb, &self.place) == (other.verb, &other.place)
+    }
+}
+
 impl Order {
+    /// Reads an order that has waited.
+    pub(crate) fn stored(core: &Core, text: &OrderText) -> Result<Order, Refusal> {
+        let verb = text.verb;
+        let path = match verb.path() {
+            Some((what, lengths)) => input::path(&text.place, lengths, what)?,
+            None => Path::ROOT,
+        };
+        let choices = Choices::read(core, &input::Query::parse(Some(&text.query), &verb.parameters())?)?;
+        let task = Order::task(verb, &text.place, &HeaderMap::new(), text.body.as_bytes())?;
+        Ok(Order { verb, path, choices, task })
+    }
+
     /// Reads the body of an operation.
     fn task(verb: Verb, place: &str, headers: &HeaderMap, body: &[u8]) -> Result<Task, Refusal> {
         Ok(match verb {
@@ -236,19 +299,39 @@ async fn serve(
         Some((what, lengths)) => input::path(place, lengths, what)?,
         None => Path::ROOT,
     };
-    let choices = Choices::read(core, &input::Query::parse(query, &verb.parameters())?)?;
+    let parsed = input::Query::parse(query, &verb.parameters())?;
+    let choices = Choices::read(core, &parsed)?;
+    let terms = parsed.terms(core)?;
     let device = input::device(core, endpoint).await?;
     let (head, body) = request.into_parts();
     let body = if verb.takes_body() { input::body(core, body).await? } else { bytes::Bytes::new() };
     let task = Order::task(verb, place, &head.headers, &body)?;
     let order = Order { verb, path, choices, task };
     order.check(core, &device)?;
+    if let Some(terms) = terms {
+        let text = OrderText {
+            verb,
+            place: place.to_owned(),
+            query: query.unwrap_or_default().to_owned(),
+            body: String::from_utf8_lossy(&body).into_owned(),
+        };
+        return queued(core, &device, &text, &terms).await;
+    }
     let call = Call::new(core, device, &order);
     match order.run(&call).await? {
         Done::Answered(answer) => json(StatusCode::OK, &answer),
         Done::Created(answer) => json(StatusCode::CREATED, &answer),
         Done::Nothing => Ok(StatusCode::NO_CONTENT.into_response()),
     }
+}
+
+async fn queued(core: &Arc<Core>, device: &Device, order: &OrderText, terms: &Terms) -> Answer {
+    let record = queue::accept(core, &device.registration.details.endpoint, order, terms).await?;
+    let mut answer = json(StatusCode::ACCEPTED, &queue::shape(&record))?;
+    if let Ok(location) = HeaderValue::from_str(&format!("/api/v1/commands/{}", record.id)) {
+        answer.headers_mut().insert(header::LOCATION, location);
+    }
+    Ok(answer)
 }
 
 /// The paths of a body, none twice.

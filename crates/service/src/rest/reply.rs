@@ -17,6 +17,18 @@ impl Refusal {
         Refusal(Problem::new(kind, detail))
     }
 
+    /// Whether it may be otherwise at another time.
+    pub(crate) fn is_passing(&self) -> bool {
+        [
+            ProblemType::Asleep,
+            ProblemType::Overloaded,
+            ProblemType::EndpointNotRegistered,
+            ProblemType::NoAnswer,
+        ]
+        .into_iter()
+        .any(|kind| self.is(kind))
+    }
+
     /// Whether it is of that type.
     pub(crate) fn is(&self, kind: ProblemType) -> bool {
         self.0.is(kind)

@@ -167,7 +167,6 @@ fn wrong_paths_and_parameters_are_400() {
     ] {
         assert_eq!(server.call(method, &at(rest), "{}").problem(), "invalid-path", "{method} {rest}");
     }
-    assert_eq!(server.get(&at("/resources/3/0?queue=true")).status, 501);
     for body in ["{\"pmin\": \"x\"}", "{}", "{\"colour\": 5}", "{\"pmin\": -1}", "[]", "{\"pmin\": 1.5}"] {
         let reply = server.call("PUT", &at("/attributes/3303/0"), body);
         assert!(matches!(reply.status, 400 | 422), "{body}: {reply:?}");

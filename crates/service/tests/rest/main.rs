@@ -7,6 +7,7 @@ mod definitions;
 mod deviations;
 mod events;
 mod operations;
+mod queue;
 mod support;
 mod values;
 mod versions;

@@ -1,0 +1,112 @@
+//! Durable commands: downlink operations that wait for their device.
+
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::answer::DownlinkAnswer;
+use crate::time::Timestamp;
+
+/// The commands of one device, newest first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Commands {
+    /// Those that wait, and those that ended last.
+    pub items: Vec<Command>,
+}
+
+/// One durable command.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Command {
+    /// Its name in `/commands/{id}`.
+    pub id: String,
+    /// For which device.
+    pub endpoint: String,
+    /// What it does, as in the answer of the same operation: `read`, `write`, `execute`, …
+    pub operation: String,
+    /// What it is about; `/` for composite operations.
+    pub path: String,
+    /// Where it stands.
+    pub state: CommandState,
+    /// When it was accepted.
+    #[schema(value_type = String, format = DateTime)]
+    pub created_at: Timestamp,
+    /// When its state changed last.
+    #[schema(value_type = String, format = DateTime)]
+    pub changed_at: Timestamp,
+    /// How often it was sent to the device. What changes something that a second time would change again is sent once.
+    pub attempts: u32,
+    /// When it is given up if it has not been done by then.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub not_after: Option<Timestamp>,
+    /// Why it ended so, or waits again, in plain words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// What the device answered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub answer: Option<DownlinkAnswer>,
+}
+
+/// Where a command stands. It begins in `waiting` and ends in one of the last five.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum CommandState {
+    /// For the device to wake, or for those before it.
+    Waiting,
+    /// On its way to the device.
+    Sent,
+    /// The device did it.
+    Done,
+    /// The device answered with an error, or the server could not send it.
+    Refused,
+    /// Its time was over, or it was sent and nobody knows whether the device did it.
+    Expired,
+    /// Somebody took it back before it was sent.
+    Cancelled,
+    /// A later command for the same target took its place.
+    Superseded,
+}
+
+impl CommandState {
+    /// Every state.
+    pub const ALL: [CommandState; 7] = [
+        CommandState::Waiting,
+        CommandState::Sent,
+        CommandState::Done,
+        CommandState::Refused,
+        CommandState::Expired,
+        CommandState::Cancelled,
+        CommandState::Superseded,
+    ];
+
+    /// The name in JSON.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            CommandState::Waiting => "waiting",
+            CommandState::Sent => "sent",
+            CommandState::Done => "done",
+            CommandState::Refused => "refused",
+            CommandState::Expired => "expired",
+            CommandState::Cancelled => "cancelled",
+            CommandState::Superseded => "superseded",
+        }
+    }
+
+    /// Whether nothing more happens to it.
+    #[must_use]
+    pub fn is_final(self) -> bool {
+        !matches!(self, CommandState::Waiting | CommandState::Sent)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_the_json() {
+        for state in CommandState::ALL {
+            assert_eq!(serde_json::to_value(state).unwrap(), state.name());
+        }
+    }
+}

@@ -1,0 +1,380 @@
+//! Queue: durable commands, kept in the store and sent to each device in their order, one at a time, when it is awake.
+//!
+//! ```text
+//! accept() ──► waiting ──device can be reached──► sent ──► done | refused | expired
+//!    ▲            │  ▲                              │
+//!    │            │  └── nothing was sent, or no ───┘
+//!    │            │      harm in sending it again
+//!    │            └──► expired | cancelled | superseded
+//! ```
+//! `sent` is in the store before the first byte leaves: after a crash nothing that may have been done is done again.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use lightship_api as api;
+use lightship_api::{EventType, Problem, ProblemType, Timestamp};
+use lightship_lwm2m::Endpoint;
+use lightship_server::Presence;
+use lightship_store::{CommandId, CommandRecord, CommandState, Store};
+use tokio::sync::{mpsc, oneshot};
+
+use crate::core::{Core, stopped};
+use crate::directory::Device;
+use crate::rest::Refusal;
+use crate::rest::call::{Call, Fate};
+use crate::rest::order::{Done, Order, OrderText};
+
+/// What is shared about commands; the commands themselves are in the store.
+pub(crate) struct Queue {
+    /// Tells commands of this process from those before it.
+    writer: u32,
+    last: AtomicU64,
+    /// To the journal, which alone writes events.
+    notes: mpsc::Sender<Note>,
+    /// Devices that are being served, and whether something has happened meanwhile.
+    serving: Mutex<HashMap<Endpoint, bool>>,
+    /// Held by whoever takes a command out of `waiting`, or puts one in.
+    turn: tokio::sync::Mutex<()>,
+}
+
+/// A change of a command, for the journal to store together with its event.
+pub(crate) struct Note {
+    pub(crate) record: Arc<CommandRecord>,
+    pub(crate) event: Option<EventType>,
+    /// Hears whether it is stored.
+    pub(crate) stored: oneshot::Sender<bool>,
+}
+
+impl Queue {
+    pub(crate) fn new(writer: u32, last: u64) -> (Queue, mpsc::Receiver<Note>) {
+        let (notes, receiver) = mpsc::channel(NOTES_LEN);
+        let (last, serving) = (AtomicU64::new(last), Mutex::default());
+        (Queue { writer, last, notes, serving, turn: tokio::sync::Mutex::default() }, receiver)
+    }
+
+    async fn note(&self, record: CommandRecord, event: Option<EventType>) -> Result<(), Refusal> {
+        let (stored, answer) = oneshot::channel();
+        let note = Note { record: Arc::new(record), event, stored };
+        let unstored =
+            || Refusal(Problem::new(ProblemType::Overloaded, "the command cannot be stored").retry_after(5));
+        self.notes.send(note).await.map_err(|_| unstored())?;
+        if answer.await == Ok(true) { Ok(()) } else { Err(unstored()) }
+    }
+}
+
+/// When to give a new command up, and whether others give way to it.
+pub(crate) struct Terms {
+    pub(crate) not_after: Option<Timestamp>,
+    pub(crate) supersede: bool,
+}
+
+/// Accepts a command that has been checked.
+pub(crate) async fn accept(
+    core: &Arc<Core>,
+    endpoint: &Endpoint,
+    order: &OrderText,
+    terms: &Terms,
+) -> Result<CommandRecord, Refusal> {
+    let queue = &core.queue;
+    let turn = queue.turn.lock().await;
+    let before = core.store.commands(endpoint).await.map_err(|error| unread(&error))?;
+    let live = before.iter().filter(|record| record.state.is_live());
+    let superseded: Vec<&Arc<CommandRecord>> = live
+        .clone()
+        .filter(|record| terms.supersede && record.state == CommandState::Waiting)
+        .filter(|record| OrderText::read(&record.order).is_some_and(|other| other.is_for_the_same(order)))
+        .collect();
+    if live.count() >= COMMANDS_PER_DEVICE_MAX + superseded.len() {
+        let detail = format!("{COMMANDS_PER_DEVICE_MAX} commands wait for this device already");
+        return Err(Refusal(Problem::new(ProblemType::Overloaded, detail).retry_after(60)));
+    }
+    let now_ms = core.now().0;
+    let number = queue.last.fetch_add(1, Ordering::Relaxed) + 1;
+    let record = CommandRecord {
+        id: CommandId { number, writer: queue.writer },
+        endpoint: endpoint.clone(),
+        state: CommandState::Waiting,
+        order: order.to_text().into(),
+        created_ms: now_ms,
+        changed_ms: now_ms,
+        not_after_ms: terms.not_after.map_or(now_ms.saturating_add(COMMAND_LIFE_MS), |time| time.0),
+        attempts: 0,
+        reason: None,
+        answer: None,
+    };
+    queue.note(record.clone(), Some(EventType::CommandQueued)).await?;
+    for old in superseded {
+        let reason = format!("the command {} took its place", record.id);
+        end(core, CommandRecord::clone(old), CommandState::Superseded, Some(&reason)).await?;
+    }
+    drop(turn);
+    kick(core, endpoint);
+    Ok(record)
+}
+
+/// Cancels a command that still waits.
+pub(crate) async fn cancel(core: &Core, id: CommandId) -> Result<CommandRecord, Refusal> {
+    let _turn = core.queue.turn.lock().await;
+    let record = core.store.command(id).await.map_err(|error| unread(&error))?;
+    let record = record.ok_or_else(|| unknown(&id.to_string()))?;
+    if record.state != CommandState::Waiting {
+        let detail = format!("the command is {}", state(record.state).name());
+        return Err(Refusal::new(ProblemType::CommandOver, detail));
+    }
+    end(core, CommandRecord::clone(&record), CommandState::Cancelled, None).await
+}
+
+/// A command that is not kept.
+pub(crate) fn unknown(id: &str) -> Refusal {
+    Refusal::new(ProblemType::UnknownCommand, format!("no command {id:?} is kept"))
+}
+
+/// Sees to the commands of a device, if it has any and can be reached. Cheap when it is done already.
+pub(crate) fn kick(core: &Arc<Core>, endpoint: &Endpoint) {
+    match core.queue.serving.lock().unwrap_or_else(PoisonError::into_inner).entry(endpoint.clone()) {
+        Entry::Occupied(mut again) => {
+            again.insert(true);
+        }
+        Entry::Vacant(place) => {
+            place.insert(false);
+            let mut stopping = core.stopping.subscribe();
+            let (core, endpoint) = (core.clone(), endpoint.clone());
+            tokio::spawn(async move {
+                tokio::select! {
+                    () = serve(&core, &endpoint) => {}
+                    () = stopped(&mut stopping) => {}
+                }
+            });
+        }
+    }
+}
+
+/// Sends what waits for a device until nothing is left, or the device cannot be reached.
+async fn serve(core: &Arc<Core>, endpoint: &Endpoint) {
+    loop {
+        while let Some(record) = take(core, endpoint).await {
+            if !attempt(core, record).await {
+                break;
+            }
+        }
+        let mut serving = core.queue.serving.lock().unwrap_or_else(PoisonError::into_inner);
+        // Whatever happened from here on starts a new one.
+        if serving.insert(endpoint.clone(), false) != Some(true) {
+            serving.remove(endpoint);
+            return;
+        }
+    }
+}
+
+/// The next command of a device, marked as sent; `None` when there is none or the device cannot be reached.
+async fn take(core: &Arc<Core>, endpoint: &Endpoint) -> Option<CommandRecord> {
+    let _turn = core.queue.turn.lock().await;
+    reachable(core, endpoint)?;
+    let now_ms = core.now().0;
+    for record in core.store.commands(endpoint).await.ok()? {
+        if record.state != CommandState::Waiting {
+            continue;
+        }
+        let record = CommandRecord::clone(&record);
+        if record.not_after_ms <= now_ms {
+            end(core, record, CommandState::Expired, Some(TOO_LATE)).await.ok()?;
+            continue;
+        }
+        let attempts = record.attempts.saturating_add(1);
+        let sent = CommandRecord { state: CommandState::Sent, attempts, changed_ms: now_ms, ..record };
+        core.queue.note(sent.clone(), None).await.ok()?;
+        return Some(sent);
+    }
+    None
+}
+
+fn reachable(core: &Core, endpoint: &Endpoint) -> Option<Device> {
+    core.directory.find(endpoint.as_str()).filter(|device| !device.registration.presence.is_asleep())
+}
+
+/// Tries a command that is marked as sent; says whether the device can be sent the next.
+async fn attempt(core: &Arc<Core>, record: CommandRecord) -> bool {
+    let Some(device) = reachable(core, &record.endpoint) else {
+        return again(core, record, None).await;
+    };
+    let order = match OrderText::read(&record.order).map(|text| Order::stored(core, &text)) {
+        Some(Ok(order)) => order,
+        Some(Err(refusal)) => return refuse(core, record, &refusal.0).await,
+        None => {
+            let problem = Problem::new(ProblemType::Internal, "the command cannot be read");
+            return refuse(core, record, &problem).await;
+        }
+    };
+    if let Some(problem) = stale(&device, &order) {
+        return refuse(core, record, &problem).await;
+    }
+    if let Err(refusal) = order.check(core, &device) {
+        return refuse(core, record, &refusal.0).await;
+    }
+    let call = Call::within(core, device, &order, ATTEMPT_MAX);
+    match order.run(&call).await {
+        Ok(Done::Answered(answer) | Done::Created(answer)) => {
+            let good = answer.code.starts_with('2');
+            let done = CommandRecord { answer: serde_json::to_string(&answer).ok().map(Arc::from), ..record };
+            let state = if good { CommandState::Done } else { CommandState::Refused };
+            end(core, done, state, None).await.is_ok()
+        }
+        Ok(Done::Nothing) => end(core, record, CommandState::Done, None).await.is_ok(),
+        Err(refusal) => match call.fate() {
+            Fate::Unsent if refusal.is_passing() => again(core, record, Some(&words(&refusal.0))).await,
+            Fate::Unsent => refuse(core, record, &refusal.0).await,
+            Fate::Rejected => refuse(core, record, &refusal.0).await,
+            Fate::Lost if order.verb.may_be_repeated() => again(core, record, Some(LOST)).await,
+            Fate::Lost => end(core, record, CommandState::Expired, Some(PERHAPS_DONE)).await.is_ok(),
+        },
+    }
+}
+
+/// A command for an Object that the device has registered without lately makes no sense any more.
+fn stale(device: &Device, order: &Order) -> Option<Problem> {
+    let object = order.path.object_id()?;
+    let objects = &device.registration.details.objects.objects;
+    let listed = objects.iter().any(|link| link.path.object_id() == Some(object));
+    let detail = format!("the device has no Object {object} any more");
+    (!listed && !objects.is_empty()).then(|| Problem::new(ProblemType::Conflict, detail))
+}
+
+/// Back to waiting. Attempts that sent nothing do not count.
+async fn again(core: &Core, record: CommandRecord, reason: Option<&str>) -> bool {
+    let attempts = record.attempts.saturating_sub(u32::from(reason != Some(LOST)));
+    let waiting = CommandRecord {
+        state: CommandState::Waiting,
+        attempts,
+        changed_ms: core.now().0,
+        reason: reason.map(Arc::from),
+        ..record
+    };
+    let _ = core.queue.note(waiting, None).await;
+    false
+}
+
+async fn refuse(core: &Core, record: CommandRecord, problem: &Problem) -> bool {
+    end(core, record, CommandState::Refused, Some(&words(problem))).await.is_ok()
+}
+
+fn words(problem: &Problem) -> String {
+    problem.detail.clone().unwrap_or_else(|| problem.title.to_string())
+}
+
+async fn end(
+    core: &Core,
+    record: CommandRecord,
+    state: CommandState,
+    reason: Option<&str>,
+) -> Result<CommandRecord, Refusal> {
+    let ended = CommandRecord { state, changed_ms: core.now().0, reason: reason.map(Arc::from), ..record };
+    core.queue.note(ended.clone(), Some(EventType::CommandDone)).await?;
+    Ok(ended)
+}
+
+/// What nobody tells: the end of a command's time, and devices without Queue Mode that did not answer.
+pub(crate) async fn keep_watch(core: Arc<Core>) {
+    recover(&core).await;
+    let mut stopping = core.stopping.subscribe();
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(WATCH_EVERY) => {}
+            () = stopped(&mut stopping) => return,
+        }
+        let Ok(live) = core.store.live_commands().await else { continue };
+        let now_ms = core.now().0;
+        for record in live.into_iter().filter(|record| record.state == CommandState::Waiting) {
+            if record.not_after_ms <= now_ms {
+                expire(&core, record.id).await;
+            } else if is_due(&core, &record, now_ms) {
+                kick(&core, &record.endpoint);
+            }
+        }
+    }
+}
+
+/// Whether a command that waits for a device that could be reached should be tried.
+fn is_due(core: &Core, record: &CommandRecord, now_ms: i64) -> bool {
+    let pause = if record.attempts == 0 { 0 } else { RETRY_PAUSE_MS };
+    let listens = |device: &Device| !matches!(device.registration.presence, Presence::Asleep { .. });
+    now_ms.saturating_sub(record.changed_ms) >= pause
+        && core.directory.find(record.endpoint.as_str()).as_ref().is_some_and(listens)
+}
+
+async fn expire(core: &Core, id: CommandId) {
+    let _turn = core.queue.turn.lock().await;
+    if let Ok(Some(record)) = core.store.command(id).await
+        && record.state == CommandState::Waiting
+    {
+        let _ = end(core, CommandRecord::clone(&record), CommandState::Expired, Some(TOO_LATE)).await;
+    }
+}
+
+/// Commands that were on their way when the process before this one ended.
+async fn recover(core: &Core) {
+    let _turn = core.queue.turn.lock().await;
+    let live = core.store.live_commands().await.unwrap_or_default();
+    for record in live.into_iter().filter(|record| record.state == CommandState::Sent) {
+        let record = CommandRecord::clone(&record);
+        let order = OrderText::read(&record.order).map(|text| text.verb);
+        if order.is_some_and(crate::rest::order::Verb::may_be_repeated) {
+            again(core, record, Some(LOST)).await;
+        } else {
+            let _ = end(core, record, CommandState::Expired, Some(PERHAPS_DONE)).await;
+        }
+    }
+}
+
+/// A command as the API shows it.
+pub(crate) fn shape(record: &CommandRecord) -> api::Command {
+    let text = OrderText::read(&record.order);
+    api::Command {
+        id: record.id.to_string(),
+        endpoint: record.endpoint.to_string(),
+        operation: text.as_ref().map_or("", |text| text.verb.operation()).to_owned(),
+        path: text.map_or_else(|| "/".to_owned(), |text| text.path()),
+        state: state(record.state),
+        created_at: Timestamp(record.created_ms),
+        changed_at: Timestamp(record.changed_ms),
+        attempts: record.attempts,
+        not_after: Some(Timestamp(record.not_after_ms)),
+        reason: record.reason.as_deref().map(str::to_owned),
+        answer: record.answer.as_deref().and_then(|answer| serde_json::from_str(answer).ok()),
+    }
+}
+
+fn state(state: CommandState) -> api::CommandState {
+    match state {
+        CommandState::Waiting => api::CommandState::Waiting,
+        CommandState::Sent => api::CommandState::Sent,
+        CommandState::Done => api::CommandState::Done,
+        CommandState::Refused => api::CommandState::Refused,
+        CommandState::Expired => api::CommandState::Expired,
+        CommandState::Cancelled => api::CommandState::Cancelled,
+        CommandState::Superseded => api::CommandState::Superseded,
+    }
+}
+
+pub(crate) fn unread(error: &lightship_store::StoreError) -> Refusal {
+    tracing::error!(%error, "the store does not answer");
+    Refusal(Problem::new(ProblemType::Overloaded, error.to_string()).retry_after(5))
+}
+
+const TOO_LATE: &str = "The device could not be reached in time.";
+const LOST: &str = "No answer came; it is sent again.";
+const PERHAPS_DONE: &str = "No answer came. The device may have done it, and it must not be done twice.";
+/// Commands of one device that may wait.
+const COMMANDS_PER_DEVICE_MAX: usize = 100;
+/// Seven days.
+const COMMAND_LIFE_MS: i64 = 7 * 24 * 3_600_000;
+/// The longest that a device is waited for once it is spoken to: a CoAP exchange (RFC 7252 §4.8.2) and some blocks.
+const ATTEMPT_MAX: Duration = Duration::from_secs(300);
+/// Changes that may wait for the journal.
+const NOTES_LEN: usize = 64;
+const WATCH_EVERY: Duration = Duration::from_secs(1);
+/// Between two attempts with a device that listens and did not answer.
+const RETRY_PAUSE_MS: i64 = 60_000;

@@ -1,0 +1,44 @@
+//! Durable commands: shown, listed, taken back.
+
+use std::sync::Arc;
+
+use axum::extract::{Path, State};
+use axum::http::StatusCode;
+use lightship_api::{Commands, ProblemType};
+use lightship_lwm2m::Endpoint;
+use lightship_store::{CommandId, Store};
+
+use super::reply::{Answer, json};
+use super::{Refusal, input};
+use crate::core::Core;
+use crate::queue::{self, shape, unknown, unread};
+
+/// GET /commands/{id}
+pub(crate) async fn show(State(core): State<Arc<Core>>, Path(id): Path<String>) -> Answer {
+    let command = core.store.command(read(&id)?).await.map_err(|error| unread(&error))?;
+    let command = command.ok_or_else(|| unknown(&id))?;
+    json(StatusCode::OK, &shape(&command))
+}
+
+/// DELETE /commands/{id}
+pub(crate) async fn cancel(State(core): State<Arc<Core>>, Path(id): Path<String>) -> Answer {
+    let command = queue::cancel(&core, read(&id)?).await?;
+    json(StatusCode::OK, &shape(&command))
+}
+
+/// GET /endpoints/{endpoint}/commands
+pub(crate) async fn list(State(core): State<Arc<Core>>, Path(endpoint): Path<String>) -> Answer {
+    let unregistered =
+        || Refusal::new(ProblemType::EndpointNotRegistered, format!("{endpoint:?} is not registered"));
+    let name = Endpoint::new(endpoint.as_str()).map_err(|_| unregistered())?;
+    let commands = core.store.commands(&name).await.map_err(|error| unread(&error))?;
+    if commands.is_empty() {
+        // Of a device that is gone, what it still has to do can be seen; of one that never was, nothing.
+        input::device(&core, &endpoint).await?;
+    }
+    json(StatusCode::OK, &Commands { items: commands.iter().rev().map(|record| shape(record)).collect() })
+}
+
+fn read(id: &str) -> Result<CommandId, Refusal> {
+    id.parse().map_err(|_| unknown(id))
+}

@@ -1,0 +1,323 @@
+//! Queue Mode by REST: who sleeps is not asked, waited for, or given a command.
+
+use std::net::UdpSocket;
+use std::time::Duration;
+
+use crate::support::{Device, Events, Message, Script, Server, agreeable, eventually, pause};
+use serde_json::{Value as Json, json};
+
+const AWAKE_MS: u64 = 600;
+
+fn server() -> Server {
+    Server::with(|config| config.queue.awake_window = Duration::from_millis(AWAKE_MS))
+}
+
+fn sleepy(server: &Server, script: Script) -> Device {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let links = "</1/0>,</3/0>,</3303/0>";
+    Device::register_with(server, socket, "ep=sleepy&lt=600&lwm2m=1.1&b=U&Q", links, script)
+}
+
+/// An Update, which shows that the device is awake.
+fn update(server: &Server, id: u16) -> Message {
+    let location = shown(server)["registration_id"].as_str().unwrap().to_owned();
+    let options = vec![(11, b"rd".to_vec()), (11, location.into_bytes())];
+    Message { kind: 0, code: 2, id, token: id.to_be_bytes().to_vec(), options, payload: Vec::new() }
+}
+
+fn shown(server: &Server) -> Json {
+    server.get("/api/v1/endpoints/sleepy").json()
+}
+
+fn await_sleep(server: &Server) {
+    eventually(|| shown(server)["state"] == "asleep");
+}
+
+fn await_state(server: &Server, id: &str, state: &str) -> Json {
+    let command = || server.get(&format!("/api/v1/commands/{id}")).json();
+    eventually(|| command()["state"] == state);
+    command()
+}
+
+fn queue(server: &Server, method: &str, address: &str, body: &str) -> String {
+    let joint = if address.contains('?') { '&' } else { '?' };
+    let reply = server.call(method, &format!("/api/v1/endpoints/sleepy/{address}{joint}queue=true"), body);
+    assert_eq!(reply.status, 202, "{address}: {reply:?}");
+    let id = reply.json()["id"].as_str().unwrap().to_owned();
+    assert!(reply.head.contains(&format!("location: /api/v1/commands/{id}\r\n")), "{reply:?}");
+    id
+}
+
+fn paths(device: &Device) -> Vec<(u8, String)> {
+    device.requests.try_iter().map(|request| (request.code, request.path())).collect()
+}
+
+// Proves: QUE-01, QUE-04
+#[test]
+fn a_sleeping_device_is_not_asked_unless_the_caller_waits() {
+    let server = server();
+    let mut events = Events::follow(&server, "?type=awake,asleep", None);
+    let device = sleepy(&server, agreeable());
+    let first = shown(&server);
+    assert_eq!((&first["state"], &first["queue_mode"]), (&json!("awake"), &json!(true)));
+    assert!(first["awake_until"].is_string() && first.get("expected_wake").is_none(), "{first}");
+    assert_eq!(server.get("/api/v1/endpoints/sleepy/resources/3/0/9").status, 200);
+    device.next_request();
+    await_sleep(&server);
+    let asleep = loop {
+        let event = events.event();
+        if event["type"] == "asleep" {
+            break event;
+        }
+    };
+    assert_eq!(asleep["registration"]["state"], "asleep");
+    let now = shown(&server);
+    assert_eq!(
+        (now.get("awake_until"), now["expected_wake"].as_str()),
+        (None, asleep["registration"]["expected_wake"].as_str())
+    );
+    for query in ["", "?wait=0s"] {
+        let reply = server.get(&format!("/api/v1/endpoints/sleepy/resources/3/0/9{query}"));
+        assert_eq!((reply.status, reply.problem().as_str()), (409, "asleep"), "{reply:?}");
+        let problem = reply.json();
+        assert_eq!(problem["expected_wake"], now["expected_wake"]);
+        let seconds = problem["retry_after_s"].as_u64().unwrap();
+        assert!((500..=600).contains(&seconds), "{seconds}");
+        assert!(reply.head.contains(&format!("retry-after: {seconds}")), "{reply:?}");
+    }
+    // Nobody came: still the same, after the time that the caller has given.
+    let reply = server.get("/api/v1/endpoints/sleepy/resources/3/0/9?wait=300ms");
+    assert_eq!((reply.status, reply.problem().as_str()), (409, "asleep"), "{reply:?}");
+    for (method, address, body) in [
+        ("PUT", "resources/1/0/1", r#"{"value": 60}"#),
+        ("POST", "execute/3/0/4", ""),
+        ("PUT", "observations/3303/0/5700", ""),
+        ("POST", "composite/read", r#"{"paths": ["/3/0"]}"#),
+    ] {
+        let reply = server.call(method, &format!("/api/v1/endpoints/sleepy/{address}"), body);
+        assert_eq!((reply.status, reply.problem().as_str()), (409, "asleep"), "{address}: {reply:?}");
+    }
+    assert!(device.requests.try_recv().is_err(), "something was sent to a device that sleeps");
+    // It is waited for, and comes.
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| server.get("/api/v1/endpoints/sleepy/resources/3/0/9?wait=20s"));
+        pause(200);
+        assert!(device.requests.try_recv().is_err());
+        device.ask(&update(&server, 20));
+        let reply = waiting.join().unwrap();
+        assert_eq!((reply.status, &reply.json()["content"]["value"]), (200, &json!(42)), "{reply:?}");
+    });
+    assert_eq!(shown(&server)["state"], "awake");
+}
+
+// Proves: QUE-02, QUE-05
+#[test]
+fn commands_wait_for_the_device_and_go_one_by_one_in_their_order() {
+    let server = server();
+    let device = sleepy(&server, agreeable());
+    await_sleep(&server);
+    let mut events = Events::follow(&server, "?type=command_queued,command_done", None);
+    let ids = [
+        queue(&server, "PUT", "resources/1/0/1?format=text", r#"{"value": 61}"#),
+        queue(&server, "POST", "execute/3/0/4", r#"{"arguments": "1"}"#),
+        queue(&server, "GET", "resources/3/0/99?format=text", ""),
+        queue(&server, "PUT", "observations/3303/0/5700?format=text", ""),
+        queue(
+            &server,
+            "POST",
+            "resources/3303",
+            r#"{"path": "/3303/5", "resources": {"5701": {"value": "C"}}}"#,
+        ),
+    ];
+    let queued: Vec<Json> = ids.iter().map(|_| events.event()).collect();
+    assert!(queued.iter().all(|event| event["type"] == "command_queued" && event["endpoint"] == "sleepy"));
+    assert_eq!(queued[1]["command"]["operation"], "execute");
+    let first = server.get(&format!("/api/v1/commands/{}", ids[0])).json();
+    assert_eq!(
+        (&first["operation"], &first["path"], &first["state"], &first["attempts"]),
+        (&json!("write"), &json!("/1/0/1"), &json!("waiting"), &json!(0))
+    );
+    assert!(first["created_at"].is_string() && first["not_after"].as_str() > first["created_at"].as_str());
+    assert_eq!(shown(&server)["commands_waiting"], 5);
+    let list = server.get("/api/v1/endpoints/sleepy/commands").json();
+    let listed: Vec<_> =
+        list["items"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap()).collect();
+    assert_eq!(listed, ids.iter().rev().map(String::as_str).collect::<Vec<_>>(), "newest first");
+    assert!(device.requests.try_recv().is_err(), "something was sent to a device that sleeps");
+    device.ask(&update(&server, 20));
+    for id in &ids {
+        await_state(&server, id, "done");
+    }
+    let sent = paths(&device);
+    let expected = [(3, "/1/0/1"), (2, "/3/0/4"), (1, "/3/0/99"), (1, "/3303/0/5700"), (2, "/3303")];
+    assert_eq!(sent, expected.map(|(code, path)| (code, path.to_owned())));
+    let done: Vec<Json> = ids.iter().map(|_| events.event()).collect();
+    for (event, id) in done.iter().zip(&ids) {
+        assert_eq!((&event["type"], &event["command"]["id"]), (&json!("command_done"), &json!(id)));
+        assert_eq!((&event["command"]["state"], &event["command"]["attempts"]), (&json!("done"), &json!(1)));
+    }
+    assert_eq!(done[2]["command"]["answer"]["content"]["value"], "42");
+    assert_eq!(shown(&server).get("commands_waiting"), None);
+    assert_eq!(server.get("/api/v1/endpoints/sleepy/observations").json()["items"][0]["state"], "active");
+    // An awake device gets its command at once.
+    let id = queue(&server, "GET", "resources/3/0/9?format=text", "");
+    assert_eq!(await_state(&server, &id, "done")["answer"]["code"], "2.05");
+}
+
+#[test]
+fn each_command_ends_in_one_state() {
+    let server = server();
+    let script: Script = Box::new(|request| {
+        Some(match request.path().as_str() {
+            "/3/0/9" => request.answer(0x84, None, b"no battery"),
+            _ => request.answer(0x44, None, b""),
+        })
+    });
+    let device = sleepy(&server, script);
+    await_sleep(&server);
+    let refused = queue(&server, "GET", "resources/3/0/9?format=text", "");
+    let cancelled = queue(&server, "PUT", "resources/1/0/1?format=text", r#"{"value": 61}"#);
+    let superseded = queue(&server, "PUT", "resources/1/0/2?format=text", r#"{"value": 1}"#);
+    let other = queue(&server, "PUT", "resources/1/0/3?format=text", r#"{"value": 1}"#);
+    let successor = queue(&server, "PUT", "resources/1/0/2?format=text&supersede=true", r#"{"value": 2}"#);
+    let expired = queue(&server, "GET", "resources/3/0?not_after=300ms", "");
+    let gone = queue(&server, "GET", "resources/42769/0", "");
+    let reply = server.call("DELETE", &format!("/api/v1/commands/{cancelled}"), "");
+    assert_eq!((reply.status, &reply.json()["state"]), (200, &json!("cancelled")), "{reply:?}");
+    let reply = server.call("DELETE", &format!("/api/v1/commands/{cancelled}"), "");
+    assert_eq!((reply.status, reply.problem().as_str()), (409, "command-over"));
+    assert_eq!(
+        await_state(&server, &superseded, "superseded")["reason"],
+        format!("the command {successor} took its place")
+    );
+    assert_eq!(await_state(&server, &expired, "expired")["attempts"], 0);
+    device.ask(&update(&server, 20));
+    let answer = &await_state(&server, &refused, "refused")["answer"];
+    assert_eq!((&answer["code"], &answer["diagnostic"]), (&json!("4.04"), &json!("no battery")));
+    await_state(&server, &other, "done");
+    await_state(&server, &successor, "done");
+    let stale = await_state(&server, &gone, "refused");
+    assert_eq!((stale.get("answer"), &stale["attempts"]), (None, &json!(1)));
+    let sent = paths(&device);
+    let expected = [(1, "/3/0/9"), (3, "/1/0/3"), (3, "/1/0/2")];
+    assert_eq!(sent, expected.map(|(code, path)| (code, path.to_owned())));
+    let reply = server.get("/api/v1/commands/00000000-1");
+    assert_eq!((reply.status, reply.problem().as_str()), (404, "unknown-command"));
+}
+
+// Proves: QUE-05
+#[test]
+fn what_must_not_be_done_twice_is_sent_once() {
+    let server = server();
+    let script: Script = Box::new(|request| match request.code {
+        // Executed, but the answer is lost; a Read is answered the second time only.
+        2 => None,
+        1 if request.id % 2 == 0 => None,
+        _ => Some(request.answer(0x45, Some(0), b"42")),
+    });
+    let device = sleepy(&server, script);
+    await_sleep(&server);
+    let execute = queue(&server, "POST", "execute/3/0/4", "");
+    device.ask(&update(&server, 20));
+    let sent = device.next_request();
+    assert_eq!(sent.path(), "/3/0/4");
+    let state = || server.get(&format!("/api/v1/commands/{execute}")).json()["state"].clone();
+    assert_eq!(state(), "sent");
+    let reply = server.call("DELETE", &format!("/api/v1/commands/{execute}"), "");
+    assert_eq!((reply.status, reply.problem().as_str()), (409, "command-over"), "it is on its way");
+    // The device registers anew without a word about it.
+    drop(device);
+    let device = sleepy(&server, agreeable());
+    let command = await_state(&server, &execute, "expired");
+    assert!(command["reason"].as_str().unwrap().contains("must not be done twice"), "{command}");
+    pause(300);
+    assert!(paths(&device).is_empty(), "it was sent again");
+}
+
+#[test]
+fn commands_outlive_the_server() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = || {
+        Server::with(|config| {
+            config.queue.awake_window = Duration::from_millis(AWAKE_MS);
+            config.store.folder = Some(folder.path().to_owned());
+        })
+    };
+    let server = start();
+    let silent: Script = Box::new(|request| match request.code {
+        2 => None,
+        _ => Some(request.answer(0x44, None, b"")),
+    });
+    let device = sleepy(&server, silent);
+    await_sleep(&server);
+    let execute = queue(&server, "POST", "execute/3/0/4", "");
+    let write = queue(&server, "PUT", "resources/1/0/1?format=text", r#"{"value": 61}"#);
+    let cancelled = queue(&server, "PUT", "resources/1/0/1?format=text", r#"{"value": 62}"#);
+    server.call("DELETE", &format!("/api/v1/commands/{cancelled}"), "");
+    device.ask(&update(&server, 20));
+    assert_eq!(device.next_request().path(), "/3/0/4");
+    // The server dies while the Execute is on its way.
+    std::mem::forget(server.running);
+    drop(device);
+    let server = start();
+    await_state(&server, &execute, "expired");
+    assert_eq!(server.get(&format!("/api/v1/commands/{cancelled}")).json()["state"], "cancelled");
+    assert_eq!(server.get("/api/v1/endpoints/sleepy/commands").json()["items"].as_array().unwrap().len(), 3);
+    let device = sleepy(&server, agreeable());
+    await_state(&server, &write, "done");
+    assert_eq!(paths(&device), [(3, "/1/0/1".to_owned())]);
+    let next = queue(&server, "GET", "resources/3/0/9?format=text", "");
+    assert_ne!(next.split('-').next(), write.split('-').next(), "another process names them otherwise");
+    await_state(&server, &next, "done");
+}
+
+#[test]
+fn what_makes_no_command_is_refused_at_once() {
+    let server = server();
+    let device = sleepy(&server, agreeable());
+    await_sleep(&server);
+    for (method, address, body, status) in [
+        ("GET", "resources/3/0?queue=true&wait=5s", "", 400),
+        ("GET", "resources/3/0?not_after=5s", "", 400),
+        ("GET", "resources/3/0?supersede=true", "", 400),
+        ("GET", "resources/3/0?queue=true&not_after=soon", "", 400),
+        ("GET", "resources/3/0?queue=true&not_after=2020-01-01T00:00:00Z", "", 400),
+        ("GET", "resources/3/0?queue=true&not_after=9999d", "", 400),
+        ("PUT", "resources/3/0/9?queue=true", r#"{"value": 101}"#, 422),
+        ("GET", "resources/0/0?queue=true", "", 422),
+        ("POST", "execute/3/0/4?queue=true", r#"{"arguments": "x"}"#, 422),
+        ("PUT", "resources/1/0/1?queue=true", "{", 400),
+    ] {
+        let reply = server.call(method, &format!("/api/v1/endpoints/sleepy/{address}"), body);
+        assert_eq!(reply.status, status, "{address}: {reply:?}");
+    }
+    let reply = server.get("/api/v1/endpoints/nobody/resources/3/0?queue=true");
+    assert_eq!((reply.status, reply.problem().as_str()), (404, "endpoint-not-registered"));
+    let reply = server.get("/api/v1/endpoints/nobody/commands");
+    assert_eq!((reply.status, reply.problem().as_str()), (404, "endpoint-not-registered"));
+    assert_eq!(server.get("/api/v1/endpoints/sleepy/commands").json(), json!({"items": []}));
+    assert!(device.requests.try_recv().is_err(), "something was sent to a device that sleeps");
+}
+
+// Proves: QUE-06
+#[test]
+fn a_device_has_so_many_commands_and_no_more() {
+    let server = server();
+    let device = sleepy(&server, agreeable());
+    await_sleep(&server);
+    let ids: Vec<String> = (0..100)
+        .map(|n| {
+            queue(
+                &server,
+                "PUT",
+                &format!("resources/3/0/{}?format=text", 26_241 + n),
+                r#"{"type": "integer", "value": 1}"#,
+            )
+        })
+        .collect();
+    let reply = server.get("/api/v1/endpoints/sleepy/resources/3/0?queue=true");
+    assert_eq!((reply.status, reply.problem().as_str()), (503, "overloaded"), "{reply:?}");
+    server.call("DELETE", &format!("/api/v1/commands/{}", ids[50]), "");
+    queue(&server, "GET", "resources/3/0", "");
+    drop(device);
+}
