@@ -1,11 +1,13 @@
 //! What a device shall be: the configuration file under the flags, and then the meaning of both.
 
+mod accounts;
+
+use self::accounts::RawAccount;
 use crate::cli::DeviceArguments;
 use crate::failure::Failure;
-use lightship_client::{Account, Config, ENDPOINT_LEN_MAX, Retry, URI_LEN_MAX};
+use lightship_client::{Account, Config, ENDPOINT_LEN_MAX};
 use lightship_coap::BlockSize;
-use lightship_lwm2m::{Endpoint, ObjectId, ShortServerId, Version};
-use lightship_net::client_driver::Target;
+use lightship_lwm2m::{Endpoint, ObjectId, Version};
 use serde::Deserialize;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -26,6 +28,8 @@ pub(crate) struct RawSettings {
     endpoint: Option<String>,
     server: Option<OneOrMany>,
     bootstrap: Option<String>,
+    /// In the file only.
+    account: Vec<RawAccount>,
     lifetime: Option<u32>,
     lwm2m: Option<String>,
     binding: Option<String>,
@@ -117,7 +121,7 @@ impl Settings {
         Self::from_raw(file.under(RawSettings::from(arguments)))
     }
 
-    fn from_raw(raw: RawSettings) -> Result<Self, Failure> {
+    fn from_raw(mut raw: RawSettings) -> Result<Self, Failure> {
         raw.refuse_what_is_missing()?;
         let endpoint = raw.endpoint.as_deref().unwrap_or("lightship-device");
         Endpoint::new(endpoint)
@@ -137,13 +141,10 @@ impl Settings {
                 "binding {binding:?}: only U (UDP) works in this version"
             )));
         }
-        let retry = raw.retry();
-        let lifetime_s = raw.lifetime.unwrap_or(300);
         let local = raw.local.as_deref().map(local_address).transpose()?;
-        let objects = raw.object.map(OneOrMany::into_vec).unwrap_or_default();
+        let objects = raw.object.take().map(OneOrMany::into_vec).unwrap_or_default();
         let objects = objects.iter().map(|text| object(text)).collect::<Result<_, _>>()?;
-        let servers = raw.server.map(OneOrMany::into_vec).unwrap_or_default();
-        let accounts = accounts(&servers, lifetime_s, retry)?;
+        let accounts = accounts::accounts(&mut raw)?;
         let virtual_clock = raw.virtual_clock.unwrap_or(false);
         Ok(Self { config, accounts, local, objects, state: raw.state, virtual_clock })
     }
@@ -153,33 +154,6 @@ fn read_file(path: &Path) -> Result<RawSettings, Failure> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| Failure::usage(format_args!("{}: {error}", path.display())))?;
     toml::from_str(&text).map_err(|error| Failure::usage(format_args!("{}: {error}", path.display())))
-}
-
-fn accounts(servers: &[String], lifetime_s: u32, retry: Retry) -> Result<Vec<Account>, Failure> {
-    let default = ["coap://127.0.0.1:5683".to_owned()];
-    let servers = if servers.is_empty() { &default[..] } else { servers };
-    if servers.len() > SERVERS_MAX {
-        return Err(Failure::usage(format_args!("more than {SERVERS_MAX} servers")));
-    }
-    let mut accounts = Vec::new();
-    for (uri, ssid) in servers.iter().zip(1..) {
-        if uri.starts_with("coaps://") {
-            return Err(Failure::usage(format_args!(
-                "{uri}: DTLS does not work in this version, use coap://"
-            )));
-        }
-        if uri.len() > URI_LEN_MAX {
-            return Err(Failure::usage(format_args!("{uri}: more than {URI_LEN_MAX} bytes")));
-        }
-        Target::parse(uri).map_err(Failure::usage)?;
-        let ssid = ShortServerId::new(ssid).ok_or_else(|| Failure::usage("too many servers"))?;
-        let mut account = Account::new(ssid, uri).lifetime(lifetime_s);
-        account.retry = retry;
-        // Absent would mean muted, and whoever writes "send" means it.
-        account.mute_send = Some(false);
-        accounts.push(account);
-    }
-    Ok(accounts)
 }
 
 fn version(text: &str) -> Result<Version, Failure> {
@@ -222,6 +196,7 @@ impl From<DeviceArguments> for RawSettings {
             endpoint: flags.endpoint,
             server: many(flags.server),
             bootstrap: flags.bootstrap,
+            account: Vec::new(),
             lifetime: flags.lifetime,
             lwm2m: flags.lwm2m,
             binding: flags.binding,
@@ -251,10 +226,12 @@ impl From<DeviceArguments> for RawSettings {
 }
 
 impl RawSettings {
-    /// This with everything replaced that `higher` sets.
+    /// This with everything replaced that `higher` sets; addresses in place of accounts.
     fn under(self, higher: Self) -> Self {
+        let account =
+            if higher.server.is_some() || higher.bootstrap.is_some() { Vec::new() } else { self.account };
         macro_rules! join {
-            ($($field:ident)*) => { Self { $($field: higher.$field.or(self.$field),)* } };
+            ($($field:ident)*) => { Self { account, $($field: higher.$field.or(self.$field),)* } };
         }
         join! {
             endpoint server bootstrap lifetime lwm2m binding queue_mode psk_identity psk_key cert key trust rpk_key
@@ -317,15 +294,6 @@ impl RawSettings {
         }
         Ok(())
     }
-
-    fn retry(&self) -> Retry {
-        Retry {
-            count: self.retry_count,
-            timer_s: self.retry_timer,
-            sequence_delay_s: self.retry_sequence_delay,
-            sequence_count: self.retry_sequence_count,
-        }
-    }
 }
 
 #[cfg(test)]
@@ -362,6 +330,70 @@ mod tests {
             .collect();
         assert_eq!(accounts, [(1, "coap://127.0.0.1:1000", 77), (2, "coap://localhost", 77)]);
         assert_eq!(settings.objects, [(ObjectId::new(3313).unwrap(), 2)]);
+    }
+
+    fn from_file(text: &str, flags: &str) -> Result<Settings, String> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("device.toml");
+        std::fs::write(&file, text).unwrap();
+        loaded(&format!("lightship device --config {} {flags}", file.display()))
+    }
+
+    #[test]
+    fn accounts_have_every_resource_that_servers_cannot_know() {
+        let text = "lifetime = 77\nretry-count = 3\n\
+             [[account]]\nuri = \"coap://one\"\npriority = 2\ninitial-delay = 4\nfailure-block = true\n\
+             bootstrap_on_failure = false\ndefault-pmin = 1\ndefault-pmax = 9\ndisable-timeout = 8\n\
+             notification-storing = false\nmute-send = true\nconfirmable-notifications = true\n\
+             preferred-transport = \"U\"\nretry-timer = 6\n\
+             [[account]]\nuri = \"coap://two:99\"\nshort-server-id = 500\nlifetime = 60\nbinding = \"UT\"\n";
+        let settings = from_file(text, "").unwrap();
+        let [one, two] = settings.accounts.as_slice() else { panic!("two accounts") };
+        assert_eq!(
+            (one.ssid.map(|id| id.get()), one.uri.as_str(), one.lifetime_s),
+            (Some(1), "coap://one", 77)
+        );
+        assert_eq!((one.priority, one.initial_delay_s), (Some(2), Some(4)));
+        assert_eq!((one.failure_block, one.bootstrap_on_failure), (Some(true), Some(false)));
+        assert_eq!(
+            (one.default_pmin_s, one.default_pmax_s, one.disable_timeout_s),
+            (Some(1), Some(9), Some(8))
+        );
+        assert_eq!((one.notification_storing, one.mute_send), (false, Some(true)));
+        assert_eq!(
+            (one.confirmable_notifications, one.retry.count, one.retry.timer_s),
+            (Some(true), Some(3), Some(6))
+        );
+        assert_eq!(one.preferred_transport.as_ref().map(|text| text.as_str()), Some("U"));
+        assert_eq!(
+            (two.ssid.map(|id| id.get()), two.lifetime_s, two.binding.as_str()),
+            (Some(500), 60, "UT")
+        );
+        assert_eq!((two.priority, two.mute_send), (None, Some(false)));
+        // Addresses on the command line take the place of all accounts.
+        let settings = from_file(text, "--server coap://other").unwrap();
+        assert_eq!(
+            settings.accounts.iter().map(|one| one.uri.as_str()).collect::<Vec<_>>(),
+            ["coap://other"]
+        );
+    }
+
+    #[test]
+    fn accounts_that_contradict_each_other_are_refused() {
+        let account = "[[account]]\nuri = \"coap://one\"\n";
+        for (text, words) in [
+            (format!("server = \"coap://x\"\n{account}"), "not from both"),
+            (account.repeat(5), "more than 4"),
+            (format!("{account}short-server-id = 2\n{account}"), "short-server-id 2"),
+            (format!("{account}short-server-id = 65535\n"), "expected 1 to 65534"),
+            (format!("{account}binding = \"udp\"\n"), "binding"),
+            (format!("{account}hold-off = 5\n"), "Bootstrap-Server's"),
+            ("[[account]]\npriority = 1\n".to_owned(), "coap"),
+            (format!("{account}pirority = 1\n"), "pirority"),
+        ] {
+            let error = from_file(&text, "").unwrap_err();
+            assert!(error.contains(words), "{text}: {error}");
+        }
     }
 
     #[test]
