@@ -1,9 +1,9 @@
 //! What a message means in LwM2M: which operation of which interface, on what.
 
-use lightship_coap::{Block, Code, Message};
+use lightship_coap::{Block, Code, ContentFormat, Message};
 use lightship_lwm2m::downlink::Operation;
 use lightship_lwm2m::uplink::Register;
-use lightship_lwm2m::{ObjectClass, Path, object};
+use lightship_lwm2m::{ObjectClass, ObjectId, Path, bootstrap, object};
 use std::fmt::Write;
 
 /// What a message is about; its response is read with it.
@@ -88,6 +88,8 @@ fn uplink(message: &Message<'_>, segments: &[&str]) -> Meaning {
         (Code::POST, ["rd"]) => ("Register", true),
         (Code::POST | Code::PUT, ["rd", ..]) => ("Update", true),
         (Code::DELETE, ["rd", _, ..]) => ("De-register", false),
+        // Without a name it may as well be a device that its security names; a Finish is what is mostly seen.
+        (Code::POST, ["bs"]) if message.uri_query().next().is_none() => ("Bootstrap-Finish", false),
         (Code::POST, ["bs"]) => ("Bootstrap-Request", false),
         (Code::POST, ["dp"]) => ("Send", false),
         (Code::GET, ["bspack"]) => ("Bootstrap-Pack-Request", false),
@@ -136,6 +138,7 @@ fn parameter(text: &str) -> String {
         ("sms", value) => format!("SMS number {value}"),
         ("pid", value) => format!("profile {value}"),
         ("pct", value) => format!("preferred content format {value}"),
+        ("acc", value) => format!("accounts {value}"),
         ("Q", "") => "Queue Mode".to_owned(),
         _ => format!("{text} (not of the standard)"),
     }
@@ -149,6 +152,13 @@ fn downlink(message: &Message<'_>, segments: &[&str]) -> Meaning {
         let text = format!("{} on {place}: no path of LwM2M", method(code));
         return Meaning { lines: vec![text], subject: Subject::default(), sound: true };
     };
+    if let Some(command) = bootstrap_command(message, path) {
+        let text =
+            format!("LwM2M {command} {}", if path == Path::ROOT { "/".to_owned() } else { named(path) });
+        let links = message.accept() == Some(ContentFormat::LINK);
+        let subject = Subject { operation: command.to_owned(), path: Some(path), links };
+        return Meaning { lines: vec![text], subject, sound: true };
+    }
     let operation = operation(message, path);
     let mut text = match &operation {
         // What these are about stands in the payload.
@@ -163,6 +173,14 @@ fn downlink(message: &Message<'_>, segments: &[&str]) -> Meaning {
     let operation = operation.map_or(String::new(), |(operation, _)| operation.to_string());
     let links = operation == Operation::Discover.as_str();
     Meaning { lines: vec![text], subject: Subject { operation, path: Some(path), links }, sound: true }
+}
+
+/// The command of a Bootstrap-Server that this can only be: about everything, an object as a whole, or the accounts.
+fn bootstrap_command(message: &Message<'_>, path: Path) -> Option<&'static str> {
+    let command = bootstrap::Command::parse(message).ok()?;
+    let hidden = path.object_id().is_some_and(ObjectId::is_hidden);
+    let usual = Operation::of(message, path, message.payload().len()).is_some();
+    (hidden || !usual).then(|| command.operation.as_str())
 }
 
 /// The downlink operation, and the word that leads to what it is about.

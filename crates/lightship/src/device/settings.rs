@@ -243,7 +243,7 @@ impl RawSettings {
     /// What the contract promises and this version cannot do is refused, not ignored.
     fn refuse_what_is_missing(&self) -> Result<(), Failure> {
         let missing = [
-            ("bootstrap", self.bootstrap.is_some()),
+            ("bootstrap", self.bootstrap.is_some() || self.account.iter().any(|account| account.bootstrap)),
             ("queue-mode", self.queue_mode == Some(true)),
             ("psk-identity", self.psk_identity.is_some()),
             ("psk-key", self.psk_key.is_some()),

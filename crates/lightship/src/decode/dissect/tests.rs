@@ -73,6 +73,53 @@ fn a_response_is_read_in_the_light_of_its_request() {
 }
 
 #[test]
+fn a_bootstrap_is_spelled_out() {
+    let said = |code: Code, path: &str, query: &str, accept: Option<u16>| {
+        let mut buffer = [0; 128];
+        let mut message = Encoder::new(&mut buffer, Type::Con, code, MessageId(1), Token::EMPTY);
+        if path != "/" {
+            message.options().uri_path(path);
+        }
+        query
+            .split('&')
+            .filter(|part| !part.is_empty())
+            .for_each(|part| _ = message.options().uri_query(part));
+        if let Some(accept) = accept {
+            message.options().accept(ContentFormat(accept));
+        }
+        let length = message.finish().unwrap();
+        dissected(&hex::print(&buffer[..length])).0
+    };
+    for (code, path, query, accept, words) in [
+        (
+            Code::POST,
+            "bs",
+            "ep=x&pct=112",
+            None,
+            "LwM2M Bootstrap-Request: endpoint \"x\", preferred content format 112",
+        ),
+        (
+            Code::GET,
+            "bspack",
+            "ep=x&acc=0",
+            Some(112),
+            "LwM2M Bootstrap-Pack-Request: endpoint \"x\", accounts 0",
+        ),
+        (Code::GET, "/", "", Some(40), "LwM2M Bootstrap-Discover /"),
+        (Code::GET, "0", "", Some(40), "LwM2M Bootstrap-Discover /0 ("),
+        (Code::GET, "1/0", "", Some(112), "LwM2M Read /1/0 (LwM2M Server)"),
+        (Code::DELETE, "/", "", None, "LwM2M Bootstrap-Delete /"),
+        (Code::DELETE, "1", "", None, "LwM2M Bootstrap-Delete /1 (LwM2M Server)"),
+        (Code::DELETE, "0/2", "", None, "LwM2M Bootstrap-Delete /0/2"),
+        (Code::PUT, "0/1", "", None, "LwM2M Bootstrap-Write /0/1"),
+        (Code::POST, "bs", "", None, "LwM2M Bootstrap-Finish"),
+    ] {
+        let text = said(code, path, query, accept);
+        assert!(text.contains(words), "{words} is not in\n{text}");
+    }
+}
+
+#[test]
 fn of_an_unknown_object_the_owner_of_its_number_is_told() {
     for (path, words) in [
         ("/42770/0/1", "/42770/0/1 (an unknown object of tests)"),
