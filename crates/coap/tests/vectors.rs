@@ -219,7 +219,9 @@ fn link_lists_read_as_the_vectors_say_in_both_modes() {
         let name = text(entry, "name");
         let read: Result<Vec<_>, _> = links(text(entry, "text"), mode).collect();
         if entry["valid"] == false {
-            assert!(read.is_err(), "{name} {mode:?}");
+            // Devices write it, and what they mean is clear.
+            let tolerated = mode == Mode::Tolerant && name == "invalid: trailing comma";
+            assert_eq!(read.is_ok(), tolerated, "{name} {mode:?}");
             continue;
         }
         let read = read.unwrap_or_else(|error| panic!("{name}: {error}"));

@@ -103,6 +103,12 @@ impl Parameter {
             Self::Profile => "pid",
         }
     }
+
+    /// The parameter of a name, whose letters may be of the wrong case: they cannot mean anything else.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|known| known.as_str().eq_ignore_ascii_case(name))
+    }
 }
 
 /// Why a Register or Update is refused.
@@ -289,10 +295,7 @@ fn write_optional(
 pub fn unknown_parameters<'a>(
     message: &Message<'a>,
 ) -> impl Iterator<Item = (&'a str, Option<&'a str>)> + Clone + use<'a> {
-    message
-        .uri_query()
-        .map(split)
-        .filter(|(name, _)| !Parameter::ALL.iter().any(|known| known.as_str() == *name))
+    message.uri_query().map(split).filter(|(name, _)| Parameter::named(name).is_none())
 }
 
 fn split(part: &str) -> (&str, Option<&str>) {
@@ -313,8 +316,9 @@ impl<'a> Query<'a> {
         for option in message.options().filter(|option| option.number == OptionNumber::URI_QUERY) {
             let part = core::str::from_utf8(option.value).map_err(|_| Refused::NotUtf8)?;
             let (name, value) = split(part);
+            let Some(parameter) = Parameter::named(name) else { continue };
             let known =
-                Parameter::ALL.into_iter().zip(&mut query.texts).find(|(known, _)| known.as_str() == name);
+                Parameter::ALL.into_iter().zip(&mut query.texts).find(|(known, _)| *known == parameter);
             if let Some((parameter, text)) = known
                 && text.replace(value.unwrap_or_default()).is_some()
             {

@@ -6,7 +6,7 @@ use lightship_coap::link::{Mode, links};
 use lightship_coap::peer::ExchangeId;
 use lightship_coap::{ContentFormat, Message};
 use lightship_lwm2m::downlink;
-use lightship_lwm2m::uplink::unknown_parameters;
+use lightship_lwm2m::uplink::{Parameter, unknown_parameters};
 
 use crate::devices::Device;
 use crate::downlink::Task;
@@ -28,7 +28,7 @@ pub enum Deviation {
     UnknownParameter,
     /// The list of objects breaks RFC 6690.
     SloppyList,
-    /// `/RD` or `/DP`: a path in other letters.
+    /// `/RD`, `/DP` or a parameter `EP`, `LT`, …: names in letters of the other case.
     OtherCase,
     /// Two notifications of one observation have the same sequence number (RFC 7641 §3.4 tells the newer by it).
     SameSequence,
@@ -124,7 +124,11 @@ impl Deviations {
         for _ in unknown_parameters(message) {
             found.add(Deviation::UnknownParameter);
         }
-        if is_other_case(message) {
+        let misspelt = message.uri_query().filter_map(|part| {
+            let name = part.split('=').next()?;
+            Some(Parameter::named(name)?.as_str() != name)
+        });
+        if is_other_case(message) || misspelt.into_iter().any(|misspelt| misspelt) {
             found.add(Deviation::OtherCase);
         }
         found

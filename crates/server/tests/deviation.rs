@@ -70,6 +70,21 @@ fn a_sloppy_register_is_accepted_and_counted() {
 }
 
 #[test]
+fn parameters_in_letters_of_the_other_case_and_a_comma_at_the_end_count() {
+    for query in ["EP=a&lt=300&lwm2m=1.1&b=U", "ep=a&Lt=300&LwM2M=1.1&B=U&q"] {
+        let mut world = World::new();
+        let register = world.register_packet(query, "</1/0>,</3/0>,");
+        assert_eq!(world.ask(address(HOME), &register), Code::CREATED, "{query}");
+        assert_eq!(counts(&world), [("sloppy-list", 1), ("other-case", 1)]);
+        let details = world.registration("a").expect("registered").details;
+        assert_eq!((details.lifetime_s, details.queue_mode), (300, query.ends_with('q')));
+        assert!(details.attributes.is_empty());
+        let twice = world.register_packet(&format!("{query}&LT=60"), LIST);
+        assert_eq!(world.ask(address(HOME), &twice), Code::BAD_REQUEST);
+    }
+}
+
+#[test]
 fn an_update_counts_too() {
     let mut world = World::new();
     let location = world.register(address(HOME), "a");

@@ -7,8 +7,8 @@ use core::fmt;
 pub enum Mode {
     /// The grammar of RFC 6690 §2 and nothing else.
     Strict,
-    /// As devices write it: also white space around separators, a semicolon with nothing behind
-    /// it, values without a value, and characters in bare values that ought to be quoted.
+    /// As devices write it: also white space around separators, a comma at the very end, a semicolon with nothing
+    /// behind it, values without a value, and characters in bare values that ought to be quoted.
     Tolerant,
 }
 
@@ -193,6 +193,10 @@ impl<'a> Iterator for Links<'a> {
         match self.state {
             State::Done => return None,
             State::Start if cursor.peek().is_none() => {
+                self.state = State::Done;
+                return None;
+            }
+            State::AfterComma if cursor.peek().is_none() && self.mode == Mode::Tolerant => {
                 self.state = State::Done;
                 return None;
             }
