@@ -267,22 +267,32 @@ const LOOK_BACK_MAX: usize = 1 << 16;
 /// Checks a whole payload before any of it is applied: that it is well-formed and that no path stands twice; in LwM2M CBOR also
 /// that no map inside is empty, which the standard gives no meaning.
 ///
-/// Without memory, and in linear time: entries in tree order, as every known peer writes them, are seen once. Entries out of
+/// Without memory, and in linear time: entries in tree order, or in the order of their times, as every known peer writes them, are seen once. Entries out of
 /// order make it look back, up to a limit far above what fits a device's payload.
 ///
 /// # Errors
 /// The first [`FormatError`]; [`FormatError::Duplicate`] for a path that stands twice at the same time, or when the payload is in
 /// such disorder that this cannot be excluded.
 pub fn check(payload: &Decoder<'_>) -> Result<(), FormatError> {
-    let mut highest: Option<Path> = None;
+    // Values of several times come time by time, or path by path: what is behind all before it in either order is new.
+    let mut last_by_path: Option<(Path, Option<f64>)> = None;
+    let mut last_by_time: Option<(Option<f64>, Path)> = None;
     let mut looked_back: usize = 0;
     for (index, entry) in payload.clone().enumerate() {
         let entry = entry?;
         if payload.refuses_empty() && entry.value.is_container() {
             return Err(FormatError::Malformed);
         }
-        if highest.is_none_or(|highest| highest < entry.path) {
-            highest = Some(entry.path);
+        let (by_path, by_time) = ((entry.path, entry.time), (entry.time, entry.path));
+        let new_by_path = last_by_path.is_none_or(|last| last < by_path);
+        let new_by_time = last_by_time.is_none_or(|last| last < by_time);
+        if new_by_path {
+            last_by_path = Some(by_path);
+        }
+        if new_by_time {
+            last_by_time = Some(by_time);
+        }
+        if new_by_path || new_by_time {
             continue;
         }
         looked_back = looked_back.saturating_add(index);

@@ -5,7 +5,7 @@
 //! **I may** allocate within [`Limits`], remember what the standard makes me remember, ask the host ([`Event`]) what
 //! I cannot know.
 //! **I must not** open a socket, read a clock, draw randomness other than from my seed, iterate over hash tables,
-//! decode payloads, know REST or a store, fail or grow without bound on foreign bytes.
+//! understand payloads, know REST or a store, fail or grow without bound on foreign bytes.
 //! **My invariants**: an endpoint, a locator and an address each belong to at most one registration · a device has at
 //! most one request under way · nothing is sent to a device that sleeps ·
 //! every request ends in exactly one [`Event::RequestDone`] · an observation ends with its

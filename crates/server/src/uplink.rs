@@ -2,6 +2,9 @@
 
 use lightship_coap::peer::Ticket;
 use lightship_coap::{Code, Message, Type};
+use lightship_lwm2m::Version;
+use lightship_lwm2m::format::Use;
+use lightship_lwm2m::uplink::Send;
 use lightship_platform::Instant;
 
 use crate::deviation::is_other_case;
@@ -151,7 +154,7 @@ impl Shard {
         }
     }
 
-    /// TS_Core 6.4.7; what the payload says is for the host to understand.
+    /// TS_Core 6.4.7; what a well-formed payload says is for the host to understand.
     fn serve_send(
         &mut self,
         now: Instant,
@@ -161,17 +164,24 @@ impl Shard {
         body: &[u8],
     ) -> Result<(), Code> {
         let device = self.links.get(link).and_then(|link| link.device);
-        let known =
-            device.and_then(|device| Some((device, self.devices.get(device)?.details.endpoint.clone())));
-        let refusal = if known.is_none() { Code::NOT_FOUND } else { Code::BAD_REQUEST };
-        let Some((device, endpoint)) = known.filter(|_| !body.is_empty()) else {
+        let known = device.and_then(|device| Some((device, self.devices.get(device)?.details.clone())));
+        let Some((device, details)) = known else {
             self.stats.sends_refused += 1;
-            return Err(refusal);
+            return Err(Code::NOT_FOUND);
         };
-        self.judge_format(device, None, message.content_format(), body);
+        // What was not in the version that the device registered with is served all the same, and noted.
+        let send = Send::parse(message, body, Version::V1_2, &details.objects.root).map_err(|refused| {
+            tracing::debug!(endpoint = %details.endpoint, %refused, "a Send was refused");
+            self.stats.sends_refused += 1;
+            refused.code()
+        })?;
+        if !send.format.is_for(Use::Send, details.version) {
+            self.deviated(device, Deviation::OtherFormat);
+        }
         if is_other_case(message) {
             self.deviated(device, Deviation::OtherCase);
         }
+        let endpoint = details.endpoint.clone();
         let fact = Fact::Send { endpoint, content_format: message.content_format(), payload: body.into() };
         self.ask_durable(now, link, ticket, fact);
         Ok(())

@@ -92,6 +92,52 @@ fn any_token_any_version_and_any_number_of_blocks_will_do() {
     assert_eq!(judged(&mut world, &block(11, 0x10, last), Answer::Stored), Code::CHANGED);
 }
 
+// Proves: OBS-22
+#[test]
+fn a_broken_send_is_refused_before_the_host_sees_it() {
+    let mut world = registered("1.1");
+    let senml = ContentFormat::SENML_JSON;
+    let cases: [(Option<ContentFormat>, &str); 6] = [
+        (None, VALUES),
+        (Some(ContentFormat::TEXT), "1"),
+        (Some(ContentFormat::LWM2M_TLV), VALUES),
+        (Some(senml), "[{\"n\":\"/3303/0/5700\",\"v\":1}"),
+        (Some(senml), "[{\"n\":\"/3303/0/5700\"}]"),
+        (Some(senml), "[{\"n\":\"/3303/0/5700\",\"v\":1},{\"n\":\"/3303/0/5700\",\"v\":2}]"),
+    ];
+    for (id, (format, body)) in (1..).zip(cases) {
+        let packet = Packet::new(Type::Con, Code::POST, id, &[1]).path("dp");
+        let packet = match format {
+            Some(format) => packet.format(format),
+            None => packet,
+        };
+        assert_eq!(world.ask(address(HOME), &packet.payload(body)), Code::BAD_REQUEST, "{format:?} {body}");
+    }
+    assert!(asked(&mut world).is_none());
+    assert_eq!(world.shard.stats().sends_refused, 6);
+}
+
+// Proves: OBS-23
+#[test]
+fn a_long_history_is_taken_whichever_way_it_is_ordered() {
+    let record = |resource: u16, time: u32| format!("{{\"n\":\"/3303/0/{resource}\",\"t\":{time},\"v\":1}}");
+    let by_time = (0..400).flat_map(|time| [5700, 5701].map(|resource| record(resource, 1_000_000 + time)));
+    let by_path =
+        [5700, 5701].into_iter().flat_map(|one| (0..400).map(move |time| record(one, 1_000_000 + time)));
+    for records in [by_time.collect::<Vec<_>>(), by_path.collect()] {
+        let mut world = registered("1.1");
+        let body = format!("[{}]", records.join(","));
+        for (number, part) in (0_u16..).zip(body.as_bytes().chunks(1024)) {
+            let more = usize::from(number) + 1 < body.len().div_ceil(1024);
+            let option = (number << 4 | u16::from(more) << 3 | 6).to_be_bytes();
+            let packet = Packet { payload: part.to_vec(), ..send(Type::Con, 1 + number, &[9]) };
+            world.send(address(HOME), &packet.option(OptionNumber::BLOCK1, &option).bytes());
+        }
+        let Some((_, Fact::Send { payload, .. })) = asked(&mut world) else { panic!("asked") };
+        assert_eq!(payload.len(), body.len());
+    }
+}
+
 #[test]
 fn silence_of_the_host_is_a_no_and_the_device_may_try_again() {
     let mut world = registered("1.1");
