@@ -6,6 +6,7 @@
 //!                  └────────────┴──deadline, cancel, registration gone──► RequestDone(Timeout | Cancelled | …)
 //! ```
 
+use lightship_coap::peer::ExchangeId;
 use lightship_lwm2m::{Endpoint, Path};
 use lightship_platform::Instant;
 
@@ -133,21 +134,30 @@ impl Shard {
         while let Some(job) = self.next_job(key) {
             let link = self.link_of(now, key);
             match link.and_then(|link| self.start(now, link, job).map(|exchange| (link, exchange))) {
-                Some((link, exchange)) => {
-                    if let Some(line) = self.devices.get_mut(key).and_then(|device| device.line.as_mut()) {
-                        line.current = Some((job, exchange));
-                    }
-                    self.spoken_to(now, key);
-                    self.settle(now, link);
-                    return;
-                }
+                Some((link, exchange)) => return self.under_way(now, key, link, job, exchange),
                 None => self.finish(now, job, Outcome::Broken),
             }
         }
     }
 
+    /// A job that was taken off the line has been sent.
+    pub(crate) fn under_way(
+        &mut self,
+        now: Instant,
+        key: Key<Device>,
+        link: Key<Link>,
+        job: Key<Job>,
+        exchange: ExchangeId,
+    ) {
+        if let Some(line) = self.devices.get_mut(key).and_then(|device| device.line.as_mut()) {
+            line.current = Some((job, exchange));
+        }
+        self.spoken_to(now, key);
+        self.settle(now, link);
+    }
+
     /// Takes the next job off the line if none is under way and the device is awake.
-    fn next_job(&mut self, key: Key<Device>) -> Option<Key<Job>> {
+    pub(crate) fn next_job(&mut self, key: Key<Device>) -> Option<Key<Job>> {
         let device = self.devices.get_mut(key).filter(|device| !device.is_asleep())?;
         let line: &mut Line = device.line.as_mut()?;
         if line.current.is_some() {
@@ -213,7 +223,7 @@ impl Shard {
         &mut self,
         now: Instant,
         link: Key<Link>,
-        exchange: lightship_coap::peer::ExchangeId,
+        exchange: ExchangeId,
         outcome: Outcome,
     ) {
         let Some(owner) = self.links.get(link).and_then(|link| link.device) else { return };

@@ -98,6 +98,8 @@ pub enum Event {
         observation: ObservationId,
         /// What should be observed.
         observed: Observed,
+        /// The content format that was asked for.
+        accept: Option<ContentFormat>,
         /// What happened.
         outcome: Outcome,
         /// When it is tried again; `None`: the observation is gone.

@@ -10,6 +10,7 @@
 
 use core::time::Duration;
 
+use lightship_coap::peer::Notification;
 use lightship_coap::{Code, Freshness, Token};
 use lightship_lwm2m::{Endpoint, Path};
 use lightship_platform::Instant;
@@ -43,6 +44,8 @@ pub(crate) struct Observation {
     doubtful: bool,
     /// How long it must have run before a doubt starts it anew at once; doubles each time.
     trust: Duration,
+    /// Starts it anew when that time is over, if a doubt came before.
+    recheck: Option<TimerId>,
     /// Whether the whole of a value is being fetched.
     pub(crate) fetching: bool,
     /// Whether the host knows it as running, though it is being started anew.
@@ -226,13 +229,32 @@ impl Shard {
                 continue;
             }
             observation.doubtful = true;
-            // The others wait for the next Update, so that a device that goes on does not keep us busy.
-            if now >= observation.started_at + observation.trust {
-                observation.trust = (observation.trust * 2).min(OBSERVE_RETRY_MAX);
+            // The others wait, so that a device that goes on does not keep us busy.
+            let trusted_until = observation.started_at + observation.trust;
+            if now >= trusted_until {
                 doubtful.push(key);
+            } else if observation.recheck.is_none() {
+                observation.recheck = Some(self.timers.arm(trusted_until, Due::Doubt(key)));
             }
         }
-        self.start_anew(now, owner, &doubtful);
+        self.distrust(now, owner, &doubtful);
+    }
+
+    /// A doubtful observation has run for as long as it was trusted.
+    pub(crate) fn doubt_due(&mut self, now: Instant, key: Key<Observation>) {
+        let Some(observation) = self.observations.get_mut(key) else { return };
+        observation.recheck = None;
+        let owner = observation.device;
+        self.distrust(now, owner, &[key]);
+    }
+
+    fn distrust(&mut self, now: Instant, owner: Key<Device>, keys: &[Key<Observation>]) {
+        for key in keys {
+            if let Some(observation) = self.observations.get_mut(*key) {
+                observation.trust = (observation.trust * 2).min(OBSERVE_RETRY_MAX);
+            }
+        }
+        self.start_anew(now, owner, keys);
     }
 
     fn start_anew(&mut self, now: Instant, owner: Key<Device>, keys: &[Key<Observation>]) {
@@ -314,11 +336,12 @@ impl Shard {
         endpoint: Endpoint,
         outcome: Outcome,
     ) {
+        self.forget_doubt(key);
         let Some(observation) = self.observations.get_mut(key) else { return };
         observation.token = None;
         observation.newest = None;
         observation.renewing = false;
-        let observed = observation.wanted.observed.clone();
+        let Wanted { observed, accept, .. } = observation.wanted.clone();
         let retry_at = (!observation.one_attempt).then(|| now + observation.pause);
         if let Some(due) = retry_at {
             observation.pause = (observation.pause * 2).min(OBSERVE_RETRY_MAX);
@@ -329,6 +352,7 @@ impl Shard {
             endpoint,
             observation,
             observed,
+            accept,
             outcome,
             retry_at,
         });
@@ -359,17 +383,29 @@ impl Shard {
     }
 
     /// A notification had only the first block of its value: the rest is read, by a request without Observe
-    /// (RFC 7959 §2.6). What changes meanwhile is in what is read, or in the next notification.
-    pub(crate) fn fetch_value(&mut self, now: Instant, key: Key<Observation>) {
+    /// (RFC 7959 §2.6). What changes meanwhile is in what is read, or in the next notification. Behind other requests
+    /// the whole is read, since nobody keeps the first block.
+    pub(crate) fn fetch_value(
+        &mut self,
+        now: Instant,
+        link: Key<Link>,
+        key: Key<Observation>,
+        begun: &Notification<'_>,
+    ) {
         let Some(observation) = self.observations.get_mut(key) else { return };
         let owner = observation.device;
         if std::mem::replace(&mut observation.fetching, true) {
             return;
         }
-        if self.enqueue(owner, Task::FetchValue(key), None).is_err()
-            && let Some(observation) = self.observations.get_mut(key)
-        {
-            observation.fetching = false;
+        let Ok(job) = self.enqueue(owner, Task::FetchValue(key), None) else {
+            return self.value_fetched(key, Outcome::Broken);
+        };
+        if self.next_job(owner).is_none() {
+            return;
+        }
+        match self.start_after(now, link, job, Some(begun)) {
+            Some(exchange) => self.under_way(now, owner, link, job, exchange),
+            None => self.finish(now, job, Outcome::Broken),
         }
         self.pump(now, owner);
     }
@@ -402,6 +438,7 @@ impl Shard {
 
     /// Takes an observation off the line or out of its pause.
     fn stop_attempt(&mut self, now: Instant, key: Key<Observation>) {
+        self.forget_doubt(key);
         let Some(observation) = self.observations.get_mut(key) else { return };
         let state = std::mem::replace(&mut observation.state, State::Idle);
         observation.token = None;
@@ -438,6 +475,7 @@ impl Shard {
             previous: None,
             doubtful: false,
             trust: OBSERVE_RETRY_MIN,
+            recheck: None,
             fetching: false,
             renewing: false,
             pause: OBSERVE_RETRY_MIN,
@@ -449,7 +487,14 @@ impl Shard {
         key
     }
 
+    fn forget_doubt(&mut self, key: Key<Observation>) {
+        if let Some(timer) = self.observations.get_mut(key).and_then(|one| one.recheck.take()) {
+            self.timers.cancel(timer);
+        }
+    }
+
     fn drop_observation(&mut self, key: Key<Observation>) {
+        self.forget_doubt(key);
         let Some(observation) = self.observations.remove(key) else { return };
         if let State::Pausing(timer) = observation.state {
             self.timers.cancel(timer);

@@ -55,6 +55,8 @@ pub(crate) enum Due {
     Deadline(Key<Job>),
     /// A wanted observation is to be tried again.
     Pause(Key<Observation>),
+    /// An observation in doubt has run long enough to be started anew.
+    Doubt(Key<Observation>),
     /// The host has had long enough to answer.
     Ask(Key<Question>),
 }
@@ -137,6 +139,7 @@ impl Shard {
                 Due::Window(device) => self.window_due(now, device),
                 Due::Deadline(job) => self.deadline_passed(now, job),
                 Due::Pause(observation) => self.pause_over(now, observation),
+                Due::Doubt(observation) => self.doubt_due(now, observation),
                 Due::Ask(question) => self.unanswered(now, question),
             }
         }

@@ -172,7 +172,7 @@ impl Shard {
             self.judge_format(owner, of_notification(accept, format), format, message.payload());
         }
         if message.block2().is_some_and(|block| block.is_ok_and(|block| block.more())) {
-            self.fetch_value(now, key);
+            self.fetch_value(now, link, key, notification);
         } else {
             self.notified(now, key, whole(message, message.payload()), last);
         }
@@ -198,6 +198,17 @@ impl Shard {
 
     /// Sends a job's request.
     pub(crate) fn start(&mut self, now: Instant, link: Key<Link>, job: Key<Job>) -> Option<ExchangeId> {
+        self.start_after(now, link, job, None)
+    }
+
+    /// Sends a job's request, or the request for what a notification did not hold of the value.
+    pub(crate) fn start_after(
+        &mut self,
+        now: Instant,
+        link: Key<Link>,
+        job: Key<Job>,
+        begun: Option<&Notification<'_>>,
+    ) -> Option<ExchangeId> {
         let job = self.jobs.get_mut(job)?;
         job.sent = true;
         let root = &self.devices.get(job.device)?.details.objects.root;
@@ -216,7 +227,12 @@ impl Shard {
         }
         let request = NewRequest { token, ..NewRequest::con(outgoing.code) };
         let write = |options: &mut OptionWriter<'_>| outgoing.write_options(root, options);
-        let sent = link.peer.request(now, &self.config.coap, request, write, outgoing.payload);
+        let sent = match begun {
+            Some(begun) => {
+                link.peer.request_rest(now, &self.config.coap, begun, request, write, outgoing.payload)
+            }
+            None => link.peer.request(now, &self.config.coap, request, write, outgoing.payload),
+        };
         sent.inspect_err(|error| tracing::debug!(%error, "a request was not sent")).ok()
     }
 

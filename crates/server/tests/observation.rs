@@ -10,7 +10,7 @@ use common::{Packet, SECOND, World, address, answer, endpoint, notification, pat
 use lightship_coap::{Code, ContentFormat, OptionNumber, Type};
 use lightship_lwm2m::Path;
 use lightship_server::{
-    Answer, Config, Event, Limits, ObservationId, Outcome, Rebinding, RequestError, WhenAsleep,
+    Answer, Config, Event, Limits, ObservationId, Outcome, Rebinding, RequestError, Wanted, WhenAsleep,
 };
 
 const HOME: &str = "192.0.2.1:5683";
@@ -314,6 +314,8 @@ fn a_long_notification_is_fetched_whole() {
     while from < body.len() {
         let message = read(&fetch);
         assert_eq!((uri(&message), message.observe()), ("/3303/0/5700".into(), None));
+        let asked = message.block2().and_then(Result::ok).map(|block| block.num());
+        assert_eq!(asked, Some(1), "the first block is there already");
         let number = message.block2().and_then(Result::ok).map_or(0, |block| block.num());
         from = 1024 * number as usize;
         let part = &body[from..body.len().min(from + 1024)];
@@ -369,7 +371,7 @@ fn a_stale_token_makes_sure_of_what_should_run() {
     let (mut world, location, request) = running();
     let mut stale = request.clone();
     stale[4] ^= 1;
-    // At once after the start it waits for the next Update.
+    // At once after the start it waits a little, or for the next Update.
     let back = world.send(address(HOME), &notification(Type::Non, 1, &stale, 5, "x").bytes());
     assert_eq!(types(&back), [Type::Reset]);
     let update = world.update_packet(&location, "");
@@ -386,18 +388,52 @@ fn a_stale_token_makes_sure_of_what_should_run() {
     // One that goes on with a token of its own does not keep us busy.
     let mut starts = 0;
     for id in 10..1000 {
-        let back = world.send(address(HOME), &notification(Type::Non, id, &stale, 5, "x").bytes());
+        let mut back = world.send(address(HOME), &notification(Type::Non, id, &stale, 5, "x").bytes());
+        world.pass(SECOND);
+        back.extend(world.sent_to(address(HOME)));
         for request in back.iter().filter(|bytes| read(bytes).observe() == Some(0)) {
             starts += 1;
             world.send(address(HOME), &first_value(request).bytes());
         }
-        world.pass(SECOND);
         let update = world.update_packet(&location, "lt=300");
         if id % 200 == 0 {
             world.send(address(HOME), &update.bytes());
         }
     }
-    assert!((3..10).contains(&starts), "{starts}");
+    assert!((3..14).contains(&starts), "seven doublings and four Updates: {starts}");
+}
+
+#[test]
+fn an_overtaken_observe_is_made_good_without_an_update() {
+    let (mut world, _, request) = running();
+    let mut overtaken = request.clone();
+    overtaken[4] ^= 1;
+    world.send(address(HOME), &notification(Type::Non, 1, &overtaken, 5, "x").bytes());
+    world.send(address(HOME), &notification(Type::Non, 2, &overtaken, 6, "x").bytes());
+    world.pass(4 * SECOND);
+    assert!(world.sent_to(address(HOME)).iter().all(|bytes| read(bytes).observe().is_none()));
+    world.pass(SECOND);
+    let again = world.request_to(address(HOME));
+    assert_eq!(read(&again).observe(), Some(0));
+    world.send(address(HOME), &first_value(&again).payload("23").bytes());
+    assert_eq!(values(&mut world), ["23"]);
+    world.pass(60 * SECOND);
+    assert!(world.sent_to(address(HOME)).is_empty(), "once");
+}
+
+#[test]
+fn a_failure_tells_the_format_that_was_asked_for() {
+    let mut world = World::new();
+    let accept = Some(ContentFormat::SENML_CBOR);
+    world.accept = Some(Answer::Accept { observations: vec![Wanted { accept, ..wanted("/3/0/9") }] });
+    world.register(address(HOME), "a");
+    let request = world.request_to(address(HOME));
+    world.send(address(HOME), &answer(&request, Code::NOT_ACCEPTABLE).bytes());
+    let told = |event: &Event| match event {
+        Event::ObservationFailed { accept, .. } => Some(*accept),
+        _ => None,
+    };
+    assert_eq!(world.take_events().iter().find_map(told), Some(accept));
 }
 
 #[test]
