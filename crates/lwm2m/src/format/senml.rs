@@ -250,8 +250,8 @@ impl BaseTimes {
     pub(super) fn next(&mut self, time: Option<f64>) -> (Option<f64>, Option<f64>) {
         match (self.0, time) {
             (None, None) => return (None, None),
-            (Some(base), Some(time)) if base + (time - base) == time => {
-                let behind = time - base;
+            (Some(base), Some(time)) if base + neat(time - base) == time => {
+                let behind = neat(time - base);
                 return (None, (behind != 0.0).then_some(behind));
             }
             // 0 is the moment of receipt.
@@ -263,10 +263,39 @@ impl BaseTimes {
     }
 }
 
+/// The nearest number of seconds with seven decimals, for spans below seven years; others come out as something else.
+///
+/// The difference of two times in seconds since 1970 has the dirt of both: 1.0010000467300415 for a millisecond more than
+/// a second. Leshan refuses what is finer than nanoseconds, and nobody is served by the digits.
+fn neat(seconds: f64) -> f64 {
+    const DECIMALS: f64 = 1e7;
+    // Adding this leaves no room for a fraction.
+    const WHOLE: f64 = 6_755_399_441_055_744.0;
+    (seconds * DECIMALS + WHOLE - WHOLE) / DECIMALS
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::path;
+
+    #[test]
+    #[allow(clippy::float_cmp, reason = "the very number is what is wanted")]
+    fn later_times_have_few_decimals_or_are_a_new_base() {
+        let base = 1_795_239_365.653;
+        for milliseconds in 1..5_000_u32 {
+            let time = (1_795_239_365_653.0 + f64::from(milliseconds)) / 1e3;
+            let mut times = BaseTimes::new();
+            assert_eq!(times.next(Some(base)), (Some(base), None));
+            match times.next(Some(time)) {
+                (None, Some(behind)) => {
+                    assert_eq!(base + behind, time);
+                    assert_eq!(behind, neat(behind), "seven decimals");
+                }
+                other => assert_eq!(other, (Some(time), None)),
+            }
+        }
+    }
 
     #[test]
     fn names_are_joined_as_they_are() {
