@@ -11,9 +11,11 @@ import org.eclipse.leshan.client.object.Server;
 import org.eclipse.leshan.client.observer.LwM2mClientObserverAdapter;
 import org.eclipse.leshan.client.resource.ObjectsInitializer;
 import org.eclipse.leshan.client.resource.SimpleInstanceEnabler;
+import org.eclipse.leshan.client.send.ManualDataSender;
 import org.eclipse.leshan.client.servers.LwM2mServer;
 import org.eclipse.leshan.core.ResponseCode;
 import org.eclipse.leshan.core.model.StaticModel;
+import org.eclipse.leshan.core.node.LwM2mPath;
 import org.eclipse.leshan.core.request.BindingMode;
 import org.eclipse.leshan.core.request.ContentFormat;
 import org.eclipse.leshan.core.request.DeregisterRequest;
@@ -25,7 +27,7 @@ import org.eclipse.leshan.transport.californium.client.endpoint.coap.CoapClientP
 
 /**
  * A device on Leshan's client library: LeshanDevice SERVER_URI ENDPOINT LIFETIME_S.
- * Standard input: `update`, `send FORMAT PATH…`, `quit` (De-register first), `die` (without). Standard output: an event a line.
+ * Standard input: `update`, `send FORMAT PATH…`, `collect PATH…`, `send-collected FORMAT`, `quit` (De-register first), `die` (without). Standard output: an event a line.
  */
 public final class LeshanDevice {
     private LeshanDevice() {
@@ -37,6 +39,7 @@ public final class LeshanDevice {
         objects.setInstancesForObject(0, Security.noSec(uri, 1));
         objects.setInstancesForObject(1, new Server(1, Long.parseLong(arguments[2]), EnumSet.of(BindingMode.U), false,
                 BindingMode.U));
+        objects.setClassForObject(2, SimpleInstanceEnabler.class);
         objects.setInstancesForObject(3, new Device("Eclipse Leshan", "peer", "0001"));
         objects.setInstancesForObject(3303, new SimpleInstanceEnabler(0, 5700, 20.5d, 5701, "Cel"));
         objects.setClassForObject(3442, LwM2mTestObject.class);
@@ -44,6 +47,7 @@ public final class LeshanDevice {
 
         LeshanClient client = new LeshanClientBuilder(arguments[1])
                 .setObjects(objects.createAll())
+                .setDataSenders(new ManualDataSender())
                 .setEndpointsProviders(new CaliforniumClientEndpointsProvider.Builder(new CoapClientProtocolProvider())
                         .build())
                 .build();
@@ -55,8 +59,13 @@ public final class LeshanDevice {
     private static void obey(LeshanClient client) throws Exception {
         BufferedReader input = new BufferedReader(new InputStreamReader(System.in));
         for (String line = input.readLine(); line != null; line = input.readLine()) {
-            if (line.startsWith("send ")) {
-                send(client, line.trim().split(" "));
+            String[] words = line.trim().split(" ");
+            if (words.length > 1) {
+                try {
+                    reportData(client, words);
+                } catch (Exception refused) {
+                    say("sent nothing: " + refused);
+                }
                 continue;
             }
             switch (line.trim()) {
@@ -73,12 +82,28 @@ public final class LeshanDevice {
         System.exit(0);
     }
 
-    /** `send FORMAT PATH…` */
-    private static void send(LeshanClient client, String[] words) throws Exception {
+    /** `send FORMAT PATH…` now, or `collect PATH…` now and again, and later `send-collected FORMAT`. */
+    private static void reportData(LeshanClient client, String[] words) throws Exception {
         LwM2mServer server = client.getRegisteredServers().values().iterator().next();
-        SendResponse response = client.getSendService().sendData(server, ContentFormat.fromName(words[1]),
-                List.of(words).subList(2, words.length), 10_000);
-        say("sent " + (response == null ? "timeout" : response.getCode()));
+        ManualDataSender collected = client.getSendService().getDataSender(ManualDataSender.DEFAULT_NAME,
+                ManualDataSender.class);
+        List<String> rest = List.of(words).subList(1, words.length);
+        switch (words[0]) {
+            case "send" -> {
+                SendResponse response = client.getSendService().sendData(server, ContentFormat.fromName(rest.get(0)),
+                        rest.subList(1, rest.size()), 10_000);
+                say("sent " + (response == null ? "timeout" : response.getCode()));
+            }
+            case "collect" -> {
+                collected.collectData(rest.stream().map(LwM2mPath::new).toList());
+                say("collected");
+            }
+            case "send-collected" -> {
+                collected.sendCollectedData(server, ContentFormat.fromName(rest.get(0)), 10_000, false);
+                say("sent collected");
+            }
+            default -> say("unknown command");
+        }
     }
 
     private static void say(String line) {

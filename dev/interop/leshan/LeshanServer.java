@@ -4,6 +4,8 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.BufferedReader;
 import java.io.InputStreamReader;
 import java.net.InetSocketAddress;
+import java.nio.charset.StandardCharsets;
+import java.time.Instant;
 import java.util.ArrayList;
 import java.util.Base64;
 import java.util.Collection;
@@ -14,6 +16,8 @@ import java.util.Map;
 import java.util.stream.StreamSupport;
 import org.eclipse.leshan.core.endpoint.Protocol;
 import org.eclipse.leshan.core.link.Link;
+import org.eclipse.leshan.core.link.LinkParseException;
+import org.eclipse.leshan.core.link.lwm2m.DefaultLwM2mLinkParser;
 import org.eclipse.leshan.core.link.lwm2m.attributes.DefaultLwM2mAttributeParser;
 import org.eclipse.leshan.core.link.lwm2m.attributes.LwM2mAttributeSet;
 import org.eclipse.leshan.core.model.ObjectModel;
@@ -26,9 +30,13 @@ import org.eclipse.leshan.core.node.LwM2mObjectInstance;
 import org.eclipse.leshan.core.node.LwM2mPath;
 import org.eclipse.leshan.core.node.LwM2mResource;
 import org.eclipse.leshan.core.node.LwM2mResourceInstance;
+import org.eclipse.leshan.core.node.LwM2mRoot;
 import org.eclipse.leshan.core.node.LwM2mSingleResource;
 import org.eclipse.leshan.core.node.ObjectLink;
+import org.eclipse.leshan.core.node.TimestampedLwM2mNode;
 import org.eclipse.leshan.core.node.TimestampedLwM2mNodes;
+import org.eclipse.leshan.core.node.codec.DefaultLwM2mDecoder;
+import org.eclipse.leshan.core.node.codec.DefaultLwM2mEncoder;
 import org.eclipse.leshan.core.observation.CompositeObservation;
 import org.eclipse.leshan.core.observation.Observation;
 import org.eclipse.leshan.core.observation.SingleObservation;
@@ -77,6 +85,8 @@ public final class LeshanServer {
 
     private final org.eclipse.leshan.server.LeshanServer server;
     private final StaticModel model;
+    /** The composite observation that was begun last. */
+    private CompositeObservation composite;
 
     private LeshanServer(int port) throws Exception {
         List<ObjectModel> models = Models.all();
@@ -88,6 +98,8 @@ public final class LeshanServer {
         server = new LeshanServerBuilder()
                 .setObjectModelProvider(new VersionedModelProvider(models))
                 .setEndpointsProviders(endpoints)
+                .setEncoder(new DefaultLwM2mEncoder(true))
+                .setDecoder(new DefaultLwM2mDecoder(true))
                 .build();
         Reporter reporter = new Reporter();
         server.getRegistrationService().addListener(reporter);
@@ -129,13 +141,17 @@ public final class LeshanServer {
                     server.getObservationService().cancelObservations(registration, request.path("path").asText()));
             return;
         }
+        if (request.path("op").asText().equals("cancel-composite-passive")) {
+            answer.put("cancelled", server.getObservationService().cancelCompositeObservations(registration,
+                    paths(request).toArray(String[]::new)));
+            return;
+        }
         LwM2mResponse response = server.send(registration, build(request, registration), TIMEOUT_MS);
         if (response == null) {
             answer.put("error", "timeout");
             return;
         }
-        int code = response.getCode().getCode();
-        answer.put("code", "%d.%02d".formatted(code / 100, code % 100));
+        answer.put("code", code(response));
         if (response.getErrorMessage() != null && !response.getErrorMessage().isEmpty()) {
             answer.put("message", response.getErrorMessage());
         }
@@ -150,9 +166,17 @@ public final class LeshanServer {
         if (response instanceof ReadResponse read && read.getContent() != null) {
             flatten(request.path("path").asText(), read.getContent(), answer.withObject("/content"));
         }
+        if (response instanceof ObserveCompositeResponse begun && begun.isSuccess()) {
+            composite = begun.getObservation();
+        }
         if (response instanceof ReadCompositeResponse read && read.getContent() != null) {
             flatten(read.getContent(), answer.withObject("/content"));
         }
+    }
+
+    private static String code(LwM2mResponse response) {
+        int code = response.getCode().getCode();
+        return "%d.%02d".formatted(code / 100, code % 100);
     }
 
     private static void describe(Registration registration, ObjectNode answer) {
@@ -168,10 +192,10 @@ public final class LeshanServer {
     private DownlinkDeviceManagementRequest<?> build(JsonNode request, Registration registration) throws Exception {
         String path = request.path("path").asText();
         String name = request.path("format").asText("");
-        ContentFormat format = name.isEmpty() ? null : ContentFormat.fromName(name);
+        ContentFormat format = format(name);
         return switch (request.path("op").asText()) {
             case "read" -> new ReadRequest(format, path);
-            case "read-composite" -> new ReadCompositeRequest(format, format, paths(request));
+            case "read-composite" -> new ReadCompositeRequest(format, answerFormat(request, format), paths(request));
             case "write-composite" -> {
                 Map<String, Object> values = new LinkedHashMap<>();
                 request.path("values").fields().forEachRemaining(field -> {
@@ -181,12 +205,9 @@ public final class LeshanServer {
                 });
                 yield new WriteCompositeRequest(format, values);
             }
-            case "observe-composite" -> new ObserveCompositeRequest(format, format,
+            case "observe-composite" -> new ObserveCompositeRequest(format, answerFormat(request, format),
                     paths(request).stream().map(LwM2mPath::new).toList());
-            case "cancel-composite" -> new CancelCompositeObservationRequest(
-                    server.getObservationService().getObservations(registration).stream()
-                            .filter(CompositeObservation.class::isInstance).map(CompositeObservation.class::cast)
-                            .findFirst().orElseThrow());
+            case "cancel-composite" -> new CancelCompositeObservationRequest(composite);
             case "discover" -> new DiscoverRequest(path);
             case "observe" -> new ObserveRequest(format, path);
             case "cancel" -> new CancelObservationRequest(observation(registration, path));
@@ -195,7 +216,11 @@ public final class LeshanServer {
             case "attributes" -> new WriteAttributesRequest(path, new LwM2mAttributeSet(
                     new DefaultLwM2mAttributeParser().parseUriQuery(request.path("query").asText())));
             case "create" -> {
-                Collection<LwM2mResource> resources = resources(new LwM2mPath(path).getObjectId(), request);
+                int object = new LwM2mPath(path).getObjectId();
+                if (request.has("instances")) {
+                    yield new CreateRequest(format, path, instances(object, request.get("instances")));
+                }
+                Collection<LwM2mResource> resources = resources(object, request);
                 yield request.has("instance")
                         ? new CreateRequest(format, path,
                                 new LwM2mObjectInstance(request.get("instance").asInt(), resources))
@@ -206,6 +231,26 @@ public final class LeshanServer {
                     path, node(new LwM2mPath(path), request));
             default -> throw new IllegalArgumentException("unknown op");
         };
+    }
+
+    /** By its name, or by its number: the numbers before 1.0 have no name. */
+    private static ContentFormat format(String name) {
+        if (name.isEmpty()) {
+            return null;
+        }
+        return Character.isDigit(name.charAt(0)) ? ContentFormat.fromCode(name) : ContentFormat.fromName(name);
+    }
+
+    /** The format of the answer, when it is to be another than that of the request. */
+    private static ContentFormat answerFormat(JsonNode request, ContentFormat format) {
+        return request.has("answer") ? ContentFormat.fromName(request.get("answer").asText()) : format;
+    }
+
+    private LwM2mObjectInstance[] instances(int object, JsonNode json) {
+        List<LwM2mObjectInstance> instances = new ArrayList<>();
+        json.fields().forEachRemaining(field -> instances.add(
+                new LwM2mObjectInstance(Integer.parseInt(field.getKey()), resources(object, field.getValue()))));
+        return instances.toArray(LwM2mObjectInstance[]::new);
     }
 
     private static List<String> paths(JsonNode request) {
@@ -262,12 +307,21 @@ public final class LeshanServer {
             case BOOLEAN -> Boolean.parseBoolean(text);
             case OPAQUE -> Base64.getDecoder().decode(text);
             case TIME -> new Date(Long.parseLong(text) * 1000);
+            case CORELINK -> links(text);
             case OBJLNK -> {
                 String[] ids = text.split(":");
                 yield new ObjectLink(Integer.parseInt(ids[0]), Integer.parseInt(ids[1]));
             }
             default -> throw new IllegalArgumentException("no writer for " + resource.type);
         };
+    }
+
+    private static Link[] links(String text) {
+        try {
+            return new DefaultLwM2mLinkParser().parseCoreLinkFormat(text.getBytes(StandardCharsets.UTF_8));
+        } catch (LinkParseException malformed) {
+            throw new IllegalArgumentException(malformed);
+        }
     }
 
     private static void flatten(Map<LwM2mPath, LwM2mNode> nodes, ObjectNode out) {
@@ -280,7 +334,9 @@ public final class LeshanServer {
 
     /** Every value under its full path, as text: base64 for opaque, seconds for time. */
     private static void flatten(String path, LwM2mNode node, ObjectNode out) {
-        if (node instanceof LwM2mObject object) {
+        if (node instanceof LwM2mRoot root) {
+            root.getObjects().forEach((id, object) -> flatten("/" + id, object, out));
+        } else if (node instanceof LwM2mObject object) {
             object.getInstances().forEach((id, instance) -> flatten(path + "/" + id, instance, out));
         } else if (node instanceof LwM2mObjectInstance instance) {
             instance.getResources().forEach((id, resource) -> flatten(path + "/" + id, resource, out));
@@ -291,6 +347,23 @@ public final class LeshanServer {
         } else if (node instanceof LwM2mResourceInstance inner) {
             out.put(path, text(inner.getValue()));
         }
+    }
+
+    /** The values of every moment that has a time. */
+    private static void times(TimestampedLwM2mNodes nodes, ObjectNode line) {
+        if (nodes == null) {
+            return;
+        }
+        for (Instant time : nodes.getTimestamps()) {
+            if (time != null) {
+                ObjectNode moment = line.withArray("times").addObject().put("time", seconds(time));
+                flatten(nodes.getNodesAt(time), moment.withObject("/content"));
+            }
+        }
+    }
+
+    private static Double seconds(Instant time) {
+        return time == null ? null : time.getEpochSecond() + time.getNano() / 1e9;
     }
 
     private static String text(Object value) {
@@ -357,8 +430,15 @@ public final class LeshanServer {
         public void onResponse(SingleObservation observation, Registration registration, ObserveResponse response) {
             ObjectNode line = JSON.createObjectNode().put("event", "notified");
             line.put("endpoint", registration.getEndpoint()).put("path", observation.getPath().toString());
+            line.put("code", code(response));
             if (response.getContent() != null) {
                 flatten(observation.getPath().toString(), response.getContent(), line.withObject("/content"));
+            }
+            if (response.getTimestampedLwM2mNodes() != null) {
+                for (TimestampedLwM2mNode node : response.getTimestampedLwM2mNodes()) {
+                    ObjectNode moment = line.withArray("times").addObject().put("time", seconds(node.getTimestamp()));
+                    flatten(observation.getPath().toString(), node.getNode(), moment.withObject("/content"));
+                }
             }
             say(line);
         }
@@ -367,10 +447,11 @@ public final class LeshanServer {
         public void onResponse(CompositeObservation observation, Registration registration,
                 ObserveCompositeResponse response) {
             ObjectNode line = JSON.createObjectNode().put("event", "notified-composite");
-            line.put("endpoint", registration.getEndpoint());
+            line.put("endpoint", registration.getEndpoint()).put("code", code(response));
             if (response.getContent() != null) {
                 flatten(response.getContent(), line.withObject("/content"));
             }
+            times(response.getTimestampedLwM2mNodes(), line);
             say(line);
         }
 
@@ -378,6 +459,7 @@ public final class LeshanServer {
         public void dataReceived(Registration registration, TimestampedLwM2mNodes data, SendRequest request) {
             ObjectNode line = JSON.createObjectNode().put("event", "sent").put("endpoint", registration.getEndpoint());
             flatten(data.getMostRecentNodes(), line.withObject("/content"));
+            times(data, line);
             say(line);
         }
 

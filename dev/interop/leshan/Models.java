@@ -20,6 +20,7 @@ final class Models {
         List<ObjectModel> models = new ArrayList<>(ObjectLoader.loadAllDefault());
         models.add(test());
         models.add(temperature());
+        models.add(portfolio());
         return models;
     }
 
@@ -51,6 +52,15 @@ final class Models {
         resources.add(resource(5605, "Reset Min and Max Measured Values", E, false, Type.NONE));
         resources.add(resource(5750, "Application Type", RW, false, Type.STRING));
         return new ObjectModel(3303, "Temperature", "", "1.1", true, false, resources);
+    }
+
+    private static ObjectModel portfolio() {
+        List<ResourceModel> resources = new ArrayList<>();
+        resources.add(new ResourceModel(0, "Identity", RW, true, true, Type.STRING, "", "", ""));
+        resources.add(resource(1, "GetAuthData", E, false, Type.NONE));
+        resources.add(resource(2, "AuthData", R, true, Type.OPAQUE));
+        resources.add(resource(3, "AuthStatus", R, false, Type.INTEGER));
+        return new ObjectModel(16, "Portfolio", "", "1.0", true, false, resources);
     }
 
     private static ResourceModel resource(int id, String name, Operations operations, boolean multiple, Type type) {

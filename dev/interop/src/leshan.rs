@@ -3,6 +3,7 @@
 use crate::process::Process;
 use crate::report::{Check, same};
 use serde_json::{Value, json};
+use std::collections::VecDeque;
 use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
@@ -51,6 +52,8 @@ impl LeshanDevice {
 pub(crate) struct LeshanServer {
     pub(crate) process: Process,
     endpoint: String,
+    /// Events that came before the answer to an order.
+    pub(crate) overtaken: VecDeque<Value>,
 }
 
 impl LeshanServer {
@@ -58,9 +61,9 @@ impl LeshanServer {
     pub(crate) fn start(class_path: &str, logs: &Path, port: u16, endpoint: &str) -> Result<Self, String> {
         let mut command = java(class_path, "LeshanServer");
         command.arg(port.to_string());
-        let mut process = Process::start(command, &logs.join("leshan-server.log"))?;
+        let mut process = Process::start(command, &logs.join(format!("{endpoint}-server.log")))?;
         process.wait_for("ready", START_LIMIT, |line| line.contains("\"ready\"").then_some(()))?;
-        Ok(Self { process, endpoint: endpoint.to_owned() })
+        Ok(Self { process, endpoint: endpoint.to_owned(), overtaken: VecDeque::new() })
     }
 
     /// Waits for an event about the endpoint.
@@ -71,13 +74,18 @@ impl LeshanServer {
         })
     }
 
-    /// Gives an order and returns the answer line. Events that come before it are passed over.
+    /// Gives an order and returns the answer line. Events that come before it are put into `overtaken`.
     pub(crate) fn order(&mut self, mut request: Value) -> Result<Value, String> {
         request["endpoint"] = json!(self.endpoint);
         self.process.tell(&request.to_string())?;
+        let overtaken = &mut self.overtaken;
         self.process.wait_for("answer", ANSWER_LIMIT, |line| {
             let line: Value = serde_json::from_str(line).ok()?;
-            line["event"].is_null().then_some(line)
+            if line["event"].is_null() {
+                return Some(line);
+            }
+            overtaken.push_back(line);
+            None
         })
     }
 

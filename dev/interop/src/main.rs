@@ -11,11 +11,14 @@
     reason = "the judge waits for programs whose timers it does not control"
 )]
 
+mod coverage;
 mod leshan;
 mod lightship;
 mod process;
+mod relay;
 mod report;
 mod rest;
+mod sides;
 mod suites;
 mod tools;
 mod wire;
@@ -24,21 +27,26 @@ mod wire_namespace;
 use report::{Report, say};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use suites::World;
 
 const USAGE: &str = "\
-usage: cargo xtask interop [--debug | --program FILE] [--only PREFIX]... [--list]
+usage: cargo xtask interop [--debug | --program FILE] [--only PREFIX]... [--jobs N] [--list]
 
   --debug         use the debug build of the program
   --program FILE  use this program
   --only PREFIX   run only the cases whose name begins like this (repeatable)
+  --jobs N        run so many suites at a time (default: one per core, 2 to 4)
   --list          name the suites
+  --write-coverage  write coverage.md and run nothing
 ";
 
 struct Options {
     program: PathBuf,
     only: Vec<String>,
     list: bool,
+    write_coverage: bool,
+    jobs: usize,
 }
 
 fn main() -> ExitCode {
@@ -55,6 +63,16 @@ fn main() -> ExitCode {
         suites::ALL.iter().for_each(|(name, _)| say(name));
         return ExitCode::SUCCESS;
     }
+    let page = source.join("coverage.md");
+    if options.write_coverage {
+        return match coverage::write(&page) {
+            Ok(()) => ExitCode::SUCCESS,
+            Err(problem) => {
+                say(&problem);
+                ExitCode::FAILURE
+            }
+        };
+    }
     let cache = target.join("interop");
     let logs = cache.join("logs");
     if let Err(error) = std::fs::create_dir_all(&logs) {
@@ -66,13 +84,38 @@ fn main() -> ExitCode {
         folders: tools::Folders { source, cache },
     };
     let mut report = Report::new(options.only);
-    for (name, run) in suites::ALL {
-        if report.wants(name) {
-            report.headline(name);
-            run(&world, &mut report);
-        }
-    }
+    play(&world, &mut report, options.jobs);
+    coverage::check(&mut report, &page);
     if report.finish() { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+}
+
+/// Runs the wanted suites, so many at a time; each has processes and ports of its own.
+fn play(world: &World, report: &mut Report, jobs: usize) {
+    let wanted: Vec<_> = suites::ALL.iter().filter(|(name, _)| report.wants(name)).collect();
+    let next = AtomicUsize::new(0);
+    let parts: Vec<Report> = std::thread::scope(|scope| {
+        let workers: Vec<_> = (0..jobs.max(1))
+            .map(|_| {
+                let mut part = report.part();
+                let (next, wanted) = (&next, &wanted);
+                scope.spawn(move || {
+                    while let Some((name, run)) = wanted.get(next.fetch_add(1, Ordering::Relaxed)) {
+                        let mut suite = part.part();
+                        run(world, &mut suite);
+                        suite.footline(name);
+                        part.join(suite);
+                    }
+                    part
+                })
+            })
+            .collect();
+        workers.into_iter().filter_map(|worker| worker.join().ok()).collect()
+    });
+    let whole = parts.len() == jobs.max(1);
+    parts.into_iter().for_each(|part| report.join(part));
+    if !whole {
+        report.case("every-suite-ends", || Err("a suite panicked".to_owned()));
+    }
 }
 
 fn target_folder(source: &Path) -> PathBuf {
@@ -81,8 +124,10 @@ fn target_folder(source: &Path) -> PathBuf {
 }
 
 fn parse(mut arguments: impl Iterator<Item = String>, target: &Path) -> Result<Options, String> {
-    let mut options =
-        Options { program: lightship::default_binary(target, false), only: Vec::new(), list: false };
+    // Suites mostly wait for each other's programs; more of them at once than this makes them late.
+    let jobs = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 4);
+    let program = lightship::default_binary(target, false);
+    let mut options = Options { program, only: Vec::new(), list: false, write_coverage: false, jobs };
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
         match argument.as_str() {
@@ -90,6 +135,10 @@ fn parse(mut arguments: impl Iterator<Item = String>, target: &Path) -> Result<O
             "--program" => options.program = PathBuf::from(value()?),
             "--only" => options.only.push(value()?),
             "--list" => options.list = true,
+            "--write-coverage" => options.write_coverage = true,
+            "--jobs" => {
+                options.jobs = value()?.parse().map_err(|_| format!("{argument} needs a number"))?;
+            }
             _ => return Err(format!("unknown option {argument}")),
         }
     }

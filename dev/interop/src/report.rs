@@ -9,7 +9,7 @@ pub(crate) type Check = Result<(), String>;
 /// Collects outcomes and prints them as they come.
 pub(crate) struct Report {
     only: Vec<String>,
-    passed: usize,
+    passed: Vec<String>,
     failed: Vec<String>,
     began: Instant,
 }
@@ -17,7 +17,7 @@ pub(crate) struct Report {
 impl Report {
     /// A report of the cases whose name begins with one of `only`, or of all.
     pub(crate) fn new(only: Vec<String>) -> Self {
-        Self { only, passed: 0, failed: Vec::new(), began: Instant::now() }
+        Self { only, passed: Vec::new(), failed: Vec::new(), began: Instant::now() }
     }
 
     /// Whether any case of this suite is wanted.
@@ -37,7 +37,7 @@ impl Report {
         let took = began.elapsed();
         match outcome {
             Ok(()) => {
-                self.passed += 1;
+                self.passed.push(name.to_owned());
                 say(&format!("ok    {name}{}", shown(took)));
             }
             Err(reason) => {
@@ -47,9 +47,35 @@ impl Report {
         }
     }
 
-    /// A headline between suites.
-    pub(crate) fn headline(&self, text: &str) {
-        say(&format!("-- {text} ({} s)", self.began.elapsed().as_secs()));
+    /// An empty report of the same cases, for a suite that runs beside others.
+    pub(crate) fn part(&self) -> Self {
+        Self { only: self.only.clone(), passed: Vec::new(), failed: Vec::new(), began: Instant::now() }
+    }
+
+    /// Takes over what a part found.
+    pub(crate) fn join(&mut self, part: Self) {
+        self.passed.extend(part.passed);
+        self.failed.extend(part.failed);
+    }
+
+    /// Whether every case is wanted.
+    pub(crate) fn is_whole(&self) -> bool {
+        self.only.is_empty()
+    }
+
+    /// The names of the cases that passed so far.
+    pub(crate) fn passed(&self) -> &[String] {
+        &self.passed
+    }
+
+    /// Says that a suite is through.
+    pub(crate) fn footline(&self, suite: &str) {
+        say(&format!(
+            "-- {suite}: {} passed, {} failed, {} s",
+            self.passed.len(),
+            self.failed.len(),
+            self.began.elapsed().as_secs()
+        ));
     }
 
     /// Prints the sum as the last line; says whether all passed.
@@ -57,8 +83,9 @@ impl Report {
         for name in &self.failed {
             say(&format!("failed: {name}"));
         }
-        say(&format!("{} passed, {} failed", self.passed, self.failed.len()));
-        self.failed.is_empty() && self.passed > 0
+        say(&format!("-- all: {} s", self.began.elapsed().as_secs()));
+        say(&format!("{} passed, {} failed", self.passed.len(), self.failed.len()));
+        self.failed.is_empty() && !self.passed.is_empty()
     }
 }
 

@@ -3,10 +3,14 @@
 use crate::process::output_of;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::{Mutex, PoisonError};
 use std::time::SystemTime;
 
 /// The aiocoap that the scripts were written for.
 const AIOCOAP: &str = "aiocoap==0.4.17";
+
+/// Held while something is fetched or built.
+static ALONE: Mutex<()> = Mutex::new(());
 
 /// Folders of this run.
 pub(crate) struct Folders {
@@ -18,6 +22,8 @@ pub(crate) struct Folders {
 
 /// The class path on which Leshan's peers run.
 pub(crate) fn leshan_class_path(folders: &Folders) -> Result<String, String> {
+    // Suites run beside each other; one of them fetches and compiles.
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let source = folders.source.join("leshan");
     let cache = folders.cache.join("leshan");
     let (jars, classes) = (cache.join("jars"), cache.join("classes"));
@@ -63,6 +69,7 @@ fn mark(file: &Path) -> Result<(), String> {
 pub(crate) fn python_with_aiocoap(folders: &Folders) -> Result<PathBuf, String> {
     let has_it =
         |python: &Path| output_of(Command::new(python).args(["-c", "import aiocoap.resource"])).is_ok();
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
     let own = PathBuf::from("python3");
     if has_it(&own) {
         return Ok(own);

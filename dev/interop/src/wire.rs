@@ -225,6 +225,11 @@ impl Socket {
         self.socket.local_addr().expect("a bound socket has an address")
     }
 
+    /// The same socket once more.
+    pub(crate) fn another(&self) -> Result<Self, String> {
+        self.socket.try_clone().map(|socket| Self { socket }).map_err(|error| error.to_string())
+    }
+
     /// A message ID not used before, see [`fresh_id`].
     pub(crate) fn fresh_id(&mut self) -> u16 {
         fresh_id()

@@ -5,10 +5,17 @@ mod bad_blocks;
 mod bad_input;
 mod bad_registrations;
 mod ctl;
+mod leshan_attributes;
 mod leshan_composite;
+mod leshan_composite_more;
 mod leshan_device;
+mod leshan_json;
+mod leshan_observe;
+mod leshan_operations;
+mod leshan_send;
 mod leshan_server;
 mod libcoap;
+mod lockstep;
 mod lossy;
 mod raw_device;
 mod raw_server;
@@ -27,20 +34,33 @@ pub(crate) struct World {
 /// A suite: its name, which begins its cases' names, and how it runs.
 pub(crate) type Suite = (&'static str, fn(&World, &mut Report));
 
-/// All of them, in the order they run.
+/// All of them, in the order they begin: the longest first.
 pub(crate) const ALL: &[Suite] = &[
+    ("survival", survival::run),
+    ("lossy", lossy::run),
+    ("leshan-attributes-device", leshan_attributes::their_device),
+    ("leshan-attributes-server", leshan_attributes::their_server),
     ("bad-input", bad_input::run),
     ("bad-input-device", raw_server::run),
     ("raw-device", raw_device::run),
+    ("lockstep", lockstep::run),
     ("libcoap", libcoap::run),
     ("aiocoap", aiocoap::run),
     ("leshan-device", leshan_device::run),
     ("leshan-server", leshan_server::run),
     ("leshan-composite-device", leshan_composite::their_device),
     ("leshan-composite-server", leshan_composite::their_server),
+    ("leshan-composites-device", leshan_composite_more::their_device),
+    ("leshan-composites-server", leshan_composite_more::their_server),
+    ("leshan-observe-device", leshan_observe::their_device),
+    ("leshan-observe-server", leshan_observe::their_server),
+    ("leshan-send-device", leshan_send::their_device),
+    ("leshan-send-server", leshan_send::their_server),
+    ("leshan-json-device", leshan_json::their_device),
+    ("leshan-json-server", leshan_json::their_server),
+    ("leshan-operations-device", leshan_operations::their_device),
+    ("leshan-operations-server", leshan_operations::their_server),
     ("ctl", ctl::run),
-    ("survival", survival::run),
-    ("lossy", lossy::run),
 ];
 
 /// Runs a start as a case of its own; the suite goes on only when it passed.

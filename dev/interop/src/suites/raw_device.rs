@@ -75,27 +75,40 @@ struct RawDevice {
     token: Vec<u8>,
 }
 
+/// Answers the server's requests with what `answer` makes of them until `work`, on a thread of its own, is done.
+pub(super) fn serve_while<T: Send>(
+    socket: &Socket,
+    server: SocketAddr,
+    work: impl FnOnce() -> Result<T, String> + Send,
+    mut answer: impl FnMut(&Message) -> Option<Message>,
+) -> Result<T, String> {
+    let (sender, result) = sync_channel(1);
+    let end = Instant::now() + Duration::from_secs(60);
+    std::thread::scope(|scope| {
+        scope.spawn(move || sender.send(work()).map_err(|_| "nobody waits"));
+        while Instant::now() < end {
+            if let Ok(done) = result.try_recv() {
+                return done;
+            }
+            if let Some((bytes, from)) = socket.receive_bytes(Duration::from_millis(20))?
+                && let Some(request) = Message::decode(&bytes)
+            {
+                same("the server asks from", &from, &server)?;
+                if let Some(answer) = answer(&request) {
+                    socket.send(from, &answer.encode())?;
+                }
+            }
+        }
+        Err("the server took too long".to_owned())
+    })
+}
+
 impl RawDevice {
     /// Answers the server's requests until `work`, on a thread of its own, is done.
     fn serve_while<T: Send>(&mut self, work: impl FnOnce() -> Result<T, String> + Send) -> Result<T, String> {
-        let (sender, result) = sync_channel(1);
-        let end = Instant::now() + Duration::from_secs(60);
-        std::thread::scope(|scope| {
-            scope.spawn(move || sender.send(work()).map_err(|_| "nobody waits"));
-            while Instant::now() < end {
-                if let Ok(done) = result.try_recv() {
-                    return done;
-                }
-                if let Some((bytes, from)) = self.socket.receive_bytes(Duration::from_millis(20))?
-                    && let Some(request) = Message::decode(&bytes)
-                    && request.code == wire::GET
-                {
-                    same("the server asks from", &from, &self.server)?;
-                    let answer = self.answer(&request);
-                    self.socket.send(from, &answer.encode())?;
-                }
-            }
-            Err("the server took too long".to_owned())
+        let (socket, server) = (self.socket.another()?, self.server);
+        serve_while(&socket, server, work, |request| {
+            (request.code == wire::GET).then(|| self.answer(request))
         })
     }
 

@@ -62,6 +62,8 @@ pub(crate) fn run(world: &World, report: &mut Report) {
         .into_iter()
         .filter(|(name, ..)| !name.starts_with("2"))
         .chain(requests())
+        .chain(operations())
+        .chain(targets())
         .chain(blocks())
         .chain(observes())
         .collect();
@@ -177,9 +179,109 @@ fn requests() -> Vec<Row> {
         row("179-execute-arguments-broken", "42021234aabbb1330130013410ff303d2761", "4.00"),
         row("180-create-device", "42021234aabbb133122d16", "4.05|4.00"),
         row("181-delete-device", "42041234aabbb1330130", "4.05"),
+        row("181-delete-object", "42041234aabbb133", "4.05|4.00|4.04"),
+        row("181-delete-root", "42041234aabb", "4.05|4.00|4.04"),
+        row("181-delete-resource", "42041234aabbb13301300130", "4.05|4.00"),
         row("185-pmin-negative", "42031234aabbb133013047706d696e3d2d31", "4.00"),
         row("186-lt-above-gt", "42031234aabbb13301300139446c743d350467743d31", "4.00"),
         row("187-gt-infinite", "42031234aabbb133013001394667743d696e66", "4.00"),
+    ]
+}
+
+/// What a message says that is well made, and should not.
+fn operations() -> Vec<Row> {
+    let request = |method| Message::new(CON, method, 0x1234, &[0xaa, 0xbb]);
+    let many = |option: u16| (0..300).fold(request(wire::GET).path("/3/0"), |m, _| m.option(option, b"a=b"));
+    vec![
+        (
+            "43-content-format-twice",
+            request(wire::PUT)
+                .path("/3442/0/110")
+                .number(wire::CONTENT_FORMAT, 0)
+                .number(wire::CONTENT_FORMAT, 110)
+                .payload(b"x")
+                .encode(),
+            "2.04|4.00",
+        ),
+        (
+            "45-path-segment-of-256-bytes",
+            request(wire::GET).option(wire::URI_PATH, &[b'3'; 256]).encode(),
+            "4.02|4.04|4.00|rst",
+        ),
+        ("46-300-path-segments", many(wire::URI_PATH).encode(), "4.04|4.00|4.13|4.05"),
+        ("47-300-queries", many(wire::URI_QUERY).encode(), "4.00|4.02"),
+        ("54-oscore-reserved-bits", hex("42021234aabb91e0ff00"), "4.02"),
+        ("55-echo-of-0-bytes", request(wire::GET).path("/3/0/0").option(252, b"").encode(), "2.05"),
+        ("55-echo-of-41-bytes", request(wire::GET).path("/3/0/0").option(252, &[7; 41]).encode(), "2.05"),
+        ("75-observe-with-an-empty-token", hex("4001123460513301300139"), "2.05|4.00"),
+        (
+            "78-observe-on-put",
+            request(wire::PUT)
+                .path("/3442/0/110")
+                .number(wire::OBSERVE, 0)
+                .number(wire::CONTENT_FORMAT, 0)
+                .payload(b"x")
+                .encode(),
+            "2.04",
+        ),
+    ]
+}
+
+/// The same of paths, arguments and attributes.
+fn targets() -> Vec<Row> {
+    let request = |method| Message::new(CON, method, 0x1234, &[0xaa, 0xbb]);
+    let read = |path: &str| request(wire::GET).path(path).encode();
+    let text = |method, path: &str, value: &[u8]| {
+        request(method).path(path).number(wire::CONTENT_FORMAT, 0).payload(value).encode()
+    };
+    let json = |method, path: &str, value: &str| {
+        request(method).path(path).number(wire::CONTENT_FORMAT, 110).payload(value.as_bytes()).encode()
+    };
+    let attributes = |path: &str, query: &str| request(wire::PUT).path(path).query(query).encode();
+    let argument = |value: &[u8]| text(wire::POST, "/3442/0/3", value);
+    let missing = "4.00|4.04|4.05";
+    vec![
+        ("170-instance-65535", read("/3/65535"), missing),
+        ("170-object-99999999999", read("/99999999999/0"), missing),
+        ("171-path-plus-3", read("/+3/0"), missing),
+        ("171-path-blank-3", read("/ 3"), missing),
+        ("171-path-0x0", read("/3/0x0"), missing),
+        ("172-empty-segments", hex("42011234aabbb1330000"), "2.05|4.00|4.04|4.05"),
+        ("173-oscore-object", read("/21"), "4.01"),
+        ("175-write-short-server-id", text(wire::PUT, "/1/0/0", b"123"), "4.05"),
+        ("179-argument-of-two-digits", argument(b"10"), "4.00"),
+        ("179-argument-without-quotes", argument(b"0=a"), "4.00"),
+        ("179-argument-twice", argument(b"0,0"), "4.00"),
+        (
+            "182-create-without-mandatory-resources",
+            json(wire::POST, "/16", r#"[{"bn":"/16/7/","n":"3","v":1}]"#),
+            "4.00",
+        ),
+        (
+            "183-create-of-two-the-second-incomplete",
+            json(wire::POST, "/16", r#"[{"n":"/16/7/0/0","vs":"a"},{"n":"/16/8/3","v":1}]"#),
+            "4.00",
+        ),
+        ("183-the-first-was-not-made", read("/16/7"), "4.04"),
+        (
+            "184-create-of-instance-65535",
+            json(wire::POST, "/3442", r#"[{"n":"/3442/65535/110","vs":"a"}]"#),
+            "4.00",
+        ),
+        ("185-pmin-beyond-everything", attributes("/3/0", "pmin=1e9999"), "4.00"),
+        ("185-pmin-twice", attributes("/3/0", "pmin=1&pmin=2"), "4.00"),
+        ("186-step-too-wide", attributes("/3303/0/5700", "lt=1&gt=2&st=1"), "4.00"),
+        ("187-step-no-number", attributes("/3303/0/5700", "st=NaN"), "4.00"),
+        (
+            "188-depth-99",
+            request(wire::GET).path("/3").query("depth=99").number(wire::ACCEPT, 40).encode(),
+            "4.00|2.05",
+        ),
+        (
+            "188-depth-below-0",
+            request(wire::GET).path("/3").query("depth=-1").number(wire::ACCEPT, 40).encode(),
+            "4.00|2.05",
+        ),
     ]
 }
 

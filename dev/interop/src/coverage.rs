@@ -1,0 +1,463 @@
+//! Which cases play what Leshan's own test suite proves, fact by fact and in both directions, or why none does.
+//!
+//! The table is written to `coverage.md` and checked in each whole run: every case that it names must have passed, so it
+//! cannot say more than the run did.
+
+use crate::report::{Check, Report, holds};
+use std::fmt::Write;
+use std::path::Path;
+
+/// The cases of one direction: names or their beginnings; or the reason why there are none.
+enum Played {
+    Cases(&'static [&'static str]),
+    Not(&'static str),
+}
+
+use Played::{Cases, Not};
+
+/// A fact that a class of their tests proves, and who plays it: Leshan's device at our server, our device at Leshan's.
+struct Fact {
+    class: &'static str,
+    fact: &'static str,
+    their_device: Played,
+    their_server: Played,
+}
+
+const fn fact(class: &'static str, fact: &'static str, their_device: Played, their_server: Played) -> Fact {
+    Fact { class, fact, their_device, their_server }
+}
+
+/// Their tests send by hand here, because no library would; so do ours.
+const BY_HAND: &str = "played by hand at the server, as in their suite; no device's library sends it";
+/// Said of what a device decides alone.
+const SERVER_ONLY: &str = "what a server does with it; the device's part is the row above";
+const SECURED: &str = "needs secured transports, which this program does not have yet";
+
+const FACTS: &[Fact] = &[
+    fact(
+        "DiscoverTest",
+        "object, instance, single and multiple resource",
+        Cases(&["leshan-operations-device/discover/", "leshan-device/discover/"]),
+        Cases(&["leshan-operations-server/discover/", "leshan-server/discover/"]),
+    ),
+    fact(
+        "DiscoverTest",
+        "4.04 for each kind of missing path",
+        Cases(&["leshan-operations-device/refused/discover/"]),
+        Cases(&["leshan-operations-server/refused/discover/"]),
+    ),
+    fact(
+        "ReadSingleValueTest",
+        "a resource, in each format",
+        Cases(&[
+            "leshan-device/read/string/",
+            "leshan-device/read/corelnk/",
+            "leshan-json-device/write-and-read/",
+        ]),
+        Cases(&["leshan-server/write-and-read/string/", "leshan-json-server/write-and-read/"]),
+    ),
+    fact(
+        "ReadSingleValueTest",
+        "a resource instance; an instance of a single resource is refused",
+        Cases(&[
+            "leshan-device/read/resource-instance/",
+            "leshan-operations-device/read/instance-of-a-single-resource/",
+        ]),
+        Cases(&[
+            "leshan-operations-server/write/resource-instance/",
+            "leshan-operations-server/read/instance-of-a-single-resource/",
+        ]),
+    ),
+    fact(
+        "ReadMultiValueTest",
+        "object, object without instances, instance, in each format",
+        Cases(&[
+            "leshan-device/read/3442",
+            "leshan-operations-device/read/object-without-instances/",
+            "leshan-json-device/read/",
+        ]),
+        Cases(&[
+            "leshan-server/read/3442",
+            "leshan-operations-server/read/object-without-instances/",
+            "leshan-json-server/read/",
+        ]),
+    ),
+    fact(
+        "ReadOpaqueValueTest",
+        "an empty opaque value, in each format",
+        Cases(&["leshan-operations-device/read/empty-opaque/"]),
+        Cases(&["leshan-operations-server/read/empty-opaque/"]),
+    ),
+    fact(
+        "ReadCompositeTest",
+        "root, resources, resource instance, a mixture, in each pair of formats",
+        Cases(&["leshan-composites-device/read/"]),
+        Cases(&["leshan-composites-server/read/"]),
+    ),
+    fact(
+        "ReadFailedTest",
+        "4.05 not readable, 4.04 missing object, instance, resource, and Security",
+        Cases(&["leshan-operations-device/refused/read/"]),
+        Cases(&["leshan-operations-server/refused/read/"]),
+    ),
+    fact(
+        "WriteSingleValueTest",
+        "each data type in each format",
+        Cases(&[
+            "leshan-device/write/",
+            "leshan-operations-device/write/link-list/",
+            "leshan-json-device/write-and-read/",
+        ]),
+        Cases(&[
+            "leshan-server/write-and-read/",
+            "leshan-operations-server/write/link-list/",
+            "leshan-json-server/write-and-read/",
+        ]),
+    ),
+    fact(
+        "WriteSingleValueTest",
+        "a resource instance",
+        Cases(&["leshan-operations-device/write/resource-instance/"]),
+        Cases(&["leshan-operations-server/write/resource-instance/"]),
+    ),
+    fact(
+        "WriteSingleValueTest",
+        "a value that cannot be encoded is the caller's error",
+        Cases(&["leshan-device/refused/wrong-type-stays-here"]),
+        Not("what a server does before it sends; there is nothing for the device to see"),
+    ),
+    fact(
+        "WriteMultiValueTest",
+        "instance, replaced and updated in part",
+        Cases(&[
+            "leshan-device/write/partial-update/",
+            "leshan-device/write/replace-instance/",
+            "leshan-json-device/write/",
+        ]),
+        Cases(&[
+            "leshan-server/write/partial-update/",
+            "leshan-server/write/replace-instance/",
+            "leshan-json-server/write/",
+        ]),
+    ),
+    fact(
+        "WriteMultiValueTest",
+        "multiple object links, empty multiple resource, resource instances",
+        Cases(&[
+            "leshan-operations-device/write/multiple-object-links/",
+            "leshan-operations-device/write/empty-multiple-resource/",
+        ]),
+        Cases(&[
+            "leshan-operations-server/write/multiple-object-links/",
+            "leshan-operations-server/write/empty-multiple-resource/",
+        ]),
+    ),
+    fact(
+        "WriteMultiValueTest",
+        "the numbers that formats had before 1.0",
+        Not("our server never sends them (it takes them: the deviation old-format-number)"),
+        Cases(&["leshan-operations-server/write/old-number-", "leshan-json-server/write/old-number-"]),
+    ),
+    fact(
+        "WriteOpaqueValueTest",
+        "opaque resource and resource instance, in each format",
+        Cases(&["leshan-device/write/opaque/", "leshan-operations-device/write/opaque-resource-instance/"]),
+        Cases(&[
+            "leshan-server/write-and-read/opaque/",
+            "leshan-operations-server/write/opaque-resource-instance/",
+        ]),
+    ),
+    fact(
+        "WriteCompositeTest",
+        "several resources, resource and resource instance, added instances, the notification after it",
+        Cases(&["leshan-composites-device/write/", "leshan-composite-device/write-is-all-or-nothing/"]),
+        Cases(&["leshan-composites-server/write/", "leshan-composite-server/write-is-all-or-nothing/"]),
+    ),
+    fact(
+        "WriteFailedTest",
+        "4.05 not writable, 4.04 Security, a Replace that lacks a mandatory resource",
+        Cases(&["leshan-operations-device/refused/write/"]),
+        Cases(&["leshan-operations-server/refused/write/"]),
+    ),
+    fact(
+        "CreateTest",
+        "without ID, with ID, two instances at once",
+        Cases(&[
+            "leshan-device/create/",
+            "leshan-operations-device/create/two-instances/",
+            "leshan-json-device/create-and-delete",
+        ]),
+        Cases(&[
+            "leshan-server/create",
+            "leshan-operations-server/create/two-instances/",
+            "leshan-json-server/create-and-delete",
+        ]),
+    ),
+    fact(
+        "CreateTest",
+        "4.00 when mandatory resources are missing",
+        Cases(&["leshan-operations-device/create/without-mandatory-resources/"]),
+        Cases(&["leshan-operations-server/create/without-mandatory-resources/"]),
+    ),
+    fact(
+        "CreateFailedTest",
+        "single mandatory object, Security, absent object",
+        Cases(&["leshan-operations-device/refused/create/"]),
+        Cases(&["leshan-operations-server/refused/create/"]),
+    ),
+    fact(
+        "DeleteTest",
+        "2.02 created instance, 4.04 unknown, 4.05 Device, Security",
+        Cases(&["leshan-device/delete/", "leshan-operations-device/refused/delete/"]),
+        Cases(&["leshan-server/create-and-delete/", "leshan-operations-server/refused/delete/"]),
+    ),
+    fact(
+        "DeleteClientOnlyTest",
+        "a resource cannot be deleted",
+        Not("our server refuses the path before it sends"),
+        Cases(&["bad-input-device/181-delete-resource"]),
+    ),
+    fact(
+        "ExecuteTest",
+        "2.04 with and without arguments",
+        Cases(&["leshan-device/execute/", "leshan-operations-device/execute/"]),
+        Cases(&["leshan-server/execute/", "leshan-operations-server/execute/"]),
+    ),
+    fact(
+        "ExecuteTest",
+        "4.05 read-only and read-write, 4.04 missing resource and object, Security",
+        Cases(&["leshan-operations-device/refused/execute/"]),
+        Cases(&["leshan-operations-server/refused/execute/"]),
+    ),
+    fact(
+        "WriteAttributeDiscoverTest",
+        "attributes of each level, shown by Discover",
+        Cases(&["leshan-attributes-device/discover/"]),
+        Cases(&["leshan-attributes-server/discover/"]),
+    ),
+    fact(
+        "WriteAttributeFailedTest",
+        "pmin above pmax, epmin above epmax, gt not above lt, lt + 2 st not below gt, against what is stored",
+        Cases(&["leshan-attributes-device/refused/"]),
+        Cases(&["leshan-attributes-server/refused/"]),
+    ),
+    fact(
+        "WriteAttributeObserveTest",
+        "pmin, pmax, both, equal",
+        Cases(&["leshan-attributes-device/observe/pm"]),
+        Cases(&["leshan-attributes-server/observe/pm"]),
+    ),
+    fact(
+        "WriteAttributeObserveTest",
+        "lt, gt, st for integer, float, unsigned, rising and falling, and all together",
+        Cases(&[
+            "leshan-attributes-device/observe/lt/",
+            "leshan-attributes-device/observe/gt/",
+            "leshan-attributes-device/observe/st-",
+            "leshan-attributes-device/observe/lt-gt-st/",
+            "leshan-attributes-device/observe/lt-and-pmax",
+        ]),
+        Cases(&[
+            "leshan-attributes-server/observe/lt/",
+            "leshan-attributes-server/observe/gt/",
+            "leshan-attributes-server/observe/st-",
+            "leshan-attributes-server/observe/lt-gt-st/",
+            "leshan-attributes-server/observe/lt-and-pmax",
+        ]),
+    ),
+    fact(
+        "WriteAttributeObserveTest",
+        "inheritance from object, instance and resource; inheritance that contradicts itself",
+        Cases(&["leshan-attributes-device/observe/inherit"]),
+        Cases(&["leshan-attributes-server/observe/inherit"]),
+    ),
+    fact(
+        "WriteAttributeHouseKeepingTest",
+        "attributes vanish with the object instance and the resource instance",
+        Cases(&["leshan-attributes-device/vanish-"]),
+        Cases(&["leshan-attributes-server/vanish-"]),
+    ),
+    fact(
+        "WriteAttributeHouseKeepingTest",
+        "an active cancellation at each level ends what attributes drive; so does the removal of the target",
+        Cases(&["leshan-attributes-device/cancelled/", "leshan-attributes-device/removed-while-observed"]),
+        Cases(&["leshan-attributes-server/cancelled/", "leshan-attributes-server/removed-while-observed"]),
+    ),
+    fact(
+        "WriteAttributeHouseKeepingTest",
+        "a passive cancellation does, too",
+        Cases(&["leshan-observe-device/server-forgets/"]),
+        Cases(&["leshan-observe-server/cancelled-by-reset/"]),
+    ),
+    fact(
+        "ObserveTest",
+        "resource, resource instance, instance, object; active cancellation",
+        Cases(&["leshan-observe-device/observe/", "leshan-device/observe/", "leshan-json-device/observe/"]),
+        Cases(&["leshan-observe-server/observe/", "leshan-server/observe/", "leshan-json-server/observe/"]),
+    ),
+    fact(
+        "ObserveTest",
+        "passive cancellation",
+        Cases(&["leshan-observe-device/server-forgets/"]),
+        Cases(&["leshan-observe-server/cancelled-by-reset/"]),
+    ),
+    fact(
+        "ObserveTest",
+        "instance and resource instance deleted under observation",
+        Cases(&["leshan-observe-device/deleted-under-observation/"]),
+        Cases(&["leshan-observe-server/deleted-under-observation/"]),
+    ),
+    fact(
+        "ObserveTimeStampTest",
+        "notifications with times, one of them without",
+        Cases(&["lockstep/observe/timestamped/"]),
+        Not(BY_HAND),
+    ),
+    fact(
+        "ObserveCompositeTest",
+        "single, several, root, instance, object; active cancellation",
+        Cases(&["leshan-composites-device/observe/", "leshan-composite-device/observe/"]),
+        Cases(&["leshan-composites-server/observe/", "leshan-composite-server/observe/"]),
+    ),
+    fact(
+        "ObserveCompositeTest",
+        "nothing is told of a change elsewhere",
+        Cases(&["leshan-composites-device/observe/unrelated-change-is-not-told"]),
+        Cases(&["leshan-composites-server/observe/unrelated-change-is-not-told"]),
+    ),
+    fact(
+        "ObserveCompositeTest",
+        "passive cancellation",
+        Not("our server always says that it observes no longer; a Reset is shown with a single observation"),
+        Cases(&["leshan-observe-server/cancelled-by-reset/composite"]),
+    ),
+    fact(
+        "ObserveCompositeTimeStampTest",
+        "times, empty values, paths that were not asked for",
+        Cases(&["lockstep/observe-composite/"]),
+        Not(BY_HAND),
+    ),
+    fact(
+        "ObserveServerOnlyTest",
+        "a notification that cannot be understood, and one that says an error",
+        Cases(&["lockstep/notification/"]),
+        Not(SERVER_ONLY),
+    ),
+    fact(
+        "DynamicIPObserveTest",
+        "without security a notification from another address is not accepted",
+        Cases(&["lockstep/stranger/notification"]),
+        Not(SERVER_ONLY),
+    ),
+    fact("DynamicIPObserveTest", "with OSCORE, PSK, RPK and X.509 it is", Not(SECURED), Not(SECURED)),
+    fact(
+        "SendTest",
+        "several values at once, in each format",
+        Cases(&["leshan-composite-device/send/"]),
+        Cases(&[
+            "leshan-send-server/now",
+            "leshan-send-server/object-and-instance",
+            "leshan-composite-server/send",
+        ]),
+    ),
+    fact(
+        "SendTimestampedTest",
+        "values of several moments",
+        Cases(&["leshan-send-device/several-moments/"]),
+        Cases(&["leshan-send-server/several-moments"]),
+    ),
+    fact(
+        "LockStepSendTest",
+        "4.00 for what cannot be decoded",
+        Cases(&["lockstep/send/undecodable"]),
+        Not(BY_HAND),
+    ),
+    fact(
+        "DynamicIPSendTest",
+        "without security a Send from another address is not accepted",
+        Cases(&["lockstep/stranger/send"]),
+        Not(SERVER_ONLY),
+    ),
+    fact("DynamicIPSendTest", "with OSCORE, PSK, RPK and X.509 it is", Not(SECURED), Not(SECURED)),
+    fact(
+        "(beyond their suite)",
+        "Send of a path that is not there",
+        Cases(&["leshan-send-device/missing-path/"]),
+        Cases(&["leshan-send-server/missing-path"]),
+    ),
+    fact(
+        "LockStepTest",
+        "no acknowledgement, and none but that: the request times out",
+        Cases(&["lockstep/silence/"]),
+        Not(BY_HAND),
+    ),
+    fact(
+        "LockStepTest",
+        "an Observe that meets a De-register is not sent",
+        Cases(&["lockstep/observe/after-de-register"]),
+        Not(BY_HAND),
+    ),
+    fact(
+        "LockStepTest",
+        "Read and Observe, single and composite, answered with times",
+        Cases(&["lockstep/read/timestamped", "lockstep/read-composite/timestamped", "lockstep/observe"]),
+        Not(BY_HAND),
+    ),
+];
+
+/// Checks the table against a whole run, and the page against the table.
+pub(crate) fn check(report: &mut Report, page: &Path) {
+    if !report.is_whole() {
+        return;
+    }
+    let names = report.passed().to_vec();
+    report.case("coverage/every-case-that-the-table-names-passed", || {
+        let played = |start: &str| names.iter().any(|name| name.starts_with(start));
+        let missing: Vec<&str> = cases().filter(|start| !played(start)).collect();
+        holds(missing.is_empty(), || format!("no case passed that begins with {missing:?}"))
+    });
+    report.case("coverage/the-page-is-what-the-table-says", || is_current(page));
+}
+
+fn is_current(page: &Path) -> Check {
+    let found = std::fs::read_to_string(page).map_err(|error| format!("{}: {error}", page.display()))?;
+    holds(found == shown(), || format!("{} is stale: run with --write-coverage", page.display()))
+}
+
+fn cases() -> impl Iterator<Item = &'static str> {
+    let of = |played: &'static Played| match played {
+        Cases(names) => *names,
+        Not(_) => &[],
+    };
+    FACTS.iter().flat_map(move |fact| of(&fact.their_device).iter().chain(of(&fact.their_server)).copied())
+}
+
+/// Writes the page.
+pub(crate) fn write(page: &Path) -> Result<(), String> {
+    std::fs::write(page, shown()).map_err(|error| format!("{}: {error}", page.display()))
+}
+
+fn shown() -> String {
+    let mut page = String::from(
+        "# What Leshan's own test suite proves, and which cases here play it\n\n\
+         Written by `cargo xtask interop --write-coverage` from `src/coverage.rs`. A whole run fails when a case that is \
+         named here did not pass. `…` stands for every case whose name begins so; formats, types and levels follow in \
+         the names.\n\n\
+         | Their class | What it proves | Leshan's device, our server | Our device, Leshan's server |\n|---|---|---|---|\n",
+    );
+    for fact in FACTS {
+        let cell = |played: &Played| match played {
+            Cases(names) => {
+                let each = names.iter().map(|name| {
+                    let more = if name.ends_with(['/', '-']) { "…" } else { "" };
+                    format!("`{name}{more}`")
+                });
+                each.collect::<Vec<_>>().join(" ")
+            }
+            Not(reason) => format!("— {reason}"),
+        };
+        let (device, server) = (cell(&fact.their_device), cell(&fact.their_server));
+        let _infallible = writeln!(page, "| {} | {} | {device} | {server} |", fact.class, fact.fact);
+    }
+    page
+}

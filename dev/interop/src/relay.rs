@@ -1,0 +1,109 @@
+//! A relay of datagrams between one device and one server: it counts what the device tells and can make its
+//! messages say something else.
+
+use crate::process::pause;
+use std::net::{SocketAddr, UdpSocket};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
+
+const DATAGRAM_LEN_MAX: usize = 65_535;
+const NAP: Duration = Duration::from_millis(1);
+
+/// Changes a datagram on its way from the device to the server.
+pub(crate) type Edit = fn(&mut [u8]);
+
+/// A running relay; dropping it ends it.
+pub(crate) struct Relay {
+    /// Where the device sends to.
+    pub(crate) front: SocketAddr,
+    shared: Arc<Shared>,
+}
+
+struct Shared {
+    /// What the server sees.
+    back: UdpSocket,
+    /// Responses and notifications (2.05) that the device sent.
+    contents: AtomicUsize,
+    ended: AtomicBool,
+}
+
+impl Relay {
+    /// Relays to `server` from now on.
+    pub(crate) fn start(server: SocketAddr, edit: Edit) -> Result<Self, String> {
+        let front = socket()?;
+        let address = front.local_addr().map_err(|error| error.to_string())?;
+        let shared = Arc::new(Shared {
+            back: socket()?,
+            contents: AtomicUsize::new(0),
+            ended: AtomicBool::new(false),
+        });
+        let own = Arc::clone(&shared);
+        std::thread::spawn(move || own.run(&front, server, edit));
+        Ok(Self { front: address, shared })
+    }
+
+    /// How many responses and notifications with content the device sent so far.
+    pub(crate) fn contents(&self) -> usize {
+        self.shared.contents.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Relay {
+    fn drop(&mut self) {
+        self.shared.ended.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Shared {
+    fn run(&self, front: &UdpSocket, server: SocketAddr, edit: Edit) {
+        let mut buffer = vec![0; DATAGRAM_LEN_MAX];
+        let mut device = None;
+        while !self.ended.load(Ordering::Relaxed) {
+            let mut idle = true;
+            if let Ok((len, from)) = front.recv_from(&mut buffer) {
+                idle = false;
+                device = Some(from);
+                let datagram = &mut buffer[..len];
+                edit(datagram);
+                if datagram.get(1) == Some(&0x45) {
+                    self.contents.fetch_add(1, Ordering::Relaxed);
+                }
+                let _lost = self.back.send_to(datagram, server);
+            }
+            if let (Ok((len, _)), Some(device)) = (self.back.recv_from(&mut buffer), device) {
+                idle = false;
+                let _lost = front.send_to(&buffer[..len], device);
+            }
+            if idle {
+                pause(NAP);
+            }
+        }
+    }
+}
+
+fn socket() -> Result<UdpSocket, String> {
+    let socket = UdpSocket::bind("127.0.0.1:0").map_err(|error| error.to_string())?;
+    socket.set_nonblocking(true).map_err(|error| error.to_string())?;
+    Ok(socket)
+}
+
+/// Leaves datagrams as they are.
+pub(crate) fn unchanged(_: &mut [u8]) {}
+
+/// Writes `;ver="1.1"`, as 1.0 has it, in a way that Leshan's server takes: the same length, without quotation marks.
+pub(crate) fn without_quotes(datagram: &mut [u8]) {
+    const QUOTED: &[u8] = b";ver=\"1.1\"";
+    const PLAIN: &[u8] = b";ver=1.1;a";
+    while let Some(at) = datagram.windows(QUOTED.len()).position(|window| window == QUOTED) {
+        datagram[at..at + PLAIN.len()].copy_from_slice(PLAIN);
+    }
+}
+
+/// Makes a device that registers with 1.1 one of 1.0.
+pub(crate) fn as_version_1_0(datagram: &mut [u8]) {
+    const SAID: &[u8] = b"lwm2m=1.1";
+    if let Some(at) = datagram.windows(SAID.len()).position(|window| window == SAID) {
+        datagram[at + SAID.len() - 1] = b'0';
+    }
+}
