@@ -122,7 +122,7 @@ fn responses(route: &Route) -> Json {
         }
         Answer::JsonOrNothing(name) => {
             out.insert("200".into(), json!({"description": "Delivered.", "content": content(name)}));
-            out.insert("204".into(), json!({"description": "Done; there was nothing to tell the device."}));
+            out.insert("204".into(), json!({"description": "Done; there was nothing to tell the device, or it sleeps and is told when it wakes."}));
         }
         Answer::EventStream => {
             let schema = json!({"$ref": "#/components/schemas/Event"});

@@ -12,6 +12,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use lightship_platform::Instant;
 use lightship_server::{Event, ObservationId, Outcome, Request, RequestError, RequestId, Route, Shard};
 use tokio::sync::mpsc;
 
@@ -53,6 +54,8 @@ pub(crate) struct State {
     observations: HashMap<ObservationId, Sender<Outcome>>,
     stats: SocketStats,
     sent: Sent,
+    /// When requests were last looked through for those that nobody waits for any more.
+    swept_at: Instant,
     stopping: bool,
 }
 
@@ -97,6 +100,7 @@ impl ShardThread {
             self.shard.handle_timeout(now);
             self.drain();
         }
+        self.sweep(now);
         let mut busy = false;
         for _ in 0..CONTROLS_PER_ROUND {
             let Ok(control) = self.inbox.controls.try_recv() else { break };
@@ -121,6 +125,23 @@ impl ShardThread {
         }
         self.sockets.flush(&mut self.state.sent);
         busy
+    }
+
+    /// Takes back requests whose callers have hung up and that have not left yet: nobody expects them to be done when
+    /// the device wakes.
+    fn sweep(&mut self, now: Instant) {
+        if now < self.state.swept_at + SWEEP_EVERY {
+            return;
+        }
+        self.state.swept_at = now;
+        let abandoned = |(id, waiting): (&RequestId, &Waiting)| {
+            matches!(waiting, Waiting::Request(reply) if reply.is_closed()).then_some(*id)
+        };
+        let abandoned: Vec<RequestId> = self.state.requests.iter().filter_map(abandoned).collect();
+        for id in abandoned {
+            self.shard.cancel_unsent(now, id);
+            self.drain();
+        }
     }
 
     /// Sleeps until there is something to do.
@@ -349,4 +370,6 @@ const CONTROLS_PER_ROUND: usize = 256;
 /// Commands taken in one round.
 const COMMANDS_PER_ROUND: usize = 64;
 /// Longest sleep; waking for nothing once in a while costs nothing.
+/// Between two looks for requests that nobody waits for any more.
+const SWEEP_EVERY: Duration = Duration::from_secs(1);
 const SLEEP_MAX: Duration = Duration::from_secs(60);

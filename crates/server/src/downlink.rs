@@ -88,6 +88,18 @@ impl Shard {
         }
     }
 
+    /// The same for a request that has not left yet; one that is under way goes on, so that the line stays in step with
+    /// the device.
+    pub fn cancel_unsent(&mut self, now: Instant, id: RequestId) {
+        let key = Key::from_bits(id.0);
+        let Some(owner) = self.jobs.get(key).map(|job| job.device) else { return };
+        let line = self.devices.get(owner).and_then(|device| device.line.as_ref());
+        let under_way = line.and_then(|line| line.current).is_some_and(|(current, _)| current == key);
+        if !under_way {
+            self.cancel(now, id);
+        }
+    }
+
     /// Whether a request can be taken that does or does not want to wait for a device that sleeps.
     pub(crate) fn may_wait(&self, key: Key<Device>, when_asleep: WhenAsleep) -> Result<(), RequestError> {
         match self.devices.get(key).map(Device::presence) {

@@ -353,7 +353,7 @@ pub(crate) fn format_name(format: ContentFormat) -> String {
 /// Why the payload is no list of links.
 pub(crate) fn discovered(root: &str, payload: &[u8]) -> Result<(Vec<api::Link>, Option<Deviation>), String> {
     let text = std::str::from_utf8(payload).map_err(|_| "the links are not UTF-8".to_owned())?;
-    let sloppy = links(text, Mode::Strict).any(|link| link.is_err()).then_some(Deviation::SloppyLinks);
+    let mut sloppy = links(text, Mode::Strict).any(|link| link.is_err()).then_some(Deviation::SloppyLinks);
     let mut out = Vec::new();
     for link in links(text, Mode::Tolerant) {
         let link = link.map_err(|error| format!("the links are malformed: {error:?}"))?;
@@ -362,6 +362,9 @@ pub(crate) fn discovered(root: &str, payload: &[u8]) -> Result<(Vec<api::Link>, 
             Some(rest) if !root.is_empty() => rest.trim_start_matches('/'),
             _ => target,
         };
+        // TS_Core 1.0 shows a slash at the end in an example, and some devices follow it.
+        let target =
+            target.strip_suffix('/').inspect(|_| sloppy = Some(Deviation::SloppyLinks)).unwrap_or(target);
         let attributes = link.attributes().map(|attribute| {
             let name = attribute.name.to_owned();
             let Some(value) = attribute.value else { return (name, serde_json::Value::Bool(true)) };

@@ -1,12 +1,12 @@
 //! What all parts of a running server share.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use lightship_api::Timestamp;
 use lightship_net::{Clock, ShardInbox};
 use lightship_platform::UnixTime;
-use lightship_store::{AnyStore, Cursor};
+use lightship_store::{AnyStore, CommandState, Cursor};
 use tokio::sync::watch;
 
 use crate::config::Config;
@@ -42,6 +42,36 @@ pub(crate) struct Counters {
     pub(crate) event_readers_dropped: AtomicU64,
     pub(crate) undecoded: AtomicU64,
     pub(crate) commits_failed: AtomicU64,
+    pub(crate) commands: CommandCounters,
+}
+
+/// Durable commands by what became of them.
+#[derive(Debug, Default)]
+pub(crate) struct CommandCounters {
+    pub(crate) queued: AtomicU64,
+    pub(crate) sent: AtomicU64,
+    pub(crate) done: AtomicU64,
+    pub(crate) refused: AtomicU64,
+    pub(crate) expired: AtomicU64,
+    pub(crate) cancelled: AtomicU64,
+    pub(crate) superseded: AtomicU64,
+}
+
+impl CommandCounters {
+    /// A command has come so far.
+    pub(crate) fn count(&self, state: CommandState, is_new: bool) {
+        let counter = match state {
+            CommandState::Waiting if is_new => &self.queued,
+            CommandState::Waiting => return,
+            CommandState::Sent => &self.sent,
+            CommandState::Done => &self.done,
+            CommandState::Refused => &self.refused,
+            CommandState::Expired => &self.expired,
+            CommandState::Cancelled => &self.cancelled,
+            CommandState::Superseded => &self.superseded,
+        };
+        counter.fetch_add(1, Ordering::Relaxed);
+    }
 }
 
 impl Core {

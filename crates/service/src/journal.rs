@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use lightship_api as api;
-use lightship_api::{EventType, ObservingState};
+use lightship_api::{EventType, ObservingState, Timestamp};
 use lightship_lwm2m::{Endpoint, Path};
 use lightship_net::{ShardEvent, Wait};
 use lightship_server::{
@@ -70,6 +70,10 @@ impl Journal {
             self.log(kind, &endpoint, |event| event.command = Some(shape));
         }
         let stored = self.commit().await;
+        if stored {
+            let is_new = note.event == Some(EventType::CommandQueued);
+            self.core.counters.commands.count(note.record.state, is_new);
+        }
         self.count_commands(&endpoint).await;
         // Whoever asked may have gone.
         let _ = note.stored.send(stored);
@@ -438,8 +442,8 @@ impl Journal {
             count(observed);
             observed.reason = report.content.as_ref().err().cloned();
             if let Ok(content) = &report.content {
+                observed.content = Some(newest(content, observed.content.as_deref(), observed.time, now));
                 observed.time = Some(now);
-                observed.content = Some(content.clone());
             }
         });
     }
@@ -523,6 +527,39 @@ impl Report {
             }
         }
     }
+}
+
+/// What is true now: of each Resource the value with the latest time, for a device that was out of reach reports all
+/// that it has kept, oldest first, and maybe after a newer one. A value without a time is as old as its arrival. Nodes
+/// that hold several Resources are all kept, the latest first: each may hold others.
+fn newest(
+    reported: &[api::Node],
+    known: Option<&[api::Node]>,
+    known_at: Option<Timestamp>,
+    now: Timestamp,
+) -> Vec<api::Node> {
+    let is_resource =
+        |node: &api::Node| matches!(node.content, api::Content::Value(_) | api::Content::Instances(_));
+    let time = |node: &api::Node| node.time.unwrap_or(now);
+    let mut newest: Vec<&api::Node> = Vec::new();
+    for node in reported {
+        let same = |other: &&mut &api::Node| is_resource(other) && other.path == node.path;
+        match newest.iter_mut().find(same) {
+            Some(other) if time(other) <= time(node) => *other = node,
+            Some(_) => {}
+            None => newest.push(node),
+        }
+    }
+    if !newest.iter().all(|node| is_resource(node)) {
+        newest.sort_by_key(|node| std::cmp::Reverse(time(node)));
+    }
+    let later = |node: &api::Node| {
+        let before = known?.iter().find(|other| is_resource(other) && other.path == node.path)?;
+        // A device's clock may be ahead, the time of arrival is not.
+        let before_at = before.time.map_or(known_at, |time| known_at.map(|at| at.min(time)))?;
+        (before_at > time(node)).then(|| before.clone())
+    };
+    newest.into_iter().map(|node| later(node).unwrap_or_else(|| node.clone())).collect()
 }
 
 /// What the store calls it.

@@ -1,10 +1,11 @@
 //! Counters in the text form of Prometheus. No label ever holds an endpoint.
 
 use std::fmt::Write;
-use std::sync::atomic::Ordering;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use lightship_net::ShardStats;
+use lightship_store::Store;
 
 use crate::core::Core;
 
@@ -18,6 +19,7 @@ pub(crate) async fn text(core: &Core) -> String {
     }
     let mut page = Page::default();
     service(core, &mut page);
+    commands(core, &mut page).await;
     engines(&shards, &mut page);
     sockets(&shards, &mut page);
     page.text
@@ -63,6 +65,28 @@ fn service(core: &Core, page: &mut Page) {
         "Batches that the store did not take.",
         counters.commits_failed.load(Ordering::Relaxed),
     );
+}
+
+async fn commands(core: &Core, page: &mut Page) {
+    let counters = &core.counters.commands;
+    let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    page.labelled(
+        "lightship_commands_total",
+        "Durable commands by what became of them.",
+        "state",
+        &[
+            ("queued", read(&counters.queued)),
+            ("sent", read(&counters.sent)),
+            ("done", read(&counters.done)),
+            ("refused", read(&counters.refused)),
+            ("expired", read(&counters.expired)),
+            ("cancelled", read(&counters.cancelled)),
+            ("superseded", read(&counters.superseded)),
+        ],
+    );
+    let live = core.store.live_commands().await.map_or(0, |live| live.len());
+    let live = u64::try_from(live).unwrap_or(u64::MAX);
+    page.gauge("lightship_commands_live", "Durable commands that wait or are on their way.", live);
 }
 
 fn engines(shards: &[ShardStats], page: &mut Page) {

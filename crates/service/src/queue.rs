@@ -108,7 +108,7 @@ pub(crate) async fn accept(
     };
     queue.note(record.clone(), Some(EventType::CommandQueued)).await?;
     for old in superseded {
-        let reason = format!("the command {} took its place", record.id);
+        let reason = format!("The command {} took its place.", record.id);
         end(core, CommandRecord::clone(old), CommandState::Superseded, Some(&reason)).await?;
     }
     drop(turn);

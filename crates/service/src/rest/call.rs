@@ -97,11 +97,12 @@ impl<'a> Call<'a> {
 
     /// How long to wait: also for a device that sleeps, if the caller said a time.
     pub(super) fn wait(&self, at_most: Duration) -> Wait {
-        match self.choices.wait {
-            None | Some(Duration::ZERO) => Wait::awake(at_most),
-            Some(_) if self.at_most.is_some() => Wait::awake(at_most),
-            Some(_) => Wait::held(at_most),
-        }
+        if self.waits() { Wait::held(at_most) } else { Wait::awake(at_most) }
+    }
+
+    /// Whether the caller wants to wait for a device that sleeps.
+    pub(super) fn waits(&self) -> bool {
+        self.at_most.is_none() && self.choices.wait.is_some_and(|wait| !wait.is_zero())
     }
 
     /// Sends one request and waits for the device's answer within what is left of the caller's time.

@@ -44,6 +44,9 @@ pub(super) fn order(core: &Core, device: &Device, order: &Order) -> Result<(), R
 
 fn in_version(call: &Call<'_>, order: &Order) -> Result<(), Refusal> {
     let version = call.details().version;
+    if call.choices.check != Check::Nothing {
+        newer(call, order)?;
+    }
     if call.choices.format == Some(Format::Json) && version >= Version::V1_1 {
         let detail = format!("a device of LwM2M {version} must not be asked for json");
         return Err(Refusal::new(ProblemType::InvalidParameter, detail));
@@ -53,6 +56,10 @@ fn in_version(call: &Call<'_>, order: &Order) -> Result<(), Refusal> {
             call.needs(Version::V1_1, "composite operations")?;
             composite::chosen(call, order.verb).map(drop)
         }
+        Verb::PartialUpdate if call.choices.format.is_some_and(Format::is_single_value) => {
+            let detail = "a Partial Update needs a format that holds any number of values";
+            Err(Refusal::new(ProblemType::InvalidParameter, detail))
+        }
         Verb::Read | Verb::Replace | Verb::PartialUpdate | Verb::Create | Verb::Observe => {
             single_fits(call.choices.format, order.path)
         }
@@ -60,6 +67,29 @@ fn in_version(call: &Call<'_>, order: &Order) -> Result<(), Refusal> {
             Ok(())
         }
     }
+}
+
+/// Refuses what later versions of LwM2M have brought. A format that the caller demands is the caller's to try.
+fn newer(call: &Call<'_>, order: &Order) -> Result<(), Refusal> {
+    if order.path.len() == 4 {
+        call.needs(Version::V1_1, "paths of Resource Instances")?;
+        if order.verb == Verb::Delete {
+            call.needs(Version::V1_2, "Delete of a Resource Instance")?;
+        }
+    }
+    if order.choices.depth.is_some() {
+        call.needs(Version::V1_2, "depth in a Discover")?;
+    }
+    let Task::Attributes(body) = &order.task else { return Ok(()) };
+    for name in body.attributes.keys() {
+        let since = match name.as_str() {
+            "epmin" | "epmax" => Version::V1_1,
+            "edge" | "con" | "hqmax" => Version::V1_2,
+            _ => Version::V1_0,
+        };
+        call.needs(since, &format!("attribute {name}"))?;
+    }
+    Ok(())
 }
 
 /// Single-value formats go with Resources only.

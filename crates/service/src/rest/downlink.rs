@@ -20,14 +20,13 @@ pub(super) async fn read(call: &Call<'_>) -> Result<Done, Refusal> {
     };
     if call.choices.format.is_none() {
         // The last word is the device's own choice.
-        formats.truncate(2);
         formats.push(None);
     }
     let mut answer = None;
     for format in formats {
         let accept = format.map(|format| ContentFormat(format.number()));
         let response = call.ask(Operation::Read { path, accept }).await?;
-        let refused = response.code == Code::NOT_ACCEPTABLE;
+        let refused = [Code::NOT_ACCEPTABLE, Code::UNSUPPORTED_CONTENT_FORMAT].contains(&response.code);
         answer = Some((response, accept));
         if !refused {
             break;

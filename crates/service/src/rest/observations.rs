@@ -7,7 +7,7 @@ use axum::http::StatusCode;
 use lightship_api::{AttributesBody, DownlinkAnswer, ObservationState, Observations, Problem, ProblemType};
 use lightship_lwm2m::format::{Format, Use};
 use lightship_lwm2m::{Path, Version};
-use lightship_server::{Code, RequestError};
+use lightship_server::{Code, Outcome, RequestError};
 use lightship_store::{Batch, Fact, Store, StoreError, WantedKey, WantedObservation};
 
 use super::Refusal;
@@ -166,9 +166,13 @@ pub(super) async fn end(call: &Call<'_>, key: WantedKey) -> Result<Done, Refusal
         WantedKey::Name(key) => inbox.cancel_composite(name, key.into(), call.left()),
     };
     let reply = reply.map_err(|_| overloaded())?;
+    if call.device.registration.presence.is_asleep() && !call.waits() {
+        // It is told when it wakes, by this request or by a Reset to its next notification.
+        return Ok(Done::Nothing);
+    }
     let response = match reply.await.map_err(|_| overloaded())? {
-        // It was not running: there is nothing to tell the device.
-        Ok(None) | Err(RequestError::UnknownEndpoint) => return Ok(Done::Nothing),
+        // It was not running, or the device sleeps on: there is nothing to tell it, or no way.
+        Ok(None | Some(Outcome::Asleep)) | Err(RequestError::UnknownEndpoint) => return Ok(Done::Nothing),
         Ok(Some(outcome)) => call.outcome(Ok(outcome))?,
         Err(error) => call.outcome(Err(error))?,
     };

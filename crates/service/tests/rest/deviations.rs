@@ -69,7 +69,7 @@ fn messages_that_are_not_as_they_should_be_are_served_and_counted() {
     let server = Server::start();
     let script: Script = Box::new(|request| {
         Some(match (request.code, request.option(17), request.path().as_str()) {
-            (1, Some(40), _) => request.answer(0x45, Some(40), b"</3/0> ; pmin=10 , </3/0/9>;pmax=\"60\""),
+            (1, Some(40), _) => request.answer(0x45, Some(40), b"</3/0/> ; pmin=10 , </3/0/9>;pmax=\"60\""),
             (1, _, "/3/0/9") => request.answer(0x45, Some(0), b"84"),
             (1, _, "/3/0/13") => request.answer(0x45, None, b"84"),
             (1, ..) => request.answer(0x41, None, b""),

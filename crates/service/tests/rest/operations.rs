@@ -506,3 +506,46 @@ fn observations_run_again_after_either_side_was_away_and_rest_says_so() {
     assert_eq!(state(&server)["content"][0]["value"], 21.0);
     assert_eq!(device.requests.try_iter().filter(|request| request.option(6) == Some(0)).count(), 1);
 }
+
+#[test]
+fn the_latest_value_is_shown_when_a_device_reports_what_it_has_kept() {
+    let server = Server::start();
+    let script: Script = Box::new(|request| {
+        let mut answer = request.answer(0x45, Some(110), br#"[{"n":"/3303/0/5700","v":20}]"#);
+        answer.options.insert(0, (6, vec![1]));
+        Some(answer)
+    });
+    let device = Device::register(&server, "one", script);
+    let mut events = Events::follow(&server, "?type=notified", None);
+    assert_eq!(
+        server.call("PUT", "/api/v1/endpoints/one/observations/3303/0/5700", "").json()["code"],
+        "2.05"
+    );
+    let token = device.next_request().token;
+    let notify = |id: u16, payload: &[u8]| Message {
+        kind: 1,
+        code: 0x45,
+        id,
+        token: token.clone(),
+        options: vec![(6, id.to_be_bytes().to_vec()), (12, vec![110])],
+        payload: payload.to_vec(),
+    };
+    let shown = || server.get("/api/v1/endpoints/one/observations").json()["items"][0]["content"].clone();
+    // Kept while it was out of reach: all of it is an event, and none of it is newer than what came at the start.
+    device.send(&notify(
+        900,
+        br#"[{"bn":"/3303/0/5700","bt":1700000000,"v":1},{"t":60,"v":2},{"t":30,"v":3}]"#,
+    ));
+    assert_eq!(events.event()["content"].as_array().unwrap().len(), 3);
+    assert_eq!(shown()[0]["value"], 20.0);
+    device.send(&notify(901, br#"[{"n":"/3303/0/5700","v":21}]"#));
+    events.event();
+    assert_eq!(shown()[0]["value"], 21.0);
+    // A clock that is ahead does not hold back what comes later.
+    device.send(&notify(902, br#"[{"bn":"/3303/0/5700","bt":4000000000,"v":22},{"t":-10,"v":23}]"#));
+    events.event();
+    assert_eq!((&shown()[0]["value"], shown().as_array().unwrap().len()), (&json!(22.0), 1));
+    device.send(&notify(903, br#"[{"n":"/3303/0/5700","v":24}]"#));
+    events.event();
+    assert_eq!(shown()[0]["value"], 24.0);
+}

@@ -188,7 +188,7 @@ fn each_command_ends_in_one_state() {
     assert_eq!((reply.status, reply.problem().as_str()), (409, "command-over"));
     assert_eq!(
         await_state(&server, &superseded, "superseded")["reason"],
-        format!("the command {successor} took its place")
+        format!("The command {successor} took its place.")
     );
     assert_eq!(await_state(&server, &expired, "expired")["attempts"], 0);
     device.ask(&update(&server, 20));
@@ -201,6 +201,21 @@ fn each_command_ends_in_one_state() {
     let sent = paths(&device);
     let expected = [(1, "/3/0/9"), (3, "/1/0/3"), (3, "/1/0/2")];
     assert_eq!(sent, expected.map(|(code, path)| (code, path.to_owned())));
+    let metrics = server.get("/metrics").body;
+    for (state, count) in [
+        ("queued", 7),
+        ("sent", 4),
+        ("done", 2),
+        ("refused", 2),
+        ("expired", 1),
+        ("cancelled", 1),
+        ("superseded", 1),
+    ] {
+        assert!(
+            metrics.contains(&format!("\nlightship_commands_total{{state=\"{state}\"}} {count}\n")),
+            "{state}: {metrics}"
+        );
+    }
     let reply = server.get("/api/v1/commands/00000000-1");
     assert_eq!((reply.status, reply.problem().as_str()), (404, "unknown-command"));
 }
@@ -320,4 +335,37 @@ fn a_device_has_so_many_commands_and_no_more() {
     server.call("DELETE", &format!("/api/v1/commands/{}", ids[50]), "");
     queue(&server, "GET", "resources/3/0", "");
     drop(device);
+}
+
+#[test]
+fn who_hangs_up_is_not_waited_for_any_more() {
+    use std::io::Write;
+    let server = server();
+    let device = sleepy(&server, agreeable());
+    await_sleep(&server);
+    let mut caller = server.connect();
+    let request = "POST /api/v1/endpoints/sleepy/execute/3/0/4?wait=60s HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    caller.write_all(request.as_bytes()).unwrap();
+    pause(300);
+    drop(caller);
+    pause(1300);
+    device.ask(&update(&server, 20));
+    assert_eq!(server.get("/api/v1/endpoints/sleepy/resources/3/0/9").status, 200);
+    assert_eq!(paths(&device), [(1, "/3/0/9".to_owned())], "the Execute of a caller that is gone");
+}
+
+#[test]
+fn an_observation_of_a_sleeping_device_ends_at_once_and_the_device_is_told_later() {
+    let server = server();
+    let device = sleepy(&server, agreeable());
+    let address = "/api/v1/endpoints/sleepy/observations/3303/0/5700";
+    assert_eq!(server.call("PUT", address, "").json()["code"], "2.05");
+    await_sleep(&server);
+    device.requests.try_iter().for_each(drop);
+    let reply = server.call("DELETE", address, "");
+    assert_eq!(reply.status, 204, "{reply:?}");
+    assert_eq!(server.get("/api/v1/endpoints/sleepy/observations").json()["items"], json!([]));
+    device.ask(&update(&server, 20));
+    let cancel = device.next_request();
+    assert_eq!((cancel.path().as_str(), cancel.option(6)), ("/3303/0/5700", Some(1)));
 }

@@ -137,3 +137,71 @@ fn names_carry_the_alternate_root_of_a_1_2_device() {
         );
     }
 }
+
+#[test]
+fn what_a_version_lacks_is_not_sent_to_its_devices() {
+    let server = Server::start();
+    let mut devices = Vec::new();
+    for version in ["1.0", "1.1", "1.2"] {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let parameters = format!("ep=v{version}&lt=600&lwm2m={version}&b=U");
+        devices.push((
+            version,
+            Device::register_with(&server, socket, &parameters, "</1/0>,</3/0>", agreeable()),
+        ));
+    }
+    for (method, address, body, since) in [
+        ("GET", "resources/3/0/7/0", "", "1.1"),
+        ("PUT", "resources/3/0/11/0", r#"{"value": 0}"#, "1.1"),
+        ("PUT", "observations/3/0/7/0", "", "1.1"),
+        ("PUT", "attributes/3/0/7", r#"{"epmin": 5}"#, "1.1"),
+        ("POST", "composite/read", r#"{"paths": ["/3/0"]}"#, "1.1"),
+        ("PUT", "attributes/3/0/7", r#"{"con": 1}"#, "1.2"),
+        ("PUT", "attributes/3/0/7", r#"{"hqmax": 9}"#, "1.2"),
+        ("DELETE", "resources/3/0/11/0", "", "1.2"),
+        ("GET", "discover/3?depth=1", "", "1.2"),
+        ("PUT", "observations/3/0/7", r#"{"pmin": 5}"#, "1.2"),
+        ("PUT", "composite/observations/x", r#"{"paths": ["/3/0"], "attributes": {"pmin": 5}}"#, "1.2"),
+    ] {
+        for (version, device) in &devices {
+            let reply = server.call(method, &format!("/api/v1/endpoints/v{version}/{address}"), body);
+            let requests = device.requests.try_iter().count();
+            if *version < since {
+                let seen = (reply.status, reply.problem(), requests);
+                assert_eq!(seen, (422, "not-in-version".to_owned(), 0), "{version} {address}");
+            } else {
+                assert!(reply.status == 200 && requests > 0, "{version} {address}: {reply:?}");
+            }
+        }
+    }
+}
+
+// Proves: DMO-15
+#[test]
+fn several_values_and_partial_updates_go_in_formats_that_can_hold_them() {
+    let server = Server::start();
+    for (version, format) in [("1.0", 11542), ("1.1", 112), ("1.2", 11544)] {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let parameters = format!("ep=v{version}&lt=600&lwm2m={version}&b=U");
+        let device = Device::register_with(&server, socket, &parameters, "</1/0>,</3/0>", agreeable());
+        for (method, path, body) in [
+            ("PUT", "3/0/11", r#"{"instances": {"0": 1, "1": 2}}"#),
+            ("PATCH", "3/0/11", r#"{"instances": {"0": 1}}"#),
+            ("PUT", "1/0", r#"{"resources": {"1": {"value": 60}}}"#),
+            ("PATCH", "1/0", r#"{"resources": {"1": {"value": 60}}}"#),
+        ] {
+            let address = format!("/api/v1/endpoints/v{version}/resources/{path}");
+            assert_eq!(server.call(method, &address, body).status, 200, "{version} {method} {path}");
+            let request = device.next_request();
+            assert_eq!(request.option(12), Some(format), "{version} {method} {path}");
+            assert!(request.options.iter().all(|(number, _)| *number != 15), "a query in a Write");
+            for single in ["text", "cbor", "opaque"] {
+                let reply = server.call(method, &format!("{address}?format={single}"), body);
+                assert!([400, 422].contains(&reply.status), "{version} {method} {path} {single}: {reply:?}");
+            }
+        }
+        server.call("PUT", &format!("/api/v1/endpoints/v{version}/attributes/3/0/7"), r#"{"pmin": 5}"#);
+        let request = device.next_request();
+        assert_eq!((request.option(12), request.payload.as_slice()), (None, &b""[..]), "{version}");
+    }
+}
