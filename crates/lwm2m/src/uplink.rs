@@ -4,9 +4,11 @@
 //! reason and the code for each mistake ([`Refused`]). Texts are borrowed from the message, nothing is allocated.
 
 mod list;
+mod profile;
 mod send;
 
 pub use list::{ListError, ListedObject, ObjectList};
+pub use profile::ProfileIds;
 pub use send::{Send, SendRefused};
 
 use crate::{
@@ -36,7 +38,7 @@ pub struct Register<'a> {
     pub queue_mode: bool,
     /// The number for SMS.
     pub sms: Option<&'a str>,
-    /// Profile IDs that stand for a list of objects (since 1.2).
+    /// Profile IDs that stand for a list of objects (since 1.2), as [`ProfileIds`] reads them.
     pub profile: Option<&'a str>,
     /// Its objects and instances.
     pub objects: Option<ObjectList<'a>>,
@@ -192,7 +194,8 @@ impl<'a> Register<'a> {
         let lifetime_s = lifetime(must(Parameter::Lifetime)?, version)?;
         let (binding, queue_mode) =
             query.binding(version)?.unwrap_or((Binding::UDP, query.queue_mode(version)));
-        if body.is_empty() {
+        let profile = query.profile(version)?;
+        if body.is_empty() && profile.is_none() {
             return Err(Refused::NoObjects(version));
         }
         Ok(Self {
@@ -202,8 +205,8 @@ impl<'a> Register<'a> {
             binding,
             queue_mode,
             sms: query.text(Parameter::Sms),
-            profile: query.text(Parameter::Profile),
-            objects: Some(object_list(message, body)?),
+            profile,
+            objects: if body.is_empty() { None } else { Some(object_list(message, body)?) },
         })
     }
 
@@ -233,11 +236,7 @@ impl<'a> Update<'a> {
     pub fn parse(message: &Message<'a>, body: &'a [u8], registered: Version) -> Result<Self, Refused> {
         let query = Query::read(message)?;
         let binding = query.binding(registered)?;
-        let profile = query.text(Parameter::Profile);
-        if profile.is_some() && body.is_empty() {
-            // It stands for a changed list, and what changed could not be known.
-            return Err(Refused::BadValue(Parameter::Profile));
-        }
+        let profile = query.profile(registered)?;
         let objects = if body.is_empty() { None } else { Some(object_list(message, body)?) };
         // 1.0 says queue mode by the binding; since 1.1 `Q` turns it on and its absence leaves it as it was.
         let by_binding = binding.map(|(_, queue_mode)| queue_mode);
@@ -341,6 +340,14 @@ impl<'a> Query<'a> {
         let (binding, queue_mode) =
             Binding::parse(text, version).ok_or(Refused::BadValue(Parameter::Binding))?;
         Ok(Some((binding, queue_mode || self.queue_mode(version))))
+    }
+
+    /// Profile IDs exist since 1.2; those of an older device stand for nothing.
+    fn profile(&self, version: Version) -> Result<Option<&'a str>, Refused> {
+        match self.text(Parameter::Profile).filter(|_| version >= Version::V1_2) {
+            Some(text) if ProfileIds::parse(text).is_none() => Err(Refused::BadValue(Parameter::Profile)),
+            text => Ok(text),
+        }
     }
 
     /// `Q` exists since 1.1; a device of 1.0 that sends it is not asleep for it.

@@ -200,6 +200,8 @@ fn updates_say_only_what_changed() {
     assert_eq!(read(&[], b"</3/0>", Version::V1_1), Ok((None, None, None, Some("</3/0>".to_owned()))));
     let list = read(&["pid=1:ab"], b"</3/0>", Version::V1_2).map(|update| update.3);
     assert_eq!(list, Ok(Some("</3/0>".to_owned())));
-    assert_eq!(read(&["pid=1:ab"], b"", Version::V1_2), Err(Refused::BadValue(Parameter::Profile)));
+    assert_eq!(read(&["pid=1:ab"], b"", Version::V1_2), Ok((None, None, None, None)));
+    assert_eq!(read(&["pid=ab"], b"", Version::V1_2), Err(Refused::BadValue(Parameter::Profile)));
+    assert_eq!(read(&["pid=ab"], b"", Version::V1_1), Ok((None, None, None, None)), "unknown there");
     assert_eq!(read(&["lt=0"], b"", Version::V1_1), Err(Refused::BadValue(Parameter::Lifetime)));
 }

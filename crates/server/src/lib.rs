@@ -53,6 +53,7 @@ mod message;
 mod observe;
 mod parameters;
 mod presence;
+mod profiles;
 mod register;
 mod registration;
 mod request;

@@ -30,6 +30,8 @@ pub struct Limits {
     pub links: usize,
     /// Registration parameters kept that the server does not know.
     pub attributes: usize,
+    /// Profile IDs of which the list is kept; 0 = every device must send its own.
+    pub profiles: usize,
     /// Addresses whose datagrams are handed to another shard.
     pub forwards: usize,
 }
@@ -48,6 +50,7 @@ impl Default for Limits {
             request_body: 16 << 20,
             links: 512,
             attributes: 16,
+            profiles: 1024,
             forwards: 4096,
         }
     }

@@ -19,7 +19,7 @@ pub(crate) struct NewRegistration {
     pub(crate) queue_mode: bool,
     pub(crate) sms: Option<Box<str>>,
     pub(crate) attributes: Attributes,
-    pub(crate) objects: ObjectList,
+    pub(crate) list: Said,
 }
 
 /// What an Update says; what is absent stays as it is.
@@ -30,7 +30,25 @@ pub(crate) struct Changes {
     pub(crate) queue_mode: Option<bool>,
     pub(crate) sms: Option<Box<str>>,
     pub(crate) attributes: Attributes,
-    pub(crate) objects: Option<ObjectList>,
+    pub(crate) list: Said,
+}
+
+/// What a Register or Update says of the device's objects.
+#[derive(PartialEq, Eq, Default, Debug)]
+pub(crate) struct Said {
+    pub(crate) list: Option<ObjectList>,
+    pub(crate) profile: Option<Box<str>>,
+}
+
+impl Said {
+    fn read(
+        list: Option<&uplink::ObjectList<'_>>,
+        profile: Option<&str>,
+        limits: &Limits,
+    ) -> Result<Self, Code> {
+        let list = list.map(|list| object_list(list, limits)).transpose()?;
+        Ok(Self { list, profile: profile.map(Box::from) })
+    }
 }
 
 /// Reads a Register.
@@ -38,8 +56,6 @@ pub(crate) fn register(message: &Message<'_>, body: &[u8], limits: &Limits) -> R
     let register = Register::parse(message, body).map_err(Refused::code)?;
     // TS_Core 6.2.1: a server without another way to know the name needs it.
     let endpoint = register.endpoint.ok_or(Code::BAD_REQUEST)?;
-    // Without a list but with a profile: we know none, and the device sends the list on this code.
-    let objects = register.objects.ok_or(Code::CONFLICT)?;
     Ok(NewRegistration {
         endpoint: Endpoint::new(endpoint).map_err(|_| Code::BAD_REQUEST)?,
         version: register.version,
@@ -47,7 +63,7 @@ pub(crate) fn register(message: &Message<'_>, body: &[u8], limits: &Limits) -> R
         binding: register.binding,
         queue_mode: register.queue_mode,
         sms: register.sms.map(Box::from),
-        objects: object_list(&objects, limits)?,
+        list: Said::read(register.objects.as_ref(), register.profile, limits)?,
         attributes: attributes(message, limits)?,
     })
 }
@@ -65,7 +81,7 @@ pub(crate) fn update(
         binding: update.binding,
         queue_mode: update.queue_mode,
         sms: update.sms.map(Box::from),
-        objects: update.objects.map(|objects| object_list(&objects, limits)).transpose()?,
+        list: Said::read(update.objects.as_ref(), update.profile, limits)?,
         attributes: attributes(message, limits)?,
     })
 }
@@ -94,6 +110,7 @@ fn object_list(list: &uplink::ObjectList<'_>, limits: &Limits) -> Result<ObjectL
     Ok(ObjectList {
         root: list.alternate_path().into(),
         formats: list.content_formats().collect(),
+        profile: None,
         objects: objects.into(),
     })
 }

@@ -130,6 +130,7 @@ impl Shard {
         }
         sleep.wakes(now);
         self.awake(now, key);
+        self.tell_awake(key);
         self.pump(now, key);
     }
 
@@ -141,9 +142,10 @@ impl Shard {
         }
     }
 
-    /// A Register, or an Update, says whether the device sleeps; it came from the device, so it is awake.
-    pub(crate) fn set_queue_mode(&mut self, now: Instant, key: Key<Device>) {
-        let Some(device) = self.devices.get_mut(key) else { return };
+    /// A Register, or an Update, says whether the device sleeps; it came from the device, so it is awake. Says
+    /// whether that is to be told.
+    pub(crate) fn set_queue_mode(&mut self, now: Instant, key: Key<Device>) -> bool {
+        let Some(device) = self.devices.get_mut(key) else { return false };
         match (device.details.queue_mode, &mut device.sleep) {
             (true, None) => {
                 device.sleep = Some(Box::new(Sleep {
@@ -153,14 +155,16 @@ impl Shard {
                     rhythm: Rhythm::default(),
                 }));
                 self.awake(now, key);
+                true
             }
             (false, sleep @ Some(_)) => {
                 let window = sleep.take().and_then(|sleep| sleep.window);
                 if let Some(timer) = window {
                     self.timers.cancel(timer);
                 }
+                false
             }
-            (true, Some(_)) | (false, None) => {}
+            (true, Some(_)) | (false, None) => false,
         }
     }
 
@@ -174,14 +178,19 @@ impl Shard {
     }
 
     /// Begins the awake time of a new registration, which knows what the one before it has learnt.
-    pub(crate) fn inherit_sleep(&mut self, now: Instant, key: Key<Device>, before: Option<Box<Sleep>>) {
-        let Some(device) = self.devices.get_mut(key) else { return };
-        if before.is_some() && device.details.queue_mode {
-            device.sleep = before;
-            self.awake(now, key);
-        } else {
-            self.set_queue_mode(now, key);
+    pub(crate) fn inherit_sleep(
+        &mut self,
+        now: Instant,
+        key: Key<Device>,
+        before: Option<Box<Sleep>>,
+    ) -> bool {
+        let Some(device) = self.devices.get_mut(key) else { return false };
+        if before.is_none() || !device.details.queue_mode {
+            return self.set_queue_mode(now, key);
         }
+        device.sleep = before;
+        self.awake(now, key);
+        true
     }
 
     fn awake(&mut self, now: Instant, key: Key<Device>) {
@@ -191,7 +200,13 @@ impl Shard {
         sleep.edge = until;
         sleep.window = Some(self.timers.arm(until, Due::Window(key)));
         self.stats.awakenings += 1;
-        self.events.push_back(Event::Awake { endpoint: device.details.endpoint.clone(), until });
+    }
+
+    pub(crate) fn tell_awake(&mut self, key: Key<Device>) {
+        let Some(device) = self.devices.get(key) else { return };
+        if let Presence::Awake { until } = device.presence() {
+            self.events.push_back(Event::Awake { endpoint: device.details.endpoint.clone(), until });
+        }
     }
 
     /// A device's awake window may be over.

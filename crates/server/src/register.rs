@@ -19,7 +19,8 @@ use crate::shard::Due;
 use crate::slab::Key;
 use crate::uplink::Reply;
 use crate::{
-    Changed, Details, Deviations, Ended, Event, Locator, Outcome, Rebinding, Registration, Shard, Wanted,
+    Changed, Details, Deviations, Ended, Event, Locator, ObjectList, Outcome, Rebinding, Registration, Shard,
+    Wanted,
 };
 
 /// What is left of a registration that gave way to a new one.
@@ -77,11 +78,15 @@ impl Shard {
         }
         self.arm_expiry(now, device);
         self.stats.registers += 1;
+        let awake = self.inherit_sleep(now, device, sleep);
         let Some(entry) = self.devices.get(device) else { return };
+        self.profiles.learn(&entry.details.objects, &self.config.limits);
         let registration = entry.registration(self.locator(entry));
         self.reply(now, link, ticket, Reply::created(registration.id));
         self.events.push_back(Event::Registered { registration, displaced });
-        self.inherit_sleep(now, device, sleep);
+        if awake {
+            self.tell_awake(device);
+        }
         self.inherit_held(device, held);
         self.observe_wanted(now, device, wanted);
     }
@@ -104,11 +109,14 @@ impl Shard {
         link: Key<Link>,
         ticket: Ticket,
         key: Key<Device>,
-        changes: Changes,
+        (changes, objects): (Changes, Option<ObjectList>),
         deviations: Deviations,
     ) {
         let moved = self.move_device(now, key, link);
-        let objects = changes.objects.map(|objects| self.devices.intern(objects));
+        if let Some(objects) = &objects {
+            self.profiles.learn(objects, &self.config.limits);
+        }
+        let objects = objects.map(|objects| self.devices.intern(objects));
         let Some(device) = self.devices.get_mut(key) else { return };
         let mut changed = Changed { address: moved, ..Changed::default() };
         let mut details = Details::clone(&device.details);
@@ -132,11 +140,14 @@ impl Shard {
         device.updated_at = now;
         self.arm_expiry(now, key);
         self.stats.updates += 1;
+        let awake = self.set_queue_mode(now, key);
         let Some(device) = self.devices.get(key) else { return };
         let registration = device.registration(self.locator(device));
         self.reply(now, link, ticket, Reply::code(Code::CHANGED));
         self.events.push_back(Event::Updated { registration, changed });
-        self.set_queue_mode(now, key);
+        if awake {
+            self.tell_awake(key);
+        }
         self.resume_observations(now, key, moved);
         self.pump(now, key);
     }

@@ -58,6 +58,8 @@ pub struct ObjectList {
     pub root: Box<str>,
     /// The content formats that the device announces with `ct` on the root link.
     pub formats: Box<[ContentFormat]>,
+    /// The Profile IDs that the device gave with it or instead of it (LwM2M 1.2), as `pid` had them.
+    pub profile: Option<Box<str>>,
     /// Objects and instances, ascending, each once, without those that no server may address.
     pub objects: Box<[ObjectLink]>,
 }

@@ -13,6 +13,7 @@ use crate::downlink::Job;
 use crate::limits::STATELESS_MAX;
 use crate::links::{Link, Links};
 use crate::observe::Observation;
+use crate::profiles::Profiles;
 use crate::route::Forwards;
 use crate::slab::{Key, Slab};
 use crate::stateless::{FirstContact, ShortAnswer, first_contact, refuse};
@@ -38,6 +39,7 @@ pub struct Shard {
     pub(crate) timers: Timers<Due>,
     pub(crate) events: VecDeque<Event>,
     pub(crate) forwards: Forwards,
+    pub(crate) profiles: Profiles,
     stateless: VecDeque<(SocketAddr, ShortAnswer)>,
     last_message_id: u16,
 }
@@ -103,6 +105,7 @@ impl Shard {
             timers: Timers::new(),
             events: VecDeque::new(),
             forwards,
+            profiles: Profiles::default(),
             stateless: VecDeque::new(),
             last_message_id: 0,
         }

@@ -284,14 +284,16 @@ impl Shard {
                 | PeerEvent::ResponseLost => {}
             }
         }
-        self.arm_link(key);
+        self.arm_link(now, key);
         self.links.queue(key);
     }
 
     /// Arms a link's timer if it has to go off earlier than it would; if later, it sets itself again.
-    fn arm_link(&mut self, key: Key<Link>) {
+    fn arm_link(&mut self, now: Instant, key: Key<Link>) {
         let Some(link) = self.links.get_mut(key) else { return };
-        let end = link.active_at + self.config.coap.exchange_lifetime();
+        let span = self.config.coap.exchange_lifetime();
+        // One that is busy beyond its end is looked at again later.
+        let end = Some(link.active_at + span).filter(|end| *end > now).unwrap_or(now + span);
         let due = link.peer.poll_timeout(&self.config.coap).map_or(end, |due| due.min(end));
         match link.timer {
             Some((_, armed)) if armed <= due => return,

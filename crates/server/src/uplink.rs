@@ -9,7 +9,7 @@ use lightship_platform::Instant;
 
 use crate::deviation::is_other_case;
 use crate::links::Link;
-use crate::parameters;
+use crate::parameters::{self, Said};
 use crate::slab::Key;
 use crate::stateless::{Target, target};
 use crate::{Details, Deviation, Deviations, Fact, Locator, Rebinding, RegistrationId, Shard};
@@ -85,7 +85,11 @@ impl Shard {
         } else {
             parameters::register(message, body, &self.config.limits)
         };
-        let new = new.inspect_err(|_| self.stats.registers_refused += 1)?;
+        // Without a list that could be known, the device sends it on this code (TS_Core 6.2.1).
+        let new = new.and_then(|new| {
+            Ok((self.profiles.resolve(&new.list, &self.config.limits).ok_or(Code::CONFLICT)?, new))
+        });
+        let (objects, new) = new.inspect_err(|_| self.stats.registers_refused += 1)?;
         let details = Details {
             endpoint: new.endpoint,
             version: new.version,
@@ -94,7 +98,7 @@ impl Shard {
             queue_mode: new.queue_mode,
             sms: new.sms,
             attributes: new.attributes,
-            objects: self.devices.intern(new.objects),
+            objects: self.devices.intern(objects),
         };
         let deviations = Deviations::of_registration(message, body);
         self.ask_register(now, link, ticket, Arc::new(details), deviations);
@@ -126,8 +130,14 @@ impl Shard {
         }
         match parameters::update(message, body, version, &self.config.limits) {
             Ok(changes) => {
+                // There is no code for a profile that is not known; on this one the device registers anew.
+                let says_something = changes.list != Said::default();
+                let objects = self.profiles.resolve(&changes.list, &self.config.limits);
+                if says_something && objects.is_none() {
+                    return refused(self, Code::NOT_FOUND);
+                }
                 let deviations = Deviations::of_registration(message, body);
-                self.update(now, link, ticket, device, changes, deviations);
+                self.update(now, link, ticket, device, (changes, objects), deviations);
                 Ok(())
             }
             Err(code) => refused(self, code),
