@@ -1,9 +1,11 @@
 //! The client: five verbs and a few commands around its servers, objects and observations.
 
 mod composite;
+mod enrol;
 mod keep;
 mod send;
 mod serve;
+mod sleep;
 mod tick;
 
 use core::time::Duration;
@@ -83,9 +85,16 @@ struct Link<B: Buffer> {
     registration: Registration,
     location: Location,
     exchange: Option<ExchangeId>,
-    /// Lifetime and object list as the server knows them.
-    told_lifetime_s: u32,
-    told_list: u64,
+    /// What the server knows.
+    told: enrol::Told,
+    known: enrol::Known,
+    turn: enrol::Turn,
+    /// The client was registered there since it started.
+    proven: bool,
+    /// When the last message came or went.
+    heard_at: Instant,
+    /// In Queue Mode: asleep, and when it wakes by itself.
+    asleep: Option<Instant>,
     /// The peer has an exchange open; what is to be sent waits for its end.
     busy: bool,
     /// The host said that nothing gets through.
@@ -142,8 +151,12 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
                 registration: Registration::new(version),
                 location: Location::default(),
                 exchange: None,
-                told_lifetime_s: 0,
-                told_list: 0,
+                told: enrol::Told::default(),
+                known: enrol::Known::default(),
+                turn: enrol::Turn::Free,
+                proven: false,
+                heard_at: Instant::ZERO,
+                asleep: None,
                 busy: false,
                 offline: false,
             }),
@@ -235,7 +248,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
                 link.peer.cancel(exchange);
             }
             link.registration.start(now, version);
-            link.offline = false;
+            (link.offline, link.asleep) = (false, None);
         });
         self.end_sends(id);
         self.go_away(id);
@@ -329,6 +342,12 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         self.attached.all().map(|(account, path, attributes)| (AccountId(account), path, attributes))
     }
 
+    /// The configuration, to change it: what servers were told of it they hear of in an Update.
+    pub fn config_mut(&mut self) -> &mut Config {
+        self.touched = true;
+        &mut self.config
+    }
+
     /// Answers a request for which an object said [`Refusal::Later`]. After a Read or Observe `Ok` means that the values
     /// are there to be read now. A repeated or late answer is harmless.
     pub fn answer(&mut self, now: Instant, ask: AskId, answer: Result<(), Refusal>) {
@@ -379,6 +398,8 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         if is_request && !link.registration.is_registered() {
             return;
         }
+        self.stay_awake(now, from);
+        let Some(link) = self.links.get_mut(from.index()) else { return };
         match link.peer.handle_input(now, &self.config.coap, datagram) {
             Incoming::Request(request) => self.serve(now, from, &request),
             Incoming::Response(response) => self.on_response(now, from, &response),
@@ -410,8 +431,11 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
 
     /// Writes the next datagram into `out`, which should hold 1152 bytes; `None` when there is none.
     pub fn poll_transmit(&mut self, out: &mut [u8]) -> Option<Transmit> {
+        let now = self.now;
         self.links.iter_mut().zip(0..).find_map(|(link, index)| {
-            Some(Transmit { to: AccountId(index), len: link.peer.poll_transmit(out)? })
+            let len = link.peer.poll_transmit(out)?;
+            link.heard_at = now;
+            Some(Transmit { to: AccountId(index), len })
         })
     }
 
@@ -427,7 +451,8 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         }
         let links = self.links.iter().filter_map(|link| {
             let registration = link.registration.timeout().filter(|_| !link.busy && !link.offline);
-            [registration, link.peer.poll_timeout(&self.config.coap)].into_iter().flatten().min()
+            let peer = link.peer.poll_timeout(&self.config.coap);
+            [registration, peer, self.sleep_timeout(link)].into_iter().flatten().min()
         });
         let observations =
             self.observations.iter().flatten().filter(|observation| observation.runs()).filter_map(
@@ -460,7 +485,10 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
     }
 
     fn leave(&mut self, now: Instant, id: AccountId, back_after: Option<Duration>) {
-        self.with_link(id, |link| link.registration.leave(now, back_after));
+        self.with_link(id, |link| {
+            link.registration.leave(now, back_after);
+            link.asleep = None;
+        });
         self.end_sends(id);
         if back_after.is_some() {
             self.go_away(id);

@@ -52,6 +52,13 @@ pub enum Event {
         /// Time until the next attempt.
         retry_in: Duration,
     },
+    /// All attempts of an account to register failed, in all its sequences (`/1/x/17` to `/1/x/20`). The client goes on with the
+    /// sequence delay between attempts, or stops if that delay is the greatest there is; [`Event::Failed`] said so.
+    GaveUp(AccountId),
+    /// In Queue Mode: the client sleeps towards that server, until something is due.
+    Asleep(AccountId),
+    /// In Queue Mode: the client listens to that server again.
+    Awake(AccountId),
     /// The server took a Send.
     Sent {
         /// Which server.

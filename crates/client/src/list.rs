@@ -49,6 +49,21 @@ fn links(world: &World<'_>, version: Version, sink: &mut dyn Write) -> bool {
     links.finish().is_ok()
 }
 
+/// Writes what a Profile ID stands for: all objects with their versions, be they implied, and all instances.
+#[cfg(feature = "profile-id")]
+pub(crate) fn canonical(world: &World<'_>, sink: &mut dyn Write) -> bool {
+    let mut links = LinkWriter::new(sink);
+    let mut from = Some(0);
+    while let Some(id) = from.and_then(|from| world.next_object(from)) {
+        if let Some(object) = world.object(id) {
+            links.link(format_args!("/{id}")).attribute("ver", format_args!("{}", object.model().version));
+            link_instances(&mut links, object);
+        }
+        from = id.get().checked_add(1);
+    }
+    links.finish().is_ok()
+}
+
 fn link_object(links: &mut LinkWriter<&mut dyn Write>, object: &dyn Object, version: Version) {
     let model = object.model();
     let said = stated_version(model.id, model.version, version);
@@ -58,9 +73,13 @@ fn link_object(links: &mut LinkWriter<&mut dyn Write>, object: &dyn Object, vers
             state_version(links, said, version);
         }
     }
+    link_instances(links, object);
+}
+
+fn link_instances(links: &mut LinkWriter<&mut dyn Write>, object: &dyn Object) {
     let mut from = Some(0);
     while let Some(instance) = from.and_then(|from| object.instance_from(from)) {
-        links.link(format_args!("/{}/{}", model.id, instance));
+        links.link(format_args!("/{}/{}", object.model().id, instance));
         from = instance.get().checked_add(1);
     }
 }

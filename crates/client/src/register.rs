@@ -27,7 +27,7 @@ pub enum Phase {
     Idle,
     /// The next Register goes out then.
     Waiting {
-        /// When.
+        /// When; [`Instant::NEVER`] while it is another server's turn, or when the account wants no more attempts.
         until: Instant,
     },
     /// A Register is under way.
@@ -45,8 +45,33 @@ pub enum Phase {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Step {
     Register { version: Version },
-    Update { lifetime: bool, objects: bool },
+    Update(Changes),
     Deregister,
+}
+
+/// What a server was told before and is different now.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Changes {
+    pub(crate) lifetime: bool,
+    pub(crate) objects: bool,
+    /// `b`, and with it `Q`.
+    pub(crate) binding: bool,
+    pub(crate) sms: bool,
+}
+
+impl Changes {
+    fn any(self) -> bool {
+        self.lifetime || self.objects || self.binding || self.sms
+    }
+
+    pub(crate) fn or(self, other: Changes) -> Changes {
+        Changes {
+            lifetime: self.lifetime || other.lifetime,
+            objects: self.objects || other.objects,
+            binding: self.binding || other.binding,
+            sms: self.sms || other.sms,
+        }
+    }
 }
 
 /// What a Response or its absence led to.
@@ -55,13 +80,20 @@ pub(crate) enum Outcome {
     Registered,
     Updated,
     Deregistered,
-    Failed { reason: Failure, retry_in: Duration },
+    /// `gave_up`: this was the last attempt that the account asks for.
+    Failed {
+        reason: Failure,
+        retry_in: Duration,
+        gave_up: bool,
+    },
 }
 
 #[derive(Debug)]
 pub(crate) struct Registration {
     phase: Phase,
     version: Version,
+    /// The version to begin with when all were refused.
+    highest: Version,
     refresh_at: Option<Instant>,
     /// An Update is under way.
     updating: bool,
@@ -70,8 +102,7 @@ pub(crate) struct Registration {
     attempt: u16,
     sequence: u16,
     /// What the next Update has to carry.
-    lifetime_changed: bool,
-    objects_changed: bool,
+    changes: Changes,
     update_wanted: bool,
     leave: Option<Leave>,
 }
@@ -88,13 +119,13 @@ impl Registration {
         Registration {
             phase: Phase::Idle,
             version,
+            highest: version,
             refresh_at: None,
             updating: false,
             asked_at: Instant::default(),
             attempt: 0,
             sequence: 0,
-            lifetime_changed: false,
-            objects_changed: false,
+            changes: Changes::default(),
             update_wanted: false,
             leave: None,
         }
@@ -117,6 +148,20 @@ impl Registration {
         *self = Registration { phase: Phase::Waiting { until: at }, version, ..Registration::new(version) };
     }
 
+    /// Has to wait until [`Registration::start`]: it is another server's turn.
+    pub(crate) fn hold(&mut self, version: Version) {
+        self.start(Instant::NEVER, version);
+    }
+
+    /// The request under way was refused for what it held; the next one holds something else, at once.
+    pub(crate) fn ask_otherwise(&mut self, now: Instant, reason: Failure) -> Option<Outcome> {
+        if self.leave.is_some() {
+            return self.gone(now);
+        }
+        self.phase = Phase::Waiting { until: now };
+        Some(Outcome::Failed { reason, retry_in: Duration::ZERO, gave_up: false })
+    }
+
     /// Leaves the server: for good, or to come back after a while.
     pub(crate) fn leave(&mut self, now: Instant, back_after: Option<Duration>) {
         let leave = back_after.map_or(Leave::ForGood, Leave::For);
@@ -128,8 +173,7 @@ impl Registration {
     }
 
     fn left(&mut self, now: Instant, leave: Leave) {
-        let version = self.version;
-        *self = Registration::new(version);
+        *self = Registration { highest: self.highest, ..Registration::new(self.version) };
         if let Leave::For(back_after) = leave {
             self.phase = Phase::Waiting { until: now + back_after };
         }
@@ -139,22 +183,16 @@ impl Registration {
         self.update_wanted = true;
     }
 
-    pub(crate) fn lifetime_changed(&mut self) {
-        self.lifetime_changed = true;
-        self.update_wanted = true;
-    }
-
-    pub(crate) fn objects_changed(&mut self) {
-        if self.is_registered() {
-            self.objects_changed = true;
-            self.update_wanted = true;
-        }
+    /// The server has to hear of that.
+    pub(crate) fn changed(&mut self, changes: Changes) {
+        self.changes = self.changes.or(changes);
+        self.update_wanted = self.update_wanted || changes.any();
     }
 
     /// When [`Registration::step`] has something to say next.
     pub(crate) fn timeout(&self) -> Option<Instant> {
         match self.phase {
-            Phase::Waiting { until } => Some(until),
+            Phase::Waiting { until } => Some(until).filter(|until| *until < Instant::NEVER),
             Phase::Registered { .. } if self.updating => None,
             Phase::Registered { .. } if self.update_wanted || self.leave.is_some() => Some(self.asked_at),
             Phase::Registered { .. } => self.refresh_at,
@@ -174,8 +212,7 @@ impl Registration {
                 self.phase = Phase::Registering;
                 self.asked_at = now;
                 // The Register says everything there is to say.
-                self.lifetime_changed = false;
-                self.objects_changed = false;
+                self.changes = Changes::default();
                 self.update_wanted = false;
                 Some(Step::Register { version: self.version })
             }
@@ -188,10 +225,7 @@ impl Registration {
                 self.updating = true;
                 self.asked_at = now;
                 self.update_wanted = false;
-                Some(Step::Update {
-                    lifetime: core::mem::take(&mut self.lifetime_changed),
-                    objects: core::mem::take(&mut self.objects_changed),
-                })
+                Some(Step::Update(core::mem::take(&mut self.changes)))
             }
             _ => None,
         }
@@ -218,15 +252,13 @@ impl Registration {
                 if self.leave.is_some() {
                     return self.gone(now);
                 }
-                if code == Code::PRECONDITION_FAILED
-                    && let Some(lower) = lower(self.version)
-                {
-                    self.version = account.offer(lower);
-                    self.phase = Phase::Waiting { until: now };
-                    return Some(Outcome::Failed {
-                        reason: Failure::Refused(code),
-                        retry_in: Duration::ZERO,
-                    });
+                if code == Code::PRECONDITION_FAILED {
+                    if let Some(lower) = lower(self.version) {
+                        self.version = account.offer(lower);
+                        return self.ask_otherwise(now, Failure::Refused(code));
+                    }
+                    // Perhaps another server answers the next time.
+                    self.version = self.highest;
                 }
                 Some(self.failed(now, Failure::Refused(code), max_age, &account.retry, rng))
             }
@@ -280,7 +312,7 @@ impl Registration {
             }
             None => {
                 self.phase = Phase::Waiting { until: now + retry_in };
-                Some(Outcome::Failed { reason, retry_in })
+                Some(Outcome::Failed { reason, retry_in, gave_up: false })
             }
         }
     }
@@ -306,8 +338,9 @@ impl Registration {
         self.phase = Phase::Registered { expires: Some(self.asked_at + lifetime) };
     }
 
-    /// The next attempt: `timer · 2^(attempt − 1)` within a sequence, the sequence delay between sequences, and the
-    /// longest delay for ever after the last, each with up to a tenth of jitter.
+    /// The next attempt: `timer · 2^(attempt − 1)` within a sequence and the sequence delay between sequences, each with up to a
+    /// tenth of jitter. After the last sequence the client has given up, and goes on with the sequence delay all the same,
+    /// since the account may be its only way to anybody; unless that delay is the greatest there is.
     fn failed(
         &mut self,
         now: Instant,
@@ -317,20 +350,32 @@ impl Registration {
         rng: &mut impl Rng,
     ) -> Outcome {
         self.attempt = self.attempt.saturating_add(1);
+        let mut gave_up = false;
         let delay_s = if self.attempt < retry.count() {
-            let doublings = u32::from(self.attempt.saturating_sub(1)).min(31);
-            retry.timer_s().saturating_mul(1 << doublings)
+            let doublings = u32::from(self.attempt.saturating_sub(1));
+            1_u32
+                .checked_shl(doublings)
+                .and_then(|factor| retry.timer_s().checked_mul(factor))
+                .unwrap_or(u32::MAX)
         } else {
             self.attempt = 0;
             self.sequence = self.sequence.saturating_add(1);
+            gave_up = self.sequence >= retry.sequence_count() || retry.sequence_delay_s() == u32::MAX;
+            if gave_up {
+                self.sequence = 0;
+            }
             retry.sequence_delay_s()
         };
+        if delay_s == u32::MAX {
+            self.phase = Phase::Waiting { until: Instant::NEVER };
+            return Outcome::Failed { reason, retry_in: Duration::MAX, gave_up };
+        }
         let delay_s = delay_s.max(1);
         let jitter_ms = rng.below(delay_s.saturating_mul(100).max(1));
         let delay = Duration::from_secs(delay_s.into()) + Duration::from_millis(jitter_ms.into());
         let retry_in = max_age.map_or(delay, |max_age| delay.max(max_age));
         self.phase = Phase::Waiting { until: now + retry_in };
-        Outcome::Failed { reason, retry_in }
+        Outcome::Failed { reason, retry_in, gave_up }
     }
 }
 

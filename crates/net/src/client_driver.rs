@@ -38,6 +38,8 @@ pub struct Driver<O, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize,
     events: VecDeque<Event>,
     counters: Arc<Counters>,
     online: bool,
+    /// The engine sleeps, so that what arrives is lost.
+    deaf: bool,
     buffer: Box<[u8]>,
 }
 
@@ -80,6 +82,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             events: VecDeque::new(),
             counters,
             online: true,
+            deaf: false,
             buffer: vec![0; DATAGRAM_LEN_MAX].into_boxed_slice(),
         }
     }
@@ -209,6 +212,12 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
 
     /// Sends all that the engine has to send and takes all that it tells.
     fn drain(&mut self) {
+        let sleeps = self.client.sleep_until().is_some();
+        if self.deaf && !sleeps {
+            // The radio was off: nothing of this was ever received.
+            self.routes.iter().for_each(|(_, route)| route.discard(&mut self.buffer));
+        }
+        self.deaf = sleeps;
         let mut out = [0; TRANSMIT_LEN_MAX];
         while let Some(transmit) = self.client.poll_transmit(&mut out) {
             let datagram = out.get(..transmit.len).unwrap_or_default();
@@ -220,7 +229,8 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             }
         }
         while let Some(event) = self.client.poll_event() {
-            if let Event::Failed { account, .. } = event {
+            // After a failure the server's address may be another one; a server that was left is not listened to any more.
+            if let Event::Failed { account, .. } | Event::Deregistered(account) = event {
                 let route = self.routes.iter_mut().find(|(known, _)| *known == account);
                 if let Some((_, route)) = route {
                     route.forget();
@@ -233,6 +243,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
     /// Waits for a datagram, but not longer than that.
     async fn arrival(&mut self, wait: Option<Duration>) {
         let (routes, buffer) = (&mut self.routes, &mut self.buffer);
+        let routes = if self.deaf { &mut [][..] } else { routes.as_mut_slice() };
         let arrival = poll_fn(|cx| poll_routes(routes, cx, buffer));
         let arrived = match wait {
             Some(wait) => tokio::time::timeout(wait, arrival).await.ok(),

@@ -191,6 +191,11 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         }
     }
 
+    /// Whether a Send to a server waits or is under way.
+    pub(super) fn has_sends(&self, id: AccountId) -> bool {
+        self.sends.slots.iter().flatten().any(|send| send.account == id.0)
+    }
+
     /// When [`Client::expire_sends`] has something to do.
     pub(super) fn sends_expire_at(&self) -> Option<Instant> {
         self.sends.slots.iter().flatten().filter_map(|send| send.deadline).min()
@@ -212,12 +217,13 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         let date_ms = self.date_ms(now);
         let Some(link) = self.links.get_mut(id.index()) else { return };
         let due = link.registration.timeout().is_some_and(|at| at <= now);
-        if link.busy || link.offline || due || !link.peer.can_send(&self.config.coap) {
+        if link.busy || link.offline || link.asleep.is_some() || due || !link.peer.can_send(&self.config.coap)
+        {
             return;
         }
         let version = link.registration.version();
         let world = world(&mut self.objects, &mut self.accounts, id.0, version);
-        if fingerprint(&world, version) != link.told_list {
+        if fingerprint(&world, version) != link.told.list {
             // Only instances that the server knows may stand in a Send: an Update goes first.
             self.touched = true;
             return;

@@ -18,11 +18,15 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         }
         for index in (0..u8::MAX).take(SERVERS) {
             self.expire(now, AccountId(index));
+            self.rouse(now, AccountId(index));
             self.step(now, AccountId(index));
             self.send_waiting(now, AccountId(index));
         }
         for index in 0..OBSERVATIONS {
             self.watch(now, index);
+        }
+        for index in (0..u8::MAX).take(SERVERS) {
+            self.doze(now, AccountId(index));
         }
     }
 
@@ -91,152 +95,6 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         }
     }
 
-    pub(super) fn on_response(&mut self, now: Instant, from: AccountId, response: &Response<'_>) {
-        if self.hear_send(from, response.exchange, Ok(response.message.code())) {
-            return;
-        }
-        let Some(link) = self.links.get_mut(from.index()) else { return };
-        if link.exchange != Some(response.exchange) {
-            return;
-        }
-        link.exchange = None;
-        let Some(account) = self.accounts.get(from.index()).and_then(Option::as_ref) else { return };
-        let mut code = response.message.code();
-        let registering = link.registration.phase() == Phase::Registering;
-        if registering && code == Code::CREATED {
-            match Location::new(&response.message) {
-                Some(location) => link.location = location,
-                // A location that is missing or does not fit makes the registration useless.
-                None => code = Code::EMPTY,
-            }
-        }
-        let slow_down = matches!(code, Code::SERVICE_UNAVAILABLE | Code::TOO_MANY_REQUESTS);
-        let max_age = slow_down.then(|| Duration::from_secs(response.message.max_age_s().into()));
-        let wait = self.config.coap.max_transmit_wait();
-        let outcome = if code == Code::EMPTY {
-            link.registration.unanswered(now, Failure::Nonsense, account, &mut self.jitter)
-        } else {
-            link.registration.answered(now, code, max_age, account, wait, &mut self.jitter)
-        };
-        self.conclude(from, outcome);
-    }
-
-    /// Tells the host, and forgets what ended with a registration.
-    fn conclude(&mut self, id: AccountId, outcome: Option<Outcome>) {
-        let event = match outcome {
-            None => return,
-            Some(Outcome::Registered) => Event::Registered(id),
-            Some(Outcome::Updated) => Event::Updated(id),
-            Some(Outcome::Deregistered) => Event::Deregistered(id),
-            Some(Outcome::Failed { reason, retry_in }) => Event::Failed { account: id, reason, retry_in },
-        };
-        self.events.push(event);
-        if !matches!(event, Event::Updated(_)) {
-            self.end_sends(id);
-        }
-        match outcome {
-            Some(Outcome::Updated) => self.come_back(id),
-            Some(Outcome::Registered) => self.begin_anew(id),
-            Some(Outcome::Deregistered) if self.phase(id) == Phase::Idle => self.end_observations(id),
-            _ => self.go_away(id),
-        }
-        // The lifetime or the list may have changed since the request went out.
-        self.touched = true;
-    }
-
-    /// Compares lifetime and object list with what each server was told.
-    fn compare_with_told(&mut self) {
-        for (index, link) in self.links.iter_mut().enumerate() {
-            if !link.registration.is_registered() {
-                continue;
-            }
-            let world = world(&mut self.objects, &mut self.accounts, 0, link.registration.version());
-            let Some(account) = world.server.accounts.get(index).and_then(Option::as_ref) else { continue };
-            if account.lifetime_s != link.told_lifetime_s {
-                link.registration.lifetime_changed();
-            }
-            if list::fingerprint(&world, link.registration.version()) != link.told_list {
-                link.registration.objects_changed();
-            }
-        }
-    }
-
-    /// Registers anew when the lifetime ended without an Update: nothing else may be sent before (TS_Core 6.2.2).
-    fn expire(&mut self, now: Instant, id: AccountId) {
-        let Some(link) = self.links.get_mut(id.index()) else { return };
-        if link.registration.has_expired(now) {
-            if let Some(exchange) = link.exchange.take() {
-                link.peer.cancel(exchange);
-            }
-            let outcome = link.registration.again(now, Failure::Expired, None);
-            self.conclude(id, outcome);
-        }
-    }
-
-    /// Sends the Register, Update or De-register that is due with one server.
-    fn step(&mut self, now: Instant, id: AccountId) {
-        let Some(link) = self.links.get_mut(id.index()).filter(|link| !link.offline) else { return };
-        if link.busy || link.registration.timeout().is_none_or(|at| at > now) {
-            return;
-        }
-        if !link.peer.can_send(&self.config.coap) {
-            link.busy = true;
-            return;
-        }
-        let Some(step) = link.registration.step(now) else { return };
-        let version = link.registration.version();
-        let world = world(&mut self.objects, &mut self.accounts, id.0, version);
-        let Some(account) = world.server.accounts.get(id.index()).and_then(Option::as_ref) else { return };
-        let with_list = matches!(step, Step::Register { .. } | Step::Update { objects: true, .. });
-        let len = if with_list { list::write(&world, version, &mut self.body) } else { Some(0) };
-        let content = len.and_then(|len| self.body.get(..len));
-        let method = if step == Step::Deregister { Code::DELETE } else { Code::POST };
-        let (endpoint, binding) = (self.config.endpoint.as_str(), self.config.binding.as_str());
-        let options = |options: &mut OptionWriter<'_>| {
-            match step {
-                Step::Register { version } => {
-                    prefix(account.uri.as_str(), options);
-                    options.uri_path_segment("rd");
-                    options.uri_query_fmt(format_args!("ep={endpoint}"));
-                    options.uri_query_fmt(format_args!("lt={}", account.lifetime_s));
-                    options.uri_query_fmt(format_args!("lwm2m={version}"));
-                    options.uri_query_fmt(format_args!("b={binding}"));
-                }
-                Step::Update { lifetime, .. } => {
-                    link.location.write(options);
-                    if lifetime {
-                        options.uri_query_fmt(format_args!("lt={}", account.lifetime_s));
-                    }
-                }
-                Step::Deregister => link.location.write(options),
-            }
-            if with_list {
-                options.content_format(ContentFormat::LINK);
-            }
-        };
-        let sent = match content {
-            Some(content) => {
-                link.peer.request(now, &self.config.coap, NewRequest::con(method), options, content)
-            }
-            None => Err(SendError::TooLarge),
-        };
-        match sent {
-            Ok(exchange) => {
-                link.exchange = Some(exchange);
-                if matches!(step, Step::Register { .. } | Step::Update { lifetime: true, .. }) {
-                    link.told_lifetime_s = account.lifetime_s;
-                }
-                if with_list {
-                    link.told_list = list::fingerprint(&world, version);
-                }
-            }
-            Err(_) => {
-                let outcome = link.registration.unanswered(now, Failure::TooLarge, account, &mut self.jitter);
-                self.conclude(id, outcome);
-            }
-        }
-    }
-
     /// The attributes that steer an observation: those of its request, or else the attached ones; pmin and pmax of the
     /// account where there are none.
     pub(super) fn effective(&self, observation: &Observation) -> Attributes {
@@ -286,6 +144,11 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         }
         if observation.action(now, &attributes, keeps) != Action::Tell {
             return self.catch_up(now, &observation);
+        }
+        if self.links.get(account.index()).is_some_and(|link| link.asleep.is_some()) && !observation.away {
+            self.wake(now, account);
+            self.touched = true;
+            return;
         }
         let behind = keeps && observation.behind != Behind::No;
         let later = observation.away || observation.blocked || behind;

@@ -61,7 +61,7 @@ pub(crate) struct Light {
 }
 
 /// Portfolio: an array that has to be there and may be written.
-#[derive(Object, Clone, Default)]
+#[derive(Object, Clone, Debug, Default)]
 #[lwm2m(object = 16)]
 pub(crate) struct Portfolio {
     #[resource(0)]
@@ -75,7 +75,7 @@ pub(crate) type Objects = (
     Multiple<Light, 2>,
     Multiple<Portfolio, 1>,
 );
-pub(crate) type TestClient = Client<Objects, FixedBuffer<8192>, 2, 6, 2048>;
+pub(crate) type TestClient = Client<Objects, FixedBuffer<8192>, 4, 6, 2048>;
 
 pub(crate) struct Bench {
     pub(crate) client: TestClient,

@@ -208,6 +208,8 @@ fn attempts_and_sequences_are_spaced_as_the_account_says() {
     for delay_s in [10, 20, 1000, 10, 20, 1000] {
         let register = bench.take();
         bench.answer(&register, Code::FORBIDDEN, |_| {});
+        let gave_up = bench.events.pop_if(|event| *event == Event::GaveUp(bench.id)).is_some();
+        assert_eq!(gave_up, delay_s == 1000, "the last of a sequence, of which there is one");
         assert!(matches!(
             bench.events.last(),
             Some(Event::Failed { reason: Failure::Refused(Code::FORBIDDEN), retry_in, .. })

@@ -91,9 +91,7 @@ impl Device {
 
     /// Begins to register with every server.
     pub(crate) fn start(&mut self) {
-        for (_, id) in self.servers() {
-            self.driver.command(|client, now| client.register(now, id));
-        }
+        self.driver.command(Client::start);
     }
 
     /// Waits for the next event and gives it as a line of text. Dropping the future loses nothing.
@@ -160,6 +158,9 @@ impl Device {
                 let head = about("failed", account);
                 format!("{head} reason={} retry_in_s={}", in_words(*reason), retry_in.as_secs_f64())
             }
+            Event::GaveUp(account) => about("gave_up", account),
+            Event::Asleep(account) => about("asleep", account),
+            Event::Awake(account) => about("awake", account),
             Event::Sent { account, .. } => about("sent", account),
             Event::SendFailed { account, reason, .. } => {
                 format!("{} reason={}", about("send_failed", account), in_words(*reason))

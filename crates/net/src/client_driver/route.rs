@@ -221,6 +221,13 @@ impl Route {
         }
     }
 
+    /// Drops what has arrived.
+    pub(super) fn discard(&self, buffer: &mut [u8]) {
+        if let Some(socket) = &self.socket {
+            while socket.try_recv_from(buffer).is_ok() {}
+        }
+    }
+
     fn looked_up(&mut self, found: io::Result<Option<SocketAddr>>) {
         let waiting = std::mem::take(&mut self.waiting);
         match found {
