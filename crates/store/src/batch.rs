@@ -35,6 +35,27 @@ pub enum Fact {
         /// Which.
         key: WantedKey,
     },
+    /// This is what a device, or devices of a kind, are given when they bootstrap; replaces what was there.
+    Document {
+        /// For whom.
+        key: DocumentKey,
+        /// The document, a text that only its owner understands. It may hold keys.
+        body: Arc<str>,
+    },
+    /// There is no such document any longer; nothing happens when there was none.
+    NoDocument {
+        /// For whom it was.
+        key: DocumentKey,
+    },
+}
+
+/// Whom a bootstrap document is for; devices come before templates.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum DocumentKey {
+    /// One device.
+    Device(Endpoint),
+    /// Devices whose names fit a pattern that the document says; this is the name of the template.
+    Template(String),
 }
 
 /// What tells the observations of one device apart; paths come before names.

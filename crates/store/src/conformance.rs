@@ -5,7 +5,7 @@ use std::sync::Arc;
 use lightship_lwm2m::{Endpoint, Path};
 
 use crate::{
-    Batch, CommandId, CommandRecord, CommandState, Cursor, EventRecord, Fact, Store, StoreError,
+    Batch, CommandId, CommandRecord, CommandState, Cursor, DocumentKey, EventRecord, Fact, Store, StoreError,
     WantedObservation,
 };
 
@@ -21,6 +21,8 @@ pub async fn all<S: Store>(fresh: impl Fn() -> S, reopen: impl Fn(S) -> S) {
     a_batch_is_all_or_nothing(&fresh()).await;
     wanted_observations_are_kept_by_path(&fresh()).await;
     commands_are_kept_in_their_order(&fresh()).await;
+    documents_are_kept_by_key(&fresh()).await;
+    documents_outlive_the_process(fresh(), &reopen).await;
     facts_outlive_the_process(fresh(), &reopen).await;
     commands_outlive_the_process(fresh(), &reopen).await;
 }
@@ -94,6 +96,38 @@ async fn events_come_back_in_order<S: Store>(store: &S) {
     assert_eq!(rest.next, at(5));
     assert_eq!(store.events(Some(at(5)), 100).await.expect("reads").next, at(5));
     assert_eq!(store.newest().await.expect("reads"), at(5));
+}
+
+async fn documents_are_kept_by_key<S: Store>(store: &S) {
+    let put = |key: &DocumentKey, body: &str| Fact::Document { key: key.clone(), body: body.into() };
+    let [a, b, all] = document_keys();
+    let facts = vec![put(&all, "t"), put(&b, "1"), put(&a, "2"), put(&b, "3")];
+    store.commit(Batch { facts }).await.expect("writes");
+    assert_eq!(store.document(&b).await.expect("reads").as_deref(), Some("3"), "the last one counts");
+    assert_eq!(store.document(&DocumentKey::Template("a".to_owned())).await.expect("reads"), None);
+    let listed: Vec<_> =
+        store.documents(None, 10).await.expect("reads").into_iter().map(|(key, _)| key).collect();
+    assert_eq!(listed, [a.clone(), b.clone(), all.clone()], "devices before templates");
+    assert_eq!(store.documents(Some(&a), 1).await.expect("reads"), [(b.clone(), "3".into())]);
+    let facts = vec![Fact::NoDocument { key: b.clone() }, Fact::NoDocument { key: b.clone() }];
+    store.commit(Batch { facts }).await.expect("writes");
+    assert_eq!(store.document(&b).await.expect("reads"), None);
+}
+
+async fn documents_outlive_the_process<S: Store>(store: S, reopen: &impl Fn(S) -> S) {
+    let [a, _, all] = document_keys();
+    let facts = vec![
+        Fact::Document { key: a.clone(), body: "1".into() },
+        Fact::Document { key: all.clone(), body: "2".into() },
+    ];
+    store.commit(Batch { facts }).await.expect("writes");
+    let store = reopen(store);
+    assert_eq!(store.documents(None, 10).await.expect("reads"), [(a, "1".into()), (all, "2".into())]);
+}
+
+fn document_keys() -> [DocumentKey; 3] {
+    let device = |name| DocumentKey::Device(endpoint(name));
+    [device("a"), device("b"), DocumentKey::Template("all".to_owned())]
 }
 
 async fn a_slow_reader_is_told_of_its_gap<S: Store>(store: &S) {

@@ -13,6 +13,7 @@ mod batch;
 mod command;
 mod commands;
 pub mod conformance;
+mod documents_file;
 mod file;
 mod memory;
 mod ring;
@@ -22,7 +23,9 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 
-pub use batch::{BadCursor, Batch, Cursor, EventPage, EventRecord, Fact, WantedKey, WantedObservation};
+pub use batch::{
+    BadCursor, Batch, Cursor, DocumentKey, EventPage, EventRecord, Fact, WantedKey, WantedObservation,
+};
 pub use command::{CommandId, CommandRecord, CommandState};
 pub use memory::{MemoryStore, Options};
 
@@ -74,6 +77,25 @@ pub trait Store {
     /// # Errors
     /// See [`StoreError`].
     fn last_command(&self) -> impl Future<Output = Result<u64, StoreError>> + Send;
+
+    /// One bootstrap document.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn document(
+        &self,
+        key: &DocumentKey,
+    ) -> impl Future<Output = Result<Option<Arc<str>>, StoreError>> + Send;
+
+    /// Bootstrap documents after a key, in the order of keys, at most `max`: first those of devices, then templates.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn documents(
+        &self,
+        after: Option<&DocumentKey>,
+        max: usize,
+    ) -> impl Future<Output = Result<Vec<(DocumentKey, Arc<str>)>, StoreError>> + Send;
 
     /// Events after a cursor, oldest first, at most `max`. Without a cursor: the oldest kept.
     ///
@@ -134,6 +156,22 @@ impl Store for AnyStore {
     async fn last_command(&self) -> Result<u64, StoreError> {
         match self {
             AnyStore::Memory(store) => store.last_command().await,
+        }
+    }
+
+    async fn document(&self, key: &DocumentKey) -> Result<Option<Arc<str>>, StoreError> {
+        match self {
+            AnyStore::Memory(store) => store.document(key).await,
+        }
+    }
+
+    async fn documents(
+        &self,
+        after: Option<&DocumentKey>,
+        max: usize,
+    ) -> Result<Vec<(DocumentKey, Arc<str>)>, StoreError> {
+        match self {
+            AnyStore::Memory(store) => store.documents(after, max).await,
         }
     }
 

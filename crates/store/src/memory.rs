@@ -1,13 +1,16 @@
-//! The memory backend. With a folder, the rare facts (wanted observations, commands) are also in small files.
+//! The memory backend. With a folder, the rare facts (wanted observations, commands, bootstrap documents) are also in small
+//! files, one for each kind; each is written whole.
 
+use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lightship_lwm2m::Endpoint;
 
-use crate::batch::{Batch, Cursor, EventPage, Fact, WantedObservation};
+use crate::batch::{Batch, Cursor, DocumentKey, EventPage, Fact, WantedObservation};
 use crate::command::{CommandId, CommandRecord};
 use crate::commands::{self, Commands};
+use crate::documents_file::{self, Documents};
 use crate::ring::Ring;
 use crate::wanted_file::{self, Wanted};
 use crate::{Store, StoreError};
@@ -29,6 +32,8 @@ pub struct Options {
     pub commands_max: usize,
     /// Commands that have ended and are kept to be looked at.
     pub commands_kept: usize,
+    /// Bootstrap documents and templates together.
+    pub documents_max: usize,
 }
 
 impl Default for Options {
@@ -41,6 +46,7 @@ impl Default for Options {
             wanted_max: 1_000_000,
             commands_max: 10_000,
             commands_kept: 10_000,
+            documents_max: 1_000_000,
         }
     }
 }
@@ -52,6 +58,7 @@ pub struct MemoryStore {
     wanted_max: usize,
     commands_max: usize,
     commands_kept: usize,
+    documents_max: usize,
     state: Mutex<State>,
     /// Held while a file is written, so that batches with facts follow each other.
     writing: tokio::sync::Mutex<()>,
@@ -62,13 +69,15 @@ struct State {
     ring: Ring,
     wanted: Arc<Wanted>,
     commands: Arc<Commands>,
+    documents: Arc<Documents>,
 }
 
 /// The rare facts that a batch changes, as they will be.
-#[derive(Default)]
+#[derive(Clone, Default)]
 struct Changes {
     wanted: Option<Arc<Wanted>>,
     commands: Option<Arc<Commands>>,
+    documents: Option<Arc<Documents>>,
 }
 
 impl MemoryStore {
@@ -77,11 +86,11 @@ impl MemoryStore {
     /// # Errors
     /// When the folder cannot be made or read, or its file is damaged.
     pub fn open(options: Options) -> Result<MemoryStore, StoreError> {
-        let (wanted, commands) = match &options.folder {
+        let (wanted, commands, documents) = match &options.folder {
             Some(folder) => {
                 std::fs::create_dir_all(folder)
                     .map_err(|source| StoreError::Unavailable { path: folder.clone(), source })?;
-                (wanted_file::read(folder)?, commands::read(folder)?)
+                (wanted_file::read(folder)?, commands::read(folder)?, documents_file::read(folder)?)
             }
             None => Default::default(),
         };
@@ -91,7 +100,13 @@ impl MemoryStore {
             wanted_max: options.wanted_max,
             commands_max: options.commands_max,
             commands_kept: options.commands_kept,
-            state: Mutex::new(State { ring, wanted: Arc::new(wanted), commands: Arc::new(commands) }),
+            documents_max: options.documents_max,
+            state: Mutex::new(State {
+                ring,
+                wanted: Arc::new(wanted),
+                commands: Arc::new(commands),
+                documents: Arc::new(documents),
+            }),
             writing: tokio::sync::Mutex::new(()),
         })
     }
@@ -103,7 +118,7 @@ impl MemoryStore {
     /// The facts of the batch applied to copies; only what has such facts is copied.
     fn changed(&self, batch: &Batch) -> Result<Changes, StoreError> {
         let mut changes = Changes::default();
-        let (mut wanted, mut commands) = (None, None);
+        let (mut wanted, mut commands, mut documents) = (None, None, None);
         for fact in &batch.facts {
             match fact {
                 Fact::Happened(_) => {}
@@ -126,6 +141,16 @@ impl MemoryStore {
                         commands.get_or_insert_with(|| Commands::clone(&self.state().commands.clone()));
                     commands.put(record.clone());
                 }
+                Fact::Document { key, body } => {
+                    let documents =
+                        documents.get_or_insert_with(|| Documents::clone(&self.state().documents.clone()));
+                    documents.insert(key.clone(), body.clone());
+                }
+                Fact::NoDocument { key } => {
+                    let documents =
+                        documents.get_or_insert_with(|| Documents::clone(&self.state().documents.clone()));
+                    documents.remove(key);
+                }
             }
         }
         if let Some(wanted) = wanted {
@@ -143,6 +168,12 @@ impl MemoryStore {
             commands.forget_ended(self.commands_kept);
             changes.commands = Some(Arc::new(commands));
         }
+        if let Some(documents) = documents {
+            if documents.len() > self.documents_max {
+                return Err(StoreError::Full { what: "bootstrap documents", max: self.documents_max });
+            }
+            changes.documents = Some(Arc::new(documents));
+        }
         Ok(changes)
     }
 
@@ -154,6 +185,9 @@ impl MemoryStore {
         if let Some(commands) = changes.commands {
             state.commands = commands;
         }
+        if let Some(documents) = changes.documents {
+            state.documents = documents;
+        }
         for fact in batch.facts {
             if let Fact::Happened(event) = fact {
                 state.ring.push(event);
@@ -163,23 +197,29 @@ impl MemoryStore {
 }
 
 /// Brings the changed facts to the disk, each file whole.
-fn write(folder: &Path, wanted: Option<&Wanted>, commands: Option<&Commands>) -> Result<(), StoreError> {
-    if let Some(wanted) = wanted {
+fn write(folder: &Path, changes: &Changes) -> Result<(), StoreError> {
+    if let Some(wanted) = &changes.wanted {
         wanted_file::write(folder, wanted)?;
     }
-    commands.map_or(Ok(()), |commands| commands::write(folder, commands))
+    if let Some(commands) = &changes.commands {
+        commands::write(folder, commands)?;
+    }
+    changes.documents.as_ref().map_or(Ok(()), |documents| documents_file::write(folder, documents))
+}
+
+impl Changes {
+    const fn is_empty(&self) -> bool {
+        self.wanted.is_none() && self.commands.is_none() && self.documents.is_none()
+    }
 }
 
 impl Store for MemoryStore {
     async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
         let _turn = self.writing.lock().await;
         let changes = self.changed(&batch)?;
-        if let Some(folder) = &self.folder
-            && (changes.wanted.is_some() || changes.commands.is_some())
-        {
-            let (wanted, commands) = (changes.wanted.clone(), changes.commands.clone());
-            let (folder, path) = (folder.clone(), folder.clone());
-            tokio::task::spawn_blocking(move || write(&folder, wanted.as_deref(), commands.as_deref()))
+        if let Some(folder) = self.folder.clone().filter(|_| !changes.is_empty()) {
+            let (path, written) = (folder.clone(), changes.clone());
+            tokio::task::spawn_blocking(move || write(&folder, &written))
                 .await
                 .map_err(|error| StoreError::Unavailable { path, source: std::io::Error::other(error) })??;
         }
@@ -205,6 +245,23 @@ impl Store for MemoryStore {
     async fn last_command(&self) -> Result<u64, StoreError> {
         let commands = self.state().commands.clone();
         std::future::ready(Ok(commands.last_number())).await
+    }
+
+    async fn document(&self, key: &DocumentKey) -> Result<Option<Arc<str>>, StoreError> {
+        let document = self.state().documents.get(key).cloned();
+        std::future::ready(Ok(document)).await
+    }
+
+    async fn documents(
+        &self,
+        after: Option<&DocumentKey>,
+        max: usize,
+    ) -> Result<Vec<(DocumentKey, Arc<str>)>, StoreError> {
+        let documents = self.state().documents.clone();
+        let from = after.map_or(Bound::Unbounded, Bound::Excluded);
+        let page = documents.range((from, Bound::Unbounded)).take(max);
+        let page = page.map(|(key, body)| (key.clone(), body.clone())).collect();
+        std::future::ready(Ok(page)).await
     }
 
     async fn wanted(&self, endpoint: &Endpoint) -> Result<Vec<WantedObservation>, StoreError> {
