@@ -53,7 +53,7 @@ fn flags(arguments: &ServeArguments) -> RawConfig {
             http: addresses(&arguments.http),
             shards: arguments.shards.map(u64::from),
         },
-        registration: RawRegistration { grace_s: arguments.registration_grace },
+        registration: RawRegistration { grace_s: arguments.registration_grace, ..RawRegistration::default() },
         queue: RawQueue { awake_window_s: arguments.awake_window },
         store: RawStore { folder: arguments.data.clone() },
         ..RawConfig::default()

@@ -175,6 +175,7 @@ fn net_options(config: &Config) -> NetOptions {
         shards: config.listen.shards,
         engine: engine::Config {
             registration_grace: config.registration.grace,
+            rebinding: config.registration.rebinding,
             awake_window: config.queue.awake_window,
             limits,
             ..engine::Config::default()

@@ -55,6 +55,13 @@ pub(super) const FIELDS: &[Field] = &[
     ),
     field("registration", "grace_s", Kind::Number, "0", "Seconds that a registration outlives its lifetime."),
     field(
+        "registration",
+        "rebinding",
+        Kind::Text,
+        "\"refuse\"",
+        "An Update without security from a new address: \"refuse\" = the device registers anew, as the standard wants; \"follow\" = the registration moves there, which whoever learns a location can do.",
+    ),
+    field(
         "queue",
         "awake_window_s",
         Kind::Number,

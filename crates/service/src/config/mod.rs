@@ -10,6 +10,8 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use lightship_server::Rebinding;
+
 pub use fields::sample;
 pub use raw::{
     OneOrMany, RawApi, RawConfig, RawLimits, RawListen, RawModels, RawQueue, RawRegistration, RawSecurity,
@@ -60,6 +62,8 @@ pub struct Security {
 pub struct Registration {
     /// How much longer than its lifetime a registration is kept.
     pub grace: Duration,
+    /// What an Update without security from another address than the registration's does.
+    pub rebinding: Rebinding,
 }
 
 /// Queue Mode.
@@ -210,6 +214,7 @@ impl Config {
             security: Security { allow_nosec: raw.security.allow_nosec.unwrap_or(dev) },
             registration: Registration {
                 grace: seconds("registration.grace_s", raw.registration.grace_s, 0, WEEK_S)?,
+                rebinding: rebinding(raw.registration.rebinding.as_deref())?,
             },
             queue: Queue {
                 awake_window: seconds("queue.awake_window_s", raw.queue.awake_window_s, 93, WEEK_S)?,
@@ -220,6 +225,17 @@ impl Config {
             models: Models { folder: raw.models.folder },
             listen,
         })
+    }
+}
+
+fn rebinding(text: Option<&str>) -> Result<Rebinding, ConfigError> {
+    match text {
+        None | Some("refuse") => Ok(Rebinding::Refuse),
+        Some("follow") => Ok(Rebinding::Follow),
+        Some(other) => {
+            let message = format!("{other:?} is neither \"refuse\" nor \"follow\"");
+            Err(ConfigError::Value { key: "registration.rebinding", message })
+        }
     }
 }
 

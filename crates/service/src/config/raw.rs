@@ -83,7 +83,7 @@ section! {
     /// Section `[security]`, see [`super::sample`].
     RawSecurity { allow_nosec: bool, }
     /// Section `[registration]`, see [`super::sample`].
-    RawRegistration { grace_s: u64, }
+    RawRegistration { grace_s: u64, rebinding: String, }
     /// Section `[queue]`, see [`super::sample`].
     RawQueue { awake_window_s: u64, }
     /// Section `[api]`, see [`super::sample`].

@@ -50,6 +50,7 @@ fn wrong_values_are_named() {
         ("[listen]\nhttp = [\"none\", \"127.0.0.1:1\"]", "listen.http"),
         ("[listen]\nshards = 0", "listen.shards"),
         ("[listen]\nshards = 65", "listen.shards"),
+        ("[registration]\nrebinding = \"maybe\"", "registration.rebinding"),
         ("[api]\ntoken = \"short\"", "api.token"),
         ("[limits]\ninbox_len = 0", "limits.inbox_len"),
     ] {
@@ -57,6 +58,14 @@ fn wrong_values_are_named() {
         let error = Config::from_raw(raw).unwrap_err().to_string();
         assert!(error.starts_with(key), "{text}: {error}");
     }
+}
+
+#[test]
+fn registrations_follow_their_devices_only_where_that_is_asked_for() {
+    let dev = RawConfig { dev: Some(true), ..RawConfig::default() };
+    assert_eq!(Config::from_raw(dev.clone()).unwrap().registration.rebinding, Rebinding::Refuse);
+    let follow = dev.under(flags("[registration]\nrebinding = \"follow\""));
+    assert_eq!(Config::from_raw(follow).unwrap().registration.rebinding, Rebinding::Follow);
 }
 
 #[test]
