@@ -228,27 +228,9 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             self.touched = true;
             return;
         }
+        let time = |at| senml_time(at, now, date_ms);
         let format = self.config.send_format;
-        let format = if negotiate::usable(format, Use::Send, version).is_some() {
-            format
-        } else {
-            ContentFormat::SENML_CBOR
-        };
-        let encoded = match &send.what {
-            What::Present(paths) => {
-                let next = |after| least_after(paths.iter().flatten().copied(), after);
-                let encoded = encode(&world, &next, format, Use::Send, version, &mut self.body);
-                encoded.ok().filter(|(_, _, count)| *count > 0).map(|(format, len, _)| (format, len))
-            }
-            What::Recorded => {
-                // LwM2M CBOR has no times.
-                let json = format == ContentFormat::SENML_JSON;
-                let format = if json { Format::SenmlJson } else { Format::SenmlCbor };
-                let time = |at| senml_time(at, now, date_ms);
-                let len = encode_recorded(&world, &mut self.history, &time, format, &mut self.body);
-                len.map(|len| (ContentFormat(format.number()), len))
-            }
-        };
+        let encoded = encode_send(&world, &send.what, format, &time, &mut self.history, &mut self.body);
         let outcome = match encoded {
             None => Err(Failure::Nonsense),
             Some((format, len)) => {
@@ -329,6 +311,34 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
                     Err(reason) => Event::SendFailed { account, send, reason },
                 });
             }
+        }
+    }
+}
+
+/// Writes what a Send holds; returns format and length.
+fn encode_send<const N: usize>(
+    world: &World<'_>,
+    what: &What,
+    wanted: ContentFormat,
+    time: &dyn Fn(Instant) -> f64,
+    history: &mut History<N>,
+    out: &mut [u8],
+) -> Option<(ContentFormat, usize)> {
+    let version = world.server.version;
+    let usable = negotiate::usable(wanted, Use::Send, version).is_some();
+    let format = if usable { wanted } else { ContentFormat::SENML_CBOR };
+    match what {
+        What::Present(paths) => {
+            let next = |after| least_after(paths.iter().flatten().copied(), after);
+            let (format, len, count) = encode(world, &next, format, Use::Send, version, out).ok()?;
+            (count > 0).then_some((format, len))
+        }
+        What::Recorded => {
+            // LwM2M CBOR has no times.
+            let json = format == ContentFormat::SENML_JSON;
+            let format = if json { Format::SenmlJson } else { Format::SenmlCbor };
+            let len = encode_recorded(world, history, time, format, out)?;
+            Some((ContentFormat(format.number()), len))
         }
     }
 }
