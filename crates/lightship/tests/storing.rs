@@ -118,3 +118,20 @@ fn recorded_values_go_out_in_one_send_with_their_times() {
     let sent = told(&server, "sent", "/3303/0/5700");
     assert_eq!(sent.last().map(|(value, _)| *value), Some(4.0));
 }
+
+// Proves: OBS-13, REG-39
+#[test]
+fn a_disabled_server_hears_afterwards_what_happened() {
+    let server = Server::start(&[]);
+    let mut device = server.device("e2e", &IMPATIENT);
+    server.json(&["observe", "e2e", "/3303/0/5700"]);
+    server.ctl(&["write", "e2e", "/1/0/5", "2"]);
+    server.ctl(&["exec", "e2e", "/1/0/4"]);
+    device.await_line("event deregistered ssid=1");
+    set(&mut device, [31, 32]);
+    assert!(!server.is_registered("e2e"), "not for two seconds");
+    device.await_line("event registered ssid=1");
+    device.await_line("event observed ssid=1 path=/3303/0/5700");
+    let past = || of_the_past(&told(&server, "notified", "/3303/0/5700"));
+    assert_eq!(eventually("the past is told", || Some(past()).filter(|past| past.len() >= 2)), [31.0, 32.0]);
+}

@@ -1,6 +1,6 @@
 //! The driver of a device against a hand-made server: real sockets, bytes by hand.
 
-use lightship_client::{Account, Config, Event, HeapBuffer, Object, Phase, ShortServerId};
+use lightship_client::{Account, Config, Event, HeapBuffer, Object, Phase, QueueMode, ShortServerId};
 use lightship_net::client_driver::{AccountError, Clock, Counters, Driver, TargetError};
 use lightship_platform::UnixTime;
 use std::net::{SocketAddr, UdpSocket};
@@ -155,6 +155,77 @@ fn offline_is_silence_and_online_is_a_new_address() {
     let (register, second) = server.receive();
     assert_ne!(first, second);
     server.answer(&register, second, 0x41);
+    assert_eq!(next(&runtime, &mut device), Event::Registered(id));
+}
+
+/// A confirmable request without token on `/1/0/resource`.
+fn request(code: u8, message_id: u8, resource: u8) -> [u8; 10] {
+    [0x40, code, 0, message_id, 0xB1, b'1', 0x01, b'0', 0x01, b'0' + resource]
+}
+
+// Proves: QUE-03
+#[test]
+fn a_device_that_sleeps_is_deaf_and_says_when_it_is_awake() {
+    let (runtime, server) = (runtime(), Server::new());
+    let (mut device, _) = device(Clock::machine(), 7);
+    let _guard = runtime.enter();
+    let id = device.add_account(account(&server.uri()), None).expect("added");
+    let awake = Duration::from_millis(600);
+    device.command(|client, now| {
+        client.config_mut().queue_mode = Some(QueueMode { awake, wake_every: None });
+        client.register(now, id);
+    });
+    let (register, from) = server.receive();
+    server.answer(&register, from, 0x41);
+    assert_eq!(next(&runtime, &mut device), Event::Registered(id));
+    server.0.send_to(&request(0x01, 1, 1), from).expect("sent");
+    run(&runtime, &mut device, Duration::from_millis(50));
+    assert_eq!(server.receive().0[1], 0x45, "2.05 while it is awake");
+    assert_eq!(next(&runtime, &mut device), Event::Asleep(id));
+
+    server.0.send_to(&request(0x01, 2, 1), from).expect("sent");
+    assert_eq!(run(&runtime, &mut device, Duration::from_millis(200)), None);
+    assert!(server.nothing_comes(), "it did not hear that");
+    device.command(|client, now| client.update(now, id));
+    assert_eq!(next(&runtime, &mut device), Event::Awake(id));
+    let (update, from) = server.receive();
+    assert_eq!(update[1], 0x02, "POST to the location");
+    server.answer(&update, from, 0x44);
+    assert_eq!(next(&runtime, &mut device), Event::Updated(id));
+    server.0.send_to(&request(0x01, 3, 1), from).expect("sent");
+    run(&runtime, &mut device, Duration::from_millis(50));
+    let (answer, _) = server.receive();
+    assert_eq!((answer[1], answer[3]), (0x45, 3), "and never will");
+}
+
+// Proves: REG-39
+#[test]
+fn a_disabled_server_has_no_way_to_the_device() {
+    let (runtime, server) = (runtime(), Server::new());
+    let (mut device, _) = device(Clock::machine(), 8);
+    let _guard = runtime.enter();
+    let mut account = account(&server.uri());
+    account.disable_timeout_s = Some(1);
+    let id = device.add_account(account, None).expect("added");
+    device.command(|client, now| client.register(now, id));
+    let (register, from) = server.receive();
+    server.answer(&register, from, 0x41);
+    assert_eq!(next(&runtime, &mut device), Event::Registered(id));
+    server.0.send_to(&request(0x02, 1, 4), from).expect("sent");
+    assert!(matches!(next(&runtime, &mut device), Event::Executed { .. }));
+    assert_eq!(server.receive().0[1], 0x44, "2.04 first");
+    let (deregister, from) = server.receive();
+    assert_eq!(deregister[1], 0x04, "DELETE");
+    server.answer(&deregister, from, 0x42);
+    assert_eq!(next(&runtime, &mut device), Event::Deregistered(id));
+    assert_eq!(device.sockets().next().expect("one").local, None, "the way is closed");
+    assert_eq!(run(&runtime, &mut device, Duration::from_millis(500)), None);
+    assert!(server.nothing_comes());
+    let (register, from) = {
+        run(&runtime, &mut device, Duration::from_millis(700));
+        server.receive()
+    };
+    server.answer(&register, from, 0x41);
     assert_eq!(next(&runtime, &mut device), Event::Registered(id));
 }
 
