@@ -66,6 +66,9 @@ pub struct Endpoint {
     /// Content formats that the device announced.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub content_formats: Vec<String>,
+    /// The Profile ID, or several, that the device registered with (LwM2M 1.2); `objects` has what they stand for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile_id: Option<String>,
     /// Number or identifier for SMS.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub sms: Option<String>,

@@ -279,6 +279,7 @@ impl Device {
             objects: objects.collect(),
             alternate_path: Some(format!("/{}", details.objects.root)).filter(|path| path != "/"),
             content_formats: details.objects.formats.iter().copied().map(content::format_name).collect(),
+            profile_id: details.objects.profile.as_deref().map(str::to_owned),
             sms: details.sms.as_deref().map(str::to_owned),
             attributes: details.attributes.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect(),
             deviations: of_messages.chain(of_content).collect(),

@@ -16,7 +16,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use lightship_api as api;
-use lightship_api::{EventType, Problem, ProblemType, Timestamp};
+use lightship_api::{DownlinkAnswer, EventType, Problem, ProblemType, Timestamp};
 use lightship_lwm2m::Endpoint;
 use lightship_server::Presence;
 use lightship_store::{CommandId, CommandRecord, CommandState, Store};
@@ -26,7 +26,7 @@ use crate::core::{Core, stopped};
 use crate::directory::Device;
 use crate::rest::Refusal;
 use crate::rest::call::{Call, Fate};
-use crate::rest::order::{Done, Order, OrderText};
+use crate::rest::order::{Done, Order, OrderText, Verb};
 
 /// What is shared about commands; the commands themselves are in the store.
 pub(crate) struct Queue {
@@ -199,39 +199,48 @@ fn reachable(core: &Core, endpoint: &Endpoint) -> Option<Device> {
 /// Tries a command that is marked as sent; says whether the device can be sent the next.
 async fn attempt(core: &Arc<Core>, record: CommandRecord) -> bool {
     let Some(device) = reachable(core, &record.endpoint) else {
-        return again(core, record, None).await;
+        return again(core, unsent(record), None).await;
     };
     let order = match OrderText::read(&record.order).map(|text| Order::stored(core, &text)) {
         Some(Ok(order)) => order,
-        Some(Err(refusal)) => return refuse(core, record, &refusal.0).await,
+        Some(Err(refusal)) => return refuse(core, unsent(record), &refusal.0).await,
         None => {
             let problem = Problem::new(ProblemType::Internal, "the command cannot be read");
-            return refuse(core, record, &problem).await;
+            return refuse(core, unsent(record), &problem).await;
         }
     };
-    if let Some(problem) = stale(&device, &order) {
-        return refuse(core, record, &problem).await;
-    }
-    if let Err(refusal) = order.check(core, &device) {
-        return refuse(core, record, &refusal.0).await;
+    let wrong = stale(&device, &order).or_else(|| order.check(core, &device).err().map(|refusal| refusal.0));
+    if let Some(problem) = wrong {
+        return refuse(core, unsent(record), &problem).await;
     }
     let call = Call::within(core, device, &order, ATTEMPT_MAX);
     match order.run(&call).await {
         Ok(Done::Answered(answer) | Done::Created(answer)) => {
-            let good = answer.code.starts_with('2');
-            let done = CommandRecord { answer: serde_json::to_string(&answer).ok().map(Arc::from), ..record };
-            let state = if good { CommandState::Done } else { CommandState::Refused };
-            end(core, done, state, None).await.is_ok()
+            let state = if answer.code.starts_with('2') { CommandState::Done } else { CommandState::Refused };
+            let (answer, reason) = kept(answer);
+            end(core, CommandRecord { answer, ..record }, state, reason).await.is_ok()
         }
         Ok(Done::Nothing) => end(core, record, CommandState::Done, None).await.is_ok(),
         Err(refusal) => match call.fate() {
-            Fate::Unsent if refusal.is_passing() => again(core, record, Some(&words(&refusal.0))).await,
-            Fate::Unsent => refuse(core, record, &refusal.0).await,
+            Fate::Unsent if refusal.is_passing() => {
+                again(core, unsent(record), Some(&words(&refusal.0))).await
+            }
+            Fate::Unsent => refuse(core, unsent(record), &refusal.0).await,
             Fate::Rejected => refuse(core, record, &refusal.0).await,
             Fate::Lost if order.verb.may_be_repeated() => again(core, record, Some(LOST)).await,
             Fate::Lost => end(core, record, CommandState::Expired, Some(PERHAPS_DONE)).await.is_ok(),
         },
     }
+}
+
+/// The answer as it is kept, and why it is not whole.
+fn kept(mut answer: DownlinkAnswer) -> (Option<Arc<str>>, Option<&'static str>) {
+    let text = serde_json::to_string(&answer).unwrap_or_default();
+    if text.len() <= ANSWER_LEN_MAX {
+        return (Some(text.into()), None);
+    }
+    (answer.content, answer.raw) = (None, None);
+    (serde_json::to_string(&answer).ok().map(Arc::from), Some(TOO_LONG))
 }
 
 /// A command for an Object that the device has registered without lately makes no sense any more.
@@ -243,12 +252,15 @@ fn stale(device: &Device, order: &Order) -> Option<Problem> {
     (!listed && !objects.is_empty()).then(|| Problem::new(ProblemType::Conflict, detail))
 }
 
-/// Back to waiting. Attempts that sent nothing do not count.
+/// An attempt that sent nothing does not count.
+fn unsent(record: CommandRecord) -> CommandRecord {
+    CommandRecord { attempts: record.attempts.saturating_sub(1), ..record }
+}
+
+/// Back to waiting.
 async fn again(core: &Core, record: CommandRecord, reason: Option<&str>) -> bool {
-    let attempts = record.attempts.saturating_sub(u32::from(reason != Some(LOST)));
     let waiting = CommandRecord {
         state: CommandState::Waiting,
-        attempts,
         changed_ms: core.now().0,
         reason: reason.map(Arc::from),
         ..record
@@ -276,23 +288,24 @@ async fn end(
     Ok(ended)
 }
 
-/// What nobody tells: the end of a command's time, and devices without Queue Mode that did not answer.
+/// What nobody tells: the end of a command's time, devices without Queue Mode that did not answer, and commands whose
+/// end could not be stored.
 pub(crate) async fn keep_watch(core: Arc<Core>) {
-    recover(&core).await;
     let mut stopping = core.stopping.subscribe();
     loop {
-        tokio::select! {
-            () = tokio::time::sleep(WATCH_EVERY) => {}
-            () = stopped(&mut stopping) => return,
-        }
-        let Ok(live) = core.store.live_commands().await else { continue };
         let now_ms = core.now().0;
-        for record in live.into_iter().filter(|record| record.state == CommandState::Waiting) {
-            if record.not_after_ms <= now_ms {
+        for record in core.store.live_commands().await.unwrap_or_default() {
+            if record.state == CommandState::Sent {
+                settle(&core, &record).await;
+            } else if record.not_after_ms <= now_ms {
                 expire(&core, record.id).await;
             } else if is_due(&core, &record, now_ms) {
                 kick(&core, &record.endpoint);
             }
+        }
+        tokio::select! {
+            () = tokio::time::sleep(WATCH_EVERY) => {}
+            () = stopped(&mut stopping) => return,
         }
     }
 }
@@ -314,18 +327,25 @@ async fn expire(core: &Core, id: CommandId) {
     }
 }
 
-/// Commands that were on their way when the process before this one ended.
-async fn recover(core: &Core) {
+/// A command that is on its way and that nobody waits for: the process that sent it has ended, or its end could not be
+/// stored.
+async fn settle(core: &Core, record: &CommandRecord) {
     let _turn = core.queue.turn.lock().await;
-    let live = core.store.live_commands().await.unwrap_or_default();
-    for record in live.into_iter().filter(|record| record.state == CommandState::Sent) {
-        let record = CommandRecord::clone(&record);
-        let order = OrderText::read(&record.order).map(|text| text.verb);
-        if order.is_some_and(crate::rest::order::Verb::may_be_repeated) {
-            again(core, record, Some(LOST)).await;
-        } else {
-            let _ = end(core, record, CommandState::Expired, Some(PERHAPS_DONE)).await;
-        }
+    let served =
+        |endpoint| core.queue.serving.lock().unwrap_or_else(PoisonError::into_inner).contains_key(endpoint);
+    if served(&record.endpoint) {
+        return;
+    }
+    let Ok(Some(record)) = core.store.command(record.id).await else { return };
+    if record.state != CommandState::Sent {
+        return;
+    }
+    let verb = OrderText::read(&record.order).map(|text| text.verb);
+    let record = CommandRecord::clone(&record);
+    if verb.is_some_and(Verb::may_be_repeated) {
+        again(core, record, Some(LOST)).await;
+    } else {
+        let _ = end(core, record, CommandState::Expired, Some(PERHAPS_DONE)).await;
     }
 }
 
@@ -367,6 +387,9 @@ pub(crate) fn unread(error: &lightship_store::StoreError) -> Refusal {
 const TOO_LATE: &str = "The device could not be reached in time.";
 const LOST: &str = "No answer came; it is sent again.";
 const PERHAPS_DONE: &str = "No answer came. The device may have done it, and it must not be done twice.";
+const TOO_LONG: &str = "What the device answered is too long to be kept.";
+/// Bytes of an answer that is kept.
+const ANSWER_LEN_MAX: usize = 256 << 10;
 /// Commands of one device that may wait.
 const COMMANDS_PER_DEVICE_MAX: usize = 100;
 /// Seven days.

@@ -21,35 +21,54 @@ pub(crate) struct Commands {
     by_number: BTreeMap<u64, Arc<CommandRecord>>,
     by_endpoint: HashMap<Endpoint, BTreeSet<u64>>,
     live: BTreeSet<u64>,
+    /// What the texts of all commands take.
+    bytes: usize,
+    live_bytes: usize,
 }
 
 impl Commands {
     /// Takes a command in, in place of what was kept under its number.
     pub(crate) fn put(&mut self, record: Arc<CommandRecord>) {
         let number = record.id.number;
+        self.remove(number);
+        self.bytes += bytes(&record);
         if record.state.is_live() {
+            self.live_bytes += bytes(&record);
             self.live.insert(number);
-        } else {
-            self.live.remove(&number);
         }
         self.by_endpoint.entry(record.endpoint.clone()).or_default().insert(number);
         self.by_number.insert(number, record);
     }
 
-    /// Forgets the oldest of those that have ended until so many are left of them.
-    pub(crate) fn forget_ended(&mut self, kept: usize) {
-        let surplus = (self.by_number.len() - self.live.len()).saturating_sub(kept);
-        let ended = self.by_number.keys().copied().filter(|number| !self.live.contains(number));
-        let gone: Vec<u64> = ended.take(surplus).collect();
-        for number in gone {
-            let Some(record) = self.by_number.remove(&number) else { continue };
-            if let Some(numbers) = self.by_endpoint.get_mut(&record.endpoint) {
-                numbers.remove(&number);
-                if numbers.is_empty() {
-                    self.by_endpoint.remove(&record.endpoint);
-                }
+    fn remove(&mut self, number: u64) {
+        let Some(record) = self.by_number.remove(&number) else { return };
+        self.bytes -= bytes(&record);
+        if self.live.remove(&number) {
+            self.live_bytes -= bytes(&record);
+        }
+        if let Some(numbers) = self.by_endpoint.get_mut(&record.endpoint) {
+            numbers.remove(&number);
+            if numbers.is_empty() {
+                self.by_endpoint.remove(&record.endpoint);
             }
         }
+    }
+
+    /// Forgets the oldest of those that have ended until no more than so many are left of them, and all together take no
+    /// more than so many bytes.
+    pub(crate) fn forget_ended(&mut self, kept: usize, bytes_max: usize) {
+        let ended = self.by_number.keys().copied().filter(|number| !self.live.contains(number));
+        let ended: Vec<u64> = ended.collect();
+        for (gone, number) in ended.iter().enumerate() {
+            if ended.len() - gone <= kept && self.bytes <= bytes_max {
+                return;
+            }
+            self.remove(*number);
+        }
+    }
+
+    pub(crate) fn live_bytes(&self) -> usize {
+        self.live_bytes
     }
 
     pub(crate) fn live_len(&self) -> usize {
@@ -74,6 +93,14 @@ impl Commands {
         self.by_number.keys().next_back().copied().unwrap_or(0)
     }
 }
+
+fn bytes(record: &CommandRecord) -> usize {
+    let texts = [Some(&record.order), record.reason.as_ref(), record.answer.as_ref()];
+    texts.into_iter().flatten().map(|text| text.len()).sum::<usize>() + RECORD_LEN
+}
+
+/// What a command takes besides its texts, roughly.
+const RECORD_LEN: usize = 200;
 
 /// Reads the file of a folder; no file = no commands.
 pub(crate) fn read(folder: &Path) -> Result<Commands, StoreError> {
@@ -228,13 +255,25 @@ mod tests {
     }
 
     #[test]
+    fn what_all_take_is_bounded() {
+        let mut commands = example();
+        let one = commands.bytes / 7;
+        commands.forget_ended(100, commands.bytes);
+        assert_eq!(all(&commands).len(), 7);
+        commands.forget_ended(100, 4 * one);
+        assert!(commands.bytes <= 4 * one && commands.live_len() == 2, "{}", commands.bytes);
+        assert_eq!(commands.bytes, all(&commands).iter().map(|record| bytes(record)).sum::<usize>());
+        assert_eq!(commands.live_bytes(), commands.live().iter().map(|record| bytes(record)).sum::<usize>());
+    }
+
+    #[test]
     fn the_oldest_that_ended_are_forgotten_and_those_that_wait_are_not() {
         let mut commands = example();
-        commands.forget_ended(2);
+        commands.forget_ended(2, usize::MAX);
         assert_eq!(all(&commands).iter().map(|record| record.id.number).collect::<Vec<_>>(), [1, 2, 6, 7]);
         assert_eq!(commands.get(CommandId { number: 3, writer: 0xAB }), None);
         assert_eq!(commands.get(CommandId { number: 1, writer: 0xAC }), None);
-        commands.forget_ended(0);
+        commands.forget_ended(0, usize::MAX);
         assert_eq!((commands.of(&Endpoint::new("b/%").unwrap()).len(), commands.live().len()), (0, 2));
     }
 }

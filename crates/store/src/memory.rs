@@ -34,6 +34,8 @@ pub struct Options {
     pub commands_kept: usize,
     /// Bootstrap documents and templates together.
     pub documents_max: usize,
+    /// Bytes that all commands take, with what was answered.
+    pub command_bytes_max: usize,
 }
 
 impl Default for Options {
@@ -47,6 +49,7 @@ impl Default for Options {
             commands_max: 10_000,
             commands_kept: 10_000,
             documents_max: 1_000_000,
+            command_bytes_max: 16 << 20,
         }
     }
 }
@@ -59,6 +62,7 @@ pub struct MemoryStore {
     commands_max: usize,
     commands_kept: usize,
     documents_max: usize,
+    command_bytes_max: usize,
     state: Mutex<State>,
     /// Held while a file is written, so that batches with facts follow each other.
     writing: tokio::sync::Mutex<()>,
@@ -100,6 +104,7 @@ impl MemoryStore {
             wanted_max: options.wanted_max,
             commands_max: options.commands_max,
             commands_kept: options.commands_kept,
+            command_bytes_max: options.command_bytes_max,
             documents_max: options.documents_max,
             state: Mutex::new(State {
                 ring,
@@ -161,11 +166,19 @@ impl MemoryStore {
             changes.wanted = Some(Arc::new(wanted));
         }
         if let Some(mut commands) = commands {
-            let before = self.state().commands.live_len();
+            // What ends a command is always taken.
+            let (before, bytes_before) = {
+                let commands = &self.state().commands;
+                (commands.live_len(), commands.live_bytes())
+            };
             if commands.live_len() > self.commands_max.max(before) {
                 return Err(StoreError::Full { what: "commands that wait", max: self.commands_max });
             }
-            commands.forget_ended(self.commands_kept);
+            let more = commands.live_len() > before;
+            if more && commands.live_bytes() > self.command_bytes_max.max(bytes_before) {
+                return Err(StoreError::Full { what: "bytes of commands", max: self.command_bytes_max });
+            }
+            commands.forget_ended(self.commands_kept, self.command_bytes_max);
             changes.commands = Some(Arc::new(commands));
         }
         if let Some(documents) = documents {

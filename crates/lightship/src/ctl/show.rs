@@ -99,6 +99,7 @@ pub(super) fn registration(item: &Endpoint) -> String {
     let more = [
         ("root", item.alternate_path.clone()),
         ("formats", Some(item.content_formats.join(" ")).filter(|formats| !formats.is_empty())),
+        ("profile", item.profile_id.clone()),
         ("sms", item.sms.clone()),
         (
             "commands",

@@ -197,7 +197,7 @@ fn each_command_ends_in_one_state() {
     await_state(&server, &other, "done");
     await_state(&server, &successor, "done");
     let stale = await_state(&server, &gone, "refused");
-    assert_eq!((stale.get("answer"), &stale["attempts"]), (None, &json!(1)));
+    assert_eq!((stale.get("answer"), &stale["attempts"]), (None, &json!(0)));
     let sent = paths(&device);
     let expected = [(1, "/3/0/9"), (3, "/1/0/3"), (3, "/1/0/2")];
     assert_eq!(sent, expected.map(|(code, path)| (code, path.to_owned())));
