@@ -493,6 +493,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         if back_after.is_some() {
             self.go_away(id);
         } else {
+            self.pass_turn(id);
             self.end_observations(id);
             self.history.retain(|head| head.account != id.0 || head.subject == Subject::SEND);
         }

@@ -134,7 +134,8 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         }
     }
 
-    fn pass_turn(&mut self, id: AccountId) {
+    /// The next server may begin.
+    pub(super) fn pass_turn(&mut self, id: AccountId) {
         let now = self.now;
         self.with_link(id, |link| link.turn = Turn::Free);
         self.next_turn(now);

@@ -256,8 +256,8 @@ mod hashed {
     }
 
     /// The first 64 bits of SHA-256 over
-    /// `</1>;ver=1.2,</1/0>,</2>;ver=1.0,</3>;ver=1.2,</3/0>,</3303>;ver=1.1,</3303/0>,</3311>;ver=1.0,</3311/0>`.
-    const EXPECTED: &str = "f40adeb43d1fdd78";
+    /// `</1>;ver=1.2,</1/0>,</2>;ver=1.0,</3>;ver=1.2,</3/0>,</16>;ver=1.0,</3303>;ver=1.1,</3303/0>,</3311>;ver=1.0,</3311/0>`.
+    const EXPECTED: &str = "371def76c0f48916";
 }
 
 fn at(id: &AccountId, bench: &mut Bench) -> Reply {
@@ -351,6 +351,30 @@ fn a_server_that_fails_makes_room_or_blocks() {
     assert_eq!(registers(&bench), [0], "the second is still blocked");
     accept(&mut bench, &ids[0]);
     accept(&mut bench, &ids[1]);
+}
+
+#[test]
+fn a_server_that_is_left_makes_room_too() {
+    let (mut bench, ids) = ordered([Some(1), Some(2), None, None], |_| {});
+    assert_eq!(registers(&bench), [0, 2, 3]);
+    bench.client.deregister(bench.now, ids[0]);
+    bench.drain();
+    accept(&mut bench, &ids[1]);
+}
+
+// Proves: REG-36
+#[test]
+fn the_update_trigger_takes_an_argument_that_names_a_binding() {
+    let mut bench = Bench::registered();
+    for argument in ["0='U'", "0='S'", ""] {
+        let reply = bench.send(Code::POST, "/1/0/8", ContentFormat::TEXT, argument.as_bytes());
+        assert_eq!(reply.code, Code::CHANGED, "{argument}");
+        let update = bench.take();
+        assert_eq!((update.path.join("/").as_str(), update.query.len()), ("rd/5a3f", 0), "{argument}");
+        bench.answer(&update, Code::CHANGED, |_| {});
+    }
+    let refused = bench.send(Code::POST, "/1/0/8", ContentFormat::TEXT, b"0='U',0='U'");
+    assert_eq!(refused.code, Code::BAD_REQUEST);
 }
 
 // Proves: REG-40
