@@ -141,12 +141,12 @@ pub(crate) fn is_other_case(message: &Message<'_>) -> bool {
 }
 
 impl Shard {
-    /// Counts a deviation of a device, and tells the host at each power of two.
+    /// Counts a deviation of a device, and tells the host.
     pub(crate) fn deviated(&mut self, key: Key<Device>, deviation: Deviation) {
         let Some(device) = self.devices.get_mut(key) else { return };
         let before = device.deviations.count(deviation);
         let count = device.deviations.add(deviation);
-        if count > before && count.is_power_of_two() {
+        if count > before {
             let endpoint = device.details.endpoint.clone();
             self.events.push_back(Event::Deviated { endpoint, deviation, count });
         }

@@ -114,8 +114,8 @@ pub enum Event {
         /// What was observed.
         observed: Observed,
     },
-    /// A device did something otherwise than the standard says. Told at each power of two; every
-    /// [`Registration`] has all counts.
+    /// A device did something otherwise than the standard says; every [`Registration`] has
+    /// all counts.
     Deviated {
         /// Which device.
         endpoint: Endpoint,
