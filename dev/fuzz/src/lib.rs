@@ -5,6 +5,7 @@
 //! My invariants: a target is a plain function of bytes, so that a finding is a file that `replay` repeats.
 //! Start reading at: [`TARGETS`].
 
+mod bootstrap;
 mod coap;
 pub mod corpus;
 mod decode;
@@ -32,5 +33,7 @@ pub const TARGETS: &[(&str, fn(&[u8]))] = &[
     ("api_node", documents::node),
     ("decode", decode::decode),
     ("server_shard", engines::shard),
+    ("lwm2m_bootstrap", bootstrap::messages),
+    ("server_bootstrap", bootstrap::server),
     ("client_engine", engines::client),
 ];
