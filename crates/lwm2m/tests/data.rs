@@ -1,7 +1,7 @@
 //! Rules about data types and definitions, one table each.
 
 use lightship_lwm2m::{
-    DataType, ObjectId, ObjectVersion, ResourceId, Value,
+    DataType, ObjectId, ObjectVersion, ResourceId, Value, Version,
     format::{self, Encoder, Format},
     object, path,
 };
@@ -53,6 +53,7 @@ fn every_data_type_is_known_and_survives_every_format() {
     assert_eq!(reboot.expect("known").data_type, None, "an executable has no type");
 }
 
+// Proves: OBJ-12
 #[test]
 fn the_security_objects_of_other_bindings_are_defined_as_their_versions_are() {
     let kind = |object: u16, version: (u8, u8), resource: u16| {
@@ -68,6 +69,12 @@ fn the_security_objects_of_other_bindings_are_defined_as_their_versions_are() {
         {
             assert_eq!(kind(21, version, resource), Some((name.to_owned(), Some(data_type))), "{version:?}");
         }
+    }
+    // Which of them a device has that does not say it.
+    for (enabler, data_type) in [(Version::V1_1, DataType::String), (Version::V1_2, DataType::Opaque)] {
+        let version = object::implied_version(ObjectId::OSCORE, enabler);
+        let row = object::resource(ObjectId::OSCORE, Some(version), ResourceId::new(0).expect("an ID"));
+        assert_eq!(row.expect("known").data_type, Some(data_type), "{enabler}");
     }
     let names = |object: u16| -> String {
         let definition = object::latest(ObjectId::new(object).expect("an ID")).expect("known");
