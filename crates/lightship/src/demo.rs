@@ -6,7 +6,8 @@ use crate::failure::Failure;
 use crate::{output, serve};
 use lightship_api::AttributesBody;
 use lightship_api::client::{Client, DownlinkOptions};
-use lightship_service::config::{OneOrMany, RawListen};
+use lightship_client::QueueMode;
+use lightship_service::config::{OneOrMany, RawListen, RawQueue};
 use lightship_service::{Config, RawConfig, Running, Service};
 use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
@@ -16,6 +17,13 @@ use tokio::sync::watch;
 
 /// Registration lifetime of the demo's devices in seconds: short, so that the feed of events moves.
 const LIFETIME_S: u32 = 60;
+/// How long the meter listens after each message, which the server knows, and how often it wakes, in seconds.
+const AWAKE_S: u64 = 10;
+const WAKE_EVERY_S: u64 = 40;
+/// Registration lifetime of the meter in seconds: it keeps its registration alive when it wakes anyway.
+const SLEEPER_LIFETIME_S: u32 = 300;
+/// Seconds between two reports of the meter at least: more than it listens, less than it sleeps.
+const PMIN_S: u32 = 30;
 /// How long the devices may take to register before `ready`.
 const REGISTER_MAX: Duration = Duration::from_secs(10);
 
@@ -26,6 +34,8 @@ struct Part {
     objects: &'static [(u16, u16)],
     /// What the demo observes from the start.
     observed: &'static [&'static str],
+    /// Whether it is in Queue Mode.
+    sleeps: bool,
 }
 
 const PARTS: [Part; 3] = [
@@ -34,14 +44,22 @@ const PARTS: [Part; 3] = [
         endpoint: "demo-sensor",
         objects: &[(3, 1), (4, 1), (6, 1), (3303, 2), (3304, 1), (3442, 1)],
         observed: &["/3303/0/5700", "/3304/0/5700"],
+        sleeps: false,
     },
+    // Says what it counted when it wakes.
     Part {
         endpoint: "demo-meter",
         objects: &[(3, 1), (4, 1), (7, 1), (3316, 1), (3317, 1), (3331, 1)],
-        observed: &[],
+        observed: &["/3331/0/5700"],
+        sleeps: true,
     },
     // Takes a firmware image, which the other two do not.
-    Part { endpoint: "demo-updatable", objects: &[(3, 1), (4, 1), (5, 1), (3303, 1)], observed: &["/5/0/3"] },
+    Part {
+        endpoint: "demo-updatable",
+        objects: &[(3, 1), (4, 1), (5, 1), (3303, 1)],
+        observed: &["/5/0/3"],
+        sleeps: false,
+    },
 ];
 
 /// Runs the command.
@@ -72,7 +90,8 @@ fn config(arguments: &DemoArguments) -> Result<Config, Failure> {
         http: Some(address(&arguments.http)?),
         shards: Some(1),
     };
-    let raw = RawConfig { dev: Some(true), listen, ..RawConfig::default() };
+    let queue = RawQueue { awake_window_s: Some(AWAKE_S) };
+    let raw = RawConfig { dev: Some(true), listen, queue, ..RawConfig::default() };
     Config::from_raw(raw).map_err(|error| Failure::usage(crate::failure::chain(&error)))
 }
 
@@ -85,7 +104,12 @@ fn play(running: &Running) -> Result<(), Failure> {
     let (registered, arrivals) = sync_channel(PARTS.len());
     let mut devices = Vec::new();
     for part in &PARTS {
-        let settings = Settings::new(part.endpoint, &format!("coap://{coap}"), LIFETIME_S)?;
+        let lifetime_s = if part.sleeps { SLEEPER_LIFETIME_S } else { LIFETIME_S };
+        let mut settings = Settings::new(part.endpoint, &format!("coap://{coap}"), lifetime_s)?;
+        settings.config.queue_mode = part.sleeps.then(|| QueueMode {
+            awake: Duration::from_secs(AWAKE_S),
+            wake_every: Some(Duration::from_secs(WAKE_EVERY_S)),
+        });
         devices.push(start_device(part, settings, registered.clone(), stopped.clone())?);
     }
     drop(registered);
@@ -151,8 +175,11 @@ fn observe(http: SocketAddr) -> Result<(), Failure> {
     let client = Client::new(&format!("http://{http}"), None);
     for part in &PARTS {
         for path in part.observed {
+            // A device that told each change would never fall asleep.
+            let pmin = part.sleeps.then(|| ("pmin".to_owned(), Some(PMIN_S.into())));
+            let attributes = AttributesBody { attributes: pmin.into_iter().collect() };
             client
-                .observe(part.endpoint, path, &AttributesBody::default(), &DownlinkOptions::default())
+                .observe(part.endpoint, path, &attributes, &DownlinkOptions::default())
                 .map_err(|error| Failure::failed(crate::failure::chain(&error)))?;
         }
     }
@@ -163,7 +190,8 @@ fn tell_the_way(http: SocketAddr) -> Result<(), Failure> {
     output::line(&format!(
         "\nThree simulated devices are registered. See them at  http://{http}/\n\
          or read a value:  curl http://{http}/api/v1/endpoints/{}/resources/3303/0/5700\n\
+         {} sleeps most of the time and wakes every {WAKE_EVERY_S} seconds.\n\
          Ctrl-C ends the demo.",
-        PARTS[0].endpoint
+        PARTS[0].endpoint, PARTS[1].endpoint
     ))
 }

@@ -37,13 +37,21 @@ pub(crate) struct DeviceArguments {
     #[arg(long, value_name = "VERSION")]
     pub(crate) lwm2m: Option<String>,
 
-    /// Transports that the device can be reached over (default: U)
+    /// Transports that the device can be reached over: U, or UQ for --queue-mode as well (default: U)
     #[arg(long, value_name = "BINDING")]
     pub(crate) binding: Option<String>,
 
-    /// Sleep between messages (LwM2M Queue Mode)
-    #[arg(long, help_heading = NOT_YET)]
+    /// Sleep between messages (LwM2M Queue Mode): what is sent to the device while it sleeps is lost
+    #[arg(long)]
     pub(crate) queue_mode: bool,
+
+    /// In Queue Mode: seconds to listen after each message, the same as the server's awake window (default: 93)
+    #[arg(long, value_name = "S")]
+    pub(crate) awake: Option<f64>,
+
+    /// In Queue Mode: wake only every so many seconds, and tell then what came up meanwhile (default: whatever comes up wakes it)
+    #[arg(long, value_name = "S", allow_negative_numbers = true)]
+    pub(crate) wake_every: Option<f64>,
 
     /// Identity of the pre-shared key
     #[arg(long, value_name = "ID", requires = "psk_key", help_heading = NOT_YET)]

@@ -5,7 +5,7 @@ mod accounts;
 use self::accounts::RawAccount;
 use crate::cli::DeviceArguments;
 use crate::failure::Failure;
-use lightship_client::{Account, Config, ENDPOINT_LEN_MAX};
+use lightship_client::{Account, Config, ENDPOINT_LEN_MAX, QueueMode};
 use lightship_coap::BlockSize;
 use lightship_lwm2m::{Endpoint, ObjectId, Version};
 use serde::Deserialize;
@@ -35,6 +35,9 @@ pub(crate) struct RawSettings {
     binding: Option<String>,
     #[serde(alias = "queue_mode")]
     queue_mode: Option<bool>,
+    awake: Option<f64>,
+    #[serde(alias = "wake_every")]
+    wake_every: Option<f64>,
     #[serde(alias = "psk_identity")]
     psk_identity: Option<String>,
     #[serde(alias = "psk_key")]
@@ -135,12 +138,7 @@ impl Settings {
         config.coap.body_len_max = BODY_LEN_MAX;
         config.coap.buffer_len_max = BODY_LEN_MAX + (1 << 20);
         raw.set_coap(&mut config)?;
-        let binding = raw.binding.as_deref().unwrap_or("U");
-        if binding != "U" {
-            return Err(Failure::usage(format_args!(
-                "binding {binding:?}: only U (UDP) works in this version"
-            )));
-        }
+        config.queue_mode = raw.queue_mode()?;
         let local = raw.local.as_deref().map(local_address).transpose()?;
         let objects = raw.object.take().map(OneOrMany::into_vec).unwrap_or_default();
         let objects = objects.iter().map(|text| object(text)).collect::<Result<_, _>>()?;
@@ -201,6 +199,8 @@ impl From<DeviceArguments> for RawSettings {
             lwm2m: flags.lwm2m,
             binding: flags.binding,
             queue_mode: flags.queue_mode.then_some(true),
+            awake: flags.awake,
+            wake_every: flags.wake_every,
             psk_identity: flags.psk_identity,
             psk_key: flags.psk_key,
             cert: flags.cert,
@@ -234,7 +234,7 @@ impl RawSettings {
             ($($field:ident)*) => { Self { account, $($field: higher.$field.or(self.$field),)* } };
         }
         join! {
-            endpoint server bootstrap lifetime lwm2m binding queue_mode psk_identity psk_key cert key trust rpk_key
+            endpoint server bootstrap lifetime lwm2m binding queue_mode awake wake_every psk_identity psk_key cert key trust rpk_key
             rpk_peer local state object ack_timeout ack_random_factor max_retransmit nstart block_size retry_count
             retry_timer retry_sequence_delay retry_sequence_count virtual_clock
         }
@@ -244,7 +244,6 @@ impl RawSettings {
     fn refuse_what_is_missing(&self) -> Result<(), Failure> {
         let missing = [
             ("bootstrap", self.bootstrap.is_some() || self.account.iter().any(|account| account.bootstrap)),
-            ("queue-mode", self.queue_mode == Some(true)),
             ("psk-identity", self.psk_identity.is_some()),
             ("psk-key", self.psk_key.is_some()),
             ("cert", self.cert.is_some()),
@@ -257,6 +256,26 @@ impl RawSettings {
             Some((name, _)) => Err(Failure::usage(format_args!("{name} does not work in this version yet"))),
             None => Ok(()),
         }
+    }
+
+    /// Whether the device sleeps, and how. `UQ` is how 1.0 writes Queue Mode.
+    fn queue_mode(&self) -> Result<Option<QueueMode>, Failure> {
+        let binding = self.binding.as_deref().unwrap_or("U");
+        if !matches!(binding, "U" | "UQ") {
+            return Err(Failure::usage(format_args!(
+                "binding {binding:?}: only U (UDP) and UQ (UDP in Queue Mode) work in this version"
+            )));
+        }
+        let wanted = self.queue_mode.unwrap_or(binding == "UQ");
+        if !wanted && (self.awake.is_some() || self.wake_every.is_some()) {
+            return Err(Failure::usage("awake and wake-every are for a device in queue-mode"));
+        }
+        let mut mode = QueueMode::default();
+        if let Some(span) = self.awake {
+            mode.awake = seconds("awake", span)?;
+        }
+        mode.wake_every = self.wake_every.map(|span| seconds("wake-every", span)).transpose()?;
+        Ok(wanted.then_some(mode))
     }
 
     fn set_coap(&self, config: &mut Config) -> Result<(), Failure> {
@@ -416,11 +435,9 @@ mod tests {
     #[test]
     fn what_does_not_work_yet_is_refused() {
         for flags in [
-            "--queue-mode",
             "--bootstrap coap://127.0.0.1",
             "--psk-identity a --psk-key 00",
             "--server coaps://127.0.0.1",
-            "--binding UQ",
             "--binding T",
         ] {
             assert!(loaded(&format!("lightship device {flags}")).is_err(), "{flags}");
@@ -433,6 +450,10 @@ mod tests {
             "--server http://x",
             "--server 127.0.0.1",
             "--lwm2m 2.0",
+            "--awake 5",
+            "--wake-every 60",
+            "--queue-mode --awake 0",
+            "--queue-mode --wake-every -1",
             "--local here",
             "--object x",
             "--object 0=1",
@@ -446,6 +467,17 @@ mod tests {
         ] {
             assert!(loaded(&format!("lightship device {flags}")).is_err(), "{flags}");
         }
+    }
+
+    #[test]
+    fn queue_mode_has_its_times_and_an_old_name() {
+        let mode = |flags: &str| loaded(&format!("lightship device {flags}")).unwrap().config.queue_mode;
+        let span = Duration::from_secs;
+        assert_eq!(mode(""), None);
+        assert_eq!(mode("--queue-mode"), Some(QueueMode { awake: span(93), wake_every: None }));
+        assert_eq!(mode("--binding UQ"), mode("--queue-mode"));
+        let both = "--queue-mode --awake 10 --wake-every 60";
+        assert_eq!(mode(both), Some(QueueMode { awake: span(10), wake_every: Some(span(60)) }));
     }
 
     #[test]
