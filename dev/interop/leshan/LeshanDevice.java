@@ -2,8 +2,10 @@ import java.io.BufferedReader;
 import java.io.InputStreamReader;
 import java.util.EnumSet;
 import java.util.List;
+import java.util.Map;
 import org.eclipse.leshan.client.LeshanClient;
 import org.eclipse.leshan.client.LeshanClientBuilder;
+import org.eclipse.leshan.client.engine.DefaultRegistrationEngineFactory;
 import org.eclipse.leshan.client.object.Device;
 import org.eclipse.leshan.client.object.LwM2mTestObject;
 import org.eclipse.leshan.client.object.Security;
@@ -17,6 +19,7 @@ import org.eclipse.leshan.core.ResponseCode;
 import org.eclipse.leshan.core.model.StaticModel;
 import org.eclipse.leshan.core.node.LwM2mPath;
 import org.eclipse.leshan.core.request.BindingMode;
+import org.eclipse.leshan.core.request.BootstrapRequest;
 import org.eclipse.leshan.core.request.ContentFormat;
 import org.eclipse.leshan.core.request.DeregisterRequest;
 import org.eclipse.leshan.core.request.RegisterRequest;
@@ -26,8 +29,9 @@ import org.eclipse.leshan.transport.californium.client.endpoint.CaliforniumClien
 import org.eclipse.leshan.transport.californium.client.endpoint.coap.CoapClientProtocolProvider;
 
 /**
- * A device on Leshan's client library: LeshanDevice SERVER_URI ENDPOINT LIFETIME_S.
- * Standard input: `update`, `send FORMAT PATH…`, `collect PATH…`, `send-collected FORMAT`, `quit` (De-register first), `die` (without). Standard output: an event a line.
+ * A device on Leshan's client library: LeshanDevice SERVER_URI ENDPOINT LIFETIME_S [FLAG…]. The flags: `bootstrap` (the
+ * URI is a bootstrap server's), `queue` (Queue Mode), `prefers-tlv`, `additional` (two parameters of its own).
+ * Standard input: `update`, `bootstrap`, `accounts`, `send FORMAT PATH…`, `collect PATH…`, `send-collected FORMAT`, `quit` (De-register first), `die` (without). Standard output: an event a line.
  */
 public final class LeshanDevice {
     private LeshanDevice() {
@@ -35,19 +39,35 @@ public final class LeshanDevice {
 
     public static void main(String[] arguments) throws Exception {
         String uri = arguments[0];
+        List<String> flags = List.of(arguments).subList(3, arguments.length);
         ObjectsInitializer objects = new ObjectsInitializer(new StaticModel(Models.all()));
-        objects.setInstancesForObject(0, Security.noSec(uri, 1));
-        objects.setInstancesForObject(1, new Server(1, Long.parseLong(arguments[2]), EnumSet.of(BindingMode.U), false,
-                BindingMode.U));
+        if (flags.contains("bootstrap")) {
+            objects.setInstancesForObject(0, Security.noSecBootstrap(uri));
+            objects.setClassForObject(1, Server.class);
+        } else {
+            EnumSet<BindingMode> binding = EnumSet.of(BindingMode.U);
+            objects.setInstancesForObject(0, Security.noSec(uri, 1));
+            objects.setInstancesForObject(1, new Server(1, Long.parseLong(arguments[2]), binding, false,
+                    BindingMode.U));
+        }
         objects.setClassForObject(2, SimpleInstanceEnabler.class);
         objects.setInstancesForObject(3, new Device("Eclipse Leshan", "peer", "0001"));
         objects.setInstancesForObject(3303, new SimpleInstanceEnabler(0, 5700, 20.5d, 5701, "Cel"));
         objects.setClassForObject(3442, LwM2mTestObject.class);
         objects.setInstancesForObject(3442, new LwM2mTestObject());
 
+        DefaultRegistrationEngineFactory engine = new DefaultRegistrationEngineFactory()
+                .setQueueMode(flags.contains("queue"))
+                .setPreferredContentFormat(flags.contains("prefers-tlv") ? ContentFormat.TLV : ContentFormat.SENML_CBOR)
+                .setRetryWaitingTimeInMs(2_000);
+        Map<String, String> additional = flags.contains("additional")
+                ? Map.of("key1", "value1", "imei", "2136872368") : null;
         LeshanClient client = new LeshanClientBuilder(arguments[1])
                 .setObjects(objects.createAll())
                 .setDataSenders(new ManualDataSender())
+                .setRegistrationEngineFactory(engine)
+                .setAdditionalAttributes(additional)
+                .setBootstrapAdditionalAttributes(additional)
                 .setEndpointsProviders(new CaliforniumClientEndpointsProvider.Builder(new CoapClientProtocolProvider())
                         .build())
                 .build();
@@ -70,6 +90,8 @@ public final class LeshanDevice {
             }
             switch (line.trim()) {
                 case "update" -> client.triggerRegistrationUpdate();
+                case "bootstrap" -> say("bootstrap " + client.triggerClientInitiatedBootstrap(true));
+                case "accounts" -> say("accounts " + accounts(client));
                 case "die" -> Runtime.getRuntime().halt(0);
                 case "quit" -> {
                     client.destroy(true);
@@ -80,6 +102,17 @@ public final class LeshanDevice {
         }
         client.destroy(true);
         System.exit(0);
+    }
+
+    /** The instances of Security, Server and Access Control. */
+    private static String accounts(LeshanClient client) {
+        StringBuilder list = new StringBuilder();
+        for (int object : new int[] {0, 1, 2}) {
+            client.getObjectTree().getObjectEnabler(object).getAvailableInstanceIds()
+                    .forEach(instance -> list.append(list.length() == 0 ? "" : ",")
+                            .append("/" + object + "/" + instance));
+        }
+        return list.toString();
     }
 
     /** `send FORMAT PATH…` now, or `collect PATH…` now and again, and later `send-collected FORMAT`. */
@@ -112,6 +145,22 @@ public final class LeshanDevice {
     }
 
     private static final class Reporter extends LwM2mClientObserverAdapter {
+        @Override
+        public void onBootstrapSuccess(LwM2mServer server, BootstrapRequest request) {
+            say("bootstrapped");
+        }
+
+        @Override
+        public void onBootstrapFailure(LwM2mServer server, BootstrapRequest request, ResponseCode code,
+                String message, Exception cause) {
+            say("bootstrap refused " + code + " " + message);
+        }
+
+        @Override
+        public void onBootstrapTimeout(LwM2mServer server, BootstrapRequest request) {
+            say("bootstrap timed out");
+        }
+
         @Override
         public void onRegistrationSuccess(LwM2mServer server, RegisterRequest request, String id) {
             say("registered " + id);

@@ -67,6 +67,8 @@ import org.eclipse.leshan.core.util.datatype.ULong;
 import org.eclipse.leshan.server.LeshanServerBuilder;
 import org.eclipse.leshan.server.model.VersionedModelProvider;
 import org.eclipse.leshan.server.observation.ObservationListener;
+import org.eclipse.leshan.server.queue.PresenceListener;
+import org.eclipse.leshan.server.queue.StaticClientAwakeTimeProvider;
 import org.eclipse.leshan.server.registration.Registration;
 import org.eclipse.leshan.server.registration.RegistrationListener;
 import org.eclipse.leshan.server.registration.RegistrationUpdate;
@@ -75,7 +77,7 @@ import org.eclipse.leshan.transport.californium.server.endpoint.CaliforniumServe
 import org.eclipse.leshan.transport.californium.server.endpoint.coap.CoapServerProtocolProvider;
 
 /**
- * A server on Leshan's library: LeshanServer PORT. Listens on loopback.
+ * A server on Leshan's library: LeshanServer PORT [AWAKE_MS]. Listens on loopback.
  * Standard input: one JSON request a line, {"op", "endpoint", "path", …}. Standard output: one JSON answer a line,
  * {"code", …}; what happens unasked is a line {"event", …}.
  */
@@ -88,7 +90,7 @@ public final class LeshanServer {
     /** The composite observation that was begun last. */
     private CompositeObservation composite;
 
-    private LeshanServer(int port) throws Exception {
+    private LeshanServer(int port, int awakeMs) throws Exception {
         List<ObjectModel> models = Models.all();
         model = new StaticModel(models);
         CaliforniumServerEndpointsProvider endpoints = new CaliforniumServerEndpointsProvider.Builder(
@@ -98,6 +100,7 @@ public final class LeshanServer {
         server = new LeshanServerBuilder()
                 .setObjectModelProvider(new VersionedModelProvider(models))
                 .setEndpointsProviders(endpoints)
+                .setClientAwakeTimeProvider(new StaticClientAwakeTimeProvider(awakeMs))
                 .setEncoder(new DefaultLwM2mEncoder(true))
                 .setDecoder(new DefaultLwM2mDecoder(true))
                 .build();
@@ -105,11 +108,13 @@ public final class LeshanServer {
         server.getRegistrationService().addListener(reporter);
         server.getObservationService().addListener(reporter);
         server.getSendService().addListener(reporter);
+        server.getPresenceService().addListener(reporter);
         server.start();
     }
 
     public static void main(String[] arguments) throws Exception {
-        LeshanServer peer = new LeshanServer(Integer.parseInt(arguments[0]));
+        LeshanServer peer = new LeshanServer(Integer.parseInt(arguments[0]),
+                arguments.length > 1 ? Integer.parseInt(arguments[1]) : 93_000);
         event("ready");
         BufferedReader input = new BufferedReader(new InputStreamReader(System.in));
         for (String line = input.readLine(); line != null; line = input.readLine()) {
@@ -146,7 +151,8 @@ public final class LeshanServer {
                     paths(request).toArray(String[]::new)));
             return;
         }
-        LwM2mResponse response = server.send(registration, build(request, registration), TIMEOUT_MS);
+        LwM2mResponse response = server.send(registration, build(request, registration),
+                request.path("timeout_ms").asLong(TIMEOUT_MS));
         if (response == null) {
             answer.put("error", "timeout");
             return;
@@ -184,6 +190,10 @@ public final class LeshanServer {
         answer.put("lifetime", registration.getLifeTimeInSec());
         answer.put("version", registration.getLwM2mVersion().toString());
         answer.put("binding", registration.getBindingMode().toString());
+        answer.put("queue", registration.usesQueueMode());
+        answer.put("address", registration.getSocketAddress().toString());
+        registration.getAdditionalRegistrationAttributes()
+                .forEach((name, value) -> answer.withObject("/attributes").put(name, value));
         for (Link link : registration.getSortedObjectLinks()) {
             answer.withArray("links").add(link.toCoreLinkFormat());
         }
@@ -395,7 +405,8 @@ public final class LeshanServer {
         say(JSON.createObjectNode().put("event", name));
     }
 
-    private static final class Reporter implements RegistrationListener, ObservationListener, SendListener {
+    private static final class Reporter
+            implements RegistrationListener, ObservationListener, SendListener, PresenceListener {
         private static void about(String event, Registration registration) {
             say(JSON.createObjectNode().put("event", event).put("endpoint", registration.getEndpoint()));
         }
@@ -414,6 +425,16 @@ public final class LeshanServer {
         public void unregistered(Registration registration, Collection<Observation> observations, boolean expired,
                 Registration next) {
             about(expired ? "expired" : "deregistered", registration);
+        }
+
+        @Override
+        public void onAwake(Registration registration) {
+            about("awake", registration);
+        }
+
+        @Override
+        public void onSleeping(Registration registration) {
+            about("asleep", registration);
         }
 
         @Override

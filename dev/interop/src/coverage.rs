@@ -387,6 +387,95 @@ const FACTS: &[Fact] = &[
     ),
     fact(
         "LockStepTest",
+        "a Register that is none is 4.00; bindings of 1.0 and 1.1 and their misuse",
+        Cases(&["lockstep/binding/", "bad-input/139-", "bad-input/140-", "bad-input/141-"]),
+        Not(BY_HAND),
+    ),
+    fact(
+        "RegistrationTest",
+        "register, update, de-register",
+        Cases(&[
+            "leshan-device/registers",
+            "leshan-device/updates",
+            "leshan-device/deregisters",
+            "leshan-registration-device/updates-before-its-lifetime-ends",
+        ]),
+        Cases(&[
+            "leshan-server/registers",
+            "leshan-server/updates",
+            "leshan-server/deregisters",
+            "leshan-registration-server/updates-before-its-lifetime-ends",
+        ]),
+    ),
+    fact(
+        "RegistrationTest",
+        "registering anew, with and without a de-register before",
+        Cases(&[
+            "leshan-registration-device/de-registers-and-registers-again",
+            "leshan-registration-device/registers-anew-without-de-register",
+        ]),
+        Cases(&[
+            "leshan-registration-server/de-registers-and-registers-again",
+            "leshan-registration-server/registers-anew-without-de-register",
+        ]),
+    ),
+    fact(
+        "RegistrationTest",
+        "requests under way end with the registration",
+        Cases(&["leshan-registration-device/requests-end-with-the-registration"]),
+        Not("what a server does with its own requests"),
+    ),
+    fact(
+        "RegistrationTest",
+        "additional parameters are kept",
+        Cases(&["leshan-registration-device/additional-parameters-are-kept"]),
+        Not("our device sends none"),
+    ),
+    fact(
+        "RegistrationTest",
+        "without an endpoint name, without security: refused",
+        Cases(&["bad-input/127-"]),
+        Not("our device always says its name where nothing else does"),
+    ),
+    fact(
+        "(beyond their suite)",
+        "a registration ends with its lifetime",
+        Cases(&["leshan-device/expires-after-its-lifetime"]),
+        Cases(&["leshan-registration-server/expires-after-its-lifetime"]),
+    ),
+    fact(
+        "(beyond their suite)",
+        "Updates by trigger, by a written lifetime, by a new list; Disable; registering again after 4.04",
+        Cases(&["leshan-device/write/lifetime-triggers-update"]),
+        Cases(&[
+            "leshan-registration-server/update-trigger",
+            "leshan-registration-server/lifetime-written-is-told",
+            "leshan-registration-server/new-objects-are-told",
+            "leshan-registration-server/disable",
+            "leshan-server/registers-again-after-4.04",
+        ]),
+    ),
+    fact(
+        "QueueModeTest",
+        "awake and asleep in turn, one awake event in a window",
+        Cases(&[
+            "leshan-queue-device/falls-asleep-and-wakes",
+            "leshan-queue-device/one-awake-event-in-a-window",
+        ]),
+        Not("our device has no Queue Mode yet"),
+    ),
+    fact(
+        "QueueModeTest",
+        "a request that is not answered: asleep; delivery while awake",
+        Cases(&[
+            "leshan-queue-device/asleep-when-it-does-not-answer",
+            "leshan-queue-device/waited-for-",
+            "leshan-queue-device/commands-",
+        ]),
+        Not("our device has no Queue Mode yet"),
+    ),
+    fact(
+        "LockStepTest",
         "no acknowledgement, and none but that: the request times out",
         Cases(&["lockstep/silence/"]),
         Not(BY_HAND),

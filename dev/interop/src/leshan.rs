@@ -10,6 +10,8 @@ use std::time::Duration;
 
 /// A Java program on a busy machine takes its time.
 const START_LIMIT: Duration = Duration::from_secs(40);
+/// The standard's MAX_TRANSMIT_WAIT.
+const AWAKE_USUALLY: Duration = Duration::from_secs(93);
 const ANSWER_LIMIT: Duration = Duration::from_secs(30);
 
 fn java(class_path: &str, program: &str) -> Command {
@@ -32,8 +34,20 @@ impl LeshanDevice {
         endpoint: &str,
         lifetime_s: u32,
     ) -> Result<Self, String> {
+        Self::start_with(class_path, logs, uri, endpoint, lifetime_s, &[])
+    }
+
+    /// The same with flags, see `leshan/LeshanDevice.java`.
+    pub(crate) fn start_with(
+        class_path: &str,
+        logs: &Path,
+        uri: &str,
+        endpoint: &str,
+        lifetime_s: u32,
+        flags: &[&str],
+    ) -> Result<Self, String> {
         let mut command = java(class_path, "LeshanDevice");
-        command.args([uri, endpoint, &lifetime_s.to_string()]);
+        command.args([uri, endpoint, &lifetime_s.to_string()]).args(flags);
         Ok(Self { process: Process::start(command, &logs.join(format!("{endpoint}.log")))? })
     }
 
@@ -59,8 +73,19 @@ pub(crate) struct LeshanServer {
 impl LeshanServer {
     /// Listens on loopback at `port`; its requests go to `endpoint`.
     pub(crate) fn start(class_path: &str, logs: &Path, port: u16, endpoint: &str) -> Result<Self, String> {
+        Self::start_awake(class_path, logs, port, endpoint, AWAKE_USUALLY)
+    }
+
+    /// The same; takes devices in Queue Mode for awake so long.
+    pub(crate) fn start_awake(
+        class_path: &str,
+        logs: &Path,
+        port: u16,
+        endpoint: &str,
+        awake: Duration,
+    ) -> Result<Self, String> {
         let mut command = java(class_path, "LeshanServer");
-        command.arg(port.to_string());
+        command.arg(port.to_string()).arg(awake.as_millis().to_string());
         let mut process = Process::start(command, &logs.join(format!("{endpoint}-server.log")))?;
         process.wait_for("ready", START_LIMIT, |line| line.contains("\"ready\"").then_some(()))?;
         Ok(Self { process, endpoint: endpoint.to_owned(), overtaken: VecDeque::new() })
@@ -101,5 +126,49 @@ impl LeshanServer {
     pub(crate) fn reads(&mut self, path: &str, format: &str, value: &str) -> Check {
         let answer = self.expect(json!({"op": "read", "path": path, "format": format}), "2.05")?;
         same(&format!("{path} in {format}"), &answer["content"][path].as_str().unwrap_or_default(), &value)
+    }
+}
+
+/// A bootstrap server on Leshan's library.
+pub(crate) struct LeshanBootstrap {
+    pub(crate) process: Process,
+}
+
+impl LeshanBootstrap {
+    /// Listens on loopback at `port`.
+    pub(crate) fn start(class_path: &str, log: &Path, port: u16) -> Result<Self, String> {
+        let mut command = java(class_path, "LeshanBootstrapServer");
+        command.arg(port.to_string());
+        let mut process = Process::start(command, log)?;
+        process.wait_for("ready", START_LIMIT, |line| line.contains("\"ready\"").then_some(()))?;
+        Ok(Self { process })
+    }
+
+    /// Gives it what one device is to get, see `leshan-bootstrap/LeshanBootstrapServer.java`.
+    pub(crate) fn configure(&mut self, configuration: &Value) -> Check {
+        self.process.tell(&configuration.to_string())?;
+        self.process.wait_for("answer", ANSWER_LIMIT, |line| {
+            let line: Value = serde_json::from_str(line).ok()?;
+            let refused = || Err(line["error"].to_string());
+            line["event"].is_null().then(|| if line["configured"] == true { Ok(()) } else { refused() })
+        })?
+    }
+
+    /// The steps of the next session until it finished; `Err` when it failed.
+    pub(crate) fn session(&mut self, limit: Duration) -> Result<Vec<Value>, String> {
+        let mut steps = Vec::new();
+        self.process.wait_for("end of a session", limit, |line| {
+            let line: Value = serde_json::from_str(line).ok()?;
+            match line["event"].as_str() {
+                Some("asked" | "step") => {
+                    steps.push(line);
+                    None
+                }
+                Some("finished") => Some(Ok(())),
+                Some("failed" | "no-config" | "unauthorized") => Some(Err(format!("{line} after {steps:?}"))),
+                _ => None,
+            }
+        })??;
+        Ok(steps)
     }
 }

@@ -114,12 +114,25 @@ pub(crate) struct Theirs {
 impl Theirs {
     /// Starts both; the device registers through a relay.
     pub(crate) fn start(world: &World, name: &str, edit: Edit) -> Result<Self, String> {
+        Self::start_with(world, name, edit, 3600, &[], &[])
+    }
+
+    /// The same with a lifetime, flags for the device and flags for our server.
+    pub(crate) fn start_with(
+        world: &World,
+        name: &str,
+        edit: Edit,
+        lifetime_s: u32,
+        flags: &[&str],
+        more: &[&str],
+    ) -> Result<Self, String> {
         let class_path = tools::leshan_class_path(&world.folders)?;
-        let serve = Serve::start(&world.program, &format!("serve-{name}"), &[])?;
+        let serve = Serve::start(&world.program, &format!("serve-{name}"), more)?;
         let relay = Relay::start(serve.coap, edit)?;
         let mut events = follow(world, &serve, name)?;
         let uri = format!("coap://{}", relay.front);
-        let mut device = LeshanDevice::start(&class_path, &world.program.logs, &uri, name, 3600)?;
+        let mut device =
+            LeshanDevice::start_with(&class_path, &world.program.logs, &uri, name, lifetime_s, flags)?;
         device.registered()?;
         serve.registered(name, SOON)?;
         // What follows is told without a gap only when the follower is there already.
@@ -130,6 +143,23 @@ impl Theirs {
     /// The registration as REST shows it.
     pub(crate) fn registration(&self) -> Result<Value, String> {
         self.serve.registered(&self.name, Duration::ZERO)
+    }
+
+    /// Another device of the same name, through the same relay.
+    pub(crate) fn again(&mut self, world: &World, lifetime_s: u32, flags: &[&str]) -> Check {
+        let class_path = tools::leshan_class_path(&world.folders)?;
+        let uri = format!("coap://{}", self.relay.front);
+        let logs = &world.program.logs;
+        self.device = LeshanDevice::start_with(&class_path, logs, &uri, &self.name, lifetime_s, flags)?;
+        self.device.registered().map(drop)
+    }
+
+    /// Waits for an event of our server by its type.
+    pub(crate) fn event(&mut self, kind: &str, limit: Duration) -> Result<Value, String> {
+        self.events.wait_for(kind, limit, |line| {
+            let event: Value = serde_json::from_str(line).ok()?;
+            (event["type"] == kind).then_some(event)
+        })
     }
 
     fn told(&mut self, what: &str, limit: Duration, wanted: impl Fn(&Value) -> bool) -> Result<Told, String> {
@@ -158,7 +188,7 @@ impl Theirs {
 }
 
 /// What our server tells of a device, an event a line.
-fn follow(world: &World, serve: &Serve, endpoint: &str) -> Result<Process, String> {
+pub(crate) fn follow(world: &World, serve: &Serve, endpoint: &str) -> Result<Process, String> {
     let mut command = world.program.command();
     command.args(["ctl", "--url", &format!("http://{}", serve.rest.address()), "--json", "events"]);
     command.args(["--follow", "--endpoint", endpoint]);
@@ -331,8 +361,20 @@ impl Ours {
         more: &[&str],
         edit: Edit,
     ) -> Result<Self, String> {
+        Self::start_awake(world, name, more, edit, Duration::from_secs(93))
+    }
+
+    /// The same; the server takes a device in Queue Mode for awake so long.
+    pub(crate) fn start_awake(
+        world: &World,
+        name: &str,
+        more: &[&str],
+        edit: Edit,
+        awake: Duration,
+    ) -> Result<Self, String> {
         let class_path = tools::leshan_class_path(&world.folders)?;
-        let launch = |port| Ok((port, LeshanServer::start(&class_path, &world.program.logs, port, name)?));
+        let logs = &world.program.logs;
+        let launch = |port| Ok((port, LeshanServer::start_awake(&class_path, logs, port, name, awake)?));
         let (port, mut server) = at_free_port(launch)?;
         let relay = Relay::start(([127, 0, 0, 1], port).into(), edit)?;
         let uri = format!("coap://{}", relay.front);
@@ -388,6 +430,11 @@ impl Side for Ours {
 }
 
 impl Ours {
+    /// Waits for an event of Leshan's server; those that came while an answer was waited for are first.
+    pub(crate) fn event(&mut self, name: &str, limit: Duration) -> Check {
+        self.told(name, limit, |_| true).map(drop)
+    }
+
     /// The next event of that name; those that came while an answer was waited for are first.
     fn told(&mut self, name: &str, limit: Duration, wanted: impl Fn(&Value) -> bool) -> Result<Told, String> {
         while let Some(event) = self.server.overtaken.pop_front() {

@@ -20,12 +20,21 @@ pub(crate) struct Folders {
     pub(crate) cache: PathBuf,
 }
 
-/// The class path on which Leshan's peers run.
+/// The class path on which Leshan's device and server run.
 pub(crate) fn leshan_class_path(folders: &Folders) -> Result<String, String> {
+    class_path(folders, "leshan")
+}
+
+/// The class path on which Leshan's bootstrap server runs, of an older release.
+pub(crate) fn leshan_bootstrap_class_path(folders: &Folders) -> Result<String, String> {
+    class_path(folders, "leshan-bootstrap")
+}
+
+fn class_path(folders: &Folders, name: &str) -> Result<String, String> {
     // Suites run beside each other; one of them fetches and compiles.
     let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
-    let source = folders.source.join("leshan");
-    let cache = folders.cache.join("leshan");
+    let source = folders.source.join(name);
+    let cache = folders.cache.join(name);
     let (jars, classes) = (cache.join("jars"), cache.join("classes"));
     if newest(&source.join("pom.xml"))? > newest(&jars.join("fetched")).unwrap_or(SystemTime::UNIX_EPOCH) {
         let mut maven = Command::new("mvn");

@@ -4,9 +4,10 @@ use super::bad_input::Target;
 use super::raw_device::serve_while;
 use super::{World, start};
 use crate::lightship::Serve;
-use crate::process::eventually;
+use crate::process::{Process, eventually};
 use crate::report::{Check, Report, holds, same};
 use crate::rest::Answer;
+use crate::sides::follow;
 use crate::wire::{self, ACK, CON, Message, OBSERVE, RST, Socket};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -20,6 +21,8 @@ const MOMENT: &str = "2023-11-14T22:13:20";
 
 struct LockStep {
     serve: Serve,
+    /// What it tells of the device.
+    events: Process,
     socket: Socket,
     location: String,
     /// Of the observation that was begun last.
@@ -32,10 +35,17 @@ pub(crate) fn run(world: &World, report: &mut Report) {
     let started = start(report, "lockstep/registers", || {
         let serve = Serve::start(&world.program, "serve-lockstep", &[])?;
         let mut socket = Socket::open()?;
-        let location = Target { serve: &serve }.register(&mut socket, ENDPOINT)?;
-        Ok(LockStep { serve, socket, location, token: Vec::new(), sequence: 1 })
+        let mut events = follow(world, &serve, ENDPOINT)?;
+        // The follower tells nothing that happened before it was there.
+        let location = eventually(SOON, || {
+            let location = Target { serve: &serve }.register(&mut socket, ENDPOINT)?;
+            let seen = |line: &str| line.contains("registered").then_some(());
+            events.wait_for("registered", Duration::from_millis(500), seen).map(|()| location)
+        })?;
+        Ok(LockStep { serve, events, socket, location, token: Vec::new(), sequence: 1 })
     });
     let Some(mut device) = started else { return };
+    device.bindings(report);
     device.times(report);
     device.notifications(report);
     device.composites(report);
@@ -123,8 +133,62 @@ impl LockStep {
         })
     }
 
+    /// The next notification that is told has nodes of which each of `wanted` finds one.
+    fn tells(&mut self, wanted: &[&dyn Fn(&Value) -> bool]) -> Check {
+        let event = self.events.wait_for("notified", SOON, |line| {
+            let event: Value = serde_json::from_str(line).ok()?;
+            (event["type"] == "notified").then_some(event)
+        })?;
+        let nodes = event["content"].as_array().cloned().unwrap_or_default();
+        let all = wanted.iter().all(|wanted| nodes.iter().any(wanted));
+        holds(all, || format!("told: {event}"))
+    }
+
     fn cancel(&mut self, rest: &str) -> Check {
         self.asked("DELETE", rest, None, JSON, b"[]").map(drop)
+    }
+
+    /// What each version says of transports and of Queue Mode.
+    fn bindings(&mut self, report: &mut Report) {
+        for (name, query, right, queue) in [
+            ("uq-in-1.0", "lwm2m=1.0&b=UQ", "2.01", true),
+            ("ut-in-1.1", "lwm2m=1.1&b=UT", "2.01", false),
+            ("queue-mode-in-1.1", "lwm2m=1.1&b=U&Q", "2.01", true),
+            ("uq-in-1.1", "lwm2m=1.1&b=UQ", "2.01|4.00", true),
+            ("ut-in-1.0", "lwm2m=1.0&b=UT", "2.01|4.00", false),
+            ("unknown-in-1.1", "lwm2m=1.1&b=XYZ", "4.00", false),
+            ("unknown-in-1.0", "lwm2m=1.0&b=XYZ", "4.00", false),
+        ] {
+            report.case(&format!("lockstep/binding/{name}"), || {
+                let mut socket = Socket::open()?;
+                let coap = self.serve.coap;
+                let endpoint = format!("binding-{name}");
+                let register = |socket: &mut Socket, path: &str, query: &str| {
+                    let message = socket.draft(wire::POST).path(path).query(query);
+                    let list = message.number(wire::CONTENT_FORMAT, 40).payload(b"</1/0>,</3/0>");
+                    socket.request(coap, &list, SOON)
+                };
+                let answer = register(&mut socket, "/rd", &format!("ep={endpoint}&lt=60&{query}"))?;
+                let code = answer.code_text();
+                holds(right.split('|').any(|one| one == code), || format!("expected {right}, found {code}"))?;
+                if code != "2.01" {
+                    return Ok(());
+                }
+                let registration = self.serve.registered(&endpoint, SOON)?;
+                same("queue_mode", &registration["queue_mode"], &json!(queue))?;
+                // An Update says it anew; what is no binding changes nothing.
+                let place = answer.joined(wire::LOCATION_PATH);
+                let update = socket.draft(wire::POST).path(&place).query("lt=61");
+                same("Update", &socket.request(coap, &update, SOON)?.code_text().as_str(), &"2.04")?;
+                let update = socket.draft(wire::POST).path(&place).query("lt=62&b=XYZ");
+                same(
+                    "Update with b=XYZ",
+                    &socket.request(coap, &update, SOON)?.code_text().as_str(),
+                    &"4.00",
+                )?;
+                same("lifetime_s", &self.serve.registered(&endpoint, SOON)?["lifetime_s"], &json!(61))
+            });
+        }
     }
 
     fn times(&mut self, report: &mut Report) {
@@ -177,16 +241,21 @@ impl LockStep {
                     &if format == JSON { text("Rome", "Oslo") } else { binary("Rome", "Oslo") },
                 )?;
                 holds(first.body.to_string().contains("Rome"), || format!("{}", first.body))?;
+                self.events.skip_output();
                 same("answer", &self.notify(0x45, format, &payload)?.0.kind, &ACK)?;
-                self.shows(|node| node["value"] == "Paris" && timed(node))?;
-                self.shows(|node| node["value"] == "Londres" && !timed(node) && node["time"].is_string())
+                let older =
+                    |node: &Value| node["value"] == "Londres" && !timed(node) && node["time"].is_string();
+                self.tells(&[&|node| node["value"] == "Paris" && timed(node), &older])?;
+                self.shows(|node| node["value"] == "Paris" && timed(node))
             });
         }
         report.case("lockstep/observe/timestamped/one-without-a-time", || {
             let payload = r#"[{"n":"/3/0/15","vs":"now"},{"n":"/3/0/15","vs":"then","t":1700000000}]"#;
+            self.events.skip_output();
             self.notify(0x45, JSON, payload.as_bytes())?;
-            self.shows(|node| node["value"] == "now" && node["time"].is_null())?;
-            self.shows(|node| node["value"] == "then" && timed(node))
+            let now = |node: &Value| node["value"] == "now" && node["time"].is_null();
+            self.tells(&[&now, &|node| node["value"] == "then" && timed(node)])?;
+            self.shows(now)
         });
     }
 

@@ -6,12 +6,15 @@ mod bad_input;
 mod bad_registrations;
 mod ctl;
 mod leshan_attributes;
+mod leshan_bootstrap;
 mod leshan_composite;
 mod leshan_composite_more;
 mod leshan_device;
 mod leshan_json;
 mod leshan_observe;
 mod leshan_operations;
+mod leshan_queue;
+mod leshan_registration;
 mod leshan_send;
 mod leshan_server;
 mod libcoap;
@@ -54,6 +57,10 @@ pub(crate) const ALL: &[Suite] = &[
     ("leshan-composites-server", leshan_composite_more::their_server),
     ("leshan-observe-device", leshan_observe::their_device),
     ("leshan-observe-server", leshan_observe::their_server),
+    ("leshan-bootstrap-peers", leshan_bootstrap::peers),
+    ("leshan-registration-device", leshan_registration::their_device),
+    ("leshan-registration-server", leshan_registration::their_server),
+    ("leshan-queue-device", leshan_queue::their_device),
     ("leshan-send-device", leshan_send::their_device),
     ("leshan-send-server", leshan_send::their_server),
     ("leshan-json-device", leshan_json::their_device),

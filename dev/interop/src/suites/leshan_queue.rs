@@ -1,0 +1,96 @@
+//! Queue Mode with Leshan's library on the other side each way.
+
+use super::{World, start};
+use crate::process::{eventually, pause};
+use crate::relay;
+use crate::report::{Check, Report, holds, same};
+use crate::sides::{SOON, Side, Theirs};
+use serde_json::json;
+use std::time::Duration;
+
+/// How long a device is taken for awake after it was heard.
+const AWAKE: Duration = Duration::from_secs(2);
+/// Safely after that.
+const ASLEEP: Duration = Duration::from_secs(8);
+
+/// A device on Leshan's library at our server.
+pub(crate) fn their_device(world: &World, report: &mut Report) {
+    const NAME: &str = "leshan-queue-device";
+    let window = AWAKE.as_secs().to_string();
+    let started = start(report, &format!("{NAME}/registers"), || {
+        let more = ["--awake-window", window.as_str()];
+        let side = Theirs::start_with(world, NAME, relay::unchanged, 3600, &["queue"], &more)?;
+        let registration = side.registration()?;
+        same("queue_mode", &registration["queue_mode"], &json!(true))?;
+        same("state", &registration["state"], &json!("awake"))?;
+        Ok(side)
+    });
+    let Some(mut side) = started else { return };
+    report.case(&format!("{NAME}/falls-asleep-and-wakes"), || {
+        side.event("asleep", ASLEEP)?;
+        same("state", &side.registration()?["state"], &json!("asleep"))?;
+        side.device.process.tell("update")?;
+        side.event("awake", SOON)?;
+        same("state", &side.registration()?["state"], &json!("awake"))?;
+        side.event("asleep", ASLEEP).map(drop)
+    });
+    report.case(&format!("{NAME}/one-awake-event-in-a-window"), || {
+        side.device.process.tell("update")?;
+        side.event("awake", SOON)?;
+        for _ in 0..2 {
+            side.device.process.tell("update")?;
+            side.event("updated", SOON)?;
+        }
+        match side.event("awake", AWAKE / 2) {
+            Ok(event) => Err(format!("awake once more: {event}")),
+            Err(_) => side.event("asleep", ASLEEP).map(drop),
+        }
+    });
+    report.case(&format!("{NAME}/not-waited-for-is-a-conflict"), || {
+        let path = format!("endpoints/{NAME}/resources/3/0/0");
+        side.serve.rest.refuse("GET", &path, None, 409)
+    });
+    report.case(&format!("{NAME}/waited-for-is-delivered-at-the-next-message"), || {
+        let rest = crate::rest::Rest::new(side.serve.rest.address().parse().map_err(|_| "no address")?);
+        let path = format!("endpoints/{NAME}/resources/3/0/0?wait=20s");
+        let waiting = std::thread::spawn(move || rest.get(&path));
+        pause(Duration::from_millis(300));
+        let before = side.relay().contents();
+        same("content before it woke", &before, &side.relay().contents())?;
+        side.device.process.tell("update")?;
+        let answer = waiting.join().map_err(|_| "the request panicked")??;
+        same("code", &answer.body["code"], &json!("2.05"))?;
+        side.event("asleep", ASLEEP).map(drop)
+    });
+    report.case(&format!("{NAME}/commands-are-delivered-in-their-order"), || commands(&mut side, NAME));
+    report.case(&format!("{NAME}/asleep-when-it-does-not-answer"), || {
+        side.device.process.tell("update")?;
+        side.event("awake", SOON)?;
+        side.device.process.kill();
+        let path = format!("endpoints/{NAME}/resources/3/0/0?wait=1s");
+        let answer = side.serve.rest.get(&path)?;
+        holds(answer.status != 200, || format!("{}", answer.body))?;
+        eventually(SOON, || same("state", &side.registration()?["state"], &json!("asleep")))
+    });
+}
+
+/// Several values for one resource, queued while the device sleeps: the last one is there in the end.
+fn commands(side: &mut Theirs, name: &str) -> Check {
+    let mut places = Vec::new();
+    for value in [11, 12, 13] {
+        let path = format!("endpoints/{name}/resources/3442/0/120?queue=true");
+        let answer = side.serve.rest.send("PUT", &path, Some(&json!({"value": value})))?;
+        same("status", &answer.status, &202)?;
+        places.push(answer.body["id"].as_str().ok_or(format!("no id in {}", answer.body))?.to_owned());
+    }
+    side.device.process.tell("update")?;
+    for place in &places {
+        eventually(SOON, || {
+            let command = side.serve.rest.get(&format!("commands/{place}"))?.body;
+            same("state", &command["state"], &json!("done"))
+        })?;
+    }
+    let found = side.read("/3442/0/120", "tlv")?;
+    same("value in the end", &found.get("/3442/0/120").map(String::as_str), &Some("13"))?;
+    side.event("asleep", ASLEEP).map(drop)
+}

@@ -1,0 +1,148 @@
+//! The life of a registration with Leshan's library on the other side each way.
+
+use super::{World, start};
+use crate::lightship::Device;
+use crate::process::{eventually, pause};
+use crate::relay;
+use crate::report::{Check, Report, holds, same};
+use crate::sides::{Ours, SOON, Side, Theirs};
+use serde_json::json;
+use std::time::{Duration, Instant};
+
+/// Short enough to see it end, long enough for a busy machine.
+const LIFETIME_S: u32 = 6;
+/// Requests that wait for a device that is gone.
+const PENDING: usize = 4;
+
+/// A device on Leshan's library at our server.
+pub(crate) fn their_device(world: &World, report: &mut Report) {
+    const NAME: &str = "leshan-registration-device";
+    let flags = ["additional"];
+    let started = start(report, &format!("{NAME}/registers"), || {
+        Theirs::start_with(world, NAME, relay::unchanged, LIFETIME_S, &flags, &[])
+    });
+    let Some(mut side) = started else { return };
+    report.case(&format!("{NAME}/additional-parameters-are-kept"), || {
+        let attributes = side.registration()?["attributes"].clone();
+        same("key1", &attributes["key1"], &json!("value1"))?;
+        same("imei", &attributes["imei"], &json!("2136872368"))
+    });
+    report.case(&format!("{NAME}/updates-before-its-lifetime-ends"), || {
+        let id = side.registration()?["registration_id"].clone();
+        side.forget();
+        side.event("updated", Duration::from_secs(LIFETIME_S.into()))?;
+        same("registration_id", &side.registration()?["registration_id"], &id)
+    });
+    report.case(&format!("{NAME}/registers-anew-without-de-register"), || {
+        let id = side.registration()?["registration_id"].clone();
+        side.device.process.kill();
+        side.again(world, 3600, &flags)?;
+        let registration = side.registration()?;
+        holds(registration["registration_id"] != id, || format!("still {id}"))?;
+        same("lifetime_s", &registration["lifetime_s"], &json!(3600))
+    });
+    report.case(&format!("{NAME}/requests-end-with-the-registration"), || pending(world, &mut side, NAME));
+    report.case(&format!("{NAME}/de-registers-and-registers-again"), || {
+        side.device.process.tell("quit")?;
+        side.serve.gone(NAME, SOON)?;
+        side.again(world, 3600, &flags)?;
+        side.serve.registered(NAME, SOON).map(drop)
+    });
+}
+
+/// A device goes silent while requests wait for it; when it registers anew they end, and not with a success.
+fn pending(world: &World, side: &mut Theirs, name: &str) -> Check {
+    side.device.process.kill();
+    let address = side.serve.rest.address();
+    let waiting: Vec<_> = (0..PENDING)
+        .map(|_| {
+            let rest = crate::rest::Rest::new(address.parse().map_err(|_| "no address")?);
+            let path = format!("endpoints/{name}/resources/3/0/1?wait=50s");
+            Ok(std::thread::spawn(move || rest.get(&path)))
+        })
+        .collect::<Result<_, String>>()?;
+    pause(Duration::from_millis(300));
+    side.again(world, 3600, &["additional"])?;
+    let since = Instant::now();
+    for request in waiting {
+        let answer = request.join().map_err(|_| "a request panicked")??;
+        holds(answer.status != 200 || answer.body["code"].is_null(), || {
+            format!("{} {}", answer.status, answer.body)
+        })?;
+    }
+    let took = since.elapsed();
+    holds(took < Duration::from_secs(3), || format!("the requests waited {took:?} more"))
+}
+
+/// Our device at a server on Leshan's library.
+pub(crate) fn their_server(world: &World, report: &mut Report) {
+    const NAME: &str = "leshan-registration-server";
+    let lifetime = LIFETIME_S.to_string();
+    let flags = ["--lwm2m", "1.1", "--lifetime", &lifetime];
+    let started = start(report, &format!("{NAME}/registers"), || Ours::start(world, NAME, &flags));
+    let Some(mut side) = started else { return };
+    report.case(&format!("{NAME}/updates-before-its-lifetime-ends"), || {
+        side.forget();
+        side.event("updated", Duration::from_secs(LIFETIME_S.into()))
+    });
+    report.case(&format!("{NAME}/lifetime-written-is-told"), || {
+        side.forget();
+        side.write("/1/0/1", json!(1200))?;
+        side.event("updated", SOON)?;
+        let registration = side.server.order(json!({"op": "registration"}))?;
+        same("lifetime", &registration["lifetime"], &json!(1200))
+    });
+    report.case(&format!("{NAME}/update-trigger"), || {
+        side.forget();
+        side.expect(json!({"op": "execute", "path": "/1/0/8"}), "2.04")?;
+        side.event("updated", SOON)
+    });
+    report.case(&format!("{NAME}/new-objects-are-told"), || {
+        side.forget();
+        side.device.obey("create /3303/5")?;
+        side.event("updated", SOON)?;
+        eventually(SOON, || {
+            let links = side.server.order(json!({"op": "registration"}))?["links"].to_string();
+            holds(links.contains("</3303/5>"), || format!("</3303/5> is not among {links}"))
+        })
+    });
+    report.case(&format!("{NAME}/registers-anew-without-de-register"), || {
+        side.forget();
+        side.device.obey("register")?;
+        side.event("registered", SOON)
+    });
+    report.case(&format!("{NAME}/de-registers-and-registers-again"), || {
+        side.forget();
+        side.device.obey("deregister")?;
+        side.event("deregistered", SOON)?;
+        side.device.obey("register")?;
+        side.event("registered", SOON)
+    });
+    report.case(&format!("{NAME}/disable"), || disabled(&mut side));
+    report.case(&format!("{NAME}/expires-after-its-lifetime"), || {
+        let uri = format!("coap://{}", side.relay().front);
+        side.write("/1/0/1", json!(2))?;
+        side.event("updated", SOON)?;
+        side.forget();
+        side.device.process.kill();
+        side.event("expired", Duration::from_secs(20))?;
+        // And a new one is welcome.
+        side.device = Device::start(&world.program, &uri, NAME, &flags)?;
+        side.event("registered", SOON)
+    });
+}
+
+/// Execute of /1/0/4: the device leaves and comes back after /1/0/5 seconds.
+fn disabled(side: &mut Ours) -> Check {
+    side.write("/1/0/5", json!(2))?;
+    side.forget();
+    // The De-register follows the answer at once, and may overtake it inside the server, which then drops its request.
+    let code = side.ask(json!({"op": "execute", "path": "/1/0/4"}))?.code;
+    let overtaken = code.contains("RequestCanceledException");
+    holds(code == "2.04" || overtaken, || format!("the Execute came to {code}"))?;
+    side.event("deregistered", SOON)?;
+    let since = Instant::now();
+    side.event("registered", SOON)?;
+    let away = since.elapsed();
+    holds(away > Duration::from_millis(1500), || format!("it was back after {away:?}"))
+}
