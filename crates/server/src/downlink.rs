@@ -41,6 +41,12 @@ impl Job {
             && details.queue_mode
             && object.is_none_or(|object| listed.iter().any(|link| link.path.object_id() == Some(object)))
     }
+
+    /// Whether it stays in the line of a device that sleeps. What the shard wants of its own accord does not, so that
+    /// a fleet asleep leaves room for the host's requests.
+    pub(crate) fn waits_for_a_sleeper(&self) -> bool {
+        self.when_asleep == WhenAsleep::Hold && self.timer.is_some()
+    }
 }
 
 /// What a job does.
@@ -189,20 +195,21 @@ impl Shard {
         let (owner, sent) = (job.device, job.sent);
         let Some(device) = self.devices.get(owner) else { return };
         let outcome = if device.is_asleep() && !sent { Outcome::Asleep } else { Outcome::Timeout };
-        // Two transmissions with nothing back: it sleeps (TS_Transport 6.5).
         let current = device.line.as_ref().and_then(|line| line.current);
-        let silence = self.config.coap.ack_timeout.saturating_mul(4);
-        let silent = current.is_some_and(|(current, _)| current == key)
-            && device
-                .link
-                .and_then(|link| self.links.get(link))
-                .is_some_and(|link| now >= link.active_at + silence);
+        let silent = current.is_some_and(|(current, _)| current == key) && self.is_silent(now, device);
         self.take_off_line(now, key);
         if silent {
             self.unanswering(now, owner);
         }
         self.finish(now, key, outcome);
         self.pump(now, owner);
+    }
+
+    /// Whether nothing came back for two transmissions: a device that sleeps at times sleeps then (TS_Transport 6.5).
+    fn is_silent(&self, now: Instant, device: &Device) -> bool {
+        let silence = self.config.coap.ack_timeout.saturating_mul(4);
+        let link = device.link.and_then(|link| self.links.get(link));
+        link.is_some_and(|link| now >= link.active_at + silence)
     }
 
     /// Ends a job wherever it is and goes on with the next.
@@ -245,28 +252,36 @@ impl Shard {
             return;
         }
         line.current = None;
-        if outcome == Outcome::Timeout {
-            self.unanswering(now, owner);
-            if self.wait_on(owner, job) {
-                return;
-            }
+        if outcome != Outcome::Timeout {
+            self.finish(now, job, outcome);
+            return self.pump(now, owner);
         }
-        self.finish(now, job, outcome);
-        self.pump(now, owner);
+        if self.devices.get(owner).is_some_and(|device| self.is_silent(now, device)) {
+            self.unanswering(now, owner);
+        }
+        let Some(device) = self.devices.get_mut(owner) else { return };
+        let waits = |job: &Job| job.waits_for_a_sleeper() && job.task.may_be_repeated();
+        if device.is_asleep() && self.jobs.get(job).is_some_and(waits) {
+            // Sent in vain, it is first in line.
+            device.line.get_or_insert_default().waiting.push_front(job);
+        } else if device.is_asleep() {
+            self.end_asleep(now, job, outcome);
+        } else {
+            self.finish(now, job, outcome);
+            self.pump(now, owner);
+        }
     }
 
-    /// Puts a job that was sent in vain back in front of the line of a device that sleeps, if it wants to wait and
-    /// if sending it once more cannot do harm.
-    fn wait_on(&mut self, owner: Key<Device>, key: Key<Job>) -> bool {
-        let Some(device) = self.devices.get_mut(owner).filter(|device| device.is_asleep()) else {
-            return false;
-        };
-        let waits = |job: &Job| job.when_asleep == WhenAsleep::Hold && job.task.may_be_repeated();
-        if !self.jobs.get(key).is_some_and(waits) {
-            return false;
+    /// Ends a job that does not wait for a device to wake. An observation that is wanted does, without a job.
+    pub(crate) fn end_asleep(&mut self, now: Instant, key: Key<Job>, outcome: Outcome) {
+        match self.jobs.get(key) {
+            Some(Job { task: Task::Observe(observation), timer: None, .. }) => {
+                let observation = *observation;
+                self.jobs.remove(key);
+                self.rest(observation);
+            }
+            _ => self.finish(now, key, outcome),
         }
-        device.line.get_or_insert_default().waiting.push_front(key);
-        true
     }
 
     /// Takes a job back without a word.

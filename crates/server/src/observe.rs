@@ -61,7 +61,7 @@ pub(crate) enum State {
     Running,
     /// Until the timer fires or the device shows itself.
     Pausing(TimerId),
-    /// The pause is over but the line was full, or it was just made.
+    /// It was just made, or the device sleeps: until it shows itself.
     Idle,
 }
 
@@ -257,6 +257,25 @@ impl Shard {
         self.start_anew(now, owner, keys);
     }
 
+    /// The device sleeps: the observation waits until it shows itself.
+    pub(crate) fn rest(&mut self, key: Key<Observation>) {
+        if let Some(observation) = self.observations.get_mut(key) {
+            observation.state = State::Idle;
+        }
+    }
+
+    /// The device has woken: what waited for that is tried.
+    pub(crate) fn wake_observations(&mut self, now: Instant, owner: Key<Device>) {
+        let Some(device) = self.devices.get(owner) else { return };
+        let rests = |key: &Key<Observation>| {
+            self.observations.get(*key).is_some_and(|observation| matches!(observation.state, State::Idle))
+        };
+        let resting: Vec<_> = device.observations.iter().copied().filter(rests).collect();
+        for key in resting {
+            self.attempt(now, key);
+        }
+    }
+
     fn start_anew(&mut self, now: Instant, owner: Key<Device>, keys: &[Key<Observation>]) {
         for key in keys.iter().copied() {
             let Some(observation) = self.observations.get(key) else { continue };
@@ -284,6 +303,9 @@ impl Shard {
     /// Puts the start of an observation into the line, or pauses if there is no room.
     fn attempt(&mut self, now: Instant, key: Key<Observation>) {
         let Some(owner) = self.observations.get(key).map(|observation| observation.device) else { return };
+        if self.devices.get(owner).is_some_and(Device::is_asleep) {
+            return self.rest(key);
+        }
         let job = self.enqueue(owner, Task::Observe(key), None);
         let Some(observation) = self.observations.get_mut(key) else { return };
         match job {

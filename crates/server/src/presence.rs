@@ -16,11 +16,12 @@ use lightship_coap::Message;
 use lightship_platform::Instant;
 
 use crate::devices::Device;
+use crate::downlink::Job;
 use crate::shard::Due;
 use crate::slab::Key;
 use crate::stateless::{Target, target};
 use crate::timer::TimerId;
-use crate::{Event, Outcome, Shard, WhenAsleep};
+use crate::{Event, Outcome, Shard};
 
 /// Whether a device can be reached now.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -131,6 +132,7 @@ impl Shard {
         sleep.wakes(now);
         self.awake(now, key);
         self.tell_awake(key);
+        self.wake_observations(now, key);
         self.pump(now, key);
     }
 
@@ -240,11 +242,11 @@ impl Shard {
         self.events.push_back(Event::Asleep { endpoint, expected });
         let Some(line) = device.line.as_mut() else { return };
         let jobs = &self.jobs;
-        let waits = |job: &Key<_>| jobs.get(*job).is_some_and(|job| job.when_asleep == WhenAsleep::Hold);
-        let (held, refused): (VecDeque<_>, _) = line.waiting.drain(..).partition(waits);
+        let waits = |job: &Key<_>| jobs.get(*job).is_some_and(Job::waits_for_a_sleeper);
+        let (held, others): (VecDeque<_>, _) = line.waiting.drain(..).partition(waits);
         line.waiting = held;
-        for job in refused {
-            self.finish(now, job, Outcome::Asleep);
+        for job in others {
+            self.end_asleep(now, job, Outcome::Asleep);
         }
     }
 }

@@ -355,6 +355,46 @@ fn queue_mode_can_be_switched_by_an_update() {
 }
 
 #[test]
+fn a_fleet_asleep_leaves_room_for_requests() {
+    let mut config = Config::default();
+    config.limits.requests = 4;
+    let mut world = World::with(config);
+    world.accept = Some(Answer::Accept { observations: ["/3/0/9", "/3/0/13", "/6"].map(wanted).into() });
+    let (mut world, location) = sleepy_with(world, "lt=86400&lwm2m=1.1&b=U&Q");
+    world.pass(WINDOW + SECOND);
+    assert!(presence(&world).is_asleep());
+    let ids: Vec<_> = (0..4).map(|_| hold(&mut world, read_of("/3/0"), HOUR)).collect();
+    for id in ids {
+        world.shard.cancel(world.now, id);
+    }
+    world.drain();
+    world.sent_to(address(HOME));
+    let mut sent = update(&mut world, &location);
+    for _ in 0..3 {
+        sent.retain(|bytes| read(bytes).observe() == Some(0));
+        assert_eq!(sent.len(), 1);
+        sent = world.send(address(HOME), &answer(&sent[0], Code::CONTENT).observe(1).payload("1").bytes());
+    }
+    let started = |event: &Event| matches!(event, Event::ObservationStarted { .. });
+    assert_eq!(world.take_events().iter().filter(|event| started(event)).count(), 3);
+}
+
+#[test]
+fn a_device_that_talks_is_awake_whatever_it_leaves_unanswered() {
+    let (mut world, location) = sleepy();
+    let id = hold(&mut world, read_of("/3/0/0"), HOUR);
+    let request = world.request_to(address(HOME));
+    let acknowledged = Packet::new(Type::Ack, Code::EMPTY, read(&request).message_id().0, &[]);
+    world.send(address(HOME), &acknowledged.bytes());
+    for _ in 0..25 {
+        world.pass(10 * SECOND);
+        update(&mut world, &location);
+    }
+    assert_eq!(outcomes(&mut world), [(id, Outcome::Timeout)], "it had the request and did not answer");
+    assert!(!presence(&world).is_asleep());
+}
+
+#[test]
 fn wanted_observations_wait_for_a_device_that_sleeps() {
     let mut world = World::new();
     world.accept = Some(Answer::Accept { observations: vec![wanted("/3/0/9")] });
