@@ -1,5 +1,6 @@
 //! Between payloads of devices and nodes of the API: which format, which types, which names.
 
+use std::borrow::Cow;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
 
@@ -352,8 +353,11 @@ pub(crate) fn format_name(format: ContentFormat) -> String {
 /// # Errors
 /// Why the payload is no list of links.
 pub(crate) fn discovered(root: &str, payload: &[u8]) -> Result<(Vec<api::Link>, Option<Deviation>), String> {
-    let text = std::str::from_utf8(payload).map_err(|_| "the links are not UTF-8".to_owned())?;
-    let mut sloppy = links(text, Mode::Strict).any(|link| link.is_err()).then_some(Deviation::SloppyLinks);
+    let given = std::str::from_utf8(payload).map_err(|_| "the links are not UTF-8".to_owned())?;
+    let text = &*with_semicolons(given);
+    let mut sloppy = (text != given).then_some(Deviation::SloppyLinks);
+    let broken = links(text, Mode::Strict).any(|link| link.is_err()).then_some(Deviation::SloppyLinks);
+    sloppy = sloppy.or(broken);
     let mut out = Vec::new();
     for link in links(text, Mode::Tolerant) {
         let link = link.map_err(|error| format!("the links are malformed: {error:?}"))?;
@@ -377,6 +381,25 @@ pub(crate) fn discovered(root: &str, payload: &[u8]) -> Result<(Vec<api::Link>, 
         out.push(api::Link { path: format!("/{target}"), attributes: attributes.collect() });
     }
     Ok((out, sloppy))
+}
+
+/// An ampersand before an attribute is a semicolon for some devices, as in a query.
+fn with_semicolons(text: &str) -> Cow<'_, str> {
+    if !text.contains('&') {
+        return Cow::Borrowed(text);
+    }
+    let (mut quoted, mut inside) = (false, false);
+    let letters = text.chars().map(|letter| {
+        match letter {
+            '"' => quoted = !quoted,
+            '<' if !quoted => inside = true,
+            '>' if !quoted => inside = false,
+            '&' if !quoted && !inside => return ';',
+            _ => {}
+        }
+        letter
+    });
+    Cow::Owned(letters.collect())
 }
 
 type Found = (Vec<(Option<Timestamp>, Entry)>, BTreeSet<Deviation>);

@@ -1,25 +1,28 @@
 //! Journal: takes what happens in the shards, answers their questions, writes the log.
 
+mod command;
+mod report;
+
 use std::collections::HashSet;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use lightship_api as api;
-use lightship_api::{EventType, ObservingState, Timestamp};
+use lightship_api::{EventType, ObservingState};
 use lightship_lwm2m::{Endpoint, Path};
 use lightship_net::{ShardEvent, Wait};
 use lightship_server::{
     Answer, Ask, Code, ContentFormat, Details, Ended, Event, Fact as Durable, Observed, Outcome, Presence,
     Registration, RegistrationId,
 };
-use lightship_store::{Batch, CommandState, Cursor, EventRecord, Fact, Store, WantedKey};
+use lightship_store::{Batch, Cursor, EventRecord, Fact, Store, StoreError, WantedKey};
 use tokio::sync::mpsc;
 
-use crate::content::{self, Dialect, Payload};
+use self::report::{Asked, Heard};
+use crate::content;
 use crate::core::{self, Core};
-use crate::deviation::Deviation;
-use crate::directory::{self, Device};
-use crate::queue::{self, Note};
+use crate::directory::Device;
+use crate::queue::{NOTES_LEN, Note};
 
 /// The single writer of the event log.
 pub(crate) struct Journal {
@@ -44,6 +47,7 @@ impl Journal {
         mut notes: mpsc::Receiver<Note>,
     ) {
         let mut taken = Vec::with_capacity(BATCH_LEN);
+        let mut noted = Vec::with_capacity(NOTES_LEN);
         loop {
             tokio::select! {
                 count = events.recv_many(&mut taken, BATCH_LEN) => {
@@ -55,44 +59,9 @@ impl Journal {
                     }
                     self.commit().await;
                 }
-                // The queue lives as long as the journal.
-                Some(note) = notes.recv() => self.command(note).await,
+                // The queue lives as long as the journal; there is always at least one.
+                _ = notes.recv_many(&mut noted, NOTES_LEN) => self.commands(&mut noted).await,
             }
-        }
-    }
-
-    /// Stores a change of a command together with its event: both or neither.
-    async fn command(&mut self, note: Note) {
-        let endpoint = note.record.endpoint.clone();
-        self.batch.facts.push(Fact::Commanded(note.record.clone()));
-        if let Some(kind) = note.event {
-            let shape = Box::new(queue::shape(&note.record));
-            self.log(kind, &endpoint, |event| event.command = Some(shape));
-        }
-        let stored = self.commit().await;
-        if stored {
-            let is_new = note.event == Some(EventType::CommandQueued);
-            self.core.counters.commands.count(note.record.state, is_new);
-        }
-        self.count_commands(&endpoint).await;
-        // Whoever asked may have gone.
-        let _ = note.stored.send(stored);
-    }
-
-    /// Says in the directory how many commands wait for a device; gives that number.
-    async fn count_commands(&self, endpoint: &Endpoint) -> usize {
-        let commands = self.core.store.commands(endpoint).await.unwrap_or_default();
-        let waiting = commands.iter().filter(|command| command.state == CommandState::Waiting).count();
-        self.core.directory.change(endpoint, None, |device| {
-            device.commands_waiting = u64::try_from(waiting).unwrap_or(u64::MAX);
-        });
-        waiting
-    }
-
-    /// The device shows itself: its commands may go.
-    async fn shown(&self, endpoint: &Endpoint) {
-        if self.count_commands(endpoint).await > 0 {
-            queue::kick(&self.core, endpoint);
         }
     }
 
@@ -395,59 +364,6 @@ impl Journal {
         }
     }
 
-    /// What a device reported, as far as it can be understood.
-    fn report(&self, endpoint: &Endpoint, asked: &Asked, heard: Heard<'_>) -> Report {
-        let raw = raw(heard.format, heard.payload);
-        let Some(device) = self.core.directory.find(endpoint.as_str()) else {
-            return Report { content: Err("the device is not registered".to_owned()), raw };
-        };
-        let definitions = self.core.models.snapshot();
-        let dialect =
-            Dialect { definitions: &definitions, registration: &device.registration, now: self.core.now() };
-        let payload = Payload { asked: None, format: heard.format, bytes: heard.payload };
-        let decoded = match asked {
-            Asked::Node(path) => dialect.nodes(*path, payload),
-            Asked::Several(paths) => dialect.several(paths, payload),
-            Asked::Nothing => dialect.sent(payload),
-        };
-        let content = match decoded {
-            Ok(decoded) => {
-                self.core.directory.deviated(endpoint, decoded.deviations);
-                Ok(decoded.nodes)
-            }
-            Err(reason) => {
-                self.core.counters.undecoded.fetch_add(1, Ordering::Relaxed);
-                self.core.directory.deviated(endpoint, [Deviation::Undecodable]);
-                tracing::debug!(%endpoint, reason, "a report cannot be decoded");
-                Err(reason)
-            }
-        };
-        Report { content, raw }
-    }
-
-    fn remember(
-        &self,
-        endpoint: &Endpoint,
-        key: &WantedKey,
-        report: &Report,
-        count: impl FnOnce(&mut directory::Observed),
-    ) {
-        let now = self.core.now();
-        let clock = self.core.clock;
-        let until = clock.now() + self.core.config.queue.awake_window;
-        self.core.directory.change(endpoint, None, |device| {
-            device.heard(until, |at| core::timestamp(clock.date_of(at)));
-            let observed = device.observations.entry(key.clone()).or_default();
-            observed.state = ObservingState::Active;
-            count(observed);
-            observed.reason = report.content.as_ref().err().cloned();
-            if let Ok(content) = &report.content {
-                observed.content = Some(newest(content, observed.content.as_deref(), observed.time, now));
-                observed.time = Some(now);
-            }
-        });
-    }
-
     /// Adds an event to the batch.
     fn log(&mut self, kind: EventType, endpoint: &Endpoint, fill: impl FnOnce(&mut api::Event)) {
         let cursor = Cursor { number: self.cursor.number + 1, ..self.cursor };
@@ -465,101 +381,35 @@ impl Journal {
         self.batch.facts.push(Fact::Happened(record));
     }
 
-    /// Writes the batch; says whether it is safe.
-    async fn commit(&mut self) -> bool {
-        let batch = std::mem::take(&mut self.batch);
-        let count = batch.facts.iter().filter(|fact| matches!(fact, Fact::Happened(_))).count();
+    /// Writes the batch and answers who waits for that.
+    async fn commit(&mut self) {
         let mut stored = true;
-        if !batch.facts.is_empty() {
-            if let Err(error) = self.core.store.commit(batch).await {
+        if !self.batch.facts.is_empty() {
+            if let Err(error) = self.write().await {
                 tracing::error!(%error, "events are lost: the store does not take them");
                 self.core.counters.commits_failed.fetch_add(1, Ordering::Relaxed);
                 stored = false;
-                // What was not written has no number.
-                self.cursor.number -= u64::try_from(count).unwrap_or(0);
             }
             self.core.store_ok.store(stored, Ordering::Relaxed);
-            self.core.newest.send_replace(self.cursor);
         }
         for (shard, ask) in std::mem::take(&mut self.after_commit) {
             let answer =
                 if stored { Answer::Stored } else { Answer::Refuse { code: Code::SERVICE_UNAVAILABLE } };
             self.answer(shard, ask, answer).await;
         }
-        stored
     }
-}
 
-/// What a report answers.
-enum Asked {
-    Node(Path),
-    Several(Vec<Path>),
-    /// The device speaks of its own accord.
-    Nothing,
-}
-
-/// What came from a device.
-#[derive(Clone, Copy)]
-struct Heard<'a> {
-    code: Option<Code>,
-    format: Option<ContentFormat>,
-    payload: &'a [u8],
-}
-
-/// Something a device reported.
-struct Report {
-    content: Result<Vec<api::Node>, String>,
-    raw: api::RawPayload,
-}
-
-impl Report {
-    fn into_event(self, event: &mut api::Event, key: Option<&WantedKey>, heard: Heard<'_>) {
-        if let Some(key) = key {
-            name(event, key);
+    /// Writes the batch; what is not written has no number.
+    async fn write(&mut self) -> Result<(), StoreError> {
+        let batch = std::mem::take(&mut self.batch);
+        let count = batch.facts.iter().filter(|fact| matches!(fact, Fact::Happened(_))).count();
+        let result = self.core.store.commit(batch).await;
+        if result.is_err() {
+            self.cursor.number -= u64::try_from(count).unwrap_or(0);
         }
-        event.code = heard.code.map(|code| code.to_string());
-        event.format = heard.format.map(content::format_name);
-        match self.content {
-            Ok(content) => event.content = Some(content),
-            Err(reason) => {
-                event.reason = Some(reason);
-                event.raw = Some(self.raw);
-            }
-        }
+        self.core.newest.send_replace(self.cursor);
+        result
     }
-}
-
-/// What is true now: of each Resource the value with the latest time, for a device that was out of reach reports all
-/// that it has kept, oldest first, and maybe after a newer one. A value without a time is as old as its arrival. Nodes
-/// that hold several Resources are all kept, the latest first: each may hold others.
-fn newest(
-    reported: &[api::Node],
-    known: Option<&[api::Node]>,
-    known_at: Option<Timestamp>,
-    now: Timestamp,
-) -> Vec<api::Node> {
-    let is_resource =
-        |node: &api::Node| matches!(node.content, api::Content::Value(_) | api::Content::Instances(_));
-    let time = |node: &api::Node| node.time.unwrap_or(now);
-    let mut newest: Vec<&api::Node> = Vec::new();
-    for node in reported {
-        let same = |other: &&mut &api::Node| is_resource(other) && other.path == node.path;
-        match newest.iter_mut().find(same) {
-            Some(other) if time(other) <= time(node) => *other = node,
-            Some(_) => {}
-            None => newest.push(node),
-        }
-    }
-    if !newest.iter().all(|node| is_resource(node)) {
-        newest.sort_by_key(|node| std::cmp::Reverse(time(node)));
-    }
-    let later = |node: &api::Node| {
-        let before = known?.iter().find(|other| is_resource(other) && other.path == node.path)?;
-        // A device's clock may be ahead, the time of arrival is not.
-        let before_at = before.time.map_or(known_at, |time| known_at.map(|at| at.min(time)))?;
-        (before_at > time(node)).then(|| before.clone())
-    };
-    newest.into_iter().map(|node| later(node).unwrap_or_else(|| node.clone())).collect()
 }
 
 /// What the store calls it.

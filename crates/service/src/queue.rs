@@ -11,6 +11,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -37,8 +38,8 @@ pub(crate) struct Queue {
     notes: mpsc::Sender<Note>,
     /// Devices that are being served, and whether something has happened meanwhile.
     serving: Mutex<HashMap<Endpoint, bool>>,
-    /// Held by whoever takes a command out of `waiting`, or puts one in.
-    turn: tokio::sync::Mutex<()>,
+    /// One of them is held by whoever takes a command of a device out of `waiting`, or puts one in.
+    turns: [tokio::sync::Mutex<()>; TURNS],
 }
 
 /// A change of a command, for the journal to store together with its event.
@@ -53,7 +54,18 @@ impl Queue {
     pub(crate) fn new(writer: u32, last: u64) -> (Queue, mpsc::Receiver<Note>) {
         let (notes, receiver) = mpsc::channel(NOTES_LEN);
         let (last, serving) = (AtomicU64::new(last), Mutex::default());
-        (Queue { writer, last, notes, serving, turn: tokio::sync::Mutex::default() }, receiver)
+        let turns = std::array::from_fn(|_| tokio::sync::Mutex::default());
+        (Queue { writer, last, notes, serving, turns }, receiver)
+    }
+
+    /// The right to change which commands of a device wait.
+    async fn turn(&self, endpoint: &Endpoint) -> tokio::sync::MutexGuard<'_, ()> {
+        let mut hasher = DefaultHasher::new();
+        endpoint.hash(&mut hasher);
+        let place = hasher.finish() % u64::try_from(TURNS).unwrap_or(1);
+        // Devices that share a place wait for each other; that is all.
+        let [first, ..] = &self.turns;
+        usize::try_from(place).ok().and_then(|place| self.turns.get(place)).unwrap_or(first).lock().await
     }
 
     async fn note(&self, record: CommandRecord, event: Option<EventType>) -> Result<(), Refusal> {
@@ -80,7 +92,7 @@ pub(crate) async fn accept(
     terms: &Terms,
 ) -> Result<CommandRecord, Refusal> {
     let queue = &core.queue;
-    let turn = queue.turn.lock().await;
+    let turn = queue.turn(endpoint).await;
     let before = core.store.commands(endpoint).await.map_err(|error| unread(&error))?;
     let live = before.iter().filter(|record| record.state.is_live());
     let superseded: Vec<&Arc<CommandRecord>> = live
@@ -118,9 +130,11 @@ pub(crate) async fn accept(
 
 /// Cancels a command that still waits.
 pub(crate) async fn cancel(core: &Core, id: CommandId) -> Result<CommandRecord, Refusal> {
-    let _turn = core.queue.turn.lock().await;
-    let record = core.store.command(id).await.map_err(|error| unread(&error))?;
-    let record = record.ok_or_else(|| unknown(&id.to_string()))?;
+    let read = || async { core.store.command(id).await.map_err(|error| unread(&error)) };
+    let gone = || unknown(&id.to_string());
+    let endpoint = read().await?.ok_or_else(gone)?.endpoint.clone();
+    let _turn = core.queue.turn(&endpoint).await;
+    let record = read().await?.ok_or_else(gone)?;
     if record.state != CommandState::Waiting {
         let detail = format!("the command is {}", state(record.state).name());
         return Err(Refusal::new(ProblemType::CommandOver, detail));
@@ -172,7 +186,7 @@ async fn serve(core: &Arc<Core>, endpoint: &Endpoint) {
 
 /// The next command of a device, marked as sent; `None` when there is none or the device cannot be reached.
 async fn take(core: &Arc<Core>, endpoint: &Endpoint) -> Option<CommandRecord> {
-    let _turn = core.queue.turn.lock().await;
+    let _turn = core.queue.turn(endpoint).await;
     reachable(core, endpoint)?;
     let now_ms = core.now().0;
     for record in core.store.commands(endpoint).await.ok()? {
@@ -293,20 +307,26 @@ async fn end(
 pub(crate) async fn keep_watch(core: Arc<Core>) {
     let mut stopping = core.stopping.subscribe();
     loop {
-        let now_ms = core.now().0;
-        for record in core.store.live_commands().await.unwrap_or_default() {
-            if record.state == CommandState::Sent {
-                settle(&core, &record).await;
-            } else if record.not_after_ms <= now_ms {
-                expire(&core, record.id).await;
-            } else if is_due(&core, &record, now_ms) {
-                kick(&core, &record.endpoint);
-            }
+        let live = core.store.live_commands().await.unwrap_or_default();
+        for some in live.chunks(NOTES_LEN) {
+            // Together, so that they share a write of the store.
+            futures_util::future::join_all(some.iter().map(|record| look_after(&core, record))).await;
         }
         tokio::select! {
             () = tokio::time::sleep(WATCH_EVERY) => {}
             () = stopped(&mut stopping) => return,
         }
+    }
+}
+
+async fn look_after(core: &Arc<Core>, record: &CommandRecord) {
+    let now_ms = core.now().0;
+    if record.state == CommandState::Sent {
+        settle(core, record).await;
+    } else if record.not_after_ms <= now_ms {
+        expire(core, record).await;
+    } else if is_due(core, record, now_ms) {
+        kick(core, &record.endpoint);
     }
 }
 
@@ -318,9 +338,9 @@ fn is_due(core: &Core, record: &CommandRecord, now_ms: i64) -> bool {
         && core.directory.find(record.endpoint.as_str()).as_ref().is_some_and(listens)
 }
 
-async fn expire(core: &Core, id: CommandId) {
-    let _turn = core.queue.turn.lock().await;
-    if let Ok(Some(record)) = core.store.command(id).await
+async fn expire(core: &Core, record: &CommandRecord) {
+    let _turn = core.queue.turn(&record.endpoint).await;
+    if let Ok(Some(record)) = core.store.command(record.id).await
         && record.state == CommandState::Waiting
     {
         let _ = end(core, CommandRecord::clone(&record), CommandState::Expired, Some(TOO_LATE)).await;
@@ -330,7 +350,7 @@ async fn expire(core: &Core, id: CommandId) {
 /// A command that is on its way and that nobody waits for: the process that sent it has ended, or its end could not be
 /// stored.
 async fn settle(core: &Core, record: &CommandRecord) {
-    let _turn = core.queue.turn.lock().await;
+    let _turn = core.queue.turn(&record.endpoint).await;
     let served =
         |endpoint| core.queue.serving.lock().unwrap_or_else(PoisonError::into_inner).contains_key(endpoint);
     if served(&record.endpoint) {
@@ -396,8 +416,10 @@ const COMMANDS_PER_DEVICE_MAX: usize = 100;
 const COMMAND_LIFE_MS: i64 = 7 * 24 * 3_600_000;
 /// The longest that a device is waited for once it is spoken to: a CoAP exchange (RFC 7252 §4.8.2) and some blocks.
 const ATTEMPT_MAX: Duration = Duration::from_secs(300);
-/// Changes that may wait for the journal.
-const NOTES_LEN: usize = 64;
+/// Enough that devices rarely wait for each other.
+const TURNS: usize = 256;
+/// Changes that may wait for the journal, and that it takes at once.
+pub(crate) const NOTES_LEN: usize = 256;
 const WATCH_EVERY: Duration = Duration::from_secs(1);
 /// Between two attempts with a device that listens and did not answer.
 const RETRY_PAUSE_MS: i64 = 60_000;

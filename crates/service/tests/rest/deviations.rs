@@ -99,6 +99,41 @@ fn messages_that_are_not_as_they_should_be_are_served_and_counted() {
     assert_eq!(shown["attributes"], json!({"colour": "green"}));
 }
 
+// Proves: DMO-12
+#[test]
+fn links_of_any_depth_are_read_as_devices_write_them() {
+    let server = Server::start();
+    let script: Script = Box::new(|request| {
+        let links: &[u8] = match request.path().as_str() {
+            "/3" => b"</3>;ver=1.2,</3/0>,</3/0/7>;dim=2,</3/0/7/0>,</3/0/7/1>;pmin=1",
+            "/3/0" => b"</3/0/> , </3/0/9/>; pmin = 10 ; pmax=\"60\"",
+            "/1" => b"</1>,</1/0>&pmin=5&pmax=\"a&b\",</1/0/1>;title=\"x&y\"",
+            _ => b"</3/0",
+        };
+        Some(request.answer(0x45, Some(40), links))
+    });
+    let _device = Device::register(&server, "odd", script);
+    let links = |path: &str| {
+        let answer = server.get(&format!("/api/v1/endpoints/odd/discover/{path}")).json();
+        let links = answer["content"]["links"].as_array().cloned().unwrap_or_default();
+        links
+            .iter()
+            .map(|link| format!("{} {}", link["path"].as_str().unwrap(), link["attributes"]))
+            .collect::<Vec<_>>()
+    };
+    let sloppy = || deviations(&server, "odd")["sloppy-links"].clone();
+    assert_eq!(
+        links("3"),
+        [r#"/3 {"ver":"1.2"}"#, "/3/0 {}", r#"/3/0/7 {"dim":2}"#, "/3/0/7/0 {}", r#"/3/0/7/1 {"pmin":1}"#]
+    );
+    assert_eq!(sloppy(), Json::Null);
+    assert_eq!(links("3/0"), ["/3/0 {}", r#"/3/0/9 {"pmax":"60","pmin":10}"#]);
+    assert_eq!(links("1"), ["/1 {}", r#"/1/0 {"pmax":"a&b","pmin":5}"#, r#"/1/0/1 {"title":"x&y"}"#]);
+    assert_eq!(sloppy(), 2);
+    assert_eq!(links("6"), [""; 0]);
+    assert_eq!(deviations(&server, "odd")["undecodable"], 1);
+}
+
 #[test]
 fn counts_outlive_the_registration() {
     let server = Server::start();

@@ -1,0 +1,142 @@
+//! What devices report: understood, remembered, told.
+
+use std::sync::atomic::Ordering;
+
+use lightship_api as api;
+use lightship_api::{ObservingState, Timestamp};
+use lightship_lwm2m::{Endpoint, Path};
+use lightship_server::{Code, ContentFormat};
+use lightship_store::WantedKey;
+
+use super::{Journal, name, raw};
+use crate::content::{self, Dialect, Payload};
+use crate::core;
+use crate::deviation::Deviation;
+use crate::directory;
+
+impl Journal {
+    /// What a device reported, as far as it can be understood.
+    pub(super) fn report(&self, endpoint: &Endpoint, asked: &Asked, heard: Heard<'_>) -> Report {
+        let raw = raw(heard.format, heard.payload);
+        let Some(device) = self.core.directory.find(endpoint.as_str()) else {
+            return Report { content: Err("the device is not registered".to_owned()), raw };
+        };
+        let definitions = self.core.models.snapshot();
+        let dialect =
+            Dialect { definitions: &definitions, registration: &device.registration, now: self.core.now() };
+        let payload = Payload { asked: None, format: heard.format, bytes: heard.payload };
+        let decoded = match asked {
+            Asked::Node(path) => dialect.nodes(*path, payload),
+            Asked::Several(paths) => dialect.several(paths, payload),
+            Asked::Nothing => dialect.sent(payload),
+        };
+        let content = match decoded {
+            Ok(decoded) => {
+                self.core.directory.deviated(endpoint, decoded.deviations);
+                Ok(decoded.nodes)
+            }
+            Err(reason) => {
+                self.core.counters.undecoded.fetch_add(1, Ordering::Relaxed);
+                self.core.directory.deviated(endpoint, [Deviation::Undecodable]);
+                tracing::debug!(%endpoint, reason, "a report cannot be decoded");
+                Err(reason)
+            }
+        };
+        Report { content, raw }
+    }
+
+    pub(super) fn remember(
+        &self,
+        endpoint: &Endpoint,
+        key: &WantedKey,
+        report: &Report,
+        count: impl FnOnce(&mut directory::Observed),
+    ) {
+        let now = self.core.now();
+        let clock = self.core.clock;
+        let until = clock.now() + self.core.config.queue.awake_window;
+        self.core.directory.change(endpoint, None, |device| {
+            device.heard(until, |at| core::timestamp(clock.date_of(at)));
+            let observed = device.observations.entry(key.clone()).or_default();
+            observed.state = ObservingState::Active;
+            count(observed);
+            observed.reason = report.content.as_ref().err().cloned();
+            if let Ok(content) = &report.content {
+                observed.content = Some(newest(content, observed.content.as_deref(), observed.time, now));
+                observed.time = Some(now);
+            }
+        });
+    }
+}
+
+/// What a report answers.
+pub(super) enum Asked {
+    Node(Path),
+    Several(Vec<Path>),
+    /// The device speaks of its own accord.
+    Nothing,
+}
+
+/// What came from a device.
+#[derive(Clone, Copy)]
+pub(super) struct Heard<'a> {
+    pub(super) code: Option<Code>,
+    pub(super) format: Option<ContentFormat>,
+    pub(super) payload: &'a [u8],
+}
+
+/// Something a device reported.
+pub(super) struct Report {
+    pub(super) content: Result<Vec<api::Node>, String>,
+    raw: api::RawPayload,
+}
+
+impl Report {
+    pub(super) fn into_event(self, event: &mut api::Event, key: Option<&WantedKey>, heard: Heard<'_>) {
+        if let Some(key) = key {
+            name(event, key);
+        }
+        event.code = heard.code.map(|code| code.to_string());
+        event.format = heard.format.map(content::format_name);
+        match self.content {
+            Ok(content) => event.content = Some(content),
+            Err(reason) => {
+                event.reason = Some(reason);
+                event.raw = Some(self.raw);
+            }
+        }
+    }
+}
+
+/// What is true now: of each Resource the value with the latest time, for a device that was out of reach reports all
+/// that it has kept, oldest first, and maybe after a newer one. A value without a time is as old as its arrival. Nodes
+/// that hold several Resources are all kept, the latest first: each may hold others.
+fn newest(
+    reported: &[api::Node],
+    known: Option<&[api::Node]>,
+    known_at: Option<Timestamp>,
+    now: Timestamp,
+) -> Vec<api::Node> {
+    let is_resource =
+        |node: &api::Node| matches!(node.content, api::Content::Value(_) | api::Content::Instances(_));
+    let time = |node: &api::Node| node.time.unwrap_or(now);
+    let mut newest: Vec<&api::Node> = Vec::new();
+    for node in reported {
+        let same = |other: &&mut &api::Node| is_resource(other) && other.path == node.path;
+        match newest.iter_mut().find(same) {
+            Some(other) if time(other) <= time(node) => *other = node,
+            Some(_) => {}
+            None => newest.push(node),
+        }
+    }
+    if !newest.iter().all(|node| is_resource(node)) {
+        newest.sort_by_key(|node| std::cmp::Reverse(time(node)));
+    }
+    let later = |node: &api::Node| {
+        let before = known?.iter().find(|other| is_resource(other) && other.path == node.path)?;
+        // A device's clock may be ahead, the time of arrival is not.
+        let before_at = before.time.map_or(known_at, |time| known_at.map(|at| at.min(time)))?;
+        (before_at > time(node)).then(|| before.clone())
+    };
+    newest.into_iter().map(|node| later(node).unwrap_or_else(|| node.clone())).collect()
+}
