@@ -45,6 +45,14 @@ pub(crate) struct DeviceArguments {
     #[arg(long)]
     pub(crate) queue_mode: bool,
 
+    /// Name a profile in place of the list of objects where the server knows it: hash, or a name such as oma:NAME or v:NAME
+    #[arg(long, value_name = "PROFILE")]
+    pub(crate) profile: Option<String>,
+
+    /// The device's number for SMS, which servers are told
+    #[arg(long, value_name = "NUMBER")]
+    pub(crate) sms: Option<String>,
+
     /// In Queue Mode: seconds to listen after each message, the same as the server's awake window (default: 93)
     #[arg(long, value_name = "S")]
     pub(crate) awake: Option<f64>,

@@ -5,7 +5,9 @@ mod accounts;
 use self::accounts::RawAccount;
 use crate::cli::DeviceArguments;
 use crate::failure::Failure;
-use lightship_client::{Account, Config, ENDPOINT_LEN_MAX, QueueMode};
+use lightship_client::{
+    Account, Config, ENDPOINT_LEN_MAX, PROFILE_LEN_MAX, Profile, QueueMode, SMS_LEN_MAX, Text,
+};
 use lightship_coap::BlockSize;
 use lightship_lwm2m::{Endpoint, ObjectId, Version};
 use serde::Deserialize;
@@ -35,6 +37,8 @@ pub(crate) struct RawSettings {
     binding: Option<String>,
     #[serde(alias = "queue_mode")]
     queue_mode: Option<bool>,
+    profile: Option<String>,
+    sms: Option<String>,
     awake: Option<f64>,
     #[serde(alias = "wake_every")]
     wake_every: Option<f64>,
@@ -139,6 +143,8 @@ impl Settings {
         config.coap.buffer_len_max = BODY_LEN_MAX + (1 << 20);
         raw.set_coap(&mut config)?;
         config.queue_mode = raw.queue_mode()?;
+        config.profile = raw.profile.as_deref().map_or(Ok(Profile::None), profile)?;
+        config.sms = raw.sms.as_deref().map(sms).transpose()?;
         let local = raw.local.as_deref().map(local_address).transpose()?;
         let objects = raw.object.take().map(OneOrMany::into_vec).unwrap_or_default();
         let objects = objects.iter().map(|text| object(text)).collect::<Result<_, _>>()?;
@@ -159,6 +165,33 @@ fn version(text: &str) -> Result<Version, Failure> {
         .into_iter()
         .find(|version| version.as_str() == text)
         .ok_or_else(|| Failure::usage(format_args!("lwm2m {text:?} is none of 1.0, 1.1 and 1.2")))
+}
+
+/// `hash`, or a name that the server knows already (TS_Core 6.2.1).
+fn profile(text: &str) -> Result<Profile, Failure> {
+    if text == "hash" {
+        return Ok(Profile::Hashed);
+    }
+    let name = text.strip_prefix("oma:").or_else(|| text.strip_prefix("v:"));
+    let letters = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    match name {
+        Some(name) if !name.is_empty() && letters(name) && text.len() <= PROFILE_LEN_MAX => {
+            Ok(Profile::Named(Text::new(text)))
+        }
+        _ => Err(Failure::usage(format_args!(
+            "profile {text:?}: expected hash, or oma: or v: with letters, digits and hyphens behind it"
+        ))),
+    }
+}
+
+fn sms(text: &str) -> Result<Text<SMS_LEN_MAX>, Failure> {
+    let plain = |byte: u8| byte.is_ascii_graphic() && byte != b'+';
+    if text.is_empty() || text.len() > SMS_LEN_MAX || !text.bytes().all(plain) {
+        return Err(Failure::usage(format_args!(
+            "sms {text:?}: expected digits without a plus sign, {SMS_LEN_MAX} at most"
+        )));
+    }
+    Ok(Text::new(text))
 }
 
 fn local_address(text: &str) -> Result<SocketAddr, Failure> {
@@ -199,6 +232,8 @@ impl From<DeviceArguments> for RawSettings {
             lwm2m: flags.lwm2m,
             binding: flags.binding,
             queue_mode: flags.queue_mode.then_some(true),
+            profile: flags.profile,
+            sms: flags.sms,
             awake: flags.awake,
             wake_every: flags.wake_every,
             psk_identity: flags.psk_identity,
@@ -234,7 +269,7 @@ impl RawSettings {
             ($($field:ident)*) => { Self { account, $($field: higher.$field.or(self.$field),)* } };
         }
         join! {
-            endpoint server bootstrap lifetime lwm2m binding queue_mode awake wake_every psk_identity psk_key cert key trust rpk_key
+            endpoint server bootstrap lifetime lwm2m binding queue_mode profile sms awake wake_every psk_identity psk_key cert key trust rpk_key
             rpk_peer local state object ack_timeout ack_random_factor max_retransmit nstart block_size retry_count
             retry_timer retry_sequence_delay retry_sequence_count virtual_clock
         }
@@ -451,6 +486,10 @@ mod tests {
             "--server 127.0.0.1",
             "--lwm2m 2.0",
             "--awake 5",
+            "--profile x",
+            "--profile oma:",
+            "--profile v:a_b",
+            "--sms +49123",
             "--wake-every 60",
             "--queue-mode --awake 0",
             "--queue-mode --wake-every -1",
@@ -470,7 +509,11 @@ mod tests {
     }
 
     #[test]
-    fn queue_mode_has_its_times_and_an_old_name() {
+    fn queue_mode_and_profiles_are_understood() {
+        let profile = |flags: &str| loaded(&format!("lightship device {flags}")).unwrap().config.profile;
+        assert_eq!(profile(""), Profile::None);
+        assert_eq!(profile("--profile hash"), Profile::Hashed);
+        assert_eq!(profile("--profile v:meter-3"), Profile::Named(Text::new("v:meter-3")));
         let mode = |flags: &str| loaded(&format!("lightship device {flags}")).unwrap().config.queue_mode;
         let span = Duration::from_secs;
         assert_eq!(mode(""), None);

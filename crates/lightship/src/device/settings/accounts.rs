@@ -2,7 +2,7 @@
 
 use super::{OneOrMany, RawSettings, SERVERS_MAX};
 use crate::failure::Failure;
-use lightship_client::{Account, Retry, Text, URI_LEN_MAX};
+use lightship_client::{Account, Array, ResourceInstanceId, Retry, Text, URI_LEN_MAX};
 use lightship_lwm2m::ShortServerId;
 use lightship_net::client_driver::Target;
 use serde::Deserialize;
@@ -51,6 +51,11 @@ pub(super) struct RawAccount {
     mute_send: Option<bool>,
     #[serde(alias = "confirmable_notifications")]
     confirmable_notifications: Option<bool>,
+    trigger: Option<bool>,
+    #[serde(alias = "supported_versions")]
+    supported_versions: Vec<String>,
+    #[serde(alias = "profile_hash")]
+    profile_hash: Option<u8>,
 }
 
 /// The accounts of the settings: `account` alone, or `server` and `bootstrap`, or the server on this machine.
@@ -147,8 +152,26 @@ impl RawAccount {
         // Absent would mean muted, and whoever writes "send" means it.
         account.mute_send = Some(self.mute_send.unwrap_or(false));
         account.confirmable_notifications = self.confirmable_notifications;
+        account.trigger = self.trigger;
+        account.profile_hash = self.profile_hash;
+        account.supported_versions = versions(uri, &self.supported_versions)?;
         Ok(account)
     }
+}
+
+fn versions(uri: &str, texts: &[String]) -> Result<Option<Array<Text<8>, 4>>, Failure> {
+    let mut versions = Array::new();
+    for (version, id) in texts.iter().zip(0..) {
+        let digits = version.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.');
+        let id = ResourceInstanceId::new(id).filter(|_| digits && (3..=8).contains(&version.len()));
+        let inserted = id.map(|id| versions.insert(id, Text::new(version)));
+        if !matches!(inserted, Some(Ok(()))) {
+            return Err(Failure::usage(format_args!(
+                "{uri}: supported-versions {texts:?}: expected at most 4 versions such as 1.1"
+            )));
+        }
+    }
+    Ok((!texts.is_empty()).then_some(versions))
 }
 
 fn text<const N: usize>(uri: &str, name: &str, text: &str) -> Result<Text<N>, Failure> {
