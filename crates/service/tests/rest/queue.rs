@@ -369,3 +369,81 @@ fn an_observation_of_a_sleeping_device_ends_at_once_and_the_device_is_told_later
     let cancel = device.next_request();
     assert_eq!((cancel.path().as_str(), cancel.option(6)), ("/3303/0/5700", Some(1)));
 }
+
+// Proves: QUE-02
+#[test]
+fn many_devices_get_each_command_once_and_in_order() {
+    const DEVICES: usize = 20;
+    const COMMANDS: usize = 8;
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::with(|config| {
+        config.queue.awake_window = Duration::from_millis(AWAKE_MS);
+        config.store.folder = Some(folder.path().to_owned());
+    });
+    let device = |n: usize| {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let parameters = format!("ep=d{n}&lt=600&lwm2m=1.1&b=U&Q");
+        Device::register_with(&server, socket, &parameters, "</3/0>", agreeable())
+    };
+    let devices: Vec<Device> = (0..DEVICES).map(device).collect();
+    let shown = |n: usize| server.get(&format!("/api/v1/endpoints/d{n}")).json();
+    eventually(|| (0..DEVICES).all(|n| shown(n)["state"] == "asleep"));
+    // Reads that devices may be sent twice, and writes that they must not be.
+    std::thread::scope(|scope| {
+        for n in 0..DEVICES {
+            let server = &server;
+            scope.spawn(move || {
+                for id in 0..COMMANDS {
+                    let (method, body) =
+                        if id % 2 == 0 { ("GET", "") } else { ("POST", r#"{"arguments": "1"}"#) };
+                    let place = if id % 2 == 0 { "resources" } else { "execute" };
+                    let address = format!("/api/v1/endpoints/d{n}/{place}/3/0/{id}?queue=true");
+                    assert_eq!(server.call(method, &address, body).status, 202, "{address}");
+                }
+            });
+        }
+    });
+    for (n, device) in devices.iter().enumerate() {
+        let location = shown(n)["registration_id"].as_str().unwrap().to_owned();
+        let options = vec![(11, b"rd".to_vec()), (11, location.into_bytes())];
+        device.send(&Message { kind: 0, code: 2, id: 50, token: vec![5], options, payload: Vec::new() });
+    }
+    let states = |n: usize| {
+        let listed = server.get(&format!("/api/v1/endpoints/d{n}/commands")).json();
+        listed["items"].as_array().unwrap().iter().map(|item| item["state"].clone()).collect::<Vec<_>>()
+    };
+    eventually(|| (0..DEVICES).all(|n| states(n).iter().all(|state| state == "done")));
+    let expected: Vec<_> =
+        (0..COMMANDS).map(|id| (1 + u8::try_from(id % 2).unwrap(), format!("/3/0/{id}"))).collect();
+    for (n, device) in devices.iter().enumerate() {
+        assert_eq!(paths(device), expected, "d{n}");
+        assert_eq!(states(n).len(), COMMANDS);
+    }
+}
+
+#[test]
+fn a_command_waits_for_a_device_that_has_left() {
+    let server = server();
+    let register = |script| {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        Device::register_with(&server, socket, "ep=sleepy&lt=600&lwm2m=1.1&b=U", "</1/0>,</3/0>", script)
+    };
+    // It listens always, and does not answer: nothing is known of it.
+    let device = register(Box::new(|_| None));
+    let id = queue(&server, "PUT", "resources/1/0/1?format=text", r#"{"value": 61}"#);
+    device.next_request();
+    let leave = Message { code: 4, ..update(&server, 30) };
+    assert_eq!(device.ask(&leave).code, 0x42);
+    let command = await_state(&server, &id, "waiting");
+    assert_eq!(
+        (&command["attempts"], &command["reason"]),
+        (&json!(1), &json!("No answer came; it is sent again."))
+    );
+    assert_eq!(server.get("/api/v1/endpoints/sleepy").status, 404);
+    let listed = server.get("/api/v1/endpoints/sleepy/commands").json();
+    assert_eq!(listed["items"][0]["id"], json!(id), "it can still be seen");
+    drop(device);
+    let device = register(agreeable());
+    assert_eq!(await_state(&server, &id, "done")["attempts"], 2);
+    assert_eq!(paths(&device), [(3, "/1/0/1".to_owned())]);
+}
