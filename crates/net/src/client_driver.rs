@@ -252,11 +252,6 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         if let Some(Some((account, len))) = arrived
             && let Some(datagram) = self.buffer.get(..len)
         {
-            // In Queue Mode the radio is off while the engine sleeps: what is sent to the device then is lost.
-            if self.client.sleep_until().is_some() {
-                tracing::debug!(len, "a datagram came while the device was asleep");
-                return;
-            }
             self.counters.received(len);
             let now = self.clock.now();
             self.client.set_date(now, self.clock.date());
