@@ -163,6 +163,8 @@ impl Tree {
                 let sensor = self.sensor(*instance)?;
                 match *resource {
                     RESET => sensor.executed.push(arguments.clone()),
+                    // What is absent is judged before what it may be asked.
+                    APPLICATION if sensor.application.is_none() => return Err(Code::NOT_FOUND),
                     VALUE | APPLICATION => return Err(Code::METHOD_NOT_ALLOWED),
                     _ => return Err(Code::NOT_FOUND),
                 }
