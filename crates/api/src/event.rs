@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::answer::RawPayload;
+use crate::bootstrap::BootstrapResult;
 use crate::command::Command;
 use crate::endpoint::Endpoint;
 use crate::node::Node;
@@ -43,7 +44,10 @@ pub struct Event {
     /// The command as it is then (`command_queued`, `command_done`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<Box<Command>>,
-    /// Why, in plain words (`observation_cancelled`, `deregistered`, payload that could not be decoded).
+    /// How a bootstrap went (`bootstrap_finished`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub result: Option<BootstrapResult>,
+    /// Why, in plain words (`bootstrap_finished`, `observation_cancelled`, `deregistered`, payload that could not be decoded).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The payload as it came, when it could not be decoded.
@@ -67,6 +71,7 @@ impl Event {
             format: None,
             content: None,
             command: None,
+            result: None,
             reason: None,
             raw: None,
         }

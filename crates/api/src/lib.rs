@@ -9,6 +9,7 @@
 //! ```
 
 pub mod answer;
+pub mod bootstrap;
 pub mod client;
 pub mod command;
 pub mod convert;

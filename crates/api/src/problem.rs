@@ -122,6 +122,7 @@ problem_types! {
     NotObserved "not-observed" 404 "This path is not observed.";
     UnknownModel "unknown-model" 404 "No such object definition is known.";
     UnknownCommand "unknown-command" 404 "No such command is known.";
+    NoDocument "no-document" 404 "There is no such bootstrap document or template.";
     MethodNotAllowed "method-not-allowed" 405 "The method is not allowed at this address.";
     RequestTimeout "request-timeout" 408 "The request did not arrive in time.";
     Asleep "asleep" 409 "The device sleeps.";
@@ -132,6 +133,7 @@ problem_types! {
     NotInVersion "not-in-version" 422 "The device's LwM2M version has no such operation.";
     ProtectedObject "protected-object" 422 "No server may address this Object.";
     DoesNotFit "does-not-fit" 422 "The value does not fit the object definition.";
+    UnusableDocument "unusable-document" 422 "No device could live with this bootstrap document.";
     Internal "internal" 500 "The server failed.";
     NotSupported "not-supported" 501 "The server cannot do this yet.";
     Overloaded "overloaded" 503 "The server is overloaded or stopping.";

@@ -150,6 +150,7 @@ const fn later(
 
 const CREDENTIALS: &str = "/api/v1/credentials/{endpoint}";
 const BOOTSTRAP: &str = "/api/v1/bootstrap/{endpoint}";
+const TEMPLATE: &str = "/api/v1/bootstrap-templates/{name}";
 const RESOURCES: &str = "/api/v1/endpoints/{endpoint}/resources/{path}";
 const OBSERVATION: &str = "/api/v1/endpoints/{endpoint}/observations/{path}";
 const COMPOSITE_OBSERVATION: &str = "/api/v1/endpoints/{endpoint}/composite/observations/{name}";
@@ -346,15 +347,112 @@ pub const ROUTES: &[Route] = &[
         "deleteCredentials",
         "Takes a device's credentials away (not available yet).",
     ),
-    later("GET", BOOTSTRAP, "getBootstrap", "Shows what a device is bootstrapped with (not available yet)."),
-    later("PUT", BOOTSTRAP, "putBootstrap", "Says what a device is bootstrapped with (not available yet)."),
-    later("DELETE", BOOTSTRAP, "deleteBootstrap", "Takes a bootstrap document away (not available yet)."),
-    later(
+    route(
+        "GET",
+        "/api/v1/bootstrap",
+        "listBootstrap",
+        "Lists devices that have a bootstrap document, or have asked for one.",
+        Body::Nothing,
+        Answer::Json("BootstrapEntries"),
+    )
+    .with(
+        &[
+            query("filter", "string", "Only endpoint names that contain this text."),
+            query("limit", "integer", "Devices a page, 1 to 1000; default 100."),
+            query("cursor", "string", "The `next` of the page before."),
+        ],
+        &[400, 401, 403],
+    ),
+    route(
+        "GET",
+        BOOTSTRAP,
+        "getBootstrap",
+        "Shows what a device is bootstrapped with, without secrets.",
+        Body::Nothing,
+        Answer::Json("BootstrapDocument"),
+    )
+    .with(&[], &[400, 401, 403, 404, 422]),
+    route(
+        "PUT",
+        BOOTSTRAP,
+        "putBootstrap",
+        "Says what a device is bootstrapped with; refused when the device could not be reached again.",
+        Body::Json("BootstrapDocument"),
+        Answer::Created("BootstrapDocument"),
+    )
+    .with(&[], &[400, 401, 403, 413, 415, 422, 503]),
+    route(
+        "DELETE",
+        BOOTSTRAP,
+        "deleteBootstrap",
+        "Takes a device's bootstrap document away.",
+        Body::Nothing,
+        Answer::Nothing,
+    )
+    .with(&[], &[400, 401, 403, 404, 503]),
+    route(
+        "GET",
+        "/api/v1/bootstrap/{endpoint}/plan",
+        "planBootstrap",
+        "Shows the exact requests that the device would get.",
+        Body::Nothing,
+        Answer::Json("BootstrapPlan"),
+    )
+    .with(
+        &[
+            query(
+                "format",
+                "string",
+                "The format that the device would prefer: tlv senml-json senml-cbor lwm2m-cbor.",
+            ),
+            query("version", "string", "The LwM2M version that the device would have: 1.0 1.1 1.2."),
+        ],
+        &[400, 401, 403, 404, 422],
+    ),
+    route(
         "GET",
         "/api/v1/bootstrap/{endpoint}/sessions",
         "listBootstrapSessions",
-        "Lists bootstrap sessions (not available yet).",
+        "Lists a device's last bootstrap sessions with each step, newest first.",
+        Body::Nothing,
+        Answer::Json("BootstrapSessions"),
+    )
+    .with(&[], &[400, 401, 403]),
+    route(
+        "GET",
+        "/api/v1/bootstrap-templates",
+        "listBootstrapTemplates",
+        "Lists the templates for devices without a bootstrap document of their own.",
+        Body::Nothing,
+        Answer::Json("BootstrapTemplates"),
     ),
+    route(
+        "GET",
+        TEMPLATE,
+        "getBootstrapTemplate",
+        "Shows a template, without secrets.",
+        Body::Nothing,
+        Answer::Json("BootstrapTemplate"),
+    )
+    .with(&[], &[400, 401, 403, 404]),
+    route(
+        "PUT",
+        TEMPLATE,
+        "putBootstrapTemplate",
+        "Says what all devices are bootstrapped with whose names fit a pattern.",
+        Body::Json("BootstrapTemplate"),
+        Answer::Created("BootstrapTemplate"),
+    )
+    .with(&[], &[400, 401, 403, 409, 413, 415, 422, 503]),
+    route(
+        "DELETE",
+        TEMPLATE,
+        "deleteBootstrapTemplate",
+        "Takes a template away.",
+        Body::Nothing,
+        Answer::Nothing,
+    )
+    .with(&[], &[400, 401, 403, 404, 503]),
     route(
         "GET",
         "/api/v1/events",

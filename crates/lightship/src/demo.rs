@@ -88,6 +88,7 @@ fn config(arguments: &DemoArguments) -> Result<Config, Failure> {
     let listen = RawListen {
         coap: Some(address(&arguments.coap)?),
         http: Some(address(&arguments.http)?),
+        bootstrap_coap: Some(address(&arguments.bootstrap_coap)?),
         shards: Some(1),
     };
     let queue = RawQueue { awake_window_s: Some(AWAKE_S) };

@@ -50,6 +50,7 @@ fn flags(arguments: &ServeArguments) -> RawConfig {
         dev: arguments.dev.then_some(true),
         listen: RawListen {
             coap: addresses(&arguments.coap),
+            bootstrap_coap: addresses(&arguments.bootstrap_coap),
             http: addresses(&arguments.http),
             shards: arguments.shards.map(u64::from),
         },
@@ -62,11 +63,7 @@ fn flags(arguments: &ServeArguments) -> RawConfig {
 
 /// Names the listeners that were asked for and that this version cannot open; they do not keep the others from working.
 fn tell_what_is_missing(arguments: &ServeArguments) {
-    let asked = [
-        ("coaps", &arguments.coaps),
-        ("bootstrap-coap", &arguments.bootstrap_coap),
-        ("bootstrap-coaps", &arguments.bootstrap_coaps),
-    ];
+    let asked = [("coaps", &arguments.coaps), ("bootstrap-coaps", &arguments.bootstrap_coaps)];
     for (name, addresses) in asked {
         if addresses.iter().all(|address| address == "none") && !addresses.is_empty() {
             continue;
@@ -94,12 +91,12 @@ mod tests {
     #[test]
     fn flags_become_configuration() {
         let raw = flags_of(
-            "lightship serve --dev --coap 127.0.0.1:1 --coap [::1]:2 --http none --shards 3 --data d \
+            "lightship serve --dev --coap 127.0.0.1:1 --coap [::1]:2 --http none --bootstrap-coap none --shards 3 --data d \
              --awake-window 7 --registration-grace 8 --coaps none",
         );
         let config = Config::from_raw(raw).expect("allowed");
         assert_eq!(config.listen.coap.len(), 2);
-        assert!(config.listen.http.is_empty());
+        assert!(config.listen.http.is_empty() && config.listen.bootstrap_coap.is_empty());
         assert_eq!(config.listen.shards, 3);
         assert_eq!(config.store.folder.as_deref(), Some(std::path::Path::new("d")));
         assert_eq!(config.queue.awake_window.as_secs(), 7);

@@ -9,6 +9,7 @@ use lightship_platform::UnixTime;
 use lightship_store::{AnyStore, CommandState, Cursor};
 use tokio::sync::watch;
 
+use crate::bootstrap::Bootstrap;
 use crate::config::Config;
 use crate::directory::Directory;
 use crate::models::Models;
@@ -23,6 +24,7 @@ pub(crate) struct Core {
     pub(crate) models: Models,
     pub(crate) inboxes: Vec<ShardInbox>,
     pub(crate) queue: Queue,
+    pub(crate) bootstrap: Bootstrap,
     /// The newest event of the log; readers of the stream wait for it to change.
     pub(crate) newest: watch::Sender<Cursor>,
     /// True from the moment the server is told to stop.

@@ -19,6 +19,7 @@ use lightship_store::{Batch, Cursor, EventRecord, Fact, Store, StoreError, Wante
 use tokio::sync::mpsc;
 
 use self::report::{Asked, Heard};
+use crate::bootstrap::News;
 use crate::content;
 use crate::core::{self, Core};
 use crate::directory::Device;
@@ -45,6 +46,7 @@ impl Journal {
         mut self,
         mut events: mpsc::Receiver<ShardEvent>,
         mut notes: mpsc::Receiver<Note>,
+        mut news: mpsc::Receiver<News>,
     ) {
         let mut taken = Vec::with_capacity(BATCH_LEN);
         let mut noted = Vec::with_capacity(NOTES_LEN);
@@ -61,6 +63,13 @@ impl Journal {
                 }
                 // The queue lives as long as the journal; there is always at least one.
                 _ = notes.recv_many(&mut noted, NOTES_LEN) => self.commands(&mut noted).await,
+                Some(news) = news.recv() => {
+                    self.log(news.kind, &news.endpoint, |event| {
+                        event.result = news.result;
+                        event.reason = news.reason;
+                    });
+                    self.commit().await;
+                }
             }
         }
     }

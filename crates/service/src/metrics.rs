@@ -22,6 +22,11 @@ pub(crate) async fn text(core: &Core) -> String {
     commands(core, &mut page).await;
     engines(&shards, &mut page);
     sockets(&shards, &mut page);
+    if let Some(inbox) = &core.bootstrap.inbox
+        && let Ok(Ok((engine, _))) = tokio::time::timeout(PATIENCE, inbox.stats()).await
+    {
+        bootstrap(&engine, &mut page);
+    }
     page.text
 }
 
@@ -165,6 +170,34 @@ fn sockets(shards: &[ShardStats], page: &mut Page) {
         sum(|s| s.handed_over),
     );
     page.counter("lightship_bugs_total", "Panics caught in shards: mistakes of ours.", sum(|s| s.bugs));
+}
+
+fn bootstrap(engine: &lightship_server::bootstrap::Stats, page: &mut Page) {
+    page.gauge("lightship_bootstrap_sessions", "Bootstrap sessions under way.", engine.sessions);
+    page.labelled(
+        "lightship_bootstrap_sessions_total",
+        "Bootstrap sessions by what became of them; requests that were refused began none.",
+        "result",
+        &[
+            ("started", engine.started),
+            ("finished", engine.finished),
+            ("failed", engine.failed),
+            ("displaced", engine.displaced),
+            ("refused", engine.refused),
+        ],
+    );
+    page.labelled(
+        "lightship_bootstrap_commands_total",
+        "Commands to devices that are bootstrapped.",
+        "kind",
+        &[("sent", engine.steps), ("repeated", engine.steps_repeated), ("pack", engine.packs)],
+    );
+    page.labelled(
+        "lightship_bootstrap_dropped_total",
+        "Messages to the Bootstrap-Server that were not followed, by reason.",
+        "reason",
+        &[("malformed", engine.malformed), ("unwanted", engine.dropped), ("withheld", engine.withheld)],
+    );
 }
 
 #[derive(Default)]

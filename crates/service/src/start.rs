@@ -6,13 +6,17 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use lightship_net::{Clock, ListenError, Options as NetOptions, ShardEvent, Shards};
+use lightship_net::{
+    BootstrapOptions, BootstrapThread, Clock, ListenError, Options as NetOptions, ShardEvent, Shards,
+};
 use lightship_server as engine;
+use lightship_server::bootstrap as bootstrap_engine;
 use lightship_store::{AnyStore, Cursor, MemoryStore, Options as StoreOptions, Store, StoreError};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
 
+use crate::bootstrap::{Bootstrap, News, Role};
 use crate::config::{Config, ConfigError};
 use crate::core::{Core, Counters};
 use crate::directory::Directory;
@@ -29,13 +33,14 @@ pub struct Running {
     listeners: Vec<Listener>,
     core: Arc<Core>,
     shards: Option<Shards>,
+    bootstrap: Option<BootstrapThread>,
     runtime: Option<Runtime>,
 }
 
 /// One socket that is listened on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
-    /// `coap` or `http`.
+    /// `coap`, `bootstrap-coap` or `http`.
     pub name: &'static str,
     /// `udp` or `tcp`.
     pub transport: &'static str,
@@ -59,7 +64,7 @@ pub enum StartError {
     /// An address cannot be listened on.
     #[error("cannot listen on {name} {address}")]
     Listen {
-        /// `coap` or `http`.
+        /// `coap`, `bootstrap-coap` or `http`.
         name: &'static str,
         /// Which address.
         address: SocketAddr,
@@ -106,19 +111,30 @@ impl Service {
             .map_err(StartError::System)?;
         let https = bind_http(&runtime, &config.listen.http)?;
         let clock = Clock::start();
-        let (shards, events) = Shards::start(&net_options(&config), clock).map_err(refused)?;
+        let (shards, events) =
+            Shards::start(&net_options(&config), clock).map_err(|error| refused("coap", error))?;
         let coaps = shards.addresses().iter().map(|address| Listener {
             name: "coap",
             transport: "udp",
             address: *address,
         });
         let mut listeners: Vec<Listener> = coaps.collect();
+        let (bootstrap, sessions) = start_bootstrap(&config, clock)?.unzip();
+        let addresses = bootstrap.as_ref().map_or(&[][..], BootstrapThread::addresses);
+        listeners.extend(addresses.iter().map(|address| Listener {
+            name: "bootstrap-coap",
+            transport: "udp",
+            address: *address,
+        }));
         listeners.extend(https.iter().map(|(listener, _)| listener.clone()));
         let cursor = Cursor { writer, number: 0 };
         let store = AnyStore::Memory(store);
         let last = runtime.block_on(store.last_command())?;
         let (queue, notes) = Queue::new(writer, last);
+        let inbox = bootstrap.as_ref().map(|thread| thread.inbox().clone());
+        let (share, news) = Bootstrap::new(inbox);
         let core = Arc::new(Core {
+            bootstrap: share,
             clock,
             store,
             queue,
@@ -131,8 +147,11 @@ impl Service {
             counters: Counters::default(),
             config,
         });
-        launch(&runtime, &core, cursor, (events, notes), https);
-        Ok(Running { listeners, core, shards: Some(shards), runtime: Some(runtime) })
+        launch(&runtime, &core, cursor, (events, notes, news), https);
+        if let Some(sessions) = sessions {
+            runtime.spawn(Role::new(core.clone()).run(sessions));
+        }
+        Ok(Running { listeners, core, shards: Some(shards), bootstrap, runtime: Some(runtime) })
     }
 }
 
@@ -140,10 +159,10 @@ fn launch(
     runtime: &Runtime,
     core: &Arc<Core>,
     cursor: Cursor,
-    (events, notes): (mpsc::Receiver<ShardEvent>, mpsc::Receiver<Note>),
+    (events, notes, news): (mpsc::Receiver<ShardEvent>, mpsc::Receiver<Note>, mpsc::Receiver<News>),
     https: Vec<(Listener, TcpListener)>,
 ) {
-    runtime.spawn(Journal::new(core.clone(), cursor).run(events, notes));
+    runtime.spawn(Journal::new(core.clone(), cursor).run(events, notes, news));
     runtime.spawn(queue::keep_watch(core.clone()));
     let router = rest::router(core);
     for (_, listener) in https {
@@ -185,9 +204,37 @@ fn net_options(config: &Config) -> NetOptions {
     }
 }
 
-fn refused(error: ListenError) -> StartError {
+/// The Bootstrap-Server's thread, if it is wanted. That its usual port is taken keeps nobody from serving registrations.
+fn start_bootstrap(
+    config: &Config,
+    clock: Clock,
+) -> Result<Option<(BootstrapThread, mpsc::Receiver<bootstrap_engine::Event>)>, StartError> {
+    let addresses = config.listen.bootstrap_coap.clone();
+    if addresses.is_empty() {
+        return Ok(None);
+    }
+    let engine = bootstrap_engine::Config {
+        packs: config.bootstrap.packs,
+        tolerate_unknown_format: config.bootstrap.tolerate_unknown_format,
+        session_timeout: config.bootstrap.session_timeout,
+        ..bootstrap_engine::Config::default()
+    };
+    match BootstrapThread::start(&BootstrapOptions { addresses, engine, events_len: EVENTS_LEN }, clock) {
+        Ok(started) => Ok(Some(started)),
+        Err(ListenError::Address { address, source }) if !config.listen.bootstrap_coap_said => {
+            tracing::warn!(
+                %address, %source,
+                "no Bootstrap-Server: its usual port cannot be opened; choose another, or none"
+            );
+            Ok(None)
+        }
+        Err(error) => Err(refused("bootstrap-coap", error)),
+    }
+}
+
+fn refused(name: &'static str, error: ListenError) -> StartError {
     match error {
-        ListenError::Address { address, source } => StartError::Listen { name: "coap", address, source },
+        ListenError::Address { address, source } => StartError::Listen { name, address, source },
         ListenError::System(source) => StartError::System(source),
         other => StartError::System(std::io::Error::other(other)),
     }
@@ -204,6 +251,12 @@ impl Running {
     #[must_use]
     pub fn http(&self) -> Option<SocketAddr> {
         self.listeners.iter().find(|l| l.name == "http").map(|l| l.address)
+    }
+
+    /// The first address for devices that bootstrap.
+    #[must_use]
+    pub fn bootstrap(&self) -> Option<SocketAddr> {
+        self.listeners.iter().find(|l| l.name == "bootstrap-coap").map(|l| l.address)
     }
 
     /// The first address for devices.
@@ -249,6 +302,9 @@ impl Running {
         if let Some(shards) = self.shards.take() {
             shards.stop();
         }
+        if let Some(bootstrap) = self.bootstrap.take() {
+            bootstrap.stop();
+        }
         runtime.shutdown_background();
     }
 }
@@ -274,8 +330,9 @@ impl Signals<'_> {
                 if tokio::time::timeout(LIFE_CHECK, &mut told).await.is_ok() {
                     return;
                 }
-                if !self.running.shards.as_ref().is_some_and(Shards::alive) {
-                    tracing::error!("a shard has died; stopping");
+                let bootstraps = self.running.bootstrap.as_ref().is_none_or(BootstrapThread::alive);
+                if !bootstraps || !self.running.shards.as_ref().is_some_and(Shards::alive) {
+                    tracing::error!("a thread that serves devices has died; stopping");
                     return;
                 }
             }

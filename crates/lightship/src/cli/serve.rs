@@ -25,7 +25,7 @@ pub(crate) struct ServeArguments {
     #[arg(long, value_name = "ADDR")]
     pub(crate) coaps: Vec<String>,
 
-    /// Listen for devices that bootstrap over CoAP here, or `none` (not in this version yet: only `none` has a meaning)
+    /// Listen for devices that bootstrap over CoAP here, or `none` (default: 0.0.0.0:5783, left out where it is taken)
     #[arg(long, value_name = "ADDR")]
     pub(crate) bootstrap_coap: Vec<String>,
 

@@ -40,6 +40,13 @@ pub(super) const FIELDS: &[Field] = &[
     ),
     field(
         "listen",
+        "bootstrap_coap",
+        Kind::List,
+        "<[\"0.0.0.0:5783\"], left out where it is taken>",
+        "Addresses for devices that bootstrap, CoAP over UDP; \"none\" = off.",
+    ),
+    field(
+        "listen",
         "http",
         Kind::List,
         "[\"127.0.0.1:8080\"]",
@@ -67,6 +74,27 @@ pub(super) const FIELDS: &[Field] = &[
         Kind::Number,
         "93",
         "Seconds that a Queue Mode device stays awake after it was heard.",
+    ),
+    field(
+        "bootstrap",
+        "packs",
+        Kind::Flag,
+        "true",
+        "Whether devices of LwM2M 1.2 may have their whole configuration in one Bootstrap-Pack.",
+    ),
+    field(
+        "bootstrap",
+        "tolerate_unknown_format",
+        Kind::Flag,
+        "false",
+        "Whether a device that prefers an unknown format is written in TLV; else it gets 4.15.",
+    ),
+    field(
+        "bootstrap",
+        "session_timeout_s",
+        Kind::Number,
+        "900",
+        "Seconds that a bootstrap session may take.",
     ),
     field(
         "api",

@@ -14,8 +14,8 @@ use lightship_server::Rebinding;
 
 pub use fields::sample;
 pub use raw::{
-    OneOrMany, RawApi, RawConfig, RawLimits, RawListen, RawModels, RawQueue, RawRegistration, RawSecurity,
-    RawStore,
+    OneOrMany, RawApi, RawBootstrap, RawConfig, RawLimits, RawListen, RawModels, RawQueue, RawRegistration,
+    RawSecurity, RawStore,
 };
 
 /// What a server is to do; all invariants hold.
@@ -29,6 +29,8 @@ pub struct Config {
     pub registration: Registration,
     /// Queue Mode.
     pub queue: Queue,
+    /// The Bootstrap-Server.
+    pub bootstrap: Bootstrap,
     /// The REST API.
     pub api: Api,
     /// How much is allowed.
@@ -44,6 +46,10 @@ pub struct Config {
 pub struct Listen {
     /// CoAP over UDP; empty = off.
     pub coap: Vec<SocketAddr>,
+    /// CoAP over UDP for devices that bootstrap; empty = off.
+    pub bootstrap_coap: Vec<SocketAddr>,
+    /// Whether somebody asked for these; the usual one is left out where it is taken.
+    pub bootstrap_coap_said: bool,
     /// REST and web UI; empty = off.
     pub http: Vec<SocketAddr>,
     /// Threads that serve devices, 1 to 64.
@@ -71,6 +77,17 @@ pub struct Registration {
 pub struct Queue {
     /// How long a device stays awake after it was heard.
     pub awake_window: Duration,
+}
+
+/// The Bootstrap-Server.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bootstrap {
+    /// Whether devices of LwM2M 1.2 may have everything in one pack.
+    pub packs: bool,
+    /// Whether a device that prefers an unknown format is written in TLV; else it is refused.
+    pub tolerate_unknown_format: bool,
+    /// How long a session may take.
+    pub session_timeout: Duration,
 }
 
 /// The REST API.
@@ -185,7 +202,7 @@ impl Config {
     #[must_use]
     pub fn loopback() -> Config {
         let any = || Some(OneOrMany::one("127.0.0.1:0"));
-        let listen = RawListen { coap: any(), http: any(), ..RawListen::default() };
+        let listen = RawListen { coap: any(), bootstrap_coap: any(), http: any(), ..RawListen::default() };
         let raw = RawConfig { dev: Some(true), listen, ..RawConfig::default() };
         Config::from_raw(raw).expect("constants are allowed")
     }
@@ -199,13 +216,17 @@ impl Config {
         let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
         let shards_default = u64::try_from(cores).unwrap_or(1).min(SHARDS_MAX);
         let coap_default = if dev { "127.0.0.1:5683" } else { "0.0.0.0:5683" };
+        let bootstrap_default = if dev { "127.0.0.1:5783" } else { "0.0.0.0:5783" };
         let listen = Listen {
             coap: addresses("listen.coap", raw.listen.coap, coap_default)?,
+            bootstrap_coap_said: raw.listen.bootstrap_coap.is_some(),
+            bootstrap_coap: addresses("listen.bootstrap_coap", raw.listen.bootstrap_coap, bootstrap_default)?,
             http: addresses("listen.http", raw.listen.http, "127.0.0.1:8080")?,
             shards: u8::try_from(number("listen.shards", raw.listen.shards, shards_default, 1, SHARDS_MAX)?)
                 .unwrap_or(1),
         };
-        if dev && let Some(open) = listen.coap.iter().chain(&listen.http).find(|a| !a.ip().is_loopback()) {
+        let all = listen.coap.iter().chain(&listen.bootstrap_coap).chain(&listen.http);
+        if dev && let Some(open) = all.clone().find(|a| !a.ip().is_loopback()) {
             let message = format!("{open} is not loopback, and dev allows loopback only");
             return Err(ConfigError::Value { key: "listen", message });
         }
@@ -218,6 +239,18 @@ impl Config {
             },
             queue: Queue {
                 awake_window: seconds("queue.awake_window_s", raw.queue.awake_window_s, 93, WEEK_S)?,
+            },
+            bootstrap: Bootstrap {
+                packs: raw.bootstrap.packs.unwrap_or(true),
+                tolerate_unknown_format: raw.bootstrap.tolerate_unknown_format.unwrap_or(false),
+                session_timeout: number(
+                    "bootstrap.session_timeout_s",
+                    raw.bootstrap.session_timeout_s,
+                    900,
+                    1,
+                    WEEK_S,
+                )
+                .map(Duration::from_secs)?,
             },
             api: api(raw.api, dev, !listen.http.is_empty())?,
             limits: limits(&raw.limits)?,

@@ -22,6 +22,8 @@ pub struct RawConfig {
     pub registration: RawRegistration,
     /// `[queue]`
     pub queue: RawQueue,
+    /// `[bootstrap]`
+    pub bootstrap: RawBootstrap,
     /// `[api]`
     pub api: RawApi,
     /// `[limits]`
@@ -79,13 +81,15 @@ macro_rules! section {
 
 section! {
     /// Section `[listen]`, see [`super::sample`].
-    RawListen { coap: OneOrMany, http: OneOrMany, shards: u64, }
+    RawListen { coap: OneOrMany, bootstrap_coap: OneOrMany, http: OneOrMany, shards: u64, }
     /// Section `[security]`, see [`super::sample`].
     RawSecurity { allow_nosec: bool, }
     /// Section `[registration]`, see [`super::sample`].
     RawRegistration { grace_s: u64, rebinding: String, }
     /// Section `[queue]`, see [`super::sample`].
     RawQueue { awake_window_s: u64, }
+    /// Section `[bootstrap]`, see [`super::sample`].
+    RawBootstrap { packs: bool, tolerate_unknown_format: bool, session_timeout_s: u64, }
     /// Section `[api]`, see [`super::sample`].
     RawApi { token: String, token_file: PathBuf, hosts: OneOrMany, }
     /// Section `[limits]`, see [`super::sample`].
@@ -161,6 +165,7 @@ impl RawConfig {
             security: self.security.under(higher.security),
             registration: self.registration.under(higher.registration),
             queue: self.queue.under(higher.queue),
+            bootstrap: self.bootstrap.under(higher.bootstrap),
             api: self.api.under(higher.api),
             limits: self.limits.under(higher.limits),
             store: self.store.under(higher.store),

@@ -1,5 +1,6 @@
 //! REST: addresses to handlers, and what holds for all of them.
 
+mod bootstrap;
 pub(crate) mod call;
 mod check;
 mod commands;
@@ -75,8 +76,18 @@ pub(crate) fn router(core: &Arc<Core>) -> Router {
         .route(&at("/commands"), get(commands::list))
         .route("/api/v1/commands/{id}", get(commands::show).delete(commands::cancel))
         .route("/api/v1/credentials/{endpoint}", get(not_yet).put(not_yet).delete(not_yet))
-        .route("/api/v1/bootstrap/{endpoint}", get(not_yet).put(not_yet).delete(not_yet))
-        .route("/api/v1/bootstrap/{endpoint}/sessions", get(not_yet))
+        .route("/api/v1/bootstrap", get(bootstrap::list))
+        .route(
+            "/api/v1/bootstrap/{endpoint}",
+            get(bootstrap::show).put(bootstrap::put).delete(bootstrap::delete),
+        )
+        .route("/api/v1/bootstrap/{endpoint}/plan", get(bootstrap::plan))
+        .route("/api/v1/bootstrap/{endpoint}/sessions", get(bootstrap::sessions))
+        .route("/api/v1/bootstrap-templates", get(bootstrap::templates))
+        .route(
+            "/api/v1/bootstrap-templates/{name}",
+            get(bootstrap::show_template).put(bootstrap::put_template).delete(bootstrap::delete_template),
+        )
         .route("/api/v1/events", get(events::follow))
         .route("/api/v1/models", get(models::list).post(models::add))
         .route("/api/v1/models/{object_id}", get(models::show))

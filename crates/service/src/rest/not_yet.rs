@@ -12,4 +12,4 @@ pub(crate) async fn not_yet(uri: Uri) -> Refusal {
     std::future::ready(Refusal::new(ProblemType::NotSupported, format!("{what} are not available yet"))).await
 }
 
-const NOT_YET: [(&str, &str); 2] = [("/credentials/", "credentials"), ("/bootstrap/", "bootstrap documents")];
+const NOT_YET: [(&str, &str); 1] = [("/credentials/", "credentials")];
