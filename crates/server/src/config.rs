@@ -28,7 +28,8 @@ pub struct Config {
     /// What an Update without security from another address than the registration's does.
     pub rebinding: Rebinding,
     /// An observation under which nothing came for so long is started anew at the next Update: the device may have
-    /// lost it. The standard has a device send something under each once a day (RFC 7641 §4.5).
+    /// lost it. The standard has a device send something under each once a day (RFC 7641 §4.5); one in Queue Mode gets
+    /// [`SLEEPER_REFRESH_MIN`](crate::limits::SLEEPER_REFRESH_MIN) at least.
     pub observation_refresh: Duration,
     /// Every bound.
     pub limits: Limits,

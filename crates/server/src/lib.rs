@@ -44,6 +44,7 @@ pub mod bootstrap;
 mod config;
 mod deviation;
 mod devices;
+mod doubt;
 mod downlink;
 mod event;
 pub mod limits;

@@ -75,6 +75,10 @@ pub const UNPROVEN_PAYLOAD_MAX: usize = 64;
 /// Stateless answers that wait to be sent; by the drain rule one input makes one.
 pub const STATELESS_MAX: usize = 64;
 
+/// A device in Queue Mode may be silent under an observation for so long at least before it is started anew: it sends
+/// a confirmable notification once a day (RFC 7641 §4.5), or when it wakes next, and each start costs it energy.
+pub const SLEEPER_REFRESH_MIN: Duration = Duration::from_secs(2 * 24 * 60 * 60);
+
 /// First pause before a wanted observation that failed is tried again; doubles up to [`OBSERVE_RETRY_MAX`].
 pub const OBSERVE_RETRY_MIN: Duration = Duration::from_secs(5);
 

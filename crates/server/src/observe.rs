@@ -37,15 +37,15 @@ pub(crate) struct Observation {
     pub(crate) newest: Option<Freshness>,
     /// When the device last said anything under it.
     pub(crate) heard_at: Instant,
-    started_at: Instant,
+    pub(crate) started_at: Instant,
     /// The token before the last start: a notification under it is explained.
-    previous: Option<Token>,
+    pub(crate) previous: Option<Token>,
     /// Whether the device may have it under a token that is not ours any more.
-    doubtful: bool,
+    pub(crate) doubtful: bool,
     /// How long it must have run before a doubt starts it anew at once; doubles each time.
-    trust: Duration,
+    pub(crate) trust: Duration,
     /// Starts it anew when that time is over, if a doubt came before.
-    recheck: Option<TimerId>,
+    pub(crate) recheck: Option<TimerId>,
     /// Whether the whole of a value is being fetched.
     pub(crate) fetching: bool,
     /// Whether the host knows it as running, though it is being started anew.
@@ -189,74 +189,6 @@ impl Shard {
         self.pump(now, owner);
     }
 
-    /// The device has shown itself: pauses are over. Observations that it may have lost without a word are started
-    /// anew: after it has moved (a notification from the new address got a Reset), and when nothing came under them
-    /// for long (it gave up after notifications were not acknowledged, RFC 7641 §4.5).
-    pub(crate) fn resume_observations(&mut self, now: Instant, owner: Key<Device>, moved: bool) {
-        let Some(device) = self.devices.get(owner) else { return };
-        if device.observations.is_empty() {
-            return;
-        }
-        let refresh = self.config.observation_refresh;
-        let doubtful = |key: &Key<Observation>| {
-            self.observations.get(*key).is_some_and(|observation| match observation.state {
-                State::Pausing(_) | State::Idle => true,
-                State::Running => {
-                    let silent = now.saturating_duration_since(observation.heard_at) >= refresh;
-                    moved || observation.doubtful || silent
-                }
-                State::Starting(_) => false,
-            })
-        };
-        let doubtful: Vec<_> = device.observations.iter().copied().filter(doubtful).collect();
-        self.start_anew(now, owner, &doubtful);
-    }
-
-    /// A notification came under a token that is not ours. The Reset that it gets may end an observation that we
-    /// believe to run: devices that keep one for each path take a request of ours that was late for a newer one.
-    pub(crate) fn doubt(&mut self, now: Instant, owner: Key<Device>, token: Token) {
-        let Some(device) = self.devices.get(owner) else { return };
-        let keys = device.observations.clone();
-        let explained =
-            |key: &Key<Observation>| self.observations.get(*key).is_some_and(|o| o.previous == Some(token));
-        if keys.iter().any(explained) {
-            return;
-        }
-        let mut doubtful = Vec::new();
-        for key in keys {
-            let Some(observation) = self.observations.get_mut(key) else { continue };
-            if !matches!(observation.state, State::Running) {
-                continue;
-            }
-            observation.doubtful = true;
-            // The others wait, so that a device that goes on does not keep us busy.
-            let trusted_until = observation.started_at + observation.trust;
-            if now >= trusted_until {
-                doubtful.push(key);
-            } else if observation.recheck.is_none() {
-                observation.recheck = Some(self.timers.arm(trusted_until, Due::Doubt(key)));
-            }
-        }
-        self.distrust(now, owner, &doubtful);
-    }
-
-    /// A doubtful observation has run for as long as it was trusted.
-    pub(crate) fn doubt_due(&mut self, now: Instant, key: Key<Observation>) {
-        let Some(observation) = self.observations.get_mut(key) else { return };
-        observation.recheck = None;
-        let owner = observation.device;
-        self.distrust(now, owner, &[key]);
-    }
-
-    fn distrust(&mut self, now: Instant, owner: Key<Device>, keys: &[Key<Observation>]) {
-        for key in keys {
-            if let Some(observation) = self.observations.get_mut(*key) {
-                observation.trust = (observation.trust * 2).min(OBSERVE_RETRY_MAX);
-            }
-        }
-        self.start_anew(now, owner, keys);
-    }
-
     /// The device sleeps: the observation waits until it shows itself.
     pub(crate) fn rest(&mut self, key: Key<Observation>) {
         if let Some(observation) = self.observations.get_mut(key) {
@@ -276,7 +208,7 @@ impl Shard {
         }
     }
 
-    fn start_anew(&mut self, now: Instant, owner: Key<Device>, keys: &[Key<Observation>]) {
+    pub(crate) fn start_anew(&mut self, now: Instant, owner: Key<Device>, keys: &[Key<Observation>]) {
         for key in keys.iter().copied() {
             let Some(observation) = self.observations.get(key) else { continue };
             let (renewing, token) = (matches!(observation.state, State::Running), observation.token);
@@ -507,12 +439,6 @@ impl Shard {
             device.observations.push(key);
         }
         key
-    }
-
-    fn forget_doubt(&mut self, key: Key<Observation>) {
-        if let Some(timer) = self.observations.get_mut(key).and_then(|one| one.recheck.take()) {
-            self.timers.cancel(timer);
-        }
     }
 
     fn drop_observation(&mut self, key: Key<Observation>) {

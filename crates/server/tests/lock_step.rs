@@ -8,7 +8,9 @@ use core::time::Duration;
 
 use common::{LIST, Packet, SECOND, World, address, answer, endpoint, notification, path, read, wanted};
 use lightship_coap::{Code, ContentFormat, OptionNumber, Type};
-use lightship_server::{Answer, Ended, Event, Operation, Outcome, Presence, Request, RequestId, WhenAsleep};
+use lightship_server::{
+    Answer, Config, Ended, Event, Operation, Outcome, Presence, Request, RequestId, WhenAsleep,
+};
 
 const HOME: &str = "192.0.2.1:5683";
 
@@ -105,7 +107,6 @@ fn a_register_without_a_name_needs_a_session_that_knows_it() {
     }
 }
 
-// Proves: REG-33
 #[test]
 fn a_notification_from_a_new_address_without_security_is_nobodys() {
     let mut world = World::new();
@@ -156,6 +157,23 @@ fn an_acknowledgement_without_a_response_ends_at_the_callers_deadline() {
     let late = Packet { token: read(&request).token(), ..Packet::new(Type::Con, Code::CONTENT, 4711, &[]) };
     assert_eq!(world.send(address(HOME), &late.payload("1").bytes()).len(), 1);
     assert_eq!(outcomes(&mut world), []);
+}
+
+#[test]
+fn a_response_may_take_longer_than_an_exchange_lives() {
+    let mut config = Config::default();
+    config.coap.response_within = 1000 * SECOND;
+    let mut world = World::with(config);
+    let register = world.register_packet("ep=a&lt=86400&lwm2m=1.1&b=U", LIST);
+    assert_eq!(world.ask(address(HOME), &register), Code::CREATED);
+    world.take_events();
+    let id = ask(&mut world, 900 * SECOND);
+    let request = world.request_to(address(HOME));
+    world.send(address(HOME), &empty_ack(&request));
+    world.pass(600 * SECOND);
+    let late = Packet { token: read(&request).token(), ..Packet::new(Type::Con, Code::CONTENT, 4711, &[]) };
+    world.send(address(HOME), &late.payload("1").bytes());
+    assert!(matches!(&outcomes(&mut world)[..], [(done, Outcome::Response(_))] if *done == id));
 }
 
 #[test]

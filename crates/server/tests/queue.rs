@@ -395,6 +395,25 @@ fn a_device_that_talks_is_awake_whatever_it_leaves_unanswered() {
 }
 
 #[test]
+fn a_sleepers_silence_is_no_reason_to_observe_it_anew_each_day() {
+    let mut world = World::new();
+    world.accept = Some(Answer::Accept { observations: vec![wanted("/3/0/9")] });
+    let packet = world.register_packet("ep=a&lt=604800&lwm2m=1.1&b=U&Q", LIST);
+    let sent = world.send(address(HOME), &packet.bytes());
+    let location = read(&sent[0]).location_path().collect::<Vec<_>>().join("/");
+    world.send(address(HOME), &answer(&sent[1], Code::CONTENT).observe(1).payload("1").bytes());
+    for day in 1..4 {
+        world.pass(24 * HOUR);
+        let sent = update(&mut world, &location);
+        let anew = sent.iter().any(|bytes| read(bytes).observe() == Some(0));
+        assert_eq!(anew, day == 2, "day {day}: two days without a word may mean that it is lost");
+        for request in sent.iter().filter(|bytes| read(bytes).observe() == Some(0)) {
+            world.send(address(HOME), &answer(request, Code::CONTENT).observe(9).payload("1").bytes());
+        }
+    }
+}
+
+#[test]
 fn wanted_observations_wait_for_a_device_that_sleeps() {
     let mut world = World::new();
     world.accept = Some(Answer::Accept { observations: vec![wanted("/3/0/9")] });

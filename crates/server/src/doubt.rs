@@ -1,0 +1,94 @@
+//! Observations that the server believes to run and the device may not have any more.
+//!
+//! A device gives one up without a word: when it moved and its notification got a Reset, when notifications were not
+//! acknowledged (RFC 7641 §4.5), when it keeps one for each path and a request of ours that was late took the place of
+//! a newer one. Whatever hints at that makes the shard start the observation anew, not more often than it must.
+
+use lightship_coap::Token;
+use lightship_platform::Instant;
+
+use crate::Shard;
+use crate::devices::Device;
+use crate::limits::{OBSERVE_RETRY_MAX, SLEEPER_REFRESH_MIN};
+use crate::observe::{Observation, State};
+use crate::shard::Due;
+use crate::slab::Key;
+
+impl Shard {
+    /// The device has shown itself: pauses are over. Observations that it may have lost without a word are started
+    /// anew: after it has moved (a notification from the new address got a Reset), and when nothing came under them
+    /// for long (it gave up after notifications were not acknowledged, RFC 7641 §4.5).
+    pub(crate) fn resume_observations(&mut self, now: Instant, owner: Key<Device>, moved: bool) {
+        let Some(device) = self.devices.get(owner) else { return };
+        if device.observations.is_empty() {
+            return;
+        }
+        let refresh = match device.sleep {
+            Some(_) => self.config.observation_refresh.max(SLEEPER_REFRESH_MIN),
+            None => self.config.observation_refresh,
+        };
+        let doubtful = |key: &Key<Observation>| {
+            self.observations.get(*key).is_some_and(|observation| match observation.state {
+                State::Pausing(_) | State::Idle => true,
+                State::Running => {
+                    let silent = now.saturating_duration_since(observation.heard_at) >= refresh;
+                    moved || observation.doubtful || silent
+                }
+                State::Starting(_) => false,
+            })
+        };
+        let doubtful: Vec<_> = device.observations.iter().copied().filter(doubtful).collect();
+        self.start_anew(now, owner, &doubtful);
+    }
+
+    /// A notification came under a token that is not ours. The Reset that it gets may end an observation that we
+    /// believe to run: devices that keep one for each path take a request of ours that was late for a newer one.
+    pub(crate) fn doubt(&mut self, now: Instant, owner: Key<Device>, token: Token) {
+        let Some(device) = self.devices.get(owner) else { return };
+        let keys = device.observations.clone();
+        let explained =
+            |key: &Key<Observation>| self.observations.get(*key).is_some_and(|o| o.previous == Some(token));
+        if keys.iter().any(explained) {
+            return;
+        }
+        let mut doubtful = Vec::new();
+        for key in keys {
+            let Some(observation) = self.observations.get_mut(key) else { continue };
+            if !matches!(observation.state, State::Running) {
+                continue;
+            }
+            observation.doubtful = true;
+            // The others wait, so that a device that goes on does not keep us busy.
+            let trusted_until = observation.started_at + observation.trust;
+            if now >= trusted_until {
+                doubtful.push(key);
+            } else if observation.recheck.is_none() {
+                observation.recheck = Some(self.timers.arm(trusted_until, Due::Doubt(key)));
+            }
+        }
+        self.distrust(now, owner, &doubtful);
+    }
+
+    /// A doubtful observation has run for as long as it was trusted.
+    pub(crate) fn doubt_due(&mut self, now: Instant, key: Key<Observation>) {
+        let Some(observation) = self.observations.get_mut(key) else { return };
+        observation.recheck = None;
+        let owner = observation.device;
+        self.distrust(now, owner, &[key]);
+    }
+
+    fn distrust(&mut self, now: Instant, owner: Key<Device>, keys: &[Key<Observation>]) {
+        for key in keys {
+            if let Some(observation) = self.observations.get_mut(*key) {
+                observation.trust = (observation.trust * 2).min(OBSERVE_RETRY_MAX);
+            }
+        }
+        self.start_anew(now, owner, keys);
+    }
+
+    pub(crate) fn forget_doubt(&mut self, key: Key<Observation>) {
+        if let Some(timer) = self.observations.get_mut(key).and_then(|one| one.recheck.take()) {
+            self.timers.cancel(timer);
+        }
+    }
+}
