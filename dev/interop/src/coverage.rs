@@ -462,7 +462,10 @@ const FACTS: &[Fact] = &[
             "leshan-queue-device/falls-asleep-and-wakes",
             "leshan-queue-device/one-awake-event-in-a-window",
         ]),
-        Not("our device has no Queue Mode yet"),
+        Cases(&[
+            "leshan-queue-server/1.1/falls-asleep-and-wakes",
+            "leshan-queue-server/1.0/falls-asleep-and-wakes",
+        ]),
     ),
     fact(
         "QueueModeTest",
@@ -472,7 +475,11 @@ const FACTS: &[Fact] = &[
             "leshan-queue-device/waited-for-",
             "leshan-queue-device/commands-",
         ]),
-        Not("our device has no Queue Mode yet"),
+        Cases(&[
+            "leshan-queue-server/1.1/served-while-awake",
+            "leshan-queue-server/1.1/not-asked-while-asleep",
+            "sleepy-device/",
+        ]),
     ),
     fact(
         "LockStepTest",

@@ -1,11 +1,13 @@
 //! Queue Mode with Leshan's library on the other side each way.
 
+use super::raw_server::RawServer;
 use super::{World, start};
 use crate::process::{eventually, pause};
 use crate::relay;
 use crate::report::{Check, Report, holds, same};
-use crate::sides::{SOON, Side, Theirs};
-use serde_json::json;
+use crate::sides::{Ours, SOON, Side, Theirs};
+use crate::wire::{self, ACK, Message};
+use serde_json::{Value, json};
 use std::time::Duration;
 
 /// How long a device is taken for awake after it was heard.
@@ -93,4 +95,82 @@ fn commands(side: &mut Theirs, name: &str) -> Check {
     let found = side.read("/3442/0/120", "tlv")?;
     same("value in the end", &found.get("/3442/0/120").map(String::as_str), &Some("13"))?;
     side.event("asleep", ASLEEP).map(drop)
+}
+
+/// Our device at a server on Leshan's library.
+pub(crate) fn their_server(world: &World, report: &mut Report) {
+    for (version, binding) in [("1.1", "U"), ("1.0", "U")] {
+        queued(world, report, version, binding);
+    }
+}
+
+fn queued(world: &World, report: &mut Report, version: &str, binding: &str) {
+    let name = format!("leshan-queue-server/{version}");
+    let endpoint = format!("leshan-queue-server-{version}");
+    let window = AWAKE.as_secs().to_string();
+    let flags = ["--lwm2m", version, "--binding", binding, "--queue-mode", "--awake", &window];
+    let started = start(report, &format!("{name}/registers"), || {
+        let mut side = Ours::start_awake(world, &endpoint, &flags, relay::without_quotes, AWAKE)?;
+        let registration = side.server.order(json!({"op": "registration"}))?;
+        same("queue mode", &registration["queue"], &json!(true))?;
+        Ok(side)
+    });
+    let Some(mut side) = started else { return };
+    let read = || json!({"op": "read", "path": "/3/0/0", "format": "tlv", "timeout_ms": 3000});
+    report.case(&format!("{name}/served-while-awake"), || side.expect(read(), "2.05").map(drop));
+    report.case(&format!("{name}/falls-asleep-and-wakes"), || {
+        side.event("asleep", ASLEEP)?;
+        side.forget();
+        side.device.obey("update")?;
+        side.event("awake", SOON)?;
+        side.expect(read(), "2.05")?;
+        side.event("asleep", ASLEEP)
+    });
+    report.case(&format!("{name}/not-asked-while-asleep"), || {
+        let code = side.ask(read())?.code;
+        holds(code.contains("ClientSleepingException"), || format!("a sleeping device answered {code}"))
+    });
+    report.case(&format!("{name}/a-notification-wakes-the-server"), || {
+        side.device.obey("update")?;
+        side.event("awake", SOON)?;
+        side.expect(json!({"op": "observe", "path": "/3303/0/5700"}), "2.05")?;
+        side.event("asleep", ASLEEP)?;
+        side.forget();
+        side.device.obey("set /3303/0/5700 33.25")?;
+        let told = side.notified("/3303/0/5700", Duration::from_secs(40))?;
+        let value: Value = told.values.get("/3303/0/5700").map_or(Value::Null, |text| json!(text));
+        same("value", &value, &json!("33.25"))
+    });
+}
+
+/// Our device by hand: its radio is off while it sleeps, and what was sent to it then is lost.
+pub(crate) fn by_hand(world: &World, report: &mut Report) {
+    const NAME: &str = "sleepy-device";
+    let flags = ["--queue-mode", "--awake", "1"];
+    let started = start(report, &format!("{NAME}/registers"), || RawServer::start_with(world, NAME, &flags));
+    let Some(mut server) = started else { return };
+    let read = |server: &mut RawServer| server.socket.draft(wire::GET).path("/3/0/0").number(wire::ACCEPT, 0);
+    report.case(&format!("{NAME}/answers-while-awake"), || {
+        let request = read(&mut server);
+        let answer = server.socket.request(server.device, &request, SOON)?;
+        same("code", &answer.code_text().as_str(), &"2.05")
+    });
+    report.case(&format!("{NAME}/deaf-while-asleep"), || {
+        pause(Duration::from_secs(2));
+        let request = read(&mut server);
+        for _ in 0..3 {
+            server.socket.send(server.device, &request.encode())?;
+            let heard = server.socket.receive_bytes(Duration::from_millis(300))?;
+            holds(heard.is_none(), || "a sleeping device answered".to_owned())?;
+        }
+        Ok(())
+    });
+    report.case(&format!("{NAME}/hears-again-after-its-update"), || {
+        server.process.obey("update")?;
+        let (update, from) = server.socket.receive(SOON, |message| message.code == wire::POST)?;
+        server.socket.send(from, &Message::new(ACK, 0x44, update.id, &update.token).encode())?;
+        let request = read(&mut server);
+        let answer = server.socket.request(from, &request, SOON)?;
+        same("code", &answer.code_text().as_str(), &"2.05")
+    });
 }

@@ -61,6 +61,8 @@ pub(crate) const ALL: &[Suite] = &[
     ("leshan-registration-device", leshan_registration::their_device),
     ("leshan-registration-server", leshan_registration::their_server),
     ("leshan-queue-device", leshan_queue::their_device),
+    ("leshan-queue-server", leshan_queue::their_server),
+    ("sleepy-device", leshan_queue::by_hand),
     ("leshan-send-device", leshan_send::their_device),
     ("leshan-send-server", leshan_send::their_server),
     ("leshan-json-device", leshan_json::their_device),

@@ -24,9 +24,15 @@ pub(crate) struct RawServer {
 impl RawServer {
     /// Starts our device and grants its registration.
     pub(crate) fn start(world: &World, endpoint: &str) -> Result<Self, String> {
+        Self::start_with(world, endpoint, &[])
+    }
+
+    /// The same with flags for the device.
+    pub(crate) fn start_with(world: &World, endpoint: &str, flags: &[&str]) -> Result<Self, String> {
         let socket = Socket::open()?;
         let uri = format!("coap://{}", socket.address());
-        let mut process = Device::start(&world.program, &uri, endpoint, &["--lifetime", "86400"])?;
+        let more: Vec<&str> = ["--lifetime", "86400"].into_iter().chain(flags.iter().copied()).collect();
+        let mut process = Device::start(&world.program, &uri, endpoint, &more)?;
         let (register, device) = socket.receive(SOON, |message| message.code == wire::POST)?;
         same("path", &register.joined(wire::URI_PATH).as_str(), &"/rd")?;
         let created = Message::new(ACK, 0x41, register.id, &register.token);
