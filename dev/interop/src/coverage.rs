@@ -346,8 +346,12 @@ const FACTS: &[Fact] = &[
     fact(
         "DynamicIPObserveTest",
         "without security a notification from another address is not accepted",
-        Cases(&["lockstep/stranger/notification"]),
-        Not(SERVER_ONLY),
+        Cases(&[
+            "lockstep/stranger/notification",
+            "leshan-moving-device/refuse/",
+            "leshan-moving-device/follow/",
+        ]),
+        Cases(&["leshan-registration-server/served-after-its-address-changed"]),
     ),
     fact("DynamicIPObserveTest", "with OSCORE, PSK, RPK and X.509 it is", Not(SECURED), Not(SECURED)),
     fact(

@@ -1,10 +1,10 @@
-//! A relay of datagrams between one device and one server: it counts what the device tells and can make its
-//! messages say something else.
+//! A relay of datagrams between one device and one server: it counts what the device tells, changes its address as a
+//! NAT would, and can make its messages say something else.
 
 use crate::process::pause;
 use std::net::{SocketAddr, UdpSocket};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 const DATAGRAM_LEN_MAX: usize = 65_535;
@@ -21,8 +21,8 @@ pub(crate) struct Relay {
 }
 
 struct Shared {
-    /// What the server sees.
-    back: UdpSocket,
+    /// What the server sees; a rebinding replaces it.
+    back: Mutex<UdpSocket>,
     /// Responses and notifications (2.05) that the device sent.
     contents: AtomicUsize,
     ended: AtomicBool,
@@ -34,13 +34,19 @@ impl Relay {
         let front = socket()?;
         let address = front.local_addr().map_err(|error| error.to_string())?;
         let shared = Arc::new(Shared {
-            back: socket()?,
+            back: Mutex::new(socket()?),
             contents: AtomicUsize::new(0),
             ended: AtomicBool::new(false),
         });
         let own = Arc::clone(&shared);
         std::thread::spawn(move || own.run(&front, server, edit));
         Ok(Self { front: address, shared })
+    }
+
+    /// From now on the server sees another port, as after a router started anew.
+    pub(crate) fn rebind(&self) -> Result<(), String> {
+        *self.shared.back.lock().unwrap_or_else(PoisonError::into_inner) = socket()?;
+        Ok(())
     }
 
     /// How many responses and notifications with content the device sent so far.
@@ -61,6 +67,7 @@ impl Shared {
         let mut device = None;
         while !self.ended.load(Ordering::Relaxed) {
             let mut idle = true;
+            let back = self.back.lock().unwrap_or_else(PoisonError::into_inner);
             if let Ok((len, from)) = front.recv_from(&mut buffer) {
                 idle = false;
                 device = Some(from);
@@ -69,12 +76,13 @@ impl Shared {
                 if datagram.get(1) == Some(&0x45) {
                     self.contents.fetch_add(1, Ordering::Relaxed);
                 }
-                let _lost = self.back.send_to(datagram, server);
+                let _lost = back.send_to(datagram, server);
             }
-            if let (Ok((len, _)), Some(device)) = (self.back.recv_from(&mut buffer), device) {
+            if let (Ok((len, _)), Some(device)) = (back.recv_from(&mut buffer), device) {
                 idle = false;
                 let _lost = front.send_to(&buffer[..len], device);
             }
+            drop(back);
             if idle {
                 pause(NAP);
             }

@@ -74,6 +74,49 @@ fn pending(world: &World, side: &mut Theirs, name: &str) -> Check {
     holds(took < Duration::from_secs(3), || format!("the requests waited {took:?} more"))
 }
 
+/// A device on Leshan's library whose address changes under it.
+pub(crate) fn their_device_moves(world: &World, report: &mut Report) {
+    for policy in ["refuse", "follow"] {
+        let name = format!("leshan-moving-device/{policy}");
+        let endpoint = format!("leshan-moving-{policy}");
+        let config = world.program.logs.join(format!("{endpoint}.toml"));
+        let started = start(report, &format!("{name}/registers"), || {
+            let text = format!("[registration]\nrebinding = \"{policy}\"\n");
+            std::fs::write(&config, text).map_err(|error| format!("{}: {error}", config.display()))?;
+            let file = config.to_string_lossy().into_owned();
+            Theirs::start_with(world, &endpoint, relay::unchanged, 3600, &[], &["--config", &file])
+        });
+        let Some(mut side) = started else { continue };
+        report.case(&format!("{name}/value-from-the-new-address-is-not-believed"), || {
+            side.expect(json!({"op": "attributes", "path": "/3442/0/120", "query": "pmax=1"}), "2.04")?;
+            side.expect(json!({"op": "observe", "path": "/3442/0/120"}), "2.05")?;
+            side.notified("/3442/0/120", SOON)?;
+            side.relay().rebind()?;
+            side.forget();
+            side.silent("/3442/0/120", Duration::from_millis(1500))
+        });
+        report.case(&format!("{name}/is-served-after-its-update"), || {
+            let id = side.registration()?["registration_id"].clone();
+            let address = side.registration()?["address"].clone();
+            side.device.process.tell("update")?;
+            eventually(SOON, || {
+                let found = side.registration()?;
+                holds(found["address"] != address, || format!("still at {address}"))
+            })?;
+            same(
+                "the same registration",
+                &(side.registration()?["registration_id"] == id),
+                &(policy == "follow"),
+            )?;
+            side.read("/3/0", "tlv").map(drop)
+        });
+        report.case(&format!("{name}/is-observed-again"), || {
+            side.forget();
+            side.notified("/3442/0/120", Duration::from_secs(60)).map(drop)
+        });
+    }
+}
+
 /// Our device at a server on Leshan's library.
 pub(crate) fn their_server(world: &World, report: &mut Report) {
     const NAME: &str = "leshan-registration-server";
@@ -109,14 +152,23 @@ pub(crate) fn their_server(world: &World, report: &mut Report) {
     report.case(&format!("{NAME}/registers-anew-without-de-register"), || {
         side.forget();
         side.device.obey("register")?;
-        side.event("registered", SOON)
+        side.event("registered", SOON)?;
+        side.device.event("registered", SOON).map(drop)
     });
     report.case(&format!("{NAME}/de-registers-and-registers-again"), || {
         side.forget();
         side.device.obey("deregister")?;
         side.event("deregistered", SOON)?;
         side.device.obey("register")?;
-        side.event("registered", SOON)
+        side.event("registered", SOON)?;
+        side.device.event("registered", SOON).map(drop)
+    });
+    report.case(&format!("{NAME}/served-after-its-address-changed"), || {
+        side.relay().rebind()?;
+        side.forget();
+        side.device.obey("update")?;
+        side.event("updated", SOON)?;
+        side.read("/3/0", "tlv").map(drop)
     });
     report.case(&format!("{NAME}/disable"), || disabled(&mut side));
     report.case(&format!("{NAME}/expires-after-its-lifetime"), || {
@@ -144,5 +196,6 @@ fn disabled(side: &mut Ours) -> Check {
     let since = Instant::now();
     side.event("registered", SOON)?;
     let away = since.elapsed();
+    side.device.event("registered", SOON)?;
     holds(away > Duration::from_millis(1500), || format!("it was back after {away:?}"))
 }

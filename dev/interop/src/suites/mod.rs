@@ -59,6 +59,7 @@ pub(crate) const ALL: &[Suite] = &[
     ("leshan-observe-server", leshan_observe::their_server),
     ("leshan-bootstrap-peers", leshan_bootstrap::peers),
     ("leshan-registration-device", leshan_registration::their_device),
+    ("leshan-moving-device", leshan_registration::their_device_moves),
     ("leshan-registration-server", leshan_registration::their_server),
     ("leshan-queue-device", leshan_queue::their_device),
     ("leshan-queue-server", leshan_queue::their_server),
