@@ -142,6 +142,23 @@ pub(crate) async fn cancel(core: &Core, id: CommandId) -> Result<CommandRecord, 
     end(core, CommandRecord::clone(&record), CommandState::Cancelled, None).await
 }
 
+/// Comes back when the commands that were there before have ended, or the time is over: who waits for a device that
+/// sleeps is served in turn.
+pub(crate) async fn in_turn(core: &Core, endpoint: &Endpoint, at_most: Duration) {
+    let last = core.queue.last.load(Ordering::Relaxed);
+    let before = async || {
+        let commands = core.store.commands(endpoint).await.unwrap_or_default();
+        commands.iter().any(|record| record.state.is_live() && record.id.number <= last)
+    };
+    let wait = async {
+        while before().await {
+            tokio::time::sleep(TURN_EVERY).await;
+        }
+    };
+    // Out of time is out of turn: the caller hears that the device sleeps, or does not answer.
+    let _ = tokio::time::timeout(at_most, wait).await;
+}
+
 /// A command that is not kept.
 pub(crate) fn unknown(id: &str) -> Refusal {
     Refusal::new(ProblemType::UnknownCommand, format!("no command {id:?} is kept"))
@@ -421,5 +438,7 @@ const TURNS: usize = 256;
 /// Changes that may wait for the journal, and that it takes at once.
 pub(crate) const NOTES_LEN: usize = 256;
 const WATCH_EVERY: Duration = Duration::from_secs(1);
+/// Between two looks whether it is a waiting caller's turn.
+const TURN_EVERY: Duration = Duration::from_millis(20);
 /// Between two attempts with a device that listens and did not answer.
 const RETRY_PAUSE_MS: i64 = 60_000;

@@ -317,7 +317,11 @@ async fn serve(
         };
         return queued(core, &device, &text, &terms).await;
     }
-    let call = Call::new(core, device, &order);
+    let mut call = Call::new(core, device, &order);
+    if call.waits() && call.device.registration.presence.is_asleep() {
+        queue::in_turn(core, &call.details().endpoint.clone(), call.left()).await;
+        call.device = input::device(core, endpoint).await?;
+    }
     match order.run(&call).await? {
         Done::Answered(answer) => json(StatusCode::OK, &answer),
         Done::Created(answer) => json(StatusCode::CREATED, &answer),

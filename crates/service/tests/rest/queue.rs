@@ -159,6 +159,17 @@ fn commands_wait_for_the_device_and_go_one_by_one_in_their_order() {
     assert_eq!(done[2]["command"]["answer"]["content"]["value"], "42");
     assert_eq!(shown(&server).get("commands_waiting"), None);
     assert_eq!(server.get("/api/v1/endpoints/sleepy/observations").json()["items"][0]["state"], "active");
+    // Who waits comes after those who were there before.
+    await_sleep(&server);
+    let write = queue(&server, "PUT", "resources/1/0/1?format=text", r#"{"value": 62}"#);
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| server.get("/api/v1/endpoints/sleepy/resources/3/0/9?wait=20s"));
+        pause(300);
+        device.ask(&update(&server, 21));
+        assert_eq!(waiting.join().unwrap().status, 200);
+    });
+    await_state(&server, &write, "done");
+    assert_eq!(paths(&device), [(3, "/1/0/1".to_owned()), (1, "/3/0/9".to_owned())]);
     // An awake device gets its command at once.
     let id = queue(&server, "GET", "resources/3/0/9?format=text", "");
     assert_eq!(await_state(&server, &id, "done")["answer"]["code"], "2.05");
