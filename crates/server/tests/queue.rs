@@ -9,8 +9,8 @@ use core::time::Duration;
 use common::{Packet, SECOND, World, address, answer, endpoint, notification, path, read, uri, wanted};
 use lightship_coap::{Code, ContentFormat, Type};
 use lightship_server::{
-    Answer, Config, Content, Event, Operation, Outcome, Presence, Request, RequestError, RequestId,
-    WhenAsleep,
+    Answer, Config, Content, Event, Operation, Outcome, Presence, Rebinding, Request, RequestError,
+    RequestId, WhenAsleep,
 };
 
 const HOME: &str = "192.0.2.1:5683";
@@ -286,6 +286,19 @@ fn a_new_register_keeps_what_waits_if_its_object_is_still_there() {
     assert_eq!(uri(&read(&sent[1])), "/3303/0");
     world.send(address(HOME), &answer(&sent[1], Code::CONTENT).payload("1").bytes());
     assert_eq!(outcomes(&mut world)[0].0, kept);
+}
+
+#[test]
+fn what_waits_goes_where_the_device_wakes() {
+    let config = Config { rebinding: Rebinding::Follow, ..Config::default() };
+    let (mut world, location) = sleepy_with(World::with(config), "lt=86400&lwm2m=1.1&b=U&Q");
+    world.pass(WINDOW);
+    hold(&mut world, execute(), HOUR);
+    let moved = address("192.0.2.1:40000");
+    let packet = world.update_packet(&location, "");
+    let sent = world.send(moved, &packet.bytes());
+    assert_eq!(sent.iter().map(|bytes| read(bytes).code()).collect::<Vec<_>>(), [Code::CHANGED, Code::POST]);
+    assert!(world.sent_to(address(HOME)).is_empty());
 }
 
 #[test]
