@@ -1,5 +1,7 @@
 //! A typed, blocking client of the API, for `ctl` and tests.
 
+mod bootstrap;
+
 use std::io::{BufRead, BufReader, Read};
 use std::time::Duration;
 

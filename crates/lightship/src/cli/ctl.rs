@@ -1,5 +1,9 @@
 //! `lightship ctl`.
 
+mod bootstrap;
+
+pub(crate) use self::bootstrap::{BootstrapCommand, DocumentArguments, TemplatesCommand};
+
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
 
@@ -143,6 +147,12 @@ pub(crate) enum CtlCommand {
         /// Only those after the event with this ID
         #[arg(long, value_name = "ID")]
         after: Option<String>,
+    },
+    /// What devices are given when they bootstrap, and how that went
+    #[command(after_help = "Example:\n  lightship ctl bootstrap put sensor-1 --server coap://192.0.2.1")]
+    Bootstrap {
+        #[command(subcommand)]
+        command: BootstrapCommand,
     },
     /// Object definitions that the server knows
     #[command(after_help = "Example:\n  lightship ctl models list")]

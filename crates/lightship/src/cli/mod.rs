@@ -8,7 +8,8 @@ mod device;
 mod serve;
 
 pub(crate) use self::ctl::{
-    CompositeCommand, CtlArguments, CtlCommand, Delivery, DownlinkCommand, ModelsCommand, Values,
+    BootstrapCommand, CompositeCommand, CtlArguments, CtlCommand, Delivery, DocumentArguments,
+    DownlinkCommand, ModelsCommand, TemplatesCommand, Values,
 };
 pub(crate) use self::decode::DecodeArguments;
 pub(crate) use self::demo::DemoArguments;

@@ -3,6 +3,7 @@
 //! `value` turns what is typed into Nodes, `composite` speaks of several paths at once, `show` turns answers into text, `events` follows the stream.
 
 mod attribute;
+mod bootstrap;
 mod composite;
 mod definition;
 mod events;
@@ -57,6 +58,7 @@ impl Session<'_> {
                 let wanted = events::Wanted { endpoint, types, after, follow, subject: None };
                 events::print(self.client, &wanted, self.json).map_err(|error| self.event_failure(error))
             }
+            CtlCommand::Bootstrap { command } => self.bootstrap(command),
             CtlCommand::Models { command } => self.models(command),
             CtlCommand::Completions { shell } => cli::completions(shell),
             CtlCommand::Downlink(command) => self.downlink(command),
