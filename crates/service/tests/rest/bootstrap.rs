@@ -360,7 +360,7 @@ fn old_devices_are_asked_in_other_ways() {
 }
 
 // Core TS 1.2, 6.1.7; Transport TS 1.2, 6.4.2.
-// Proves: BST-02, BST-04, BST-07
+// Proves: BST-02, BST-04, BST-07, BST-29
 #[test]
 fn the_device_is_written_in_the_format_that_it_prefers() {
     let server = Server::start();
