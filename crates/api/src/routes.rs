@@ -320,7 +320,7 @@ pub const ROUTES: &[Route] = &[
         Body::Nothing,
         Answer::Json("Commands"),
     )
-    .with(&[], &[401, 403, 404]),
+    .with(&[query("limit", "integer", "How many at most, 1 to 10000; default 200.")], &[400, 401, 403, 404]),
     route(
         "GET",
         "/api/v1/commands/{id}",

@@ -2,12 +2,13 @@
 
 use std::sync::Arc;
 
-use axum::extract::{Path, State};
+use axum::extract::{Path, RawQuery, State};
 use axum::http::StatusCode;
 use lightship_api::{Commands, ProblemType};
 use lightship_lwm2m::Endpoint;
 use lightship_store::{CommandId, Store};
 
+use super::input::Query;
 use super::reply::{Answer, json};
 use super::{Refusal, input};
 use crate::core::Core;
@@ -27,7 +28,13 @@ pub(crate) async fn cancel(State(core): State<Arc<Core>>, Path(id): Path<String>
 }
 
 /// GET /endpoints/{endpoint}/commands
-pub(crate) async fn list(State(core): State<Arc<Core>>, Path(endpoint): Path<String>) -> Answer {
+pub(crate) async fn list(
+    State(core): State<Arc<Core>>,
+    Path(endpoint): Path<String>,
+    RawQuery(query): RawQuery,
+) -> Answer {
+    let limit = Query::parse(query.as_deref(), &["limit"])?.number("limit", 1, LIMIT_MAX)?;
+    let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(LIMIT);
     let unregistered =
         || Refusal::new(ProblemType::EndpointNotRegistered, format!("{endpoint:?} is not registered"));
     let name = Endpoint::new(endpoint.as_str()).map_err(|_| unregistered())?;
@@ -36,9 +43,16 @@ pub(crate) async fn list(State(core): State<Arc<Core>>, Path(endpoint): Path<Str
         // Of a device that is gone, what it still has to do can be seen; of one that never was, nothing.
         input::device(&core, &endpoint).await?;
     }
-    json(StatusCode::OK, &Commands { items: commands.iter().rev().map(|record| shape(record)).collect() })
+    json(
+        StatusCode::OK,
+        &Commands { items: commands.iter().rev().take(limit).map(|record| shape(record)).collect() },
+    )
 }
 
 fn read(id: &str) -> Result<CommandId, Refusal> {
     id.parse().map_err(|_| unknown(id))
 }
+
+/// Commands in a list: all that may wait, and some that have ended.
+const LIMIT: usize = 200;
+const LIMIT_MAX: u64 = 10_000;

@@ -343,6 +343,12 @@ fn a_device_has_so_many_commands_and_no_more() {
         .collect();
     let reply = server.get("/api/v1/endpoints/sleepy/resources/3/0?queue=true");
     assert_eq!((reply.status, reply.problem().as_str()), (503, "overloaded"), "{reply:?}");
+    let listed = |query: &str| {
+        let list = server.get(&format!("/api/v1/endpoints/sleepy/commands{query}")).json();
+        list["items"].as_array().unwrap().iter().map(|item| item["id"].clone()).collect::<Vec<_>>()
+    };
+    assert_eq!((listed("").len(), listed("?limit=2")), (100, vec![json!(ids[99]), json!(ids[98])]));
+    assert_eq!(server.get("/api/v1/endpoints/sleepy/commands?limit=0").problem(), "invalid-parameter");
     server.call("DELETE", &format!("/api/v1/commands/{}", ids[50]), "");
     queue(&server, "GET", "resources/3/0", "");
     drop(device);
