@@ -246,7 +246,9 @@ impl Device {
         let mut options = vec![(11, b"rd".to_vec()), (12, vec![40])];
         options.extend(parameters.split('&').map(|query| (15, query.as_bytes().to_vec())));
         let payload = links.as_bytes().to_vec();
-        let register = Message { kind: 0, code: 2, id: 7, token: vec![1, 2], options, payload };
+        // The system may give the port of a device that left to the next one: its message must not look like a repetition.
+        let id = name.bytes().fold(7_u16, |id, byte| id.wrapping_mul(31).wrapping_add(u16::from(byte)));
+        let register = Message { kind: 0, code: 2, id, token: vec![1, 2], options, payload };
         socket.send(&register.bytes()).unwrap();
         let (seen, requests) = sync_channel(10_000);
         let (seen_answers, answers) = sync_channel(1000);
