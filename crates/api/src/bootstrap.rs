@@ -89,6 +89,30 @@ pub struct BootstrapAccount {
     pub server: BTreeMap<u16, Node>,
 }
 
+impl BootstrapAccount {
+    /// A server without transport security, with the defaults for everything else.
+    #[must_use]
+    pub fn nosec(short_server_id: u16, uri: impl Into<String>) -> BootstrapAccount {
+        BootstrapAccount {
+            short_server_id,
+            uri: uri.into(),
+            mode: SecurityMode::Nosec,
+            identity: None,
+            key_hex: None,
+            public_key_pem: None,
+            certificate_pem: None,
+            secret_key_pem: None,
+            server_key_pem: None,
+            key_set: None,
+            lifetime_s: lifetime_default(),
+            binding: binding_default(),
+            queue_mode: false,
+            security: BTreeMap::new(),
+            server: BTreeMap::new(),
+        }
+    }
+}
+
 impl std::fmt::Debug for BootstrapAccount {
     /// Without anything that could be a secret.
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {

@@ -5,6 +5,7 @@ use crate::device::{Device, Settings};
 use crate::failure::Failure;
 use crate::{output, serve};
 use lightship_api::AttributesBody;
+use lightship_api::bootstrap::{BootstrapAccount, BootstrapDocument, BootstrapTemplate};
 use lightship_api::client::{Client, DownlinkOptions};
 use lightship_client::QueueMode;
 use lightship_service::config::{OneOrMany, RawListen, RawQueue};
@@ -67,7 +68,7 @@ pub(crate) fn run(arguments: &DemoArguments) -> Result<(), Failure> {
     let running = Service::start(config(arguments)?).map_err(|error| {
         let Failure::Failed(message) = serve::start_failure(&error) else { return serve::start_failure(&error) };
         Failure::failed(format_args!(
-            "{message}\nAnother program may use that port. Choose others with --coap and --http, or --free-ports."
+            "{message}\nAnother program may use that port. Choose others with --coap, --bootstrap-coap and --http, or --free-ports."
         ))
     })?;
     let result = play(&running);
@@ -117,6 +118,7 @@ fn play(running: &Running) -> Result<(), Failure> {
     let signals = running.catch_signals();
     let told = await_devices(&arrivals).and_then(|()| {
         observe(http)?;
+        welcome(http, coap)?;
         serve::tell_ready(running)?;
         tell_the_way(http)
     });
@@ -169,6 +171,16 @@ fn await_devices(arrivals: &Receiver<()>) -> Result<(), Failure> {
             .map_err(|_| Failure::failed("the simulated devices do not register; see --log debug"))?;
     }
     Ok(())
+}
+
+/// Whoever bootstraps at the demo is told to register with it.
+fn welcome(http: SocketAddr, coap: SocketAddr) -> Result<(), Failure> {
+    let account = BootstrapAccount::nosec(1, format!("coap://{coap}"));
+    let server = BootstrapAccount { lifetime_s: LIFETIME_S, ..account };
+    let document = BootstrapDocument { servers: vec![server], ..BootstrapDocument::default() };
+    let template = BootstrapTemplate { name: None, pattern: "*".to_owned(), document };
+    let kept = Client::new(&format!("http://{http}"), None).put_bootstrap_template("demo", &template);
+    kept.map(drop).map_err(|error| Failure::failed(crate::failure::chain(&error)))
 }
 
 /// Observes what moves, so that the feed of events and the pages live.

@@ -105,22 +105,15 @@ fn read(arguments: &DocumentArguments) -> Result<BootstrapDocument, Failure> {
 }
 
 fn of_servers(arguments: &DocumentArguments) -> BootstrapDocument {
-    let account = |(ssid, uri): (u16, &String)| BootstrapAccount {
-        short_server_id: ssid,
-        uri: uri.clone(),
-        mode: if arguments.psk_key.is_some() { SecurityMode::Psk } else { SecurityMode::Nosec },
-        identity: arguments.psk_identity.clone(),
-        key_hex: arguments.psk_key.clone(),
-        public_key_pem: None,
-        certificate_pem: None,
-        secret_key_pem: None,
-        server_key_pem: None,
-        key_set: None,
-        lifetime_s: arguments.lifetime.unwrap_or(86_400),
-        binding: "U".to_owned(),
-        queue_mode: false,
-        security: Default::default(),
-        server: Default::default(),
+    let account = |(ssid, uri): (u16, &String)| {
+        let account = BootstrapAccount::nosec(ssid, uri);
+        BootstrapAccount {
+            mode: if arguments.psk_key.is_some() { SecurityMode::Psk } else { SecurityMode::Nosec },
+            identity: arguments.psk_identity.clone(),
+            key_hex: arguments.psk_key.clone(),
+            lifetime_s: arguments.lifetime.unwrap_or(account.lifetime_s),
+            ..account
+        }
     };
     let servers = (1..).zip(&arguments.servers).map(account).collect();
     BootstrapDocument { servers, ..BootstrapDocument::default() }

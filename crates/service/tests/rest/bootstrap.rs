@@ -6,7 +6,7 @@ use std::time::Duration;
 use lightship_lwm2m::format::{Format, decode};
 use serde_json::{Value as Json, json};
 
-use crate::support::{Events, Message, Reply, Server, eventually, pause};
+use crate::support::{Device, Events, Message, Reply, Server, agreeable as registered, eventually, pause};
 
 /// A key that must be seen nowhere: in hex, in base64, and in any case.
 const KEY_HEX: &str = "c0ffee00c0ffee00c0ffee00c0ffee00";
@@ -613,4 +613,16 @@ fn without_security_nobody_is_bootstrapped_unless_that_is_allowed() {
     pause(10);
     let last = server.get(&format!("{ADDRESS}/sessions")).json()[0].clone();
     assert!(last["reason"].as_str().unwrap().contains("without security"), "{last}");
+}
+
+// Core TS 1.2, 6.1.4 and E.2.
+// Proves: BST-21
+#[test]
+fn a_registered_device_can_be_told_to_bootstrap() {
+    let server = Server::start();
+    let device = Device::register(&server, "dev-7", registered());
+    let reply = server.call("POST", "/api/v1/endpoints/dev-7/execute/1/0/9", "");
+    assert_eq!((reply.status, &reply.json()["code"]), (200, &json!("2.04")), "{reply:?}");
+    let request = device.next_request();
+    assert_eq!((request.code, request.path(), request.payload.len()), (2, "/1/0/9".to_owned(), 0));
 }
