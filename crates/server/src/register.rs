@@ -261,7 +261,8 @@ impl Shard {
             self.finish(now, job, Outcome::Deregistered);
         }
         for job in line.waiting {
-            self.finish(now, job, Outcome::Deregistered);
+            let sent = self.jobs.get(job).is_some_and(|job| job.sent);
+            self.finish(now, job, if sent { Outcome::Deregistered } else { Outcome::Unsent });
         }
     }
 

@@ -158,6 +158,8 @@ pub enum Outcome {
     Cancelled,
     /// The device de-registered, or its registration ended or gave way to a new one, before the answer came.
     Deregistered,
+    /// The same before the request was sent.
+    Unsent,
 }
 
 /// The answer of a device, whole.

@@ -281,7 +281,7 @@ fn a_new_register_keeps_what_waits_if_its_object_is_still_there() {
     let sent = world.send(address(HOME), &again.bytes());
     let ended = |event: &Event| matches!(event, Event::ObservationEnded { .. });
     assert_eq!(world.events.iter().filter(|event| ended(event)).count(), 1);
-    assert_eq!(outcomes(&mut world), [(gone, Outcome::Deregistered)]);
+    assert_eq!(outcomes(&mut world), [(gone, Outcome::Unsent)]);
     assert_eq!(sent.iter().map(|bytes| read(bytes).code()).collect::<Vec<_>>(), [Code::CREATED, Code::GET]);
     assert_eq!(uri(&read(&sent[1])), "/3303/0");
     world.send(address(HOME), &answer(&sent[1], Code::CONTENT).payload("1").bytes());
@@ -307,7 +307,7 @@ fn a_deregister_ends_what_waits() {
     let id = hold(&mut world, read_of("/3303/0"), HOUR);
     let leave = Packet::new(Type::Con, Code::DELETE, world.id(), &[3]).path(&location);
     assert_eq!(world.ask(address(HOME), &leave), Code::DELETED);
-    assert_eq!(outcomes(&mut world), [(id, Outcome::Deregistered)]);
+    assert_eq!(outcomes(&mut world), [(id, Outcome::Unsent)]);
     world.pass(24 * HOUR);
     assert_eq!(world.shard.poll_timeout(), None, "no timer is left");
 }

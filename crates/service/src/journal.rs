@@ -304,7 +304,9 @@ impl Journal {
                 None,
                 "the device's answer does not fit together, or is larger than the server takes".to_owned(),
             ),
-            Outcome::Cancelled | Outcome::Deregistered | _ => (None, "it was cancelled".to_owned()),
+            Outcome::Cancelled | Outcome::Deregistered | Outcome::Unsent | _ => {
+                (None, "it was cancelled".to_owned())
+            }
         };
         let was_active = self.core.directory.change(endpoint, None, |device| {
             let observed = device.observations.entry(key.clone()).or_default();

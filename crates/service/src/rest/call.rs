@@ -9,7 +9,7 @@ use lightship_lwm2m::format::Use;
 use lightship_lwm2m::{Format, Path, Version};
 use lightship_net::Wait;
 use lightship_platform::Instant;
-use lightship_server::{ContentFormat, Operation, Outcome, RequestError, Response};
+use lightship_server::{ContentFormat, Operation, Outcome, RegistrationId, RequestError, Response};
 
 use super::Refusal;
 use super::input::Choices;
@@ -116,10 +116,38 @@ impl<'a> Call<'a> {
         operation: Operation,
         at_most: Duration,
     ) -> Result<Response, Refusal> {
-        let inbox = self.core.inbox(self.device.shard).ok_or_else(overloaded)?;
-        let endpoint = self.details().endpoint.clone();
-        let reply = inbox.request(endpoint, operation, self.wait(at_most)).map_err(|_| overloaded())?;
-        self.outcome(reply.await.map_err(|_| overloaded())?)
+        let until = self.core.clock.now() + at_most;
+        let mut asked = (self.device.shard, self.device.registration.id);
+        loop {
+            let inbox = self.core.inbox(asked.0).ok_or_else(overloaded)?;
+            let left = until.saturating_duration_since(self.core.clock.now());
+            let endpoint = self.details().endpoint.clone();
+            let reply =
+                inbox.request(endpoint, operation.clone(), self.wait(left)).map_err(|_| overloaded())?;
+            let result = reply.await.map_err(|_| overloaded())?;
+            // It woke at another address, which led its Register to another shard.
+            if matches!(result, Ok(Outcome::Unsent))
+                && self.waits()
+                && let Some(successor) = self.successor(asked.1).await
+            {
+                asked = (successor.shard, successor.registration.id);
+                continue;
+            }
+            return self.outcome(result);
+        }
+    }
+
+    /// The registration that another one of the device gives way to, if it comes soon.
+    async fn successor(&self, old: RegistrationId) -> Option<Device> {
+        let endpoint = self.details().endpoint.as_str();
+        for _ in 0..SUCCESSOR_STEPS {
+            let device = self.core.directory.find(endpoint);
+            if let Some(device) = device.filter(|device| device.registration.id != old) {
+                return Some(device);
+            }
+            tokio::time::sleep(SUCCESSOR_STEP).await;
+        }
+        None
     }
 
     pub(super) fn outcome(&self, result: Result<Outcome, RequestError>) -> Result<Response, Refusal> {
@@ -133,7 +161,7 @@ impl<'a> Call<'a> {
         });
         let outcome = result?;
         self.set_fate(match outcome {
-            Outcome::Response(_) | Outcome::Asleep => Fate::Unsent,
+            Outcome::Response(_) | Outcome::Asleep | Outcome::Unsent => Fate::Unsent,
             Outcome::Reset => Fate::Rejected,
             Outcome::Timeout | Outcome::Broken | Outcome::Deregistered | Outcome::Cancelled | _ => Fate::Lost,
         });
@@ -148,7 +176,7 @@ impl<'a> Call<'a> {
             Outcome::Broken => Err(no_answer(
                 "the device's answer does not fit together, or is larger than the server takes",
             )),
-            Outcome::Deregistered => Err(Refusal::new(
+            Outcome::Deregistered | Outcome::Unsent => Err(Refusal::new(
                 ProblemType::EndpointNotRegistered,
                 "the registration ended before the answer came",
             )),
@@ -340,3 +368,6 @@ fn refused(error: RequestError, device: &Device) -> Refusal {
 type Understood = (Option<AnswerContent>, BTreeSet<Deviation>);
 
 const DIAGNOSTIC_LEN_MAX: usize = 1024;
+const SUCCESSOR_STEP: Duration = Duration::from_millis(5);
+/// One second: a device registers at once or not at all.
+const SUCCESSOR_STEPS: u32 = 200;

@@ -387,6 +387,36 @@ fn an_observation_of_a_sleeping_device_ends_at_once_and_the_device_is_told_later
     assert_eq!((cancel.path().as_str(), cancel.option(6)), ("/3303/0/5700", Some(1)));
 }
 
+#[test]
+fn who_waits_for_a_device_waits_for_it_at_any_address() {
+    let server = server();
+    let home = sleepy(&server, agreeable());
+    await_sleep(&server);
+    let shard_of = |name: &str| {
+        let shown = server.get(&format!("/api/v1/endpoints/{name}")).json();
+        shown["registration_id"].as_str().unwrap()[..2].to_owned()
+    };
+    let shard = shard_of("sleepy");
+    // An address that leads to the other shard.
+    let away = (0..).find_map(|number| {
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let probe = format!("probe{number}");
+        drop(Device::register_as(&server, socket.try_clone().unwrap(), &probe, "</1/0>,</3/0>", agreeable()));
+        (shard_of(&probe) != shard).then_some(socket)
+    });
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| server.get("/api/v1/endpoints/sleepy/resources/3/0/9?wait=20s"));
+        pause(200);
+        let parameters = "ep=sleepy&lt=600&lwm2m=1.1&b=U&Q";
+        let links = "</1/0>,</3/0>,</3303/0>";
+        let _away = Device::register_with(&server, away.unwrap(), parameters, links, agreeable());
+        let reply = waiting.join().unwrap();
+        assert_eq!((reply.status, &reply.json()["content"]["value"]), (200, &json!(42)), "{reply:?}");
+    });
+    assert_ne!(shard_of("sleepy"), shard);
+    assert!(home.requests.try_recv().is_err(), "nothing went to where it was");
+}
+
 // Proves: QUE-02
 #[test]
 fn many_devices_get_each_command_once_and_in_order() {
