@@ -494,3 +494,85 @@ fn a_command_waits_for_a_device_that_has_left() {
     assert_eq!(await_state(&server, &id, "done")["attempts"], 2);
     assert_eq!(paths(&device), [(3, "/1/0/1".to_owned())]);
 }
+
+/// Numbers that look random and are the same each time.
+struct Dice(u64);
+
+impl Dice {
+    fn roll(&mut self, sides: u64) -> u64 {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        (self.0 >> 33) % sides
+    }
+}
+
+/// What a device that breaks down again and again has executed, and whether it has just broken down.
+#[derive(Default)]
+struct Fragile {
+    executed: Vec<String>,
+    broken: bool,
+}
+
+#[test]
+fn nothing_is_executed_twice_by_a_device_that_breaks_down_again_and_again() {
+    use std::sync::{Arc, Mutex};
+    let server = server();
+    let fragile = Arc::new(Mutex::new(Fragile::default()));
+    let script = |seed: u64| -> Script {
+        let (fragile, mut dice) = (fragile.clone(), Dice(seed));
+        Box::new(move |request| {
+            let mut fragile = fragile.lock().unwrap();
+            if fragile.broken {
+                return None;
+            }
+            let (fate, arguments) = (dice.roll(4), String::from_utf8_lossy(&request.payload).into_owned());
+            // Before or after it was done, or with an answer.
+            if fate != 0 && request.code == 2 {
+                fragile.executed.push(arguments);
+            }
+            fragile.broken = fate < 2;
+            (!fragile.broken).then(|| request.answer(0x44, None, b""))
+        })
+    };
+    let mut device = sleepy(&server, script(1));
+    await_sleep(&server);
+    let ids: Vec<(String, String)> = (0..60)
+        .map(|n| {
+            let text = format!("0='n{n}'");
+            let body = json!({ "arguments": text }).to_string();
+            let id = if n % 3 == 0 {
+                queue(&server, "PUT", "resources/1/0/1?format=text", r#"{"value": 60}"#)
+            } else {
+                queue(&server, "POST", "execute/3/0/4", &body)
+            };
+            (id, text)
+        })
+        .collect();
+    device.ask(&update(&server, 20));
+    let all = || server.get("/api/v1/endpoints/sleepy/commands").json()["items"].as_array().unwrap().clone();
+    let mut seed = 1;
+    eventually(|| {
+        if fragile.lock().unwrap().broken {
+            seed += 1;
+            // It comes back as another, at another address.
+            let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+            fragile.lock().unwrap().broken = false;
+            let parameters = "ep=sleepy&lt=600&lwm2m=1.1&b=U&Q";
+            device = Device::register_with(&server, socket, parameters, "</1/0>,</3/0>", script(seed));
+        }
+        all().iter().all(|command| !["waiting", "sent"].contains(&command["state"].as_str().unwrap()))
+    });
+    assert!(seed > 10, "it broke down {seed} times only");
+    let executed = fragile.lock().unwrap().executed.clone();
+    let commands = all();
+    for (id, text) in &ids {
+        let command = commands.iter().find(|command| command["id"] == json!(id)).unwrap();
+        let times = executed.iter().filter(|done| *done == text).count();
+        match (command["operation"].as_str().unwrap(), command["state"].as_str().unwrap()) {
+            ("execute", "done") => assert_eq!(times, 1, "{command}"),
+            ("execute", "expired") => assert!(times <= 1, "{command}"),
+            // To write the same again does no harm, so that it is done in the end.
+            ("write", "done") => {}
+            other => panic!("{other:?}: {command}"),
+        }
+    }
+}
