@@ -96,6 +96,14 @@ impl<const N: usize> Attached<N> {
         }
     }
 
+    /// Forgets everything of a server that is gone.
+    #[cfg(feature = "bootstrap")]
+    pub(crate) fn forget_account(&mut self, account: u8) {
+        for slot in &mut self.entries {
+            *slot = slot.filter(|entry| entry.account != account);
+        }
+    }
+
     /// Forgets everything at and below a deleted node.
     pub(crate) fn forget(&mut self, path: Path) {
         for slot in &mut self.entries {

@@ -1,5 +1,7 @@
 //! The client: five verbs and a few commands around its servers, objects and observations.
 
+#[cfg(feature = "bootstrap")]
+mod bootstrap;
 mod composite;
 mod enrol;
 mod keep;
@@ -63,6 +65,8 @@ pub struct Client<
     attached: Attached<OBSERVATIONS>,
     asks: [Option<Ask>; ASKS],
     sends: send::Sends,
+    #[cfg(feature = "bootstrap")]
+    bootstrap: bootstrap::Bootstrap,
     events: Events,
     /// What servers could not be told yet.
     history: History<BODY>,
@@ -164,6 +168,8 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             attached: Attached::new(),
             asks: [const { None }; ASKS],
             sends: send::Sends::default(),
+            #[cfg(feature = "bootstrap")]
+            bootstrap: bootstrap::Bootstrap::default(),
             events: Events::default(),
             history: History::new(),
             date_at_zero_ms: None,
@@ -395,12 +401,24 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             return;
         }
         let is_request = datagram.get(1).is_some_and(|code| Code(*code).is_request());
-        if is_request && !link.registration.is_registered() {
+        #[cfg(feature = "bootstrap")]
+        let (commands, deaf) = (
+            self.accounts
+                .get(from.index())
+                .is_some_and(|slot| slot.as_ref().is_some_and(Account::is_bootstrap)),
+            self.bootstrap.is_open(),
+        );
+        #[cfg(not(feature = "bootstrap"))]
+        let (commands, deaf) = (false, false);
+        // During a bootstrap the servers wait (TS_Core 6.1.7.1).
+        if is_request && !commands && (deaf || !link.registration.is_registered()) {
             return;
         }
         self.stay_awake(now, from);
         let Some(link) = self.links.get_mut(from.index()) else { return };
         match link.peer.handle_input(now, &self.config.coap, datagram) {
+            #[cfg(feature = "bootstrap")]
+            Incoming::Request(request) if commands => self.serve_bootstrap(now, from, &request),
             Incoming::Request(request) => self.serve(now, from, &request),
             Incoming::Response(response) => self.on_response(now, from, &response),
             Incoming::Notification(notification) => link.peer.reject(notification.ticket),
@@ -462,6 +480,8 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
                 },
             );
         let asks = self.asks.iter().flatten().map(|ask| ask.deadline);
+        #[cfg(feature = "bootstrap")]
+        let asks = asks.chain(self.bootstrap.timeout());
         links.chain(observations).chain(asks).chain(self.sample_at()).chain(self.sends_expire_at()).min()
     }
 

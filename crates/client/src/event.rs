@@ -55,6 +55,19 @@ pub enum Event {
     /// All attempts of an account to register failed, in all its sequences (`/1/x/17` to `/1/x/20`). The client goes on with the
     /// sequence delay between attempts, or stops if that delay is the greatest there is; [`Event::Failed`] said so.
     GaveUp(AccountId),
+    /// The Bootstrap-Server was asked for a configuration.
+    BootstrapStarted,
+    /// The Bootstrap-Server finished; the configuration is in use.
+    BootstrapFinished,
+    /// A bootstrap failed; everything is as it was before.
+    BootstrapFailed {
+        /// Why.
+        reason: Failure,
+        /// Time until the next attempt; `None` when there are servers that need none.
+        retry_in: Option<Duration>,
+    },
+    /// Accounts came, went or changed, by a bootstrap or its time-out: addresses are to be looked up, and accounts to be kept.
+    AccountsChanged,
     /// In Queue Mode: the client sleeps towards that server, until something is due.
     Asleep(AccountId),
     /// In Queue Mode: the client listens to that server again.

@@ -146,6 +146,8 @@ mod read;
 mod register;
 mod server_object;
 mod snapshot;
+#[cfg(feature = "bootstrap")]
+mod staged;
 mod uri;
 mod write;
 

@@ -48,6 +48,9 @@ pub(crate) enum Trigger {
     Disable,
     /// `/1/x/8`
     Update,
+    /// `/1/x/9`
+    #[cfg(feature = "bootstrap")]
+    Bootstrap,
 }
 
 /// The accounts as an object, for the time of one request.
@@ -221,6 +224,8 @@ impl Object for ServerObject<'_> {
         let trigger = match resource.get() {
             4 => Trigger::Disable,
             8 => Trigger::Update,
+            #[cfg(feature = "bootstrap")]
+            9 if self.accounts.iter().flatten().any(Account::is_bootstrap) => Trigger::Bootstrap,
             // /1/x/9 among others: there is no Bootstrap-Server account.
             _ => return Err(Refusal::NotAllowed),
         };

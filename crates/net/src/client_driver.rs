@@ -35,6 +35,8 @@ pub struct Driver<O, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize,
     client: Box<Client<O, B, SERVERS, OBSERVATIONS, BODY>>,
     clock: Clock,
     routes: Vec<(AccountId, Route)>,
+    /// Our side's address for servers that come later; its port was taken by the first.
+    local: Option<SocketAddr>,
     events: VecDeque<Event>,
     counters: Arc<Counters>,
     online: bool,
@@ -79,6 +81,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             client,
             clock,
             routes: Vec::new(),
+            local: None,
             events: VecDeque::new(),
             counters,
             online: true,
@@ -99,7 +102,26 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         let target = Target::parse(account.uri.as_str())?;
         let id = self.client.add_account(account).map_err(|_| AccountError::Refused)?;
         self.routes.push((id, Route::new(target, local)));
+        // A chosen port can be had once.
+        self.local = self.local.or(local.map(|local| SocketAddr::new(local.ip(), 0)));
         Ok(id)
+    }
+
+    /// Makes the ways to the servers those of the accounts, which a bootstrap may have changed. Ways that stay keep their socket.
+    fn follow_accounts(&mut self) {
+        let mut old = std::mem::take(&mut self.routes);
+        for (id, account) in self.client.accounts() {
+            let target = match Target::parse(account.uri.as_str()) {
+                Ok(target) => target,
+                Err(error) => {
+                    tracing::warn!(%error, "an account leads nowhere");
+                    continue;
+                }
+            };
+            let same = old.iter().position(|(known, route)| *known == id && *route.target() == target);
+            let route = same.map_or_else(|| Route::new(target, self.local), |at| old.swap_remove(at).1);
+            self.routes.push((id, route));
+        }
     }
 
     /// The engine, to look at.
@@ -236,7 +258,23 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
                     route.forget();
                 }
             }
+            if event == Event::AccountsChanged {
+                self.follow_accounts();
+            }
+            // The Bootstrap-Server's address may be another one by the next attempt.
+            if let Event::BootstrapFailed { .. } = event {
+                self.forget_bootstrap_server();
+            }
             self.events.push_back(event);
+        }
+    }
+
+    fn forget_bootstrap_server(&mut self) {
+        let accounts = self.client.accounts();
+        for id in accounts.filter(|(_, account)| account.is_bootstrap()).map(|(id, _)| id) {
+            if let Some((_, route)) = self.routes.iter_mut().find(|(known, _)| *known == id) {
+                route.forget();
+            }
         }
     }
 

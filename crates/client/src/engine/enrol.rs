@@ -106,6 +106,11 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             }
         }
         self.next_turn(now);
+        #[cfg(feature = "bootstrap")]
+        if self.accounts().all(|(_, account)| account.is_bootstrap()) {
+            self.now = now;
+            self.bootstrap_soon();
+        }
         self.settle(now);
     }
 
@@ -144,6 +149,8 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
     /// All attempts of an account failed.
     fn gave_up(&mut self, id: AccountId) {
         self.events.push(Event::GaveUp(id));
+        #[cfg(feature = "bootstrap")]
+        self.bootstrap_after_failure(id);
         if self.account(id).is_some_and(|account| account.failure_block != Some(true)) {
             self.pass_turn(id);
         }
@@ -160,6 +167,10 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         link.exchange = None;
         let Some(account) = self.accounts.get(from.index()).and_then(Option::as_ref) else { return };
         let mut code = response.message.code();
+        #[cfg(feature = "bootstrap")]
+        if account.is_bootstrap() {
+            return self.hear_bootstrap(now, from, Ok(code));
+        }
         let registering = link.registration.phase() == Phase::Registering;
         if registering && code == Code::CREATED {
             match Location::new(&response.message) {

@@ -109,6 +109,8 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         let Ok(index) = u8::try_from(index) else { return };
         let id = AccountId(index);
         match trigger {
+            #[cfg(feature = "bootstrap")]
+            Trigger::Bootstrap => self.bootstrap_soon(),
             Trigger::Update => self.with_link(id, |link| link.registration.want_update()),
             Trigger::Disable => {
                 let seconds =

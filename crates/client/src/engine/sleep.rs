@@ -16,6 +16,10 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
     /// [`Client::poll_timeout`] says; it may turn out that the radio is not needed even then.
     pub fn sleep_until(&self) -> Option<Instant> {
         self.config.queue_mode?;
+        #[cfg(feature = "bootstrap")]
+        if self.bootstrap.is_open() {
+            return None;
+        }
         let needs_radio = |link: &Link<B>| match link.registration.phase() {
             Phase::Registering | Phase::Deregistering => true,
             Phase::Registered { .. } => link.asleep.is_none(),

@@ -16,6 +16,8 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             self.observations.iter_mut().flatten().for_each(Observation::touch);
             self.compare_with_told();
         }
+        #[cfg(feature = "bootstrap")]
+        self.bootstrap_step(now);
         for index in (0..u8::MAX).take(SERVERS) {
             self.expire(now, AccountId(index));
             self.rouse(now, AccountId(index));
@@ -70,6 +72,10 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
                 }
                 link.exchange = None;
                 let Some(account) = self.accounts.get(id.index()).and_then(Option::as_ref) else { return };
+                #[cfg(feature = "bootstrap")]
+                if account.is_bootstrap() {
+                    return self.hear_bootstrap(now, id, Err(reason));
+                }
                 let outcome = link.registration.unanswered(now, reason, account, &mut self.jitter);
                 self.conclude(id, outcome);
             }

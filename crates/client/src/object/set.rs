@@ -22,6 +22,16 @@ pub trait Objects {
     fn serve_as(&mut self, version: Version) {
         let _ = version;
     }
+
+    /// A Bootstrap-Server is going to write and delete: remember how everything is.
+    ///
+    /// Objects that do not care keep what a bootstrap wrote although it failed in the end.
+    fn bootstrap_begins(&mut self) {}
+
+    /// The bootstrap is over; `kept` says whether what it changed counts, or everything is to be as it was.
+    fn bootstrap_ends(&mut self, kept: bool) {
+        let _ = kept;
+    }
 }
 
 macro_rules! tuples {

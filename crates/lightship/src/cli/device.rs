@@ -10,7 +10,7 @@ const NOT_YET: &str = "Not in this version yet (refused)";
 #[derive(Debug, Args)]
 #[command(
     after_help = "Examples:\n  lightship device --endpoint sensor-1 --server coap://127.0.0.1:5683\n  lightship device --config device.toml\n  lightship device --object 3303=2 --object 3313 --lifetime 60\n\n\
-Commands on standard input, one a line, each answered by one line `ok …` or `error …`:\n  set /3303/0/5700 21.5        show [PATH]          create /3303/1      delete /3303/1\n  attributes /3303/0/5700 pmin=5   sockets          update [SSID]       deregister\n  register [SSID]\n  offline   online   reconnect     send /3303/0/5700 /3/0/9   send once /3/0/9\n  record /3303/0/5700   send recorded   advance SECONDS (with --virtual-clock)   quit\n\nEnd of input or `quit`: the device de-registers and exits with 0. Events go to standard output, one line each."
+Commands on standard input, one a line, each answered by one line `ok …` or `error …`:\n  set /3303/0/5700 21.5        show [PATH]          create /3303/1      delete /3303/1\n  attributes /3303/0/5700 pmin=5   sockets          update [SSID]       deregister\n  register [SSID]   bootstrap\n  offline   online   reconnect     send /3303/0/5700 /3/0/9   send once /3/0/9\n  record /3303/0/5700   send recorded   advance SECONDS (with --virtual-clock)   quit\n\nEnd of input or `quit`: the device de-registers and exits with 0. Events go to standard output, one line each."
 )]
 pub(crate) struct DeviceArguments {
     /// A file with the same settings as these flags (a flag outranks the file)
@@ -25,8 +25,8 @@ pub(crate) struct DeviceArguments {
     #[arg(long, value_name = "URI")]
     pub(crate) server: Vec<String>,
 
-    /// A Bootstrap-Server to ask for accounts
-    #[arg(long, value_name = "URI", conflicts_with = "server", help_heading = NOT_YET)]
+    /// A Bootstrap-Server to ask for accounts, such as coap://127.0.0.1:5783; with --server it is asked when a server says so
+    #[arg(long, value_name = "URI")]
     pub(crate) bootstrap: Option<String>,
 
     /// Registration lifetime in seconds (default: 300)

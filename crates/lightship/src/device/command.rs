@@ -31,9 +31,9 @@ pub(crate) enum Command {
     Attributes(Path, AttributeChange),
     Show(Option<Path>),
     Advance(Duration),
+    /// Ask the Bootstrap-Server for a configuration.
+    Bootstrap,
     Quit,
-    /// Understood, and not possible in this version.
-    NotYet(&'static str),
 }
 
 /// Reads a line; `None` for a blank one.
@@ -76,7 +76,7 @@ pub(crate) fn parse(line: &str) -> Result<Option<Command>, String> {
             None => Command::Send(parse_paths(rest)?),
         },
         "record" => Command::Record(parse_paths(rest)?),
-        "bootstrap" => Command::NotYet("bootstrap"),
+        "bootstrap" => alone(rest, Command::Bootstrap)?,
         "attributes" => {
             let mut words = rest.split_whitespace();
             let path = parse_path(words.next().unwrap_or_default())?;
@@ -162,6 +162,7 @@ mod tests {
             ("reconnect", Command::Reconnect),
             ("sockets", Command::Sockets),
             ("deregister", Command::Deregister),
+            ("bootstrap", Command::Bootstrap),
             ("quit", Command::Quit),
         ];
         for (line, command) in cases {

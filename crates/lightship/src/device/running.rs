@@ -106,6 +106,9 @@ impl Device {
                 Ok(event) => {
                     let line = self.tell(&event);
                     self.follow_up(&event);
+                    if event == Event::AccountsChanged {
+                        self.world.set_server_count(self.servers().len());
+                    }
                     self.keep_after(&event);
                     return line;
                 }
@@ -158,6 +161,16 @@ impl Device {
                 let head = about("failed", account);
                 format!("{head} reason={} retry_in_s={}", in_words(*reason), retry_in.as_secs_f64())
             }
+            Event::BootstrapStarted => "event bootstrap_started".to_owned(),
+            Event::BootstrapFinished => "event bootstrap_finished".to_owned(),
+            Event::BootstrapFailed { reason, retry_in } => {
+                let again = retry_in.map(|after| format!(" retry_in_s={}", after.as_secs_f64()));
+                format!("event bootstrap_failed reason={}{}", in_words(*reason), again.unwrap_or_default())
+            }
+            Event::AccountsChanged => {
+                let accounts = self.driver.client().accounts().map(|(_, account)| account.uri.as_str());
+                format!("event accounts_changed {}", accounts.collect::<Vec<_>>().join(" "))
+            }
             Event::GaveUp(account) => about("gave_up", account),
             Event::Asleep(account) => about("asleep", account),
             Event::Awake(account) => about("awake", account),
@@ -196,6 +209,10 @@ impl Device {
             Command::Delete(path) => self.delete(path),
             Command::Update(ssid) => self.update(ssid),
             Command::Register(ssid) => self.register(ssid),
+            Command::Bootstrap => match self.driver.command(Client::bootstrap) {
+                true => Ok(String::new()),
+                false => Err("there is no Bootstrap-Server account".to_owned()),
+            },
             Command::Deregister => {
                 self.deregister();
                 Ok(String::new())
@@ -223,7 +240,6 @@ impl Device {
             Command::Show(path) => self.show(path),
             Command::Advance(by) => self.advance(by),
             Command::Quit => Ok(String::new()),
-            Command::NotYet(what) => Err(format!("{what} does not work in this version yet")),
         }
     }
 

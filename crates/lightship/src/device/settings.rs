@@ -278,7 +278,6 @@ impl RawSettings {
     /// What the contract promises and this version cannot do is refused, not ignored.
     fn refuse_what_is_missing(&self) -> Result<(), Failure> {
         let missing = [
-            ("bootstrap", self.bootstrap.is_some() || self.account.iter().any(|account| account.bootstrap)),
             ("psk-identity", self.psk_identity.is_some()),
             ("psk-key", self.psk_key.is_some()),
             ("cert", self.cert.is_some()),
@@ -469,12 +468,7 @@ mod tests {
 
     #[test]
     fn what_does_not_work_yet_is_refused() {
-        for flags in [
-            "--bootstrap coap://127.0.0.1",
-            "--psk-identity a --psk-key 00",
-            "--server coaps://127.0.0.1",
-            "--binding T",
-        ] {
+        for flags in ["--psk-identity a --psk-key 00", "--server coaps://127.0.0.1", "--binding T"] {
             assert!(loaded(&format!("lightship device {flags}")).is_err(), "{flags}");
         }
     }

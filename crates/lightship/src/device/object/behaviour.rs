@@ -17,6 +17,8 @@ pub(crate) struct World {
     restart_wanted: AtomicBool,
     /// Whether one server has the device for itself.
     one_server: AtomicBool,
+    /// Whether a Bootstrap-Server is at work, who may do everything.
+    bootstrapping: AtomicBool,
     /// What the device sent and received.
     pub(crate) counters: Arc<Counters>,
     /// The text of `/3/0/2`.
@@ -32,6 +34,7 @@ impl World {
             firmware_version: Mutex::new(env!("CARGO_PKG_VERSION").to_owned()),
             restart_wanted: AtomicBool::new(false),
             one_server: AtomicBool::new(true),
+            bootstrapping: AtomicBool::new(false),
             counters: Arc::new(Counters::default()),
             serial: serial.to_owned(),
         })
@@ -82,6 +85,11 @@ impl World {
     /// Says how many servers the device has.
     pub(crate) fn set_server_count(&self, count: usize) {
         self.one_server.store(count < 2, Ordering::Relaxed);
+    }
+
+    /// Says whether a Bootstrap-Server is at work.
+    pub(crate) fn set_bootstrapping(&self, is: bool) {
+        self.bootstrapping.store(is, Ordering::Relaxed);
     }
 
     /// Asks whoever runs the device to restart it.
@@ -171,7 +179,7 @@ pub(crate) trait Behaviour: Send {
 struct AccessControl;
 impl Behaviour for AccessControl {
     fn lets_create(&self, world: &World) -> bool {
-        !world.one_server.load(Ordering::Relaxed)
+        !world.one_server.load(Ordering::Relaxed) || world.bootstrapping.load(Ordering::Relaxed)
     }
 }
 

@@ -35,15 +35,7 @@ impl ObjectSet {
             let values = instances.entry(instance).or_default();
             self.place(id, values, entry)?;
         }
-        let world = std::sync::Arc::clone(&self.world);
-        let object = self.object(id)?;
-        for old in std::mem::take(&mut object.instances).into_keys() {
-            object.behaviour.end(old);
-        }
-        for (instance, values) in &mut instances {
-            object.behaviour.begin(&world, *instance, values);
-        }
-        object.instances = instances;
+        self.object(id)?.replace(instances);
         Ok(())
     }
 

@@ -218,6 +218,17 @@ impl BuiltObject {
         found
     }
 
+    /// Puts other instances in the place of all.
+    fn replace(&mut self, mut instances: BTreeMap<ObjectInstanceId, Instance>) {
+        for old in std::mem::take(&mut self.instances).into_keys() {
+            self.behaviour.end(old);
+        }
+        for (instance, values) in &mut instances {
+            self.behaviour.begin(&self.world, *instance, values);
+        }
+        self.instances = instances;
+    }
+
     fn tick(&mut self) {
         for (id, instance) in &mut self.instances {
             self.behaviour.tick(&self.world, *id, instance);
@@ -385,12 +396,14 @@ impl Object for BuiltObject {
 pub(crate) struct ObjectSet {
     objects: Vec<BuiltObject>,
     world: Arc<World>,
+    /// The instances of all objects before a bootstrap, in the order of the objects.
+    before: Option<Vec<BTreeMap<ObjectInstanceId, Instance>>>,
 }
 
 impl ObjectSet {
     /// No objects yet.
     pub(crate) fn new(world: Arc<World>) -> Self {
-        Self { objects: Vec::new(), world }
+        Self { objects: Vec::new(), world, before: None }
     }
 
     /// Adds `count` instances of an object, on the lowest free IDs; the object itself if it is not here yet.
@@ -496,6 +509,20 @@ impl Objects for ObjectSet {
     fn serve_as(&mut self, version: Version) {
         let view = RELEASES.iter().position(|release| *release == version).unwrap_or(RELEASES.len() - 1);
         self.objects.iter_mut().for_each(|object| object.view = view);
+    }
+
+    fn bootstrap_begins(&mut self) {
+        self.before = Some(self.objects.iter().map(|object| object.instances.clone()).collect());
+        self.world.set_bootstrapping(true);
+    }
+
+    fn bootstrap_ends(&mut self, kept: bool) {
+        self.world.set_bootstrapping(false);
+        let Some(before) = self.before.take().filter(|_| !kept) else { return };
+        for (object, instances) in self.objects.iter_mut().zip(before) {
+            object.open = None;
+            object.replace(instances);
+        }
     }
 }
 

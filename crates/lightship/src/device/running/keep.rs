@@ -61,7 +61,11 @@ impl Device {
     pub(super) fn keep_after(&mut self, event: &Event) {
         let changes = matches!(
             event,
-            Event::Written { .. } | Event::Executed { .. } | Event::Created { .. } | Event::Deleted { .. }
+            Event::Written { .. }
+                | Event::Executed { .. }
+                | Event::Created { .. }
+                | Event::Deleted { .. }
+                | Event::AccountsChanged
         );
         if changes { self.keep_and_tell() } else { self.keep_what_changed() }
     }

@@ -13,7 +13,7 @@ use serde::Deserialize;
 pub(super) struct RawAccount {
     uri: String,
     /// The Bootstrap-Server's.
-    pub(super) bootstrap: bool,
+    bootstrap: bool,
     #[serde(alias = "hold_off")]
     hold_off: Option<u32>,
     #[serde(alias = "account_timeout")]
