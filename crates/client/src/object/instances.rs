@@ -54,12 +54,20 @@ pub trait Instance {
 pub struct Single<T> {
     instance: T,
     draft: Option<T>,
+    /// How it was before a bootstrap.
+    #[cfg(feature = "bootstrap")]
+    before: Option<alloc::boxed::Box<T>>,
 }
 
 impl<T: Instance + Clone> Single<T> {
     /// Wraps the instance.
     pub const fn new(instance: T) -> Self {
-        Single { instance, draft: None }
+        Single {
+            instance,
+            draft: None,
+            #[cfg(feature = "bootstrap")]
+            before: None,
+        }
     }
 }
 
@@ -93,6 +101,18 @@ impl<T: Instance + Clone> Object for Single<T> {
         sink: &mut dyn Sink,
     ) -> Result<(), Refusal> {
         if u16::from(instance) == 0 { self.instance.read(resource, sink) } else { Err(Refusal::NotFound) }
+    }
+
+    #[cfg(feature = "bootstrap")]
+    fn bootstrap_begins(&mut self) {
+        self.before = Some(alloc::boxed::Box::new(self.instance.clone()));
+    }
+
+    #[cfg(feature = "bootstrap")]
+    fn bootstrap_ends(&mut self, kept: bool) {
+        if let Some(before) = self.before.take().filter(|_| !kept) {
+            self.instance = *before;
+        }
     }
 
     fn edit(&mut self, instance: ObjectInstanceId) -> Result<(), Refusal> {
@@ -144,10 +164,15 @@ impl<T: Instance + Clone> Object for Single<T> {
     }
 }
 
+type Places<T, const N: usize> = [Option<(ObjectInstanceId, T)>; N];
+
 /// An object with at most `N` instances.
 #[derive(Debug, Clone)]
 pub struct Multiple<T, const N: usize> {
-    instances: [Option<(ObjectInstanceId, T)>; N],
+    instances: Places<T, N>,
+    /// How they were before a bootstrap.
+    #[cfg(feature = "bootstrap")]
+    before: Option<alloc::boxed::Box<Places<T, N>>>,
     draft: Option<(ObjectInstanceId, T)>,
     fresh: Option<fn() -> T>,
 }
@@ -155,7 +180,13 @@ pub struct Multiple<T, const N: usize> {
 impl<T: Instance + Clone, const N: usize> Multiple<T, N> {
     /// An object without instances, which servers cannot create.
     pub const fn new() -> Self {
-        Multiple { instances: [const { None }; N], draft: None, fresh: None }
+        Multiple {
+            instances: [const { None }; N],
+            #[cfg(feature = "bootstrap")]
+            before: None,
+            draft: None,
+            fresh: None,
+        }
     }
 
     /// Lets servers create and delete instances; a created one begins as `fresh` returns it, for example `T::default`.
@@ -241,6 +272,18 @@ impl<T: Instance + Clone, const N: usize> Object for Multiple<T, N> {
         self.get(instance.into()).ok_or(Refusal::NotFound)?.read(resource, sink)
     }
 
+    #[cfg(feature = "bootstrap")]
+    fn bootstrap_begins(&mut self) {
+        self.before = Some(alloc::boxed::Box::new(self.instances.clone()));
+    }
+
+    #[cfg(feature = "bootstrap")]
+    fn bootstrap_ends(&mut self, kept: bool) {
+        if let Some(before) = self.before.take().filter(|_| !kept) {
+            self.instances = *before;
+        }
+    }
+
     fn edit(&mut self, instance: ObjectInstanceId) -> Result<(), Refusal> {
         let current = self.get(instance.into()).ok_or(Refusal::NotFound)?.clone();
         self.draft = Some((instance, current));
@@ -287,7 +330,11 @@ impl<T: Instance + Clone, const N: usize> Object for Multiple<T, N> {
     }
 
     fn delete(&mut self, instance: ObjectInstanceId) -> Result<(), Refusal> {
-        if self.fresh.is_none() {
+        #[cfg(feature = "bootstrap")]
+        let bootstraps = self.before.is_some();
+        #[cfg(not(feature = "bootstrap"))]
+        let bootstraps = false;
+        if self.fresh.is_none() && !bootstraps {
             return Err(Refusal::NotAllowed);
         }
         self.remove(instance.into()).map(drop).ok_or(Refusal::NotFound)

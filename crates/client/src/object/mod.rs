@@ -166,6 +166,15 @@ pub trait Object {
         }
     }
 
+    /// A Bootstrap-Server is going to write and delete: remember how everything is, and let instances be deleted that servers
+    /// may not delete. An object that does not care keeps what a bootstrap wrote although it failed in the end.
+    fn bootstrap_begins(&mut self) {}
+
+    /// The bootstrap is over; `kept` says whether what it changed counts, or everything is to be as it was.
+    fn bootstrap_ends(&mut self, kept: bool) {
+        let _ = kept;
+    }
+
     /// Opens a transaction on an existing instance.
     ///
     /// # Errors

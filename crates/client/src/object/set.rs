@@ -23,14 +23,22 @@ pub trait Objects {
         let _ = version;
     }
 
-    /// A Bootstrap-Server is going to write and delete: remember how everything is.
-    ///
-    /// Objects that do not care keep what a bootstrap wrote although it failed in the end.
-    fn bootstrap_begins(&mut self) {}
+    /// A Bootstrap-Server is going to write and delete: each object remembers how everything is.
+    fn bootstrap_begins(&mut self) {
+        let mut index = 0;
+        while let Some(object) = self.at_mut(index) {
+            object.bootstrap_begins();
+            index += 1;
+        }
+    }
 
     /// The bootstrap is over; `kept` says whether what it changed counts, or everything is to be as it was.
     fn bootstrap_ends(&mut self, kept: bool) {
-        let _ = kept;
+        let mut index = 0;
+        while let Some(object) = self.at_mut(index) {
+            object.bootstrap_ends(kept);
+            index += 1;
+        }
     }
 }
 

@@ -2,6 +2,8 @@
 
 mod access;
 mod bench;
+#[cfg(feature = "bootstrap")]
+mod bootstrap;
 mod by_hand;
 mod combinations;
 mod composite;

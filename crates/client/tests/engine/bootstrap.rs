@@ -1,0 +1,449 @@
+//! The client's bootstrap, against a Bootstrap-Server played by hand.
+
+use core::time::Duration;
+
+use lightship_client::{Account, AccountId, Config, Event, Phase, Retry, Text};
+use lightship_coap::{Code, ContentFormat};
+use lightship_lwm2m::Version;
+use lightship_platform::UnixTime;
+
+use crate::bench::{Bench, Reply, account};
+
+const JSON: ContentFormat = ContentFormat::SENML_JSON;
+
+/// A server account: `/0/1` and `/1/0` for the Short Server ID 7.
+const SECURITY: &str = r#"[{"bn":"/0/1/","n":"0","vs":"coap://new.example"},{"n":"1","vb":false},{"n":"2","v":3},{"n":"3","vd":""},{"n":"4","vd":""},{"n":"5","vd":""},{"n":"10","v":7}]"#;
+const SERVER: &str =
+    r#"[{"bn":"/1/0/","n":"0","v":7},{"n":"1","v":600},{"n":"6","vb":true},{"n":"7","vs":"U"}]"#;
+
+fn config() -> Config {
+    Config::new("urn:dev:os:1")
+}
+
+/// A client that has only the Bootstrap-Server's account, which `change` sees before.
+fn fresh(change: impl FnOnce(&mut Account)) -> Bench {
+    let mut account = Account::bootstrap("coap://bs.example/x?k=v");
+    change(&mut account);
+    Bench::with(config(), account)
+}
+
+/// A client with a server, Short Server ID 1, and a Bootstrap-Server; both are returned.
+fn both(change: impl FnOnce(&mut Account)) -> (Bench, AccountId, AccountId) {
+    let mut account = account(1, 300);
+    change(&mut account);
+    let mut bench = Bench::with(config(), account);
+    let server = bench.id;
+    let own = bench.client.add_account(Account::bootstrap("coap://bs.example")).expect("room");
+    (bench, server, own)
+}
+
+/// The next datagram to an account.
+fn to(bench: &mut Bench, id: AccountId) -> Reply {
+    let place = bench.sent.iter().position(|(to, _)| *to == id).expect("something goes there");
+    Reply::new(&bench.sent.remove(place).1)
+}
+
+/// Lets time pass until there is a request of that path to an account.
+fn await_request(bench: &mut Bench, id: AccountId, path: &str) -> Reply {
+    for _ in 0..200_000 {
+        let found = bench
+            .sent
+            .iter()
+            .position(|(to, sent)| *to == id && Reply::new(sent).path.join("/").ends_with(path));
+        if let Some(place) = found {
+            return Reply::new(&bench.sent.remove(place).1);
+        }
+        bench.seconds(1);
+    }
+    panic!("nothing to {path}");
+}
+
+/// Starts a session and has its request accepted.
+fn begin(bench: &mut Bench, own: AccountId) -> Reply {
+    bench.id = own;
+    let _ = bench.client.bootstrap(bench.now);
+    bench.drain();
+    let request = await_request(bench, own, "bs");
+    bench.answer(&request, Code::CHANGED, |_| {});
+    request
+}
+
+fn write(bench: &mut Bench, path: &str, payload: &str) -> Code {
+    bench.send(Code::PUT, path, JSON, payload.as_bytes()).code
+}
+
+fn finish(bench: &mut Bench) -> Code {
+    bench.ask_with(Code::POST, "/bs", |_| {}, &[]);
+    let own = bench.id;
+    to(bench, own).code
+}
+
+fn account_of(bench: &Bench, ssid: u16) -> Option<(AccountId, Account)> {
+    let found = bench.client.accounts().find(|(_, account)| account.ssid.is_some_and(|id| id.get() == ssid));
+    found.map(|(id, account)| (id, account.clone()))
+}
+
+fn has(bench: &Bench, is: impl Fn(&Event) -> bool) -> bool {
+    bench.events.iter().any(is)
+}
+
+// Proves: BST-03
+#[test]
+fn the_request_says_who_asks_and_what_it_wants_to_be_written_in() {
+    let mut bench = fresh(|_| {});
+    let own = bench.id;
+    let request = begin(&mut bench, own);
+    assert_eq!((request.code, request.path.join("/").as_str()), (Code::POST, "x/bs"));
+    assert!(request.payload.is_empty());
+    assert_eq!(request.query[..2], ["k=v".to_owned(), "ep=urn:dev:os:1".to_owned()]);
+    let formats = ["pct=11542", "pct=110", "pct=112", "pct=11544"];
+    assert!(formats.contains(&request.query[2].as_str()), "{:?}", request.query);
+    assert!(has(&bench, |event| matches!(event, Event::BootstrapStarted { .. })));
+}
+
+// Proves: BST-23
+#[test]
+fn the_request_waits_for_the_hold_off_time() {
+    let mut bench = fresh(|account| account.security.hold_off_s = Some(30));
+    let _ = bench.client.bootstrap(bench.now);
+    bench.drain();
+    let waited = bench.until_sent();
+    assert!((Duration::from_secs(30)..=Duration::from_secs(33)).contains(&waited), "{waited:?}");
+}
+
+// Proves: BST-15, BST-38
+#[test]
+fn what_was_written_is_used_once_it_is_finished() {
+    let mut bench = fresh(|_| {});
+    bench.client.set_date(bench.now, UnixTime::from_secs(1_700_000_000));
+    let own = bench.id;
+    begin(&mut bench, own);
+    assert_eq!(write(&mut bench, "/0/1", SECURITY), Code::CHANGED);
+    assert_eq!(write(&mut bench, "/1/0", SERVER), Code::CHANGED);
+    assert_eq!(account_of(&bench, 7), None, "not before it is complete");
+    assert_eq!(finish(&mut bench), Code::CHANGED);
+    assert!(has(&bench, |event| matches!(event, Event::BootstrapFinished { .. })));
+    assert!(has(&bench, |event| matches!(event, Event::AccountsChanged { .. })));
+    let (id, account) = account_of(&bench, 7).expect("the account is there");
+    assert_eq!((account.uri.as_str(), account.lifetime_s), ("coap://new.example", 600));
+    assert_eq!(account.last_bootstrapped_s, Some(1_700_000_000));
+    let register = await_request(&mut bench, id, "rd");
+    assert!(register.query.contains(&"lt=600".to_owned()), "{:?}", register.query);
+    assert!(!register.text().contains("</0/"), "object 0 is nobody's business");
+    assert!(bench.client.accounts().any(|(_, account)| account.is_bootstrap()), "kept");
+}
+
+// Proves: BST-15
+#[test]
+fn an_inconsistent_configuration_is_refused_and_may_be_mended() {
+    let mut bench = fresh(|_| {});
+    let own = bench.id;
+    begin(&mut bench, own);
+    // A server without its other half.
+    assert_eq!(write(&mut bench, "/0/1", SECURITY), Code::CHANGED);
+    assert_eq!(finish(&mut bench), Code::NOT_ACCEPTABLE);
+    assert_eq!(write(&mut bench, "/1/0", SERVER), Code::CHANGED);
+    assert_eq!(finish(&mut bench), Code::CHANGED);
+    assert!(account_of(&bench, 7).is_some());
+}
+
+// Proves: BST-16
+#[test]
+fn what_consistency_means() {
+    let twice = SECURITY.replace("/0/1/", "/0/2/");
+    let no_ssid = SECURITY.replace(r#",{"n":"10","v":7}"#, "");
+    let secured = SECURITY.replace(r#""n":"2","v":3"#, r#""n":"2","v":0"#);
+    let other = SERVER.replace("\"v\":7}", "\"v\":8}");
+    let second = SERVER.replace("/1/0/", "/1/1/");
+    let own = SECURITY.replace("/0/1/", "/0/3/").replace("\"vb\":false", "\"vb\":true");
+    for (name, writes) in [
+        ("two with one Short Server ID", vec![("/0/1", SECURITY), ("/0/2", &twice), ("/1/0", SERVER)]),
+        ("no Short Server ID", vec![("/0/1", &no_ssid), ("/1/0", SERVER)]),
+        ("no pair", vec![("/0/1", SECURITY), ("/1/0", &other)]),
+        ("two halves for one", vec![("/0/1", SECURITY), ("/1/0", SERVER), ("/1/1", &second)]),
+        ("keys that the mode needs", vec![("/0/1", &secured), ("/1/0", SERVER)]),
+        (
+            "a resource that is mandatory",
+            vec![("/0/1", SECURITY), ("/1/0", r#"[{"bn":"/1/0/","n":"0","v":7}]"#)],
+        ),
+        ("two Bootstrap-Servers", vec![("/0/1", SECURITY), ("/1/0", SERVER), ("/0/3", &own)]),
+    ] {
+        let mut bench = fresh(|_| {});
+        let id = bench.id;
+        begin(&mut bench, id);
+        let refused = writes.iter().any(|(path, payload)| write(&mut bench, path, payload) != Code::CHANGED);
+        assert!(refused || finish(&mut bench) == Code::NOT_ACCEPTABLE, "{name}");
+        assert_eq!(bench.client.accounts().count(), 1, "{name}");
+    }
+}
+
+// Proves: BST-17, BST-18
+#[test]
+fn a_session_that_is_not_finished_leaves_everything_as_it_was() {
+    let (mut bench, server, own) = both(|_| {});
+    let before = bench.client.account(server).cloned();
+    begin(&mut bench, own);
+    assert_eq!(write(&mut bench, "/1/0", &SERVER.replace("\"v\":7", "\"v\":1")), Code::CHANGED);
+    assert_eq!(write(&mut bench, "/0/5", &SECURITY.replace("/0/1/", "/0/5/")), Code::CHANGED);
+    assert_eq!(write(&mut bench, "/3303/0", r#"[{"bn":"/3303/0/","n":"5750","vs":"attic"}]"#), Code::CHANGED);
+    // Each command gives it more time.
+    for _ in 0..3 {
+        bench.seconds(200);
+        assert_eq!(bench.discover("/").code, Code::CONTENT);
+    }
+    assert!(!has(&bench, |event| matches!(event, Event::BootstrapFailed { .. })));
+    bench.seconds(250);
+    assert!(has(&bench, |event| matches!(event, Event::BootstrapFailed { .. })));
+    assert_eq!(bench.client.account(server).cloned(), before);
+    assert_eq!(bench.client.accounts().count(), 2);
+    let application = bench.client.objects().1.get(0).expect("there").application;
+    assert_eq!(application.map(|text| text.as_str().to_owned()), None, "other objects, too");
+}
+
+// Proves: BST-08, BST-09
+#[test]
+fn deleting_spares_the_bootstrap_server_and_the_device() {
+    let (mut bench, _, own) = both(|_| {});
+    begin(&mut bench, own);
+    for (path, code) in [
+        ("/3303/9", Code::DELETED),
+        ("/3303/0/5700", Code::BAD_REQUEST),
+        ("/3/0", Code::BAD_REQUEST),
+        ("/0/1", Code::BAD_REQUEST),
+        ("/3303", Code::DELETED),
+        ("/0/0", Code::DELETED),
+    ] {
+        assert_eq!(bench.ask(Code::DELETE, path).code, code, "{path}");
+    }
+    let left = bench.discover("/");
+    assert!(left.text().contains("</0/1>") && left.text().contains("</1/0>"), "{}", left.text());
+    assert!(!left.text().contains("</0/0>") && !left.text().contains("</3303/0>"), "{}", left.text());
+    assert_eq!(bench.ask(Code::DELETE, "/").code, Code::DELETED);
+    let left = bench.discover("/");
+    assert!(left.text().contains("</0/1>") && left.text().contains("</3/0>"), "{}", left.text());
+    assert!(!left.text().contains("</1/0>") && !left.text().contains("</3311/0>"), "{}", left.text());
+    assert_eq!(write(&mut bench, "/0/2", &SECURITY.replace("/0/1/", "/0/2/")), Code::CHANGED);
+    assert_eq!(write(&mut bench, "/1/0", SERVER), Code::CHANGED);
+    assert_eq!(finish(&mut bench), Code::CHANGED);
+    let ssids: Vec<Option<u16>> =
+        bench.client.accounts().map(|(_, account)| account.ssid.map(|ssid| ssid.get())).collect();
+    assert!(ssids.contains(&None) && ssids.contains(&Some(7)) && !ssids.contains(&Some(1)), "{ssids:?}");
+    assert!(bench.client.objects().1.get(0).is_none());
+}
+
+// Proves: BST-10, BST-11
+#[test]
+fn discover_lists_instances_with_their_servers() {
+    let (mut bench, _, own) = both(|_| {});
+    begin(&mut bench, own);
+    let all = bench.discover("/");
+    assert_eq!((all.code, all.format), (Code::CONTENT, Some(ContentFormat::LINK)));
+    let text = all.text();
+    assert!(text.starts_with("</>;lwm2m=1.2,"), "{text}");
+    assert!(text.contains("</0/0>;ssid=1;uri=\"coap://server.example\""), "{text}");
+    assert!(text.contains("</0/1>,") && text.contains("</1/0>;ssid=1"), "{text}");
+    assert!(text.contains("</3303>;ver=1.1") && text.contains("</3303/0>"), "{text}");
+    assert!(!text.contains("5700"), "instances only: {text}");
+    let one = bench.discover("/0");
+    assert!(one.text().starts_with("</>;lwm2m=1.2,</0/0>"), "{}", one.text());
+    assert!(!one.text().contains("</1"), "{}", one.text());
+    for (path, code) in
+        [("/3303/0", Code::BAD_REQUEST), ("/3303/0/5700", Code::BAD_REQUEST), ("/4711", Code::NOT_FOUND)]
+    {
+        assert_eq!(bench.discover(path).code, code, "{path}");
+    }
+}
+
+// Proves: BST-13
+#[test]
+fn only_accounts_and_rights_can_be_read() {
+    let (mut bench, _, own) = both(|_| {});
+    begin(&mut bench, own);
+    for path in ["/1", "/1/0", "/2"] {
+        assert_eq!(bench.get(path, JSON).code, Code::CONTENT, "{path}");
+    }
+    assert!(bench.get("/1/0", JSON).text().contains(r#""n":"1","v":300"#));
+    for path in ["/0", "/0/0", "/3", "/3303/0", "/1/0/1"] {
+        assert_eq!(bench.get(path, JSON).code, Code::METHOD_NOT_ALLOWED, "{path}");
+    }
+    assert_eq!(bench.get("/1/9", JSON).code, Code::NOT_FOUND);
+}
+
+// Proves: BST-05, BST-06
+#[test]
+fn a_write_asks_neither_for_existence_nor_for_rights_and_skips_what_is_unknown() {
+    let (mut bench, _, own) = both(|_| {});
+    begin(&mut bench, own);
+    // Read-only, of an instance that is not there, with a resource that nobody knows.
+    let sensor = r#"[{"bn":"/3303/2/","n":"5700","v":4},{"n":"5750","vs":"attic"},{"n":"9999","v":1}]"#;
+    assert_eq!(write(&mut bench, "/3303/2", sensor), Code::CHANGED);
+    assert_eq!(
+        write(&mut bench, "/3303", &sensor.replace("/3303/2/", "/3303/1/")),
+        Code::CHANGED,
+        "object level"
+    );
+    assert_eq!(bench.send(Code::PUT, "/3303/2/5750", ContentFormat::TEXT, b"cellar").code, Code::CHANGED);
+    assert_eq!(bench.send(Code::PUT, "/3303/2/5750/0", ContentFormat::TEXT, b"x").code, Code::BAD_REQUEST);
+    assert_eq!(finish(&mut bench), Code::CHANGED);
+    let sensors = &bench.client.objects().1;
+    let one = |id: u16| {
+        let sensor = sensors.get(id).expect("written");
+        let application = sensor.application.map(|text| text.as_str().to_owned());
+        (sensor.value, sensor.unit, application)
+    };
+    assert_eq!(one(2), (4.0, None, Some("cellar".to_owned())));
+    assert_eq!(one(1), (4.0, None, Some("attic".to_owned())), "and no optional resource that was not named");
+}
+
+// Proves: BST-25
+#[test]
+fn servers_are_not_heard_while_the_bootstrap_server_writes() {
+    let (mut bench, server, own) = both(|_| {});
+    bench.id = server;
+    bench.register();
+    begin(&mut bench, own);
+    bench.sent.clear();
+    bench.id = server;
+    bench.ask_with(Code::GET, "/3/0/0", |_| {}, &[]);
+    bench.ask_with(
+        Code::PUT,
+        "/3303/0/5750",
+        |options| _ = options.content_format(ContentFormat::TEXT),
+        b"x",
+    );
+    assert!(bench.sent.is_empty());
+    bench.id = own;
+    assert_eq!(bench.discover("/").code, Code::CONTENT);
+}
+
+#[test]
+fn commands_outside_a_session_change_nothing() {
+    let (mut bench, server, own) = both(|_| {});
+    bench.id = server;
+    bench.register();
+    for path in ["/0/0", "/1/0"] {
+        assert_ne!(write(&mut bench, path, SECURITY), Code::CHANGED, "a server is no Bootstrap-Server");
+    }
+    assert_ne!(finish(&mut bench), Code::CHANGED);
+    bench.id = own;
+    bench.ask_with(Code::DELETE, "/", |_| {}, &[]);
+    assert!(bench.sent.iter().all(|(_, sent)| Reply::new(sent).code != Code::DELETED));
+    assert_eq!(bench.client.accounts().count(), 2);
+}
+
+// Proves: REG-37
+#[test]
+fn a_server_may_send_the_client_to_the_bootstrap_server() {
+    let (mut bench, server, own) = both(|_| {});
+    bench.id = server;
+    bench.register();
+    assert_eq!(bench.ask(Code::POST, "/1/0/9").code, Code::CHANGED);
+    let request = await_request(&mut bench, own, "bs");
+    assert_eq!(request.code, Code::POST);
+}
+
+// Proves: REG-41, BST-22
+#[test]
+fn a_client_that_reaches_no_server_asks_the_bootstrap_server() {
+    for (wanted, bootstraps) in [(None, true), (Some(true), true), (Some(false), false)] {
+        let (mut bench, server, own) = both(|account| {
+            account.retry = Retry::new(2, 5, 50, 1);
+            account.bootstrap_on_failure = wanted;
+        });
+        bench.client.start(bench.now);
+        bench.drain();
+        bench.id = server;
+        for _ in 0..2 {
+            let register = await_request(&mut bench, server, "rd");
+            assert!(!bench.sent.iter().any(|(to, _)| *to == own), "known servers come first");
+            bench.answer(&register, Code::FORBIDDEN, |_| {});
+        }
+        bench.seconds(40);
+        assert_eq!(bench.sent.iter().any(|(to, _)| *to == own), bootstraps, "/1/x/16 = {wanted:?}");
+    }
+}
+
+// Proves: BST-22
+#[test]
+fn a_client_without_servers_asks_at_once() {
+    let mut bench = fresh(|_| {});
+    let own = bench.id;
+    bench.client.start(bench.now);
+    bench.drain();
+    assert_eq!(await_request(&mut bench, own, "bs").code, Code::POST);
+}
+
+// Proves: BST-23
+#[test]
+fn the_account_of_the_bootstrap_server_goes_when_its_time_is_over() {
+    let mut bench = fresh(|account| account.security.account_timeout_s = Some(60));
+    let own = bench.id;
+    begin(&mut bench, own);
+    assert_eq!(write(&mut bench, "/0/1", SECURITY), Code::CHANGED);
+    assert_eq!(write(&mut bench, "/1/0", SERVER), Code::CHANGED);
+    assert_eq!(finish(&mut bench), Code::CHANGED);
+    bench.seconds(59);
+    assert!(bench.client.accounts().any(|(_, account)| account.is_bootstrap()));
+    bench.seconds(1);
+    assert!(!bench.client.accounts().any(|(_, account)| account.is_bootstrap()));
+    assert!(account_of(&bench, 7).is_some());
+}
+
+// Proves: BST-26
+#[test]
+fn a_server_whose_account_is_gone_is_left_and_a_changed_one_hears_of_it() {
+    let (mut bench, server, own) = both(|_| {});
+    bench.id = server;
+    bench.register();
+    bench.ask(Code::PUT, "/3303/0/5700?pmin=5");
+    bench.observe("/3303/0/5700");
+    begin(&mut bench, own);
+    bench.sent.clear();
+    bench.id = own;
+    assert_eq!(bench.ask(Code::DELETE, "/0/0").code, Code::DELETED);
+    assert_eq!(bench.ask(Code::DELETE, "/1/0").code, Code::DELETED);
+    assert_eq!(write(&mut bench, "/0/2", &SECURITY.replace("/0/1/", "/0/2/")), Code::CHANGED);
+    assert_eq!(write(&mut bench, "/1/0", SERVER), Code::CHANGED);
+    assert_eq!(finish(&mut bench), Code::CHANGED);
+    let (id, _) = account_of(&bench, 7).expect("there");
+    let register = await_request(&mut bench, id, "rd");
+    bench.id = id;
+    bench.answer(&register, Code::CREATED, |options| _ = options.location_path("/rd/n"));
+    assert!(matches!(bench.client.phase(id), Phase::Registered { .. }));
+    assert!(!bench.discover("/3303/0/5700").text().contains("pmin"), "attributes of the old server are gone");
+    bench.sent.clear();
+    bench.set(40.0);
+    assert!(bench.sent.is_empty(), "and its observations");
+}
+
+#[test]
+fn a_bootstrap_server_that_does_not_answer_is_asked_again() {
+    let mut bench = fresh(|_| {});
+    let own = bench.id;
+    let _ = bench.client.bootstrap(bench.now);
+    bench.drain();
+    bench.seconds(100);
+    bench.sent.clear();
+    let again = await_request(&mut bench, own, "bs");
+    bench.answer(&again, Code::BAD_REQUEST, |_| {});
+    assert!(has(&bench, |event| matches!(event, Event::BootstrapFailed { .. })));
+    bench.sent.clear();
+    let again = await_request(&mut bench, own, "bs");
+    bench.answer(&again, Code::CHANGED, |_| {});
+    assert_eq!(bench.discover("/").code, Code::CONTENT);
+}
+
+#[test]
+fn a_device_of_1_0_says_nothing_of_formats() {
+    let mut bench = Bench::with(
+        Config { version: Version::V1_0, ..config() },
+        Account { uri: Text::new("coap://bs.example"), ..Account::bootstrap("") },
+    );
+    let own = bench.id;
+    let request = begin(&mut bench, own);
+    assert_eq!(request.query, ["ep=urn:dev:os:1"]);
+    assert!(
+        bench.discover("/").text().starts_with("</>;lwm2m=1.0,")
+            || bench.discover("/").text().starts_with("lwm2m")
+    );
+}
