@@ -307,7 +307,7 @@ fn resources(shape: &BootstrapAccount, at: &str) -> Result<(Resources, Resources
         (2, one(json!(mode))),
         (10, one(json!(ssid))),
     ]);
-    // What the mode does not use is left out (TS_Core E.1), and in a document a mistake.
+    // What the mode does not use is a mistake in a document.
     let members = [
         ("identity", shape.identity.is_some(), shape.mode == SecurityMode::Psk),
         ("key_hex", shape.key_hex.is_some(), shape.mode == SecurityMode::Psk),
@@ -345,6 +345,10 @@ fn resources(shape: &BootstrapAccount, at: &str) -> Result<(Resources, Resources
         let der = der_of_pem(pem)
             .ok_or_else(|| Unusable::at(format!("{at}/{name}"), "is no PEM with one block of DER"))?;
         security.insert(resource, one(json!(convert::base64(&der))));
+    }
+    // Keys are mandatory Resources in every mode: what a mode does not use is there, and empty.
+    for resource in [3, 4, 5] {
+        security.entry(resource).or_insert_with(|| one(json!("")));
     }
     let server = Resources::from([
         (0, one(json!(ssid))),
