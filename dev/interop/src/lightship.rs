@@ -36,6 +36,8 @@ impl Program {
 pub(crate) struct Serve {
     pub(crate) process: Process,
     pub(crate) coap: SocketAddr,
+    /// Where it listens for devices that bootstrap.
+    pub(crate) bootstrap: Option<SocketAddr>,
     pub(crate) rest: Rest,
 }
 
@@ -43,6 +45,14 @@ impl Serve {
     /// On free ports of loopback.
     pub(crate) fn start(program: &Program, name: &str, more: &[&str]) -> Result<Self, String> {
         Self::start_at(program, name, "127.0.0.1:0", "127.0.0.1:0", more)
+    }
+
+    /// With the role of a Bootstrap-Server as well.
+    pub(crate) fn start_bootstrap(program: &Program, name: &str) -> Result<Self, String> {
+        let mut command = program.command();
+        command.args(["serve", "--dev", "--coap", "127.0.0.1:0", "--http", "127.0.0.1:0", "--coaps", "none"]);
+        command.args(["--bootstrap-coap", "127.0.0.1:0", "--bootstrap-coaps", "none"]);
+        Self::from_command(program, name, command)
     }
 
     /// At given addresses.
@@ -74,10 +84,13 @@ impl Serve {
         let mut process = Process::start(command, &program.log(name))?;
         let mut coap = None;
         let mut http = None;
+        let mut bootstrap = None;
         process.wait_for("`ready`", START_LIMIT, |line| {
             let address = line.rsplit(' ').next().and_then(|text| text.parse::<SocketAddr>().ok());
             if line.starts_with("listening coap udp") {
                 coap = coap.or(address);
+            } else if line.starts_with("listening bootstrap-coap udp") {
+                bootstrap = bootstrap.or(address);
             } else if line.starts_with("listening http") {
                 http = http.or(address);
             }
@@ -85,7 +98,7 @@ impl Serve {
         })?;
         let coap = coap.ok_or("serve printed no `listening coap udp` line")?;
         let http = http.ok_or("serve printed no `listening http` line")?;
-        Ok(Self { process, coap, rest: Rest::new(http) })
+        Ok(Self { process, coap, bootstrap, rest: Rest::new(http) })
     }
 
     /// Waits until an endpoint is registered, and returns its registration.

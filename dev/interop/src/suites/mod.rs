@@ -57,6 +57,7 @@ pub(crate) const ALL: &[Suite] = &[
     ("leshan-composites-server", leshan_composite_more::their_server),
     ("leshan-observe-device", leshan_observe::their_device),
     ("leshan-observe-server", leshan_observe::their_server),
+    ("leshan-bootstrap-device", leshan_bootstrap::their_device),
     ("leshan-bootstrap-peers", leshan_bootstrap::peers),
     ("leshan-registration-device", leshan_registration::their_device),
     ("leshan-moving-device", leshan_registration::their_device_moves),
