@@ -68,6 +68,11 @@ impl Queue {
         usize::try_from(place).ok().and_then(|place| self.turns.get(place)).unwrap_or(first).lock().await
     }
 
+    /// Whether no command is on its way.
+    pub(crate) fn is_idle(&self) -> bool {
+        self.serving.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+    }
+
     async fn note(&self, record: CommandRecord, event: Option<EventType>) -> Result<(), Refusal> {
         let (stored, answer) = oneshot::channel();
         let note = Note { record: Arc::new(record), event, stored };
@@ -172,14 +177,8 @@ pub(crate) fn kick(core: &Arc<Core>, endpoint: &Endpoint) {
         }
         Entry::Vacant(place) => {
             place.insert(false);
-            let mut stopping = core.stopping.subscribe();
             let (core, endpoint) = (core.clone(), endpoint.clone());
-            tokio::spawn(async move {
-                tokio::select! {
-                    () = serve(&core, &endpoint) => {}
-                    () = stopped(&mut stopping) => {}
-                }
-            });
+            tokio::spawn(async move { serve(&core, &endpoint).await });
         }
     }
 }
@@ -204,6 +203,9 @@ async fn serve(core: &Arc<Core>, endpoint: &Endpoint) {
 /// The next command of a device, marked as sent; `None` when there is none or the device cannot be reached.
 async fn take(core: &Arc<Core>, endpoint: &Endpoint) -> Option<CommandRecord> {
     let _turn = core.queue.turn(endpoint).await;
+    if *core.stopping.borrow() {
+        return None;
+    }
     reachable(core, endpoint)?;
     let now_ms = core.now().0;
     for record in core.store.commands(endpoint).await.ok()? {

@@ -294,7 +294,7 @@ impl Running {
         // Requests under way need the shards, so these go last.
         let connections = &self.core.counters.http_connections;
         for _ in 0..GRACE_STEPS {
-            if connections.load(std::sync::atomic::Ordering::Relaxed) == 0 {
+            if connections.load(std::sync::atomic::Ordering::Relaxed) == 0 && self.core.queue.is_idle() {
                 break;
             }
             std::thread::park_timeout(GRACE_STEP);

@@ -152,6 +152,9 @@ impl<'a> Call<'a> {
 
     pub(super) fn outcome(&self, result: Result<Outcome, RequestError>) -> Result<Response, Refusal> {
         let no_answer = |detail: &str| Refusal::new(ProblemType::NoAnswer, detail);
+        if result.is_err() {
+            self.set_fate(Fate::Unsent);
+        }
         let result = result.map_err(|error| {
             if let RequestError::Asleep { expected } = error {
                 self.asleep(expected)

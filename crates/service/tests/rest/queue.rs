@@ -576,3 +576,32 @@ fn nothing_is_executed_twice_by_a_device_that_breaks_down_again_and_again() {
         }
     }
 }
+
+#[test]
+fn a_server_that_is_told_to_stop_hears_out_what_is_on_its_way() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = || {
+        Server::with(|config| {
+            config.queue.awake_window = Duration::from_millis(AWAKE_MS);
+            config.store.folder = Some(folder.path().to_owned());
+        })
+    };
+    let server = start();
+    let slow: Script = Box::new(|request| {
+        if request.code == 2 {
+            pause(700);
+        }
+        Some(request.answer(0x44, None, b""))
+    });
+    let device = sleepy(&server, slow);
+    await_sleep(&server);
+    let execute = queue(&server, "POST", "execute/3/0/4", "");
+    let write = queue(&server, "PUT", "resources/1/0/1?format=text", r#"{"value": 61}"#);
+    device.ask(&update(&server, 20));
+    await_state(&server, &execute, "sent");
+    server.running.stop();
+    drop(device);
+    let server = start();
+    let state = |id: &str| server.get(&format!("/api/v1/commands/{id}")).json()["state"].clone();
+    assert_eq!((state(&execute), state(&write)), (json!("done"), json!("waiting")));
+}
