@@ -2,6 +2,7 @@
 
 mod document;
 mod history;
+mod live;
 mod plan;
 mod role;
 mod secret;

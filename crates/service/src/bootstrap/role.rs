@@ -5,21 +5,19 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lightship_api::bootstrap::{BootstrapResult, BootstrapSession, BootstrapStep};
-use lightship_api::convert::{self, Entry};
-use lightship_api::{EventType, Node, SecurityMode};
-use lightship_lwm2m::bootstrap::{Command, InstanceList, Operation};
-use lightship_lwm2m::node::typed_entries;
-use lightship_lwm2m::{Endpoint, Format, Path, ShortServerId, Version};
+use lightship_api::{EventType, SecurityMode};
+use lightship_lwm2m::bootstrap::{Command, Operation};
+use lightship_lwm2m::{Endpoint, Format, Path};
 use lightship_server::bootstrap::{
     Answer, Caller, Ended, Event, Identity, Pack, SessionId, Step as Sent, StepOutcome,
 };
-use lightship_server::{Ask, Code, Response};
+use lightship_server::{Ask, Code};
 use tokio::sync::mpsc;
 
-use super::document::{Document, number};
-use super::plan::{Known, Plan, Step, pack, plan as planned};
+use super::document::Document;
+use super::live::{Live, Phase};
+use super::plan::{Step, pack};
 use super::{Found, NotFound, find};
-use crate::content;
 use crate::core::Core;
 
 /// An event of the role, for the journal.
@@ -37,33 +35,6 @@ pub(crate) struct Role {
     sessions: HashMap<SessionId, Live>,
     /// Sessions since the start, for the history.
     numbered: u64,
-}
-
-/// A session under way.
-struct Live {
-    number: u64,
-    endpoint: Endpoint,
-    document: Document,
-    preferred: Option<Format>,
-    known: Known,
-    phase: Phase,
-    record: BootstrapSession,
-}
-
-enum Phase {
-    Discovering,
-    /// Which server each instance of object 1 is of, which old devices do not list.
-    ReadingServers,
-    /// The step of the plan that is under way.
-    Running {
-        plan: Plan,
-        at: usize,
-        is_fallback: bool,
-    },
-    /// The pack is on its way.
-    Packing,
-    /// Given up by us, for this reason.
-    Over,
 }
 
 impl Role {
@@ -207,8 +178,7 @@ impl Role {
         self.core.bootstrap.history.put(&endpoint, self.numbered, record.clone());
         tracing::info!(%endpoint, from = record.from.as_deref().unwrap_or_default(), "bootstrap begins");
         self.tell(EventType::BootstrapStarted, &endpoint, None, None).await;
-        let known = Known::nothing();
-        let live = Live { number: self.numbered, endpoint, document, preferred, known, phase, record };
+        let live = Live::new(self.numbered, endpoint, document, preferred, phase, record);
         self.sessions.insert(id, live);
     }
 
@@ -234,12 +204,7 @@ impl Role {
         attempts: u8,
     ) -> Answer {
         let Some(live) = self.sessions.get_mut(&id) else { return Answer::End };
-        let mut step = match &live.phase {
-            Phase::Running { plan, at, .. } => plan.steps.get(*at).map(shape_of).unwrap_or_default(),
-            Phase::Discovering | Phase::ReadingServers | Phase::Packing | Phase::Over => {
-                shape_of(&Step::of(command))
-            }
-        };
+        let mut step = live.step().map_or_else(|| shape_of(&Step::of(command)), shape_of);
         step.elapsed_ms = u64::try_from(elapsed.as_millis()).ok();
         step.attempts = Some(attempts).filter(|attempts| *attempts > 1);
         let answer = match outcome {
@@ -291,178 +256,6 @@ impl Role {
     }
 }
 
-impl Live {
-    fn lost(&mut self, step: &mut BootstrapStep, what: &str) -> Answer {
-        step.detail = Some(what.to_owned());
-        self.record.reason = Some(what.to_owned());
-        Answer::End
-    }
-
-    /// Gives up, without a Finish, so that the device goes back to what it had.
-    fn give_up(&mut self, result: BootstrapResult, reason: String) -> Answer {
-        self.record.result = result;
-        self.record.reason = Some(reason);
-        self.phase = Phase::Over;
-        Answer::End
-    }
-
-    /// The device has answered: what is next?
-    fn answered(
-        &mut self,
-        core: &Core,
-        step: &mut BootstrapStep,
-        command: Command,
-        response: &Response,
-    ) -> Answer {
-        if !response.code.is_success() {
-            // A diagnostic text of the device (RFC 7252 §5.5.2), cut to what a person reads.
-            let words: String = String::from_utf8_lossy(&response.payload).chars().take(WORDS_MAX).collect();
-            step.detail = Some(words).filter(|words| !words.is_empty());
-        }
-        match std::mem::replace(&mut self.phase, Phase::Over) {
-            Phase::Discovering => self.discovered(core, step, response),
-            Phase::ReadingServers => {
-                self.learn_servers(core, step, response);
-                self.go(core)
-            }
-            Phase::Running { plan, at, is_fallback } => {
-                self.ran(core, step, command, response, plan, at, is_fallback)
-            }
-            Phase::Packing | Phase::Over => Answer::End,
-        }
-    }
-
-    fn discovered(&mut self, core: &Core, step: &mut BootstrapStep, response: &Response) -> Answer {
-        let list = InstanceList::parse(&response.payload).ok().filter(|_| response.code == Code::CONTENT);
-        match list {
-            Some(list) => {
-                step.links =
-                    content::discovered("", &response.payload).map(|(links, _)| links).unwrap_or_default();
-                self.known = Known::listed(&list);
-                self.record.lwm2m_version = list.version().map(|version| version.to_string());
-                core.bootstrap.history.learn(&self.endpoint, self.known.clone());
-            }
-            None => self.known = Known::nothing(),
-        }
-        // Bootstrap-Read is of 1.1; what says no version may know it or refuse it.
-        if self.known.lacks_servers() && self.known.version != Some(Version::V1_0) {
-            self.phase = Phase::ReadingServers;
-            let accept = self.preferred.unwrap_or(Format::Tlv);
-            return Answer::Step(Sent::of(Command::read(lightship_lwm2m::path!(1), accept)));
-        }
-        self.go(core)
-    }
-
-    /// Reads which server each instance of object 1 is of; whatever else the device tells is none of our business.
-    fn learn_servers(&mut self, core: &Core, step: &mut BootstrapStep, response: &Response) {
-        let Some(entries) = read_out(core, lightship_lwm2m::path!(1), response) else { return };
-        step.content = nodes(lightship_lwm2m::path!(1), &entries);
-        for (path, ssid) in &mut self.known.instances {
-            let said = entries.iter().find(|entry| path.child(0) == Some(entry.path));
-            let said = said.and_then(|entry| number(entry.value.as_ref()?));
-            let said = said.and_then(|number| u16::try_from(number).ok()).and_then(ShortServerId::new);
-            *ssid = ssid.or(said.filter(|_| path.object_id().is_some_and(|object| object.get() == 1)));
-        }
-        core.bootstrap.history.learn(&self.endpoint, self.known.clone());
-    }
-
-    /// Plans, and begins.
-    fn go(&mut self, core: &Core) -> Answer {
-        match planned(&self.document, &self.known, self.preferred) {
-            Ok(plan) => {
-                self.record.notes.clone_from(&plan.notes);
-                self.next(plan, 0, false)
-            }
-            Err(reason) => {
-                core.bootstrap.history.learn(&self.endpoint, self.known.clone());
-                self.give_up(BootstrapResult::Failed, reason)
-            }
-        }
-    }
-
-    fn next(&mut self, plan: Plan, at: usize, is_fallback: bool) -> Answer {
-        let Some(step) = plan.steps.get(at) else {
-            return self.give_up(BootstrapResult::Failed, "there is nothing left to do".to_owned());
-        };
-        let sent = Sent { command: step.command, payload: step.payload.clone() };
-        self.phase = Phase::Running { plan, at, is_fallback };
-        Answer::Step(sent)
-    }
-
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "the parts of a phase that is taken apart by its one caller"
-    )]
-    fn ran(
-        &mut self,
-        core: &Core,
-        step: &mut BootstrapStep,
-        command: Command,
-        response: &Response,
-        plan: Plan,
-        at: usize,
-        is_fallback: bool,
-    ) -> Answer {
-        let good = response.code == command.operation.success();
-        match command.operation {
-            Operation::Read if good => {
-                step.content = read_out(core, command.path, response)
-                    .map(|entries| nodes(command.path, &entries))
-                    .unwrap_or_default();
-                self.next(plan, at + 1, is_fallback)
-            }
-            // What cannot be read back does not hinder, nor does what is not there to be deleted.
-            Operation::Read | Operation::Delete => self.next(plan, at + 1, is_fallback),
-            Operation::Write if response.code == Code::UNSUPPORTED_CONTENT_FORMAT => {
-                let fixed = self.document.format.is_some() || command.format == Some(Format::Tlv);
-                match planned(&self.document, &self.known, Some(Format::Tlv)) {
-                    // The same steps in the format that every device has had since 1.0.
-                    Ok(again) if !fixed && !is_fallback => {
-                        self.record
-                            .notes
-                            .push("the device does not take that format; the rest is TLV".to_owned());
-                        self.next(again, at, true)
-                    }
-                    _ => self.refused(command, response),
-                }
-            }
-            // The end; the engine tells of it next.
-            Operation::Finish if good => Answer::End,
-            Operation::Discover | Operation::Write | Operation::Finish | _ if good => {
-                self.next(plan, at + 1, is_fallback)
-            }
-            Operation::Discover | Operation::Write | Operation::Finish | _ => self.refused(command, response),
-        }
-    }
-
-    fn refused(&mut self, command: Command, response: &Response) -> Answer {
-        let reason = match (command.operation, response.code) {
-            (Operation::Finish, Code::NOT_ACCEPTABLE) => {
-                "the device finds its configuration inconsistent (4.06)".to_owned()
-            }
-            (operation, code) => format!("the device answered {code} to {operation} {}", command.path),
-        };
-        self.give_up(BootstrapResult::Refused, reason)
-    }
-}
-
-/// The values that a Bootstrap-Read brought, if they can be read.
-fn read_out(core: &Core, base: Path, response: &Response) -> Option<Vec<Entry>> {
-    if response.code != Code::CONTENT {
-        return None;
-    }
-    let format = response.content_format.and_then(|number| Format::from_number(number.0));
-    let format = format.unwrap_or(Format::Tlv);
-    let definitions = core.models.snapshot();
-    let decoder = lightship_lwm2m::format::decode(format, base, &response.payload).tolerate_missing_slash();
-    let entries = typed_entries(decoder, |object| definitions.latest(object)).ok()?;
-    Some(entries.into_iter().map(|entry| Entry { path: entry.path, value: entry.value }).collect())
-}
-
-fn nodes(base: Path, entries: &[Entry]) -> Vec<Node> {
-    vec![convert::node(base, entries)]
-}
-
 /// A command as the API shows it, before it is sent.
 pub(crate) fn shape_of(step: &Step) -> BootstrapStep {
     let command = step.command;
@@ -486,6 +279,3 @@ pub(crate) fn shape_of(step: &Step) -> BootstrapStep {
         ..BootstrapStep::default()
     }
 }
-
-/// Characters kept of a device's diagnostic text.
-const WORDS_MAX: usize = 200;
