@@ -266,7 +266,7 @@ impl ShardThread {
             }
             Event::ObservationEnded { observation, .. } => {
                 if let Some(reply) = self.state.observations.remove(observation) {
-                    let _ = reply.send(Ok(Outcome::Cancelled));
+                    let _ = reply.send(Ok(Outcome::Deregistered));
                 }
             }
             Event::AskRegister { .. }
@@ -344,6 +344,9 @@ impl ShardThread {
                     Which::Node(path) => self.shard.observation(&endpoint, path),
                     Which::Composite(name) => self.shard.composite_observation(&endpoint, &name),
                 };
+                if let Some(starting) = id.and_then(|id| self.state.observations.remove(&id)) {
+                    let _ = starting.send(Ok(Outcome::Cancelled));
+                }
                 let cancelled = id.ok_or(RequestError::UnknownEndpoint);
                 match cancelled.and_then(|id| self.shard.cancel_observation(now, id, now + wait)) {
                     Ok(Some(id)) => drop(self.state.requests.insert(id, Waiting::Cancel(reply))),

@@ -7,9 +7,11 @@ use std::time::Duration;
 use lightship_api::{AnswerContent, DownlinkAnswer, Problem, ProblemType};
 use lightship_lwm2m::format::Use;
 use lightship_lwm2m::{Format, Path, Version};
-use lightship_net::Wait;
+use lightship_net::{InboxError, Reply, ShardInbox, Wait};
 use lightship_platform::Instant;
-use lightship_server::{ContentFormat, Operation, Outcome, RegistrationId, RequestError, Response};
+use lightship_server::{
+    ContentFormat, Endpoint, Operation, Outcome, RegistrationId, RequestError, Response, Wanted,
+};
 
 use super::Refusal;
 use super::input::Choices;
@@ -116,24 +118,37 @@ impl<'a> Call<'a> {
         operation: Operation,
         at_most: Duration,
     ) -> Result<Response, Refusal> {
+        let send = |inbox: &ShardInbox, endpoint, wait| inbox.request(endpoint, operation.clone(), wait);
+        self.outcome(self.reach(at_most, send, |outcome| *outcome == Outcome::Unsent).await?)
+    }
+
+    /// Starts an observation and waits for the device's first answer.
+    pub(super) async fn observe(&self, wanted: &Wanted) -> Result<Response, Refusal> {
+        let send = |inbox: &ShardInbox, endpoint, wait| inbox.observe(endpoint, wanted.clone(), wait);
+        let gone = |outcome: &Outcome| matches!(outcome, Outcome::Unsent | Outcome::Deregistered);
+        self.outcome(self.reach(self.left(), send, gone).await?)
+    }
+
+    /// Sends something to the device. A device that is waited for may wake at another address, and its Register reach
+    /// another shard: what is `lost` by that goes there.
+    async fn reach(
+        &self,
+        at_most: Duration,
+        send: impl Fn(&ShardInbox, Endpoint, Wait) -> Result<Reply<Outcome>, InboxError>,
+        lost: impl Fn(&Outcome) -> bool,
+    ) -> Result<Result<Outcome, RequestError>, Refusal> {
         let until = self.core.clock.now() + at_most;
         let mut asked = (self.device.shard, self.device.registration.id);
         loop {
             let inbox = self.core.inbox(asked.0).ok_or_else(overloaded)?;
             let left = until.saturating_duration_since(self.core.clock.now());
-            let endpoint = self.details().endpoint.clone();
-            let reply =
-                inbox.request(endpoint, operation.clone(), self.wait(left)).map_err(|_| overloaded())?;
-            let result = reply.await.map_err(|_| overloaded())?;
-            // It woke at another address, which led its Register to another shard.
-            if matches!(result, Ok(Outcome::Unsent))
-                && self.waits()
-                && let Some(successor) = self.successor(asked.1).await
-            {
-                asked = (successor.shard, successor.registration.id);
-                continue;
+            let reply = send(inbox, self.details().endpoint.clone(), self.wait(left));
+            let result = reply.map_err(|_| overloaded())?.await.map_err(|_| overloaded())?;
+            if !self.waits() || !result.as_ref().is_ok_and(&lost) {
+                return Ok(result);
             }
-            return self.outcome(result);
+            let Some(successor) = self.successor(asked.1).await else { return Ok(result) };
+            asked = (successor.shard, successor.registration.id);
         }
     }
 

@@ -137,10 +137,7 @@ async fn attempt(
 ) -> Result<lightship_server::Response, Refusal> {
     let wanted = content::wanted(observation, call.details(), accept, list)
         .map_err(|error| Refusal::new(ProblemType::DoesNotFit, error.to_string()))?;
-    let inbox = call.core.inbox(call.device.shard).ok_or_else(overloaded)?;
-    let name = call.details().endpoint.clone();
-    let reply = inbox.observe(name, wanted, call.wait(call.left())).map_err(|_| overloaded())?;
-    call.outcome(reply.await.map_err(|_| overloaded())?)
+    call.observe(&wanted).await
 }
 
 /// Cancel Observation.

@@ -406,12 +406,16 @@ fn who_waits_for_a_device_waits_for_it_at_any_address() {
     });
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| server.get("/api/v1/endpoints/sleepy/resources/3/0/9?wait=20s"));
+        let observing = scope
+            .spawn(|| server.call("PUT", "/api/v1/endpoints/sleepy/observations/3303/0/5700?wait=20s", ""));
         pause(200);
         let parameters = "ep=sleepy&lt=600&lwm2m=1.1&b=U&Q";
         let links = "</1/0>,</3/0>,</3303/0>";
         let _away = Device::register_with(&server, away.unwrap(), parameters, links, agreeable());
         let reply = waiting.join().unwrap();
         assert_eq!((reply.status, &reply.json()["content"]["value"]), (200, &json!(42)), "{reply:?}");
+        let reply = observing.join().unwrap();
+        assert_eq!((reply.status, &reply.json()["content"]["value"]), (200, &json!(21.0)), "{reply:?}");
     });
     assert_ne!(shard_of("sleepy"), shard);
     assert!(home.requests.try_recv().is_err(), "nothing went to where it was");
