@@ -92,22 +92,6 @@ impl Document {
         accounts.chain(of(0, 10)).chain(of(1, 0)).collect()
     }
 
-    /// Gives each account the keys that it lacks, empty; says whether one lacked any.
-    pub(crate) fn add_empty_keys(&mut self) -> bool {
-        let mut changed = false;
-        for account in &mut self.accounts {
-            for resource in 3..=5 {
-                let Some(path) = Path::from_numbers(&[0, 0, resource]) else { continue };
-                if account.security.iter().all(|entry| entry.path != path) {
-                    account.security.push(Entry { path, value: Some(OwnedValue::Opaque(Vec::new())) });
-                    changed = true;
-                }
-            }
-            account.security.sort_by_key(|entry| entry.path);
-        }
-        changed
-    }
-
     /// Whether accounts that the device has already may stay.
     pub(crate) fn keeps_accounts(&self) -> bool {
         let Some(delete) = &self.delete else { return false };

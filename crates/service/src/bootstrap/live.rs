@@ -3,7 +3,6 @@
 //! ```text
 //!   Discovering ──▶ (ReadingServers) ──▶ Running: step after step of the plan ──▶ the device's 2.04 to Finish
 //!                                           │ 4.15: the rest in TLV
-//!                                           │ 4.00 to an account, 4.06: accounts with empty keys, once
 //!                                           └ anything else: given up, without a Finish
 //! ```
 
@@ -185,15 +184,6 @@ impl Live {
             (Operation::Write, Code::UNSUPPORTED_CONTENT_FORMAT) => {
                 self.otherwise_in_tlv(command).then_some(self.at)
             }
-            (Operation::Write, Code::BAD_REQUEST) if is_account(command.path) => {
-                self.otherwise_with_empty_keys().then_some(self.at)
-            }
-            (Operation::Finish, Code::NOT_ACCEPTABLE) => {
-                let account =
-                    |step: &Step| step.command.operation == Operation::Write && is_account(step.command.path);
-                let first = self.plan.steps.iter().position(account);
-                first.filter(|_| self.otherwise_with_empty_keys())
-            }
             _ => None,
         };
         match again {
@@ -212,18 +202,6 @@ impl Live {
         self.plan().is_ok()
     }
 
-    /// Accounts without keys that have them empty: the standard has what a mode does not use left out (TS_Core E.1), but there are
-    /// devices that insist on it because the registry calls it mandatory.
-    fn otherwise_with_empty_keys(&mut self) -> bool {
-        if !self.document.add_empty_keys() {
-            return false;
-        }
-        self.record
-            .notes
-            .push("the device wants keys even where none are used; they are written empty".to_owned());
-        self.plan().is_ok()
-    }
-
     fn refused(&mut self, command: Command, response: &Response) -> Answer {
         let reason = match (command.operation, response.code) {
             (Operation::Finish, Code::NOT_ACCEPTABLE) => {
@@ -233,11 +211,6 @@ impl Live {
         };
         self.give_up(BootstrapResult::Refused, reason)
     }
-}
-
-/// An instance of the Security object.
-fn is_account(path: Path) -> bool {
-    path.len() == 2 && path.object_id().is_some_and(|object| object.get() == 0)
 }
 
 /// The values that a Bootstrap-Read brought, if they can be read.

@@ -428,7 +428,7 @@ fn play_on(boot: &Boot, script: &mut dyn FnMut(&Message) -> Option<Message>) {
     }
 }
 
-// Bad inputs 287, 289.
+// Bad inputs 287, 289, 290.
 #[test]
 fn what_goes_wrong_is_told_and_ends() {
     let server = Server::start();
@@ -453,6 +453,7 @@ fn what_goes_wrong_is_told_and_ends() {
     for (path, code, reason) in [
         ("/1/0", 0x80, "the device answered 4.00 to Bootstrap-Write /1/0"),
         ("/3/0/15", 0x8F, "the device answered 4.15 to Bootstrap-Write /3/0/15"),
+        ("/bs", 0x86, "the device finds its configuration inconsistent (4.06)"),
         ("/0/1", 0xA0, "the device answered 5.00 to Bootstrap-Write /0/1"),
     ] {
         let (boot, _) = Boot::ask(&server, "bs", "ep=dev-7", None);
@@ -478,7 +479,7 @@ fn what_goes_wrong_is_told_and_ends() {
     let sessions = server.get(&format!("{ADDRESS}/sessions")).json();
     assert_eq!((&sessions[0]["result"], &sessions[1]["result"]), (&json!("finished"), &json!("displaced")));
     let metrics = server.get("/metrics").body;
-    for line in ["{result=\"finished\"} 1", "{result=\"displaced\"} 1", "{result=\"started\"} 5"] {
+    for line in ["{result=\"finished\"} 1", "{result=\"displaced\"} 1", "{result=\"started\"} 6"] {
         assert!(metrics.contains(&format!("lightship_bootstrap_sessions_total{line}")), "{line}: {metrics}");
     }
 }
@@ -629,49 +630,4 @@ fn a_registered_device_can_be_told_to_bootstrap() {
     assert_eq!((reply.status, &reply.json()["code"]), (200, &json!("2.04")), "{reply:?}");
     let request = device.next_request();
     assert_eq!((request.code, request.path(), request.payload.len()), (2, "/1/0/9".to_owned(), 0));
-}
-
-// Devices in the field take the registry by its word, which calls keys mandatory in every mode. Bad input 290.
-// Proves: BST-14
-#[test]
-fn a_device_that_insists_on_keys_gets_empty_ones() {
-    let server = Server::start();
-    let document = json!({"servers": [{"short_server_id": 1, "uri": "coap://h", "mode": "nosec"}]});
-    put(&server, &document);
-    let has_keys = |command: &Message| {
-        values("/0/1", 11542, &command.payload).iter().any(|value| value == "/0/1/5=Opaque([])")
-    };
-    // At once, when the account is written.
-    let (boot, _) = Boot::ask(&server, "bs", "ep=dev-7", None);
-    let mut others = agreeable(FRESH);
-    let mut paths = Vec::new();
-    play_on(&boot, &mut |command: &Message| {
-        paths.push(command.path());
-        let refused = command.path() == "/0/1" && !has_keys(command);
-        if refused { Some(command.answer(0x80, None, b"")) } else { others(command) }
-    });
-    assert_eq!(paths, ["", "/0/1", "/0/1", "/1/0", "/bs"]);
-    let last = session(&server);
-    assert_eq!(last["result"], "finished");
-    assert!(last["notes"][0].as_str().unwrap().contains("keys"), "{last}");
-    // Or at the end, once.
-    let (boot, _) = Boot::ask(&server, "bs", "ep=dev-7", None);
-    let mut others = agreeable(FRESH);
-    let mut finishes = 0;
-    paths.clear();
-    for _ in 0..8 {
-        let command = boot.receive();
-        paths.push(command.path());
-        finishes += usize::from(command.path() == "/bs");
-        let answer =
-            if command.path() == "/bs" { Some(command.answer(0x86, None, b"")) } else { others(&command) };
-        boot.socket.send(&answer.unwrap().bytes()).unwrap();
-        if finishes == 2 {
-            break;
-        }
-    }
-    assert_eq!(paths, ["", "/0/1", "/1/0", "/bs", "/0/1", "/1/0", "/bs"]);
-    let last = session(&server);
-    assert_eq!(last["result"], "refused", "and no loop");
-    assert_eq!(last["reason"], "the device finds its configuration inconsistent (4.06)");
 }
