@@ -280,3 +280,70 @@ pub(crate) fn deleted(world: &mut World<'_>, object: ObjectId, instance: ObjectI
         let _ = control.delete(entry);
     }
 }
+
+/// What follows from a server that bootstrap took away, when the other accounts are in place: its rights go, what it owned goes
+/// to the server that may write and delete most of it, and instances that nobody else could reach are deleted (TS_Core 8.2).
+#[cfg(feature = "bootstrap")]
+pub(crate) fn server_removed(world: &mut World<'_>, gone: ShortServerId) {
+    let mut from = Some(0);
+    while let Some(entry) = from.and_then(|from| world.object(ObjectId::ACCESS_CONTROL)?.instance_from(from))
+    {
+        from = entry.get().checked_add(1);
+        if hand_over(world, entry, gone) != Some(Heir::Nobody) {
+            continue;
+        }
+        let Some(control) = world.object_mut(ObjectId::ACCESS_CONTROL) else { return };
+        let object = number(control, entry, OBJECT).and_then(ObjectId::new);
+        let instance = number(control, entry, INSTANCE).and_then(ObjectInstanceId::new);
+        // Without an instance it is the right to create in an object, which stays.
+        let (Some(object), Some(instance)) = (object, instance) else { continue };
+        if object != ObjectId::DEVICE {
+            let _ = control.delete(entry);
+            if let Some(object) = world.object_mut(object) {
+                // Should it refuse, it is an instance that nobody can reach any more.
+                let _ = object.delete(instance);
+            }
+        }
+    }
+}
+
+/// Who has rights once a server is gone.
+#[cfg(feature = "bootstrap")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Heir {
+    Nobody,
+    Somebody,
+}
+
+/// Takes a server out of an instance of object 2; `None` when it was not in it.
+#[cfg(feature = "bootstrap")]
+fn hand_over(world: &mut World<'_>, entry: ObjectInstanceId, gone: ShortServerId) -> Option<Heir> {
+    let control = world.object(ObjectId::ACCESS_CONTROL)?;
+    let mut list = List { server: gone.get(), own: None, default: None };
+    let _ = control.read(entry, ACL, &mut list);
+    let owned = number(control, entry, OWNER) == Some(gone.get());
+    if !owned && list.own.is_none() {
+        return None;
+    }
+    // Whoever writes and deletes most; among equals the lowest ID.
+    let mut best: Option<(u16, u16)> = None;
+    for server in world.server.accounts.iter().flatten().filter_map(|account| account.ssid) {
+        let has = rights(control, entry, server, true);
+        let sum = u16::from(has & WRITE != 0).saturating_add(u16::from(has & DELETE != 0));
+        let better = best.is_none_or(|(most, id)| sum > most || (sum == most && server.get() < id));
+        if has != 0 && better {
+            best = Some((sum, server.get()));
+        }
+    }
+    let control = world.object_mut(ObjectId::ACCESS_CONTROL)?;
+    control.edit(entry).ok()?;
+    let item = ResourceInstanceId::new(gone.get()).filter(|_| list.own.is_some());
+    let cleared = item.map_or(Ok(()), |item| control.clear(ACL, Some(item)));
+    let owner = best.map_or(NONE, |(_, id)| id);
+    let written = match (cleared, owned) {
+        (Ok(()), true) => control.write(OWNER, None, Value::Integer(owner.into())),
+        (cleared, _) => cleared,
+    };
+    let _ = conclude(control, written);
+    Some(if best.is_some() { Heir::Somebody } else { Heir::Nobody })
+}

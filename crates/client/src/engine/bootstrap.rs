@@ -15,11 +15,12 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use lightship_lwm2m::ObjectId;
 use lightship_lwm2m::bootstrap::{self as interface, Command, InstanceListWriter, PreferredFormat};
 use lightship_lwm2m::format::{self, Format};
+use lightship_lwm2m::{ObjectId, ShortServerId};
 
 use super::*;
+use crate::access;
 use crate::object::Object;
 use crate::staged::Staged;
 
@@ -358,9 +359,9 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
     fn take_over(&mut self, now: Instant, accounts: Vec<Account>) {
         self.bootstrap.staged = None;
         self.bootstrap.stage = Stage::Idle;
-        self.objects.bootstrap_ends(true);
         self.touched = true;
         let mut fresh = Vec::new();
+        let before: Vec<ShortServerId> = self.accounts().filter_map(|(_, account)| account.ssid).collect();
         for index in (0..u8::MAX).take(SERVERS) {
             let id = AccountId(index);
             let Some(old) = self.account(id) else { continue };
@@ -393,6 +394,13 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
                 fresh.push(AccountId(number));
             }
         }
+        let remains = |ssid| self.accounts().any(|(_, present)| present.ssid == Some(ssid));
+        let gone: Vec<_> = before.into_iter().filter(|ssid| !remains(*ssid)).collect();
+        for ssid in gone {
+            let mut world = serve::world(&mut self.objects, &mut self.accounts, 0, self.config.version);
+            access::server_removed(&mut world, ssid);
+        }
+        self.objects.bootstrap_ends(true);
         let timeout_s = self.bootstrap_account().and_then(|(_, account)| account.security.account_timeout_s);
         self.bootstrap.purge_at =
             timeout_s.filter(|seconds| *seconds > 0).map(|seconds| now + Duration::from_secs(seconds.into()));

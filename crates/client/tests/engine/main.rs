@@ -14,6 +14,8 @@ mod observe;
 mod operations;
 mod random;
 mod register;
+#[cfg(feature = "bootstrap")]
+mod removed_server;
 mod rules;
 mod send;
 mod server_object;
