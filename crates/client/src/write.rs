@@ -160,7 +160,7 @@ pub(crate) fn decode_value<'s, 'a: 's>(
 }
 
 /// Whether a value lies in the range of its definition; for texts and bytes the range is their length.
-fn in_range(model: &ResourceModel, value: &Value<'_>) -> bool {
+pub(crate) fn in_range(model: &ResourceModel, value: &Value<'_>) -> bool {
     let Some((low, high)) = model.range else { return true };
     let len = |bytes: &[u8]| u32::try_from(bytes.len()).map_or(f64::INFINITY, f64::from);
     let number = match value {

@@ -23,6 +23,7 @@ use super::*;
 use crate::access;
 use crate::object::Object;
 use crate::staged::Staged;
+use crate::write::in_range;
 
 /// The first pause after a bootstrap that failed; it doubles up to a day.
 const RETRY_FIRST: Duration = Duration::from_secs(60);
@@ -223,7 +224,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
                 let staged = self.bootstrap.staged.as_ref().ok_or(Code::INTERNAL_SERVER_ERROR)?;
                 let mut accounts = staged.as_accounts();
                 let version = self.config.version;
-                let world = serve::world(&mut self.objects, &mut accounts, from.0, version);
+                let world = serve::world(&mut self.objects, &mut accounts, access::BOOTSTRAP_SERVER, version);
                 let accept = incoming.message.accept();
                 match dispatch::read(&world, command.path, accept, version, &mut self.body) {
                     Ok((format, len)) => Ok((Success { format: Some(format), len, ..plain }, None)),
@@ -252,7 +253,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             return staged.write(object, path, format, payload, SERVERS);
         }
         self.objects.serve_as(self.config.version);
-        let target = find(&mut self.objects, object).ok_or(Code::NOT_FOUND)?;
+        let target = find(&mut self.objects, object).ok_or(Code::BAD_REQUEST)?;
         write_object(target, path, format, payload)
     }
 
@@ -491,11 +492,11 @@ fn delete_all(object: &mut dyn Object) {
     }
 }
 
-/// Bootstrap-Write on an object of the device: whether or not the instance exists and the resource may be written.
+/// Bootstrap-Write on an object of the device: whether or not the instance exists and the resource may be written. All of it
+/// is tried before the first change is made.
 fn write_object(object: &mut dyn Object, path: Path, format: Format, payload: &[u8]) -> Result<(), Code> {
     let decoder = format::decode(format, path, payload);
     format::check(&decoder).map_err(|_| Code::BAD_REQUEST)?;
-    let mut open = None;
     let mut ids: Vec<ObjectInstanceId> = path.instance_id().into_iter().collect();
     for entry in decoder.clone().flatten() {
         if let Some(id) = entry.path.instance_id()
@@ -504,20 +505,37 @@ fn write_object(object: &mut dyn Object, path: Path, format: Format, payload: &[
             ids.push(id);
         }
     }
-    for id in ids {
-        let exists = object.instance_from(id.get()) == Some(id);
-        let opened = if exists { object.edit(id) } else { object.create(id) };
-        opened.map_err(refused)?;
-        for entry in decoder.clone().flatten().filter(|entry| entry.path.instance_id() == Some(id)) {
-            if let Err(code) = write_entry(object, &entry) {
-                object.abort();
-                return Err(code);
-            }
-        }
-        object.commit().map_err(refused)?;
-        open = Some(id);
+    if ids.is_empty() {
+        return Err(Code::BAD_REQUEST);
     }
-    open.map(drop).ok_or(Code::BAD_REQUEST)
+    for id in &ids {
+        let written = write_instance(object, *id, &decoder);
+        let verified = written.and_then(|()| object.verify().map_err(refused));
+        object.abort();
+        verified?;
+    }
+    for id in ids {
+        write_instance(object, id, &decoder)?;
+        object.commit().map_err(refused)?;
+    }
+    Ok(())
+}
+
+/// Opens a transaction on an instance, there or not, and puts in what the payload says of it.
+fn write_instance(
+    object: &mut dyn Object,
+    id: ObjectInstanceId,
+    payload: &format::Decoder<'_>,
+) -> Result<(), Code> {
+    let exists = object.instance_from(id.get()) == Some(id);
+    let opened = if exists { object.edit(id) } else { object.create(id) };
+    opened.map_err(refused)?;
+    let mut entries = payload.clone().flatten().filter(|entry| entry.path.instance_id() == Some(id));
+    let written = entries.try_for_each(|entry| write_entry(object, &entry));
+    if written.is_err() {
+        object.abort();
+    }
+    written
 }
 
 fn write_entry(object: &mut dyn Object, entry: &format::Entry<'_>) -> Result<(), Code> {
@@ -534,6 +552,9 @@ fn write_entry(object: &mut dyn Object, entry: &format::Entry<'_>) -> Result<(),
         return Err(Code::BAD_REQUEST);
     }
     let value = entry.value.decode_owned(data_type).map_err(|_| Code::BAD_REQUEST)?;
+    if !in_range(&model, &value.as_value()) {
+        return Err(Code::BAD_REQUEST);
+    }
     object.write(resource, item, value.as_value()).map_err(refused)
 }
 

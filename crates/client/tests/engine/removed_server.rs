@@ -38,6 +38,12 @@ fn replace_server(bench: &mut Bench) {
         assert_eq!(bench.ask(Code::DELETE, path).code, Code::DELETED, "{path}");
     }
     assert_eq!(bench.send(Code::PUT, "/0/5", json, security).code, Code::CHANGED);
+    // Whatever the rights say: the Bootstrap-Server reads all of them, and writes all that fits or nothing.
+    assert!(bench.get("/2", json).text().contains("/2/5/"));
+    let one_wrong = br#"[{"n":"/3311/0/5851","v":7},{"n":"/3311/1/5851","v":101}]"#;
+    assert_eq!(bench.send(Code::PUT, "/3311", json, one_wrong).code, Code::BAD_REQUEST);
+    assert_eq!(bench.client.objects().3.get(0).and_then(|light| light.dimmer), None);
+    assert_eq!(bench.send(Code::PUT, "/99/0/1", ContentFormat::TEXT, b"1").code, Code::BAD_REQUEST);
     assert_eq!(bench.send(Code::PUT, "/1/3", json, server).code, Code::CHANGED);
     bench.ask_with(Code::POST, "/bs", |_| {}, &[]);
     let finished = bench.sent.iter().find(|(to, _)| *to == own).map(|(_, sent)| Reply::new(sent).code);
