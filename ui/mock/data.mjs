@@ -98,7 +98,7 @@ export function devices() {
     },
     {
       registration: device("demo-meter", {
-        state: "asleep", queue_mode: true, lifetime_s: 86400, updated_at: minutes(12), expires_at: minutes(-1428),
+        state: "asleep", queue_mode: true, expected_wake: minutes(-4), lifetime_s: 86400, updated_at: minutes(12), expires_at: minutes(-1428),
         address: "127.0.0.1:41235",
         objects: [{ path: "/1/0", version: "1.1" }, { path: "/3", version: "1.1" }, { path: "/3/0" }],
       }),

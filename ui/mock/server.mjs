@@ -23,6 +23,8 @@ const { values: flags } = parseArgs({
 const devices = new Map((flags.empty ? [] : seed()).map((item) => [item.registration.endpoint, { ...item, observed: new Map(), sets: new Map(), attributes: {}, deviations: new Map() }]));
 const log = [];
 const listeners = new Set();
+/** By ID: the command as the API shows it, and what does it. */
+const commands = new Map();
 let sequence = 0;
 
 function emit(type, endpoint, more = {}) {
@@ -215,10 +217,53 @@ function observations(method, device, path) {
   return answer("observe", path, "2.05", { format: "senml-cbor", content });
 }
 
+const VERBS = { GET: "read", PUT: "write", PATCH: "write", POST: "create", DELETE: "delete" };
+
+/** Keeps the operation for the device; `wake` sends it. */
+function enqueue(method, device, kind, ids, body) {
+  const { endpoint } = device.registration;
+  const now = new Date().toISOString();
+  const operation = kind === "resources" ? VERBS[method] : kind === "attributes" ? "write-attributes" : kind;
+  const command = { id: `c${commands.size + 1}`, endpoint, operation, path: `/${ids.join("/")}`, state: "waiting", created_at: now, changed_at: now, attempts: 0 };
+  commands.set(command.id, { command, run: () => downlink(method, device, kind, ids, body) });
+  emit("command_queued", endpoint, { command });
+  return { status: 202, body: command };
+}
+
+function change(id, more) {
+  const held = commands.get(id);
+  held.command = { ...held.command, ...more, changed_at: new Date().toISOString() };
+  emit("command_done", held.command.endpoint, { command: held.command });
+  return held.command;
+}
+
+/** What a device in Queue Mode does now and then: it shows itself, takes what waits, and sleeps again when told to. */
+function setState(device, state) {
+  const soon = new Date(Date.now() + (state === "awake" ? 40_000 : 240_000)).toISOString();
+  const { awake_until, expected_wake, ...rest } = device.registration;
+  device.registration = { ...rest, state, ...(state === "awake" ? { awake_until: soon } : { expected_wake: soon }) };
+  emit(state, device.registration.endpoint, { registration: device.registration });
+  if (state === "asleep") return;
+  for (const [id, held] of commands) {
+    if (held.command.endpoint !== device.registration.endpoint || held.command.state !== "waiting") continue;
+    const { body } = held.run();
+    change(id, { state: body.code.startsWith("2.") ? "done" : "refused", attempts: 1, answer: body });
+  }
+}
+
+function commandRoute(method, id) {
+  const held = commands.get(id);
+  if (!held) return problem(404, "unknown-command", "No such command is known.");
+  if (method === "GET") return { status: 200, body: held.command };
+  if (held.command.state !== "waiting") return problem(409, "command-over", "The command is over.", `It is ${held.command.state}.`);
+  return { status: 200, body: change(id, { state: "cancelled" }) };
+}
+
 function downlink(method, device, kind, ids, body) {
   const path = ids.length > 0 ? `/${ids.join("/")}` : undefined;
   if (device.registration.state === "asleep" && kind !== "observations") {
-    return { status: 409, body: { ...problem(409, "asleep", "The device sleeps.", "It wakes up by itself.").body, retry_after_s: 240 } };
+    const { expected_wake } = device.registration;
+    return { status: 409, body: { ...problem(409, "asleep", "The device sleeps.", "It wakes up by itself.").body, expected_wake } };
   }
   switch (kind) {
     case "composite":
@@ -246,6 +291,7 @@ function downlink(method, device, kind, ids, body) {
 
 function route(method, url, body) {
   const [, , , kind, name, verb, ...ids] = url.pathname.split("/");
+  if (kind === "commands") return commandRoute(method, name);
   if (kind === "models") {
     const version = url.searchParams.get("version");
     const model = MODELS.find((item) => item.id === Number(name) && (!version || item.version === version));
@@ -268,6 +314,16 @@ function route(method, url, body) {
     const deviations = Object.fromEntries(device.deviations);
     return { status: 200, body: { ...device.registration, deviations } };
   }
+  if (verb === "mock") {
+    // Only the mock has this: `POST …/mock/awake`, `POST …/mock/asleep`.
+    setState(device, ids[0]);
+    return { status: 204, body: undefined };
+  }
+  if (verb === "commands") {
+    const items = [...commands.values()].map((held) => held.command).filter((command) => command.endpoint === device.registration.endpoint);
+    return { status: 200, body: { items: items.reverse() } };
+  }
+  if (url.searchParams.get("queue") === "true") return enqueue(method, device, verb, ids, body);
   return downlink(method, device, verb, ids, body);
 }
 

@@ -5,6 +5,7 @@
 import { mkdirSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { composite, reporting } from "./composite.mjs";
+import { sleep } from "./sleep.mjs";
 import { check, eventually, expect, finish, freeTcpPort, here, launch, score, startMock, STEP_MAX_MS, stop, watch } from "./lib.mjs";
 
 const { values: flags } = parseArgs({
@@ -158,7 +159,7 @@ async function states(base) {
     await page.getByText("Nothing read yet, and the device sleeps.", { exact: false }).waitFor();
     await page.getByRole("button", { name: "Read /3/0" }).click();
     await page.getByText("Read: Asleep").waitFor();
-    await page.getByText("The device sleeps. It wakes up by itself. Worth another try in 240 s.").waitFor();
+    await page.getByText("The device sleeps. It wakes up by itself.").waitFor();
     await shot(page, "asleep-light");
     await page.context().close();
   });
@@ -209,6 +210,7 @@ try {
     await composite({ base, open, shot, inspector, mock });
     await reporting({ base, open, shot, inspector });
     await states(base);
+    await sleep({ base: await mock(), open, shot, inspector });
   }
 } catch (error) {
   score.failed += 1;

@@ -16,6 +16,7 @@ export function ctlLine(origin: string, args: string[], query: Record<string, st
     const value = query[name];
     if (value) parts.push(`--${name}`, value);
   }
+  if (query["queue"]) parts.push("--queue");
   return parts.map((part) => (part === "" ? "''" : shellQuote(part))).join(" ");
 }
 

@@ -48,10 +48,17 @@ export interface Registration {
   address: string;
   registered_at: string;
   updated_at: string;
-  expires_at: string;
+  /** Absent when the registration never ends (lifetime 0). */
+  expires_at?: string | null;
   security?: Security | null;
   objects: ObjectRef[];
   attributes?: Record<string, unknown>;
+  /** Until when a device in Queue Mode listens, as far as the server knows. */
+  awake_until?: string | null;
+  /** When a sleeping device should be back, by its rhythm. */
+  expected_wake?: string | null;
+  /** Commands that wait for it; absent when there are none. */
+  commands_waiting?: number;
   /** Where the device departed from the standard, and how often. */
   deviations?: unknown;
 }
@@ -103,6 +110,27 @@ export interface Problem {
   detail?: string;
   pointer?: string;
   retry_after_s?: number;
+  /** Of a sleeping device. */
+  expected_wake?: string;
+}
+
+export const WAITING_STATES = ["waiting", "sent"];
+
+/** An operation that the server keeps until the device takes it. */
+export interface Command {
+  id: string;
+  endpoint: string;
+  operation: string;
+  path: string;
+  /** `waiting sent done refused expired cancelled superseded` */
+  state: string;
+  created_at: string;
+  changed_at: string;
+  attempts: number;
+  not_after?: string;
+  reason?: string;
+  /** What the device made of it. */
+  answer?: Answer;
 }
 
 /** `active` = the device accepted it in its present registration; `pending` = the server asks, or asks again. */
@@ -137,6 +165,7 @@ export interface ServerEvent {
   registration?: Registration;
   reason?: string;
   raw?: RawPayload;
+  command?: Command;
 }
 
 export interface ResourceModel {

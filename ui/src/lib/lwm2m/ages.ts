@@ -20,6 +20,11 @@ export function ago(ms: number): string {
   return span === "now" ? "just now" : `${span} ago`;
 }
 
+/** `in 5 min`, or that the moment has come. */
+export function until(ms: number): string {
+  return ms < 1000 ? "any moment" : `in ${shortSpan(ms)}`;
+}
+
 /** A whole span, two units at most: `1 h 30 min`, `45 s`, `1 d`. */
 export function fullSpan(seconds: number): string {
   const units: [number, string][] = [

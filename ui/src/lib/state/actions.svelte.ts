@@ -3,7 +3,7 @@
 import { ApiError, endpointPath, type Call, type Method } from "../api/client";
 import { attributeArgs, compositeArgs, ctlLine, nodeArgs } from "../api/ctl";
 import { curlLine } from "../api/curl";
-import type { Answer, Node, Observation, Problem } from "../api/types";
+import type { Answer, Command, Node, Observation, Problem } from "../api/types";
 import { codeMeaning, codeText, isSuccess } from "../lwm2m/codes";
 import type { AttributeChange } from "../lwm2m/attributes";
 import { flatten } from "../lwm2m/node";
@@ -35,11 +35,15 @@ export interface Done {
   detail: string;
   answer?: Answer;
   problem?: Problem;
+  /** When the server keeps it for a device that sleeps. */
+  command?: Command;
 }
 
 export interface Options {
   format?: string;
   wait?: string;
+  /** Keep it until the device wakes. */
+  queue?: boolean;
 }
 
 const LOG_MAX = 50;
@@ -77,8 +81,12 @@ class Actions {
     this.#count += 1;
     const head = { id: this.#count, operation };
     try {
-      const answer = await session.client.call<Answer | undefined>(operation.call);
+      const answer = await session.client.call<Answer | Command | undefined>(operation.call);
       const time = clock.precise();
+      if (answer && "state" in answer) {
+        const detail = "It leaves when the device shows itself.";
+        return { ...head, time, ok: true, title: "Queued", detail, command: answer };
+      }
       if (!answer?.code) return { ...head, time, ok: true, title: "Done", detail: "" };
       this.#learn(operation, answer, time);
       const detail = [codeMeaning(answer.code), answer.diagnostic, answer.undecoded].filter(Boolean).join(" ");
@@ -124,7 +132,13 @@ function problemName(error: ApiError): string {
 export const actions = new Actions();
 
 function query(options: Options | undefined): Partial<Call> {
-  return options && (options.format || options.wait) ? { query: { format: options.format, wait: options.wait } } : {};
+  if (!options || !(options.format || options.wait || options.queue)) return {};
+  return { query: { format: options.format, wait: options.wait, queue: options.queue ? "true" : undefined } };
+}
+
+/** The same operation, kept by the server until the device wakes. */
+export function queued(operation: Operation): Operation {
+  return { ...operation, call: { ...operation.call, query: { ...operation.call.query, wait: undefined, queue: "true" } } };
 }
 
 interface Parts {
@@ -177,11 +191,11 @@ export const operations = {
     const operation = build("Create", endpoint, path, { verb: "resources", method: "POST", ctl: ["create"], body, options });
     return { ...operation, ctl: ["create", endpoint, at, ...nodeArgs(at, body)] };
   },
-  remove: (endpoint: string, path: string) =>
-    build("Delete", endpoint, path, { verb: "resources", method: "DELETE", ctl: ["delete"] }),
-  execute: (endpoint: string, path: string, args: string) => {
+  remove: (endpoint: string, path: string, options?: Options) =>
+    build("Delete", endpoint, path, { verb: "resources", method: "DELETE", ctl: ["delete"], options }),
+  execute: (endpoint: string, path: string, args: string, options?: Options) => {
     const body = args === "" ? undefined : { arguments: args };
-    return build("Execute", endpoint, path, { verb: "execute", method: "POST", ctl: ["exec", ...(args === "" ? [] : [args])], body });
+    return build("Execute", endpoint, path, { verb: "execute", method: "POST", ctl: ["exec", ...(args === "" ? [] : [args])], body, options });
   },
   discover: (endpoint: string, path: string) =>
     build("Discover", endpoint, path, { verb: "discover", method: "GET", ctl: ["discover"] }),

@@ -100,7 +100,9 @@ export class Devices {
         break;
       case "awake":
       case "asleep":
-        if (before) this.known.set(event.endpoint, { ...before, state: event.type });
+        // What comes with the state (until when, back when) is in the registration.
+        if (before && event.registration) this.put(event.registration);
+        else if (before) this.known.set(event.endpoint, { ...before, state: event.type });
         if (before && event.type === "awake") this.#hear(event.endpoint, Date.parse(event.time));
         break;
       case "notified":

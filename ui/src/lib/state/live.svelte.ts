@@ -20,6 +20,7 @@ class Live {
   readonly feed = new Feed();
 
   #bunch: ServerEvent[] = [];
+  #listeners = new Set<(event: ServerEvent) => void>();
   #timer: ReturnType<typeof setTimeout> | undefined;
   #stream = new EventStream({
     url: () => session.client.url("/events"),
@@ -36,6 +37,12 @@ class Live {
     this.#stream.start();
     void this.devices.reload();
     return () => this.#stream.stop();
+  }
+
+  /** Calls for each event from now on; gives what ends it. */
+  listen(listener: (event: ServerEvent) => void): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
   }
 
   retry(): void {
@@ -62,6 +69,7 @@ class Live {
     this.count += events.length;
     for (const event of events) {
       this.devices.event(event);
+      for (const listener of this.#listeners) listener(event);
       twins.of(event.endpoint).event(event);
       if (event.type === "registered" && event.registration) {
         twins.of(event.endpoint).registered(event.registration.objects);

@@ -2,7 +2,7 @@
 
 import { parsePath } from "../lwm2m/path";
 
-export const TABS = ["data", "composite", "observations", "events"] as const;
+export const TABS = ["data", "composite", "observations", "commands", "events"] as const;
 export type Tab = (typeof TABS)[number];
 
 export type Route =

@@ -4,13 +4,15 @@ import { actions, type Operation, type Options } from "../../lib/state/actions.s
 
 export class Inspection {
   format = $state("");
+  /** A span such as `30s`, or `queue`. */
   wait = $state("");
   shown: Operation | undefined = $state.raw();
 
   get options(): Options {
     const options: Options = {};
     if (this.format !== "") options.format = this.format;
-    if (this.wait !== "") options.wait = this.wait;
+    if (this.wait === "queue") options.queue = true;
+    else if (this.wait !== "") options.wait = this.wait;
     return options;
   }
 

@@ -4,7 +4,7 @@ import type { ServerEvent } from "../../lib/api/types";
 import { fullSpan } from "../../lib/lwm2m/ages";
 import { codeText } from "../../lib/lwm2m/codes";
 import { flatten, type Entry } from "../../lib/lwm2m/node";
-import { formatValue, printable } from "../../lib/lwm2m/values";
+import { formatDateTime, formatValue, printable } from "../../lib/lwm2m/values";
 
 export type Tone = "good" | "bad" | "warn" | "sleep" | "accent" | "";
 
@@ -14,6 +14,10 @@ const TONES: Record<string, Tone> = {
   deregistered: "warn",
   expired: "bad",
   asleep: "sleep",
+  command_queued: "sleep",
+  command_done: "accent",
+  bootstrap_started: "accent",
+  bootstrap_finished: "good",
   notified: "accent",
   sent: "accent",
 };
@@ -36,6 +40,12 @@ export function describe(event: ServerEvent, entryText: (entry: Entry) => string
   if (registration && (event.type === "registered" || event.type === "updated")) {
     parts.push(`LwM2M ${registration.lwm2m_version}, lifetime ${fullSpan(registration.lifetime_s)}, from ${registration.address}`);
   }
+  if (event.command) {
+    parts.push(`${event.command.operation.replaceAll("-", " ")} ${event.command.path}`);
+    if (event.type === "command_done") parts.push(event.command.state);
+    if (event.command.answer) parts.push(codeText(event.command.answer.code));
+  }
+  if (event.type === "asleep" && registration?.expected_wake) parts.push(`expected back ${formatDateTime(Date.parse(registration.expected_wake))}`);
   if (event.name !== undefined) parts.push(`set ${printable(event.name)}`);
   const entries = flatten(event.content ?? []);
   if (entries.length > 0) {

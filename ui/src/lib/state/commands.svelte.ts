@@ -1,0 +1,72 @@
+// The commands that the server keeps for one device: those that wait, and what became of the last ones.
+
+import { SvelteMap } from "svelte/reactivity";
+import { endpointPath, type Client } from "../api/client";
+import { WAITING_STATES, type Command, type Page, type ServerEvent } from "../api/types";
+
+/** True while something may still happen to it. */
+export function isOpen(command: Command): boolean {
+  return WAITING_STATES.includes(command.state);
+}
+
+/** The open ones in the order in which they leave, then the ended ones, the latest first. */
+export function inOrder(commands: Iterable<Command>): Command[] {
+  const all = [...commands];
+  const time = (text: string): number => Date.parse(text) || 0;
+  const open = all.filter(isOpen).sort((a, b) => time(a.created_at) - time(b.created_at));
+  const ended = all.filter((command) => !isOpen(command)).sort((a, b) => time(b.changed_at) - time(a.changed_at));
+  return [...open, ...ended];
+}
+
+export class Commands {
+  readonly known = new SvelteMap<string, Command>();
+  loaded = $state(false);
+  error = $state("");
+  readonly endpoint: string;
+  #client: Client;
+
+  constructor(endpoint: string, client: Client) {
+    this.endpoint = endpoint;
+    this.#client = client;
+  }
+
+  get list(): Command[] {
+    return inOrder(this.known.values());
+  }
+
+  get waiting(): number {
+    return [...this.known.values()].filter(isOpen).length;
+  }
+
+  async load(): Promise<void> {
+    await this.#try(async () => {
+      const page = await this.#client.call<Page<Command>>({ method: "GET", path: endpointPath(this.endpoint, "commands") });
+      this.known.clear();
+      for (const command of page.items) this.known.set(command.id, command);
+      this.loaded = true;
+    });
+  }
+
+  async cancel(id: string): Promise<void> {
+    await this.#try(async () => {
+      await this.#client.call({ method: "DELETE", path: `/commands/${encodeURIComponent(id)}` });
+    });
+    const error = this.error;
+    await this.load();
+    // Why it could not be cancelled is worth more than that the list is fresh.
+    if (error !== "") this.error = error;
+  }
+
+  event(event: ServerEvent): void {
+    if (event.endpoint === this.endpoint && event.command) this.known.set(event.command.id, event.command);
+  }
+
+  async #try(body: () => Promise<void>): Promise<void> {
+    try {
+      await body();
+      this.error = "";
+    } catch (error) {
+      this.error = error instanceof Error ? error.message : String(error);
+    }
+  }
+}

@@ -1,0 +1,57 @@
+// A device in Queue Mode: what it is not told while it sleeps waits for it, in sight.
+
+import { check, eventually, expect } from "./lib.mjs";
+
+export async function sleep({ base, open, shot, inspector }) {
+  const tell = (state) => fetch(`${base}/api/v1/endpoints/demo-meter/mock/${state}`, { method: "POST" });
+  const page = await open(base, "/devices/demo-meter/data/3/0/15");
+  const at = inspector(page);
+  await check("a device that sleeps says when it should be back", async () => {
+    await page.getByText(/^Asleep, back in [34] min$/).waitFor();
+    await page.getByText("Expected back").waitFor();
+  });
+  await check("what a sleeping device is asked can be queued with one press", async () => {
+    await at.getByRole("button", { name: "Read", exact: true }).click();
+    await at.getByText("It should be back in", { exact: false }).waitFor();
+    await shot(page, "asleep-refusal-light");
+    await at.getByRole("button", { name: "Queue it until it wakes" }).click();
+    await at.getByText("Queued", { exact: true }).waitFor();
+  });
+  await check("a write is queued by choice, and its lines for the shell say so", async () => {
+    await at.getByText("Format and patience").click();
+    await at.getByLabel("Wait for the device").selectOption("queue");
+    await at.getByRole("textbox", { name: "New value" }).fill("Asia/Tokyo");
+    const lines = await at.locator("code").allInnerTexts();
+    expect(lines.some((line) => line.includes("--queue")) && lines.some((line) => line.includes("queue=true")), lines.join("\n"));
+    await at.getByRole("button", { name: "Write", exact: true }).click();
+    await page.getByRole("tab", { name: "Commands 2" }).waitFor();
+  });
+  const list = page.getByRole("list", { name: "Commands" });
+  const rows = list.getByRole("listitem");
+  await check("commands stand in the order in which they leave, with the reason why they wait", async () => {
+    await page.getByRole("tab", { name: "Commands 2" }).click();
+    await rows.nth(1).waitFor();
+    const texts = await rows.allInnerTexts();
+    expect(texts[0].includes("read") && texts[1].includes("write"), texts.join("\n"));
+    expect(texts.every((text) => text.includes("waiting") && text.includes("The device sleeps.")), texts.join("\n"));
+    await shot(page, "commands-light");
+  });
+  await check("one of them is cancelled", async () => {
+    await rows.first().getByRole("button", { name: "Cancel" }).click();
+    await list.getByText("cancelled", { exact: true }).waitFor();
+    await page.getByRole("tab", { name: "Commands 1" }).waitFor();
+  });
+  await check("when the device wakes it takes the other, and the page tells what came of it", async () => {
+    await tell("awake");
+    await list.getByText("done", { exact: true }).waitFor();
+    expect((await rows.filter({ hasText: "2.04 Changed" }).count()) === 1, (await rows.allInnerTexts()).join("\n"));
+    await page.getByText("Listens", { exact: true }).waitFor();
+    await tell("asleep");
+    await page.getByText(/^Asleep, back in/).waitFor();
+    await page.emulateMedia({ colorScheme: "dark" });
+    await page.setViewportSize({ width: 390, height: 844 });
+    await eventually("the page fits a phone", () => page.evaluate(() => document.documentElement.scrollWidth <= 390));
+    await shot(page, "commands-phone-dark");
+  });
+  await page.context().close();
+}
