@@ -156,6 +156,8 @@ pub(crate) fn eventually<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T
 pub(crate) struct Server {
     pub(crate) program: Program,
     pub(crate) coap: SocketAddr,
+    /// The Bootstrap-Server, if `--bootstrap-coap` was given.
+    pub(crate) bootstrap: Option<SocketAddr>,
     pub(crate) http: SocketAddr,
 }
 
@@ -167,12 +169,15 @@ impl Server {
 
     pub(crate) fn start_at(coap: &str, http: &str, more: &[&str]) -> Server {
         let fixed = ["serve", "--dev", "--shards", "2", "--coap", coap, "--http", http, "--log", "warn"];
-        let others = ["--coaps", "none", "--bootstrap-coap", "none", "--bootstrap-coaps", "none"];
-        let mut program = Program::start(&[&fixed[..], &others[..], more].concat());
+        let bootstraps = more.contains(&"--bootstrap-coap");
+        let others = ["--coaps", "none", "--bootstrap-coaps", "none", "--bootstrap-coap", "none"];
+        let others = if bootstraps { &others[..4] } else { &others[..] };
+        let mut program = Program::start(&[&fixed[..], others, more].concat());
         let coap = address(&program.await_line("listening coap udp "));
+        let bootstrap = bootstraps.then(|| address(&program.await_line("listening bootstrap-coap udp ")));
         let http = address(&program.await_line("listening http tcp "));
         assert_eq!(program.await_line("ready"), "ready");
-        Server { program, coap, http }
+        Server { program, coap, bootstrap, http }
     }
 
     /// Runs `ctl` and gives everything it left.

@@ -16,7 +16,7 @@ use lightship_server::bootstrap::{Answer, Step as Sent};
 use lightship_server::{Code, Response};
 
 use super::document::{Document, number};
-use super::plan::{Known, Plan, Step, plan};
+use super::plan::{Known, Plan, Step, outcome, plan};
 use crate::content;
 use crate::core::Core;
 
@@ -63,6 +63,13 @@ impl Live {
     /// The step that is under way, if it is one of the plan.
     pub(super) fn step(&self) -> Option<&Step> {
         self.plan.steps.get(self.at).filter(|_| self.phase == Phase::Running)
+    }
+
+    /// The device has taken its configuration: so it looks now.
+    pub(super) fn finished(&self, core: &Core) {
+        if self.known.said {
+            core.bootstrap.history.learn(&self.endpoint, outcome(&self.document, &self.known));
+        }
     }
 
     /// The device has not answered, or not to the point.

@@ -15,7 +15,7 @@ use lightship_lwm2m::node::encode_entries;
 use lightship_lwm2m::path::Level;
 use lightship_lwm2m::{Format, OwnedValue, Path, ShortServerId, Version};
 
-use super::document::{Account, Document, Write, boolean};
+use super::document::{Account, Document, Write, boolean, number};
 use super::secret;
 
 /// What is known of a device before anything is changed.
@@ -229,6 +229,30 @@ pub(crate) fn assign(document: &Document, known: &Known) -> Assigned {
         written.push(clear_of(write, &own, &mut taken, &mut notes));
     }
     Assigned { deletes, written, notes }
+}
+
+/// What is known of a device that has taken a document.
+pub(crate) fn outcome(document: &Document, known: &Known) -> Known {
+    let assigned = assign(document, known);
+    let own: Vec<Path> = known.own().collect();
+    let stays = |path: &Path| own.contains(path) || !assigned.deletes.iter().any(|gone| gone.contains(*path));
+    let mut after = Known { instances: Vec::new(), ..known.clone() };
+    after.instances.extend(known.instances.iter().copied().filter(|(path, _)| stays(path)));
+    for entry in assigned.written.iter().flat_map(|write| &write.entries) {
+        let instance = entry.path.truncated(2);
+        let ssid =
+            match (entry.path.object_id().map(|id| id.get()), entry.path.resource_id().map(|id| id.get())) {
+                (Some(0), Some(10)) | (Some(1), Some(0)) => entry.value.as_ref().and_then(number),
+                _ => None,
+            };
+        let ssid = ssid.and_then(|number| u16::try_from(number).ok()).and_then(ShortServerId::new);
+        match after.instances.iter_mut().find(|(path, _)| *path == instance) {
+            Some((_, of)) => *of = ssid.or(*of),
+            None => after.instances.push((instance, ssid)),
+        }
+    }
+    after.instances.sort();
+    after
 }
 
 /// What is deleted: as the document says, or the accounts of servers that it does not name and those that it writes anew, so

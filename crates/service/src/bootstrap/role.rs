@@ -248,6 +248,9 @@ impl Role {
             record.reason = record.reason.take().or(why.map(str::to_owned));
         }
         let (result, reason) = (record.result, record.reason.clone());
+        if result == BootstrapResult::Finished {
+            live.finished(&self.core);
+        }
         tracing::info!(
             endpoint = %live.endpoint, ?result, reason = reason.as_deref().unwrap_or_default(), "bootstrap ended"
         );

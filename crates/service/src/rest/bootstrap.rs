@@ -123,7 +123,7 @@ pub(crate) async fn plan(
     let found = find(&core, &endpoint).await?;
     let learnt = core.bootstrap.history.known(&endpoint);
     let assumes = match &learnt {
-        Some(_) => "what the device said of itself in its last session",
+        Some(_) => "the device as it is since its last session",
         None => "a device that has nothing but its Bootstrap-Server account, at /0/0",
     };
     let mut known = learnt.unwrap_or_else(Known::fresh);

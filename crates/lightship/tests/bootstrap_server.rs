@@ -1,0 +1,140 @@
+//! Our own devices at our own Bootstrap-Server, all of it the real program.
+
+mod program;
+
+use program::{Program, Server, eventually};
+use serde_json::Value as Json;
+
+/// A server that is also a Bootstrap-Server.
+fn server() -> Server {
+    Server::start(&["--bootstrap-coap", "127.0.0.1:0"])
+}
+
+/// A device that knows the Bootstrap-Server alone.
+fn device(server: &Server, endpoint: &str, more: &[&str]) -> Program {
+    let uri = format!("coap://{}", server.bootstrap.expect("a Bootstrap-Server"));
+    Program::start(&[&["device", "--endpoint", endpoint, "--bootstrap", &uri], more].concat())
+}
+
+fn put(server: &Server, endpoint: &str, document: &Json) {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("document.json");
+    std::fs::write(&file, document.to_string()).expect("written");
+    server.ctl(&["bootstrap", "put", endpoint, file.to_str().expect("UTF-8")]);
+}
+
+/// The last session of a device, once it is over.
+fn session(server: &Server, endpoint: &str) -> Json {
+    eventually("the session is over", || {
+        let last = server.json(&["bootstrap", "sessions", endpoint, "--last", "1"])[0].clone();
+        last["ended_at"].is_string().then_some(last)
+    })
+}
+
+fn steps(session: &Json) -> Vec<String> {
+    let text = |step: &Json, name: &str| step[name].as_str().unwrap_or("-").to_owned();
+    let step =
+        |step: &Json| format!("{} {} {}", text(step, "method"), text(step, "path"), text(step, "code"));
+    session["steps"].as_array().expect("steps").iter().map(step).collect()
+}
+
+#[test]
+fn a_device_is_bootstrapped_registers_and_is_sent_elsewhere() {
+    let (server, other) = (server(), Server::start(&[]));
+    let account = |at: &Server, lifetime: u32| {
+        let uri = format!("coap://{}", at.coap);
+        serde_json::json!({"short_server_id": 9, "uri": uri, "mode": "nosec", "lifetime_s": lifetime})
+    };
+    let document = serde_json::json!({"servers": [account(&server, 300)], "read": ["/1"],
+        "write": [{"path": "/3442/0", "resources": {"110": {"value": "by bootstrap"}, "120": {"value": -7}}},
+            {"path": "/3442/0/1120", "instances": {"0": 5, "3": 6}}]});
+    for format in ["tlv", "senml-json", "senml-cbor", "lwm2m-cbor"] {
+        let name = format!("boot-{format}");
+        let mut document = document.clone();
+        document["format"] = format.into();
+        put(&server, &name, &document);
+        let mut device = device(&server, &name, &[]);
+        device.await_line("event bootstrap_finished");
+        device.await_line("event registered ssid=9");
+        let last = session(&server, &name);
+        assert_eq!(last["result"], "finished", "{last}");
+        let expected = [
+            "GET / 2.05",
+            "PUT /0/1 2.04",
+            "PUT /1/0 2.04",
+            "PUT /3442/0 2.04",
+            "PUT /3442/0/1120 2.04",
+            "GET /1 2.05",
+            "POST /bs 2.04",
+        ];
+        assert_eq!(steps(&last), expected, "{format}");
+        assert!(last["steps"][1]["format"] == format, "{last}");
+        assert_eq!(last["steps"][5]["content"][0]["instances"]["0"]["resources"]["1"]["value"], 300);
+        eventually("it is listed", || server.is_registered(&name).then_some(()));
+        let value = |path: &str| server.json(&["read", &name, path])["content"].clone();
+        assert_eq!(value("/1/0/1")["value"], 300);
+        assert_eq!(value("/3442/0/120")["value"], -7);
+        assert_eq!(value("/3442/0/1120")["instances"], serde_json::json!({"0": 5, "3": 6}));
+    }
+
+    // Told by its server to bootstrap, it finds itself sent elsewhere, with the same instances.
+    put(&server, "boot-tlv", &serde_json::json!({"servers": [account(&other, 600)]}));
+    let plan = server.ctl(&["bootstrap", "plan", "boot-tlv"]);
+    assert!(plan.contains("DELETE /0/1") && plan.contains("PUT /1/0"), "it knows the device by now: {plan}");
+}
+
+#[test]
+fn a_registered_device_is_sent_to_another_server() {
+    let (server, other) = (server(), Server::start(&[]));
+    let uri = |server: &Server| format!("coap://{}", server.coap);
+    server.ctl(&["bootstrap", "templates", "put", "all", "--pattern", "*", "--server", &uri(&server)]);
+    let mut device = device(&server, "mover", &[]);
+    device.await_line("event registered ssid=1");
+    eventually("it is listed", || server.is_registered("mover").then_some(()));
+    assert_eq!(session(&server, "mover")["from"], "template:all");
+    server.ctl(&["bootstrap", "put", "mover", "--server", &uri(&other), "--lifetime", "600"]);
+    assert_eq!(server.json(&["exec", "mover", "/1/0/9"])["code"], "2.04");
+    device.await_line("event bootstrap_finished");
+    device.await_line("event registered ssid=1");
+    eventually("it is at the other server", || other.is_registered("mover").then_some(()));
+    let last = session(&server, "mover");
+    let expected = [
+        "GET / 2.05",
+        "DELETE /0/1 2.02",
+        "DELETE /1/0 2.02",
+        "PUT /0/1 2.04",
+        "PUT /1/0 2.04",
+        "POST /bs 2.04",
+    ];
+    assert_eq!((steps(&last), &last["from"]), (expected.map(str::to_owned).to_vec(), &"document".into()));
+    assert_eq!(other.json(&["read", "mover", "/1/0/1"])["content"]["value"], 600);
+    let events = server.ctl(&["events", "--endpoint", "mover", "--type", "bootstrap_finished"]);
+    assert_eq!(events.lines().count(), 2, "{events}");
+}
+
+#[test]
+fn nobody_is_bootstrapped_without_a_document_and_no_key_is_told() {
+    let server = server();
+    let mut unknown = device(&server, "unknown", &[]);
+    unknown.await_line("event bootstrap_failed");
+    let listed = server.ctl(&["bootstrap", "list"]);
+    assert!(listed.contains("unknown") && listed.contains("no document"), "{listed}");
+    let refused = server.ctl_refused(&["bootstrap", "put", "x", "--server", "http://x"]);
+    assert!(refused.contains("no URI"), "{refused}");
+    let key = "00112233445566778899aabbccddeeff";
+    server.ctl(&[
+        "bootstrap",
+        "put",
+        "keyed",
+        "--server",
+        "coaps://h",
+        "--psk-identity",
+        "i",
+        "--psk-key",
+        key,
+    ]);
+    for command in [&["bootstrap", "get", "keyed"][..], &["bootstrap", "plan", "keyed", "--json"]] {
+        let text = server.ctl(command);
+        assert!(!text.contains(key) && !text.contains("ABEiM0RVZneImaq7zN3u/w"), "{text}");
+    }
+}
