@@ -42,6 +42,10 @@ pub(crate) struct Device {
     pub(crate) commands_waiting: u64,
     /// The format it has understood or spoken last, of those that hold any level.
     pub(crate) speaks: Option<Format>,
+    /// Instances that it has made for us since it listed what it has.
+    pub(crate) made: BTreeSet<Path>,
+    /// Instances that it has deleted for us since then.
+    pub(crate) deleted: BTreeSet<Path>,
     /// The format in which it has taken a list of paths.
     pub(crate) list_format: Option<Format>,
     /// Whether it has shown that it does not know composite operations.
@@ -219,6 +223,29 @@ impl Device {
         object_version(&self.registration, path)
     }
 
+    /// Objects and Object Instances that it has: what it listed, with what we know to have changed since.
+    pub(crate) fn listed(&self) -> BTreeSet<Path> {
+        let links = self.registration.details.objects.objects.iter().map(|link| link.path);
+        let mut listed: BTreeSet<Path> = links.chain(self.made.iter().copied()).collect();
+        for path in &self.deleted {
+            // Its Object is there still, if without instances.
+            if listed.remove(path) && !listed.iter().any(|other| other.object_id() == path.object_id()) {
+                listed.insert(path.truncated(1));
+            }
+        }
+        listed
+    }
+
+    /// Takes note of an instance that came or went by an order of ours; the device's next list has it, too.
+    pub(crate) fn changed(&mut self, path: Path, is_there: bool) {
+        let (to, from) =
+            if is_there { (&mut self.made, &mut self.deleted) } else { (&mut self.deleted, &mut self.made) };
+        from.remove(&path);
+        if to.len() < CHANGES_MAX {
+            to.insert(path);
+        }
+    }
+
     /// Takes note of whether it can be reached.
     pub(crate) fn present(&mut self, presence: Presence, date: impl Fn(Instant) -> Timestamp) {
         self.registration.presence = presence;
@@ -249,9 +276,9 @@ impl Device {
     pub(crate) fn shape(&self) -> api::Endpoint {
         let details = &self.registration.details;
         let presence = self.registration.presence;
-        let objects = details.objects.objects.iter().map(|link| api::ObjectEntry {
-            path: link.path.to_string(),
-            version: Some(object_version(&self.registration, link.path).to_string()),
+        let objects = self.listed().into_iter().map(|path| api::ObjectEntry {
+            path: path.to_string(),
+            version: Some(object_version(&self.registration, path).to_string()),
         });
         let of_messages = self.of_messages().into_iter().map(|(kind, count)| (kind.to_string(), count));
         let of_content = self.deviations.iter().map(|(kind, count)| (kind.as_str().to_owned(), *count));
@@ -347,6 +374,8 @@ pub(crate) fn object_version(registration: &Registration, path: Path) -> ObjectV
     said.unwrap_or_else(|| implied_version(object, registration.details.version))
 }
 
+/// Instances that came or went between two lists of a device.
+const CHANGES_MAX: usize = 1024;
 /// Devices that are gone and whose counts are kept.
 const PASTS_MAX: usize = 65_536;
 /// Names of devices that have come back, before they are swept out.

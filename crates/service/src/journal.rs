@@ -100,8 +100,8 @@ impl Journal {
                 let presence = Presence::Asleep { since: self.core.clock.now(), expected };
                 self.presence(&endpoint, presence, EventType::Asleep);
             }
-            Event::Updated { registration, .. } => {
-                self.updated(&registration);
+            Event::Updated { registration, changed } => {
+                self.updated(&registration, changed.objects);
                 self.shown(&registration.details.endpoint).await;
             }
             Event::Deregistered { registration, reason } => self.ended(&registration, reason),
@@ -185,6 +185,8 @@ impl Journal {
             expected_wake: None,
             commands_waiting: 0,
             speaks: None,
+            made: Default::default(),
+            deleted: Default::default(),
             list_format: None,
             no_composites: false,
             observations: Default::default(),
@@ -199,13 +201,17 @@ impl Journal {
         self.log(EventType::Registered, &endpoint, |event| event.registration = Some(shape));
     }
 
-    fn updated(&mut self, registration: &Registration) {
+    fn updated(&mut self, registration: &Registration, listed_anew: bool) {
         let endpoint = &registration.details.endpoint;
         let clock = self.core.clock;
         let shape = self.core.directory.change(endpoint, Some(registration.id), |device| {
             device.updated_at = core::timestamp(clock.date_of(registration.updated_at));
             device.expires_at = registration.expires_at.map(|at| core::timestamp(clock.date_of(at)));
             device.registration = registration.clone();
+            if listed_anew {
+                device.made.clear();
+                device.deleted.clear();
+            }
             device.present(registration.presence, |at| core::timestamp(clock.date_of(at)));
             Box::new(device.shape())
         });

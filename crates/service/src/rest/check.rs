@@ -20,7 +20,10 @@ pub(super) fn order(core: &Core, device: &Device, order: &Order) -> Result<(), R
     addressable(&call, order.path, "")?;
     match (&order.task, order.verb) {
         (Task::Plain, Verb::Read) => allowed(&call, order.path, Operations::READ, ""),
-        (Task::Plain, Verb::Delete) => downlink::deletable(order.path),
+        (Task::Plain, Verb::Delete) => {
+            downlink::deletable(order.path)?;
+            announced(&call, order.path)
+        }
         (Task::Plain | Task::Name(_), _) => Ok(()),
         (Task::Arguments(arguments), _) => {
             allowed(&call, order.path, Operations::EXECUTE, "")?;
@@ -31,7 +34,10 @@ pub(super) fn order(core: &Core, device: &Device, order: &Order) -> Result<(), R
             observations::check(&call, body).map(drop)
         }
         (Task::Attributes(body), _) => downlink::attributes(&call, body, "").map(drop),
-        (Task::Node(node), Verb::Create) => write::creation(&call, node).map(drop),
+        (Task::Node(node), Verb::Create) => {
+            announced(&call, order.path)?;
+            write::creation(&call, node).map(drop)
+        }
         (Task::Node(node), _) => write::replacement(&call, node).map(drop),
         (Task::Nodes(body), _) => composite::entries(&call, body).map(drop),
         (Task::Paths(paths), _) => composite_paths(&call, paths),
@@ -142,6 +148,20 @@ pub(super) fn allowed(call: &Call<'_>, path: Path, needed: Operations, at: &str)
     };
     let detail = format!("{path} ({}) cannot {verb}, says the object definition", known.name);
     Err(Refusal(placed(Problem::new(ProblemType::DoesNotFit, detail), at)))
+}
+
+/// Refuses what the device has not said to have, where the caller asked for this check.
+fn announced(call: &Call<'_>, path: Path) -> Result<(), Refusal> {
+    if call.choices.check != Check::Operations {
+        return Ok(());
+    }
+    let listed = call.device.listed();
+    let object_only = path.len() == 1 && listed.iter().any(|other| path.contains(*other));
+    if object_only || listed.contains(&path.truncated(2)) {
+        return Ok(());
+    }
+    let detail = format!("the device has not announced {}", path.truncated(2));
+    Err(Refusal::new(ProblemType::DoesNotFit, detail))
 }
 
 fn placed(problem: Problem, at: &str) -> Problem {

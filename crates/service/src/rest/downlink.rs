@@ -39,6 +39,9 @@ pub(super) async fn read(call: &Call<'_>) -> Result<Done, Refusal> {
 /// Delete.
 pub(super) async fn delete(call: &Call<'_>) -> Result<Done, Refusal> {
     let response = call.ask(Operation::Delete { path: call.path }).await?;
+    if response.code == Code::DELETED && call.path.len() == 2 {
+        call.note(|device| device.changed(call.path, false));
+    }
     Ok(call.answer(&response, Payload::None))
 }
 

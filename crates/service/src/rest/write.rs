@@ -130,6 +130,10 @@ pub(super) async fn create(call: &Call<'_>, node: &Node) -> Result<Done, Refusal
     if answer.location.is_none() {
         answer.location = named.map(|path| path.to_string());
     }
+    // 2.01 is the word that counts; the Update with the new list follows when the device has time for it.
+    if let Some(path) = answer.location.as_deref().and_then(|path| path.parse().ok()) {
+        call.note(|device| device.changed(path, true));
+    }
     Ok(Done::Created(answer))
 }
 
@@ -142,7 +146,8 @@ pub(super) fn shape(call: &Call<'_>, response: &Response, format: Format) -> Dow
 
 /// An instance of the object that the device has not listed.
 fn free_instance(call: &Call<'_>, object: Path) -> Result<Path, Refusal> {
-    let taken: Vec<Path> = call.details().objects.objects.iter().map(|link| link.path).collect();
+    let now = call.core.directory.find(call.details().endpoint.as_str());
+    let taken = now.as_ref().unwrap_or(&call.device).listed();
     let free = (0..u16::MAX).filter_map(|id| object.child(id)).find(|path| !taken.contains(path));
     free.ok_or_else(|| Refusal::new(ProblemType::Conflict, "every instance ID is taken"))
 }

@@ -452,7 +452,6 @@ fn without_permission_devices_without_security_are_refused() {
     assert_eq!(server.get("/api/v1/endpoints").json()["items"], json!([]));
 }
 
-// Proves: DMO-31
 #[test]
 fn an_instance_without_values_is_made_under_its_name_or_not_at_all() {
     let server = Server::start();
@@ -548,4 +547,64 @@ fn the_latest_value_is_shown_when_a_device_reports_what_it_has_kept() {
     device.send(&notify(903, br#"[{"n":"/3303/0/5700","v":24}]"#));
     events.event();
     assert_eq!(shown()[0]["value"], 24.0);
+}
+
+// Proves: DMO-31
+#[test]
+fn what_was_made_and_deleted_counts_before_the_device_lists_it() {
+    let server = Server::start();
+    let script: Script = Box::new(|request| {
+        Some(match request.code {
+            2 if request.path() == "/3303" => request.answer(0x41, None, b""),
+            4 => request.answer(0x42, None, b""),
+            _ => request.answer(0x85, None, b""),
+        })
+    });
+    let device = Device::register(&server, "one", script);
+    let create = |query: &str, body: &str| {
+        let reply = server.call("POST", &format!("/api/v1/endpoints/one/resources/3303{query}"), body);
+        (reply.status, device.next_request().payload)
+    };
+    let listed = || {
+        let shown = server.get("/api/v1/endpoints/one").json();
+        shown["objects"]
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|entry| entry["path"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    let before = ["/1/0", "/3/0", "/3303/0", "/3303/7"];
+    assert_eq!(listed(), before);
+    // The ID is in the payload, and no Location is needed.
+    let values = r#"{"path": "/3303/1", "resources": {"5701": {"value": "C"}}}"#;
+    assert_eq!(
+        create("?format=senml-json", values),
+        (201, br#"[{"bn":"/3303/1/","n":"5701","vs":"C"}]"#.to_vec())
+    );
+    assert_eq!(listed(), ["/1/0", "/3/0", "/3303/0", "/3303/1", "/3303/7"]);
+    let values = r#"{"resources": {"5701": {"value": "C"}}}"#;
+    assert_eq!(
+        create("?format=senml-json", values),
+        (201, br#"[{"bn":"/3303/2/","n":"5701","vs":"C"}]"#.to_vec())
+    );
+    for path in ["3303/0", "3303/1"] {
+        assert_eq!(server.call("DELETE", &format!("/api/v1/endpoints/one/resources/{path}"), "").status, 200);
+        device.next_request();
+    }
+    assert!(!listed().iter().any(|path| path == "/3303/0" || path == "/3303/1"), "{:?}", listed());
+    // Only what was announced, for who wants it so.
+    for (method, path, body) in [("POST", "3304", values), ("DELETE", "3303/0", ""), ("DELETE", "3304/0", "")]
+    {
+        let address = format!("/api/v1/endpoints/one/resources/{path}?check=operations");
+        let reply = server.call(method, &address, body);
+        assert_eq!((reply.status, reply.problem().as_str()), (422, "does-not-fit"), "{method} {path}");
+    }
+    assert!(device.requests.try_recv().is_err(), "something was sent to the device");
+    // Its own list is the last word.
+    let location = server.get("/api/v1/endpoints/one").json()["registration_id"].as_str().unwrap().to_owned();
+    let options = vec![(11, b"rd".to_vec()), (11, location.into_bytes()), (12, vec![40])];
+    let links = b"</1/0>,</3/0>,</3303/5>".to_vec();
+    device.ask(&Message { kind: 0, code: 2, id: 77, token: vec![7], options, payload: links });
+    eventually(|| listed() == ["/1/0", "/3/0", "/3303/5"]);
 }

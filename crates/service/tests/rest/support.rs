@@ -267,10 +267,12 @@ impl Device {
                 if (64..192).contains(&message.code) {
                     let _ = seen_answers.try_send(message);
                 } else if (1..32).contains(&message.code) {
-                    if let Some(answer) = script(&message) {
+                    let answer = script(&message);
+                    // Seen before it is answered: who has the answer finds the request.
+                    let _ = seen.try_send(message);
+                    if let Some(answer) = answer {
                         socket.send(&answer.bytes()).unwrap();
                     }
-                    let _ = seen.try_send(message);
                 }
             }
         });
