@@ -86,28 +86,30 @@ struct Temperature {
     application: Option<lightship_client::Text<16>>,
 }
 
-/// One device with two servers that send it anything.
+/// One device with two servers and a Bootstrap-Server that send it anything.
 pub(crate) fn client(data: &[u8]) {
     let objects = (
         Single::new(Device::new("Lightship", "fuzz", "1")),
         Multiple::<Temperature, 3>::new().creatable(Temperature::default).with(0, Temperature::default()),
     );
     let mut rng = SeededRng::new([7; 32]);
-    let mut client: Client<_, FixedBuffer<4096>, 2, 4, 2048> =
+    let mut client: Client<_, FixedBuffer<4096>, 3, 4, 2048> =
         Client::new(lightship_client::Config::new("fuzz"), objects, &mut rng);
     let mut now = Instant::from_secs(1000);
-    let accounts: Vec<_> = [1, 2]
+    let servers = [1, 2].map(|number| {
+        let ssid = ShortServerId::new(number).expect("a short server ID");
+        Account::new(ssid, "coap://127.0.0.1")
+    });
+    let accounts: Vec<_> = servers
         .into_iter()
-        .map(|number| {
-            let ssid = ShortServerId::new(number).expect("a short server ID");
-            client.add_account(Account::new(ssid, "coap://127.0.0.1")).map_err(drop).expect("room for two")
-        })
+        .chain([Account::bootstrap("coap://127.0.0.1/b?c")])
+        .map(|account| client.add_account(account).map_err(drop).expect("room for three"))
         .collect();
     let mut script = Script(data);
     let mut out = [0; 2048];
-    accounts.iter().for_each(|&account| client.register(now, account));
+    client.start(now);
     while let Some(step) = script.byte() {
-        let account = accounts[usize::from(step / 8) % 2];
+        let account = accounts[usize::from(step / 8) % 3];
         match step % 8 {
             0..=4 => {
                 let Some(datagram) = script.piece() else { break };
@@ -119,6 +121,7 @@ pub(crate) fn client(data: &[u8]) {
                 .get_mut(0)
                 .into_iter()
                 .for_each(|sensor| sensor.value += f64::from(step)),
+            6 if step & 128 != 0 => drop(client.bootstrap(now)),
             6 => client.update(now, account),
             _ => {
                 now = now + Duration::from_millis(u64::from(script.byte().unwrap_or(0)) * 500);
