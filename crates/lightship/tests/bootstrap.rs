@@ -170,3 +170,46 @@ fn a_server_sends_the_device_to_bootstrap_and_a_failed_one_changes_nothing() {
     assert_eq!(bs.finish(), Code::NOT_ACCEPTABLE);
     assert!(second.is_registered("moved"));
 }
+
+// Proves: OBJ-02
+#[test]
+fn our_own_bootstrap_server_tells_a_device_two_servers() {
+    let other = Server::start(&[]);
+    let fixed = ["serve", "--dev", "--shards", "1", "--coap", "127.0.0.1:0", "--http", "127.0.0.1:0"];
+    let rest = ["--bootstrap-coap", "127.0.0.1:0", "--coaps", "none", "--bootstrap-coaps", "none"];
+    let mut serve = Program::start(&[&fixed[..], &rest].concat());
+    let mut address = |what: &str| {
+        let line = serve.await_line(&format!("listening {what} 127.0.0.1:"));
+        line.split(' ').next_back().expect("an address").to_owned()
+    };
+    let (coap, bootstrap, http) = (address("coap udp"), address("bootstrap-coap udp"), address("http tcp"));
+    let server =
+        Server { program: serve, coap: coap.parse().expect("one"), http: http.parse().expect("one") };
+    let uris = [format!("coap://{coap}"), format!("coap://{}", other.coap)];
+    server.ctl(&["bootstrap", "put", "two", "--server", &uris[0], "--server", &uris[1], "--lifetime", "300"]);
+    let mut device =
+        Program::start(&["device", "--endpoint", "two", "--bootstrap", &format!("coap://{bootstrap}")]);
+    device.await_line("event bootstrap_finished");
+    device.await_line("event registered ssid=");
+    device.await_line("event registered ssid=");
+    for here in [&server, &other] {
+        eventually("it is registered at both", || here.is_registered("two").then_some(()));
+    }
+    let sessions = server.json(&["bootstrap", "sessions", "two"]);
+    let text = sessions.to_string();
+    for step in ["bootstrap-discover", "/0/1", "/0/2", "/1/0", "/1/1", "bootstrap-finish"] {
+        assert!(text.contains(step), "{step}: {text}");
+    }
+    let shown = device.say("show /0");
+    assert!(shown.contains(&uris[0]) && shown.contains(&uris[1]) && shown.contains(&bootstrap), "{shown}");
+    // With two servers the device keeps rights, and each finds its own account.
+    assert_eq!(server.json(&["read", "two", "/1/0/1"])["content"]["value"], 300);
+    // Told to go there again by hand, it ends as it was.
+    assert_eq!(device.say("bootstrap"), "ok");
+    device.await_line("event bootstrap_finished");
+    eventually("a second session is listed", || {
+        let sessions = server.json(&["bootstrap", "sessions", "two"]);
+        (sessions.to_string().matches("bootstrap-finish").count() == 2).then_some(())
+    });
+    assert!(server.is_registered("two") && other.is_registered("two"));
+}

@@ -381,18 +381,26 @@ impl Device {
     /// Objects 0 and 1, which the engine keeps.
     fn show_accounts(&self, path: Path) -> Vec<String> {
         let mut parts = Vec::new();
-        for ((_, account), instance) in self.driver.client().accounts().zip(0..) {
-            let ssid = account.ssid.map_or(0, ShortServerId::get).to_string();
-            let values = [
-                ([0, instance, 0], account.uri.as_str().to_owned()),
-                ([0, instance, 10], ssid.clone()),
-                ([1, instance, 0], ssid),
-                ([1, instance, 1], account.lifetime_s.to_string()),
-                ([1, instance, 6], account.notification_storing.to_string()),
-                ([1, instance, 7], account.binding.as_str().to_owned()),
+        for (_, account) in self.driver.client().accounts() {
+            let (security, server) = (account.security.instance.get(), account.server_instance.get());
+            let ssid = account.ssid.map(|ssid| ssid.get().to_string());
+            let of_all = [
+                ([0, security, 0], account.uri.as_str().to_owned()),
+                ([0, security, 1], account.is_bootstrap().to_string()),
+                ([0, security, 2], account.security.mode.number().to_string()),
             ];
-            let mute = account.mute_send.map(|mute| ([1, instance, 23], mute.to_string()));
-            for (numbers, value) in values.into_iter().chain(mute) {
+            let of_servers = ssid.into_iter().flat_map(|ssid| {
+                [
+                    ([0, security, 10], ssid.clone()),
+                    ([1, server, 0], ssid),
+                    ([1, server, 1], account.lifetime_s.to_string()),
+                    ([1, server, 6], account.notification_storing.to_string()),
+                    ([1, server, 7], account.binding.as_str().to_owned()),
+                ]
+            });
+            let values = of_all.into_iter().chain(of_servers);
+            let mute = account.mute_send.map(|mute| ([1, server, 23], mute.to_string()));
+            for (numbers, value) in values.chain(mute.filter(|_| !account.is_bootstrap())) {
                 match Path::from_numbers(&numbers) {
                     Some(at) if path.is_root() => {
                         let text = at.truncated(2).to_string();
