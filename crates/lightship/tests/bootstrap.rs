@@ -175,16 +175,8 @@ fn a_server_sends_the_device_to_bootstrap_and_a_failed_one_changes_nothing() {
 #[test]
 fn our_own_bootstrap_server_tells_a_device_two_servers() {
     let other = Server::start(&[]);
-    let fixed = ["serve", "--dev", "--shards", "1", "--coap", "127.0.0.1:0", "--http", "127.0.0.1:0"];
-    let rest = ["--bootstrap-coap", "127.0.0.1:0", "--coaps", "none", "--bootstrap-coaps", "none"];
-    let mut serve = Program::start(&[&fixed[..], &rest].concat());
-    let mut address = |what: &str| {
-        let line = serve.await_line(&format!("listening {what} 127.0.0.1:"));
-        line.split(' ').next_back().expect("an address").to_owned()
-    };
-    let (coap, bootstrap, http) = (address("coap udp"), address("bootstrap-coap udp"), address("http tcp"));
-    let server =
-        Server { program: serve, coap: coap.parse().expect("one"), http: http.parse().expect("one") };
+    let server = Server::start(&["--bootstrap-coap", "127.0.0.1:0"]);
+    let (coap, bootstrap) = (server.coap, server.bootstrap.expect("a Bootstrap-Server").to_string());
     let uris = [format!("coap://{coap}"), format!("coap://{}", other.coap)];
     server.ctl(&["bootstrap", "put", "two", "--server", &uris[0], "--server", &uris[1], "--lifetime", "300"]);
     let mut device =
