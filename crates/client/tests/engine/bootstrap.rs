@@ -98,7 +98,7 @@ fn the_request_says_who_asks_and_what_it_wants_to_be_written_in() {
     assert_eq!(request.query[..2], ["k=v".to_owned(), "ep=urn:dev:os:1".to_owned()]);
     let formats = ["pct=11542", "pct=110", "pct=112", "pct=11544"];
     assert!(formats.contains(&request.query[2].as_str()), "{:?}", request.query);
-    assert!(has(&bench, |event| matches!(event, Event::BootstrapStarted { .. })));
+    assert!(has(&bench, |event| *event == Event::BootstrapStarted));
 }
 
 // Proves: BST-23
@@ -122,8 +122,8 @@ fn what_was_written_is_used_once_it_is_finished() {
     assert_eq!(write(&mut bench, "/1/0", SERVER), Code::CHANGED);
     assert_eq!(account_of(&bench, 7), None, "not before it is complete");
     assert_eq!(finish(&mut bench), Code::CHANGED);
-    assert!(has(&bench, |event| matches!(event, Event::BootstrapFinished { .. })));
-    assert!(has(&bench, |event| matches!(event, Event::AccountsChanged { .. })));
+    assert!(has(&bench, |event| *event == Event::BootstrapFinished));
+    assert!(has(&bench, |event| *event == Event::AccountsChanged));
     let (id, account) = account_of(&bench, 7).expect("the account is there");
     assert_eq!((account.uri.as_str(), account.lifetime_s), ("coap://new.example", 600));
     assert_eq!(account.last_bootstrapped_s, Some(1_700_000_000));
