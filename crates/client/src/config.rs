@@ -40,6 +40,8 @@ pub struct Config {
     pub answer_within: Duration,
     /// In which direction a threshold fires.
     pub thresholds: Thresholds,
+    /// Whether the Bootstrap-Server is asked for a Bootstrap-Pack first (1.2), and for commands only when there is none.
+    pub bootstrap_pack: bool,
     /// Queue Mode: the client sleeps between exchanges, and servers keep their requests for the time when it is awake.
     pub queue_mode: Option<QueueMode>,
     /// The format of Sends: SenML CBOR (112), SenML JSON (110), or LwM2M CBOR (11544), in place of which a server older than 1.2
@@ -48,7 +50,7 @@ pub struct Config {
 }
 
 impl Config {
-    /// Defaults: LwM2M 1.2, binding U, neither SMS nor profile, CoAP parameters of RFC 7252, no sampling, answers within 60 s, two-way thresholds,
+    /// Defaults: LwM2M 1.2, binding U, neither SMS nor profile nor pack, CoAP parameters of RFC 7252, no sampling, answers within 60 s, two-way thresholds,
     /// Sends in SenML CBOR.
     pub fn new(endpoint: &str) -> Self {
         Config {
@@ -62,6 +64,7 @@ impl Config {
             sample_every: None,
             answer_within: Duration::from_secs(60),
             thresholds: Thresholds::BothWays,
+            bootstrap_pack: false,
             queue_mode: None,
             send_format: coap::ContentFormat::SENML_CBOR,
         }

@@ -5,7 +5,7 @@ use alloc::{collections::BTreeMap, string::String};
 
 use lightship_coap::Code;
 use lightship_lwm2m::bootstrap::consistency::{Configuration, SecurityFacts, ServerFacts};
-use lightship_lwm2m::format::{self, Format};
+use lightship_lwm2m::format::{self, Decoder};
 use lightship_lwm2m::object;
 use lightship_lwm2m::{
     ObjectId, ObjectInstanceId, ObjectLink, OwnedValue, Path, ResourceId, ResourceInstanceId, ShortServerId,
@@ -62,16 +62,15 @@ impl Staged {
         if object == ObjectId::SECURITY { &mut self.security } else { &mut self.servers }
     }
 
-    /// Bootstrap-Write on object 0 or 1, at most `most` instances: whole, or not at all.
+    /// Bootstrap-Write on object 0 or 1, at most `most` instances: whole, or not at all. Of a payload about more than `path` the
+    /// rest is left out.
     pub(crate) fn write(
         &mut self,
         object: ObjectId,
         path: Path,
-        format: Format,
-        payload: &[u8],
+        decoder: Decoder<'_>,
         most: usize,
     ) -> Result<(), Code> {
-        let decoder = format::decode(format, path, payload);
         format::check(&decoder).map_err(|_| Code::BAD_REQUEST)?;
         let mut copy = self.clone();
         if let Some(instance) = path.instance_id() {
@@ -79,6 +78,9 @@ impl Staged {
         }
         for entry in decoder {
             let entry = entry.map_err(|_| Code::BAD_REQUEST)?;
+            if !path.contains(entry.path) {
+                continue;
+            }
             let Some(instance) = entry.path.instance_id() else { continue };
             let values = copy.table(object).entry(instance.get()).or_default();
             let Some(resource) = entry.path.resource_id() else { continue };

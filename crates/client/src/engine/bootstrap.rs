@@ -15,8 +15,10 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use lightship_lwm2m::bootstrap::{self as interface, Command, InstanceListWriter, PreferredFormat};
-use lightship_lwm2m::format::{self, Format};
+use lightship_lwm2m::bootstrap::{
+    self as interface, Command, InstanceListWriter, PackRequest, PreferredFormat,
+};
+use lightship_lwm2m::format::{self, Decoder, Format};
 use lightship_lwm2m::{ObjectId, ShortServerId};
 
 use super::*;
@@ -36,6 +38,10 @@ pub(super) struct Bootstrap {
     stage: Stage,
     staged: Option<Box<Staged>>,
     failures: u32,
+    /// What was asked for is a pack.
+    asked_pack: bool,
+    /// There is no pack to be had for this attempt.
+    no_pack: bool,
     /// When the Bootstrap-Server's account is to be forgotten (`/0/x/12`).
     purge_at: Option<Instant>,
 }
@@ -117,12 +123,25 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         let secured = account.security.mode != crate::account::SecurityMode::NoSec;
         let known = self.config.endpoint_by_identity && secured;
         let endpoint = Some(self.config.endpoint.as_str()).filter(|_| !known);
-        let request = interface::Request { endpoint, preferred_format };
+        let pack =
+            self.config.bootstrap_pack && !self.bootstrap.no_pack && self.config.version >= Version::V1_2;
+        let own = Path::instance(ObjectId::SECURITY, account.security.instance);
+        let oscore =
+            account.security.oscore.and_then(|link| Path::from_numbers(&[link.object, link.instance]));
+        let mut list = [0; 32];
+        let account_text = interface::account_text(core::iter::once(own).chain(oscore), &mut list);
         let options = |options: &mut OptionWriter<'_>| {
             prefix(account.uri.as_str(), options);
-            request.write_options(options);
+            if pack {
+                let accept = Format::SenmlCbor;
+                PackRequest { endpoint, accept, account: account_text }.write_options(options);
+            } else {
+                interface::Request { endpoint, preferred_format }.write_options(options);
+            }
         };
-        let sent = link.peer.request(now, &self.config.coap, NewRequest::con(Code::POST), options, &[]);
+        let method = if pack { Code::GET } else { Code::POST };
+        self.bootstrap.asked_pack = pack;
+        let sent = link.peer.request(now, &self.config.coap, NewRequest::con(method), options, &[]);
         match sent {
             Ok(exchange) => {
                 link.exchange = Some(exchange);
@@ -145,11 +164,70 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
 
     /// The response to the request, if it is that.
     pub(super) fn hear_bootstrap(&mut self, now: Instant, id: AccountId, answer: Result<Code, Failure>) {
+        if core::mem::take(&mut self.bootstrap.asked_pack) {
+            // Whatever is wrong with packs, commands are the other way (TS_Core 6.1.7.7).
+            return self.ask_without_pack(now, id);
+        }
         match answer {
             Ok(Code::CHANGED) => {}
             Ok(code) => self.bootstrap_failed(now, id, Failure::Refused(code)),
             Err(reason) => self.bootstrap_failed(now, id, reason),
         }
+    }
+
+    /// Takes the content of a pack: all at once, or nothing of it.
+    pub(super) fn hear_pack(&mut self, now: Instant, id: AccountId, response: &Response<'_>) -> bool {
+        let content = response.message.code() == Code::CONTENT;
+        if !self.bootstrap.asked_pack || !content {
+            return false;
+        }
+        self.bootstrap.asked_pack = false;
+        let format = response.message.content_format().and_then(|number| Format::from_number(number.0));
+        let format = format.filter(|format| PackRequest::FORMATS.contains(format));
+        let payload = self.links.get(id.index()).map(|link| Vec::from(link.peer.payload(response.body)));
+        let unpacked = match (format, payload) {
+            (Some(format), Some(payload)) => self.unpack(format, &payload),
+            _ => Err(Code::UNSUPPORTED_CONTENT_FORMAT),
+        };
+        match unpacked.ok().and_then(|()| self.finish(now)) {
+            Some(accounts) => self.take_over(now, accounts),
+            None => self.ask_without_pack(now, id),
+        }
+        true
+    }
+
+    /// For each object of the pack: what there is goes, what is in the pack comes.
+    fn unpack(&mut self, format: Format, payload: &[u8]) -> Result<(), Code> {
+        let decoder = format::decode(format, Path::ROOT, payload);
+        format::check(&decoder).map_err(|_| Code::BAD_REQUEST)?;
+        let mut objects: Vec<ObjectId> =
+            decoder.clone().flatten().filter_map(|entry| entry.path.object_id()).collect();
+        objects.sort_unstable();
+        objects.dedup();
+        if objects.is_empty() {
+            return Err(Code::BAD_REQUEST);
+        }
+        for object in objects {
+            let known = matches!(object, ObjectId::SECURITY | ObjectId::SERVER);
+            if !known && find(&mut self.objects, object).is_none() {
+                // What the device does not have is none of its business.
+                continue;
+            }
+            self.delete(Path::object(object))?;
+            self.write(Path::object(object), decoder.clone())?;
+        }
+        Ok(())
+    }
+
+    /// Goes back to how everything was, and asks for commands at once.
+    fn ask_without_pack(&mut self, now: Instant, id: AccountId) {
+        if self.bootstrap.staged.take().is_some() {
+            self.objects.bootstrap_ends(false);
+            self.touched = true;
+        }
+        self.bootstrap.no_pack = true;
+        self.bootstrap.stage = Stage::Waiting(now);
+        self.ask_for_bootstrap(now, id);
     }
 
     fn bootstrap_failed(&mut self, now: Instant, id: AccountId, reason: Failure) {
@@ -170,6 +248,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             .take(SERVERS)
             .any(|index| matches!(self.phase(AccountId(index)), Phase::Registered { .. }));
         let retry_in = (!has_servers).then_some(pause);
+        self.bootstrap.no_pack = false;
         self.bootstrap.stage = retry_in.map_or(Stage::Idle, |pause| Stage::Waiting(now + pause));
         self.events.push(Event::BootstrapFailed { reason, retry_in });
     }
@@ -235,7 +314,8 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             interface::Operation::Write => {
                 let payload = self.links.get(from.index()).map(|link| link.peer.payload(incoming.body));
                 let payload = Vec::from(payload.unwrap_or_default());
-                self.write(command.path, command.format.unwrap_or(Format::Tlv), &payload)?;
+                let format = command.format.unwrap_or(Format::Tlv);
+                self.write(command.path, format::decode(format, command.path, &payload))?;
                 Ok((plain, None))
             }
             interface::Operation::Delete => {
@@ -246,15 +326,15 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         }
     }
 
-    fn write(&mut self, path: Path, format: Format, payload: &[u8]) -> Result<(), Code> {
+    fn write(&mut self, path: Path, decoder: Decoder<'_>) -> Result<(), Code> {
         let object = path.object_id().ok_or(Code::BAD_REQUEST)?;
         if matches!(object, ObjectId::SECURITY | ObjectId::SERVER) {
             let staged = self.bootstrap.staged.as_mut().ok_or(Code::INTERNAL_SERVER_ERROR)?;
-            return staged.write(object, path, format, payload, SERVERS);
+            return staged.write(object, path, decoder, SERVERS);
         }
         self.objects.serve_as(self.config.version);
         let target = find(&mut self.objects, object).ok_or(Code::BAD_REQUEST)?;
-        write_object(target, path, format, payload)
+        write_object(target, path, &decoder)
     }
 
     fn delete(&mut self, path: Path) -> Result<(), Code> {
@@ -360,6 +440,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
     fn take_over(&mut self, now: Instant, accounts: Vec<Account>) {
         self.bootstrap.staged = None;
         self.bootstrap.stage = Stage::Idle;
+        self.bootstrap.no_pack = false;
         self.touched = true;
         let mut fresh = Vec::new();
         let before: Vec<ShortServerId> = self.accounts().filter_map(|(_, account)| account.ssid).collect();
@@ -493,12 +574,12 @@ fn delete_all(object: &mut dyn Object) {
 }
 
 /// Bootstrap-Write on an object of the device: whether or not the instance exists and the resource may be written. All of it
-/// is tried before the first change is made.
-fn write_object(object: &mut dyn Object, path: Path, format: Format, payload: &[u8]) -> Result<(), Code> {
-    let decoder = format::decode(format, path, payload);
-    format::check(&decoder).map_err(|_| Code::BAD_REQUEST)?;
+/// is tried before the first change is made. Of a payload about more than `path` the rest is left out.
+fn write_object(object: &mut dyn Object, path: Path, decoder: &Decoder<'_>) -> Result<(), Code> {
+    format::check(decoder).map_err(|_| Code::BAD_REQUEST)?;
+    let entries = || decoder.clone().flatten().filter(|entry| path.contains(entry.path));
     let mut ids: Vec<ObjectInstanceId> = path.instance_id().into_iter().collect();
-    for entry in decoder.clone().flatten() {
+    for entry in entries() {
         if let Some(id) = entry.path.instance_id()
             && !ids.contains(&id)
         {
@@ -509,28 +590,25 @@ fn write_object(object: &mut dyn Object, path: Path, format: Format, payload: &[
         return Err(Code::BAD_REQUEST);
     }
     for id in &ids {
-        let written = write_instance(object, *id, &decoder);
+        let written = write_instance(object, *id, decoder);
         let verified = written.and_then(|()| object.verify().map_err(refused));
         object.abort();
         verified?;
     }
     for id in ids {
-        write_instance(object, id, &decoder)?;
+        write_instance(object, id, decoder)?;
         object.commit().map_err(refused)?;
     }
     Ok(())
 }
 
 /// Opens a transaction on an instance, there or not, and puts in what the payload says of it.
-fn write_instance(
-    object: &mut dyn Object,
-    id: ObjectInstanceId,
-    payload: &format::Decoder<'_>,
-) -> Result<(), Code> {
+fn write_instance(object: &mut dyn Object, id: ObjectInstanceId, payload: &Decoder<'_>) -> Result<(), Code> {
     let exists = object.instance_from(id.get()) == Some(id);
     let opened = if exists { object.edit(id) } else { object.create(id) };
     opened.map_err(refused)?;
-    let mut entries = payload.clone().flatten().filter(|entry| entry.path.instance_id() == Some(id));
+    let here = Path::instance(object.model().id, id);
+    let mut entries = payload.clone().flatten().filter(|entry| here.contains(entry.path));
     let written = entries.try_for_each(|entry| write_entry(object, &entry));
     if written.is_err() {
         object.abort();

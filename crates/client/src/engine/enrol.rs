@@ -169,7 +169,10 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         let mut code = response.message.code();
         #[cfg(feature = "bootstrap")]
         if account.is_bootstrap() {
-            return self.hear_bootstrap(now, from, Ok(code));
+            if !self.hear_pack(now, from, response) {
+                self.hear_bootstrap(now, from, Ok(code));
+            }
+            return;
         }
         let registering = link.registration.phase() == Phase::Registering;
         if registering && code == Code::CREATED {

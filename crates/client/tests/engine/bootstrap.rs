@@ -447,3 +447,149 @@ fn a_device_of_1_0_says_nothing_of_formats() {
             || bench.discover("/").text().starts_with("lwm2m")
     );
 }
+
+/// A pack in SenML JSON: the account, and one sensor.
+fn pack() -> String {
+    let sensor = r#"{"bn":"/3303/2/","n":"5700","v":4}]"#;
+    format!("{},{},{sensor}", SECURITY.trim_end_matches(']'), &SERVER[1..SERVER.len() - 1])
+}
+
+fn packed() -> (Bench, AccountId, Reply) {
+    let config = Config { bootstrap_pack: true, ..config() };
+    let mut bench = Bench::with(config, Account::bootstrap("coap://bs.example/x"));
+    let own = bench.id;
+    let _ = bench.client.bootstrap(bench.now);
+    bench.drain();
+    let request = await_request(&mut bench, own, "bspack");
+    (bench, own, request)
+}
+
+fn answer_pack(bench: &mut Bench, request: &Reply, payload: &str) {
+    let mut buffer = [0; 1024];
+    let mut message = lightship_coap::Encoder::new(
+        &mut buffer,
+        lightship_coap::Type::Ack,
+        Code::CONTENT,
+        request.id,
+        request.token,
+    );
+    message.options().content_format(JSON);
+    let len = message.finish_with(payload.as_bytes()).expect("fits");
+    bench.input(&buffer[..len]);
+}
+
+// Proves: BST-30, BST-32, BST-33
+#[test]
+fn a_pack_brings_everything_at_once() {
+    let (mut bench, own, request) = packed();
+    assert_eq!((request.code, request.path.join("/").as_str()), (Code::GET, "x/bspack"));
+    assert_eq!(request.query, ["ep=urn:dev:os:1", "acc=</0/0>"]);
+    answer_pack(&mut bench, &request, &pack());
+    assert!(has(&bench, |event| *event == Event::BootstrapFinished), "{:?}", bench.events);
+    let (id, _) = account_of(&bench, 7).expect("there");
+    assert!(bench.client.account(own).is_some_and(Account::is_bootstrap), "its own account stays");
+    let sensors = &bench.client.objects().1;
+    assert_eq!(
+        (sensors.get(2).map(|sensor| sensor.value), sensors.get(0).is_none()),
+        (Some(4.0), true),
+        "replaced"
+    );
+    assert!(bench.client.objects().3.get(0).is_some(), "an object that is not in the pack is left alone");
+    let register = await_request(&mut bench, id, "rd");
+    assert_eq!(register.code, Code::POST);
+}
+
+// Proves: BST-30
+#[test]
+fn without_a_usable_pack_commands_are_asked_for() {
+    for code in [Code::NOT_FOUND, Code::METHOD_NOT_ALLOWED, Code::NOT_IMPLEMENTED, Code::BAD_REQUEST] {
+        let (mut bench, own, request) = packed();
+        bench.answer(&request, code, |_| {});
+        let request = await_request(&mut bench, own, "x/bs");
+        assert_eq!(request.code, Code::POST, "{code}");
+    }
+    let unfinished = format!("{}]", pack().replace(r#"{"n":"7","vs":"U"},"#, "").trim_end_matches(']'));
+    for payload in ["[]", "no pack", &unfinished] {
+        let (mut bench, own, request) = packed();
+        answer_pack(&mut bench, &request, payload);
+        assert_eq!(account_of(&bench, 7), None, "{payload}");
+        assert!(bench.client.objects().1.get(0).is_some(), "as it was: {payload}");
+        let request = await_request(&mut bench, own, "x/bs");
+        assert_eq!(request.code, Code::POST);
+        bench.answer(&request, Code::CHANGED, |_| {});
+        assert_eq!(write(&mut bench, "/0/1", SECURITY), Code::CHANGED);
+        assert_eq!(write(&mut bench, "/1/0", SERVER), Code::CHANGED);
+        assert_eq!(finish(&mut bench), Code::CHANGED);
+    }
+    let (mut bench, own, _) = packed();
+    bench.seconds(100);
+    assert_eq!(await_request(&mut bench, own, "x/bs").code, Code::POST, "after silence");
+}
+
+// Proves: BST-24
+#[test]
+fn the_bootstrap_server_may_put_another_in_its_place() {
+    let (mut bench, server, own) = both(|_| {});
+    begin(&mut bench, own);
+    let next = r#"[{"bn":"/0/1/","n":"0","vs":"coap://next.example"},{"n":"1","vb":true},{"n":"2","v":3},{"n":"3","vd":""},{"n":"4","vd":""},{"n":"5","vd":""}]"#;
+    assert_eq!(write(&mut bench, "/0/1", next), Code::CHANGED);
+    let uris = |bench: &Bench| -> Vec<String> {
+        let own = bench.client.accounts().filter(|(_, account)| account.is_bootstrap());
+        own.map(|(_, account)| account.uri.as_str().to_owned()).collect()
+    };
+    assert_eq!(uris(&bench), ["coap://bs.example"], "not before it is complete");
+    assert_eq!(finish(&mut bench), Code::CHANGED);
+    assert_eq!(uris(&bench), ["coap://next.example"]);
+    // Two of them are one too many; the old one stays.
+    bench.id = server;
+    begin(&mut bench, own);
+    let refused = write(&mut bench, "/0/5", &next.replace("/0/1/", "/0/5/")) != Code::CHANGED;
+    assert!(refused || finish(&mut bench) == Code::NOT_ACCEPTABLE);
+    bench.seconds(300);
+    assert_eq!(uris(&bench), ["coap://next.example"]);
+}
+
+// Proves: BST-26
+#[test]
+fn what_a_removed_server_owned_goes_to_the_one_that_may_most_of_it() {
+    use crate::bench::{Rights, Temperature};
+    use lightship_client::{Array, ResourceInstanceId};
+    let (mut bench, _, own) = both(|_| {});
+    for ssid in [2, 3] {
+        bench.client.add_account(account(ssid, 300)).expect("room");
+    }
+    let acl = |list: &[(u16, u16)]| {
+        let mut acl = Array::new();
+        for (ssid, rights) in list {
+            acl.insert(ResourceInstanceId::new(*ssid).expect("legal"), *rights).expect("room");
+        }
+        Some(acl)
+    };
+    let objects = bench.client.objects_mut();
+    let _ = objects.1.insert(1, Temperature::default());
+    for (id, object, instance, owner, list) in [
+        // Owned by the one that goes; 3 may write and delete, 2 may only read.
+        (0, 3303, 0, 1, &[(1, 15), (2, 1), (3, 11)][..]),
+        // Nobody else may do anything.
+        (1, 3303, 1, 1, &[(1, 15)]),
+        // Owned by another: only the entry goes.
+        (2, 3311, 0, 2, &[(1, 1), (2, 15)]),
+    ] {
+        let _ = objects.2.insert(id, Rights { object, instance, acl: acl(list), owner });
+    }
+    begin(&mut bench, own);
+    assert_eq!(bench.ask(Code::DELETE, "/0/0").code, Code::DELETED);
+    assert_eq!(bench.ask(Code::DELETE, "/1/0").code, Code::DELETED);
+    assert_eq!(finish(&mut bench), Code::CHANGED);
+    let objects = bench.client.objects();
+    let entry = |id: u16| {
+        let entry = objects.2.get(id)?;
+        let named =
+            |ssid: u16| entry.acl.as_ref().is_some_and(|acl| acl.iter().any(|(id, _)| id.get() == ssid));
+        Some((entry.owner, named(1), named(3)))
+    };
+    assert_eq!(entry(0), Some((3, false, true)));
+    assert_eq!((entry(1), objects.1.get(1).is_none()), (None, true), "gone with what it spoke about");
+    assert_eq!(entry(2), Some((2, false, false)));
+    assert!(objects.1.get(0).is_some());
+}
