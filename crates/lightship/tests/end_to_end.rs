@@ -386,7 +386,7 @@ fn commands_are_answered_one_line_each() {
         ("attributes /3303/7 pmin=5", "error no /3303/7"),
         ("attributes /3/0/4 pmin=5", "error /3/0/4 cannot be read"),
         ("send /3/0/9", "ok ssid=1"),
-        ("bootstrap", "error bootstrap does not work in this version yet"),
+        ("bootstrap", "error there is no Bootstrap-Server account"),
         ("show /9", "error nothing at /9"),
         ("online", "error the device is online"),
         ("deregister", "ok"),
