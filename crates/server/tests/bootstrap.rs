@@ -387,6 +387,7 @@ fn a_host_that_does_not_answer_says_no() {
     let last = read(sent.last().expect("an answer"));
     assert_eq!((last.code(), last.max_age_s()), (Code::SERVICE_UNAVAILABLE, 30));
     assert_eq!(world.server.stats().asks_unanswered, 1);
+    assert_eq!(world.ended[0].2, Ended::GivenUp, "a host that is late is told");
 
     let mut world = World::new();
     let discover = world.begin(device(), "dev-7");

@@ -130,10 +130,12 @@ impl BootstrapServer {
         let Some(question) = self.questions.remove(key) else { return };
         self.stats.asks_unanswered += 1;
         match question.about {
-            About::Begin { link, ticket, .. } => {
+            About::Begin { id, link, ticket, endpoint, .. } => {
                 self.stats.refused += 1;
                 self.reply(now, link, ticket, Code::SERVICE_UNAVAILABLE);
                 self.settle(now, link);
+                // The host may be about to answer, and would wait for the end of that session.
+                self.stillborn(id, endpoint);
             }
             About::Next(session) => self.end(now, session, Ended::GivenUp),
         }

@@ -101,6 +101,14 @@ impl Document {
 
     /// The consistency rules (TS_Core 6.1.7.6), as they would be on a device that has nothing else.
     fn check(&self) -> Result<(), Unusable> {
+        let unplannable = |reason| Unusable::at("", format!("a device could not be given this: {reason}"));
+        for format in [Format::Tlv, Format::SenmlJson] {
+            let plan = plan::plan(self, &Known::nothing(), Some(format)).map_err(unplannable)?;
+            if let Some(step) = plan.steps.iter().find(|step| step.payload.len() > PAYLOAD_LEN_MAX) {
+                let path = step.command.path;
+                return Err(unplannable(format!("{path} takes more than {PAYLOAD_LEN_MAX} bytes")));
+            }
+        }
         let assigned = plan::assign(self, &Known::fresh());
         let result = Facts::of(&assigned.written).check();
         match result {
@@ -447,3 +455,5 @@ const SERVERS_MAX: usize = 32;
 const WRITES_MAX: usize = 96;
 const DELETES_MAX: usize = 32;
 const READS_MAX: usize = 16;
+/// Bytes of one command's content, below what the engine takes.
+const PAYLOAD_LEN_MAX: usize = 128 << 10;

@@ -8,12 +8,16 @@ mod role;
 mod secret;
 mod template;
 
+use std::sync::{Arc, Mutex, PoisonError};
+
 use lightship_api::bootstrap::{BootstrapDocument, BootstrapTemplate};
 use lightship_lwm2m::object::Definitions;
 use lightship_lwm2m::{Endpoint, Format};
 use lightship_net::BootstrapInbox;
 use lightship_store::{AnyStore, DocumentKey, Store, StoreError};
 use tokio::sync::mpsc;
+
+use crate::core::Core;
 
 pub(crate) use document::{Document, Unusable, format};
 pub(crate) use history::History;
@@ -30,13 +34,48 @@ pub(crate) struct Bootstrap {
     pub(crate) history: History,
     /// What the journal should write down.
     pub(crate) news: mpsc::Sender<News>,
+    templates: Templates,
 }
+
+/// All templates as they were read last; many devices ask, and templates rarely change.
+#[derive(Debug, Default)]
+struct Templates {
+    read: Mutex<(u64, Option<Arc<[Named]>>)>,
+}
+
+/// A template under its name.
+pub(crate) type Named = (String, BootstrapTemplate);
 
 impl Bootstrap {
     /// The role's share of the core, and what the journal reads.
     pub(crate) fn new(inbox: Option<BootstrapInbox>) -> (Bootstrap, mpsc::Receiver<News>) {
         let (news, reader) = mpsc::channel(NEWS_LEN);
-        (Bootstrap { inbox, history: History::default(), news }, reader)
+        (Bootstrap { inbox, history: History::default(), news, templates: Templates::default() }, reader)
+    }
+
+    /// All templates, by name.
+    ///
+    /// # Errors
+    /// When the store does not answer.
+    pub(crate) async fn templates(&self, store: &AnyStore) -> Result<Arc<[Named]>, StoreError> {
+        let read = || self.templates.read.lock().unwrap_or_else(PoisonError::into_inner);
+        let (change, known) = read().clone();
+        if let Some(known) = known {
+            return Ok(known);
+        }
+        let templates = read_templates(store).await?;
+        let mut now = read();
+        // One that was changed meanwhile is read again by the next.
+        if now.0 == change {
+            now.1 = Some(templates.clone());
+        }
+        Ok(templates)
+    }
+
+    /// A template was changed.
+    pub(crate) fn forget_templates(&self) {
+        let mut read = self.templates.read.lock().unwrap_or_else(PoisonError::into_inner);
+        *read = (read.0 + 1, None);
     }
 }
 
@@ -61,32 +100,27 @@ pub(crate) enum NotFound {
 }
 
 /// The document for a device: its own, or what the template says that fits best.
-pub(crate) async fn find(store: &AnyStore, endpoint: &Endpoint) -> Result<Found, NotFound> {
+pub(crate) async fn find(core: &Core, endpoint: &Endpoint) -> Result<Found, NotFound> {
     let key = DocumentKey::Device(endpoint.clone());
-    if let Some(body) = store.document(&key).await.map_err(NotFound::Store)? {
+    if let Some(body) = core.store.document(&key).await.map_err(NotFound::Store)? {
         let shape = serde_json::from_str(&body)
             .map_err(|error| NotFound::Template("document".to_owned(), error.to_string()))?;
         return Ok(Found { from: "document".to_owned(), shape });
     }
-    let mut best: Option<(usize, String, BootstrapTemplate)> = None;
-    for (name, template) in templates(store).await.map_err(NotFound::Store)? {
-        let weight = template::weight(&template.pattern);
-        let fits = template::captures(&template.pattern, endpoint).is_some();
-        if fits && best.as_ref().is_none_or(|(heaviest, ..)| weight > *heaviest) {
-            best = Some((weight, name, template));
-        }
-    }
-    let Some((_, name, template)) = best else { return Err(NotFound::Nothing) };
-    match filled(&template, endpoint) {
+    let templates = core.bootstrap.templates(&core.store).await.map_err(NotFound::Store)?;
+    let fitting = templates.iter().filter(|(_, one)| template::captures(&one.pattern, endpoint).is_some());
+    // Of equals the first by name.
+    let best = fitting.rev().max_by_key(|(_, one)| template::weight(&one.pattern));
+    let Some((name, best)) = best else { return Err(NotFound::Nothing) };
+    match filled(best, endpoint) {
         Ok(shape) => Ok(Found { from: format!("template:{name}"), shape }),
-        Err(reason) => Err(NotFound::Template(name, reason)),
+        Err(reason) => Err(NotFound::Template(name.clone(), reason)),
     }
 }
 
-/// All templates, by name.
-pub(crate) async fn templates(store: &AnyStore) -> Result<Vec<(String, BootstrapTemplate)>, StoreError> {
+async fn read_templates(store: &AnyStore) -> Result<Arc<[Named]>, StoreError> {
     let first = DocumentKey::Template(String::new());
-    let read = |(key, body): (DocumentKey, std::sync::Arc<str>)| match key {
+    let read = |(key, body): (DocumentKey, Arc<str>)| match key {
         DocumentKey::Template(name) => Some((name, serde_json::from_str(&body).ok()?)),
         DocumentKey::Device(_) => None,
     };

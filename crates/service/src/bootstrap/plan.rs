@@ -76,6 +76,7 @@ impl Known {
             .entries()
             .filter(|entry| entry.path.level() == Level::Instance)
             .map(|entry| (entry.path, entry.short_server_id))
+            .take(INSTANCES_MAX)
             .collect();
         Known { version: list.version(), instances, said: true }
     }
@@ -129,6 +130,9 @@ pub(crate) fn plan(document: &Document, known: &Known, preferred: Option<Format>
         steps.push(Step::of(Command::read(*path, format)));
     }
     steps.push(Step::of(Command::FINISH));
+    if steps.len() > STEPS_MAX {
+        return Err(format!("it would take {} commands, and {STEPS_MAX} are the most", steps.len()));
+    }
     Ok(Plan { steps, notes })
 }
 
@@ -266,7 +270,7 @@ fn deletes(document: &Document, known: &Known) -> Vec<Path> {
         return vec![lightship_lwm2m::path!(0), lightship_lwm2m::path!(1)];
     }
     let of_server = |object: u16| known.of(object).filter(move |(_, ssid)| ssid.is_some() || object == 1);
-    [0, 21, 1].into_iter().flat_map(of_server).map(|(path, _)| path).collect()
+    [0, 21, 23, 24, 1].into_iter().flat_map(of_server).map(|(path, _)| path).collect()
 }
 
 /// The lowest free instance of an object.
@@ -331,3 +335,8 @@ fn reachable(document: &Document, known: &Known, deletes: &[Path]) -> Result<(),
     let left = known.of(0).any(|(path, ssid)| ssid.is_some() && stays(path));
     if left { Ok(()) } else { Err("the device would know no server any more".to_owned()) }
 }
+
+/// Instances of a device that are looked at; a real one lists some dozens.
+const INSTANCES_MAX: usize = 512;
+/// Commands of one plan: fewer than the engine allows in a session, so that there is room to begin some anew.
+const STEPS_MAX: usize = 200;

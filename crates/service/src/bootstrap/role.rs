@@ -120,7 +120,7 @@ impl Role {
             let reason = "devices without security are not allowed".to_owned();
             return Err((Code::BAD_REQUEST, reason));
         }
-        let found = find(&core.store, &caller.endpoint).await.map_err(|error| match error {
+        let found = find(core, &caller.endpoint).await.map_err(|error| match error {
             NotFound::Nothing => (Code::BAD_REQUEST, "there is no document for it".to_owned()),
             NotFound::Template(name, reason) => {
                 (Code::INTERNAL_SERVER_ERROR, format!("{name} does not fit it: {reason}"))

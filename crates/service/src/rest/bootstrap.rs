@@ -63,7 +63,7 @@ async fn page(
     let last = rows.last().map(|(endpoint, _)| endpoint.to_string()).filter(|_| full);
     let mut entries = Vec::new();
     for (endpoint, session) in rows {
-        let found = bootstrap::find(&core.store, &endpoint).await.ok();
+        let found = bootstrap::find(core, &endpoint).await.ok();
         entries.push(BootstrapEntry {
             endpoint: endpoint.to_string(),
             document: found.is_some(),
@@ -150,8 +150,9 @@ pub(crate) async fn sessions(State(core): State<Arc<Core>>, Parts(endpoint): Par
 
 /// GET /bootstrap-templates
 pub(crate) async fn templates(State(core): State<Arc<Core>>) -> Answer {
-    let templates = bootstrap::templates(&core.store).await.map_err(|error| unstored(&error))?;
-    let items = templates.into_iter().map(|(name, template)| shown_template(name, template)).collect();
+    let templates = core.bootstrap.templates(&core.store).await.map_err(|error| unstored(&error))?;
+    let shown = |(name, template): &bootstrap::Named| shown_template(name.clone(), template.clone());
+    let items = templates.iter().map(shown).collect();
     json(StatusCode::OK, &BootstrapTemplates { items })
 }
 
@@ -185,7 +186,7 @@ pub(crate) async fn put_template(
     let filled = bootstrap::filled(&template, &example).map_err(|reason| at(&reason, "/document"))?;
     Document::read(&filled, &core.models.snapshot()).map_err(|unusable| unfit(&unusable, "/document"))?;
     if kept.is_none() {
-        let all = bootstrap::templates(&core.store).await.map_err(|error| unstored(&error))?;
+        let all = core.bootstrap.templates(&core.store).await.map_err(|error| unstored(&error))?;
         if all.len() >= bootstrap::TEMPLATES_MAX {
             let most = format!("there are at most {} templates", bootstrap::TEMPLATES_MAX);
             return Err(Refusal::new(ProblemType::Conflict, most));
@@ -222,7 +223,7 @@ fn template_key(name: &str) -> Result<DocumentKey, Refusal> {
 }
 
 async fn find(core: &Core, endpoint: &Endpoint) -> Result<bootstrap::Found, Refusal> {
-    bootstrap::find(&core.store, endpoint).await.map_err(|error| match error {
+    bootstrap::find(core, endpoint).await.map_err(|error| match error {
         NotFound::Nothing => nothing(&format!("there is no document for {:?}", endpoint.as_str())),
         NotFound::Store(error) => unstored(&error),
         NotFound::Template(name, reason) => {
@@ -241,7 +242,9 @@ async fn store(core: &Core, key: DocumentKey, shape: &impl serde::Serialize) -> 
     let body = serde_json::to_string(shape)
         .map_err(|_| Refusal::new(ProblemType::Internal, "the document cannot be written"))?;
     let facts = vec![Fact::Document { key, body: body.into() }];
-    core.store.commit(Batch { facts }).await.map_err(|error| unstored(&error))
+    core.store.commit(Batch { facts }).await.map_err(|error| unstored(&error))?;
+    core.bootstrap.forget_templates();
+    Ok(())
 }
 
 async fn remove(core: &Core, key: DocumentKey) -> Answer {
@@ -250,6 +253,7 @@ async fn remove(core: &Core, key: DocumentKey) -> Answer {
     }
     let facts = vec![Fact::NoDocument { key }];
     core.store.commit(Batch { facts }).await.map_err(|error| unstored(&error))?;
+    core.bootstrap.forget_templates();
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

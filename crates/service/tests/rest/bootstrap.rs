@@ -249,6 +249,16 @@ fn what_a_mode_does_not_use_is_written_empty() {
     }
 }
 
+#[test]
+fn what_no_command_could_carry_is_refused() {
+    let server = Server::start();
+    let mut large = document();
+    large["write"] = json!([{"path": "/3/0/15", "value": "x".repeat(200_000)}]);
+    assert_eq!(put(&server, &large).problem(), "unusable-document");
+    large["write"] = json!([{"path": "/3/0/15", "value": "x".repeat(20_000)}]);
+    assert_eq!(put(&server, &large).status, 201, "but blocks are no hindrance");
+}
+
 // The plan and the session come out of one function.
 // Proves: BST-04, BST-14
 #[test]
@@ -560,6 +570,10 @@ fn templates_apply_by_pattern_and_fill_in_the_name() {
     assert_eq!(sensor["from"], "template:sensors", "the closer one");
     assert_eq!(sensor["servers"][0]["uri"], "coap://12.example/sensor-12");
     assert_eq!(of("meter")["from"], "template:all");
+    for name in ["second", "first"] {
+        server.call("PUT", &at(name), &template("equal-*", "coap://h"));
+    }
+    assert_eq!(of("equal-1")["from"], "template:first", "of equals the first by name");
     let (boot, _) = Boot::ask(&server, "bs", "ep=meter", None);
     assert_eq!(lines(&boot.play(agreeable(FRESH))), ["GET ", "PUT /0/1", "PUT /1/0", "POST /bs"]);
     eventually(|| server.get("/api/v1/bootstrap/meter/sessions").json()[0]["result"] == "finished");
