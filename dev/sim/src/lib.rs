@@ -5,8 +5,10 @@
 //! **I must not** read a clock, draw randomness other than from the seed, or be depended upon by a product crate.
 //! **My invariants**: one seed, one transcript · what a scenario does to the world ends before the checks begin.
 //! **Start reading at** [`scenario`] (what a seed means and what must hold), then [`world`] and [`host`];
-//! [`duel`] holds one device against the reference [`model`].
+//! [`case`] plays what the test specification tells, [`duel`] holds one device against the reference [`model`].
 
+#[allow(clippy::wildcard_enum_match_arm, reason = "a case looks for one event")]
+pub mod case;
 pub mod device;
 #[allow(clippy::wildcard_enum_match_arm, reason = "a comparison looks for one event or value")]
 pub mod duel;

@@ -1,4 +1,4 @@
-//! One device and one server, with a network between them: for tests that look at every answer.
+//! One device and its server, or servers, with a network between them: for tests that look at every answer.
 
 use core::cmp::Reverse;
 use core::time::Duration;
@@ -19,15 +19,29 @@ pub const NAME: &str = "urn:sim:pair";
 /// How long a request may take before the server gives up.
 pub const PATIENCE: Duration = Duration::from_secs(300);
 
-/// A datagram that arrives: when, in which order, whether at the server, and what.
-type Arrival = (Instant, u64, bool, Vec<u8>);
+/// How many servers a device may have here.
+pub const SERVERS_MAX: usize = 2;
 
-/// A device with these objects, and a server.
+/// A datagram that arrives: when, in which order, between the device and which server, whether at the server, and what.
+type Arrival = (Instant, u64, usize, bool, Vec<u8>);
+
+/// Sees every datagram that is sent, before the network has its way: whether the device sent it, and what.
+pub type Tap = Box<dyn FnMut(bool, &[u8])>;
+
+/// A server, and what its host knows.
+struct Server {
+    account: AccountId,
+    shard: Shard,
+    wanted: Vec<Wanted>,
+    events: Vec<Event>,
+}
+
+/// A device with these objects, and its servers, of which the tests speak as one at a time: [`Pair::turn_to`].
 pub struct Pair<O: Objects> {
     /// The time.
     pub now: Instant,
     /// The device.
-    pub client: Client<O, HeapBuffer, 1, 8, 1024>,
+    pub client: Client<O, HeapBuffer, SERVERS_MAX, 8, 4096>,
     /// Its account at the server.
     pub account: AccountId,
     /// The server.
@@ -38,6 +52,14 @@ pub struct Pair<O: Objects> {
     pub wanted: Vec<Wanted>,
     /// What the server's host was told and has not been taken yet.
     pub events: Vec<Event>,
+    /// What the device's host was told and has not been taken yet.
+    pub told: Vec<lightship_client::Event>,
+    /// Looks on.
+    pub tap: Option<Tap>,
+    /// Which server the account, the shard, the wishes and the events are of.
+    present: usize,
+    /// The other servers; the present one's place is empty.
+    others: Vec<Option<Server>>,
     agenda: BinaryHeap<Reverse<Arrival>>,
     order: u64,
 }
@@ -52,26 +74,83 @@ impl<O: Objects> Pair<O> {
         objects: O,
         change: impl FnOnce(&mut Account),
     ) -> Self {
-        let mut rng = SeededRng::from_number(seed);
+        let mut account = account(1);
+        change(&mut account);
         let mut config = Config::new(NAME);
         config.version = version;
+        Self::with_servers(seed, quality, config, objects, vec![account])
+    }
+
+    /// A device with these accounts, and a server for each; the tests speak as the first.
+    ///
+    /// # Panics
+    /// Without accounts, or with too many.
+    #[must_use]
+    pub fn with_servers(
+        seed: u64,
+        quality: Quality,
+        config: Config,
+        objects: O,
+        accounts: Vec<Account>,
+    ) -> Self {
+        let mut rng = SeededRng::from_number(seed);
         let mut client = Client::new(config, objects, &mut rng);
-        let ssid = ShortServerId::new(1).expect("a legal number");
-        let mut account = Account::new(ssid, "coap://server").lifetime(86_400);
-        account.confirmable_notifications = Some(true);
-        change(&mut account);
-        let account = client.add_account(account).expect("the first account fits");
         let mut secret = [0; 32];
-        rng.fill(&mut secret);
-        let shard = Shard::new(lightship_server::Config::default(), secret);
+        let mut servers = Vec::new();
+        for account in accounts {
+            let account = client.add_account(account).unwrap_or_else(|_| panic!("too many accounts"));
+            rng.fill(&mut secret);
+            let shard = Shard::new(lightship_server::Config::default(), secret);
+            servers.push(Some(Server { account, shard, wanted: Vec::new(), events: Vec::new() }));
+        }
         rng.fill(&mut secret);
         let network = Network::new(1, quality, SeededRng::new(secret));
         let now = Instant::from_secs(1000);
-        let (agenda, events, wanted) = (BinaryHeap::new(), Vec::new(), Vec::new());
-        let mut pair = Self { now, client, account, shard, network, wanted, events, agenda, order: 0 };
-        pair.client.register(now, account);
+        let Server { account, shard, wanted, events } = servers[0].take().expect("at least one account");
+        let mut pair = Self {
+            now,
+            client,
+            account,
+            shard,
+            network,
+            wanted,
+            events,
+            told: Vec::new(),
+            tap: None,
+            present: 0,
+            others: servers,
+            agenda: BinaryHeap::new(),
+            order: 0,
+        };
+        for id in pair.client.accounts().map(|(id, _)| id).collect::<Vec<_>>() {
+            pair.client.register(now, id);
+        }
         pair.drain();
         pair
+    }
+
+    /// From now on [`Pair::account`], [`Pair::shard`] and the rest are those of this server.
+    pub fn turn_to(&mut self, index: usize) {
+        if let Some(other) = self.others[index].take() {
+            let before = Server {
+                account: core::mem::replace(&mut self.account, other.account),
+                shard: core::mem::replace(&mut self.shard, other.shard),
+                wanted: core::mem::replace(&mut self.wanted, other.wanted),
+                events: core::mem::replace(&mut self.events, other.events),
+            };
+            self.others[self.present] = Some(before);
+            self.present = index;
+        }
+    }
+
+    /// Does something as each server in turn.
+    fn each_server(&mut self, mut act: impl FnMut(&mut Self)) {
+        let present = self.present;
+        for index in 0..self.others.len() {
+            self.turn_to(index);
+            act(self);
+        }
+        self.turn_to(present);
     }
 
     /// Lets the device register, however long it takes.
@@ -159,23 +238,27 @@ impl<O: Objects> Pair<O> {
     /// Lets the next thing happen, if it happens by `end`; otherwise it is `end` now.
     pub fn step(&mut self, end: Instant) -> bool {
         let arrival = self.agenda.peek().map(|Reverse((at, ..))| *at);
+        let others = self.others.iter().flatten().filter_map(|server| server.shard.poll_timeout());
         let wakes = [arrival, self.shard.poll_timeout(), self.client.poll_timeout()];
-        let next = wakes.into_iter().flatten().min().filter(|at| *at <= end);
+        let next = wakes.into_iter().flatten().chain(others).min().filter(|at| *at <= end);
         let Some(next) = next else {
             self.now = end;
             return false;
         };
         self.now = self.now.max(next);
         if arrival.is_some_and(|at| at <= self.now) {
-            if let Some(Reverse((_, _, to_server, mut bytes))) = self.agenda.pop() {
+            if let Some(Reverse((_, _, server, to_server, mut bytes))) = self.agenda.pop() {
+                let present = self.present;
+                self.turn_to(server);
                 if to_server {
                     self.shard.handle_input(self.now, self.network.address(0), &mut bytes);
                 } else {
                     self.client.handle_input(self.now, self.account, &bytes);
                 }
+                self.turn_to(present);
             }
         } else {
-            self.shard.handle_timeout(self.now);
+            self.each_server(|pair| pair.shard.handle_timeout(pair.now));
             self.client.handle_timeout(self.now);
         }
         self.drain();
@@ -188,14 +271,37 @@ impl<O: Objects> Pair<O> {
         self.drain();
     }
 
-    /// Takes everything out of both engines.
+    /// Takes everything out of all engines.
     pub fn drain(&mut self) {
+        let mut busy = true;
+        while busy {
+            busy = self.drain_client();
+            self.each_server(|pair| busy |= pair.drain_server());
+        }
+    }
+
+    fn drain_client(&mut self) -> bool {
+        let mut busy = false;
+        let mut buffer = [0; 1500];
         loop {
-            let mut buffer = [0; 1500];
+            if let Some(transmit) = self.client.poll_transmit(&mut buffer) {
+                // Accounts are numbered as the servers are.
+                self.post(transmit.to.index(), true, &buffer[..transmit.len]);
+            } else if let Some(event) = self.client.poll_event() {
+                self.told.push(event);
+            } else {
+                return busy;
+            }
+            busy = true;
+        }
+    }
+
+    fn drain_server(&mut self) -> bool {
+        let mut busy = false;
+        let mut buffer = [0; 1500];
+        loop {
             if let Some(transmit) = self.shard.poll_transmit(&mut buffer) {
-                self.post(false, &buffer[..transmit.len]);
-            } else if let Some(transmit) = self.client.poll_transmit(&mut buffer) {
-                self.post(true, &buffer[..transmit.len]);
+                self.post(self.present, false, &buffer[..transmit.len]);
             } else if let Some(event) = self.shard.poll_event() {
                 match &event {
                     Event::AskRegister { ask, .. } => {
@@ -206,16 +312,32 @@ impl<O: Objects> Pair<O> {
                     _ => {}
                 }
                 self.events.push(event);
-            } else if self.client.poll_event().is_none() {
-                return;
+            } else {
+                return busy;
             }
+            busy = true;
         }
     }
 
-    fn post(&mut self, to_server: bool, bytes: &[u8]) {
+    fn post(&mut self, server: usize, to_server: bool, bytes: &[u8]) {
+        if let Some(tap) = &mut self.tap {
+            tap(to_server, bytes);
+        }
         for at in self.network.send(self.now, 0) {
             self.order += 1;
-            self.agenda.push(Reverse((at, self.order, to_server, bytes.to_vec())));
+            self.agenda.push(Reverse((at, self.order, server, to_server, bytes.to_vec())));
         }
     }
+}
+
+/// An account for a server with that Short Server ID: lifetime of a day, notifications confirmed.
+///
+/// # Panics
+/// When there can be no such Short Server ID.
+#[must_use]
+pub fn account(ssid: u16) -> Account {
+    let ssid = ShortServerId::new(ssid).expect("a legal number");
+    let mut account = Account::new(ssid, "coap://server").lifetime(86_400);
+    account.confirmable_notifications = true.into();
+    account
 }

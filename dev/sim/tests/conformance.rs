@@ -14,12 +14,12 @@ use lightship_coap::{Code, ContentFormat};
 use lightship_lwm2m::format::Format;
 use lightship_lwm2m::{OwnedValue, Version};
 use lightship_server::{Event, Operation};
-use world::{World, boolean, integer, path, text};
+use world::{boolean, integer, path, text};
 
 // Case: LightweightM2M-1.1-int-101
 #[test]
 fn lightweightm2m_1_1_int_101_initial_registration() {
-    let world = World::new();
+    let world = world::world();
     let registration = world.pair.registration().expect("registered");
     let details = &registration.details;
     assert_eq!((&*details.endpoint, details.version), (lightship_sim::pair::NAME, Version::V1_1));
@@ -34,7 +34,7 @@ fn lightweightm2m_1_1_int_101_initial_registration() {
 // Case: LightweightM2M-1.1-int-102
 #[test]
 fn lightweightm2m_1_1_int_102_registration_update() {
-    let mut world = World::new();
+    let mut world = world::world();
     assert_eq!(world.put("/1/0/1", "20"), Code::CHANGED);
     world.pair.run(Duration::from_secs(2));
     assert_eq!(world.pair.registration().map(|r| r.details.lifetime_s), Some(20));
@@ -48,7 +48,7 @@ fn lightweightm2m_1_1_int_102_registration_update() {
 // Case: LightweightM2M-1.1-int-103
 #[test]
 fn lightweightm2m_1_1_int_103_deregistration() {
-    let mut world = World::new();
+    let mut world = world::world();
     assert_eq!(world.put("/1/0/5", "86400"), Code::CHANGED);
     assert_eq!(world.execute("/1/0/4"), Code::CHANGED);
     world.pair.run(Duration::from_secs(5));
@@ -62,7 +62,7 @@ fn lightweightm2m_1_1_int_103_deregistration() {
 // Case: LightweightM2M-1.1-int-104
 #[test]
 fn lightweightm2m_1_1_int_104_registration_update_trigger() {
-    let mut world = World::new();
+    let mut world = world::world();
     assert_eq!(world.put("/1/0/1", "20"), Code::CHANGED);
     world.pair.run(Duration::from_secs(2));
     world.pair.events.clear();
@@ -77,7 +77,7 @@ fn lightweightm2m_1_1_int_104_registration_update_trigger() {
 // Case: LightweightM2M-1.1-int-105
 #[test]
 fn lightweightm2m_1_1_int_105_discarded_register_update() {
-    let mut world = World::new();
+    let mut world = world::world();
     assert_eq!(world.put("/1/0/1", "30"), Code::CHANGED);
     world.pair.run(Duration::from_secs(2));
     let before = world.pair.registration().expect("registered").id;
@@ -94,7 +94,7 @@ fn lightweightm2m_1_1_int_105_discarded_register_update() {
 // Case: LightweightM2M-1.1-int-107
 #[test]
 fn lightweightm2m_1_1_int_107_extending_the_lifetime() {
-    let mut world = World::new();
+    let mut world = world::world();
     assert_eq!(world.put("/1/0/1", "60"), Code::CHANGED);
     world.pair.run(Duration::from_secs(2));
     assert_eq!(world.put("/1/0/1", "120"), Code::CHANGED);
@@ -110,7 +110,7 @@ fn lightweightm2m_1_1_int_107_extending_the_lifetime() {
 // Case: LightweightM2M-1.1-int-201
 #[test]
 fn lightweightm2m_1_1_int_201_read_in_plain_text() {
-    let mut world = World::new();
+    let mut world = world::world();
     for (target, value) in [("/3/0/0", "Lightship"), ("/3/0/1", "Model 500"), ("/3/0/2", "LT-500")] {
         let response =
             world.response(Operation::Read { path: path(target), accept: Some(ContentFormat::TEXT) });
@@ -120,7 +120,7 @@ fn lightweightm2m_1_1_int_201_read_in_plain_text() {
 }
 
 fn reads_the_device_in(format: Format) {
-    let mut world = World::new();
+    let mut world = world::world();
     let read = world.read("/3/0", Some(format));
     assert_eq!(read.get("/3/0/0"), Some(&text("Lightship")));
     assert_eq!(read.get("/3/0/11/0"), Some(&integer(0)));
@@ -137,7 +137,7 @@ fn lightweightm2m_1_1_int_203_read_in_tlv() {
 // Case: LightweightM2M-1.1-int-205
 #[test]
 fn lightweightm2m_1_1_int_205_write_in_plain_text() {
-    let mut world = World::new();
+    let mut world = world::world();
     for values in [["101", "1010", "2000"], ["1", "10", "86400"]] {
         for (target, value) in ["/1/0/2", "/1/0/3", "/1/0/5"].into_iter().zip(values) {
             assert_eq!(world.put(target, value), Code::CHANGED);
@@ -150,7 +150,7 @@ fn lightweightm2m_1_1_int_205_write_in_plain_text() {
 // Case: LightweightM2M-1.1-int-211
 #[test]
 fn lightweightm2m_1_1_int_211_read_in_cbor() {
-    let mut world = World::new();
+    let mut world = world::world();
     let expected = [("/1/0/0", &b"\x01"[..]), ("/1/0/6", b"\xf4"), ("/1/0/7", b"\x61U")];
     assert_eq!(world.put("/1/0/6", "0"), Code::CHANGED);
     for (target, bytes) in expected {
@@ -164,7 +164,7 @@ fn lightweightm2m_1_1_int_211_read_in_cbor() {
 // Case: LightweightM2M-1.1-int-212
 #[test]
 fn lightweightm2m_1_1_int_212_write_in_cbor() {
-    let mut world = World::new();
+    let mut world = world::world();
     let values = [("/1/0/2", integer(101)), ("/1/0/3", integer(1010)), ("/1/0/6", boolean(true))];
     for (target, value) in values {
         assert_eq!(world.replace(target, Format::Cbor, &[(target, value.clone())]), Code::CHANGED);
@@ -184,7 +184,7 @@ fn changed() -> [(&'static str, OwnedValue); 5] {
 }
 
 fn updates_and_restores_the_server_in(format: Format) {
-    let mut world = World::new();
+    let mut world = world::world();
     let saved = world.read("/1/0", Some(format));
     assert_eq!(world.update("/1/0", format, &changed()), Code::CHANGED);
     let read = world.read("/1/0", Some(format));
@@ -210,7 +210,7 @@ fn lightweightm2m_1_1_int_215_write_in_tlv() {
 // Case: LightweightM2M-1.1-int-221
 #[test]
 fn lightweightm2m_1_1_int_221_the_security_object_is_closed() {
-    let mut world = World::new();
+    let mut world = world::world();
     assert_eq!(world.code(Operation::Read { path: path("/0"), accept: None }), Code::UNAUTHORIZED);
     assert_eq!(world.put("/0/0/0", "coap://example.org"), Code::UNAUTHORIZED);
     assert_eq!(world.attach("/0", &["pmin=10"]), Code::UNAUTHORIZED);
@@ -219,7 +219,7 @@ fn lightweightm2m_1_1_int_221_the_security_object_is_closed() {
 // Case: LightweightM2M-1.1-int-222
 #[test]
 fn lightweightm2m_1_1_int_222_read_object() {
-    let mut world = World::new();
+    let mut world = world::world();
     assert_eq!(world.read("/1", None).get("/1/0/0"), Some(&integer(1)));
     assert_eq!(world.read("/3", None).get("/3/0/1"), Some(&text("Model 500")));
 }
@@ -227,7 +227,7 @@ fn lightweightm2m_1_1_int_222_read_object() {
 // Case: LightweightM2M-1.1-int-223
 #[test]
 fn lightweightm2m_1_1_int_223_read_object_instance() {
-    let mut world = World::new();
+    let mut world = world::world();
     assert_eq!(world.read("/1/0", None).get("/1/0/0"), Some(&integer(1)));
     assert_eq!(world.read("/3/0", None).get("/3/0/1"), Some(&text("Model 500")));
 }
@@ -235,7 +235,7 @@ fn lightweightm2m_1_1_int_223_read_object_instance() {
 // Case: LightweightM2M-1.1-int-224
 #[test]
 fn lightweightm2m_1_1_int_224_read_resource() {
-    let mut world = World::new();
+    let mut world = world::world();
     let values =
         [("/1/0/0", integer(1)), ("/1/0/1", integer(86_400)), ("/1/0/7", text("U")), ("/3/0/16", text("U"))];
     for (target, value) in values {
@@ -246,14 +246,14 @@ fn lightweightm2m_1_1_int_224_read_resource() {
 // Case: LightweightM2M-1.1-int-225
 #[test]
 fn lightweightm2m_1_1_int_225_read_resource_instance() {
-    let mut world = World::new();
+    let mut world = world::world();
     assert_eq!(world.read("/3/0/11/0", None), BTreeMap::from([("/3/0/11/0".to_owned(), integer(0))]));
 }
 
 // Case: LightweightM2M-1.1-int-226
 #[test]
 fn lightweightm2m_1_1_int_226_partial_update_of_an_instance() {
-    let mut world = World::new();
+    let mut world = world::world();
     let values = [("/1/0/1", integer(61)), ("/1/0/6", boolean(true))];
     assert_eq!(world.update("/1/0", Format::SenmlJson, &values), Code::CHANGED);
     world.pair.run(Duration::from_secs(2));
@@ -264,7 +264,7 @@ fn lightweightm2m_1_1_int_226_partial_update_of_an_instance() {
 // Case: LightweightM2M-1.1-int-227
 #[test]
 fn lightweightm2m_1_1_int_227_replace_a_resource() {
-    let mut world = World::new();
+    let mut world = world::world();
     assert_eq!(world.put("/1/0/1", "63"), Code::CHANGED);
     world.pair.run(Duration::from_secs(2));
     assert_eq!(world.pair.registration().map(|r| r.details.lifetime_s), Some(63));
@@ -274,7 +274,7 @@ fn lightweightm2m_1_1_int_227_replace_a_resource() {
 // Case: LightweightM2M-1.1-int-228
 #[test]
 fn lightweightm2m_1_1_int_228_write_a_resource_instance() {
-    let mut world = World::new();
+    let mut world = world::world();
     assert_eq!(world.put("/16/0/0/1", "test"), Code::CHANGED);
     let read = world.read("/16/0/0", None);
     assert_eq!(read.get("/16/0/0/1"), Some(&text("test")));
@@ -282,7 +282,7 @@ fn lightweightm2m_1_1_int_228_write_a_resource_instance() {
 }
 
 fn reads_all_levels_in(format: Format) {
-    let mut world = World::new();
+    let mut world = world::world();
     for (target, name, value) in [
         ("/1", "/1/0/0", integer(1)),
         ("/3/0", "/3/0/0", text("Lightship")),
@@ -307,7 +307,7 @@ fn lightweightm2m_1_1_int_232_read_in_senml_cbor() {
 
 fn writes_all_levels_in(format: Format) {
     updates_and_restores_the_server_in(format);
-    let mut world = World::new();
+    let mut world = world::world();
     assert_eq!(world.replace("/16/0/0/0", format, &[("/16/0/0/0", text("aa"))]), Code::CHANGED);
     assert_eq!(world.read_one("/16/0/0/0", format), text("aa"));
     assert_eq!(world.replace("/1/0/1", format, &[("/1/0/1", integer(63))]), Code::CHANGED);
@@ -330,7 +330,7 @@ fn lightweightm2m_1_1_int_234_write_in_senml_json() {
 // Case: LightweightM2M-1.1-int-237
 #[test]
 fn lightweightm2m_1_1_int_237_read_without_accept() {
-    let mut world = World::new();
+    let mut world = world::world();
     assert_eq!(world.read("/1", None).get("/1/0/0"), Some(&integer(1)));
     assert_eq!(world.read("/3", None).get("/3/0/0"), Some(&text("Lightship")));
 }
@@ -338,7 +338,7 @@ fn lightweightm2m_1_1_int_237_read_without_accept() {
 // Case: LightweightM2M-1.1-int-256
 #[test]
 fn lightweightm2m_1_1_int_256_write_failure() {
-    let mut world = World::new();
+    let mut world = world::world();
     assert_eq!(world.put("/1/0/0", "123"), Code::METHOD_NOT_ALLOWED);
     assert_eq!(world.read_one("/1/0/0", Format::Text), integer(1));
 }
@@ -346,7 +346,7 @@ fn lightweightm2m_1_1_int_256_write_failure() {
 // Case: LightweightM2M-1.1-int-301
 #[test]
 fn lightweightm2m_1_1_int_301_observe_and_notify() {
-    let mut world = World::new();
+    let mut world = world::world();
     assert_eq!(world.attach("/3/0/7", &["pmin=5", "pmax=15"]), Code::CHANGED);
     assert_eq!(world.attach("/3/0/8", &["pmin=10", "pmax=20"]), Code::CHANGED);
     world.observe("/3/0/7");
@@ -360,7 +360,7 @@ fn lightweightm2m_1_1_int_301_observe_and_notify() {
 // Case: LightweightM2M-1.1-int-302
 #[test]
 fn lightweightm2m_1_1_int_302_cancel_by_reset() {
-    let mut world = World::new();
+    let mut world = world::world();
     for target in ["/3/0/7", "/3/0/8"] {
         assert_eq!(world.attach(target, &["pmin=5", "pmax=15"]), Code::CHANGED);
         world.observe(target);
@@ -389,7 +389,7 @@ fn lightweightm2m_1_1_int_302_cancel_by_reset() {
 // Case: LightweightM2M-1.1-int-303
 #[test]
 fn lightweightm2m_1_1_int_303_cancel_with_observe_1() {
-    let mut world = World::new();
+    let mut world = world::world();
     for target in ["/3/0/7", "/3/0/8"] {
         assert_eq!(world.attach(target, &["pmin=5", "pmax=15"]), Code::CHANGED);
         world.observe(target);
@@ -406,14 +406,14 @@ fn lightweightm2m_1_1_int_303_cancel_with_observe_1() {
 // Case: LightweightM2M-1.1-int-680
 #[test]
 fn lightweightm2m_1_1_int_680_create_on_device() {
-    let mut world = World::new();
+    let mut world = world::world();
     assert_eq!(world.code(Operation::Create { path: path("/3"), content: None }), Code::METHOD_NOT_ALLOWED);
 }
 
 // Case: LightweightM2M-1.1-int-685
 #[test]
 fn lightweightm2m_1_1_int_685_delete_on_device() {
-    let mut world = World::new();
+    let mut world = world::world();
     assert_eq!(world.code(Operation::Delete { path: path("/3/0") }), Code::METHOD_NOT_ALLOWED);
     assert_eq!(world.read_one("/3/0/0", Format::Text), text("Lightship"));
 }
@@ -421,14 +421,14 @@ fn lightweightm2m_1_1_int_685_delete_on_device() {
 // Case: LightweightM2M-1.1-int-652
 #[test]
 fn lightweightm2m_1_1_int_652_firmware_version() {
-    let mut world = World::new();
+    let mut world = world::world();
     assert_eq!(world.read_one("/3/0/3", Format::Text), text("1.0"));
 }
 
 // Case: LightweightM2M-1.1-int-1630
 #[test]
 fn lightweightm2m_1_1_int_1630_create_portfolio_instance() {
-    let mut world = World::new();
+    let mut world = world::world();
     let values = [("/16/1/0/0", text("Host Device ID #1")), ("/16/1/0/1", text("Host Device Model #1"))];
     assert_eq!(world.create("/16", Format::Tlv, &values), Code::CREATED);
     let links = world.discover("/16/1");
@@ -444,7 +444,7 @@ fn lightweightm2m_1_1_int_1630_create_portfolio_instance() {
 // Case: LightweightM2M-1.1-int-1635
 #[test]
 fn lightweightm2m_1_1_int_1635_delete_portfolio_instances() {
-    let mut world = World::new();
+    let mut world = world::world();
     let values = [("/16/1/0/0", text("Host Device ID #1"))];
     assert_eq!(world.create("/16", Format::Tlv, &values), Code::CREATED);
     for instance in ["/16/0", "/16/1"] {

@@ -9,8 +9,8 @@ use std::collections::BTreeMap;
 
 use lightship_coap::{Code, ContentFormat};
 use lightship_lwm2m::format::Format;
-use lightship_server::{Event, Fact};
-use world::{World, boolean, integer, path, text};
+use lightship_client::SendRefused;
+use world::{boolean, integer, path, text};
 
 const EVERY: [Format; 2] = [Format::SenmlJson, Format::SenmlCbor];
 
@@ -21,7 +21,7 @@ fn names<V>(values: &BTreeMap<String, V>) -> Vec<&str> {
 // Case: LightweightM2M-1.1-int-229
 #[test]
 fn lightweightm2m_1_1_int_229_read_composite() {
-    let mut world = World::new();
+    let mut world = world::world();
     for format in EVERY {
         let read = world.read_composite(&["/3", "/1/0/1", "/3/0/11/0"], format);
         assert_eq!(read.get("/3/0/0"), Some(&text("Lightship")));
@@ -34,7 +34,7 @@ fn lightweightm2m_1_1_int_229_read_composite() {
 #[test]
 fn lightweightm2m_1_1_int_230_write_composite() {
     for format in EVERY {
-        let mut world = World::new();
+        let mut world = world::world();
         let values = [
             ("/1/0/1", integer(61)),
             ("/1/0/6", boolean(true)),
@@ -53,7 +53,7 @@ fn lightweightm2m_1_1_int_230_write_composite() {
 // Case: LightweightM2M-1.1-int-235
 #[test]
 fn lightweightm2m_1_1_int_235_read_composite_of_the_root() {
-    let mut world = World::new();
+    let mut world = world::world();
     for format in EVERY {
         let read = world.read_composite(&["/"], format);
         for needed in ["/1/0/0", "/3/0/0", "/16/0/0/0"] {
@@ -67,7 +67,7 @@ fn lightweightm2m_1_1_int_235_read_composite_of_the_root() {
 // Case: LightweightM2M-1.1-int-236
 #[test]
 fn lightweightm2m_1_1_int_236_read_composite_partly_absent() {
-    let mut world = World::new();
+    let mut world = world::world();
     let read = world.read_composite(&["/3/0/0", "/1/0/1", "/3339/0/5522", "/3353/0/6030"], Format::SenmlJson);
     assert_eq!(names(&read), ["/1/0/1", "/3/0/0"]);
 }
@@ -76,7 +76,7 @@ fn lightweightm2m_1_1_int_236_read_composite_partly_absent() {
 // Proves: DMO-39
 #[test]
 fn lightweightm2m_1_1_int_257_write_composite_over_two_objects() {
-    let mut world = World::new();
+    let mut world = world::world();
     // It is there already: Write-Composite makes no resources.
     assert_eq!(world.put("/1/0/2", "1"), Code::CHANGED);
     let values = [("/1/0/2", integer(101)), ("/1/0/6", boolean(true)), ("/16/0/0/0", text("x"))];
@@ -93,7 +93,7 @@ fn lightweightm2m_1_1_int_257_write_composite_over_two_objects() {
 // Case: LightweightM2M-1.1-int-280
 #[test]
 fn lightweightm2m_1_1_int_280_read_composite_gives_what_was_asked() {
-    let mut world = World::new();
+    let mut world = world::world();
     for format in EVERY {
         let read = world.read_composite(&["/3/0/16", "/3/0/11/0", "/1/0"], format);
         let others = names(&read).into_iter().filter(|name| !name.starts_with("/1/0/"));
@@ -105,7 +105,7 @@ fn lightweightm2m_1_1_int_280_read_composite_gives_what_was_asked() {
 // Case: LightweightM2M-1.1-int-281
 #[test]
 fn lightweightm2m_1_1_int_281_read_composite_leaves_out_what_is_not_readable() {
-    let mut world = World::new();
+    let mut world = world::world();
     let read = world.read_composite(&["/1/0/1", "/1/0/7", "/1/0/8"], Format::SenmlJson);
     assert_eq!(names(&read), ["/1/0/1", "/1/0/7"]);
 }
@@ -113,7 +113,7 @@ fn lightweightm2m_1_1_int_281_read_composite_leaves_out_what_is_not_readable() {
 // Case: LightweightM2M-1.1-int-304
 #[test]
 fn lightweightm2m_1_1_int_304_observe_composite() {
-    let mut world = World::new();
+    let mut world = world::world();
     assert_eq!(world.attach("/1/0/1", &["pmin=30", "pmax=45"]), Code::CHANGED);
     let asked = ["/1/0/1", "/3/0/11/0", "/3/0/16"];
     let first = world.observe_composite("set", &asked);
@@ -129,7 +129,7 @@ fn lightweightm2m_1_1_int_304_observe_composite() {
 // Case: LightweightM2M-1.1-int-305
 #[test]
 fn lightweightm2m_1_1_int_305_cancel_observation_composite() {
-    let mut world = World::new();
+    let mut world = world::world();
     assert_eq!(world.attach("/1/0/1", &["pmin=30", "pmax=45"]), Code::CHANGED);
     world.observe_composite("set", &["/1/0/1", "/3/0/11/0", "/3/0/16"]);
     assert_eq!(world.cancel_composite("set"), Code::CONTENT);
@@ -143,7 +143,7 @@ fn lightweightm2m_1_1_int_305_cancel_observation_composite() {
 // Proves: OBS-19
 #[test]
 fn lightweightm2m_1_1_int_308_observe_composite_and_create() {
-    let mut world = World::new();
+    let mut world = world::world();
     assert_eq!(world.attach("/16/0", &["pmax=10"]), Code::CHANGED);
     let first = world.observe_composite("set", &["/16/0", "/16/1"]);
     assert!(names(&first).iter().all(|name| name.starts_with("/16/0/")));
@@ -156,7 +156,7 @@ fn lightweightm2m_1_1_int_308_observe_composite_and_create() {
 // Case: LightweightM2M-1.1-int-309
 #[test]
 fn lightweightm2m_1_1_int_309_observe_composite_and_delete() {
-    let mut world = World::new();
+    let mut world = world::world();
     assert_eq!(world.attach("/16/0", &["pmax=10"]), Code::CHANGED);
     assert_eq!(world.create("/16", Format::Tlv, &[("/16/1/0/0", text("new"))]), Code::CREATED);
     let first = world.observe_composite("set", &["/16/0", "/16/1"]);
@@ -168,32 +168,13 @@ fn lightweightm2m_1_1_int_309_observe_composite_and_delete() {
     assert!(last.contains_key("/16/0/0/0") && !last.contains_key("/16/1/0/0"), "{:?}", names(&last));
 }
 
-/// What the device sent of its own accord: the format and the values.
-fn sent(world: &World) -> Vec<(Option<ContentFormat>, BTreeMap<String, lightship_lwm2m::OwnedValue>)> {
-    let send = |event: &Event| match event {
-        Event::AskDurable { fact: Fact::Send { content_format, payload, .. }, .. } => {
-            Some((*content_format, world::values(*content_format, "/", payload)))
-        }
-        _ => None,
-    };
-    world.pair.events.iter().filter_map(send).collect()
-}
-
-fn send(world: &mut World, paths: &[&str]) -> bool {
-    let paths: Vec<_> = paths.iter().map(|text| path(text)).collect();
-    let taken = world.pair.client.send(world.pair.now, world.pair.account, &paths).is_ok();
-    world.pair.drain();
-    world.pair.run(Duration::from_secs(2));
-    taken
-}
-
 // Case: LightweightM2M-1.1-int-306
 #[test]
 fn lightweightm2m_1_1_int_306_send() {
-    let mut world = World::new();
+    let mut world = world::world();
     assert_eq!(world.put("/1/0/23", "0"), Code::CHANGED);
-    assert!(send(&mut world, &["/3/0"]));
-    let sent = sent(&world);
+    world.send(&["/3/0"]).expect("taken");
+    let sent = world.sent();
     assert_eq!(sent.len(), 1);
     let (format, values) = &sent[0];
     assert!(matches!(*format, Some(ContentFormat::SENML_JSON | ContentFormat::SENML_CBOR)), "{format:?}");
@@ -204,22 +185,22 @@ fn lightweightm2m_1_1_int_306_send() {
 // Case: LightweightM2M-1.1-int-307
 #[test]
 fn lightweightm2m_1_1_int_307_mute_send() {
-    let mut world = World::new();
+    let mut world = world::world();
     assert_eq!(world.put("/1/0/23", "1"), Code::CHANGED);
-    assert!(!send(&mut world, &["/3/0/0"]));
-    assert!(sent(&world).is_empty());
+    assert_eq!(world.send(&["/3/0/0"]), Err(SendRefused::Muted));
+    assert!(world.sent().is_empty());
     assert_eq!(world.put("/1/0/23", "0"), Code::CHANGED);
-    assert!(send(&mut world, &["/3/0/0"]));
-    assert_eq!(sent(&world).len(), 1);
+    world.send(&["/3/0/0"]).expect("taken");
+    assert_eq!(world.sent().len(), 1);
 }
 
 // Case: LightweightM2M-1.1-int-311
 #[test]
 fn lightweightm2m_1_1_int_311_send_content() {
-    let mut world = World::new();
+    let mut world = world::world();
     assert_eq!(world.put("/1/0/23", "0"), Code::CHANGED);
-    assert!(send(&mut world, &["/1/0/1", "/3/0/11/0"]));
-    let sent = sent(&world);
+    world.send(&["/1/0/1", "/3/0/11/0"]).expect("taken");
+    let sent = world.sent();
     let expected = [("/1/0/1", integer(86_400)), ("/3/0/11/0", integer(0))];
     assert_eq!(sent[0].1, expected.map(|(name, value)| (name.to_owned(), value)).into());
 }
@@ -227,7 +208,7 @@ fn lightweightm2m_1_1_int_311_send_content() {
 // Case: LightweightM2M-1.1-int-260
 #[test]
 fn lightweightm2m_1_1_int_260_discover() {
-    let mut world = World::new();
+    let mut world = world::world();
     let links = world.discover("/3");
     for needed in ["/3", "/3/0", "/3/0/0", "/3/0/4", "/3/0/7", "/3/0/16"] {
         assert!(links.contains_key(needed), "{needed} is in {links:?}");
