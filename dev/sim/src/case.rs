@@ -23,7 +23,8 @@ use crate::pair::Pair;
 pub struct World<O: Objects> {
     /// Both.
     pub pair: Pair<O>,
-    version: Version,
+    /// Of LwM2M, by which values are read.
+    pub version: Version,
 }
 
 /// A path.

@@ -119,10 +119,11 @@ fn lightweightm2m_1_1_int_201_read_in_plain_text() {
     }
 }
 
-fn reads_the_device_in(format: Format) {
-    let mut world = world::world();
+fn reads_the_device_in(mut world: world::World, format: Format) {
     let read = world.read("/3/0", Some(format));
-    assert_eq!(read.get("/3/0/0"), Some(&text("Lightship")));
+    for (name, value) in [("/3/0/0", "Lightship"), ("/3/0/1", "Model 500"), ("/3/0/2", "LT-500"), ("/3/0/3", "1.0")] {
+        assert_eq!(read.get(name), Some(&text(value)), "{name}");
+    }
     assert_eq!(read.get("/3/0/11/0"), Some(&integer(0)));
     assert_eq!(read.get("/3/0/16"), Some(&text("U")));
     assert!(!read.contains_key("/3/0/4"), "an executable resource is not read");
@@ -131,7 +132,7 @@ fn reads_the_device_in(format: Format) {
 // Case: LightweightM2M-1.1-int-203
 #[test]
 fn lightweightm2m_1_1_int_203_read_in_tlv() {
-    reads_the_device_in(Format::Tlv);
+    reads_the_device_in(world::world(), Format::Tlv);
 }
 
 // Case: LightweightM2M-1.1-int-205
@@ -184,7 +185,10 @@ fn changed() -> [(&'static str, OwnedValue); 5] {
 }
 
 fn updates_and_restores_the_server_in(format: Format) {
-    let mut world = world::world();
+    updates_and_restores(world::world(), format);
+}
+
+fn updates_and_restores(mut world: world::World, format: Format) {
     let saved = world.read("/1/0", Some(format));
     assert_eq!(world.update("/1/0", format, &changed()), Code::CHANGED);
     let read = world.read("/1/0", Some(format));
@@ -452,4 +456,16 @@ fn lightweightm2m_1_1_int_1635_delete_portfolio_instances() {
     }
     let links: Vec<_> = world.discover("/16").into_keys().collect();
     assert_eq!(links, ["/16"]);
+}
+
+// Case: LightweightM2M-1.1-int-204
+#[test]
+fn lightweightm2m_1_1_int_204_read_in_json() {
+    reads_the_device_in(world::world_1_0(), Format::LwM2mJson);
+}
+
+// Case: LightweightM2M-1.1-int-220
+#[test]
+fn lightweightm2m_1_1_int_220_write_in_json() {
+    updates_and_restores(world::world_1_0(), Format::LwM2mJson);
 }

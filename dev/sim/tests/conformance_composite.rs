@@ -40,6 +40,8 @@ fn lightweightm2m_1_1_int_230_write_composite() {
             ("/1/0/6", boolean(true)),
             ("/16/0/0/0", text("aa")),
             ("/16/0/0/1", text("bb")),
+            ("/16/0/0/2", text("cc")),
+            ("/16/0/0/3", text("dd")),
         ];
         assert_eq!(world.write_composite(format, &values), Code::CHANGED);
         for (target, value) in values {

@@ -46,7 +46,7 @@ pub struct Portfolio {
     identity: Array<Text<32>, 4>,
 }
 
-type Objects = (Single<Device>, Multiple<Portfolio, 4>);
+pub type Objects = (Single<Device>, Multiple<Portfolio, 4>);
 
 pub type World = lightship_sim::case::World<Objects>;
 
@@ -81,6 +81,11 @@ pub fn objects() -> Objects {
 /// Registered, as a device of LwM2M 1.1.
 pub fn world() -> World {
     World::with(Version::V1_1, objects(), |_| {})
+}
+
+/// Registered, as a device of LwM2M 1.0.
+pub fn world_1_0() -> World {
+    World::with(Version::V1_0, objects(), |_| {})
 }
 
 /// Registered, as a device of LwM2M 1.2.
