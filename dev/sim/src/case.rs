@@ -9,7 +9,7 @@ use lightship_coap::{Code, ContentFormat};
 use lightship_lwm2m::format::{Encoder, Format, decode};
 use lightship_lwm2m::node::{encode_entries, typed_entries};
 use lightship_lwm2m::object::{implied_version, latest, lookup};
-use lightship_lwm2m::{OwnedValue, Path, Version};
+use lightship_lwm2m::{ObjectId, OwnedValue, Path, Version};
 use lightship_server::{
     Composite, Content, Event, Fact, ObservationId, Observed, Operation, Outcome, Response, Wanted,
 };
@@ -296,7 +296,12 @@ fn values(
     payload: &[u8],
 ) -> BTreeMap<String, OwnedValue> {
     let format = Format::from_number(format.expect("a format").0).expect("a format for values");
-    let definition = |id| lookup(id, implied_version(id, version)).or_else(|| latest(id));
+    // Objects 0 to 7 go with the version of LwM2M; all others our devices serve as new as they get.
+    const ENABLER_OBJECT_MAX: u16 = 7;
+    let definition = |id: ObjectId| {
+        let implied = lookup(id, implied_version(id, version)).filter(|_| id.get() <= ENABLER_OBJECT_MAX);
+        implied.or_else(|| latest(id))
+    };
     let entries = typed_entries(decode(format, path(base), payload), definition);
     let entries = entries.expect("it can be read").into_iter();
     entries.filter_map(|entry| Some((entry.path.to_string(), entry.value?))).collect()

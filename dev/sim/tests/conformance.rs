@@ -121,7 +121,9 @@ fn lightweightm2m_1_1_int_201_read_in_plain_text() {
 
 fn reads_the_device_in(mut world: world::World, format: Format) {
     let read = world.read("/3/0", Some(format));
-    for (name, value) in [("/3/0/0", "Lightship"), ("/3/0/1", "Model 500"), ("/3/0/2", "LT-500"), ("/3/0/3", "1.0")] {
+    for (name, value) in
+        [("/3/0/0", "Lightship"), ("/3/0/1", "Model 500"), ("/3/0/2", "LT-500"), ("/3/0/3", "1.0")]
+    {
         assert_eq!(read.get(name), Some(&text(value)), "{name}");
     }
     assert_eq!(read.get("/3/0/11/0"), Some(&integer(0)));
@@ -461,11 +463,11 @@ fn lightweightm2m_1_1_int_1635_delete_portfolio_instances() {
 // Case: LightweightM2M-1.1-int-204
 #[test]
 fn lightweightm2m_1_1_int_204_read_in_json() {
-    reads_the_device_in(world::world_1_0(), Format::LwM2mJson);
+    reads_the_device_in(world::world_1_0(), Format::Json);
 }
 
 // Case: LightweightM2M-1.1-int-220
 #[test]
 fn lightweightm2m_1_1_int_220_write_in_json() {
-    updates_and_restores(world::world_1_0(), Format::LwM2mJson);
+    updates_and_restores(world::world_1_0(), Format::Json);
 }

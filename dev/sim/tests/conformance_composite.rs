@@ -7,9 +7,9 @@ mod world;
 use core::time::Duration;
 use std::collections::BTreeMap;
 
+use lightship_client::SendRefused;
 use lightship_coap::{Code, ContentFormat};
 use lightship_lwm2m::format::Format;
-use lightship_client::SendRefused;
 use world::{boolean, integer, path, text};
 
 const EVERY: [Format; 2] = [Format::SenmlJson, Format::SenmlCbor];

@@ -45,12 +45,14 @@ impl Counters {
         self.largest_message.store(0, Ordering::Relaxed);
     }
 
-    pub(super) fn sent(&self, len: usize) {
+    /// Counts a datagram that was sent.
+    pub fn sent(&self, len: usize) {
         self.sent_messages.fetch_add(1, Ordering::Relaxed);
         self.count(&self.sent_bytes, len);
     }
 
-    pub(super) fn received(&self, len: usize) {
+    /// Counts a datagram that was received.
+    pub fn received(&self, len: usize) {
         self.received_messages.fetch_add(1, Ordering::Relaxed);
         self.count(&self.received_bytes, len);
     }

@@ -527,4 +527,7 @@ impl Objects for ObjectSet {
 }
 
 #[cfg(test)]
+#[allow(clippy::wildcard_enum_match_arm, reason = "a test looks for one event")]
+mod conformance;
+#[cfg(test)]
 mod tests;
