@@ -138,3 +138,25 @@ fn nobody_is_bootstrapped_without_a_document_and_no_key_is_told() {
         assert!(!text.contains(key) && !text.contains("ABEiM0RVZneImaq7zN3u/w"), "{text}");
     }
 }
+
+// Proves: BST-30
+#[test]
+fn a_device_may_fetch_all_of_it_as_a_pack() {
+    let server = server();
+    let uri = format!("coap://{}", server.coap);
+    let document = serde_json::json!({
+        "servers": [{"short_server_id": 9, "uri": uri, "mode": "nosec", "lifetime_s": 300}],
+        "write": [{"path": "/3442/0", "resources": {"110": {"value": "by pack"}}}]});
+    put(&server, "packed", &document);
+    let mut device = device(&server, "packed", &["--bootstrap-pack"]);
+    device.await_line("event bootstrap_finished");
+    device.await_line("event registered ssid=9");
+    let last = session(&server, "packed");
+    assert_eq!(
+        (&last["steps"][0]["operation"], last["steps"].as_array().map(Vec::len)),
+        (&"bootstrap-pack".into(), Some(1))
+    );
+    eventually("it is listed", || server.is_registered("packed").then_some(()));
+    assert_eq!(server.json(&["read", "packed", "/1/0/1"])["content"]["value"], 300);
+    assert_eq!(server.json(&["read", "packed", "/3442/0/110"])["content"]["value"], "by pack");
+}

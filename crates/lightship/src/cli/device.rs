@@ -29,6 +29,10 @@ pub(crate) struct DeviceArguments {
     #[arg(long, value_name = "URI")]
     pub(crate) bootstrap: Option<String>,
 
+    /// Ask the Bootstrap-Server for a Bootstrap-Pack first, which brings everything at once (LwM2M 1.2)
+    #[arg(long)]
+    pub(crate) bootstrap_pack: bool,
+
     /// Registration lifetime in seconds (default: 300)
     #[arg(long, value_name = "S")]
     pub(crate) lifetime: Option<u32>,

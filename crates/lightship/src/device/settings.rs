@@ -30,6 +30,8 @@ pub(crate) struct RawSettings {
     endpoint: Option<String>,
     server: Option<OneOrMany>,
     bootstrap: Option<String>,
+    #[serde(alias = "bootstrap_pack")]
+    bootstrap_pack: Option<bool>,
     /// In the file only.
     account: Vec<RawAccount>,
     lifetime: Option<u32>,
@@ -143,6 +145,7 @@ impl Settings {
         config.coap.buffer_len_max = BODY_LEN_MAX + (1 << 20);
         raw.set_coap(&mut config)?;
         config.queue_mode = raw.queue_mode()?;
+        config.bootstrap_pack = raw.bootstrap_pack.unwrap_or(false);
         config.profile = raw.profile.as_deref().map_or(Ok(Profile::None), profile)?;
         config.sms = raw.sms.as_deref().map(sms).transpose()?;
         let local = raw.local.as_deref().map(local_address).transpose()?;
@@ -227,6 +230,7 @@ impl From<DeviceArguments> for RawSettings {
             endpoint: flags.endpoint,
             server: many(flags.server),
             bootstrap: flags.bootstrap,
+            bootstrap_pack: flags.bootstrap_pack.then_some(true),
             account: Vec::new(),
             lifetime: flags.lifetime,
             lwm2m: flags.lwm2m,
@@ -269,7 +273,7 @@ impl RawSettings {
             ($($field:ident)*) => { Self { account, $($field: higher.$field.or(self.$field),)* } };
         }
         join! {
-            endpoint server bootstrap lifetime lwm2m binding queue_mode profile sms awake wake_every psk_identity psk_key cert key trust rpk_key
+            endpoint server bootstrap bootstrap_pack lifetime lwm2m binding queue_mode profile sms awake wake_every psk_identity psk_key cert key trust rpk_key
             rpk_peer local state object ack_timeout ack_random_factor max_retransmit nstart block_size retry_count
             retry_timer retry_sequence_delay retry_sequence_count virtual_clock
         }
