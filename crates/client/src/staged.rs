@@ -93,7 +93,10 @@ impl Staged {
             }
             let value = entry.value.decode_owned(data_type).map_err(|_| Code::BAD_REQUEST)?;
             let item = entry.path.resource_instance_id().map_or(SINGLE, ResourceInstanceId::get);
-            if row.multiple == (item == SINGLE) || !row.range().allows(&value.as_value()) {
+            // Keys that the mode does not use may come empty, whatever length they would have.
+            let absent = matches!(&value, OwnedValue::Opaque(bytes) if bytes.is_empty());
+            let allowed = absent || row.range().allows(&value.as_value());
+            if row.multiple == (item == SINGLE) || !allowed {
                 return Err(Code::BAD_REQUEST);
             }
             values.entry(resource.get()).or_default().insert(item, value);
