@@ -84,7 +84,7 @@ public final class LeshanBootstrapServer {
             security.uri = account.path("uri").asText();
             security.bootstrapServer = account.path("bootstrap").asBoolean();
             security.securityMode = SecurityMode.NO_SEC;
-            security.serverId = account.path("ssid").asInt();
+            security.serverId = security.bootstrapServer ? null : account.path("ssid").asInt();
             config.security.put(instance, security);
             if (!security.bootstrapServer) {
                 ServerConfig server = new ServerConfig();

@@ -486,6 +486,82 @@ const FACTS: &[Fact] = &[
         ]),
     ),
     fact(
+        "BootstrapTest",
+        "plain; TLV only and SenML CBOR only; the format of the configuration",
+        Cases(&["leshan-bootstrap-device/plain", "leshan-bootstrap-device/format-"]),
+        Cases(&["leshan-bootstrap-server/plain", "leshan-bootstrap-server/format-"]),
+    ),
+    fact(
+        "BootstrapTest",
+        "without an endpoint name, without security: refused",
+        Not(
+            "played by hand: bad-input-bootstrap/285-no-ep; the library is told its name here",
+        ),
+        Not("our device always says its name where nothing else does"),
+    ),
+    fact(
+        "BootstrapTest",
+        "additional parameters",
+        Cases(&["leshan-bootstrap-device/additional-parameters"]),
+        Not("our device sends none"),
+    ),
+    fact(
+        "BootstrapTest",
+        "Discover of the root and of Device first",
+        Cases(&["leshan-bootstrap-device/accounts-are-discovered"]),
+        Cases(&[
+            "leshan-bootstrap-server/discover-root-first",
+            "leshan-bootstrap-server/discover-device-first",
+            "leshan-bootstrap-server/read-first",
+        ]),
+    ),
+    fact(
+        "BootstrapTest",
+        "once more: the IDs of the accounts stay",
+        Cases(&["leshan-bootstrap-device/again-keeps-the-accounts"]),
+        Cases(&["leshan-bootstrap-server/again-with-the-same-account"]),
+    ),
+    fact(
+        "BootstrapTest",
+        "two bootstrap accounts are refused; IDs of Security instances by themselves",
+        Cases(&["leshan-bootstrap-device/accounts-are-discovered"]),
+        Cases(&[
+            "leshan-bootstrap-server/two-bootstrap-accounts",
+            "leshan-bootstrap-server/instance-ids-by-discover",
+        ]),
+    ),
+    fact(
+        "BootstrapTest",
+        "deleting some and all; access control",
+        Cases(&["leshan-bootstrap-device/delete-", "leshan-bootstrap-device/access-control"]),
+        Cases(&["leshan-bootstrap-server/delete-", "leshan-bootstrap-server/access-control"]),
+    ),
+    fact(
+        "WriteAttributeBootstrapTest",
+        "a bootstrap that changes the account ends observations",
+        Cases(&["leshan-bootstrap-device/again-keeps-the-accounts"]),
+        Cases(&["leshan-bootstrap-server/another-account-ends-observations"]),
+    ),
+    fact("SecureBootstrapTest", "PSK, RPK, X.509, SNI", Not(SECURED), Not(SECURED)),
+    fact(
+        "oscore, security",
+        "all of OscoreTest, OscoreBootstrapTest, PskTest, RpkTest, X509Test, SniTest, …",
+        Not(SECURED),
+        Not(SECURED),
+    ),
+    fact(
+        "MultiEndpointsTest",
+        "one device over several transports of a server",
+        Not("there is one transport yet"),
+        Not("there is one transport yet"),
+    ),
+    fact(
+        "server.redis",
+        "the same with Redis behind the server",
+        Not("our server has no Redis store; its own store is tested in crates/store"),
+        Not("nothing that a device sees"),
+    ),
+    fact(
         "LockStepTest",
         "no acknowledgement, and none but that: the request times out",
         Cases(&["lockstep/silence/"]),

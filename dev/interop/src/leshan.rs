@@ -91,6 +91,11 @@ impl LeshanServer {
         Ok(Self { process, endpoint: endpoint.to_owned(), overtaken: VecDeque::new() })
     }
 
+    /// From now on its requests go to another device.
+    pub(crate) fn set_endpoint(&mut self, endpoint: &str) {
+        endpoint.clone_into(&mut self.endpoint);
+    }
+
     /// Waits for an event about the endpoint.
     pub(crate) fn event(&mut self, name: &str, limit: Duration) -> Result<Value, String> {
         self.process.wait_for(name, limit, |line| {

@@ -10,7 +10,7 @@ use crate::tools;
 use serde_json::{Value, json};
 
 /// A bootstrap server of Leshan's.
-fn bootstrap_server(world: &World, name: &str) -> Result<(String, LeshanBootstrap), String> {
+pub(super) fn bootstrap_server(world: &World, name: &str) -> Result<(String, LeshanBootstrap), String> {
     let class_path = tools::leshan_bootstrap_class_path(&world.folders)?;
     let log = world.program.logs.join(format!("{name}-bootstrap.log"));
     let (port, server) = at_free_port(|port| Ok((port, LeshanBootstrap::start(&class_path, &log, port)?)))?;
@@ -18,7 +18,7 @@ fn bootstrap_server(world: &World, name: &str) -> Result<(String, LeshanBootstra
 }
 
 /// A server of Leshan's.
-fn management_server(world: &World, name: &str) -> Result<(String, LeshanServer), String> {
+pub(super) fn management_server(world: &World, name: &str) -> Result<(String, LeshanServer), String> {
     let class_path = tools::leshan_class_path(&world.folders)?;
     let launch = |port| Ok((port, LeshanServer::start(&class_path, &world.program.logs, port, name)?));
     let (port, server) = at_free_port(launch)?;
@@ -26,7 +26,7 @@ fn management_server(world: &World, name: &str) -> Result<(String, LeshanServer)
 }
 
 /// What each step was, as `BootstrapWrite /0/1 2.04`.
-fn in_short(steps: &[Value]) -> Vec<String> {
+pub(super) fn in_short(steps: &[Value]) -> Vec<String> {
     let step = |step: &Value| {
         let part = |name: &str| step[name].as_str().unwrap_or_default();
         format!("{} {} {}", part("operation"), part("path"), part("code")).replace("  ", " ")
@@ -43,7 +43,7 @@ pub(crate) fn peers(world: &World, report: &mut Report) {
     let Some(((bootstrap_uri, mut bootstrap), (uri, mut server))) = started else { return };
     report.case(&format!("{NAME}/their-device-their-bootstrap-server"), || {
         bootstrap.configure(&json!({"endpoint": NAME, "delete": ["/1"], "accounts": [
-            {"instance": 0, "bootstrap": true, "uri": bootstrap_uri, "ssid": 0},
+            {"instance": 0, "bootstrap": true, "uri": bootstrap_uri},
             {"instance": 1, "ssid": 1, "uri": uri, "lifetime": 1200},
         ]}))?;
         let class_path = tools::leshan_class_path(&world.folders)?;

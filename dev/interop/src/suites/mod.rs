@@ -7,6 +7,7 @@ mod bad_registrations;
 mod ctl;
 mod leshan_attributes;
 mod leshan_bootstrap;
+mod leshan_bootstrap_server;
 mod leshan_composite;
 mod leshan_composite_more;
 mod leshan_device;
@@ -58,6 +59,7 @@ pub(crate) const ALL: &[Suite] = &[
     ("leshan-observe-device", leshan_observe::their_device),
     ("leshan-observe-server", leshan_observe::their_server),
     ("leshan-bootstrap-device", leshan_bootstrap::their_device),
+    ("leshan-bootstrap-server", leshan_bootstrap_server::run),
     ("leshan-bootstrap-peers", leshan_bootstrap::peers),
     ("leshan-registration-device", leshan_registration::their_device),
     ("leshan-moving-device", leshan_registration::their_device_moves),
