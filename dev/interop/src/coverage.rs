@@ -494,9 +494,7 @@ const FACTS: &[Fact] = &[
     fact(
         "BootstrapTest",
         "without an endpoint name, without security: refused",
-        Not(
-            "played by hand: bad-input-bootstrap/285-no-ep; the library is told its name here",
-        ),
+        Not("played by hand: bad-input-bootstrap/285-no-ep; the library is told its name here"),
         Not("our device always says its name where nothing else does"),
     ),
     fact(

@@ -133,6 +133,20 @@ fn what_was_written_is_used_once_it_is_finished() {
     assert!(bench.client.accounts().any(|(_, account)| account.is_bootstrap()), "kept");
 }
 
+// Leshan's bootstrap server writes the SMS keys like this, whatever their lengths would have to be.
+#[test]
+fn keys_that_are_not_used_may_come_empty() {
+    let mut bench = fresh(|_| {});
+    let own = bench.id;
+    begin(&mut bench, own);
+    let with = |more: &str| SECURITY.replace("]", &format!(",{more}]"));
+    assert_eq!(write(&mut bench, "/0/1", &with(r#"{"n":"7","vd":"AQ"}"#)), Code::BAD_REQUEST);
+    assert_eq!(write(&mut bench, "/0/1", &with(r#"{"n":"7","vd":""},{"n":"8","vd":""}"#)), Code::CHANGED);
+    assert_eq!(write(&mut bench, "/1/0", SERVER), Code::CHANGED);
+    assert_eq!(finish(&mut bench), Code::CHANGED);
+    assert!(account_of(&bench, 7).is_some());
+}
+
 // Proves: BST-15
 #[test]
 fn an_inconsistent_configuration_is_refused_and_may_be_mended() {

@@ -2,6 +2,7 @@
 
 mod aiocoap;
 mod bad_blocks;
+mod bad_bootstrap;
 mod bad_input;
 mod bad_registrations;
 mod ctl;
@@ -46,6 +47,8 @@ pub(crate) const ALL: &[Suite] = &[
     ("leshan-attributes-server", leshan_attributes::their_server),
     ("bad-input", bad_input::run),
     ("bad-input-device", raw_server::run),
+    ("bad-input-bootstrap", bad_bootstrap::server),
+    ("bad-input-bootstrapped", bad_bootstrap::device),
     ("raw-device", raw_device::run),
     ("lockstep", lockstep::run),
     ("libcoap", libcoap::run),
