@@ -8,16 +8,27 @@ use lightship_lwm2m::format::{Format, Use};
 ///
 /// The numbers from before the registration mean the same formats; they are understood but never sent.
 pub(crate) fn usable(number: ContentFormat, purpose: Use, version: Version) -> Option<Format> {
-    Format::from_number(number.0).filter(|format| format.is_for(purpose, version))
+    Format::from_number(number.0).filter(|format| format.is_spoken() && format.is_for(purpose, version))
 }
 
 /// The optional formats that a client announces to a server of that version.
 pub(crate) const fn announced(version: Version) -> Option<&'static str> {
-    match version {
-        Version::V1_0 => None,
-        Version::V1_1 => Some("60 110 112 11542"),
-        Version::V1_2 => Some("60 110 112 320 322 11542 11544"),
-    }
+    let json = cfg!(feature = "senml-json");
+    let etch = cfg!(feature = "composite");
+    let cbor = cfg!(feature = "lwm2m-cbor");
+    Some(match (version, json, etch, cbor) {
+        (Version::V1_0, ..) => return None,
+        (Version::V1_1, true, ..) => "60 110 112 11542",
+        (Version::V1_1, false, ..) => "60 112 11542",
+        (Version::V1_2, true, true, true) => "60 110 112 320 322 11542 11544",
+        (Version::V1_2, true, true, false) => "60 110 112 320 322 11542",
+        (Version::V1_2, true, false, true) => "60 110 112 11542 11544",
+        (Version::V1_2, true, false, false) => "60 110 112 11542",
+        (Version::V1_2, false, true, true) => "60 112 322 11542 11544",
+        (Version::V1_2, false, true, false) => "60 112 322 11542",
+        (Version::V1_2, false, false, true) => "60 112 11542 11544",
+        (Version::V1_2, false, false, false) => "60 112 11542",
+    })
 }
 
 /// What a composite Read or Observe is answered in when its server does not say: the same notation as its list of paths.

@@ -21,10 +21,13 @@
 //! | [`Format::Json`] | 11543 | any level (of LwM2M 1.0, with the feature `alloc`) |
 //! | [`Format::Lwm2mCbor`] | 11544 | any level |
 
+#[cfg(not(all(feature = "senml-json", feature = "lwm2m-cbor")))]
+mod absent;
 mod base64;
 mod cbor;
 mod json;
 mod kind;
+#[cfg(feature = "lwm2m-cbor")]
 mod lwm2m_cbor;
 #[cfg(feature = "alloc")]
 mod lwm2m_json;
@@ -33,9 +36,15 @@ pub mod paths;
 mod raw;
 mod senml;
 mod senml_cbor;
+#[cfg(feature = "senml-json")]
 mod senml_json;
 mod text;
 mod tlv;
+
+#[cfg(not(feature = "lwm2m-cbor"))]
+use absent::lwm2m_cbor;
+#[cfg(not(feature = "senml-json"))]
+use absent::senml_json;
 
 pub use kind::{Format, UnknownFormat, Use};
 pub use raw::{RawValue, ValueError};
@@ -149,13 +158,19 @@ impl<'a> Decoder<'a> {
             Format::Cbor => State::Cbor(payload),
             Format::Tlv if base.is_root() => State::Failed(FormatError::WrongLevel),
             Format::Tlv => State::Tlv(tlv::Decoder::new(base, payload)),
+            #[cfg(feature = "senml-json")]
             Format::SenmlJson | Format::SenmlEtchJson => State::SenmlJson(senml_json::Decoder::new(payload)),
+            #[cfg(not(feature = "senml-json"))]
+            Format::SenmlJson | Format::SenmlEtchJson => State::Failed(FormatError::WrongLevel),
             Format::SenmlCbor | Format::SenmlEtchCbor => State::SenmlCbor(senml_cbor::Decoder::new(payload)),
             #[cfg(feature = "alloc")]
             Format::Json => State::Json(lwm2m_json::Decoder::new(base, payload)),
             #[cfg(not(feature = "alloc"))]
             Format::Json => State::Failed(FormatError::WrongLevel),
+            #[cfg(feature = "lwm2m-cbor")]
             Format::Lwm2mCbor => State::Lwm2mCbor(lwm2m_cbor::Decoder::new(payload)),
+            #[cfg(not(feature = "lwm2m-cbor"))]
+            Format::Lwm2mCbor => State::Failed(FormatError::WrongLevel),
         };
         Self { base, state }
     }
@@ -320,7 +335,10 @@ pub fn chosen_instance(
     }
     match format {
         Format::Tlv => tlv::chosen_instance(payload),
+        #[cfg(feature = "lwm2m-cbor")]
         Format::Lwm2mCbor => lwm2m_cbor::chosen_instance(object, payload),
+        #[cfg(not(feature = "lwm2m-cbor"))]
+        Format::Lwm2mCbor => Err(FormatError::WrongLevel),
         Format::SenmlJson
         | Format::SenmlCbor
         | Format::SenmlEtchJson
@@ -400,12 +418,17 @@ impl<'b> Encoder<'b> {
             #[cfg(not(feature = "alloc"))]
             Format::Json => Sink::Single(format, out),
             Format::Tlv => Sink::Tlv(tlv::Encoder::new(base, out)),
+            #[cfg(feature = "senml-json")]
             Format::SenmlJson | Format::SenmlEtchJson => Sink::SenmlJson(senml_json::Encoder::new(base, out)),
+            #[cfg(not(feature = "senml-json"))]
+            Format::SenmlJson | Format::SenmlEtchJson => Sink::Single(format, out),
             Format::SenmlCbor | Format::SenmlEtchCbor => Sink::SenmlCbor(senml_cbor::Encoder::new(base, out)),
+            #[cfg(feature = "lwm2m-cbor")]
             Format::Lwm2mCbor => Sink::Lwm2mCbor(lwm2m_cbor::Encoder::new(out)),
+            #[cfg(not(feature = "lwm2m-cbor"))]
+            Format::Lwm2mCbor => Sink::Single(format, out),
         };
-        let unspoken = format == Format::Json && !cfg!(feature = "alloc");
-        let error = if unspoken {
+        let error = if !format.is_spoken() {
             Some(EncodeError::NotExpressible)
         } else {
             wrong_level.then_some(EncodeError::NotSingleValue)

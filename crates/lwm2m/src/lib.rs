@@ -13,6 +13,10 @@
 
 #![no_std]
 #![warn(clippy::indexing_slicing, clippy::std_instead_of_core, clippy::as_conversions)]
+#![cfg_attr(
+    not(all(feature = "senml-json", feature = "lwm2m-cbor")),
+    allow(dead_code, reason = "a format that is left out leaves its helpers unused")
+)]
 
 #[cfg(feature = "alloc")]
 extern crate alloc;

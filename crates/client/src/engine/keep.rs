@@ -22,7 +22,8 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
     /// Whether notifications that cannot be sent are kept.
     pub(super) fn keeps(&self, observation: &Observation, attributes: &Attributes) -> bool {
         let account = self.account(AccountId(observation.account));
-        account.is_some_and(|account| account.notification_storing) && attributes.hqmax != Some(0)
+        let stores = cfg!(feature = "storing") && account.is_some_and(|account| account.notification_storing);
+        stores && attributes.hqmax != Some(0)
     }
 
     /// Keeps what is due for later.
@@ -218,6 +219,9 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
 
     /// Tells what was kept, if it is time for that.
     pub(super) fn catch_up(&mut self, now: Instant, one: &Observation) {
+        if !cfg!(feature = "storing") {
+            return self.set_behind(one, Behind::No);
+        }
         if one.behind == Behind::No || one.away || one.blocked || one.part == Part::More {
             return;
         }

@@ -133,7 +133,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             let mut found = Snapshot::new();
             let version = self.version(account);
             let world = world(&mut self.objects, &mut self.accounts, account.0, version);
-            let looked = if observation.part == Part::Whole {
+            let looked = if !cfg!(feature = "composite") || observation.part == Part::Whole {
                 walk(&world, path, &mut found)
             } else {
                 found = composite::look(&world, path);
@@ -161,7 +161,9 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         match (later, keeps) {
             (true, true) => return self.keep(now, &observation),
             (true, false) => observation.told_nothing(now),
-            (false, _) if observation.part != Part::Whole => return self.tell_all(now, &observation),
+            (false, _) if cfg!(feature = "composite") && observation.part != Part::Whole => {
+                return self.tell_all(now, &observation);
+            }
             (false, _) => match self.read_again(account, path, Some(observation.format)) {
                 Err(Deny::With(Code::NOT_FOUND)) => return self.vanish(now, index),
                 // Not to be had just now: the next change or pmax tries again.

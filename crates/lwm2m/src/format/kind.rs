@@ -159,6 +159,19 @@ impl Format {
             }
     }
 
+    /// Whether the format is built in: SenML JSON and LwM2M CBOR are features that small devices leave out, LwM2M JSON needs `alloc`.
+    #[must_use]
+    pub const fn is_spoken(self) -> bool {
+        match self {
+            Self::SenmlJson | Self::SenmlEtchJson => cfg!(feature = "senml-json"),
+            Self::Lwm2mCbor => cfg!(feature = "lwm2m-cbor"),
+            Self::Json => cfg!(feature = "alloc"),
+            Self::Text | Self::Opaque | Self::Cbor | Self::SenmlCbor | Self::SenmlEtchCbor | Self::Tlv => {
+                true
+            }
+        }
+    }
+
     /// All formats, ascending by number.
     pub fn all() -> impl Iterator<Item = Self> {
         FORMATS.into_iter().map(|(format, _, _)| format)
