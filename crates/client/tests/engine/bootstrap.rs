@@ -607,3 +607,128 @@ fn what_a_removed_server_owned_goes_to_the_one_that_may_most_of_it() {
     assert_eq!(entry(2), Some((2, false, false)));
     assert!(objects.1.get(0).is_some());
 }
+
+// Proves: OBJ-01
+#[test]
+fn the_objects_that_every_client_has_have_what_is_mandatory() {
+    let mut bench = fresh(|_| {});
+    let own = bench.id;
+    begin(&mut bench, own);
+    let secured = SECURITY
+        .replace("coap://", "coaps://")
+        .replace(r#""n":"2","v":3"#, r#""n":"2","v":0"#)
+        .replace(r#""n":"3","vd":"""#, r#""n":"3","vd":"aWQ""#)
+        .replace(r#""n":"5","vd":"""#, r#""n":"5","vd":"a2V5a2V5a2V5a2V5""#);
+    assert_eq!(write(&mut bench, "/0/1", &secured), Code::CHANGED);
+    assert_eq!(write(&mut bench, "/1/0", SERVER), Code::CHANGED);
+    assert_eq!(finish(&mut bench), Code::CHANGED);
+    let (id, account) = account_of(&bench, 7).expect("there");
+    let security = &account.security;
+    assert_eq!(
+        (security.bootstrap, security.mode.number(), account.uri.as_str()),
+        (false, 0, "coaps://new.example")
+    );
+    assert_eq!((security.identity.as_slice(), security.key.as_slice()), (&b"id"[..], &b"keykeykeykey"[..]));
+    let register = await_request(&mut bench, id, "rd");
+    bench.id = id;
+    bench.answer(&register, Code::CREATED, |options| _ = options.location_path("/rd/n"));
+    for (path, mandatory) in [("/1/0", &[0, 1, 6, 7, 8][..]), ("/3/0", &[4, 11, 16])] {
+        let found = bench.discover(path);
+        for resource in mandatory {
+            assert!(
+                found.text().contains(&format!("<{path}/{resource}>")),
+                "{path}/{resource}: {}",
+                found.text()
+            );
+        }
+    }
+}
+
+#[test]
+fn keys_that_the_mode_does_not_use_are_ignored() {
+    let mut bench = fresh(|_| {});
+    let own = bench.id;
+    begin(&mut bench, own);
+    let odd = SECURITY.replace(r#""n":"3","vd":"""#, r#""n":"3","vd":"aWQ""#);
+    assert_eq!(write(&mut bench, "/0/1", &odd), Code::CHANGED);
+    assert_eq!(write(&mut bench, "/1/0", SERVER), Code::CHANGED);
+    assert_eq!(finish(&mut bench), Code::CHANGED);
+    assert!(account_of(&bench, 7).is_some_and(|(_, account)| account.security.identity.is_empty()));
+}
+
+// Proves: BST-18
+#[test]
+fn whatever_a_bootstrap_server_sends_it_comes_to_nothing_without_a_finish() {
+    use lightship_platform::{Rng, SeededRng};
+    let paths = [
+        "/",
+        "/0",
+        "/1",
+        "/2",
+        "/3",
+        "/0/0",
+        "/0/1",
+        "/1/0",
+        "/1/7",
+        "/2/3",
+        "/3/0",
+        "/3303/0",
+        "/3303/0/5700",
+        "/16",
+        "/99",
+        "bs",
+        "/65535",
+    ];
+    let formats = [0, 40, 42, 60, 110, 112, 11542, 11543, 11544, 9999];
+    let pack = pack();
+    let seeds = [
+        SECURITY.as_bytes(),
+        SERVER.as_bytes(),
+        pack.as_bytes(),
+        b"\x08\x00\x03\xC1\x01\x05",
+        b"\xA1\x01\xA1\x00\xA1\x01\x05",
+        b"",
+    ];
+    for seed in 0..40 {
+        let mut rng = SeededRng::from_number(seed);
+        let (mut bench, server, own) = both(|_| {});
+        let before: Vec<Account> = bench.client.accounts().map(|(_, account)| account.clone()).collect();
+        bench.id = server;
+        begin(&mut bench, own);
+        let pick = |rng: &mut SeededRng, len: usize| rng.below(u32::try_from(len).expect("small")) as usize;
+        for _ in 0..60 {
+            let path = paths[pick(&mut rng, paths.len())];
+            let code = [Code::GET, Code::PUT, Code::DELETE, Code::POST, Code::FETCH, Code::IPATCH]
+                [pick(&mut rng, 6)];
+            if path == "bs" && code == Code::POST {
+                continue;
+            }
+            let format = ContentFormat(formats[pick(&mut rng, formats.len())]);
+            let mut payload = seeds[pick(&mut rng, seeds.len())].to_vec();
+            for _ in 0..rng.below(4) {
+                if !payload.is_empty() {
+                    let at = pick(&mut rng, payload.len());
+                    payload[at] = rng.next_u32().to_le_bytes()[0];
+                }
+            }
+            payload.truncate(pick(&mut rng, payload.len() + 1).max(payload.len() / 2));
+            let options = |options: &mut lightship_coap::OptionWriter<'_>| {
+                if code == Code::GET {
+                    options.accept(format);
+                } else {
+                    options.content_format(format);
+                }
+            };
+            bench.ask_with(code, path, options, &payload);
+            let answers = bench.sent.drain(..).filter(|(to, _)| *to == own).count();
+            assert_eq!(answers, 1, "{code} {path}");
+        }
+        bench.seconds(300);
+        assert!(has(&bench, |event| matches!(event, Event::BootstrapFailed { .. })));
+        let after: Vec<Account> = bench.client.accounts().map(|(_, account)| account.clone()).collect();
+        assert_eq!(after, before, "seed {seed}");
+        let objects = bench.client.objects();
+        assert_eq!(objects.1.get(0).map(|sensor| sensor.value), Some(21.5), "seed {seed}");
+        assert!(objects.1.get(2).is_none() && objects.3.get(0).is_some(), "seed {seed}");
+    }
+}
