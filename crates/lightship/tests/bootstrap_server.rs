@@ -139,9 +139,10 @@ fn nobody_is_bootstrapped_without_a_document_and_no_key_is_told() {
     }
 }
 
+// Case: LightweightM2M-1.2-int-12
 // Proves: BST-30
 #[test]
-fn a_device_may_fetch_all_of_it_as_a_pack() {
+fn lightweightm2m_1_2_int_12_a_device_fetches_all_of_it_as_a_pack() {
     let server = server();
     let uri = format!("coap://{}", server.coap);
     let document = serde_json::json!({
@@ -159,4 +160,171 @@ fn a_device_may_fetch_all_of_it_as_a_pack() {
     eventually("it is listed", || server.is_registered("packed").then_some(()));
     assert_eq!(server.json(&["read", "packed", "/1/0/1"])["content"]["value"], 300);
     assert_eq!(server.json(&["read", "packed", "/3442/0/110"])["content"]["value"], "by pack");
+}
+
+/// A document with this server as number 1.
+fn one(server: &Server, lifetime: u32) -> Json {
+    let uri = format!("coap://{}", server.coap);
+    serde_json::json!({"servers": [{"short_server_id": 1, "uri": uri, "mode": "nosec", "lifetime_s": lifetime}]})
+}
+
+fn await_registration(server: &Server, device: &mut Program, endpoint: &str) {
+    device.await_line("event registered ssid=1");
+    eventually("it is listed", || server.is_registered(endpoint).then_some(()));
+}
+
+fn links(session: &Json) -> String {
+    session["steps"][0]["links"].to_string()
+}
+
+// Case: LightweightM2M-1.1-int-0
+#[test]
+fn lightweightm2m_1_1_int_0_a_device_asks_and_is_given_an_account() {
+    let server = server();
+    put(&server, "int-0", &one(&server, 300));
+    let mut device = device(&server, "int-0", &[]);
+    device.await_line("event bootstrap_started");
+    device.await_line("event bootstrap_finished");
+    await_registration(&server, &mut device, "int-0");
+    let expected = ["GET / 2.05", "PUT /0/1 2.04", "PUT /1/0 2.04", "POST /bs 2.04"];
+    assert_eq!(steps(&session(&server, "int-0")), expected);
+    // What it then lists: its own account without a server, the other one with.
+    assert_eq!(device.say("bootstrap"), "ok");
+    device.await_line("event bootstrap_finished");
+    let listed = links(&session(&server, "int-0"));
+    for link in [
+        r#"{"attributes":{},"path":"/0/0"}"#,
+        r#""ssid":1,"uri":"#,
+        r#"{"attributes":{"ssid":1},"path":"/1/0"}"#,
+        r#"{"attributes":{},"path":"/3/0"}"#,
+    ] {
+        assert!(listed.contains(link), "{link}: {listed}");
+    }
+}
+
+// Case: LightweightM2M-1.1-int-4
+#[test]
+fn lightweightm2m_1_1_int_4_accounts_are_deleted_and_the_way_back_stays() {
+    let server = server();
+    put(&server, "int-4", &one(&server, 300));
+    let mut device = device(&server, "int-4", &[]);
+    await_registration(&server, &mut device, "int-4");
+    let mut document = one(&server, 600);
+    document["delete"] = serde_json::json!(["/0", "/1"]);
+    document["read"] = serde_json::json!(["/1"]);
+    put(&server, "int-4", &document);
+    assert_eq!(device.say("bootstrap"), "ok");
+    device.await_line("event bootstrap_finished");
+    let last = session(&server, "int-4");
+    let expected = [
+        "GET / 2.05",
+        "DELETE /0 2.02",
+        "DELETE /1 2.02",
+        "PUT /0/1 2.04",
+        "PUT /1/0 2.04",
+        "GET /1 2.05",
+        "POST /bs 2.04",
+    ];
+    assert_eq!(steps(&last), expected);
+    assert!(links(&last).contains("/1/0"), "it was there before: {last}");
+    assert_eq!(last["steps"][5]["content"][0]["instances"]["0"]["resources"]["1"]["value"], 600);
+    eventually("it is registered anew", || {
+        let registration = server.json(&["show", "int-4"]);
+        (registration["lifetime_s"] == 600).then_some(())
+    });
+    // Its own account has survived, so that it can ask once more.
+    assert_eq!(device.say("bootstrap"), "ok");
+    device.await_line("event bootstrap_finished");
+}
+
+// Case: LightweightM2M-1.1-int-5
+#[test]
+fn lightweightm2m_1_1_int_5_a_server_sends_the_device_to_bootstrap() {
+    let server = server();
+    put(&server, "int-5", &one(&server, 300));
+    let mut device = device(&server, "int-5", &[]);
+    await_registration(&server, &mut device, "int-5");
+    put(&server, "int-5", &one(&server, 900));
+    assert_eq!(server.json(&["exec", "int-5", "/1/0/9"])["code"], "2.04");
+    device.await_line("event bootstrap_started");
+    device.await_line("event bootstrap_finished");
+    assert_eq!(session(&server, "int-5")["result"], "finished");
+    eventually("the new lifetime holds", || {
+        (server.json(&["show", "int-5"])["lifetime_s"] == 900).then_some(())
+    });
+}
+
+// Case: LightweightM2M-1.1-int-6
+#[test]
+fn lightweightm2m_1_1_int_6_known_servers_come_before_the_bootstrap_server() {
+    let server = server();
+    put(&server, "int-6", &one(&server, 300));
+    let uri = format!("coap://{}", server.bootstrap.expect("a Bootstrap-Server"));
+    let mut device = server.device("int-6", &["--bootstrap", &uri, "--lifetime", "120"]);
+    assert_eq!(server.json(&["bootstrap", "sessions", "int-6"]), serde_json::json!([]), "nobody asked");
+    assert_eq!(server.json(&["show", "int-6"])["lifetime_s"], 120);
+    // It keeps the account all the same, and can be told to use it.
+    assert_eq!(device.say("bootstrap"), "ok");
+    device.await_line("event bootstrap_finished");
+}
+
+// Case: LightweightM2M-1.1-int-7
+#[test]
+fn lightweightm2m_1_1_int_7_a_server_that_is_not_there_leads_to_bootstrap() {
+    let server = server();
+    put(&server, "int-7", &one(&server, 300));
+    let silent = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port");
+    let dead = format!("coap://{}", silent.local_addr().expect("bound"));
+    let hurry = ["--ack-timeout", "0.5", "--max-retransmit", "1", "--retry-count", "1", "--retry-timer", "1"];
+    let more = [&["--server", &dead, "--retry-sequence-count", "1"][..], &hurry].concat();
+    let mut device = device(&server, "int-7", &more);
+    device.await_line("event bootstrap_started");
+    device.await_line("event bootstrap_finished");
+    await_registration(&server, &mut device, "int-7");
+    let last = session(&server, "int-7");
+    assert!(links(&last).contains(&dead), "the dead server's account was known: {last}");
+    assert_eq!(last["result"], "finished");
+}
+
+// Case: LightweightM2M-1.1-int-8
+#[test]
+fn lightweightm2m_1_1_int_8_accounts_and_access_rights_are_read_back() {
+    let server = server();
+    let mut document = one(&server, 300);
+    document["write"] = serde_json::json!([{"path": "/2/0", "resources": {"0": {"value": 3}, "1": {"value": 0},
+        "2": {"instances": {"1": 15}}, "3": {"value": 1}}}]);
+    document["read"] = serde_json::json!(["/1", "/2"]);
+    put(&server, "int-8", &document);
+    let mut device = device(&server, "int-8", &[]);
+    device.await_line("event bootstrap_finished");
+    let last = session(&server, "int-8");
+    let expected = [
+        "GET / 2.05",
+        "PUT /0/1 2.04",
+        "PUT /1/0 2.04",
+        "PUT /2/0 2.04",
+        "GET /1 2.05",
+        "GET /2 2.05",
+        "POST /bs 2.04",
+    ];
+    assert_eq!(steps(&last), expected);
+    let read = |step: usize| &last["steps"][step]["content"][0]["instances"]["0"]["resources"];
+    assert_eq!(read(4)["1"]["value"], 300);
+    assert_eq!((&read(5)["2"]["instances"]["1"], &read(5)["3"]["value"]), (&15.into(), &1.into()));
+}
+
+// Case: LightweightM2M-1.1-int-9
+#[test]
+fn lightweightm2m_1_1_int_9_an_incomplete_configuration_is_refused() {
+    let server = server();
+    put(&server, "int-9", &one(&server, 300));
+    let mut device = device(&server, "int-9", &[]);
+    await_registration(&server, &mut device, "int-9");
+    // A server that nothing but its Disable Timeout is known of.
+    put(&server, "int-9", &serde_json::json!({"delete": [], "write": [{"path": "/1/5/5", "value": 60}]}));
+    assert_eq!(device.say("bootstrap"), "ok");
+    let last = session(&server, "int-9");
+    assert_eq!(steps(&last), ["GET / 2.05", "PUT /1/5/5 2.04", "POST /bs 4.06"]);
+    assert_eq!(last["result"], "refused");
+    assert!(server.is_registered("int-9"), "nothing has changed");
 }
