@@ -23,6 +23,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         let mut world = world(&mut self.objects, &mut self.accounts, from.0, version);
         let mut query = None;
         let mut asked = None;
+        let mut accept = incoming.message.accept();
         let outcome =
             Request::new(incoming.message, payload, version).map_err(Deny::from).and_then(|mut request| {
                 asked = Some((request.operation, request.path));
@@ -36,6 +37,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
                     if attributes.hqmax.is_some_and(|most| most > 0) {
                         // Values of the past are told with their time, and a format stays what it was in the first answer.
                         request.accept = request.accept.or(Some(ContentFormat::SENML_CBOR));
+                        accept = request.accept;
                     }
                 }
                 let shown = self.attached.shown(from.0);
@@ -47,17 +49,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         let observes = incoming.message.observe() == Some(0);
         match (outcome, asked) {
             (Err(Deny::Later), Some((operation, path))) => {
-                let resume = match operation {
-                    Operation::Read | Operation::Discover => {
-                        Resume::Read { accept: incoming.message.accept(), observe: observes.then_some(query) }
-                    }
-                    Operation::Create => Resume::Finish(Code::CREATED),
-                    Operation::Delete => Resume::Finish(Code::DELETED),
-                    Operation::Replace
-                    | Operation::PartialUpdate
-                    | Operation::WriteAttributes
-                    | Operation::Execute => Resume::Finish(Code::CHANGED),
-                };
+                let resume = resume(operation, accept, observes.then_some(query));
                 self.ask(now, from, incoming.ticket, path, resume);
             }
             (Ok(success), Some((operation, path))) => {
@@ -244,6 +236,22 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
     /// Ends all observations of a server.
     pub(super) fn end_observations(&mut self, account: AccountId) {
         self.end_where(|present| present.account == account.0, false);
+    }
+}
+
+/// What happens when the answer comes that an object postponed.
+fn resume(
+    operation: Operation,
+    accept: Option<ContentFormat>,
+    observe: Option<Option<Attributes>>,
+) -> Resume {
+    match operation {
+        Operation::Read | Operation::Discover => Resume::Read { accept, observe },
+        Operation::Create => Resume::Finish(Code::CREATED),
+        Operation::Delete => Resume::Finish(Code::DELETED),
+        Operation::Replace | Operation::PartialUpdate | Operation::WriteAttributes | Operation::Execute => {
+            Resume::Finish(Code::CHANGED)
+        }
     }
 }
 

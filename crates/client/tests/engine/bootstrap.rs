@@ -656,30 +656,49 @@ fn keys_that_the_mode_does_not_use_are_ignored() {
     assert!(account_of(&bench, 7).is_some_and(|(_, account)| account.security.identity.is_empty()));
 }
 
+const ANYWHERE: [&str; 17] = [
+    "/",
+    "/0",
+    "/1",
+    "/2",
+    "/3",
+    "/0/0",
+    "/0/1",
+    "/1/0",
+    "/1/7",
+    "/2/3",
+    "/3/0",
+    "/3303/0",
+    "/3303/0/5700",
+    "/16",
+    "/99",
+    "bs",
+    "/65535",
+];
+const ANYHOW: [u16; 10] = [0, 40, 42, 60, 110, 112, 11542, 11543, 11544, 9999];
+
+/// A number below `len`.
+fn pick(rng: &mut impl lightship_platform::Rng, len: usize) -> usize {
+    usize::try_from(rng.below(u32::try_from(len).expect("small"))).expect("small")
+}
+
+/// A payload with a few bytes changed and perhaps its end cut off.
+fn spoilt(rng: &mut impl lightship_platform::Rng, payload: &[u8]) -> Vec<u8> {
+    let mut payload = payload.to_vec();
+    for _ in 0..rng.below(4) {
+        if !payload.is_empty() {
+            let at = pick(rng, payload.len());
+            payload[at] = rng.next_u32().to_le_bytes()[0];
+        }
+    }
+    payload.truncate(pick(rng, payload.len() + 1).max(payload.len() / 2));
+    payload
+}
+
 // Proves: BST-18
 #[test]
 fn whatever_a_bootstrap_server_sends_it_comes_to_nothing_without_a_finish() {
-    use lightship_platform::{Rng, SeededRng};
-    let paths = [
-        "/",
-        "/0",
-        "/1",
-        "/2",
-        "/3",
-        "/0/0",
-        "/0/1",
-        "/1/0",
-        "/1/7",
-        "/2/3",
-        "/3/0",
-        "/3303/0",
-        "/3303/0/5700",
-        "/16",
-        "/99",
-        "bs",
-        "/65535",
-    ];
-    let formats = [0, 40, 42, 60, 110, 112, 11542, 11543, 11544, 9999];
+    use lightship_platform::SeededRng;
     let pack = pack();
     let seeds = [
         SECURITY.as_bytes(),
@@ -695,23 +714,16 @@ fn whatever_a_bootstrap_server_sends_it_comes_to_nothing_without_a_finish() {
         let before: Vec<Account> = bench.client.accounts().map(|(_, account)| account.clone()).collect();
         bench.id = server;
         begin(&mut bench, own);
-        let pick = |rng: &mut SeededRng, len: usize| rng.below(u32::try_from(len).expect("small")) as usize;
         for _ in 0..60 {
-            let path = paths[pick(&mut rng, paths.len())];
+            let path = ANYWHERE[pick(&mut rng, ANYWHERE.len())];
             let code = [Code::GET, Code::PUT, Code::DELETE, Code::POST, Code::FETCH, Code::IPATCH]
                 [pick(&mut rng, 6)];
             if path == "bs" && code == Code::POST {
                 continue;
             }
-            let format = ContentFormat(formats[pick(&mut rng, formats.len())]);
-            let mut payload = seeds[pick(&mut rng, seeds.len())].to_vec();
-            for _ in 0..rng.below(4) {
-                if !payload.is_empty() {
-                    let at = pick(&mut rng, payload.len());
-                    payload[at] = rng.next_u32().to_le_bytes()[0];
-                }
-            }
-            payload.truncate(pick(&mut rng, payload.len() + 1).max(payload.len() / 2));
+            let format = ContentFormat(ANYHOW[pick(&mut rng, ANYHOW.len())]);
+            let whole = seeds[pick(&mut rng, seeds.len())];
+            let payload = spoilt(&mut rng, whole);
             let options = |options: &mut lightship_coap::OptionWriter<'_>| {
                 if code == Code::GET {
                     options.accept(format);
