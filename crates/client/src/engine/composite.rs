@@ -21,6 +21,10 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
 {
     /// Answers a FETCH or an iPATCH.
     pub(super) fn serve_composite(&mut self, now: Instant, from: AccountId, incoming: &PeerRequest<'_>) {
+        if !cfg!(feature = "composite") {
+            let refused = Success::plain(Code::METHOD_NOT_ALLOWED);
+            return self.respond(now, from, incoming.ticket, refused, None);
+        }
         let (message, ticket) = (incoming.message, incoming.ticket);
         let observe = message.observe().filter(|_| message.code() == Code::FETCH);
         if observe == Some(1) {

@@ -8,11 +8,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
 {
     pub(super) fn serve(&mut self, now: Instant, from: AccountId, incoming: &PeerRequest<'_>) {
         if matches!(incoming.message.code(), Code::FETCH | Code::IPATCH) {
-            return if cfg!(feature = "composite") {
-                self.serve_composite(now, from, incoming)
-            } else {
-                self.respond(now, from, incoming.ticket, Success::plain(Code::METHOD_NOT_ALLOWED), None)
-            };
+            return self.serve_composite(now, from, incoming);
         }
         if incoming.message.observe() == Some(1) && incoming.message.code() == Code::GET {
             self.cancel(from, incoming.ticket);

@@ -4,6 +4,8 @@ use lightship_client::{Account, Array, Config, Event, Text};
 use lightship_coap::{Code, ContentFormat};
 use lightship_lwm2m::{ResourceInstanceId, Version};
 
+#[cfg(feature = "bootstrap")]
+use crate::bench::Reply;
 use crate::bench::{Bench, account};
 
 const TEXT: ContentFormat = ContentFormat::TEXT;
@@ -134,4 +136,34 @@ fn the_version_offered_is_the_highest_that_the_server_is_known_to_support() {
         }
         assert!(bench.events.iter().any(|event| matches!(event, Event::Failed { .. })));
     }
+}
+
+// Proves: OBJ-01
+#[cfg(feature = "bootstrap")]
+#[test]
+fn objects_0_1_and_3_are_there_with_all_that_is_mandatory() {
+    let mut bench = Bench::registered();
+    let present = ["/1/0/0", "/1/0/1", "/1/0/6", "/1/0/7", "/3/0/11", "/3/0/16"];
+    for path in present {
+        assert_eq!(bench.get(path, JSON).code, Code::CONTENT, "{path}");
+    }
+    for (instance, executable) in [("/1/0", "</1/0/8>"), ("/3/0", "</3/0/4>")] {
+        assert!(bench.discover(instance).text().contains(executable), "{executable}");
+    }
+
+    // Object 0 is shown to the Bootstrap-Server alone, whose Finish also says whether anything mandatory is missing.
+    let own = bench.client.add_account(Account::bootstrap("coap://bs.example")).expect("room");
+    bench.id = own;
+    assert!(bench.client.bootstrap(bench.now));
+    bench.drain();
+    let request = bench.take();
+    bench.answer(&request, Code::CHANGED, |_| {});
+    let accounts = bench.discover("/0");
+    let expected = "</>;lwm2m=1.2,</0/0>;ssid=1;uri=\"coap://server.example\",</0/1>";
+    assert_eq!(accounts.text(), expected);
+    assert_eq!(bench.send(Code::PUT, "/0/0/12", TEXT, b"7").code, Code::CHANGED, "nothing mandatory");
+    bench.ask_with(Code::POST, "/bs", |_| {}, &[]);
+    let finished = bench.sent.iter().find(|(to, _)| *to == own).map(|(_, sent)| Reply::new(sent).code);
+    assert_eq!(finished, Some(Code::CHANGED));
+    assert_eq!(bench.client.accounts().count(), 2);
 }
