@@ -57,7 +57,7 @@ fn pending(world: &World, side: &mut Theirs, name: &str) -> Check {
     let waiting: Vec<_> = (0..PENDING)
         .map(|_| {
             let rest = crate::rest::Rest::new(address.parse().map_err(|_| "no address")?);
-            let path = format!("endpoints/{name}/resources/3/0/1?wait=50s");
+            let path = format!("endpoints/{name}/resources/3/0/1");
             Ok(std::thread::spawn(move || rest.get(&path)))
         })
         .collect::<Result<_, String>>()?;

@@ -267,6 +267,21 @@ impl LockStep {
             self.notify(0x45, JSON, br#"[{"n":"/3/0/15","vs":"after"}]"#)?;
             self.shows(|node| node["value"] == "after")
         });
+        report.case("lockstep/notification/86-five-hundred-at-once", || {
+            for number in 0..500 {
+                self.sequence += 1;
+                let id = self.socket.fresh_id();
+                let message = Message::new(wire::NON, 0x45, id, &self.token)
+                    .number(wire::CONTENT_FORMAT, JSON)
+                    .number(OBSERVE, self.sequence);
+                let value = format!(r#"[{{"n":"/3/0/15","vs":"number {number}"}}]"#);
+                self.socket.send(self.serve.coap, &message.payload(value.as_bytes()).encode())?;
+            }
+            // Others are served meanwhile, and so is this one afterwards.
+            Target { serve: &self.serve }.still_serves()?;
+            self.notify(0x45, JSON, br#"[{"n":"/3/0/15","vs":"the last"}]"#)?;
+            self.shows(|node| node["value"] == "the last")
+        });
         report.case("lockstep/notification/error-ends-it", || {
             let (answer, _) = self.notify(0x84, 0, b"gone")?;
             same("answer", &answer.kind, &ACK)?;

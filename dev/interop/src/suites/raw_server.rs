@@ -94,6 +94,9 @@ pub(crate) fn run(world: &World, report: &mut Report) {
             Err(_) => Ok(()),
         }
     });
+    report.case("bad-input-device/190-orders-before-the-registration", || before_registration(world));
+    report.case("bad-input-device/191-megabyte-into-a-string", || server.megabyte());
+    report.case("bad-input-device/192-locked-out-by-writes", || server.locked_out());
     report.case("bad-input-device/nothing-grows", || {
         for _ in 0..50 {
             for (_, bytes, _) in &rows {
@@ -127,6 +130,45 @@ impl RawServer {
         Ok(())
     }
 
+    /// A string of a megabyte in blocks: taken whole, or refused as too large; and no half of it stays.
+    fn megabyte(&mut self) -> Check {
+        const BLOCKS: u32 = 1024;
+        for number in 0..BLOCKS {
+            let more = number + 1 < BLOCKS;
+            let block = (number << 4) | (u32::from(more) << 3) | 6;
+            let write = self.socket.draft(wire::PUT).path("/3442/0/110").number(wire::CONTENT_FORMAT, 0);
+            let answer = self.ask(&write.number(BLOCK1, block).payload(&[b'm'; 1024]))?;
+            match answer.code_text().as_str() {
+                "2.31" if more => {}
+                "2.04" if !more => {}
+                "4.13" => break,
+                other => return Err(format!("block {number}: {other}")),
+            }
+        }
+        let write = self.socket.draft(wire::PUT).path("/3442/0/110").number(wire::CONTENT_FORMAT, 0);
+        same("a short value afterwards", &self.ask(&write.payload(b"x"))?.code_text().as_str(), &"2.04")?;
+        self.still_serves()
+    }
+
+    /// Writes that would shut the server out are refused, or the device finds a way back.
+    fn locked_out(&mut self) -> Check {
+        for (path, value, right) in
+            [("/1/0/7", "S", "2.04|4.00"), ("/1/0/1", "0", "2.04|4.00"), ("/1/0/1", "86400", "2.04")]
+        {
+            let write = self.socket.draft(wire::PUT).path(path).number(wire::CONTENT_FORMAT, 0);
+            let answer = self.ask(&write.payload(value.as_bytes()))?;
+            let code = answer.code_text();
+            holds(right.split('|').any(|one| one == code), || format!("{path} = {value}: {code}"))?;
+            // What it tells of it is granted.
+            while let Ok((update, from)) =
+                self.socket.receive(Duration::from_millis(300), |m| m.code == wire::POST)
+            {
+                self.socket.send(from, &Message::new(ACK, 0x44, update.id, &update.token).encode())?;
+            }
+        }
+        self.still_serves()
+    }
+
     fn update_port(&mut self) -> Check {
         self.process.obey("update")?;
         let (update, from) = self.socket.receive(SOON, |message| message.code == wire::POST)?;
@@ -151,6 +193,19 @@ impl RawServer {
             holds(notified < OBSERVERS, || "every observer was kept".to_owned())?;
         }
         self.still_serves()
+    }
+}
+
+/// A device that nobody has registered yet serves nobody.
+fn before_registration(world: &World) -> Check {
+    let mut socket = Socket::open()?;
+    let uri = format!("coap://{}", socket.address());
+    let _device = Device::start(&world.program, &uri, "too-early", &[])?;
+    let (_, device) = socket.receive(SOON, |message| message.code == wire::POST)?;
+    let read = socket.draft(wire::GET).path("/3/0/0");
+    match socket.request(device, &read, Duration::from_secs(1)) {
+        Ok(answer) => holds(answer.code >> 5 != 2, || format!("it answers {}", answer.code_text())),
+        Err(_) => Ok(()),
     }
 }
 
