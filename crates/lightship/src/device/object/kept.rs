@@ -7,11 +7,12 @@ use lightship_lwm2m::{ObjectId, ObjectInstanceId, Path};
 use std::collections::BTreeMap;
 
 impl ObjectSet {
-    /// All objects as nodes. Values that are computed when they are read are left out.
+    /// All objects as nodes, during a bootstrap as they were before. Values that are computed when they are read are left out.
     pub(crate) fn kept(&self) -> Vec<Node> {
         let object = |object: &super::BuiltObject| {
             let at = Path::object(object.definition.id);
-            let instances = object.instances.iter();
+            let before = self.before.as_ref().and_then(|before| before.get(&object.definition.id));
+            let instances = before.unwrap_or(&object.instances).iter();
             let entries: Vec<_> = instances.flat_map(|(id, values)| held(at, *id, values)).collect();
             convert::node(at, &entries)
         };

@@ -47,6 +47,7 @@ impl Held {
 
 /// The resources of one instance that hold something.
 pub(crate) type Instance = BTreeMap<ResourceId, Held>;
+type Instances = BTreeMap<ObjectInstanceId, Instance>;
 
 /// One object with its instances.
 pub(crate) struct BuiltObject {
@@ -56,7 +57,7 @@ pub(crate) struct BuiltObject {
     views: [View; 3],
     /// Which of these is asked for at present.
     view: usize,
-    instances: BTreeMap<ObjectInstanceId, Instance>,
+    instances: Instances,
     open: Option<Open>,
     behaviour: Box<dyn Behaviour>,
     world: Arc<World>,
@@ -219,7 +220,7 @@ impl BuiltObject {
     }
 
     /// Puts other instances in the place of all.
-    fn replace(&mut self, mut instances: BTreeMap<ObjectInstanceId, Instance>) {
+    fn replace(&mut self, mut instances: Instances) {
         for old in std::mem::take(&mut self.instances).into_keys() {
             self.behaviour.end(old);
         }
@@ -396,8 +397,8 @@ impl Object for BuiltObject {
 pub(crate) struct ObjectSet {
     objects: Vec<BuiltObject>,
     world: Arc<World>,
-    /// The instances of all objects before a bootstrap, in the order of the objects.
-    before: Option<Vec<BTreeMap<ObjectInstanceId, Instance>>>,
+    /// The instances of all objects before a bootstrap.
+    before: Option<BTreeMap<ObjectId, Instances>>,
 }
 
 impl ObjectSet {
@@ -512,16 +513,20 @@ impl Objects for ObjectSet {
     }
 
     fn bootstrap_begins(&mut self) {
-        self.before = Some(self.objects.iter().map(|object| object.instances.clone()).collect());
+        let copy = |object: &BuiltObject| (object.definition.id, object.instances.clone());
+        self.before = Some(self.objects.iter().map(copy).collect());
         self.world.set_bootstrapping(true);
     }
 
     fn bootstrap_ends(&mut self, kept: bool) {
         self.world.set_bootstrapping(false);
-        let Some(before) = self.before.take().filter(|_| !kept) else { return };
-        for (object, instances) in self.objects.iter_mut().zip(before) {
-            object.open = None;
-            object.replace(instances);
+        let Some(mut before) = self.before.take().filter(|_| !kept) else { return };
+        for object in &mut self.objects {
+            // What the user added meanwhile stays.
+            if let Some(instances) = before.remove(&object.definition.id) {
+                object.open = None;
+                object.replace(instances);
+            }
         }
     }
 }

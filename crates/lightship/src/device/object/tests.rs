@@ -426,3 +426,36 @@ fn a_factory_reset_forgets_what_was_set_and_the_clock_may_be_set_by_servers() {
     assert_ne!(shown(&set, "/3/0/15"), ["/3/0/15=Asia/Karachi"]);
     assert!(set.world.take_restart(), "it registers anew");
 }
+
+#[test]
+fn a_bootstrap_may_do_everything_and_counts_as_a_whole_or_not_at_all() {
+    let mut set = set_of(&[2, 3, 3303]);
+    let rights = ObjectId::new(2).unwrap();
+    let five = ObjectInstanceId::new(5).unwrap();
+    assert_eq!(
+        set.find_mut(rights).unwrap().create(five),
+        Err(Refusal::NotAllowed),
+        "a single server may not"
+    );
+    let kept = |set: &ObjectSet| serde_json::to_string(&set.kept()).unwrap();
+    for keeps in [false, true] {
+        let before = kept(&set);
+        set.bootstrap_begins();
+        assert_eq!(set.find_mut(rights).unwrap().create(five), Ok(()));
+        set.find_mut(rights).unwrap().commit().unwrap();
+        set.find_mut(ObjectId::new(3303).unwrap()).unwrap().delete(ObjectInstanceId::ZERO).unwrap();
+        // The user, too, does something meanwhile: an object that was not there.
+        set.add(ObjectId::new(3304).unwrap(), 1).unwrap();
+        assert!(
+            kept(&set).starts_with(before.trim_end_matches(']')) || keeps,
+            "half a bootstrap is not kept"
+        );
+        set.bootstrap_ends(keeps);
+        assert_eq!(set.find(rights).unwrap().instance_ids().any(|id| id == five), keeps);
+        assert_eq!(
+            set.find(ObjectId::new(3303).unwrap()).unwrap().instance_ids().count(),
+            usize::from(!keeps)
+        );
+        assert!(set.find(ObjectId::new(3304).unwrap()).unwrap().instance_ids().count() >= 1);
+    }
+}
