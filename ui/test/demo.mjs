@@ -8,6 +8,7 @@
 
 import { existsSync, mkdirSync, statSync } from "node:fs";
 import { parseArgs } from "node:util";
+import { bootstrap } from "./bootstrap.mjs";
 import {
   check,
   eventually,
@@ -42,12 +43,13 @@ function newestBuild() {
 
 function startDemo(ports) {
   if (flags.mock) return startMock(ports.http);
-  const program = flags.program ?? process.env.LIGHTSHIP ?? newestBuild();
   if (!program) throw new Error("no program: build it with `cargo build --release`, or name it with --program");
-  return start(program, ["demo", "--http", `127.0.0.1:${ports.http}`, "--coap", `127.0.0.1:${ports.coap}`]);
+  const at = (port) => `127.0.0.1:${port}`;
+  return start(program, ["demo", "--http", at(ports.http), "--coap", at(ports.coap), "--bootstrap-coap", at(ports.bootstrap)]);
 }
 
-const ports = { http: await freeTcpPort(), coap: await freeUdpPort() };
+const program = flags.program ?? process.env.LIGHTSHIP ?? newestBuild();
+const ports = { http: await freeTcpPort(), coap: await freeUdpPort(), bootstrap: await freeUdpPort() };
 const base = `http://127.0.0.1:${ports.http}`;
 mkdirSync(flags.shots, { recursive: true });
 
@@ -323,6 +325,14 @@ async function main(browser, demo) {
       await small.close();
     }
   });
+
+  if (!flags.mock) {
+    const before = trouble.length;
+    await bootstrap({ page, base, shot, program, ports });
+    // There it asks for what may not be there, and is refused on purpose; the browser's console notes that, too.
+    const real = trouble.splice(before).filter((text) => !/the server responded with a status of (404|422)/.test(text));
+    trouble.push(...real);
+  }
 
   await check("nothing was blocked, nothing threw", () => expect(trouble.length === 0, trouble.join("\n")));
 
