@@ -10,7 +10,7 @@ use lightship_api::bootstrap::{
     BootstrapDocument, BootstrapEntries, BootstrapEntry, BootstrapPlan, BootstrapTemplate, BootstrapTemplates,
 };
 use lightship_api::{Problem, ProblemType};
-use lightship_lwm2m::{Endpoint, Path};
+use lightship_lwm2m::{Endpoint, Format, Path};
 use lightship_server::bootstrap::Command;
 use lightship_store::{Batch, DocumentKey, Fact, Store, StoreError};
 
@@ -121,6 +121,7 @@ pub(crate) async fn plan(
     let version = version.map_err(|_| parameter("version", "is one of 1.0 1.1 1.2"))?;
     let endpoint = name(&endpoint)?;
     let found = find(&core, &endpoint).await?;
+    let preferred = preferred.or_else(|| said_last(&core, &endpoint));
     let learnt = core.bootstrap.history.known(&endpoint);
     let assumes = match &learnt {
         Some(_) => "the device as it is since its last session",
@@ -139,6 +140,12 @@ pub(crate) async fn plan(
     };
     let assumes = assumes.to_owned();
     json(StatusCode::OK, &BootstrapPlan { from: found.from, assumes, steps, notes, refused })
+}
+
+/// The format that the device said it prefers when it last asked.
+fn said_last(core: &Core, endpoint: &str) -> Option<Format> {
+    let sessions = core.bootstrap.history.sessions(endpoint);
+    bootstrap::format(sessions.first()?.preferred_format.as_deref()?).ok()
 }
 
 /// GET /bootstrap/{endpoint}/sessions

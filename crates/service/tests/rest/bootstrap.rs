@@ -304,6 +304,23 @@ fn the_plan_shows_exactly_what_the_session_then_sends() {
     assert!(!shown.body.contains(KEY_BASE64) && !shown.body.contains(KEY_HEX), "{shown:?}");
 }
 
+#[test]
+fn the_plan_is_in_the_format_that_the_device_said_last() {
+    let server = Server::start();
+    put(&server, &document());
+    let (boot, _) = Boot::ask(&server, "bs", "ep=dev-7&pct=112", None);
+    let _ = boot.play(agreeable(FRESH));
+    let _ = session(&server);
+    let formats = |query: &str| {
+        let plan = server.get(&format!("{ADDRESS}/plan{query}")).json();
+        let steps = plan["steps"].as_array().unwrap().clone();
+        let formats = steps.into_iter().filter(|step| step["operation"] == "bootstrap-write");
+        formats.map(|mut step| step["format"].take()).collect::<Vec<_>>()
+    };
+    assert_eq!(formats(""), ["senml-cbor"; 3]);
+    assert_eq!(formats("?format=tlv"), ["tlv"; 3]);
+}
+
 // Proves: BST-34
 #[test]
 fn instances_of_accounts_that_are_there_are_respected() {
