@@ -367,6 +367,7 @@ pub(super) fn event(event: &Event) -> String {
         add(&outcome(command));
     }
     add(event.code.as_deref().unwrap_or_default());
+    add(&event.result.as_ref().map(json_name).unwrap_or_default());
     if let Some(reason) = &event.reason {
         add(&format!("({reason})"));
     }

@@ -56,6 +56,14 @@ pub(crate) struct Unusable {
 }
 
 impl Unusable {
+    /// What is wrong without any value, which might be a secret: for those who did not write the document.
+    pub(crate) fn in_public(&self) -> String {
+        if self.pointer.is_empty() {
+            return self.message.clone();
+        }
+        format!("{} in its document does not fit", self.pointer)
+    }
+
     fn at(pointer: impl Into<String>, message: impl Into<String>) -> Unusable {
         Unusable { pointer: pointer.into(), message: message.into() }
     }

@@ -150,7 +150,7 @@ pub(crate) fn planned(
     known: &Known,
     preferred: Option<Format>,
 ) -> Result<Plan, String> {
-    let document = Document::read(shape, definitions).map_err(|unusable| unusable.message)?;
+    let document = Document::read(shape, definitions).map_err(|unusable| unusable.in_public())?;
     plan::plan(&document, known, preferred)
 }
 

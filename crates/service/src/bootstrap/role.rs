@@ -131,7 +131,7 @@ impl Role {
             }
         })?;
         let document = Document::read(&found.shape, &core.models.snapshot())
-            .map_err(|unusable| (Code::INTERNAL_SERVER_ERROR, unusable.message))?;
+            .map_err(|unusable| (Code::INTERNAL_SERVER_ERROR, unusable.in_public()))?;
         Ok((found, document))
     }
 
