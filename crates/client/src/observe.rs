@@ -60,10 +60,8 @@ pub(crate) struct Observation {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Behind {
     No,
-    /// There are some, and the present values belong behind them.
-    Gap,
-    /// They are going out one after the other.
-    Catching,
+    /// They are told first, one message after the other.
+    Yes,
 }
 
 /// What the host is still to be told of an observation.
@@ -157,14 +155,19 @@ impl Observation {
             return Action::Look;
         }
         match self.tell_at(attributes) {
-            Some(at) if at <= now && (!self.blocked || keeps) => Action::Tell,
+            Some(at) if at <= now && self.may_tell(keeps) => Action::Tell,
             _ => Action::Wait,
         }
     }
 
+    /// Whether a notification that is due goes out now, or is kept now.
+    fn may_tell(&self, keeps: bool) -> bool {
+        self.away || if self.blocked { keeps } else { self.behind == Behind::No }
+    }
+
     /// When [`Observation::action`] changes by itself.
     pub(crate) fn timeout(&self, attributes: &Attributes, keeps: bool) -> Option<Instant> {
-        let tell_at = self.tell_at(attributes).filter(|_| !self.blocked || keeps);
+        let tell_at = self.tell_at(attributes).filter(|_| self.may_tell(keeps));
         [self.look_at(attributes), tell_at].into_iter().flatten().min()
     }
 
@@ -251,7 +254,14 @@ impl Observation {
         self.sent_at = now;
         self.confirmed_at = now;
         self.put_off = false;
-        self.behind = Behind::Catching;
+        // What becomes due meanwhile waits for the acknowledgement.
+        self.blocked = true;
+    }
+
+    /// All values of the past arrived.
+    pub(crate) fn caught_up(&mut self, differs: bool) {
+        self.behind = Behind::No;
+        self.due = self.due || differs;
     }
 
     /// What it waited for arrived. What was put off meanwhile is told as it is now.
@@ -267,7 +277,7 @@ impl Observation {
     pub(crate) fn was_cut_off(&mut self) {
         if core::mem::take(&mut self.put_off) {
             self.blocked = false;
-            self.behind = Behind::Gap;
+            self.behind = Behind::Yes;
         }
     }
 
@@ -283,7 +293,7 @@ impl Observation {
         self.away = false;
         self.put_off = false;
         self.stale = true;
-        self.behind = Behind::Gap;
+        self.behind = Behind::Yes;
     }
 }
 

@@ -28,12 +28,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
 
     /// Keeps what is due for later.
     pub(super) fn keep(&mut self, now: Instant, one: &Observation) {
-        let waits = one.away || one.behind != Behind::No;
-        self.remember(now, one, if waits { Stage::Kept } else { Stage::Tentative });
-        self.note_kept(now, one);
-    }
-
-    fn note_kept(&mut self, now: Instant, one: &Observation) {
+        self.remember(now, one, if one.away { Stage::Kept } else { Stage::Tentative });
         let version = self.version(AccountId(one.account));
         let world = world(&mut self.objects, &mut self.accounts, one.account, version);
         for other in self.observations.iter_mut().flatten().filter(|other| other.is_with(one)) {
@@ -123,7 +118,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             ours.then_some(Stage::Kept)
         });
         if found {
-            new.behind = Behind::Gap;
+            new.behind = Behind::Yes;
         }
     }
 
@@ -163,14 +158,31 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         let Some(found) = self.observations.iter().flatten().copied().find(|found| ours(found)) else {
             return;
         };
-        let mut rest = false;
-        self.history.retain(|head| {
-            let told = head.is_of(id.0, found.subject) && head.stage == Stage::Underway;
-            rest = rest || (head.is_of(id.0, found.subject) && !told);
-            !told
-        });
-        if found.behind == Behind::Catching && !rest {
-            self.set_behind(&found, Behind::No);
+        let is_past = |head: &Head| head.is_of(id.0, found.subject) && head.stage == Stage::Kept;
+        if found.behind == Behind::Yes && !self.history.iter().any(|(head, _)| is_past(&head)) {
+            self.back_to_the_present(&found);
+        }
+        self.history.retain(|head| !(head.is_of(id.0, found.subject) && head.stage == Stage::Underway));
+    }
+
+    /// All of the past was told. What differs from the last of it is told as it is now, so that nothing older stays the newest.
+    fn back_to_the_present(&mut self, one: &Observation) {
+        let version = self.version(AccountId(one.account));
+        let world = world(&mut self.objects, &mut self.accounts, one.account, version);
+        let mut differs = false;
+        for member in self.observations.iter().flatten().filter(|member| member.is_with(one)) {
+            let of = |head: &Head| {
+                head.is_of(one.account, one.subject)
+                    && head.target == member.path
+                    && head.stage == Stage::Underway
+            };
+            let last = self.history.iter().filter(|(head, _)| of(head)).last();
+            let mut past = Snapshot::new();
+            let told = last.map(|(_, values)| values.for_each(|(path, value)| past.value(path, value)));
+            differs = differs || (told.is_some() && look(&world, member.path).differs_from(&past));
+        }
+        for member in self.observations.iter_mut().flatten().filter(|member| member.is_with(one)) {
+            member.caught_up(differs);
         }
     }
 
@@ -230,47 +242,18 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             self.history.retain(|head| !head.is_of(account, subject));
             return self.set_behind(one, Behind::No);
         }
-        if one.behind == Behind::Gap {
-            self.close_gap(now, one);
-        }
         let mut waiting = 0_usize;
         for (head, _) in self.history.iter().filter(|(head, _)| head.is_of(account, subject)) {
-            if head.stage == Stage::Underway {
-                return;
+            match head.stage {
+                Stage::Underway => return,
+                Stage::Kept => waiting = waiting.saturating_add(1),
+                Stage::Tentative | Stage::Orphaned => {}
             }
-            waiting = waiting.saturating_add(1);
         }
         if waiting == 0 {
             return self.set_behind(one, Behind::No);
         }
         self.tell_past(now, one, waiting);
-    }
-
-    /// Puts the present values behind those of the past, unless they are the same.
-    fn close_gap(&mut self, now: Instant, one: &Observation) {
-        let version = self.version(AccountId(one.account));
-        let world = world(&mut self.objects, &mut self.accounts, one.account, version);
-        let members = || self.observations.iter().flatten().filter(|member| member.is_with(one));
-        let differs = members().any(|member| {
-            let present = look(&world, member.path);
-            let of = |head: &Head| head.is_of(one.account, one.subject) && head.target == member.path;
-            let last = self.history.iter().filter(|(head, _)| of(head)).last();
-            last.is_some_and(|(_, values)| {
-                let mut past = Snapshot::new();
-                values.for_each(|(path, value)| past.value(path, value));
-                present.differs_from(&past)
-            })
-        });
-        if differs {
-            for index in 0..OBSERVATIONS {
-                let slot = self.observations.get(index).copied().flatten();
-                if let Some(member) = slot.filter(|member| member.is_with(one)) {
-                    self.record_path(now, &member, Stage::Kept);
-                }
-            }
-            self.note_kept(now, one);
-        }
-        self.set_behind(one, Behind::Catching);
     }
 
     /// Sends as much of the past as fits into a message, at least one moment of it.
@@ -283,7 +266,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         loop {
             let room = if count > 1 { single } else { BODY };
             let out = self.body.get_mut(..room).unwrap_or_default();
-            let records = || self.history.iter().filter(|(head, _)| head.is_of(one.account, one.subject));
+            let records = || self.history.iter().filter(|(head, _)| is_past(head, one));
             let base = if one.part == Part::Whole { one.path } else { Path::ROOT };
             let mut encoder = Encoder::new(format, base, out);
             let taken = if timed {
@@ -346,7 +329,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
     fn past_told(&mut self, now: Instant, one: &Observation, taken: usize, sent: bool) {
         let mut left = taken;
         let mut is_taken = |head: &Head| {
-            let taken = left > 0 && head.is_of(one.account, one.subject);
+            let taken = left > 0 && is_past(head, one);
             left -= usize::from(taken);
             taken
         };
@@ -373,6 +356,11 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
     }
 }
 
+/// Whether a record is of the past that an observation still has to tell.
+fn is_past(head: &Head, one: &Observation) -> bool {
+    head.is_of(one.account, one.subject) && head.stage == Stage::Kept
+}
+
 fn has_times(format: Format) -> bool {
     matches!(format, Format::SenmlJson | Format::SenmlCbor | Format::Json)
 }
@@ -383,7 +371,7 @@ fn encode_moment<const N: usize>(
     one: &Observation,
     encoder: &mut Encoder<'_>,
 ) -> usize {
-    let records = || history.iter().filter(|(head, _)| head.is_of(one.account, one.subject));
+    let records = || history.iter().filter(|(head, _)| is_past(head, one));
     let Some((first, _)) = records().next() else { return 0 };
     let of_then = || records().take_while(|(head, _)| head.at == first.at);
     let next = |after| least_after(of_then().map(|(head, _)| head.target), after);

@@ -3,7 +3,7 @@
 use super::serve::world;
 use super::*;
 use crate::history::Stage;
-use crate::observe::{Behind, Part};
+use crate::observe::Part;
 
 impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, const BODY: usize>
     Client<O, B, SERVERS, OBSERVATIONS, BODY>
@@ -156,8 +156,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             self.touched = true;
             return;
         }
-        let behind = keeps && observation.behind != Behind::No;
-        let later = observation.away || observation.blocked || behind;
+        let later = observation.away || observation.blocked;
         match (later, keeps) {
             (true, true) => return self.keep(now, &observation),
             (true, false) => observation.told_nothing(now),
