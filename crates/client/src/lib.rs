@@ -5,10 +5,12 @@
 //! I must not: open a socket, read a clock, allocate (the feature `alloc` only adds owned values and boxed objects), look
 //! into the registry at run time, fail on foreign bytes.
 //! My invariants: every failure ends in a scheduled retry · a Write changes all it names or nothing · an observation
-//! never sends two notifications closer than pmin · attributes and observations of one server are invisible to another ·
+//! never sends two notifications of the present closer than pmin, and none of the past without its time where there is a format
+//! for that · attributes and observations of one server are invisible to another ·
 //! every request that an object postponed is answered exactly once.
 //! Start reading at: `object/mod.rs` (what firmware writes), then `engine.rs` (the five verbs), `register.rs`, `dispatch.rs`,
-//! `observe.rs`, `composite.rs`.
+//! `observe.rs`, `composite.rs`; then what surrounds them: `engine/enrol.rs` (registering), `engine/keep.rs` (the past), `engine/sleep.rs`
+//! (Queue Mode), `engine/bootstrap.rs`.
 //!
 //! # An object is a struct
 //!
