@@ -23,6 +23,11 @@ pub(crate) fn their_device(world: &World, report: &mut Report) {
         start(report, &format!("{NAME}/registers"), || Theirs::start(world, NAME, relay::unchanged));
     let Some(mut side) = started else { return };
     run(&mut side, NAME, report);
+    report.case(&format!("{NAME}/numbers-that-stay-the-same-are-counted"), || {
+        let registration = side.registration()?;
+        let counted = &registration["deviations"]["same-sequence"];
+        holds(counted.as_u64() > Some(0), || format!("not counted: {registration}"))
+    });
 }
 
 /// Our device at a server on Leshan's library.
