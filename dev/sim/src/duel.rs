@@ -4,14 +4,14 @@ use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
 use lightship_client::{Arguments, Multiple, Object, Refusal, Text};
-use lightship_coap::ContentFormat;
 use lightship_coap::link::{Mode, links};
-use lightship_lwm2m::format::{Format, decode};
+use lightship_coap::{Code, ContentFormat};
+use lightship_lwm2m::format::{Encoder, Format, decode};
 use lightship_lwm2m::node::{encode_entries, typed_entries};
 use lightship_lwm2m::object;
 use lightship_lwm2m::{DataType, ObjectVersion, OwnedValue, Path, Version};
 use lightship_platform::{Rng, SeededRng};
-use lightship_server::{Content, Event, Operation, Outcome, Response, Wanted};
+use lightship_server::{Composite, Content, Event, Observed, Operation, Outcome, Response, Wanted};
 
 use crate::model::{APPLICATION, Possible, Question, RESET, ROOM, Reply, Sensor as ModelSensor, Tree, VALUE};
 use crate::network::Quality;
@@ -19,6 +19,8 @@ use crate::pair::{PATIENCE, Pair};
 
 /// The instance that is always there, and observed.
 const FIXED: u16 = 9;
+/// The name of the observation of both values.
+const TOGETHER: &str = "together";
 /// What a datagram takes at most, so that nothing old is on its way any more.
 const QUIET: Duration = Duration::from_secs(5);
 
@@ -49,6 +51,9 @@ pub struct Duel {
     number: u32,
     lossy: bool,
     last_value: Option<u32>,
+    version: Version,
+    /// What is observed of the fixed instance: its value, or both its values as one.
+    together: bool,
     /// How many questions were answered.
     pub answered: u32,
     /// How many ended without an answer.
@@ -74,8 +79,12 @@ impl Duel {
         let lossy = quality.loss_per_mille > 0 || quality.lose_every > 0;
         let objects = (Multiple::new().creatable(Sensor::default).with(FIXED, Sensor::default()),);
         let tree = Tree { instances: BTreeMap::from([(FIXED, ModelSensor::default())]), ..Tree::default() };
+        let version = [Version::V1_0, Version::V1_1, Version::V1_2][rng.below(3) as usize];
+        let together = version > Version::V1_0 && rng.below(2) == 0;
         let mut duel = Self {
-            pair: Pair::new(seed, quality, Version::V1_1, objects, |account| {
+            version,
+            together,
+            pair: Pair::new(seed, quality, version, objects, |account| {
                 // Non-confirmable ones may overtake each other.
                 account.confirmable_notifications = Some(seed.is_multiple_of(2));
             }),
@@ -102,7 +111,12 @@ impl Duel {
             return self.observe();
         }
         let question = self.question();
-        let format = [Format::Tlv, Format::SenmlJson, Format::SenmlCbor][self.rng.below(3) as usize];
+        let formats = match self.version {
+            Version::V1_0 => &[Format::Tlv, Format::Json][..],
+            Version::V1_1 => &[Format::Tlv, Format::SenmlJson, Format::SenmlCbor],
+            _ => &[Format::Tlv, Format::SenmlJson, Format::SenmlCbor, Format::Lwm2mCbor],
+        };
+        let format = formats[self.rng.below(u32::try_from(formats.len()).unwrap_or(1)) as usize];
         let patience = match self.rng.below(3) {
             0 => Duration::from_millis(100 + u64::from(self.rng.below(4000))),
             _ => PATIENCE,
@@ -133,8 +147,7 @@ impl Duel {
                 self.pair.run(QUIET);
                 self.possible.unanswered();
                 // An attempt on command that failed is not repeated, unless a registration took its place.
-                let path = path(FIXED, VALUE);
-                if self.pair.shard.observation(&self.pair.endpoint(), path).is_none() {
+                if !self.is_observed() {
                     self.pair.wanted.clear();
                 }
             }
@@ -152,6 +165,9 @@ impl Duel {
             3 => 5999,
             _ => APPLICATION,
         };
+        if self.version > Version::V1_0 && self.rng.below(4) == 0 {
+            return self.composite_question(text);
+        }
         match self.rng.below(16) {
             0 => Question::ReadObject,
             1 => Question::ReadInstance(instance),
@@ -178,6 +194,45 @@ impl Duel {
         }
     }
 
+    /// What there is since 1.1.
+    fn composite_question(&mut self, text: String) -> Question {
+        let any = |rng: &mut SeededRng| [0, 1, 2, FIXED][rng.below(4) as usize];
+        match self.rng.below(6) {
+            0 | 1 => {
+                let count = 1 + self.rng.below(3);
+                let mut node = || {
+                    let resource =
+                        [None, Some(VALUE), Some(APPLICATION), Some(RESET)][self.rng.below(4) as usize];
+                    (any(&mut self.rng), resource)
+                };
+                // The same node twice is refused.
+                let nodes: BTreeSet<_> = (0..count).map(|_| node()).collect();
+                Question::ReadSeveral(nodes.into_iter().collect())
+            }
+            2 | 3 => {
+                let instances = [any(&mut self.rng), any(&mut self.rng)];
+                let resource = if self.rng.below(5) == 0 { VALUE } else { APPLICATION };
+                let mut values = vec![(instances[0], APPLICATION, text.clone())];
+                if instances[1] != instances[0] {
+                    let text =
+                        if resource == VALUE { "7".to_owned() } else { format!("also-{}", self.number) };
+                    values.push((instances[1], resource, text));
+                }
+                Question::WriteSeveral(values)
+            }
+            4 => Question::CreateBoth([[0, 1], [1, 2], [0, 2]][self.rng.below(3) as usize], text),
+            _ => Question::CreateAnywhere,
+        }
+    }
+
+    fn is_observed(&self) -> bool {
+        let (shard, endpoint) = (&self.pair.shard, self.pair.endpoint());
+        match self.together {
+            true => shard.composite_observation(&endpoint, TOGETHER).is_some(),
+            false => shard.observation(&endpoint, path(FIXED, VALUE)).is_some(),
+        }
+    }
+
     fn grow(&mut self) {
         self.pair.change(|objects| {
             if let Some(sensor) = objects.0.get_mut(FIXED) {
@@ -193,11 +248,10 @@ impl Duel {
 
     /// Observes the value of the fixed instance; the first value answers as a Read would.
     fn observe(&mut self) {
-        self.possible.ask(Question::Read(FIXED, VALUE));
-        let observed = path(FIXED, VALUE).into();
-        let wanted = Wanted { observed, accept: Some(ContentFormat::TEXT), attributes: Vec::new() };
+        let (question, wanted) = self.wish();
+        self.possible.ask(question.clone());
         match self.pair.observe(wanted.clone()) {
-            Outcome::Response(response) if past(&response.payload, response.content_format).is_some() => {
+            Outcome::Response(response) if told(&response.payload, response.content_format).0 => {
                 // The first answer was lost, and what the device had kept came before it was sent again.
                 self.unanswered += 1;
                 self.possible.unanswered();
@@ -205,8 +259,9 @@ impl Duel {
             }
             Outcome::Response(response) => {
                 self.answered += 1;
-                let reply = reply(&Question::Read(FIXED, VALUE), &response);
+                let reply = reply(&question, &response);
                 self.possible.answered(&reply);
+                assert!(self.is_observed(), "the device has room for more, and observes");
                 self.pair.wanted = vec![wanted];
             }
             _ => {
@@ -214,13 +269,27 @@ impl Duel {
                 self.pair.run(QUIET);
                 self.possible.unanswered();
                 // An attempt on command that failed is not repeated, unless a registration took its place.
-                let path = path(FIXED, VALUE);
-                if self.pair.shard.observation(&self.pair.endpoint(), path).is_none() {
+                if !self.is_observed() {
                     self.pair.wanted.clear();
                 }
             }
         }
         self.values();
+    }
+
+    /// What is observed, and the Read that the first value answers.
+    fn wish(&self) -> (Question, Wanted) {
+        if self.together {
+            let nodes = vec![(FIXED, Some(VALUE)), (FIXED, Some(APPLICATION))];
+            let content = names(&nodes);
+            let observed = Observed::Composite(Composite { name: TOGETHER.into(), content });
+            let accept = Some(ContentFormat::SENML_CBOR);
+            (Question::ReadSeveral(nodes), Wanted { observed, accept, attributes: Vec::new() })
+        } else {
+            let observed = path(FIXED, VALUE).into();
+            let wanted = Wanted { observed, accept: Some(ContentFormat::TEXT), attributes: Vec::new() };
+            (Question::Read(FIXED, VALUE), wanted)
+        }
     }
 
     /// Values never go backwards, unless they say that they are of the past.
@@ -232,12 +301,13 @@ impl Duel {
                 _ => continue,
             };
             self.notified += 1;
-            if let Some(past) = past(&payload, format) {
-                assert!(past.is_sorted(), "{past:?}");
-                self.last_value = self.last_value.max(past.last().copied());
+            let (of_the_past, told) = told(&payload, format);
+            if of_the_past {
+                assert!(told.is_sorted(), "{told:?}");
+                self.last_value = self.last_value.max(told.last().copied());
                 continue;
             }
-            let value = number(core::str::from_utf8(&payload).expect("text"));
+            let value = told.into_iter().next_back().expect("a value");
             assert!(self.last_value <= Some(value), "{:?} came before {value}", self.last_value);
             self.last_value = Some(value);
         }
@@ -268,25 +338,41 @@ impl Duel {
         assert!(self.possible.has_instances(&instances), "{instances:?} is not among {:#?}", self.possible);
         if !self.pair.wanted.is_empty() {
             let value = instances.get(&FIXED).map(|sensor| sensor.value);
-            assert_eq!(self.last_value, value, "the last value is not lost");
+            assert_eq!(
+                self.last_value,
+                value,
+                "the last value is not lost: {} together {} observed {} lossy {} {:?}",
+                self.version,
+                self.together,
+                self.is_observed(),
+                self.lossy,
+                self.pair.told
+            );
         }
     }
 }
 
-/// The values of the past that a SenML pack tells, oldest first; `None` for a plain value.
-fn past(payload: &[u8], format: Option<ContentFormat>) -> Option<Vec<u32>> {
+/// The values that a notification tells, the present one last or the past ones in their order; whether of the past.
+fn told(payload: &[u8], format: Option<ContentFormat>) -> (bool, Vec<u32>) {
     if format != Some(ContentFormat::SENML_CBOR) {
-        return None;
+        return (false, vec![number(core::str::from_utf8(payload).expect("text"))]);
     }
     let mut told = Vec::new();
-    for entry in decode(Format::SenmlCbor, path(FIXED, VALUE), payload) {
+    for entry in decode(Format::SenmlCbor, Path::ROOT, payload) {
         let entry = entry.expect("it can be read");
-        let value = entry.value.decode(DataType::Float, &mut []).expect("a number");
-        let value = number(&value.as_f64().expect("a number").to_string());
-        told.push((entry.time.expect("values of the past have a time"), value));
+        if entry.path == path(FIXED, VALUE) {
+            let value = entry.value.decode(DataType::Float, &mut []).expect("a number");
+            told.push((entry.time, number(&value.as_f64().expect("a number").to_string())));
+        }
     }
-    assert!(told.is_sorted_by(|one, next| one.0 < next.0), "{told:?}");
-    Some(told.into_iter().map(|(_, value)| value).collect())
+    let of_the_past = told.iter().any(|(time, _)| time.is_some());
+    if of_the_past {
+        assert!(told.iter().all(|(time, _)| time.is_some()), "all of the past have a time: {told:?}");
+        assert!(told.is_sorted_by(|one, next| one.0 < next.0), "{told:?}");
+    } else {
+        assert_eq!(told.len(), 1, "one present value");
+    }
+    (of_the_past, told.into_iter().map(|(_, value)| value).collect())
 }
 
 fn path(instance: u16, resource: u16) -> Path {
@@ -340,6 +426,35 @@ fn operation(question: &Question, format: Format) -> Operation {
             let format = if text.is_none() { Format::Tlv } else { format };
             Operation::Create { path: object, content: Some(values(format, object, *instance, text)) }
         }
+        Question::CreateBoth(both, text) => {
+            let value = OwnedValue::String(text.clone());
+            let entries = both.map(|instance| (path(instance, APPLICATION), Some(&value)));
+            let payload = encode_entries(format, object, &entries).expect("it can be written");
+            let content = Content { format: ContentFormat(format.number()), payload: payload.into() };
+            Operation::Create { path: object, content: Some(content) }
+        }
+        Question::CreateAnywhere => Operation::Create { path: object, content: None },
+        Question::ReadSeveral(nodes) => {
+            let accept = Some(ContentFormat(several(format).number()));
+            Operation::ReadComposite { content: names(nodes), accept }
+        }
+        Question::WriteSeveral(values) => {
+            let format = several(format);
+            let owned: Vec<_> = values
+                .iter()
+                .map(|(instance, resource, text)| {
+                    let value = match *resource {
+                        VALUE => OwnedValue::Float(7.0),
+                        _ => OwnedValue::String(text.clone()),
+                    };
+                    (path(*instance, *resource), value)
+                })
+                .collect();
+            let entries: Vec<_> = owned.iter().map(|(path, value)| (*path, Some(value))).collect();
+            let payload = encode_entries(format, Path::ROOT, &entries).expect("it can be written");
+            let content = Content { format: ContentFormat(format.number()), payload: payload.into() };
+            Operation::WriteComposite { content }
+        }
         Question::Delete(instance) => Operation::Delete { path: node(*instance, None) },
         Question::Execute(instance, resource, arguments) => {
             Operation::Execute { path: path(*instance, *resource), arguments: arguments.clone() }
@@ -352,14 +467,36 @@ fn operation(question: &Question, format: Format) -> Operation {
     }
 }
 
+/// TLV cannot name several nodes.
+fn several(format: Format) -> Format {
+    if format == Format::Tlv { Format::SenmlCbor } else { format }
+}
+
+/// A list of nodes.
+fn names(nodes: &[(u16, Option<u16>)]) -> Content {
+    let mut buffer = [0; 256];
+    let mut encoder = Encoder::new(Format::SenmlCbor, Path::ROOT, &mut buffer);
+    for (instance, resource) in nodes {
+        encoder.name(node(*instance, *resource)).expect("it fits");
+    }
+    let len = encoder.finish().expect("it fits");
+    Content { format: ContentFormat::SENML_CBOR, payload: buffer[..len].into() }
+}
+
 /// The device's answer in the model's words.
 fn reply(question: &Question, response: &Response) -> Reply {
     if !response.code.is_success() {
-        return (response.code, BTreeSet::new());
+        let several = matches!(question, Question::WriteSeveral(_)) && response.code.class() == 4;
+        return (if several { Code::BAD_REQUEST } else { response.code }, BTreeSet::new());
     }
+    let values = |base: &str, response: &Response| values(base, response.content_format, &response.payload);
     let content = match question {
         Question::Discover(_) => attributes(&response.payload),
         Question::ReadObject => values("/3303", response),
+        Question::ReadSeveral(_) => values("/", response),
+        Question::CreateAnywhere => {
+            BTreeSet::from([("location".to_owned(), format!("/{}", response.location.join("/")))])
+        }
         Question::ReadInstance(instance) => values(&format!("/3303/{instance}"), response),
         Question::Read(instance, resource) => values(&format!("/3303/{instance}/{resource}"), response),
         _ => BTreeSet::new(),
@@ -367,12 +504,12 @@ fn reply(question: &Question, response: &Response) -> Reply {
     (response.code, content)
 }
 
-fn values(base: &str, response: &Response) -> BTreeSet<(String, String)> {
-    let number = response.content_format.expect("a format").0;
+fn values(base: &str, format: Option<ContentFormat>, payload: &[u8]) -> BTreeSet<(String, String)> {
+    let number = format.expect("a format").0;
     let format = Format::from_number(number).expect("a format that was asked for");
     let version: ObjectVersion = "1.1".parse().expect("a version");
     let definition = |id| object::lookup(id, version);
-    let payload = decode(format, base.parse().expect("a path"), &response.payload);
+    let payload = decode(format, base.parse().expect("a path"), payload);
     let entries = typed_entries(payload, definition).expect("it can be read");
     let shown = |value: OwnedValue| match value {
         OwnedValue::String(text) => text,

@@ -20,5 +20,6 @@ pub mod network;
 pub mod pair;
 pub mod scenario;
 pub mod world;
+pub mod year;
 
 pub use scenario::{Report, Scenario};

@@ -61,8 +61,16 @@ pub enum Question {
     },
     /// Create an instance.
     Create(u16, Option<String>),
+    /// Create several instances, or none of them.
+    CreateBoth([u16; 2], String),
+    /// Create an instance on whatever ID is free.
+    CreateAnywhere,
     /// Delete one.
     Delete(u16),
+    /// Read several nodes at once: what there is of them.
+    ReadSeveral(Vec<(u16, Option<u16>)>),
+    /// Write several resources at once, all or none.
+    WriteSeveral(Vec<(u16, u16, String)>),
     /// Execute a resource.
     Execute(u16, u16, String),
     /// Attach attributes, or take them away (`None`).
@@ -114,6 +122,15 @@ impl Tree {
                     }
                 }
             }
+            Question::ReadSeveral(nodes) => {
+                let mut found = BTreeSet::new();
+                for (instance, resource) in nodes {
+                    let prefix = resource.map(|resource| format!("/3303/{instance}/{resource}"));
+                    let asked = |name: &String| prefix.as_ref().is_none_or(|prefix| prefix == name);
+                    found.extend(self.values(*instance).filter(|(name, _)| asked(name)));
+                }
+                Ok((Code::CONTENT, found))
+            }
             Question::Discover(instance) => {
                 let application = self.sensor(*instance)?.application.is_some();
                 let resources = [Some(RESET), Some(VALUE), application.then_some(APPLICATION)];
@@ -153,6 +170,39 @@ impl Tree {
                 let sensor = Sensor { application: text.clone(), ..Sensor::default() };
                 self.instances.insert(*instance, sensor);
                 Ok(done(Code::CREATED))
+            }
+            Question::CreateBoth(both, text) => {
+                if both.iter().any(|id| self.instances.contains_key(id)) || text.len() > TEXT_MAX {
+                    return Err(Code::BAD_REQUEST);
+                }
+                for id in both {
+                    let sensor = Sensor { application: Some(text.clone()), ..Sensor::default() };
+                    self.instances.insert(*id, sensor);
+                }
+                Ok(done(Code::CREATED))
+            }
+            Question::CreateAnywhere => {
+                if self.instances.len() == ROOM {
+                    return Err(Code::SERVICE_UNAVAILABLE);
+                }
+                let free = (0..).find(|id| !self.instances.contains_key(id)).expect("one is free");
+                self.instances.insert(free, Sensor::default());
+                Ok((Code::CREATED, BTreeSet::from([("location".to_owned(), format!("/3303/{free}"))])))
+            }
+            Question::WriteSeveral(values) => {
+                // Which of several faults is told is the device's choice: all count as one.
+                let fits = |(instance, resource, text): &(u16, u16, String)| {
+                    let present =
+                        self.instances.get(instance).is_some_and(|sensor| sensor.application.is_some());
+                    *resource == APPLICATION && present && text.len() <= TEXT_MAX
+                };
+                if !values.iter().all(fits) {
+                    return Err(Code::BAD_REQUEST);
+                }
+                for (instance, _, text) in values {
+                    self.sensor(*instance)?.application = Some(text.clone());
+                }
+                Ok(done(Code::CHANGED))
             }
             Question::Delete(instance) => {
                 self.instances.remove(instance).ok_or(Code::NOT_FOUND)?;

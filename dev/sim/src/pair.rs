@@ -41,7 +41,7 @@ pub struct Pair<O: Objects> {
     /// The time.
     pub now: Instant,
     /// The device.
-    pub client: Client<O, HeapBuffer, SERVERS_MAX, 8, 4096>,
+    pub client: Client<O, HeapBuffer, SERVERS_MAX, 32, 4096>,
     /// Its account at the server.
     pub account: AccountId,
     /// The server.
