@@ -1,5 +1,7 @@
 //! Prints what a year of a sleeping device costs on the air: `cargo run --release -p lightship-sim --example year`.
 
+#![allow(clippy::print_stdout, clippy::disallowed_methods, reason = "a program that prints how long it took")]
+
 use std::time::Instant;
 
 use lightship_sim::network::Quality;
