@@ -19,7 +19,7 @@ pub(crate) fn line(text: &str) -> Result<(), Failure> {
 /// Writes text as it is: for machines.
 ///
 /// # Errors
-/// As [`line`].
+/// As [`line()`].
 pub(crate) fn exactly(text: &str) -> Result<(), Failure> {
     let mut out = std::io::stdout().lock();
     match writeln!(out, "{text}").and_then(|()| out.flush()) {

@@ -90,7 +90,7 @@ impl Document {
         encoder.finish().unwrap_or(0)
     }
 
-    /// Reads paths and typed values and gives the [`weigh`]t of all of them; `None` when it is not well-formed.
+    /// Reads paths and typed values and gives the weight of all of them; `None` when it is not well-formed.
     #[must_use]
     pub fn decode(&self, format: Format, payload: &[u8]) -> Option<f64> {
         let mut sum = 0.0;
