@@ -188,7 +188,8 @@ const KNOWN: [Known; 16] = [
     (3331, &[("5700", "1234.5"), ("5701", "Wh"), ("5750", ""), ("5518", "{now}")]),
     (3441, &TEST_VALUES),
     (3442, &TEST_VALUES),
-    (2, &[]),
+    // It speaks of nothing, and gives nobody anything, until it is told otherwise.
+    (2, &[("0", "65534"), ("1", "65535"), ("2", EMPTY), ("3", "65535")]),
 ];
 
 /// As the registry's descriptions of 3441 and 3442 say.
@@ -218,8 +219,7 @@ const TEST_VALUES: [(&str, &str); 20] = [
 /// A new instance of an object.
 pub(super) fn instance(definition: &ObjectDefinition<'static>, world: &World) -> Instance {
     match KNOWN.iter().find(|(object, _)| *object == definition.id.get()) {
-        // Access control: only the fixed parts, which the creator overwrites.
-        Some((2, _)) | None => made_up(definition),
+        None => made_up(definition),
         Some((_, values)) => known(definition, values, world),
     }
 }
