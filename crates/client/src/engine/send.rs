@@ -31,10 +31,24 @@ struct Sending {
     id: SendId,
     account: u8,
     what: What,
-    confirmable: bool,
+    how: How,
     exchange: Option<ExchangeId>,
-    /// When a Send that is not confirmed counts as lost.
+    /// When a Send that is not confirmed, or one with a patience of its own, counts as lost.
     deadline: Option<Instant>,
+}
+
+/// The manner of a Send.
+#[derive(Debug, Clone, Copy)]
+struct How {
+    confirmable: bool,
+    /// Instead of the configuration's format.
+    format: Option<ContentFormat>,
+    /// How long the answer is awaited once it went out, instead of as long as CoAP does.
+    patience: Option<Duration>,
+}
+
+impl How {
+    const CONFIRMED: Self = Self { confirmable: true, format: None, patience: None };
 }
 
 /// What a Send holds.
@@ -60,7 +74,24 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
     /// and false, [`SendRefused::Nothing`] when the paths hold nothing to send, [`SendRefused::Busy`] while as many Sends as
     /// possible are under way.
     pub fn send(&mut self, now: Instant, id: AccountId, paths: &[Path]) -> Result<SendId, SendRefused> {
-        self.send_present(now, id, paths, true)
+        self.send_present(now, id, paths, How::CONFIRMED)
+    }
+
+    /// As [`Client::send`], in a format of its own, and given up (with [`Failure::Timeout`]) when no answer comes within
+    /// `patience` of going out; `None` leaves either as it always is. A format that a Send of the negotiated version cannot have
+    /// becomes SenML CBOR.
+    ///
+    /// # Errors
+    /// As [`Client::send`].
+    pub fn send_as(
+        &mut self,
+        now: Instant,
+        id: AccountId,
+        paths: &[Path],
+        format: Option<ContentFormat>,
+        patience: Option<Duration>,
+    ) -> Result<SendId, SendRefused> {
+        self.send_present(now, id, paths, How { format, patience, ..How::CONFIRMED })
     }
 
     /// As [`Client::send`], in a message that is sent once and not repeated (1.2.1). Where no answer comes within five
@@ -74,7 +105,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         id: AccountId,
         paths: &[Path],
     ) -> Result<SendId, SendRefused> {
-        self.send_present(now, id, paths, false)
+        self.send_present(now, id, paths, How { confirmable: false, ..How::CONFIRMED })
     }
 
     /// Remembers what some paths hold now, for a later [`Client::send_recorded`] to this server. Returns how many values that
@@ -124,7 +155,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         if self.sends.slots.iter().flatten().any(same) {
             return Err(SendRefused::Busy);
         }
-        self.queue_send(now, id, What::Recorded, true)
+        self.queue_send(now, id, What::Recorded, How::CONFIRMED)
     }
 
     fn may_send(&self, id: AccountId, since: Version) -> Result<(), SendRefused> {
@@ -144,9 +175,9 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         now: Instant,
         id: AccountId,
         paths: &[Path],
-        confirmable: bool,
+        how: How,
     ) -> Result<SendId, SendRefused> {
-        self.may_send(id, if confirmable { Version::V1_1 } else { Version::V1_2 })?;
+        self.may_send(id, if how.confirmable { Version::V1_1 } else { Version::V1_2 })?;
         let mut kept = [None; SEND_PATHS];
         if paths.len() > kept.len() {
             return Err(SendRefused::TooManyPaths);
@@ -160,7 +191,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             Ok(_) => {}
             Err(_) => return Err(SendRefused::Busy),
         }
-        self.queue_send(now, id, What::Present(kept), confirmable)
+        self.queue_send(now, id, What::Present(kept), how)
     }
 
     fn queue_send(
@@ -168,12 +199,12 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         now: Instant,
         id: AccountId,
         what: What,
-        confirmable: bool,
+        how: How,
     ) -> Result<SendId, SendRefused> {
         let slot = self.sends.slots.iter_mut().find(|slot| slot.is_none()).ok_or(SendRefused::Busy)?;
         self.sends.count = self.sends.count.wrapping_add(1);
         let send = SendId(self.sends.count);
-        *slot = Some(Sending { id: send, account: id.0, what, confirmable, exchange: None, deadline: None });
+        *slot = Some(Sending { id: send, account: id.0, what, how, exchange: None, deadline: None });
         self.settle(now);
         Ok(send)
     }
@@ -229,7 +260,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             return;
         }
         let time = |at| senml_time(at, now, date_ms);
-        let format = self.config.send_format;
+        let format = send.how.format.unwrap_or(self.config.send_format);
         let encoded = encode_send(&world, &send.what, format, &time, &mut self.history, &mut self.body);
         let outcome = match encoded {
             None => Err(Failure::Nonsense),
@@ -242,7 +273,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
                     options.content_format(format);
                 };
                 let content = self.body.get(..len).unwrap_or_default();
-                let new = NewRequest { confirmable: send.confirmable, ..NewRequest::con(Code::POST) };
+                let new = NewRequest { confirmable: send.how.confirmable, ..NewRequest::con(Code::POST) };
                 link.peer
                     .request(now, &self.config.coap, new, options, content)
                     .map_err(|_| Failure::TooLarge)
@@ -254,8 +285,9 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
                 let slot = self.sends.slots.iter_mut().flatten().find(|slot| slot.id == send.id);
                 if let Some(slot) = slot {
                     slot.exchange = Some(exchange);
-                    let patience = self.config.coap.ack_timeout.saturating_mul(5);
-                    slot.deadline = (!slot.confirmable).then(|| now + patience);
+                    let usual = self.config.coap.ack_timeout.saturating_mul(5);
+                    let patience = slot.how.patience.or((!slot.how.confirmable).then_some(usual));
+                    slot.deadline = patience.map(|patience| now + patience);
                 }
             }
             Err(reason) => self.end_send(id, send.id, Err(reason)),

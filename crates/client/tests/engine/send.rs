@@ -4,6 +4,7 @@ use lightship_client::{Account, AccountId, Client, Config, Event, Failure, SendI
 use lightship_coap::{Code, ContentFormat, Encoder, MessageId, Type};
 use lightship_lwm2m::format::{Format, decode};
 use lightship_lwm2m::{DataType, Path, Version, path};
+use lightship_platform::Duration;
 use lightship_platform::UnixTime;
 
 use crate::bench::{Bench, Reply, Temperature, account};
@@ -297,4 +298,23 @@ fn a_send_is_in_the_format_of_the_configuration_where_the_version_has_it() {
         let sent: Reply = bench.take();
         assert_eq!(sent.format, Some(expected));
     }
+}
+
+#[test]
+fn a_send_can_have_a_format_and_a_patience_of_its_own() {
+    let mut bench = registered();
+    let wanted = (Some(ContentFormat::SENML_JSON), Some(Duration::from_millis(1500)));
+    let sent = bench.client.send_as(bench.now, bench.id, &[path!(3 / 0 / 0)], wanted.0, wanted.1);
+    let id = sent.expect("allowed");
+    bench.drain();
+    assert_eq!(bench.take().format, wanted.0);
+    // CoAP itself would have repeated the message after two seconds and waited for more than a minute.
+    bench.advance(Duration::from_millis(1400));
+    assert_eq!(outcome(&mut bench), []);
+    bench.advance(Duration::from_millis(200));
+    let reason = Failure::Timeout;
+    assert_eq!(outcome(&mut bench), [Event::SendFailed { account: bench.id, send: id, reason }]);
+    // The next one need not wait.
+    send(&mut bench, &[path!(3 / 0 / 0)]).expect("allowed");
+    assert_eq!(bench.take().format, Some(ContentFormat::SENML_CBOR));
 }

@@ -137,8 +137,11 @@ impl Device {
     /// Does what a server's operation asks of the device besides what the engine did.
     fn follow_up(&mut self, event: &Event) {
         let Event::Executed { account, path } = event else { return };
-        let Some(paths) = self.driver.client().objects().to_send(*path) else { return };
-        if let Err(refused) = self.driver.command(|client, now| client.send(now, *account, &paths)) {
+        let Some((paths, how)) = self.driver.client().objects().to_send(*path) else { return };
+        let sent = self
+            .driver
+            .command(|client, now| client.send_as(now, *account, &paths, how.format, how.patience));
+        if let Err(refused) = sent {
             let head = format!("event send_failed ssid={}", self.ssid(*account));
             self.untold.push_back(format!("{head} reason={}", quoted(&refused.to_string())));
         }

@@ -2,12 +2,15 @@
 
 use super::{Held, Instance, device, firmware, sensor, statistics, test_object};
 use lightship_client::{Arguments, Refusal};
+use lightship_coap::ContentFormat;
 use lightship_lwm2m::object::ObjectDefinition;
 use lightship_lwm2m::{ObjectId, ObjectInstanceId, OwnedValue, ResourceId};
 use lightship_net::client_driver::{Clock, Counters};
 use lightship_platform::{Instant, Rng, SeededRng, UnixTime};
+use std::collections::VecDeque;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// Time, chance and what the objects of one device share.
 pub(crate) struct World {
@@ -15,6 +18,8 @@ pub(crate) struct World {
     random: Mutex<SeededRng>,
     firmware_version: Mutex<String>,
     restart_wanted: AtomicBool,
+    /// How what was executed lately is to be sent, oldest first.
+    sends: Mutex<VecDeque<SendWish>>,
     /// Whether one server has the device for itself.
     one_server: AtomicBool,
     /// Whether a Bootstrap-Server is at work, who may do everything.
@@ -33,6 +38,7 @@ impl World {
             random: Mutex::new(SeededRng::new(seed)),
             firmware_version: Mutex::new(env!("CARGO_PKG_VERSION").to_owned()),
             restart_wanted: AtomicBool::new(false),
+            sends: Mutex::new(VecDeque::new()),
             one_server: AtomicBool::new(true),
             bootstrapping: AtomicBool::new(false),
             counters: Arc::new(Counters::default()),
@@ -52,7 +58,7 @@ impl World {
 
     /// Lets a standing clock run.
     #[cfg(test)]
-    pub(super) fn advance_for_test(&self, by: std::time::Duration) {
+    pub(super) fn advance_for_test(&self, by: Duration) {
         self.clock.move_to(self.clock.now() + by);
     }
 
@@ -92,6 +98,16 @@ impl World {
         self.bootstrapping.store(is, Ordering::Relaxed);
     }
 
+    /// Asks whoever runs the device to send.
+    pub(super) fn want_send(&self, wish: SendWish) {
+        self.sends.lock().unwrap_or_else(PoisonError::into_inner).push_back(wish);
+    }
+
+    /// What was asked for first and is not taken yet.
+    pub(super) fn take_send(&self) -> Option<SendWish> {
+        self.sends.lock().unwrap_or_else(PoisonError::into_inner).pop_front()
+    }
+
     /// Asks whoever runs the device to restart it.
     pub(crate) fn want_restart(&self) {
         self.restart_wanted.store(true, Ordering::Relaxed);
@@ -101,6 +117,14 @@ impl World {
     pub(crate) fn take_restart(&self) -> bool {
         self.restart_wanted.swap(false, Ordering::Relaxed)
     }
+}
+
+/// How a Send that a server asked for is to be; `None` is as always.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub(crate) struct SendWish {
+    pub(crate) format: Option<ContentFormat>,
+    /// How long to wait for the answer.
+    pub(crate) patience: Option<Duration>,
 }
 
 /// One resource that a transaction wrote or cleared.

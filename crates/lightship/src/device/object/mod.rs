@@ -12,7 +12,7 @@ mod sensor;
 mod statistics;
 mod test_object;
 
-pub(crate) use self::behaviour::World;
+pub(crate) use self::behaviour::{SendWish, World};
 
 use self::behaviour::{Behaviour, Call, Change};
 use lightship_client::{Arguments, Object, ObjectModel, Objects, Refusal, ResourceModel, Sink};
@@ -477,16 +477,18 @@ impl ObjectSet {
         self.objects.iter_mut().for_each(BuiltObject::tick);
     }
 
-    /// What is to be sent when a resource was executed: that of a test object whose meaning is a Send.
-    pub(crate) fn to_send(&self, executed: Path) -> Option<Vec<Path>> {
+    /// What is to be sent, and how, when a resource was executed: that of a test object whose meaning is a Send.
+    pub(crate) fn to_send(&self, executed: Path) -> Option<(Vec<Path>, SendWish)> {
         let object = self.find(executed.object_id()?)?;
         let list = test_object::send_list(object.definition.id, executed.resource_id()?)?;
-        let Some(Held::Multiple(items)) = object.present(executed.instance_id()?, list) else { return None };
+        let wish = self.world.take_send().unwrap_or_default();
+        let held = object.present(executed.instance_id()?, list);
+        let items = if let Some(Held::Multiple(items)) = held { items } else { BTreeMap::new() };
         let paths = items.values().filter_map(|item| {
             let OwnedValue::String(text) = item else { return None };
             text.parse().ok()
         });
-        Some(paths.collect())
+        Some((paths.collect(), wish))
     }
 
     /// The data type of a resource of an object that is here.

@@ -1,11 +1,13 @@
 //! The test objects 3441 (LwM2M 1.0) and 3442 (1.1): reset, randomize and clear all values, and show the arguments of
 //! an Execute, as the registry describes.
 
-use super::behaviour::{Behaviour, Call, World};
+use super::behaviour::{Behaviour, Call, SendWish, World};
 use super::{Held, Instance, initial};
-use lightship_client::Refusal;
+use lightship_client::{Arguments, Refusal};
+use lightship_coap::ContentFormat;
 use lightship_lwm2m::{DataType, ObjectId, ObjectLink, OwnedValue, ResourceId, ResourceInstanceId};
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 const RESET: u16 = 0;
 const RANDOMIZE: u16 = 1;
@@ -68,6 +70,25 @@ fn random(world: &World, data_type: DataType) -> OwnedValue {
     }
 }
 
+/// Argument 0 is the content format of the Send, argument 1 the milliseconds to wait for its answer.
+fn wish(arguments: Arguments<'_>) -> Result<SendWish, Refusal> {
+    const FORMATS: [ContentFormat; 3] =
+        [ContentFormat::SENML_JSON, ContentFormat::SENML_CBOR, ContentFormat::LWM2M_CBOR];
+    let mut wish = SendWish::default();
+    for (digit, text) in arguments.iter() {
+        let number: u32 = text.and_then(|text| text.parse().ok()).ok_or(Refusal::BadValue)?;
+        match digit {
+            0 => {
+                let format = FORMATS.into_iter().find(|format| u32::from(format.0) == number);
+                wish.format = Some(format.ok_or(Refusal::BadValue)?);
+            }
+            1 if number > 0 => wish.patience = Some(Duration::from_millis(number.into())),
+            _ => return Err(Refusal::BadValue),
+        }
+    }
+    Ok(wish)
+}
+
 fn clear(call: &Call<'_>, instance: &mut Instance) {
     for resource in call.definition.resources() {
         let Some(data_type) = resource.data_type else { continue };
@@ -112,8 +133,8 @@ impl Behaviour for TestObject {
                     instance.insert(list, Held::Multiple(arguments.collect()));
                 }
             }
-            // The device sends once the engine has told it; format and timeout cannot be chosen here.
-            SEND_DATA if !call.arguments.as_str().is_empty() => return Err(Refusal::BadValue),
+            // The device sends once the engine has told it.
+            SEND_DATA => world.want_send(wish(call.arguments)?),
             _ => {}
         }
         Ok(())

@@ -152,6 +152,28 @@ fn test_object_lists_the_last_arguments() {
 }
 
 #[test]
+fn test_object_sends_in_the_format_and_with_the_patience_of_the_arguments() {
+    let mut set = set_of(&[3442]);
+    set.world.take_send();
+    hand(&mut set, "/3442/0/6/0", OwnedValue::String("/3/0/0".to_owned())).unwrap();
+    hand(&mut set, "/3442/0/6/4", OwnedValue::String("/3303".to_owned())).unwrap();
+    let paths = vec![path("/3/0/0"), path("/3303")];
+    let (json, two) = (Some(lightship_coap::ContentFormat::SENML_JSON), std::time::Duration::from_secs(2));
+    for (arguments, wish) in [
+        ("", SendWish::default()),
+        ("0='110'", SendWish { format: json, patience: None }),
+        ("1='2000',0='110'", SendWish { format: json, patience: Some(two) }),
+    ] {
+        execute(&mut set, "/3442/0/5", arguments).unwrap();
+        assert_eq!(set.to_send(path("/3442/0/5")), Some((paths.clone(), wish)), "{arguments}");
+    }
+    for arguments in ["0", "0='0'", "0='x'", "1='0'", "1='-5'", "2='110'"] {
+        assert_eq!(execute(&mut set, "/3442/0/5", arguments), Err(Refusal::BadValue), "{arguments}");
+    }
+    assert_eq!(set.to_send(path("/3442/0/3")), None);
+}
+
+#[test]
 fn a_transaction_is_whole_or_nothing() {
     let mut set = set_of(&[3442]);
     let before = shown(&set, "/3442/0");
