@@ -11,6 +11,7 @@ use crate::gather::{encode, least_after};
 use crate::negotiate;
 use crate::object::Object;
 use crate::read::exists;
+use crate::uri::below;
 use crate::write::{conclude, decode_value, leads_somewhere, next_item};
 
 /// A composite request whose head was understood.
@@ -20,6 +21,8 @@ pub(crate) struct Composite<'a> {
     format: Format,
     payload: &'a [u8],
     version: Version,
+    /// As [`World::root`].
+    root: &'a str,
     accept: Option<ContentFormat>,
     /// Attributes in the query of an Observe-Composite.
     pub(crate) query: Option<Attributes>,
@@ -27,8 +30,14 @@ pub(crate) struct Composite<'a> {
 
 impl<'a> Composite<'a> {
     /// Understands method, path, options and, as far as it needs no objects, the payload.
-    pub(crate) fn new(message: Message<'a>, payload: &'a [u8], version: Version) -> Result<Self, Code> {
-        if message.uri_path().next().is_some() || version < Version::V1_1 {
+    pub(crate) fn new(
+        message: Message<'a>,
+        payload: &'a [u8],
+        version: Version,
+        root: &'a str,
+    ) -> Result<Self, Code> {
+        let mut segments = below(root, message.uri_path()).ok_or(Code::NOT_FOUND)?;
+        if segments.next().is_some() || version < Version::V1_1 {
             return Err(Code::METHOD_NOT_ALLOWED);
         }
         let fetches = message.code() == Code::FETCH;
@@ -40,9 +49,9 @@ impl<'a> Composite<'a> {
         let number = message.content_format().ok_or(Code::BAD_REQUEST)?;
         let purpose = if fetches { Use::CompositePaths } else { Use::CompositeWrite };
         let format = negotiate::usable(number, purpose, version).ok_or(Code::UNSUPPORTED_CONTENT_FORMAT)?;
-        let composite = Composite { number, format, payload, version, accept: message.accept(), query };
+        let composite = Composite { number, format, payload, version, root, accept: message.accept(), query };
         let checked = if fetches {
-            paths::decode(format, payload).tolerate_missing_slash().check()
+            paths::decode(format, payload).with_alternate_path(root).tolerate_missing_slash().check()
         } else {
             well_formed(&composite.entries())
         };
@@ -53,7 +62,7 @@ impl<'a> Composite<'a> {
     }
 
     fn entries(&self) -> Decoder<'a> {
-        decode(self.format, Path::ROOT, self.payload).tolerate_missing_slash()
+        decode(self.format, Path::ROOT, self.payload).with_alternate_path(self.root).tolerate_missing_slash()
     }
 
     /// The paths of the payload, as they stand there.

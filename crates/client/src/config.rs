@@ -12,6 +12,8 @@ pub const ENDPOINT_LEN_MAX: usize = 252;
 
 /// Longest number for SMS in bytes.
 pub const SMS_LEN_MAX: usize = 32;
+/// Longest alternate path in bytes, without slashes around it.
+pub const ALTERNATE_PATH_LEN_MAX: usize = 32;
 /// Longest Profile ID in bytes.
 pub const PROFILE_LEN_MAX: usize = 72;
 
@@ -29,6 +31,9 @@ pub struct Config {
     pub binding: Text<8>,
     /// The number for SMS, sent as `sms`: digits without plus sign, or an external identifier.
     pub sms: Option<Text<SMS_LEN_MAX>>,
+    /// What stands before the path of every object, from registrations on (TS_Core 6.2.1, `rt="oma.lwm2m"`). Bootstrap does
+    /// without it.
+    pub alternate_path: Option<AlternatePath>,
     /// Whether a registration names a profile instead of listing objects, where the server has learnt it (1.2).
     pub profile: Profile,
     /// CoAP parameters towards every server.
@@ -50,8 +55,8 @@ pub struct Config {
 }
 
 impl Config {
-    /// Defaults: LwM2M 1.2, binding U, neither SMS nor profile nor pack, CoAP parameters of RFC 7252, no sampling, answers within 60 s, two-way thresholds,
-    /// Sends in SenML CBOR.
+    /// Defaults: LwM2M 1.2, binding U, neither SMS nor alternate path nor profile nor pack, CoAP parameters of RFC 7252, no
+    /// sampling, answers within 60 s, two-way thresholds, Sends in SenML CBOR.
     pub fn new(endpoint: &str) -> Self {
         Config {
             endpoint: Text::new(endpoint),
@@ -59,6 +64,7 @@ impl Config {
             endpoint_by_identity: false,
             binding: Text::new("U"),
             sms: None,
+            alternate_path: None,
             profile: Profile::None,
             coap: coap::Config::default(),
             sample_every: None,
@@ -68,6 +74,38 @@ impl Config {
             queue_mode: None,
             send_format: coap::ContentFormat::SENML_CBOR,
         }
+    }
+
+    /// The alternate path; empty for none.
+    pub(crate) fn root(&self) -> &str {
+        self.alternate_path.as_ref().map_or("", AlternatePath::as_str)
+    }
+}
+
+/// The path under which a device keeps its objects, in place of `/`: one or more segments, none of them a number, which would
+/// look like an object.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AlternatePath(Text<ALTERNATE_PATH_LEN_MAX>);
+
+impl AlternatePath {
+    /// Takes `/lwm2m`; slashes around it do not matter. `None` for what is empty, too long, has a numeric segment or one of dots, or
+    /// anything but letters, digits and `-._~`, which stand in links, URIs and names as they are.
+    pub fn new(text: &str) -> Option<Self> {
+        let text = text.trim_matches('/');
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'.' | b'_' | b'~');
+        let fits = |segment: &str| {
+            let bytes = segment.as_bytes();
+            !matches!(bytes, b"" | b"." | b"..")
+                && bytes.iter().copied().all(plain)
+                && !bytes.iter().all(u8::is_ascii_digit)
+        };
+        let legal = text.len() <= ALTERNATE_PATH_LEN_MAX && text.split('/').all(fits);
+        legal.then(|| AlternatePath(Text::new(text)))
+    }
+
+    /// Without slashes around it.
+    pub fn as_str(&self) -> &str {
+        self.0.as_str()
     }
 }
 

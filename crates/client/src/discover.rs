@@ -9,6 +9,7 @@ pub(crate) use crate::attributes::Shown;
 use crate::dispatch::{Deny, Request};
 use crate::list::{state_version, stated_version};
 use crate::object::{Object, ResourceModel};
+use crate::uri::Below;
 use crate::write::next_item;
 
 /// Writes the links into `out`; returns their length.
@@ -26,6 +27,7 @@ pub(crate) fn discover(
     let mut discovery = Discovery {
         object,
         attributes,
+        root: request.root,
         version: request.version,
         target: path,
         deepest: path.len().saturating_add(depth),
@@ -78,6 +80,7 @@ fn depth(request: &Request<'_>) -> Result<usize, Code> {
 struct Discovery<'a, 'b> {
     object: &'a dyn Object,
     attributes: &'a Shown<'a>,
+    root: &'a str,
     version: Version,
     target: Path,
     /// The longest path that is shown.
@@ -86,10 +89,14 @@ struct Discovery<'a, 'b> {
 }
 
 impl Discovery<'_, '_> {
+    fn link(&mut self, path: Path) {
+        self.links.link(format_args!("{}", Below(self.root, path)));
+    }
+
     fn object(&mut self) {
         let model = self.object.model();
         let path = Path::object(model.id);
-        self.links.link(format_args!("{path}"));
+        self.link(path);
         if let Some(said) = stated_version(model.id, model.version, self.version) {
             state_version(&mut self.links, said, self.version);
         }
@@ -106,7 +113,7 @@ impl Discovery<'_, '_> {
         if path.len() > self.deepest {
             return;
         }
-        self.links.link(format_args!("{path}"));
+        self.link(path);
         self.attach(path);
         if path.len() < self.deepest {
             let object = self.object;
@@ -118,7 +125,7 @@ impl Discovery<'_, '_> {
 
     fn resource(&mut self, instance: ObjectInstanceId, model: &ResourceModel) {
         let path = Path::resource(self.object.model().id, instance, model.id);
-        self.links.link(format_args!("{path}"));
+        self.link(path);
         // Up to 1.1 an object-level Discover has no dim.
         if model.multiple && (self.version >= Version::V1_2 || self.target.level() != Level::Object) {
             let mut count = 0_usize;
@@ -129,7 +136,7 @@ impl Discovery<'_, '_> {
         if model.multiple && path.len() < self.deepest {
             self.each_item(instance, model.id, |discovery, item| {
                 if let Some(path) = path.child(item) {
-                    discovery.links.link(format_args!("{path}"));
+                    discovery.link(path);
                     discovery.attach(path);
                 }
             });

@@ -14,10 +14,13 @@ use crate::negotiate;
 use crate::object::{Arguments, Object, Objects, Refusal};
 use crate::read::{Visitor, exists, walk};
 use crate::server_object::ServerObject;
+use crate::uri::below;
 use crate::write;
 
 /// All objects of the client, those of the application and its own.
 pub(crate) struct World<'a> {
+    /// Before every path, without slashes around it; empty for none and towards the Bootstrap-Server.
+    pub(crate) root: &'a str,
     pub(crate) objects: &'a mut dyn Objects,
     pub(crate) server: ServerObject<'a>,
     /// The account on whose behalf something is done.
@@ -25,6 +28,11 @@ pub(crate) struct World<'a> {
 }
 
 impl World<'_> {
+    /// What stands before the names in SenML towards the server that asks.
+    pub(crate) fn in_names(&self) -> &str {
+        in_names(self.root, self.server.version)
+    }
+
     /// Returns an object by its ID.
     pub(crate) fn object(&self, id: ObjectId) -> Option<&dyn Object> {
         if id == ObjectId::SERVER {
@@ -64,6 +72,11 @@ impl World<'_> {
         let others = (0..).map_while(|index| self.objects.at(index)).map(|object| object.model().id);
         own.chain(others).filter(|id| id.get() >= from && !id.is_hidden()).min()
     }
+}
+
+/// An alternate path stands in the names of SenML since 1.2 (1.2.1, TS_Core 7.4.4).
+pub(crate) fn in_names(root: &str, version: Version) -> &str {
+    if version < Version::V1_2 { "" } else { root }
 }
 
 /// Why there is no success: a response code, or an answer that comes later.
@@ -123,6 +136,8 @@ pub(crate) struct Request<'a> {
     pub(crate) payload: &'a [u8],
     /// The enabler version of the registration.
     pub(crate) version: Version,
+    /// As [`World::root`].
+    pub(crate) root: &'a str,
     /// The format of the answer, as the message has it or as the observation needs it.
     pub(crate) accept: Option<ContentFormat>,
 }
@@ -149,8 +164,10 @@ impl<'a> Request<'a> {
         message: Message<'a>,
         payload: &'a [u8],
         version: Version,
+        root: &'a str,
     ) -> Result<Request<'a>, Code> {
-        let path = Path::from_segments(message.uri_path().map(str::as_bytes)).map_err(|error| {
+        let segments = below(root, message.uri_path()).ok_or(Code::NOT_FOUND)?;
+        let path = Path::from_segments(segments.map(str::as_bytes)).map_err(|error| {
             // A segment that is no number names nothing here; numbers in a wrong shape break the data model.
             if error == PathError::NotNumeric { Code::NOT_FOUND } else { Code::METHOD_NOT_ALLOWED }
         })?;
@@ -188,7 +205,7 @@ impl<'a> Request<'a> {
         if has_query && !may_have_query && !is_execute {
             return Err(Code::BAD_OPTION);
         }
-        Ok(Request { operation, path, message, payload, version, accept: message.accept() })
+        Ok(Request { operation, path, message, payload, version, root, accept: message.accept() })
     }
 
     /// Checks that object and instance exist, are a server's business, and that this one has the right to do what it asks.
@@ -278,7 +295,7 @@ pub(crate) fn read(
     let object = path.object_id().and_then(|id| world.object(id)).ok_or(Code::NOT_FOUND)?;
     let number = accept.unwrap_or_else(|| default_format(object, path, version));
     let format = negotiate::usable(number, Use::Read, version);
-    let mut encode = Encode { encoder: Encoder::new(format.unwrap_or(Format::Text), path, out) };
+    let mut encode = Encode::new(world, format.unwrap_or(Format::Text), path, out);
     walk(world, path, &mut encode)?;
     let Some(format) = format else { return Err(Code::NOT_ACCEPTABLE.into()) };
     match encode.encoder.finish() {
@@ -301,6 +318,12 @@ pub(crate) fn default_format(object: &dyn Object, path: Path, version: Version) 
 
 pub(crate) struct Encode<'b> {
     pub(crate) encoder: Encoder<'b>,
+}
+
+impl<'b> Encode<'b> {
+    pub(crate) fn new(world: &'b World<'_>, format: Format, base: Path, out: &'b mut [u8]) -> Self {
+        Encode { encoder: Encoder::new(format, base, out).with_alternate_path(world.in_names()) }
+    }
 }
 
 impl Visitor for Encode<'_> {

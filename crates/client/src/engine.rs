@@ -326,7 +326,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         change: &AttributeChange,
     ) -> Result<(), Refusal> {
         let version = self.links.get(id.index()).ok_or(Refusal::NotFound)?.registration.version();
-        let world = serve::world(&mut self.objects, &mut self.accounts, id.0, version);
+        let world = serve::world(self.config.root(), &mut self.objects, &mut self.accounts, id.0, version);
         let attached = self.attached.attach(&world, version, id.0, path, change);
         self.settle(now);
         attached.map_err(|code| match code {

@@ -1,11 +1,11 @@
 //! Several paths read at once: Read-Composite, Observe-Composite and Send (TS_Core 6.3.8, 6.4.5, 6.4.7).
 
 use lightship_coap::{Code, ContentFormat};
-use lightship_lwm2m::format::{EncodeError, Encoder, Use};
+use lightship_lwm2m::format::{EncodeError, Use};
 use lightship_lwm2m::{Path, Value, Version};
 
 use crate::access;
-use crate::dispatch::{Deny, World};
+use crate::dispatch::{Deny, Encode, World};
 use crate::negotiate;
 use crate::object::Refusal;
 use crate::read::{Visitor, walk};
@@ -74,7 +74,7 @@ pub(crate) fn encode(
     out: &mut [u8],
 ) -> Result<(ContentFormat, usize, usize), Deny> {
     let format = negotiate::usable(accept, purpose, version).ok_or(Code::NOT_ACCEPTABLE)?;
-    let mut encode = crate::dispatch::Encode { encoder: Encoder::new(format, Path::ROOT, out) };
+    let mut encode = Encode::new(world, format, Path::ROOT, out);
     let (count, forbidden) = gather(world, next, &mut encode)?;
     if count == 0 && forbidden {
         return Err(Code::UNAUTHORIZED.into());

@@ -154,7 +154,10 @@ mod uri;
 mod write;
 
 pub use account::{Account, Retry, SECRET_LEN_MAX, Secret, Security, SecurityMode, URI_LEN_MAX};
-pub use config::{Config, ENDPOINT_LEN_MAX, PROFILE_LEN_MAX, Profile, QueueMode, SMS_LEN_MAX, Thresholds};
+pub use config::{
+    ALTERNATE_PATH_LEN_MAX, AlternatePath, Config, ENDPOINT_LEN_MAX, PROFILE_LEN_MAX, Profile, QueueMode,
+    SMS_LEN_MAX, Thresholds,
+};
 pub use engine::Client;
 pub use event::{AccountId, AskId, Event, Failure, SendId, SendRefused, Transmit};
 pub use register::Phase;

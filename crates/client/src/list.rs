@@ -3,11 +3,12 @@
 use core::fmt::{self, Write};
 
 use lightship_coap::link::{LinkWriter, TextBuffer};
-use lightship_lwm2m::{ObjectId, ObjectVersion, Version};
+use lightship_lwm2m::{ObjectId, ObjectVersion, Path, Version};
 
 use crate::dispatch::World;
 use crate::negotiate;
 use crate::object::Object;
+use crate::uri::Below;
 
 /// Writes the list into `out`; `None` when it does not fit.
 pub(crate) fn write(world: &World<'_>, version: Version, out: &mut [u8]) -> Option<usize> {
@@ -35,14 +36,21 @@ impl Write for Fingerprint {
 /// One copy of the code serves both sinks.
 fn links(world: &World<'_>, version: Version, sink: &mut dyn Write) -> bool {
     let mut links = LinkWriter::new(sink);
-    if let Some(formats) = negotiate::announced(version) {
-        // What this client speaks beyond what every client of its version does.
-        links.link(format_args!("/")).quoted("ct", formats);
+    // What this client speaks beyond what every client of its version does.
+    let formats = negotiate::announced(version);
+    if formats.is_some() || !world.root.is_empty() {
+        links.link(format_args!("{}", Below(world.root, Path::ROOT)));
+        if !world.root.is_empty() {
+            links.quoted("rt", "oma.lwm2m");
+        }
+        if let Some(formats) = formats {
+            links.quoted("ct", formats);
+        }
     }
     let mut from = Some(0);
     while let Some(id) = from.and_then(|from| world.next_object(from)) {
         if let Some(object) = world.object(id) {
-            link_object(&mut links, object, version);
+            link_object(&mut links, world.root, object, version);
         }
         from = id.get().checked_add(1);
     }
@@ -56,30 +64,32 @@ pub(crate) fn canonical(world: &World<'_>, sink: &mut dyn Write) -> bool {
     let mut from = Some(0);
     while let Some(id) = from.and_then(|from| world.next_object(from)) {
         if let Some(object) = world.object(id) {
-            links.link(format_args!("/{id}")).attribute("ver", format_args!("{}", object.model().version));
-            link_instances(&mut links, object);
+            let link = Below(world.root, Path::object(id));
+            links.link(format_args!("{link}")).attribute("ver", format_args!("{}", object.model().version));
+            link_instances(&mut links, world.root, object);
         }
         from = id.get().checked_add(1);
     }
     links.finish().is_ok()
 }
 
-fn link_object(links: &mut LinkWriter<&mut dyn Write>, object: &dyn Object, version: Version) {
+fn link_object(links: &mut LinkWriter<&mut dyn Write>, root: &str, object: &dyn Object, version: Version) {
     let model = object.model();
     let said = stated_version(model.id, model.version, version);
     if said.is_some() || object.instance_from(0).is_none() {
-        links.link(format_args!("/{}", model.id));
+        links.link(format_args!("{}", Below(root, Path::object(model.id))));
         if let Some(said) = said {
             state_version(links, said, version);
         }
     }
-    link_instances(links, object);
+    link_instances(links, root, object);
 }
 
-fn link_instances(links: &mut LinkWriter<&mut dyn Write>, object: &dyn Object) {
+fn link_instances(links: &mut LinkWriter<&mut dyn Write>, root: &str, object: &dyn Object) {
     let mut from = Some(0);
     while let Some(instance) = from.and_then(|from| object.instance_from(from)) {
-        links.link(format_args!("/{}/{}", object.model().id, instance));
+        let path = Path::instance(object.model().id, instance);
+        links.link(format_args!("{}", Below(root, path)));
         from = instance.get().checked_add(1);
     }
 }

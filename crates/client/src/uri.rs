@@ -1,6 +1,10 @@
-//! Where requests to a server go: the path and query of its URI, and the location it gave.
+//! Where requests to a server go: the path and query of its URI, and the location it gave; and what stands before the paths of
+//! this device.
+
+use core::fmt;
 
 use lightship_coap::{Message, OptionWriter};
+use lightship_lwm2m::Path;
 
 use crate::object::Bytes;
 
@@ -12,11 +16,38 @@ pub(crate) fn prefix(uri: &str, options: &mut OptionWriter<'_>) {
     let rest = uri.get(authority..).unwrap_or(uri);
     let (rest, query) = rest.split_once('?').map_or((rest, ""), |(rest, query)| (rest, query));
     let path = rest.split_once('/').map_or("", |(_, path)| path);
-    for segment in path.split('/').filter(|segment| !segment.is_empty()) {
+    for segment in segments(path) {
         options.uri_path_segment(segment);
     }
     for part in query.split('&').filter(|part| !part.is_empty()) {
         options.uri_query(part);
+    }
+}
+
+/// The segments of a path that may be empty.
+pub(crate) fn segments(path: &str) -> impl Iterator<Item = &str> {
+    path.split('/').filter(|segment| !segment.is_empty())
+}
+
+/// What follows the alternate path in the path of a request; `None` for a path elsewhere.
+pub(crate) fn below<'m, I: Iterator<Item = &'m str>>(root: &str, mut path: I) -> Option<I> {
+    segments(root).all(|segment| path.next() == Some(segment)).then_some(path)
+}
+
+/// A path as links have it: behind the alternate path, if there is one.
+pub(crate) struct Below<'a>(pub(crate) &'a str, pub(crate) Path);
+
+impl fmt::Display for Below<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Below(root, path) = self;
+        if !root.is_empty() {
+            f.write_str("/")?;
+            f.write_str(root)?;
+            if path.is_root() {
+                return Ok(());
+            }
+        }
+        path.fmt(f)
     }
 }
 

@@ -2,7 +2,7 @@
 
 use lightship_coap::Code;
 use lightship_lwm2m::format::{
-    Decoder, Format, RawValue, Use, ValueError, check as well_formed, chosen_instance, decode,
+    Decoder, Format, RawValue, Use, ValueError, check as well_formed, chosen_instance_below, decode,
 };
 use lightship_lwm2m::path::Level;
 use lightship_lwm2m::{ObjectId, ObjectInstanceId, ObjectLink, Path, ResourceId, ResourceInstanceId, Value};
@@ -66,7 +66,7 @@ pub(crate) fn conclude(object: &mut dyn Object, applied: Result<(), Deny>) -> Re
 
 /// What the payload says. A Create whose path has an instance is one whose instance the client numbers.
 fn entries<'a>(request: &Request<'a>, format: Format) -> Decoder<'a> {
-    let entries = decode(format, request.path, request.payload);
+    let entries = decode(format, request.path, request.payload).with_alternate_path(request.root);
     match request.path.instance_id().filter(|_| request.operation == Operation::Create) {
         Some(instance) => entries.with_assigned_instance(instance),
         None => entries,
@@ -308,7 +308,8 @@ pub(crate) fn create(
     if format.is_single_value() {
         return Err(Code::UNSUPPORTED_CONTENT_FORMAT.into());
     }
-    let chosen = chosen_instance(format, request.path, request.payload).map_err(|_| Code::BAD_REQUEST)?;
+    let chosen = chosen_instance_below(request.root, format, request.path, request.payload)
+        .map_err(|_| Code::BAD_REQUEST)?;
     if chosen.is_some() {
         return create_chosen(world, request, format, scratch);
     }

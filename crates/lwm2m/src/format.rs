@@ -330,6 +330,19 @@ pub fn chosen_instance(
     object: Path,
     payload: &[u8],
 ) -> Result<Option<ObjectInstanceId>, FormatError> {
+    chosen_instance_below("", format, object, payload)
+}
+
+/// The same on a device with an alternate path. See [`Decoder::with_alternate_path`].
+///
+/// # Errors
+/// As [`chosen_instance`].
+pub fn chosen_instance_below(
+    alternate_path: &str,
+    format: Format,
+    object: Path,
+    payload: &[u8],
+) -> Result<Option<ObjectInstanceId>, FormatError> {
     if payload.is_empty() {
         return Ok(None);
     }
@@ -343,7 +356,7 @@ pub fn chosen_instance(
         | Format::SenmlCbor
         | Format::SenmlEtchJson
         | Format::SenmlEtchCbor
-        | Format::Json => match decode(format, object, payload).next() {
+        | Format::Json => match decode(format, object, payload).with_alternate_path(alternate_path).next() {
             Some(entry) => Ok(entry?.path.instance_id()),
             None => Ok(None),
         },

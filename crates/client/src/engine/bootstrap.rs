@@ -303,7 +303,8 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
                 let staged = self.bootstrap.staged.as_ref().ok_or(Code::INTERNAL_SERVER_ERROR)?;
                 let mut accounts = staged.as_accounts();
                 let version = self.config.version;
-                let world = serve::world(&mut self.objects, &mut accounts, access::BOOTSTRAP_SERVER, version);
+                let world =
+                    serve::world("", &mut self.objects, &mut accounts, access::BOOTSTRAP_SERVER, version);
                 let accept = incoming.message.accept();
                 match dispatch::read(&world, command.path, accept, version, &mut self.body) {
                     Ok((format, len)) => Ok((Success { format: Some(format), len, ..plain }, None)),
@@ -479,7 +480,13 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         let remains = |ssid| self.accounts().any(|(_, present)| present.ssid == Some(ssid));
         let gone: Vec<_> = before.into_iter().filter(|ssid| !remains(*ssid)).collect();
         for ssid in gone {
-            let mut world = serve::world(&mut self.objects, &mut self.accounts, 0, self.config.version);
+            let mut world = serve::world(
+                self.config.root(),
+                &mut self.objects,
+                &mut self.accounts,
+                0,
+                self.config.version,
+            );
             access::server_removed(&mut world, ssid);
         }
         self.objects.bootstrap_ends(true);

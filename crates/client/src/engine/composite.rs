@@ -33,31 +33,32 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         let Some(link) = self.links.get(from.index()) else { return };
         let version = link.registration.version();
         let payload = link.peer.payload(incoming.body);
-        let mut world = world(&mut self.objects, &mut self.accounts, from.0, version);
+        let mut world = world(self.config.root(), &mut self.objects, &mut self.accounts, from.0, version);
         let mut sequence = None;
-        let outcome = Composite::new(message, payload, version).map_err(Deny::from).and_then(|composite| {
-            if message.code() == Code::IPATCH {
-                let written = composite.write(&mut world, &mut self.body);
-                if matches!(written, Ok(_) | Err(Deny::Later)) {
-                    self.touched = true;
-                    report_writes(&mut self.events, from, &composite);
+        let outcome =
+            Composite::new(message, payload, version, world.root).map_err(Deny::from).and_then(|composite| {
+                if message.code() == Code::IPATCH {
+                    let written = composite.write(&mut world, &mut self.body);
+                    if matches!(written, Ok(_) | Err(Deny::Later)) {
+                        self.touched = true;
+                        report_writes(&mut self.events, from, &composite);
+                    }
+                    return written;
                 }
-                return written;
-            }
-            let success = composite.read(&world, &mut self.body)?;
-            if let (Some(0), Some(format)) = (observe, success.format) {
-                self.generation = self.generation.wrapping_add(1);
-                let (token, key) = (ticket.token(), ticket.cache_key());
-                let told = Snapshot::new();
-                let mut head =
-                    Observation::new(now, from.0, Path::ROOT, token, key, format, composite.query, told);
-                head.generation = self.generation;
-                head.part = Part::First;
-                head.subject = Subject::of(composite.paths());
-                sequence = observe_all(&mut self.observations, &world, &composite, head);
-            }
-            Ok(success)
-        });
+                let success = composite.read(&world, &mut self.body)?;
+                if let (Some(0), Some(format)) = (observe, success.format) {
+                    self.generation = self.generation.wrapping_add(1);
+                    let (token, key) = (ticket.token(), ticket.cache_key());
+                    let told = Snapshot::new();
+                    let mut head =
+                        Observation::new(now, from.0, Path::ROOT, token, key, format, composite.query, told);
+                    head.generation = self.generation;
+                    head.part = Part::First;
+                    head.subject = Subject::of(composite.paths());
+                    sequence = observe_all(&mut self.observations, &world, &composite, head);
+                }
+                Ok(success)
+            });
         if sequence.is_some() {
             self.inherit_all(from, ticket);
         }
@@ -80,7 +81,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             .any(|other| other.confirmable(now, &self.effective(other), account));
         let Some(link) = self.links.get_mut(usize::from(one.account)) else { return };
         let version = link.registration.version();
-        let world = world(&mut self.objects, &mut self.accounts, one.account, version);
+        let world = world(self.config.root(), &mut self.objects, &mut self.accounts, one.account, version);
         let paths = || self.observations.iter().flatten().filter(|other| ours(other)).map(|other| other.path);
         let next = |after| least_after(paths(), after);
         let mut sequence = one.sequence;

@@ -235,7 +235,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
                 continue;
             }
             let version = link.registration.version();
-            let world = world(&mut self.objects, &mut self.accounts, 0, version);
+            let world = world(self.config.root(), &mut self.objects, &mut self.accounts, 0, version);
             let Some(account) = world.server.accounts.get(index).and_then(Option::as_ref) else { continue };
             let is = told(&world, account, &self.config, version);
             link.registration.changed(is.differs_from(&link.told));
@@ -266,7 +266,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         }
         let Some(step) = link.registration.step(now) else { return };
         let version = link.registration.version();
-        let world = world(&mut self.objects, &mut self.accounts, id.0, version);
+        let world = world(self.config.root(), &mut self.objects, &mut self.accounts, id.0, version);
         let Some(account) = world.server.accounts.get(id.index()).and_then(Option::as_ref) else { return };
         let is = told(&world, account, &self.config, version);
         let step = match step {

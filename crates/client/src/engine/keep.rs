@@ -11,6 +11,7 @@ use lightship_lwm2m::format::{EncodeError, Encoder, Format};
 use super::composite::look;
 use super::serve::world;
 use super::*;
+use crate::dispatch::in_names;
 use crate::gather::least_after;
 use crate::history::{Head, Pack, Stage, senml_time};
 use crate::observe::{Behind, Part};
@@ -30,7 +31,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
     pub(super) fn keep(&mut self, now: Instant, one: &Observation) {
         self.remember(now, one, if one.away { Stage::Kept } else { Stage::Tentative });
         let version = self.version(AccountId(one.account));
-        let world = world(&mut self.objects, &mut self.accounts, one.account, version);
+        let world = world(self.config.root(), &mut self.objects, &mut self.accounts, one.account, version);
         for other in self.observations.iter_mut().flatten().filter(|other| other.is_with(one)) {
             other.kept(now, look(&world, other.path));
         }
@@ -55,7 +56,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
 
     fn record_path(&mut self, now: Instant, member: &Observation, stage: Stage) {
         let version = self.version(AccountId(member.account));
-        let world = world(&mut self.objects, &mut self.accounts, member.account, version);
+        let world = world(self.config.root(), &mut self.objects, &mut self.accounts, member.account, version);
         let mut pack = Pack::new(&mut self.body);
         if walk(&world, member.path, &mut pack).is_err() {
             return;
@@ -168,7 +169,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
     /// All of the past was told. What differs from the last of it is told as it is now, so that nothing older stays the newest.
     fn back_to_the_present(&mut self, one: &Observation) {
         let version = self.version(AccountId(one.account));
-        let world = world(&mut self.objects, &mut self.accounts, one.account, version);
+        let world = world(self.config.root(), &mut self.objects, &mut self.accounts, one.account, version);
         let mut differs = false;
         for member in self.observations.iter().flatten().filter(|member| member.is_with(one)) {
             let of = |head: &Head| {
@@ -260,6 +261,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
     fn tell_past(&mut self, now: Instant, one: &Observation, waiting: usize) {
         let Some(format) = self.past_format(one) else { return };
         let timed = has_times(format);
+        let version = self.version(AccountId(one.account));
         let date_ms = self.date_ms(now);
         let single = self.config.coap.block_size.bytes().min(BODY);
         let mut count = if timed { waiting } else { 0 };
@@ -267,8 +269,9 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             let room = if count > 1 { single } else { BODY };
             let out = self.body.get_mut(..room).unwrap_or_default();
             let records = || self.history.iter().filter(|(head, _)| is_past(head, one));
+            let names = in_names(self.config.root(), version);
             let base = if one.part == Part::Whole { one.path } else { Path::ROOT };
-            let mut encoder = Encoder::new(format, base, out);
+            let mut encoder = Encoder::new(format, base, out).with_alternate_path(names);
             let taken = if timed {
                 for (head, values) in records().take(count) {
                     let time = senml_time(head.at, now, date_ms);

@@ -120,7 +120,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
     pub fn record(&mut self, now: Instant, id: AccountId, paths: &[Path]) -> Result<usize, SendRefused> {
         self.account(id).ok_or(SendRefused::NotRegistered)?;
         let version = self.version(id);
-        let world = world(&mut self.objects, &mut self.accounts, id.0, version);
+        let world = world(self.config.root(), &mut self.objects, &mut self.accounts, id.0, version);
         let next = |after| least_after(paths.iter().copied(), after);
         let mut pack = Pack::new(&mut self.body);
         gather(&world, &next, &mut pack).map_err(|_| SendRefused::Busy)?;
@@ -184,7 +184,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         }
         kept.iter_mut().zip(paths).for_each(|(slot, path)| *slot = Some(*path));
         let version = self.version(id);
-        let world = world(&mut self.objects, &mut self.accounts, id.0, version);
+        let world = world(self.config.root(), &mut self.objects, &mut self.accounts, id.0, version);
         let next = |after| least_after(paths.iter().copied(), after);
         match gather(&world, &next, &mut Snapshot::new()) {
             Ok((0, _)) => return Err(SendRefused::Nothing),
@@ -253,7 +253,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             return;
         }
         let version = link.registration.version();
-        let world = world(&mut self.objects, &mut self.accounts, id.0, version);
+        let world = world(self.config.root(), &mut self.objects, &mut self.accounts, id.0, version);
         if fingerprint(&world, version) != link.told.list {
             // Only instances that the server knows may stand in a Send: an Update goes first.
             self.touched = true;
@@ -392,7 +392,7 @@ fn encode_recorded<const N: usize>(
     };
     let mut count = history.iter().filter(|(head, _)| ours(head)).count();
     while count > 0 {
-        let mut encoder = Encoder::new(format, Path::ROOT, &mut *out);
+        let mut encoder = Encoder::new(format, Path::ROOT, &mut *out).with_alternate_path(world.in_names());
         let mut values = 0_usize;
         for (head, recorded) in history.iter().filter(|(head, _)| ours(head)).take(count) {
             for (path, value) in recorded.filter(|(path, _)| is_shown(*path)) {

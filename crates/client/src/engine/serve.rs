@@ -1,7 +1,10 @@
 //! Requests of servers: from the peer through the objects and back.
 
+use lightship_coap::OptionNumber;
+
 use super::*;
 use crate::observe::Part;
+use crate::uri::segments;
 
 impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, const BODY: usize>
     Client<O, B, SERVERS, OBSERVATIONS, BODY>
@@ -16,12 +19,13 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         let Some(link) = self.links.get(from.index()) else { return };
         let version = link.registration.version();
         let payload = link.peer.payload(incoming.body);
-        let mut world = world(&mut self.objects, &mut self.accounts, from.0, version);
+        let mut world = world(self.config.root(), &mut self.objects, &mut self.accounts, from.0, version);
         let mut query = None;
         let mut asked = None;
         let mut accept = incoming.message.accept();
-        let outcome =
-            Request::new(incoming.message, payload, version).map_err(Deny::from).and_then(|mut request| {
+        let outcome = Request::new(incoming.message, payload, version, world.root)
+            .map_err(Deny::from)
+            .and_then(|mut request| {
                 asked = Some((request.operation, request.path));
                 request.locate(&world)?;
                 if request.operation == Operation::WriteAttributes {
@@ -81,7 +85,8 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             Operation::Replace => {
                 // Attributes go with what a Replace left out.
                 let version = self.version(account);
-                let world = world(&mut self.objects, &mut self.accounts, account.0, version);
+                let world =
+                    world(self.config.root(), &mut self.objects, &mut self.accounts, account.0, version);
                 self.attached.prune(&world, path);
             }
             Operation::PartialUpdate
@@ -127,8 +132,13 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             if let Some(sequence) = observe {
                 options.observe(sequence);
             }
+            if success.location.is_some() {
+                for segment in segments(self.config.root()) {
+                    options.text(OptionNumber::LOCATION_PATH, format_args!("{segment}"));
+                }
+            }
             for number in success.location.iter().flat_map(|path| path.numbers()) {
-                options.text(lightship_coap::OptionNumber::LOCATION_PATH, format_args!("{number}"));
+                options.text(OptionNumber::LOCATION_PATH, format_args!("{number}"));
             }
             if let Some(format) = success.format {
                 options.content_format(format);
@@ -171,7 +181,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         accept: Option<ContentFormat>,
     ) -> Result<Success, Deny> {
         let version = self.version(account);
-        let world = world(&mut self.objects, &mut self.accounts, account.0, version);
+        let world = world(self.config.root(), &mut self.objects, &mut self.accounts, account.0, version);
         let (format, len) = dispatch::read(&world, path, accept, version, &mut self.body)?;
         Ok(Success { code: Code::CONTENT, format: Some(format), len, location: None })
     }
@@ -188,7 +198,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
     ) -> Option<u32> {
         let mut told = Snapshot::new();
         let version = self.version(account);
-        let world = world(&mut self.objects, &mut self.accounts, account.0, version);
+        let world = world(self.config.root(), &mut self.objects, &mut self.accounts, account.0, version);
         walk(&world, path, &mut told).ok()?;
         let same = |slot: &Option<Observation>| {
             slot.as_ref().is_some_and(|present| {
@@ -253,11 +263,12 @@ fn resume(
 
 /// All objects for the time of one call, as a server of that LwM2M version sees them.
 pub(super) fn world<'a>(
+    root: &'a str,
     objects: &'a mut dyn Objects,
     accounts: &'a mut [Option<Account>],
     asking: u8,
     version: Version,
 ) -> World<'a> {
     objects.serve_as(version);
-    World { objects, server: ServerObject { accounts, draft: None, trigger: None, version }, asking }
+    World { root, objects, server: ServerObject { accounts, draft: None, trigger: None, version }, asking }
 }

@@ -132,7 +132,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         if observation.action(now, &attributes, keeps) == Action::Look {
             let mut found = Snapshot::new();
             let version = self.version(account);
-            let world = world(&mut self.objects, &mut self.accounts, account.0, version);
+            let world = world(self.config.root(), &mut self.objects, &mut self.accounts, account.0, version);
             let looked = if !cfg!(feature = "composite") || observation.part == Part::Whole {
                 walk(&world, path, &mut found)
             } else {
@@ -198,7 +198,8 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         };
         let mut told = Snapshot::new();
         let version = self.version(AccountId(observation.account));
-        let world = world(&mut self.objects, &mut self.accounts, observation.account, version);
+        let world =
+            world(self.config.root(), &mut self.objects, &mut self.accounts, observation.account, version);
         let _ = walk(&world, observation.path, &mut told);
         let content = self.body.get(..success.len).unwrap_or_default();
         let Some(link) = self.links.get_mut(usize::from(observation.account)) else { return };

@@ -1,6 +1,7 @@
 //! The engine under virtual time, against servers played by hand.
 
 mod access;
+mod alternate_path;
 mod bench;
 #[cfg(feature = "bootstrap")]
 mod bootstrap;

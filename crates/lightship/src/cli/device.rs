@@ -49,6 +49,10 @@ pub(crate) struct DeviceArguments {
     #[arg(long)]
     pub(crate) queue_mode: bool,
 
+    /// Keep all objects under a path of its own, such as /lwm2m
+    #[arg(long, value_name = "PATH")]
+    pub(crate) root: Option<String>,
+
     /// Name a profile in place of the list of objects where the server knows it: hash, or a name such as oma:NAME or v:NAME
     #[arg(long, value_name = "PROFILE")]
     pub(crate) profile: Option<String>,

@@ -6,7 +6,8 @@ use self::accounts::RawAccount;
 use crate::cli::DeviceArguments;
 use crate::failure::Failure;
 use lightship_client::{
-    Account, Config, ENDPOINT_LEN_MAX, PROFILE_LEN_MAX, Profile, QueueMode, SMS_LEN_MAX, Text,
+    ALTERNATE_PATH_LEN_MAX, Account, AlternatePath, Config, ENDPOINT_LEN_MAX, PROFILE_LEN_MAX, Profile,
+    QueueMode, SMS_LEN_MAX, Text,
 };
 use lightship_coap::BlockSize;
 use lightship_lwm2m::{Endpoint, ObjectId, Version};
@@ -39,6 +40,7 @@ pub(crate) struct RawSettings {
     binding: Option<String>,
     #[serde(alias = "queue_mode")]
     queue_mode: Option<bool>,
+    root: Option<String>,
     profile: Option<String>,
     sms: Option<String>,
     awake: Option<f64>,
@@ -146,6 +148,7 @@ impl Settings {
         raw.set_coap(&mut config)?;
         config.queue_mode = raw.queue_mode()?;
         config.bootstrap_pack = raw.bootstrap_pack.unwrap_or(false);
+        config.alternate_path = raw.root.as_deref().map(root).transpose()?.flatten();
         config.profile = raw.profile.as_deref().map_or(Ok(Profile::None), profile)?;
         config.sms = raw.sms.as_deref().map(sms).transpose()?;
         let local = raw.local.as_deref().map(local_address).transpose()?;
@@ -185,6 +188,19 @@ fn profile(text: &str) -> Result<Profile, Failure> {
             "profile {text:?}: expected hash, or oma: or v: with letters, digits and hyphens behind it"
         ))),
     }
+}
+
+/// `/` is where the objects are anyway.
+fn root(text: &str) -> Result<Option<AlternatePath>, Failure> {
+    if text == "/" {
+        return Ok(None);
+    }
+    AlternatePath::new(text).map(Some).ok_or_else(|| {
+        Failure::usage(format_args!(
+            "root {text:?}: expected a path such as /lwm2m of letters, digits and -._~, no segment a number, {ALTERNATE_PATH_LEN_MAX} bytes \
+             at most"
+        ))
+    })
 }
 
 fn sms(text: &str) -> Result<Text<SMS_LEN_MAX>, Failure> {
@@ -236,6 +252,7 @@ impl From<DeviceArguments> for RawSettings {
             lwm2m: flags.lwm2m,
             binding: flags.binding,
             queue_mode: flags.queue_mode.then_some(true),
+            root: flags.root,
             profile: flags.profile,
             sms: flags.sms,
             awake: flags.awake,
@@ -273,7 +290,7 @@ impl RawSettings {
             ($($field:ident)*) => { Self { account, $($field: higher.$field.or(self.$field),)* } };
         }
         join! {
-            endpoint server bootstrap bootstrap_pack lifetime lwm2m binding queue_mode profile sms awake wake_every psk_identity psk_key cert key trust rpk_key
+            endpoint server bootstrap bootstrap_pack lifetime lwm2m binding queue_mode root profile sms awake wake_every psk_identity psk_key cert key trust rpk_key
             rpk_peer local state object ack_timeout ack_random_factor max_retransmit nstart block_size retry_count
             retry_timer retry_sequence_delay retry_sequence_count virtual_clock
         }
@@ -484,6 +501,10 @@ mod tests {
             "--server 127.0.0.1",
             "--lwm2m 2.0",
             "--awake 5",
+            "--root /3",
+            "--root /a//b",
+            "--root a?b",
+            "--root /a23456789-123456789-123456789-123",
             "--profile x",
             "--profile oma:",
             "--profile v:a_b",
