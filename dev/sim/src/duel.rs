@@ -395,15 +395,6 @@ fn operation(question: &Question, format: Format) -> Operation {
     let object: Path = "/3303".parse().expect("a path");
     let accept = Some(ContentFormat(format.number()));
     let text = |text: &String| Content { format: ContentFormat::TEXT, payload: text.as_bytes().into() };
-    let values = |format: Format, base: Path, instance: u16, text: &Option<String>| {
-        let value = text.as_ref().map(|text| OwnedValue::String(text.clone()));
-        let entries = match &value {
-            Some(value) => vec![(path(instance, APPLICATION), Some(value))],
-            None => vec![(node(instance, None), None)],
-        };
-        let payload = encode_entries(format, base, &entries).expect("it can be written");
-        Content { format: ContentFormat(format.number()), payload: payload.into() }
-    };
     match question {
         Question::ReadObject => Operation::Read { path: object, accept },
         Question::ReadInstance(instance) => Operation::Read { path: node(*instance, None), accept },
@@ -415,7 +406,7 @@ fn operation(question: &Question, format: Format) -> Operation {
         }
         Question::WriteInstance { instance, replace, text } => {
             let path = node(*instance, None);
-            let content = values(format, path, *instance, text);
+            let content = instance_content(format, path, *instance, text.as_deref());
             match replace {
                 true => Operation::Replace { path, content },
                 false => Operation::PartialUpdate { path, content },
@@ -424,13 +415,13 @@ fn operation(question: &Question, format: Format) -> Operation {
         Question::Create(instance, text) => {
             // Only TLV can say that an instance is empty.
             let format = if text.is_none() { Format::Tlv } else { format };
-            Operation::Create { path: object, content: Some(values(format, object, *instance, text)) }
+            let content = instance_content(format, object, *instance, text.as_deref());
+            Operation::Create { path: object, content: Some(content) }
         }
         Question::CreateBoth(both, text) => {
             let value = OwnedValue::String(text.clone());
             let entries = both.map(|instance| (path(instance, APPLICATION), Some(&value)));
-            let payload = encode_entries(format, object, &entries).expect("it can be written");
-            let content = Content { format: ContentFormat(format.number()), payload: payload.into() };
+            let content = written(format, object, &entries);
             Operation::Create { path: object, content: Some(content) }
         }
         Question::CreateAnywhere => Operation::Create { path: object, content: None },
@@ -439,21 +430,7 @@ fn operation(question: &Question, format: Format) -> Operation {
             Operation::ReadComposite { content: names(nodes), accept }
         }
         Question::WriteSeveral(values) => {
-            let format = several(format);
-            let owned: Vec<_> = values
-                .iter()
-                .map(|(instance, resource, text)| {
-                    let value = match *resource {
-                        VALUE => OwnedValue::Float(7.0),
-                        _ => OwnedValue::String(text.clone()),
-                    };
-                    (path(*instance, *resource), value)
-                })
-                .collect();
-            let entries: Vec<_> = owned.iter().map(|(path, value)| (*path, Some(value))).collect();
-            let payload = encode_entries(format, Path::ROOT, &entries).expect("it can be written");
-            let content = Content { format: ContentFormat(format.number()), payload: payload.into() };
-            Operation::WriteComposite { content }
+            Operation::WriteComposite { content: several_content(several(format), values) }
         }
         Question::Delete(instance) => Operation::Delete { path: node(*instance, None) },
         Question::Execute(instance, resource, arguments) => {
@@ -465,6 +442,38 @@ fn operation(question: &Question, format: Format) -> Operation {
         },
         Question::Discover(instance) => Operation::Discover { path: node(*instance, None), depth: None },
     }
+}
+
+/// An instance with this text, or without any.
+fn instance_content(format: Format, base: Path, instance: u16, text: Option<&str>) -> Content {
+    let value = text.map(|text| OwnedValue::String(text.to_owned()));
+    let entry = match &value {
+        Some(value) => (path(instance, APPLICATION), Some(value)),
+        None => (node(instance, None), None),
+    };
+    written(format, base, &[entry])
+}
+
+/// Values of several resources.
+fn several_content(format: Format, values: &[(u16, u16, String)]) -> Content {
+    let owned: Vec<_> = values
+        .iter()
+        .map(|(instance, resource, text)| {
+            let value = match *resource {
+                VALUE => OwnedValue::Float(7.0),
+                _ => OwnedValue::String(text.clone()),
+            };
+            (path(*instance, *resource), value)
+        })
+        .collect();
+    let entries: Vec<_> = owned.iter().map(|(path, value)| (*path, Some(value))).collect();
+    written(format, Path::ROOT, &entries)
+}
+
+/// These entries in this format.
+fn written(format: Format, base: Path, entries: &[(Path, Option<&OwnedValue>)]) -> Content {
+    let payload = encode_entries(format, base, entries).expect("it can be written");
+    Content { format: ContentFormat(format.number()), payload: payload.into() }
 }
 
 /// TLV cannot name several nodes.

@@ -161,49 +161,10 @@ impl Tree {
                     text => self.set(*instance, text.as_ref()),
                 }
             }
-            Question::Create(instance, text) => {
-                let fits = text.as_ref().is_none_or(|text| text.len() <= TEXT_MAX);
-                if self.instances.contains_key(instance) || !fits {
-                    return Err(Code::BAD_REQUEST);
-                }
-                assert!(self.instances.len() < ROOM, "nobody asks for more");
-                let sensor = Sensor { application: text.clone(), ..Sensor::default() };
-                self.instances.insert(*instance, sensor);
-                Ok(done(Code::CREATED))
-            }
-            Question::CreateBoth(both, text) => {
-                if both.iter().any(|id| self.instances.contains_key(id)) || text.len() > TEXT_MAX {
-                    return Err(Code::BAD_REQUEST);
-                }
-                for id in both {
-                    let sensor = Sensor { application: Some(text.clone()), ..Sensor::default() };
-                    self.instances.insert(*id, sensor);
-                }
-                Ok(done(Code::CREATED))
-            }
-            Question::CreateAnywhere => {
-                if self.instances.len() == ROOM {
-                    return Err(Code::SERVICE_UNAVAILABLE);
-                }
-                let free = (0..).find(|id| !self.instances.contains_key(id)).expect("one is free");
-                self.instances.insert(free, Sensor::default());
-                Ok((Code::CREATED, BTreeSet::from([("location".to_owned(), format!("/3303/{free}"))])))
-            }
-            Question::WriteSeveral(values) => {
-                // Which of several faults is told is the device's choice: all count as one.
-                let fits = |(instance, resource, text): &(u16, u16, String)| {
-                    let present =
-                        self.instances.get(instance).is_some_and(|sensor| sensor.application.is_some());
-                    *resource == APPLICATION && present && text.len() <= TEXT_MAX
-                };
-                if !values.iter().all(fits) {
-                    return Err(Code::BAD_REQUEST);
-                }
-                for (instance, _, text) in values {
-                    self.sensor(*instance)?.application = Some(text.clone());
-                }
-                Ok(done(Code::CHANGED))
-            }
+            Question::WriteSeveral(values) => self.write_several(values),
+            Question::Create(instance, text) => self.create(*instance, text.as_ref()),
+            Question::CreateBoth(both, text) => self.create_both(*both, text),
+            Question::CreateAnywhere => self.create_anywhere(),
             Question::Delete(instance) => {
                 self.instances.remove(instance).ok_or(Code::NOT_FOUND)?;
                 self.attributes.retain(|(of, _), _| of != instance);
@@ -231,6 +192,52 @@ impl Tree {
             }
             read => unreachable!("{read:?} changes nothing"),
         }
+    }
+
+    fn create(&mut self, instance: u16, text: Option<&String>) -> Result<Reply, Code> {
+        let fits = text.is_none_or(|text| text.len() <= TEXT_MAX);
+        if self.instances.contains_key(&instance) || !fits {
+            return Err(Code::BAD_REQUEST);
+        }
+        assert!(self.instances.len() < ROOM, "nobody asks for more");
+        let sensor = Sensor { application: text.cloned(), ..Sensor::default() };
+        self.instances.insert(instance, sensor);
+        Ok(done(Code::CREATED))
+    }
+
+    fn create_both(&mut self, both: [u16; 2], text: &str) -> Result<Reply, Code> {
+        if both.iter().any(|id| self.instances.contains_key(id)) || text.len() > TEXT_MAX {
+            return Err(Code::BAD_REQUEST);
+        }
+        for id in both {
+            let sensor = Sensor { application: Some(text.to_owned()), ..Sensor::default() };
+            self.instances.insert(id, sensor);
+        }
+        Ok(done(Code::CREATED))
+    }
+
+    fn create_anywhere(&mut self) -> Result<Reply, Code> {
+        if self.instances.len() == ROOM {
+            return Err(Code::SERVICE_UNAVAILABLE);
+        }
+        let free = (0..).find(|id| !self.instances.contains_key(id)).expect("one is free");
+        self.instances.insert(free, Sensor::default());
+        Ok((Code::CREATED, BTreeSet::from([("location".to_owned(), format!("/3303/{free}"))])))
+    }
+
+    fn write_several(&mut self, values: &[(u16, u16, String)]) -> Result<Reply, Code> {
+        // Which of several faults is told is the device's choice: all count as one.
+        let fits = |(instance, resource, text): &(u16, u16, String)| {
+            let present = self.instances.get(instance).is_some_and(|sensor| sensor.application.is_some());
+            *resource == APPLICATION && present && text.len() <= TEXT_MAX
+        };
+        if !values.iter().all(fits) {
+            return Err(Code::BAD_REQUEST);
+        }
+        for (instance, _, text) in values {
+            self.sensor(*instance)?.application = Some(text.clone());
+        }
+        Ok(done(Code::CHANGED))
     }
 
     fn sensor(&mut self, instance: u16) -> Result<&mut Sensor, Code> {
