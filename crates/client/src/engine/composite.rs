@@ -34,9 +34,10 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         let version = link.registration.version();
         let payload = link.peer.payload(incoming.body);
         let mut world = world(self.config.root(), &mut self.objects, &mut self.accounts, from.0, version);
-        let mut sequence = None;
-        let outcome =
-            Composite::new(message, payload, version, world.root).map_err(Deny::from).and_then(|composite| {
+        let (mut sequence, mut returned) = (None, None);
+        let outcome = Composite::new(message, payload, version, self.config.root())
+            .map_err(Deny::from)
+            .and_then(|composite| {
                 if message.code() == Code::IPATCH {
                     let written = composite.write(&mut world, &mut self.body);
                     if matches!(written, Ok(_) | Err(Deny::Later)) {
@@ -57,8 +58,12 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
                     head.subject = Subject::of(composite.paths());
                     sequence = observe_all(&mut self.observations, &world, &composite, head);
                 }
+                returned = Some(composite);
                 Ok(success)
             });
+        for path in returned.iter().flat_map(Composite::paths) {
+            self.touched |= self.objects.returned(path);
+        }
         if sequence.is_some() {
             self.inherit_all(from, ticket);
         }
@@ -110,6 +115,13 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
                 }
                 Err(SendError::Busy) => other.blocked = true,
                 Err(_) => other.told_nothing(now),
+            }
+        }
+        if sent == Ok(()) {
+            let paths =
+                self.observations.iter().flatten().filter(|other| ours(other)).map(|other| other.path);
+            for path in paths {
+                self.touched |= self.objects.returned(path);
             }
         }
         if told {

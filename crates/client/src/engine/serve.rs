@@ -74,7 +74,11 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
     /// What follows from a successful request besides its response.
     fn report(&mut self, account: AccountId, operation: Operation, path: Path) {
         let event = match operation {
-            Operation::Read | Operation::Discover | Operation::WriteAttributes => return,
+            Operation::Read => {
+                self.touched |= self.objects.returned(path);
+                return;
+            }
+            Operation::Discover | Operation::WriteAttributes => return,
             Operation::Replace | Operation::PartialUpdate => Event::Written { account, path },
             Operation::Execute => Event::Executed { account, path },
             Operation::Create => Event::Created { account, path },

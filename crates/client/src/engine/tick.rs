@@ -207,6 +207,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             Ok(()) => {
                 observation.sequence = sequence;
                 observation.told(now, told, confirmable);
+                self.touched |= self.objects.returned(observation.path);
                 if confirmable {
                     self.remember(now, observation, Stage::Underway);
                 }

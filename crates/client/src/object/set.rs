@@ -1,6 +1,6 @@
 //! The set of objects that a client serves.
 
-use lightship_lwm2m::Version;
+use lightship_lwm2m::{Path, Version};
 
 use super::Object;
 
@@ -21,6 +21,13 @@ pub trait Objects {
     /// version need not care.
     fn serve_as(&mut self, version: Version) {
         let _ = version;
+    }
+
+    /// What was readable at and below `path` is on its way to a server, in the answer to a read or in a notification. Returns
+    /// whether that changed a value, as it does for data that may be fetched once.
+    fn returned(&mut self, path: Path) -> bool {
+        let _ = path;
+        false
     }
 
     /// A Bootstrap-Server is going to write and delete: each object remembers how everything is.
@@ -101,6 +108,10 @@ impl<T: Objects + ?Sized> Objects for &mut T {
 
     fn serve_as(&mut self, version: Version) {
         (**self).serve_as(version);
+    }
+
+    fn returned(&mut self, path: Path) -> bool {
+        (**self).returned(path)
     }
 }
 

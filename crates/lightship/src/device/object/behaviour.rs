@@ -4,7 +4,7 @@ use super::{Held, Instance, device, firmware, sensor, statistics, test_object};
 use lightship_client::{Arguments, Refusal};
 use lightship_coap::ContentFormat;
 use lightship_lwm2m::object::ObjectDefinition;
-use lightship_lwm2m::{ObjectId, ObjectInstanceId, OwnedValue, ResourceId};
+use lightship_lwm2m::{ObjectId, ObjectInstanceId, OwnedValue, Path, ResourceId};
 use lightship_net::client_driver::{Clock, Counters};
 use lightship_platform::{Instant, Rng, SeededRng, UnixTime};
 use std::collections::VecDeque;
@@ -161,6 +161,12 @@ pub(crate) trait Behaviour: Send {
     ) -> Result<(), Refusal> {
         let _ = (world, change, instance);
         Ok(())
+    }
+
+    /// What was readable at and below `path` went to a server; says whether that changed this instance.
+    fn returned(&mut self, path: Path, here: Path, instance: &mut Instance) -> bool {
+        let _ = (path, here, instance);
+        false
     }
 
     /// The user set a resource.

@@ -218,6 +218,34 @@ fn lightweightm2m_1_1_int_910_observe_connectivity_statistics() {
     assert!(bench.case.gaps("/7/0", Duration::from_secs(60)).is_empty());
 }
 
+#[test]
+fn authentication_data_are_fetched_once() {
+    let mut bench = Bench::new(&[16]);
+    let is_idle = |values: &BTreeMap<String, OwnedValue>| values.get("/16/0/3") == Some(&integer(0));
+    assert!(is_idle(&bench.values("/16/0")));
+    assert_eq!(bench.case.execute("/16/0/1"), Code::CHANGED);
+    assert_eq!(
+        bench.values("/16/0/3").get("/16/0/3"),
+        Some(&integer(1)),
+        "reading the status fetches nothing"
+    );
+    assert_eq!(bench.values("/16/0/0").len(), 4);
+    assert_eq!(bench.values("/16/0/3").get("/16/0/3"), Some(&integer(1)));
+    has(&bench.values("/16/0/2"), &["/16/0/2/0"]);
+    let after = bench.values("/16/0");
+    assert!(is_idle(&after) && !after.contains_key("/16/0/2/0"), "{after:?}");
+    // A notification returns them, too; a read of all that the object has as well.
+    bench.case.observe("/16/0/2");
+    assert_eq!(bench.case.execute("/16/0/1"), Code::CHANGED);
+    bench.run(Duration::from_secs(3));
+    assert!(bench.case.notified("/16/0/2") >= 1);
+    assert!(is_idle(&bench.values("/16/0/3")));
+    assert_eq!(bench.case.cancel("/16/0/2"), Code::CONTENT);
+    assert_eq!(bench.case.execute("/16/0/1"), Code::CHANGED);
+    has(&bench.values("/16"), &["/16/0/2/0"]);
+    assert!(is_idle(&bench.values("/16/0/3")));
+}
+
 // Case: LightweightM2M-1.1-int-1200
 #[test]
 fn lightweightm2m_1_1_int_1200_read_cellular_connectivity() {

@@ -1,9 +1,10 @@
 //! Device (object 3) and Portfolio (object 16).
 
-use super::behaviour::{Behaviour, Call, Change, World, put, single};
+use super::behaviour::{Behaviour, Call, Change, World, integer, put, single};
 use super::{Held, Instance, initial};
 use lightship_client::Refusal;
-use lightship_lwm2m::{ObjectInstanceId, OwnedValue, ResourceId};
+use lightship_lwm2m::{ObjectInstanceId, OwnedValue, Path, ResourceId};
+use std::collections::BTreeMap;
 
 const FIRMWARE_VERSION: u16 = 3;
 const REBOOT: u16 = 4;
@@ -81,21 +82,42 @@ impl Behaviour for Device {
     }
 }
 
-/// The behaviour of object 16: authentication data can be asked for and then lies ready.
+/// The behaviour of object 16: authentication data can be asked for and then lies ready, to be fetched once.
 pub(super) struct Portfolio;
 
+const GET_AUTH_DATA: u16 = 1;
+const AUTH_DATA: u16 = 2;
+const AUTH_STATUS: u16 = 3;
+
+const STATUS_IDLE: i64 = 0;
+const STATUS_DATA_AVAILABLE: i64 = 1;
+
+impl Portfolio {
+    fn become_idle(instance: &mut Instance) {
+        put(instance, AUTH_STATUS, OwnedValue::Integer(STATUS_IDLE));
+        if let Some(auth_data) = ResourceId::new(AUTH_DATA) {
+            instance.insert(auth_data, Held::Multiple(BTreeMap::new()));
+        }
+    }
+}
+
 impl Behaviour for Portfolio {
+    fn returned(&mut self, path: Path, here: Path, instance: &mut Instance) -> bool {
+        let fetched = here.child(AUTH_DATA).is_some_and(|data| path.contains(data) || data.contains(path));
+        let fetched = fetched && integer(instance, AUTH_STATUS) == Some(STATUS_DATA_AVAILABLE);
+        if fetched {
+            Self::become_idle(instance);
+        }
+        fetched
+    }
+
     fn execute(&mut self, world: &World, call: &Call<'_>, instance: &mut Instance) -> Result<(), Refusal> {
-        const GET_AUTH_DATA: u16 = 1;
-        const AUTH_DATA: u16 = 2;
-        const AUTH_STATUS: u16 = 3;
-        const DATA_AVAILABLE: i64 = 1;
         if call.resource.get() == GET_AUTH_DATA {
             let token = [world.random_u64().to_be_bytes(), world.random_u64().to_be_bytes()].concat();
             if let Some(auth_data) = ResourceId::new(AUTH_DATA) {
                 instance.insert(auth_data, Held::one_item(OwnedValue::Opaque(token)));
             }
-            put(instance, AUTH_STATUS, OwnedValue::Integer(DATA_AVAILABLE));
+            put(instance, AUTH_STATUS, OwnedValue::Integer(STATUS_DATA_AVAILABLE));
         }
         Ok(())
     }

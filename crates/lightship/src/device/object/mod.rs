@@ -514,6 +514,17 @@ impl Objects for ObjectSet {
         self.objects.iter_mut().for_each(|object| object.view = view);
     }
 
+    fn returned(&mut self, path: Path) -> bool {
+        let mut changed = false;
+        for object in &mut self.objects {
+            for (id, instance) in &mut object.instances {
+                let here = Path::instance(object.definition.id, *id);
+                changed |= object.behaviour.returned(path, here, instance);
+            }
+        }
+        changed
+    }
+
     fn bootstrap_begins(&mut self) {
         let copy = |object: &BuiltObject| (object.definition.id, object.instances.clone());
         self.before = Some(self.objects.iter().map(copy).collect());
