@@ -1,5 +1,7 @@
 //! Write and Create: a Node in the body becomes a payload that the device understands.
 
+use std::slice;
+
 use lightship_api::convert::{self, ConvertError, Entry};
 use lightship_api::{Content as NodeContent, DownlinkAnswer, Node, NodeError, Problem, ProblemType};
 use lightship_lwm2m::format::{EncodeError, Use};
@@ -199,7 +201,9 @@ pub(super) async fn deliver_with(
         let payload = match encode(format, entries) {
             Ok(payload) => payload,
             Err(error) => {
-                why = Some(format!("format {format}: {error}"));
+                let culprit = entries.iter().find(|entry| encode(format, slice::from_ref(*entry)).is_err());
+                let at = culprit.map_or_else(String::new, |entry| format!("{}: ", entry.path));
+                why = Some(format!("{at}format {format}: {error}"));
                 continue;
             }
         };

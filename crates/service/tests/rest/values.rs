@@ -89,6 +89,28 @@ fn a_value_that_the_definition_forbids_is_refused_before_it_is_sent() {
     assert!(device.requests.try_recv().is_err(), "something was sent to the device");
 }
 
+#[test]
+fn a_value_that_the_format_cannot_say_is_refused_by_name() {
+    let server = Server::start();
+    let device = Device::register(&server, "one", agreeable());
+    let resources = "/api/v1/endpoints/one/resources";
+    for (method, path, body, words) in [
+        ("PUT", "3442/0/130?format=text", json!({"value": "NaN"}), "/3442/0/130: format text: "),
+        (
+            "PATCH",
+            "3442/0?format=senml-json",
+            json!({"resources": {"110": {"value": "x"}, "130": {"value": "NaN"}}}),
+            "/3442/0/130: format senml-json: ",
+        ),
+    ] {
+        let reply = server.call(method, &format!("{resources}/{path}"), &body.to_string());
+        assert_eq!((reply.status, reply.problem().as_str()), (422, "does-not-fit"), "{path}: {reply:?}");
+        let detail = reply.json()["detail"].as_str().unwrap().to_owned();
+        assert!(detail.starts_with(words), "{path}: {detail}");
+    }
+    assert!(device.requests.try_recv().is_err(), "something was sent to the device");
+}
+
 // Proves: DAT-05
 #[test]
 fn unknown_objects_and_resources_are_written_in_the_type_that_the_caller_gives() {
