@@ -51,3 +51,27 @@ fn two_servers_have_the_rights_that_object_2_gives_them() {
     assert_eq!(guest.json(&["delete", "shared", "/3303/7"])["code"], "2.02");
     assert!(guest.ctl_refused(&["read", "shared", "/2/2/3"]).contains("4.04"));
 }
+
+#[test]
+fn entries_of_the_file_are_there_from_the_start() {
+    let (owner, guest) = (Server::start(&[]), Server::start(&[]));
+    let file = std::env::temp_dir().join(format!("lightship-access-{}.toml", std::process::id()));
+    let text = format!(
+        "endpoint = \"filed\"\nserver = [\"coap://{}\", \"coap://{}\"]\n\
+         [[access]]\nobject = 3303\ninstance = 0\nowner = 1\nacl = {{ 2 = 1 }}\n\
+         [[access]]\nobject = 3303\nacl = {{ 2 = 16 }}\n",
+        owner.coap, guest.coap
+    );
+    std::fs::write(&file, text).expect("a file");
+    let _device = Program::start(&["device", "--config", file.to_str().expect("a path of text")]);
+    for server in [&owner, &guest] {
+        eventually("both know the device", || server.is_registered("filed").then_some(()));
+        assert_eq!(server.json(&["read", "filed", "/3303/0/5700"])["code"], "2.05");
+    }
+    owner.ctl(&["exec", "filed", "/3303/0/5605"]);
+    assert!(guest.ctl_refused(&["exec", "filed", "/3303/0/5605"]).contains("4.01"));
+    assert!(guest.ctl_refused(&["read", "filed", "/3/0/0"]).contains("4.01"));
+    assert_eq!(guest.json(&["create", "filed", "/3303/7"])["code"], "2.01");
+    assert_eq!(guest.json(&["read", "filed", "/2/1"])["content"]["resources"]["1"]["value"], 65_535);
+    let _ = std::fs::remove_file(file);
+}

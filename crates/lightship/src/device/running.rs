@@ -65,6 +65,9 @@ impl Device {
         for (id, count) in standard.chain(settings.objects.iter().copied()) {
             set.add(id, count).map_err(Failure::usage)?;
         }
+        for entry in std::mem::take(&mut settings.access) {
+            set.add_access(entry).map_err(Failure::usage)?;
+        }
         let (kept, attributes) = keep::take_up(&mut settings, &world, &mut set)?;
         world.set_server_count(settings.accounts.len());
         // Different from the seed of the objects' values, which anyone may see.

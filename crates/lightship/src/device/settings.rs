@@ -1,7 +1,9 @@
 //! What a device shall be: the configuration file under the flags, and then the meaning of both.
 
+mod access;
 mod accounts;
 
+use self::access::{AccessEntry, RawAccess};
 use self::accounts::RawAccount;
 use crate::cli::DeviceArguments;
 use crate::failure::Failure;
@@ -35,6 +37,8 @@ pub(crate) struct RawSettings {
     bootstrap_pack: Option<bool>,
     /// In the file only.
     account: Vec<RawAccount>,
+    /// In the file only.
+    access: Vec<RawAccess>,
     lifetime: Option<u32>,
     lwm2m: Option<String>,
     binding: Option<String>,
@@ -103,6 +107,8 @@ impl OneOrMany {
 pub(crate) struct Settings {
     pub(crate) config: Config,
     pub(crate) accounts: Vec<Account>,
+    /// The instances of object 2.
+    pub(crate) access: Vec<AccessEntry>,
     pub(crate) local: Option<SocketAddr>,
     /// Objects with the number of further instances.
     pub(crate) objects: Vec<(ObjectId, u16)>,
@@ -155,8 +161,9 @@ impl Settings {
         let objects = raw.object.take().map(OneOrMany::into_vec).unwrap_or_default();
         let objects = objects.iter().map(|text| object(text)).collect::<Result<_, _>>()?;
         let accounts = accounts::accounts(&mut raw)?;
+        let access = access::entries(&raw.access)?;
         let virtual_clock = raw.virtual_clock.unwrap_or(false);
-        Ok(Self { config, accounts, local, objects, state: raw.state, virtual_clock })
+        Ok(Self { config, accounts, access, local, objects, state: raw.state, virtual_clock })
     }
 }
 
@@ -248,6 +255,7 @@ impl From<DeviceArguments> for RawSettings {
             bootstrap: flags.bootstrap,
             bootstrap_pack: flags.bootstrap_pack.then_some(true),
             account: Vec::new(),
+            access: Vec::new(),
             lifetime: flags.lifetime,
             lwm2m: flags.lwm2m,
             binding: flags.binding,
@@ -287,7 +295,7 @@ impl RawSettings {
         let account =
             if higher.server.is_some() || higher.bootstrap.is_some() { Vec::new() } else { self.account };
         macro_rules! join {
-            ($($field:ident)*) => { Self { account, $($field: higher.$field.or(self.$field),)* } };
+            ($($field:ident)*) => { Self { account, access: self.access, $($field: higher.$field.or(self.$field),)* } };
         }
         join! {
             endpoint server bootstrap bootstrap_pack lifetime lwm2m binding queue_mode root profile sms awake wake_every psk_identity psk_key cert key trust rpk_key
@@ -463,6 +471,9 @@ mod tests {
             (format!("{account}binding = \"udp\"\n"), "binding"),
             (format!("{account}hold-off = 5\n"), "Bootstrap-Server's"),
             ("[[account]]\npriority = 1\n".to_owned(), "coap"),
+            ("[[access]]\nobject = 3\nacl = { 1 = 32 }\n".to_owned(), "rights"),
+            ("[[access]]\nobject = 3\nacl = { x = 1 }\n".to_owned(), "Short Server ID"),
+            ("[[access]]\nowner = 1\n".to_owned(), "object"),
             (format!("{account}pirority = 1\n"), "pirority"),
         ] {
             let error = from_file(&text, "").unwrap_err();

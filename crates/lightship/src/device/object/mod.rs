@@ -438,6 +438,24 @@ impl ObjectSet {
         Ok(Path::instance(id, instance))
     }
 
+    /// Adds an instance of Access Control with these resources.
+    ///
+    /// # Errors
+    /// Says which of them does not fit.
+    pub(crate) fn add_access(
+        &mut self,
+        entry: Vec<(u16, Option<ResourceInstanceId>, OwnedValue)>,
+    ) -> Result<(), String> {
+        let at = self.add_one(ObjectId::ACCESS_CONTROL, None)?;
+        let instance = at.instance_id().ok_or("no instance")?;
+        let object = self.object(ObjectId::ACCESS_CONTROL)?;
+        for (resource, item, value) in entry {
+            let resource = ResourceId::new(resource).ok_or("no such resource")?;
+            object.set(instance, resource, item, value).map_err(|error| format!("{at}: {error}"))?;
+        }
+        Ok(())
+    }
+
     fn object(&mut self, id: ObjectId) -> Result<&mut BuiltObject, String> {
         let at = match self.objects.binary_search_by_key(&id, |object| object.definition.id) {
             Ok(at) => at,
