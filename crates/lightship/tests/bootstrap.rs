@@ -179,8 +179,10 @@ fn our_own_bootstrap_server_tells_a_device_two_servers() {
     let (coap, bootstrap) = (server.coap, server.bootstrap.expect("a Bootstrap-Server").to_string());
     let uris = [format!("coap://{coap}"), format!("coap://{}", other.coap)];
     server.ctl(&["bootstrap", "put", "two", "--server", &uris[0], "--server", &uris[1], "--lifetime", "300"]);
-    let mut device =
-        Program::start(&["device", "--endpoint", "two", "--bootstrap", &format!("coap://{bootstrap}")]);
+    let bootstrap = format!("coap://{bootstrap}");
+    // With this patience nothing that was lost would come again in time.
+    let patient = ["--ack-timeout", "60", "--bootstrap", bootstrap.as_str()];
+    let mut device = Program::start(&[&["device", "--endpoint", "two"][..], &patient].concat());
     device.await_line("event bootstrap_finished");
     device.await_line("event registered ssid=");
     device.await_line("event registered ssid=");

@@ -124,6 +124,17 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         }
     }
 
+    /// Makes a way to an account that is newer than the ways: a bootstrap's first Register comes before the word of it.
+    fn reach(&mut self, id: AccountId) {
+        if self.routes.iter().any(|(known, _)| *known == id) {
+            return;
+        }
+        let account = self.client.account(id);
+        if let Some(target) = account.and_then(|account| Target::parse(account.uri.as_str()).ok()) {
+            self.routes.push((id, Route::new(target, self.local)));
+        }
+    }
+
     /// The engine, to look at.
     #[must_use]
     pub fn client(&self) -> &Client<O, B, SERVERS, OBSERVATIONS, BODY> {
@@ -243,6 +254,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         let mut out = [0; TRANSMIT_LEN_MAX];
         while let Some(transmit) = self.client.poll_transmit(&mut out) {
             let datagram = out.get(..transmit.len).unwrap_or_default();
+            self.reach(transmit.to);
             let route = self.routes.iter_mut().find(|(account, _)| *account == transmit.to);
             if let Some((_, route)) = route.filter(|_| self.online)
                 && route.send(datagram)
