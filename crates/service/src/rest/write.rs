@@ -130,7 +130,9 @@ pub(super) async fn create(call: &Call<'_>, node: &Node) -> Result<Done, Refusal
         return Ok(Done::Answered(answer));
     }
     if answer.location.is_none() {
-        answer.location = named.map(|path| path.to_string());
+        // A payload that names the instance made that one; bare values in TLV and no values leave the choice to the device.
+        let says = format != Format::Tlv && entries.iter().any(|entry| entry.path.len() > 2);
+        answer.location = chosen.filter(|_| !leaves_choice || says).map(|path| path.to_string());
     }
     // 2.01 is the word that counts; the Update with the new list follows when the device has time for it.
     if let Some(path) = answer.location.as_deref().and_then(|path| path.parse().ok()) {

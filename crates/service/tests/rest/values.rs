@@ -1,6 +1,6 @@
 //! Values against the object definition: what is wrong never reaches the device, what is unknown does.
 
-use crate::support::{Device, Server, agreeable};
+use crate::support::{Device, Script, Server, agreeable};
 use serde_json::{Value, json};
 
 /// Method, path, body, the problem's pointer, words of its detail.
@@ -109,6 +109,23 @@ fn a_value_that_the_format_cannot_say_is_refused_by_name() {
         assert!(detail.starts_with(words), "{path}: {detail}");
     }
     assert!(device.requests.try_recv().is_err(), "something was sent to the device");
+}
+
+#[test]
+fn an_instance_that_the_server_numbered_is_told() {
+    let server = Server::start();
+    let created: Script = Box::new(|request| Some(request.answer(0x41, None, b"")));
+    let _device = Device::register(&server, "one", created);
+    let address = "/api/v1/endpoints/one/resources/3303";
+    for (format, body, location) in [
+        ("senml-json", json!({"resources": {"5700": {"value": 1.5}}}), true),
+        ("tlv", json!({"resources": {"5700": {"value": 1.5}}}), false),
+        ("senml-json", json!({"resources": {}}), false),
+    ] {
+        let reply = server.call("POST", &format!("{address}?format={format}"), &body.to_string());
+        assert_eq!(reply.status, 201, "{format} {body}: {reply:?}");
+        assert_eq!(reply.json()["location"].is_string(), location, "{format} {body}: {reply:?}");
+    }
 }
 
 // Proves: DAT-05
