@@ -267,11 +267,8 @@ impl Registration {
                 self.refresh(account.lifetime_s, max_transmit_wait);
                 Some(Outcome::Updated)
             }
-            Phase::Registered { .. } if self.updating => {
-                // 4.04: the server has forgotten the client. Any other refusal leaves the two apart as well.
-                self.updating = false;
-                self.again(now, Failure::Refused(code), max_age)
-            }
+            // 4.04: the server has forgotten the client. Any other refusal leaves the two apart as well.
+            Phase::Registered { .. } if self.updating => self.again(now, Failure::Refused(code), max_age),
             Phase::Deregistering => self.gone(now),
             _ => None,
         }
@@ -288,10 +285,7 @@ impl Registration {
         match self.phase {
             Phase::Registering if self.leave.is_some() => self.gone(now),
             Phase::Registering => Some(self.failed(now, reason, None, &account.retry, rng)),
-            Phase::Registered { .. } if self.updating => {
-                self.updating = false;
-                self.again(now, reason, None)
-            }
+            Phase::Registered { .. } if self.updating => self.again(now, reason, None),
             Phase::Deregistering => self.gone(now),
             _ => None,
         }
@@ -305,6 +299,8 @@ impl Registration {
         max_age: Option<Duration>,
     ) -> Option<Outcome> {
         let retry_in = max_age.unwrap_or_default();
+        // An Update that is still under way belongs to the registration that is over.
+        self.updating = false;
         match self.leave {
             Some(leave) => {
                 self.left(now, leave);

@@ -331,6 +331,21 @@ fn after_a_sleep_beyond_the_lifetime_nothing_goes_out_before_a_register() {
     assert!(bench.sent.is_empty(), "and no notification of an observation that the server forgot");
 }
 
+#[test]
+fn an_update_that_the_lifetime_overtook_does_not_hold_up_those_of_the_next_registration() {
+    let mut bench = Bench::registered();
+    bench.seconds(207);
+    let update = bench.take();
+    assert_eq!(update.path.join("/"), "rd/5a3f");
+    // The host sleeps while it is under way.
+    bench.now += Duration::from_secs(94);
+    bench.drain();
+    bench.accept_register();
+    assert!(bench.sent.is_empty());
+    bench.seconds(207);
+    assert_eq!(bench.take().path.join("/"), "rd/5a3f");
+}
+
 // Proves: REG-32
 #[test]
 fn a_changed_own_address_means_to_register_anew() {
