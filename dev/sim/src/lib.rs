@@ -12,6 +12,12 @@ pub mod case;
 pub mod device;
 #[allow(clippy::wildcard_enum_match_arm, reason = "a comparison looks for one event or value")]
 pub mod duel;
+#[allow(
+    clippy::wildcard_enum_match_arm,
+    clippy::cast_possible_wrap,
+    reason = "a host waits for few events, and numbers are small"
+)]
+pub mod fleet;
 pub mod host;
 #[allow(clippy::wildcard_enum_match_arm, reason = "what reads and what changes are apart")]
 pub mod model;
