@@ -251,6 +251,8 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             self.routes.iter().for_each(|(_, route)| route.discard(&mut self.buffer));
         }
         self.deaf = sleeps;
+        // What follows a failure goes out from the next socket, not from the one that is closed for it.
+        let mut changed = self.hear();
         let mut out = [0; TRANSMIT_LEN_MAX];
         while let Some(transmit) = self.client.poll_transmit(&mut out) {
             let datagram = out.get(..transmit.len).unwrap_or_default();
@@ -262,6 +264,16 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
                 self.counters.sent(datagram.len());
             }
         }
+        changed |= self.hear();
+        if changed {
+            // Last, so that a Bootstrap-Server that gave its place to another one still gets its answer.
+            self.follow_accounts();
+        }
+    }
+
+    /// Takes all that the engine tells; says whether there are other accounts.
+    fn hear(&mut self) -> bool {
+        let mut changed = false;
         while let Some(event) = self.client.poll_event() {
             // After a failure the server's address may be another one; a server that was left is not listened to any more.
             if let Event::Failed { account, .. } | Event::Deregistered(account) = event {
@@ -270,15 +282,14 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
                     route.forget();
                 }
             }
-            if event == Event::AccountsChanged {
-                self.follow_accounts();
-            }
+            changed |= event == Event::AccountsChanged;
             // The Bootstrap-Server's address may be another one by the next attempt.
             if let Event::BootstrapFailed { .. } = event {
                 self.forget_bootstrap_server();
             }
             self.events.push_back(event);
         }
+        changed
     }
 
     fn forget_bootstrap_server(&mut self) {

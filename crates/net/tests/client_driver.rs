@@ -139,6 +139,33 @@ fn names_are_looked_up_and_nothing_is_lost_meanwhile() {
 }
 
 #[test]
+fn a_device_that_its_server_forgot_hears_the_answer_to_its_next_register() {
+    let (runtime, server) = (runtime(), Server::new());
+    let (mut device, _) = device(Clock::machine(), 8);
+    let _guard = runtime.enter();
+    let id = device.add_account(account(&server.uri()), None).expect("added");
+    device.command(|client, now| client.register(now, id));
+    let (register, from) = server.receive();
+    server.answer(&register, from, 0x41);
+    assert_eq!(next(&runtime, &mut device), Event::Registered(id));
+    device.command(|client, now| client.update(now, id));
+    let (update, from) = server.receive();
+    server.answer(&update, from, 0x84);
+    let failed = next(&runtime, &mut device);
+    assert!(matches!(failed, Event::Failed { .. }), "{failed:?}");
+    // It registers at once, and from where it listens, without a repetition.
+    run(&runtime, &mut device, Duration::from_millis(50));
+    let (register, from) = server.receive();
+    assert_eq!((register[1], &register[8..11]), (0x02, &b"\xb2rd"[..]), "{register:?}");
+    assert_eq!(
+        device.sockets().next().and_then(|socket| socket.local).map(|at| at.port()),
+        Some(from.port())
+    );
+    server.answer(&register, from, 0x41);
+    assert_eq!(next(&runtime, &mut device), Event::Registered(id));
+}
+
+#[test]
 fn offline_is_silence_and_online_is_a_new_address() {
     let (runtime, server) = (runtime(), Server::new());
     let (mut device, _) = device(Clock::machine(), 4);
