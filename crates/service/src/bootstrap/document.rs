@@ -118,7 +118,7 @@ impl Document {
             }
         }
         let assigned = plan::assign(self, &Known::fresh());
-        let result = Facts::of(&assigned.written).check();
+        let result = Facts::of(&assigned.written, self.keeps_accounts()).check();
         match result {
             Ok(()) => Ok(()),
             // What is missing here the device may have.
@@ -139,9 +139,11 @@ struct Facts<'a> {
 }
 
 impl<'a> Facts<'a> {
-    fn of(written: &'a [Write]) -> Facts<'a> {
+    fn of(written: &'a [Write], kept: bool) -> Facts<'a> {
         let mut instances: BTreeMap<Path, Vec<&Entry>> = BTreeMap::new();
-        // A single Resource changes an instance that is there, and says nothing about the rest of it.
+        // A single Resource changes an instance that is there, and says nothing about the rest of it; where Server instances
+        // were deleted, none is there.
+        let server = |path: Path| path.object_id().is_some_and(|object| object.get() == 1);
         let whole: BTreeSet<Path> = written
             .iter()
             .filter(|write| write.path.level() < Level::Resource)
@@ -149,7 +151,7 @@ impl<'a> Facts<'a> {
             .collect();
         for entry in written.iter().flat_map(|write| &write.entries) {
             let instance = entry.path.truncated(2);
-            if whole.contains(&instance) {
+            if whole.contains(&instance) || (!kept && server(instance)) {
                 instances.entry(instance).or_default().push(entry);
             }
         }

@@ -160,6 +160,19 @@ fn documents_are_kept_and_their_secrets_are_not_shown() {
     assert_eq!(put(&server, &shown).status, 422, "now there is no secret to keep");
 }
 
+#[test]
+fn a_single_resource_of_a_server_instance_that_is_deleted_is_refused() {
+    let server = Server::start();
+    let account = json!([{"short_server_id": 1, "uri": "coap://h", "mode": "nosec"}]);
+    let write = json!([{"path": "/1/9/5", "value": 60}]);
+    let torso = put(&server, &json!({"delete": ["/0", "/1"], "servers": account, "write": write}));
+    assert_eq!((torso.status, torso.problem().as_str()), (422, "unusable-document"), "{torso:?}");
+    assert!(torso.json()["detail"].as_str().unwrap().contains("/1/9"), "{torso:?}");
+    // Where nothing is deleted the device may have the rest.
+    let change = put(&server, &json!({"delete": [], "servers": account, "write": write}));
+    assert_eq!(change.status, 201, "{change:?}");
+}
+
 // Core TS 1.2, 6.1.7.6; bad inputs 294 to 297 as the server meets them.
 // Proves: BST-27
 #[test]
@@ -173,7 +186,7 @@ fn a_document_that_would_leave_the_device_unreachable_is_refused_with_the_reason
     for (document, detail) in [
         (json!({}), "register nowhere"),
         (json!({"delete": ["/"]}), "register nowhere"),
-        (json!({"write": [{"path": "/1/0/5", "value": 60}]}), "register nowhere"),
+        (json!({"write": [{"path": "/1/0/5", "value": 60}]}), "/1/0/0 is missing"),
         (account(json!({"uri": "http://x"})), "no URI"),
         (account(json!({"uri": "coap://[::1"})), "no URI"),
         (account(json!({"uri": "coaps://h"})), "does not go with the mode"),
