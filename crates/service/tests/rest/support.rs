@@ -66,14 +66,19 @@ impl Server {
 }
 
 /// Tries until it holds, or fails after ten seconds.
-pub(crate) fn eventually(mut holds: impl FnMut() -> bool) {
-    for _ in 0..500 {
+pub(crate) fn eventually(holds: impl FnMut() -> bool) {
+    eventually_within(10, holds);
+}
+
+/// Tries until it holds, or fails after so many seconds.
+pub(crate) fn eventually_within(seconds: u32, mut holds: impl FnMut() -> bool) {
+    for _ in 0..seconds * 50 {
         if holds() {
             return;
         }
         pause(20);
     }
-    panic!("it did not come true within ten seconds");
+    panic!("it did not come true within {seconds} seconds");
 }
 
 pub(crate) fn pause(ms: u64) {
