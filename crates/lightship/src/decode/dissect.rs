@@ -237,4 +237,5 @@ fn option_flaw(datagram: &[u8], token_len: usize) -> usize {
 }
 
 #[cfg(test)]
+#[path = "dissect/tests.rs"] // spelt out, since dev/fuzz takes this file in by its path
 mod tests;
