@@ -104,7 +104,9 @@ fn drain(server: &mut BootstrapServer, now: Instant, choice: u8) {
         let next = Answer::Step(Step { payload: payload.as_slice().into(), ..Step::of(command) });
         match event {
             _ if choice & 64 != 0 => {}
-            Event::AskBootstrap { ask, .. } | Event::StepDone { ask: Some(ask), .. } => server.answer(now, ask, next),
+            Event::AskBootstrap { ask, .. } | Event::StepDone { ask: Some(ask), .. } => {
+                server.answer(now, ask, next)
+            }
             Event::AskPack { ask, accept, .. } => {
                 let pack = Pack { format: accept, payload: payload.as_slice().into() };
                 server.answer(now, ask, Answer::Pack(pack));

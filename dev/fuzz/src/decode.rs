@@ -26,7 +26,9 @@ pub(crate) fn decode(data: &[u8]) {
     let mut conversation = Conversation::default();
     if !capture::is_capture(data) {
         judge(&dissect::message(data, "a b", &mut conversation));
-        if let Ok(bytes) = core::str::from_utf8(data).map_err(drop).and_then(|text| hex::parse(text).map_err(drop)) {
+        if let Ok(bytes) =
+            core::str::from_utf8(data).map_err(drop).and_then(|text| hex::parse(text).map_err(drop))
+        {
             assert_eq!(hex::parse(&hex::print(&bytes)).as_ref(), Ok(&bytes));
         }
         return bare(data);
@@ -43,7 +45,8 @@ pub(crate) fn decode(data: &[u8]) {
 fn bare(data: &[u8]) {
     let mut script = Script(data);
     let (Some(high), Some(low), Some(choice)) = (script.byte(), script.byte(), script.byte()) else { return };
-    let path: Path = ["/", "/3", "/3/0", "/3/0/9", "/3/0/7/1"][usize::from(choice) % 5].parse().expect("a path");
+    let path: Path =
+        ["/", "/3", "/3/0", "/3/0/9", "/3/0/7/1"][usize::from(choice) % 5].parse().expect("a path");
     let subject = meaning::Subject { path: Some(path), ..meaning::Subject::default() };
     let found = payload::lines(Some(ContentFormat(u16::from_be_bytes([high, low]))), &subject, script.0);
     judge(&Dissection { lines: found.lines, sound: found.sound });

@@ -7,7 +7,9 @@ use lightship_client::{Account, Client, Multiple, Object, Single};
 use lightship_coap::FixedBuffer;
 use lightship_lwm2m::{Endpoint, Path, ShortServerId};
 use lightship_platform::{Instant, SeededRng};
-use lightship_server::{Answer, Config, Content, ContentFormat, Event, Operation, Request, Shard, Wanted, WhenAsleep};
+use lightship_server::{
+    Answer, Config, Content, ContentFormat, Event, Operation, Request, Shard, Wanted, WhenAsleep,
+};
 use std::net::SocketAddr;
 
 /// What a stranger may make a shard keep, in registrations; the limit under test.
