@@ -25,7 +25,7 @@ const WORLD: [&str; 12] = [
 ];
 
 /// Rooms that are told everything: time, randomness, datagrams.
-pub(crate) const SEALED: [&str; 5] = ["platform", "coap", "lwm2m", "client", "server"];
+pub(crate) const SEALED: [&str; 6] = ["platform", "coap", "dtls", "lwm2m", "client", "server"];
 
 /// Reads the block between `<!-- edges -->` and `<!-- /edges -->`: one room a line, ``- `room` → `a`, `b` ``.
 pub(crate) fn allowed(architecture: &str) -> Result<Edges, String> {
