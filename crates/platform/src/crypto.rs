@@ -2,6 +2,12 @@
 //!
 //! All primitives come from libraries. Engines are handed a `&dyn Crypto` and never know which.
 
+#[cfg(feature = "ecc")]
+mod curves;
+#[cfg(feature = "fast-crypto")]
+mod fast;
+#[cfg(feature = "rust-crypto")]
+mod rust;
 mod secret;
 mod sha256;
 
@@ -9,6 +15,10 @@ use alloc::boxed::Box;
 use alloc::vec::Vec;
 use core::fmt;
 
+#[cfg(feature = "fast-crypto")]
+pub use self::fast::FastCrypto;
+#[cfg(feature = "rust-crypto")]
+pub use self::rust::RustCrypto;
 pub use self::secret::Secret;
 pub use self::sha256::Sha256;
 use crate::Rng;
@@ -22,20 +32,29 @@ pub enum Aead {
     Aes128Ccm,
     /// AES-128-GCM with a tag of 16 bytes (RFC 5288).
     Aes128Gcm,
+    /// AES-256-GCM with a tag of 16 bytes, for what is kept on disk.
+    Aes256Gcm,
 }
 
 impl Aead {
-    /// Length of the key in bytes.
-    pub const KEY_LEN: usize = 16;
     /// Length of the nonce in bytes.
     pub const NONCE_LEN: usize = 12;
+
+    /// Length of the key in bytes.
+    #[must_use]
+    pub const fn key_len(self) -> usize {
+        match self {
+            Self::Aes128Ccm8 | Self::Aes128Ccm | Self::Aes128Gcm => 16,
+            Self::Aes256Gcm => 32,
+        }
+    }
 
     /// Length of the tag in bytes.
     #[must_use]
     pub const fn tag_len(self) -> usize {
         match self {
             Self::Aes128Ccm8 => 8,
-            Self::Aes128Ccm | Self::Aes128Gcm => 16,
+            Self::Aes128Ccm | Self::Aes128Gcm | Self::Aes256Gcm => 16,
         }
     }
 }
@@ -89,7 +108,7 @@ pub trait Crypto: Send + Sync {
     /// Encrypts `buffer` in place and returns the tag, [`Aead::tag_len`] bytes of it.
     ///
     /// # Errors
-    /// If the key is not [`Aead::KEY_LEN`] bytes long.
+    /// If the key is not [`Aead::key_len`] bytes long.
     fn seal(
         &self,
         aead: Aead,

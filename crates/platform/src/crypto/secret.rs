@@ -4,7 +4,7 @@ use alloc::boxed::Box;
 use core::fmt;
 
 use subtle::ConstantTimeEq;
-use zeroize::Zeroizing;
+use zeroize::{ZeroizeOnDrop, Zeroizing};
 
 /// A secret: erased when dropped, compared in constant time, never printed.
 #[derive(Clone)]
@@ -23,6 +23,8 @@ impl Secret {
         &self.0
     }
 }
+
+impl ZeroizeOnDrop for Secret {} // by its only field
 
 impl PartialEq for Secret {
     fn eq(&self, other: &Self) -> bool {

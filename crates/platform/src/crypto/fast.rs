@@ -1,0 +1,139 @@
+//! The provider for servers: AWS-LC where it is faster, pure Rust where it is not.
+
+use alloc::boxed::Box;
+use alloc::vec::Vec;
+
+use aws_lc_rs::agreement::{self, PrivateKey, UnparsedPublicKey};
+use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::signature::{self, EcdsaKeyPair};
+
+use super::curves::{self, POINT_LEN, SPKI_HEAD};
+use super::{Aead, Agreement, Crypto, CryptoError, Digest, Group, RustCrypto, Secret, SigningKey};
+use crate::Rng;
+
+/// The provider for servers: elliptic curves by AWS-LC, hashes and ciphers by [`RustCrypto`], which handles a short
+/// record with a raw key sooner, and without allocation.
+///
+/// Key pairs for an agreement come from the [`Rng`] that is handed in. The numbers in signatures come from AWS-LC's
+/// own generator, so signatures differ from call to call.
+#[derive(Clone, Copy, Default, Debug)]
+pub struct FastCrypto;
+
+impl Crypto for FastCrypto {
+    fn hmac_sha256(&self, key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
+        RustCrypto.hmac_sha256(key, parts)
+    }
+
+    fn digest(&self, digest: Digest, bytes: &[u8]) -> [u8; 64] {
+        RustCrypto.digest(digest, bytes)
+    }
+
+    fn seal(
+        &self,
+        aead: Aead,
+        key: &[u8],
+        nonce: &[u8; 12],
+        aad: &[u8],
+        buffer: &mut [u8],
+    ) -> Result<[u8; 16], CryptoError> {
+        RustCrypto.seal(aead, key, nonce, aad, buffer)
+    }
+
+    fn open(
+        &self,
+        aead: Aead,
+        key: &[u8],
+        nonce: &[u8; 12],
+        aad: &[u8],
+        buffer: &mut [u8],
+        tag: &[u8],
+    ) -> Result<(), CryptoError> {
+        RustCrypto.open(aead, key, nonce, aad, buffer, tag)
+    }
+
+    fn cbc_encrypt(&self, key: &[u8], iv: &[u8; 16], buffer: &mut [u8]) -> Result<(), CryptoError> {
+        RustCrypto.cbc_encrypt(key, iv, buffer)
+    }
+
+    fn cbc_decrypt(&self, key: &[u8], iv: &[u8; 16], buffer: &mut [u8]) -> Result<(), CryptoError> {
+        RustCrypto.cbc_decrypt(key, iv, buffer)
+    }
+
+    fn has_group(&self, _group: Group) -> bool {
+        true
+    }
+
+    fn agreement(&self, group: Group, rng: &mut dyn Rng) -> Result<Box<dyn Agreement>, CryptoError> {
+        let algorithm = algorithm(group);
+        let private = curves::draw(rng, |number| PrivateKey::from_private_key(algorithm, number).ok())?;
+        let public = private.compute_public_key().map_err(|_| CryptoError)?;
+        let mut share = [0; POINT_LEN];
+        let len = public.as_ref().len();
+        share.get_mut(..len).ok_or(CryptoError)?.copy_from_slice(public.as_ref());
+        Ok(Box::new(Pair { private, group, share, len }))
+    }
+
+    fn verify_ecdsa(&self, public_key: &[u8], message: &[u8], signature: &[u8]) -> Result<(), CryptoError> {
+        let point = curves::spki_point(public_key)?;
+        signature::UnparsedPublicKey::new(&signature::ECDSA_P256_SHA256_ASN1, point)
+            .verify(message, signature)
+            .map_err(|_| CryptoError)
+    }
+
+    fn signing_key(&self, key: &[u8]) -> Result<Box<dyn SigningKey>, CryptoError> {
+        let secret = curves::private_key(key)?;
+        let public = curves::public_key(&secret)?;
+        let pair = EcdsaKeyPair::from_private_key_and_public_key(
+            &signature::ECDSA_P256_SHA256_ASN1_SIGNING,
+            &secret.to_bytes(),
+            curves::spki_point(&public)?,
+        )
+        .map_err(|_| CryptoError)?;
+        Ok(Box::new(Key { pair, public }))
+    }
+}
+
+fn algorithm(group: Group) -> &'static agreement::Algorithm {
+    match group {
+        Group::Secp256r1 => &agreement::ECDH_P256,
+        Group::X25519 => &agreement::X25519,
+    }
+}
+
+struct Pair {
+    private: PrivateKey,
+    group: Group,
+    share: [u8; POINT_LEN],
+    len: usize,
+}
+
+impl Agreement for Pair {
+    fn share(&self) -> &[u8] {
+        self.share.get(..self.len).unwrap_or_default()
+    }
+
+    fn agree(self: Box<Self>, peer_share: &[u8]) -> Result<Secret, CryptoError> {
+        let peer_share = match self.group {
+            Group::Secp256r1 => curves::uncompressed(peer_share)?,
+            Group::X25519 => peer_share,
+        };
+        let peer = UnparsedPublicKey::new(algorithm(self.group), peer_share);
+        agreement::agree(&self.private, peer, CryptoError, |secret| Ok(Secret::new(secret)))
+    }
+}
+
+struct Key {
+    pair: EcdsaKeyPair,
+    public: [u8; SPKI_HEAD.len() + POINT_LEN],
+}
+
+impl SigningKey for Key {
+    fn public_key(&self) -> &[u8] {
+        &self.public
+    }
+
+    fn sign(&self, _rng: &mut dyn Rng, message: &[u8]) -> Result<Vec<u8>, CryptoError> {
+        let signature = self.pair.sign(&SystemRandom::new(), message).map_err(|_| CryptoError)?;
+        Ok(signature.as_ref().to_vec())
+    }
+}
