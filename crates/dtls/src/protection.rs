@@ -1,0 +1,326 @@
+//! One epoch's keys in both directions, in raw form, and what they do to a fragment.
+//!
+//! ```text
+//! AEAD               explicit nonce8 | ciphertext | tag
+//! CBC                IV16 | blocks of (content | MAC32 | padding)
+//! CBC, encrypt-then-MAC   IV16 | blocks of (content | padding) | MAC32
+//! ```
+//!
+//! The content of a record with a connection ID is `content | real type | zeros`; that is for the caller to take apart.
+
+use alloc::boxed::Box;
+use core::ops::Range;
+
+use lightship_platform::crypto::{Aead, Crypto};
+use zeroize::Zeroize;
+
+use crate::record::{ContentType, VERSION, write_header};
+use crate::{Cid, Suite, cbc};
+
+/// Which side of an association.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum Role {
+    /// The one that begins the handshake.
+    Client,
+    /// The other.
+    Server,
+}
+
+impl Role {
+    /// The other side.
+    #[must_use]
+    pub(crate) const fn peer(self) -> Self {
+        match self {
+            Self::Client => Self::Server,
+            Self::Server => Self::Client,
+        }
+    }
+}
+
+/// The keys of both directions.
+pub(crate) struct Keys {
+    block: Block,
+    cipher: Cipher,
+    /// Our side: it seals with its own keys and opens with the peer's.
+    role: Role,
+}
+
+/// The key block as the schedule yields it (RFC 5246 §6.3).
+enum Block {
+    /// Client key 16, server key 16, client IV 4, server IV 4.
+    Aead([u8; 40]),
+    /// Client MAC key 32, server MAC key 32, client key 16, server key 16.
+    Cbc(Box<[u8; 96]>),
+}
+
+/// How fragments are protected.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Cipher {
+    /// With an algorithm that encrypts and authenticates.
+    Aead(Aead),
+    /// AES-CBC over content and MAC (RFC 5246 §6.2.3.2).
+    MacThenEncrypt,
+    /// A MAC over AES-CBC (RFC 7366).
+    EncryptThenMac,
+}
+
+/// What is said about a record to be sealed.
+#[derive(Debug)]
+pub(crate) struct Sealing<'a> {
+    /// Epoch and sequence number.
+    pub(crate) number: u64,
+    /// What the record carries; with a connection ID this goes inside.
+    pub(crate) content_type: ContentType,
+    /// The peer's connection ID; empty for a record without.
+    pub(crate) cid: &'a Cid,
+    /// The explicit nonce or the IV, [`Keys::explicit_len`] bytes.
+    pub(crate) explicit: &'a [u8],
+}
+
+impl Keys {
+    /// Keys out of a key block that `fill` writes.
+    pub(crate) fn derive(
+        suite: Suite,
+        encrypt_then_mac: bool,
+        role: Role,
+        fill: impl FnOnce(&mut [u8]),
+    ) -> Self {
+        let (mut block, cipher) = match (suite.aead(), encrypt_then_mac) {
+            (Some(aead), _) => (Block::Aead([0; 40]), Cipher::Aead(aead)),
+            (None, true) => (Block::Cbc(Box::new([0; 96])), Cipher::EncryptThenMac),
+            (None, false) => (Block::Cbc(Box::new([0; 96])), Cipher::MacThenEncrypt),
+        };
+        fill(block.bytes_mut());
+        Self { block, cipher, role }
+    }
+
+    /// The key block.
+    pub(crate) fn block(&self) -> &[u8] {
+        match &self.block {
+            Block::Aead(bytes) => bytes,
+            Block::Cbc(bytes) => bytes.as_slice(),
+        }
+    }
+
+    /// How fragments are protected.
+    pub(crate) const fn cipher(&self) -> Cipher {
+        self.cipher
+    }
+
+    /// Our side.
+    pub(crate) const fn role(&self) -> Role {
+        self.role
+    }
+
+    /// Length of the explicit nonce or IV in each fragment, in bytes.
+    #[must_use]
+    pub(crate) const fn explicit_len(&self) -> usize {
+        match self.cipher {
+            Cipher::Aead(_) => 8,
+            Cipher::MacThenEncrypt | Cipher::EncryptThenMac => cbc::BLOCK_LEN,
+        }
+    }
+
+    /// Whether what is explicit must be random instead of merely unused.
+    #[must_use]
+    pub(crate) const fn explicit_is_random(&self) -> bool {
+        !matches!(self.cipher, Cipher::Aead(_))
+    }
+
+    /// The most bytes that follow the content: tag, or MAC and padding.
+    #[must_use]
+    pub(crate) const fn trailer_len_max(&self) -> usize {
+        match self.cipher {
+            Cipher::Aead(aead) => aead.tag_len(),
+            Cipher::MacThenEncrypt | Cipher::EncryptThenMac => cbc::MAC_LEN + cbc::BLOCK_LEN,
+        }
+    }
+
+    /// Makes a record of the content that lies behind the room for header and explicit part, and returns the record's length;
+    /// `None` if the room does not suffice.
+    #[must_use]
+    pub(crate) fn seal(
+        &self,
+        crypto: &dyn Crypto,
+        sealing: &Sealing<'_>,
+        buffer: &mut [u8],
+        len: usize,
+    ) -> Option<usize> {
+        let with_cid = !sealing.cid.is_empty();
+        let outer_type = if with_cid { ContentType::Cid } else { sealing.content_type };
+        let inner_len = len + usize::from(with_cid);
+        let explicit_len = self.explicit_len();
+        let fragment_len = explicit_len
+            + match self.cipher {
+                Cipher::Aead(aead) => inner_len + aead.tag_len(),
+                Cipher::MacThenEncrypt => cbc::padded_len(inner_len + cbc::MAC_LEN),
+                Cipher::EncryptThenMac => cbc::padded_len(inner_len) + cbc::MAC_LEN,
+            };
+        let header_len = write_header(buffer, outer_type, sealing.number, sealing.cid, fragment_len)?;
+        let fragment = buffer.get_mut(header_len..header_len + fragment_len)?;
+        let (explicit, body) = fragment.split_at_mut_checked(explicit_len)?;
+        explicit.copy_from_slice(sealing.explicit.get(..explicit_len)?);
+        if with_cid {
+            *body.get_mut(len)? = sealing.content_type as u8;
+        }
+        let (mac_key, key, iv) = self.of(self.role)?;
+        let covered = Covered { number: sealing.number, content_type: outer_type, cid: sealing.cid };
+        match self.cipher {
+            Cipher::Aead(aead) => {
+                let (inner, tag) = body.split_at_mut_checked(inner_len)?;
+                let aad = covered.bytes(inner_len)?;
+                let made = crypto.seal(aead, key, &nonce(iv, explicit)?, aad.get(), inner).ok()?;
+                tag.copy_from_slice(made.get(..aead.tag_len())?);
+            }
+            Cipher::MacThenEncrypt => {
+                cbc::seal_mac_then_encrypt(crypto, mac_key, key, &covered, explicit, body, inner_len)?;
+            }
+            Cipher::EncryptThenMac => {
+                cbc::seal_encrypt_then_mac(crypto, mac_key, key, &covered, fragment, inner_len)?;
+            }
+        }
+        Some(header_len + fragment_len)
+    }
+
+    /// Authenticates a received fragment and decrypts it in place; returns where its content lies. `None` if it is not
+    /// authentic; the fragment's bytes are undefined then.
+    #[must_use]
+    pub(crate) fn open(
+        &self,
+        crypto: &dyn Crypto,
+        number: u64,
+        outer_type: ContentType,
+        cid: &Cid,
+        fragment: &mut [u8],
+    ) -> Option<Range<usize>> {
+        let (mac_key, key, iv) = self.of(self.role.peer())?;
+        let covered = Covered { number, content_type: outer_type, cid };
+        let explicit_len = self.explicit_len();
+        match self.cipher {
+            Cipher::Aead(aead) => {
+                let (explicit, body) = fragment.split_at_mut_checked(explicit_len)?;
+                let inner_len = body.len().checked_sub(aead.tag_len())?;
+                let (inner, tag) = body.split_at_mut_checked(inner_len)?;
+                let aad = covered.bytes(inner_len)?;
+                // What was explicit is taken from the wire: peers need not make it of the record's number.
+                crypto.open(aead, key, &nonce(iv, explicit)?, aad.get(), inner, tag).ok()?;
+                Some(explicit_len..explicit_len + inner_len)
+            }
+            Cipher::MacThenEncrypt => {
+                let (explicit, body) = fragment.split_at_mut_checked(explicit_len)?;
+                let len = cbc::open_mac_then_encrypt(crypto, mac_key, key, &covered, explicit, body)?;
+                Some(explicit_len..explicit_len + len)
+            }
+            Cipher::EncryptThenMac => {
+                let len = cbc::open_encrypt_then_mac(crypto, mac_key, key, &covered, fragment)?;
+                Some(explicit_len..explicit_len + len)
+            }
+        }
+    }
+
+    /// MAC key, key and IV of what `sender` seals; the first or the last is empty.
+    fn of(&self, sender: Role) -> Option<(&[u8], &[u8], &[u8])> {
+        let second = usize::from(sender == Role::Server);
+        match &self.block {
+            Block::Aead(block) => {
+                let key = 16 * second;
+                let iv = 32 + 4 * second;
+                Some((&[], block.get(key..key + 16)?, block.get(iv..iv + 4)?))
+            }
+            Block::Cbc(block) => {
+                let mac = 32 * second;
+                let key = 64 + 16 * second;
+                Some((block.get(mac..mac + 32)?, block.get(key..key + 16)?, &[]))
+            }
+        }
+    }
+}
+
+impl Block {
+    fn bytes_mut(&mut self) -> &mut [u8] {
+        match self {
+            Self::Aead(bytes) => bytes,
+            Self::Cbc(bytes) => bytes.as_mut_slice(),
+        }
+    }
+}
+
+impl Drop for Keys {
+    fn drop(&mut self) {
+        self.block.bytes_mut().zeroize();
+    }
+}
+
+impl core::fmt::Debug for Keys {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        f.debug_struct("Keys").field("cipher", &self.cipher).field("role", &self.role).finish_non_exhaustive()
+    }
+}
+
+/// The nonce of an AEAD: what is secret, then what is explicit (RFC 5288 §3, RFC 6655 §3).
+fn nonce(iv: &[u8], explicit: &[u8]) -> Option<[u8; 12]> {
+    let mut nonce = [0; 12];
+    let (implicit, rest) = nonce.split_at_mut_checked(4)?;
+    implicit.copy_from_slice(iv);
+    rest.copy_from_slice(explicit);
+    Some(nonce)
+}
+
+/// What authentication covers besides the content.
+pub(crate) struct Covered<'a> {
+    /// Epoch and sequence number.
+    pub(crate) number: u64,
+    /// The type in the header.
+    pub(crate) content_type: ContentType,
+    /// The connection ID in the header, if the type is [`ContentType::Cid`].
+    pub(crate) cid: &'a Cid,
+}
+
+/// Additional data of an AEAD, or what a MAC begins with.
+pub(crate) struct Aad {
+    bytes: [u8; 23 + Cid::LEN_MAX],
+    len: usize,
+}
+
+impl Aad {
+    pub(crate) fn get(&self) -> &[u8] {
+        self.bytes.get(..self.len).unwrap_or_default()
+    }
+
+    /// Overwrites the length at the end.
+    pub(crate) fn set_len_field(&mut self, len: u16) {
+        if let Some(field) = self.len.checked_sub(2).and_then(|at| self.bytes.get_mut(at..at + 2)) {
+            field.copy_from_slice(&len.to_be_bytes());
+        }
+    }
+
+    fn push(&mut self, part: &[u8]) -> Option<()> {
+        self.bytes.get_mut(self.len..self.len + part.len())?.copy_from_slice(part);
+        self.len += part.len();
+        Some(())
+    }
+}
+
+impl Covered<'_> {
+    /// The bytes for content of `len` bytes: RFC 5246 §6.2.3.3 without, RFC 9146 §5 with a connection ID.
+    pub(crate) fn bytes(&self, len: usize) -> Option<Aad> {
+        let len = u16::try_from(len).ok()?.to_be_bytes();
+        let number = self.number.to_be_bytes();
+        let outer_type = self.content_type as u8;
+        let mut aad = Aad { bytes: [0; 23 + Cid::LEN_MAX], len: 0 };
+        if self.content_type == ContentType::Cid {
+            let cid = self.cid.bytes();
+            aad.push(&[0xff; 8])?;
+            aad.push(&[outer_type, u8::try_from(cid.len()).ok()?, outer_type])?;
+            aad.push(&VERSION)?;
+            aad.push(&number)?;
+            aad.push(cid)?;
+        } else {
+            aad.push(&number)?;
+            aad.push(&[outer_type])?;
+            aad.push(&VERSION)?;
+        }
+        aad.push(&len)?;
+        Some(aad)
+    }
+}
