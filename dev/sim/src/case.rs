@@ -244,6 +244,25 @@ impl<O: Objects> World<O> {
         gaps
     }
 
+    /// As [`World::gaps`], while something about the objects changes every second.
+    pub fn gaps_while(
+        &mut self,
+        observed: &str,
+        span: Duration,
+        mut change: impl FnMut(&mut O),
+    ) -> Vec<Duration> {
+        let end = self.pair.now + span;
+        let (mut gaps, mut since) = (Vec::new(), Duration::ZERO);
+        while self.pair.now < end {
+            self.pair.change(&mut change);
+            let second = self.gaps(observed, Duration::from_secs(1));
+            let told: Duration = second.iter().sum();
+            gaps.extend(second.iter().enumerate().map(|(at, gap)| if at == 0 { since + *gap } else { *gap }));
+            since = if second.is_empty() { since } else { Duration::ZERO } + Duration::from_secs(1) - told;
+        }
+        gaps
+    }
+
     /// Has the device send these nodes of its own accord.
     ///
     /// # Errors

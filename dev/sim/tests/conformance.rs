@@ -361,6 +361,13 @@ fn lightweightm2m_1_1_int_301_observe_and_notify() {
     let (seven, eight) = (world.notified("/3/0/7"), world.notified("/3/0/8"));
     assert!((8..=25).contains(&seven), "{seven} reports of 7 in two minutes");
     assert!((6..=12).contains(&eight), "{eight} reports of 8 in two minutes");
+    // However often the values change, there are pmin seconds between two reports, and no more than that.
+    for (target, pmin) in [("/3/0/7", 5.0), ("/3/0/8", 10.0)] {
+        let gaps = world.gaps_while(target, Duration::from_secs(60), |objects| objects.0.drift());
+        let steady: Vec<f32> = gaps.iter().skip(1).map(Duration::as_secs_f32).collect();
+        assert!(steady.len() >= 4, "{target}: {gaps:?}");
+        assert!(steady.iter().all(|gap| (pmin..pmin + 1.5).contains(gap)), "{target}: {gaps:?}");
+    }
 }
 
 // Case: LightweightM2M-1.1-int-302

@@ -79,6 +79,10 @@ fn lightweightm2m_1_2_int_312_attributes_in_observe() {
     assert!((7..=8).contains(&gaps.len()), "{gaps:?}");
     let within = |gap: &Duration| (5.0..15.5).contains(&gap.as_secs_f32());
     assert!(gaps.iter().skip(1).all(within), "{gaps:?}");
+    // A value that changes all the time is told every pmin seconds.
+    let gaps = world.gaps_while("/3/0/7", MINUTE, |objects| objects.0.drift());
+    assert!((11..=12).contains(&gaps.len()), "{gaps:?}");
+    assert!(gaps.iter().skip(1).all(|gap| (5.0..6.5).contains(&gap.as_secs_f32())), "{gaps:?}");
 }
 
 // Case: LightweightM2M-1.2-int-313
