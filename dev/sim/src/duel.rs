@@ -4,8 +4,8 @@ use core::time::Duration;
 use std::collections::{BTreeMap, BTreeSet};
 
 use lightship_client::{Arguments, Multiple, Object, Refusal, Text};
+use lightship_coap::ContentFormat;
 use lightship_coap::link::{Mode, links};
-use lightship_coap::{Code, ContentFormat};
 use lightship_lwm2m::format::{Encoder, Format, decode};
 use lightship_lwm2m::node::{encode_entries, typed_entries};
 use lightship_lwm2m::object;
@@ -495,8 +495,7 @@ fn names(nodes: &[(u16, Option<u16>)]) -> Content {
 /// The device's answer in the model's words.
 fn reply(question: &Question, response: &Response) -> Reply {
     if !response.code.is_success() {
-        let several = matches!(question, Question::WriteSeveral(_)) && response.code.class() == 4;
-        return (if several { Code::BAD_REQUEST } else { response.code }, BTreeSet::new());
+        return (response.code, BTreeSet::new());
     }
     let values = |base: &str, response: &Response| values(base, response.content_format, &response.payload);
     let content = match question {

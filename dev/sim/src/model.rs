@@ -226,12 +226,18 @@ impl Tree {
     }
 
     fn write_several(&mut self, values: &[(u16, u16, String)]) -> Result<Reply, Code> {
-        // Which of several faults is told is the device's choice: all count as one.
-        let fits = |(instance, resource, text): &(u16, u16, String)| {
-            let present = self.instances.get(instance).is_some_and(|sensor| sensor.application.is_some());
-            *resource == APPLICATION && present && text.len() <= TEXT_MAX
-        };
-        if !values.iter().all(fits) {
+        // As with a Write of each: what is absent, then what may not be written, then what does not fit. What makes a
+        // target wrong is found before any value is looked at.
+        for (instance, resource, _) in values {
+            let sensor = self.sensor(*instance)?;
+            match *resource {
+                APPLICATION if sensor.application.is_none() => return Err(Code::NOT_FOUND),
+                APPLICATION => {}
+                VALUE => return Err(Code::METHOD_NOT_ALLOWED),
+                _ => return Err(Code::NOT_FOUND),
+            }
+        }
+        if values.iter().any(|(.., text)| text.len() > TEXT_MAX) {
             return Err(Code::BAD_REQUEST);
         }
         for (instance, _, text) in values {
