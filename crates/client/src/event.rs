@@ -1,9 +1,11 @@
 //! What the client tells the host.
 
+use core::fmt;
 use core::time::Duration;
 
 use lightship_coap::Code;
 use lightship_lwm2m::Path;
+use lightship_lwm2m::bootstrap::consistency::Inconsistent;
 
 /// Names a server account of one client, in the order in which they were added.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -59,6 +61,8 @@ pub enum Event {
     BootstrapStarted,
     /// The Bootstrap-Server finished; the configuration is in use.
     BootstrapFinished,
+    /// The Bootstrap-Server wanted to finish what cannot be used, and was told 4.06. It may mend it: the session goes on.
+    BootstrapUnusable(Unusable),
     /// A bootstrap failed; everything is as it was before.
     BootstrapFailed {
         /// Why.
@@ -163,8 +167,8 @@ pub enum SendRefused {
     Busy,
 }
 
-impl core::fmt::Display for SendRefused {
-    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+impl fmt::Display for SendRefused {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             SendRefused::NotRegistered => "not registered for LwM2M 1.1 or later",
             SendRefused::Muted => "the server has muted Send (/1/x/23)",
@@ -223,5 +227,33 @@ impl Events {
         let event = first.take();
         self.waiting.rotate_left(1);
         event
+    }
+}
+
+/// Why what a Bootstrap-Server wrote cannot be used (TS_Core 6.1.7.6).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum Unusable {
+    /// The standard does not allow it.
+    Inconsistent(Inconsistent),
+    /// That instance of object 0 holds what this client cannot keep: a URI or a key that is too long.
+    Security(u16),
+    /// That instance of object 1 holds what this client cannot keep.
+    Server(u16),
+    /// More accounts than this client has room for.
+    Accounts,
+    /// The client has no Device object.
+    Device,
+}
+
+impl fmt::Display for Unusable {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Inconsistent(what) => what.fmt(f),
+            Self::Security(instance) => write!(f, "/0/{instance} holds what this device cannot keep"),
+            Self::Server(instance) => write!(f, "/1/{instance} holds what this device cannot keep"),
+            Self::Accounts => f.write_str("more accounts than this device has room for"),
+            Self::Device => f.write_str("this device has no object 3"),
+        }
     }
 }

@@ -159,7 +159,7 @@ pub use config::{
     SMS_LEN_MAX, Thresholds,
 };
 pub use engine::Client;
-pub use event::{AccountId, AskId, Event, Failure, SendId, SendRefused, Transmit};
+pub use event::{AccountId, AskId, Event, Failure, SendId, SendRefused, Transmit, Unusable};
 pub use register::Phase;
 
 // What a driver needs to name the engine, without knowing the rooms below it.

@@ -13,6 +13,7 @@ use lightship_lwm2m::{
 };
 
 use crate::account::{Account, Secret, Security, SecurityMode};
+use crate::event::Unusable;
 use crate::object::{Array, Sink, Text};
 use crate::server_object;
 
@@ -151,40 +152,42 @@ impl Staged {
         self.servers.iter().map(|(id, values)| server(*id, values, None)).collect()
     }
 
-    /// The accounts that this makes, the Bootstrap-Server's among them; `None` when it is not consistent.
+    /// The accounts that this makes, the Bootstrap-Server's among them, or why it makes none.
     pub(crate) fn accounts(
         &self,
         has_access_control: bool,
         now_s: Option<i64>,
-    ) -> Option<alloc::vec::Vec<Account>> {
+    ) -> Result<alloc::vec::Vec<Account>, Unusable> {
         let configuration = Configuration {
             security: self.security.iter().filter_map(|(id, values)| security_facts(*id, values)),
             servers: self.servers.iter().filter_map(|(id, values)| server_facts(*id, values)),
             oscore: core::iter::empty(),
             has_access_control,
         };
-        configuration.check().ok()?;
+        configuration.check().map_err(Unusable::Inconsistent)?;
         let mut accounts = alloc::vec::Vec::new();
         for (id, values) in &self.security {
-            let security = security(*id, values)?;
-            let uri = text(values, 0)?;
+            let not_kept = Unusable::Security(*id);
+            let security = security(*id, values).ok_or(not_kept)?;
+            let uri = text(values, 0).ok_or(not_kept)?;
             if security.bootstrap {
                 let mut account = Account::bootstrap(uri);
                 account.security = security;
                 accounts.push(account);
                 continue;
             }
-            let ssid = number(values, 10)?;
+            let ssid = number(values, 10).ok_or(not_kept)?;
+            let mut servers = self.servers.iter();
             let (server_id, values) =
-                self.servers.iter().find(|(_, values)| number(values, 0) == Some(ssid))?;
-            let mut account = server(*server_id, values, Some(uri))?;
+                servers.find(|(_, values)| number(values, 0) == Some(ssid)).ok_or(not_kept)?;
+            let mut account = server(*server_id, values, Some(uri)).ok_or(Unusable::Server(*server_id))?;
             account.security = security;
             if self.touched.contains(server_id) {
                 account.last_bootstrapped_s = now_s.or(account.last_bootstrapped_s);
             }
             accounts.push(account);
         }
-        Some(accounts)
+        Ok(accounts)
     }
 }
 

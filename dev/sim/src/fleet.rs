@@ -435,11 +435,8 @@ impl Fleet {
             }
             bs::Event::StepDone { ask: Some(ask), session, command, outcome, .. } => {
                 if let bs::StepOutcome::Response(response) = &outcome {
-                    // When every answer to a Finish is lost, the device has finished all the same, and does not know what the
-                    // Finish that is then begun anew is about.
-                    let done = command.operation == Step::Finish && response.code == Code::BAD_REQUEST;
                     let is = (response.code, String::from_utf8_lossy(&response.payload));
-                    assert!(done || is.0 == command.operation.success(), "{command:?}: {is:?}");
+                    assert!(is.0 == command.operation.success(), "{command:?}: {is:?}");
                 }
                 let next = self.sessions.get_mut(&session).and_then(VecDeque::pop_front);
                 self.bootstrap.answer(self.now, ask, next.map_or(bs::Answer::End, bs::Answer::Step));

@@ -15,6 +15,7 @@ use alloc::boxed::Box;
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use lightship_lwm2m::bootstrap::consistency::Inconsistent;
 use lightship_lwm2m::bootstrap::{
     self as interface, Command, InstanceListWriter, PackRequest, PreferredFormat,
 };
@@ -23,6 +24,7 @@ use lightship_lwm2m::{ObjectId, ShortServerId};
 
 use super::*;
 use crate::access;
+use crate::event::Unusable;
 use crate::object::Object;
 use crate::staged::Staged;
 use crate::write::in_range;
@@ -42,6 +44,8 @@ pub(super) struct Bootstrap {
     asked_pack: bool,
     /// There is no pack to be had for this attempt.
     no_pack: bool,
+    /// Until then a Finish can be the repetition of the one that ended the last session.
+    finished_until: Option<Instant>,
     /// When the Bootstrap-Server's account is to be forgotten (`/0/x/12`).
     purge_at: Option<Instant>,
 }
@@ -155,6 +159,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
     /// A session begins, or goes on: the time for the next command runs from here.
     fn open(&mut self, now: Instant) {
         self.bootstrap.stage = Stage::Open(now + self.config.coap.exchange_lifetime());
+        self.bootstrap.finished_until = None;
         if self.bootstrap.staged.is_none() {
             let staged = Staged::of(self.accounts.iter().flatten());
             self.bootstrap.staged = Some(Box::new(staged));
@@ -189,7 +194,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             (Some(format), Some(payload)) => self.unpack(format, &payload),
             _ => Err(Code::UNSUPPORTED_CONTENT_FORMAT),
         };
-        match unpacked.ok().and_then(|()| self.finish(now)) {
+        match unpacked.ok().and_then(|()| self.finish(now).ok()) {
             Some(accounts) => self.take_over(now, accounts),
             None => self.ask_without_pack(now, id),
         }
@@ -256,14 +261,17 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
     /// A request of the Bootstrap-Server.
     pub(super) fn serve_bootstrap(&mut self, now: Instant, from: AccountId, incoming: &PeerRequest<'_>) {
         let refuse = |code| Success::plain(code);
+        let command = Command::parse(&incoming.message).map_err(|refused| refused.code());
         if !self.bootstrap.is_open() {
-            // Nobody asked for it (the push of LwM2M 1.0 is not taken).
-            return self.respond(now, from, incoming.ticket, refuse(Code::BAD_REQUEST), None);
+            // Who heard none of the answers to a Finish says it anew; everything else nobody asked for (the push of LwM2M 1.0
+            // is not taken).
+            let finish = command.is_ok_and(|command| command.operation == interface::Operation::Finish);
+            let again = finish && self.bootstrap.finished_until.is_some_and(|until| now < until);
+            let code = if again { interface::Operation::Finish.success() } else { Code::BAD_REQUEST };
+            return self.respond(now, from, incoming.ticket, Success::plain(code), None);
         }
         self.open(now);
-        let outcome = Command::parse(&incoming.message)
-            .map_err(|refused| refused.code())
-            .and_then(|command| self.obey(now, from, command, incoming));
+        let outcome = command.and_then(|command| self.obey(now, from, command, incoming));
         let finished = matches!(outcome, Ok((_, Some(_))));
         match outcome {
             Ok((success, accounts)) => {
@@ -276,6 +284,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         }
         if finished {
             self.bootstrap.failures = 0;
+            self.bootstrap.finished_until = Some(now + self.config.coap.exchange_lifetime());
         }
     }
 
@@ -290,7 +299,10 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         let plain = Success::plain(command.operation.success());
         match command.operation {
             interface::Operation::Finish => {
-                let accounts = self.finish(now).ok_or(Code::NOT_ACCEPTABLE)?;
+                let accounts = self.finish(now).map_err(|reason| {
+                    self.events.push(Event::BootstrapUnusable(reason));
+                    Code::NOT_ACCEPTABLE
+                })?;
                 Ok((plain, Some(accounts)))
             }
             interface::Operation::Discover => {
@@ -425,7 +437,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
     }
 
     /// The accounts that the session made, if they can be used.
-    fn finish(&mut self, now: Instant) -> Option<Vec<Account>> {
+    fn finish(&mut self, now: Instant) -> Result<Vec<Account>, Unusable> {
         let date_s = self.date_ms(now).map(|ms| ms / 1000);
         let has = |objects: &O, id: ObjectId| {
             let known = (0..usize::from(u16::MAX)).map_while(|index| objects.at(index));
@@ -433,8 +445,12 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         };
         let device = has(&self.objects, ObjectId::DEVICE);
         let access_control = has(&self.objects, ObjectId::ACCESS_CONTROL);
-        let accounts = self.bootstrap.staged.as_ref()?.accounts(access_control, date_s)?;
-        (device && accounts.len() <= SERVERS).then_some(accounts)
+        let nothing = Unusable::Inconsistent(Inconsistent::NoServer);
+        let accounts = self.bootstrap.staged.as_ref().ok_or(nothing)?.accounts(access_control, date_s)?;
+        if !device {
+            return Err(Unusable::Device);
+        }
+        if accounts.len() > SERVERS { Err(Unusable::Accounts) } else { Ok(accounts) }
     }
 
     /// Puts the new accounts into the place of the old ones, and registers where something is new.

@@ -156,9 +156,33 @@ fn an_inconsistent_configuration_is_refused_and_may_be_mended() {
     // A server without its other half.
     assert_eq!(write(&mut bench, "/0/1", SECURITY), Code::CHANGED);
     assert_eq!(finish(&mut bench), Code::NOT_ACCEPTABLE);
+    let told = bench.events.iter().find_map(|event| {
+        let Event::BootstrapUnusable(reason) = event else { return None };
+        Some(reason.to_string())
+    });
+    assert_eq!(told.as_deref(), Some("/0/1 has no instance of object 1 with its Short Server ID"));
     assert_eq!(write(&mut bench, "/1/0", SERVER), Code::CHANGED);
     assert_eq!(finish(&mut bench), Code::CHANGED);
     assert!(account_of(&bench, 7).is_some());
+}
+
+// A Bootstrap-Server that heard none of the answers says its Finish anew, under another message ID.
+#[test]
+fn a_finish_that_is_said_anew_gets_the_same_answer_for_a_while() {
+    let mut bench = fresh(|_| {});
+    let own = bench.id;
+    begin(&mut bench, own);
+    assert_eq!(write(&mut bench, "/0/1", SECURITY), Code::CHANGED);
+    assert_eq!(write(&mut bench, "/1/0", SERVER), Code::CHANGED);
+    assert_eq!(finish(&mut bench), Code::CHANGED);
+    bench.events.clear();
+    bench.seconds(240);
+    bench.sent.clear();
+    assert_eq!(finish(&mut bench), Code::CHANGED);
+    assert!(!has(&bench, |event| *event == Event::BootstrapFinished), "it is finished once");
+    assert_eq!(bench.ask(Code::DELETE, "/1/0").code, Code::BAD_REQUEST, "nothing else is taken");
+    bench.seconds(8);
+    assert_eq!(finish(&mut bench), Code::BAD_REQUEST, "EXCHANGE_LIFETIME is over");
 }
 
 // Proves: BST-16

@@ -169,6 +169,9 @@ impl Device {
             }
             Event::BootstrapStarted => "event bootstrap_started".to_owned(),
             Event::BootstrapFinished => "event bootstrap_finished".to_owned(),
+            Event::BootstrapUnusable(reason) => {
+                format!("event bootstrap_unusable reason={}", quoted(&reason.to_string()))
+            }
             Event::BootstrapFailed { reason, retry_in } => {
                 let again = retry_in.map(|after| format!(" retry_in_s={}", after.as_secs_f64()));
                 format!("event bootstrap_failed reason={}{}", in_words(*reason), again.unwrap_or_default())
