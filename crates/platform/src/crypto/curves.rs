@@ -30,7 +30,7 @@ const DRAWS_MAX: usize = 8;
 pub(super) fn agreement(group: Group, rng: &mut dyn Rng) -> Result<Box<dyn Agreement>, CryptoError> {
     Ok(match group {
         Group::Secp256r1 => {
-            let secret = draw(rng, |number| SecretKey::from_slice(number).ok())?;
+            let secret = draw(rng)?;
             Box::new(P256Agreement { share: point(&secret.public_key())?, secret })
         }
         Group::X25519 => {
@@ -43,12 +43,12 @@ pub(super) fn agreement(group: Group, rng: &mut dyn Rng) -> Result<Box<dyn Agree
 }
 
 /// Draws 32 bytes until they make a private key of P-256, a number from 1 to the order less 1.
-pub(super) fn draw<T>(rng: &mut dyn Rng, make: impl Fn(&[u8; 32]) -> Option<T>) -> Result<T, CryptoError> {
+fn draw(rng: &mut dyn Rng) -> Result<SecretKey, CryptoError> {
     let mut number = Zeroizing::new([0; 32]);
     for _ in 0..DRAWS_MAX {
         rng.fill(number.as_mut());
-        if let Some(made) = make(&number) {
-            return Ok(made);
+        if let Ok(key) = SecretKey::from_slice(number.as_ref()) {
+            return Ok(key);
         }
     }
     Err(CryptoError)

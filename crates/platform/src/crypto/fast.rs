@@ -3,7 +3,8 @@
 use alloc::boxed::Box;
 use alloc::vec::Vec;
 
-use aws_lc_rs::agreement::{self, PrivateKey, UnparsedPublicKey};
+use aws_lc_rs::aead::{self, LessSafeKey, Nonce, UnboundKey};
+use aws_lc_rs::agreement::{self, EphemeralPrivateKey, UnparsedPublicKey};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{self, EcdsaKeyPair};
 
@@ -11,11 +12,11 @@ use super::curves::{self, POINT_LEN, SPKI_HEAD};
 use super::{Aead, Agreement, Crypto, CryptoError, Digest, Group, RustCrypto, Secret, SigningKey};
 use crate::Rng;
 
-/// The provider for servers: elliptic curves by AWS-LC, hashes and ciphers by [`RustCrypto`], which handles a short
-/// record with a raw key sooner, and without allocation.
+/// The provider for servers: elliptic curves and GCM by AWS-LC, hashes and CCM by [`RustCrypto`], which has what AWS-LC
+/// lacks and handles a short message with a raw key as soon.
 ///
-/// Key pairs for an agreement come from the [`Rng`] that is handed in. The numbers in signatures come from AWS-LC's
-/// own generator, so signatures differ from call to call.
+/// The numbers in key pairs and signatures come from AWS-LC's own generator: no two calls give the same bytes, whatever
+/// the [`Rng`] that is handed in says. Where bytes must repeat, take [`RustCrypto`].
 #[derive(Clone, Copy, Default, Debug)]
 pub struct FastCrypto;
 
@@ -36,7 +37,14 @@ impl Crypto for FastCrypto {
         aad: &[u8],
         buffer: &mut [u8],
     ) -> Result<[u8; 16], CryptoError> {
-        RustCrypto.seal(aead, key, nonce, aad, buffer)
+        let Some(algorithm) = gcm(aead) else {
+            return RustCrypto.seal(aead, key, nonce, aad, buffer);
+        };
+        let key = LessSafeKey::new(UnboundKey::new(algorithm, key).map_err(|_| CryptoError)?);
+        let tag = key
+            .seal_in_place_separate_tag(Nonce::from(nonce), aead::Aad::from(aad), buffer)
+            .map_err(|_| CryptoError)?;
+        tag.as_ref().try_into().map_err(|_| CryptoError)
     }
 
     fn open(
@@ -48,7 +56,13 @@ impl Crypto for FastCrypto {
         buffer: &mut [u8],
         tag: &[u8],
     ) -> Result<(), CryptoError> {
-        RustCrypto.open(aead, key, nonce, aad, buffer, tag)
+        let Some(algorithm) = gcm(aead) else {
+            return RustCrypto.open(aead, key, nonce, aad, buffer, tag);
+        };
+        let key = LessSafeKey::new(UnboundKey::new(algorithm, key).map_err(|_| CryptoError)?);
+        key.open_in_place_separate_tag(Nonce::from(nonce), aead::Aad::from(aad), tag, buffer)
+            .map_err(|_| CryptoError)?;
+        Ok(())
     }
 
     fn cbc_encrypt(&self, key: &[u8], iv: &[u8; 16], buffer: &mut [u8]) -> Result<(), CryptoError> {
@@ -63,9 +77,10 @@ impl Crypto for FastCrypto {
         true
     }
 
-    fn agreement(&self, group: Group, rng: &mut dyn Rng) -> Result<Box<dyn Agreement>, CryptoError> {
-        let algorithm = algorithm(group);
-        let private = curves::draw(rng, |number| PrivateKey::from_private_key(algorithm, number).ok())?;
+    fn agreement(&self, group: Group, _rng: &mut dyn Rng) -> Result<Box<dyn Agreement>, CryptoError> {
+        // A key made from our own random bytes costs twice as much: its public half is computed once more to be checked.
+        let private =
+            EphemeralPrivateKey::generate(algorithm(group), &SystemRandom::new()).map_err(|_| CryptoError)?;
         let public = private.compute_public_key().map_err(|_| CryptoError)?;
         let mut share = [0; POINT_LEN];
         let len = public.as_ref().len();
@@ -93,6 +108,15 @@ impl Crypto for FastCrypto {
     }
 }
 
+/// The algorithm, if it is one that AWS-LC does better.
+fn gcm(aead: Aead) -> Option<&'static aead::Algorithm> {
+    match aead {
+        Aead::Aes128Ccm8 | Aead::Aes128Ccm => None,
+        Aead::Aes128Gcm => Some(&aead::AES_128_GCM),
+        Aead::Aes256Gcm => Some(&aead::AES_256_GCM),
+    }
+}
+
 fn algorithm(group: Group) -> &'static agreement::Algorithm {
     match group {
         Group::Secp256r1 => &agreement::ECDH_P256,
@@ -101,7 +125,7 @@ fn algorithm(group: Group) -> &'static agreement::Algorithm {
 }
 
 struct Pair {
-    private: PrivateKey,
+    private: EphemeralPrivateKey,
     group: Group,
     share: [u8; POINT_LEN],
     len: usize,
@@ -118,7 +142,7 @@ impl Agreement for Pair {
             Group::X25519 => peer_share,
         };
         let peer = UnparsedPublicKey::new(algorithm(self.group), peer_share);
-        agreement::agree(&self.private, peer, CryptoError, |secret| Ok(Secret::new(secret)))
+        agreement::agree_ephemeral(self.private, peer, CryptoError, |secret| Ok(Secret::new(secret)))
     }
 }
 
