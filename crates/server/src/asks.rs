@@ -40,7 +40,7 @@ impl Shard {
                 self.stats.sends += 1;
                 self.reply(now, link, ticket, Reply::code(Code::CHANGED));
             }
-            (about @ About::Register(..), Answer::Stored) => {
+            (about @ About::Register(..), Answer::Stored) | (about, Answer::Credential(_)) => {
                 self.refuse_ask(now, link, ticket, &about, Code::INTERNAL_SERVER_ERROR);
             }
             (about, Answer::Refuse { code }) => {
@@ -63,7 +63,7 @@ impl Shard {
     ) {
         let Some(from) = self.links.get(link).map(|link| link.address) else { return };
         if let Some(ask) = self.open(now, link, ticket, About::Register(details.clone(), deviations)) {
-            self.events.push_back(Event::AskRegister { ask, details, from });
+            self.events.push_back(Event::AskRegister { ask, details, from, session: None });
         }
     }
 

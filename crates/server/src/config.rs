@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use crate::Limits;
+use crate::{Limits, Security};
 
 /// The settings of one shard; plain values, all of them legal.
 #[derive(Clone, Debug)]
@@ -15,6 +15,9 @@ pub struct Config {
     pub node: u8,
     /// The transmission parameters of CoAP (RFC 7252 §4.8).
     pub coap: lightship_coap::Config,
+    /// What it takes to speak coaps; `None`: what comes to [`Shard::handle_secured_input`](crate::Shard::handle_secured_input) is
+    /// dropped.
+    pub security: Option<Security>,
     /// How long the host may think about a question; then the answer is no.
     pub ask_timeout: Duration,
     /// How long after its lifetime a registration still stands.
@@ -55,6 +58,7 @@ impl Default for Config {
             shards: 1,
             node: 0,
             coap: lightship_coap::Config::default(),
+            security: None,
             ask_timeout: Duration::from_secs(10),
             registration_grace: Duration::ZERO,
             awake_window: Duration::from_secs(93),

@@ -200,6 +200,8 @@ impl Device {
         Registration {
             id,
             address: self.address,
+            party: None,
+            session: None,
             details: self.details.clone(),
             registered_at: self.registered_at,
             updated_at: self.updated_at,

@@ -7,7 +7,10 @@ use lightship_coap::{Code, ContentFormat};
 use lightship_lwm2m::{Endpoint, Path};
 use lightship_platform::Instant;
 
-use crate::{Content, Details, Deviation, ObservationId, Outcome, Registration, RequestId, Response};
+use crate::{
+    Content, Credential, Details, Deviation, ObservationId, Outcome, Registration, RequestId, Response,
+    SecurityEvent, SessionInfo,
+};
 
 /// A question or a statement.
 #[derive(Debug)]
@@ -21,6 +24,8 @@ pub enum Event {
         details: Arc<Details>,
         /// Where it came from.
         from: SocketAddr,
+        /// The session that it came by, whose party may speak for this endpoint; `None`: it came without security.
+        session: Option<SessionInfo>,
     },
     /// Is this fact safe? The device is told so only after the answer; unanswered means no (5.03).
     AskDurable {
@@ -124,6 +129,15 @@ pub enum Event {
         /// How often by now.
         count: u16,
     },
+    /// A device is at another address: its newest record came from there, or it came back with a new session.
+    Moved {
+        /// The registration as it is now.
+        registration: Registration,
+        /// Where it was.
+        from: SocketAddr,
+    },
+    /// Something about a secured session.
+    Security(SecurityEvent),
     /// A downlink request ended.
     RequestDone {
         /// The request.
@@ -150,6 +164,8 @@ pub enum Answer {
     },
     /// Yes to [`Event::AskDurable`].
     Stored,
+    /// The word on a credential ([`SecurityEvent::AskCredential`]).
+    Credential(Credential),
     /// No: the device gets this code (4.03 by policy, 4.00 unknown, 5.03 not now, …).
     Refuse {
         /// A client or server error code; anything else becomes 5.00.

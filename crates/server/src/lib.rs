@@ -59,6 +59,8 @@ mod register;
 mod registration;
 mod request;
 mod route;
+#[expect(dead_code, reason = "the sessions that use it follow")]
+mod secure;
 mod shard;
 mod slab;
 mod stateless;
@@ -78,9 +80,15 @@ pub use request::{
     Content, ObservationId, Operation, Outcome, Request, RequestError, RequestId, Response, WhenAsleep,
 };
 pub use route::Route;
+pub use secure::{
+    Certificate, Claim, Credential, DropStats, Endpoints, FailureStats, HandshakeFailure, Mode, Party,
+    Presented, Principal, Registrations, Security, SecurityEvent, SecurityLimits, SecurityStats, SessionEnd,
+    SessionInfo, Whose, shard_of,
+};
 pub use shard::{Shard, Transmit};
 pub use stats::Stats;
 
 // What my interface speaks of, so that a host needs no further room for it.
 pub use lightship_coap::{Code, ContentFormat};
+pub use lightship_dtls::{Alert, Facts, Suite};
 pub use lightship_lwm2m::{Endpoint, Path};

@@ -84,3 +84,6 @@ pub const OBSERVE_RETRY_MIN: Duration = Duration::from_secs(5);
 
 /// Longest pause between two attempts to start a wanted observation.
 pub const OBSERVE_RETRY_MAX: Duration = Duration::from_secs(15 * 60);
+
+/// Longest PSK identity that is looked up, in bytes; longer ones are refused without asking (RFC 4279 §5.3 demands 128).
+pub const PSK_IDENTITY_LEN_MAX: usize = 128;

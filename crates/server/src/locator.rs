@@ -3,9 +3,9 @@
 use core::fmt;
 use core::str::FromStr;
 
-/// The identifier of a registration: `shard · node · random`, six bytes, twelve hex digits.
+/// The identifier of a registration or of a secured session: `shard · node · random`, six bytes, twelve hex digits.
 ///
-/// Part of the Location-Path (`/rd/` and this), so that every Update and De-register names its owner
+/// A session's is its connection ID. A registration's is part of the Location-Path (`/rd/` and this), so that every Update and De-register names its owner
 /// (TS_Transport 6.4.3); the random part makes a foreign one hard to guess.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Locator {
@@ -28,6 +28,13 @@ impl Locator {
         [self.shard, self.node, a, b, c, d]
     }
 
+    /// The reverse of [`Locator::to_bytes`].
+    #[must_use]
+    pub fn from_bytes(bytes: [u8; 6]) -> Self {
+        let [shard, node, a, b, c, d] = bytes;
+        Self { shard, node, random: u32::from_be_bytes([a, b, c, d]) }
+    }
+
     /// The text form, twelve lowercase hex digits.
     #[must_use]
     pub fn to_hex(self) -> [u8; 12] {
@@ -46,8 +53,7 @@ impl Locator {
         for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
             *byte = value_of(pair[0])? << 4 | value_of(pair[1])?;
         }
-        let [shard, node, a, b, c, d] = bytes;
-        Some(Self { shard, node, random: u32::from_be_bytes([a, b, c, d]) })
+        Some(Self::from_bytes(bytes))
     }
 }
 

@@ -7,7 +7,7 @@ use lightship_coap::ContentFormat;
 use lightship_lwm2m::{Binding, Endpoint, ObjectVersion, Path, Version};
 use lightship_platform::Instant;
 
-use crate::{Deviations, Presence, RegistrationId};
+use crate::{Deviations, Party, Presence, RegistrationId, SessionInfo};
 
 /// One registration, as it was when the event that carries it happened. Cloning shares all text.
 #[derive(Clone, Debug)]
@@ -16,6 +16,10 @@ pub struct Registration {
     pub id: RegistrationId,
     /// Where the device was heard last, and where requests to it go.
     pub address: SocketAddr,
+    /// Whose it is, if it was made or last updated under security: nobody else, and nobody without security, can change it.
+    pub party: Option<Arc<Party>>,
+    /// The session by which the device can be reached; `None` without security, and while a secured device has none.
+    pub session: Option<SessionInfo>,
     /// What the device said.
     pub details: Arc<Details>,
     /// When it registered.

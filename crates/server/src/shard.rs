@@ -18,7 +18,7 @@ use crate::route::Forwards;
 use crate::slab::{Key, Slab};
 use crate::stateless::{FirstContact, ShortAnswer, first_contact, refuse};
 use crate::timer::Timers;
-use crate::{Config, Event, Locator, Registration, Stats};
+use crate::{Config, Event, Locator, Registration, Registrations, Route, Stats, Whose, shard_of};
 
 /// One shard of a LwM2M Server: many devices, no sockets, no clock.
 ///
@@ -68,6 +68,8 @@ pub(crate) enum Due {
 pub struct Transmit {
     /// Where it goes.
     pub to: SocketAddr,
+    /// Whether it leaves by the socket for secured datagrams.
+    pub secured: bool,
     /// How many bytes of the buffer it takes.
     pub len: usize,
 }
@@ -132,6 +134,20 @@ impl Shard {
         self.settle(now, link);
     }
 
+    /// Takes a datagram from the socket for secured ones. It never fails: what makes no sense is dropped, and counted.
+    pub fn handle_secured_input(&mut self, _now: Instant, _from: SocketAddr, _datagram: &mut [u8]) {
+        self.stats.security.datagrams_in += 1;
+        self.stats.security.dropped.no_session += 1;
+    }
+
+    /// Says which shard a datagram from the socket for secured ones belongs to; as [`Shard::route`] for the others.
+    pub fn route_secured(&mut self, _from: SocketAddr, datagram: &[u8]) -> Route {
+        shard_of(datagram, self.config.shards).map_or(Route::Here, Route::Shard)
+    }
+
+    /// Ends secured sessions at once, because their credentials were taken away or changed; they cannot be resumed.
+    pub fn end_sessions(&mut self, _now: Instant, _whose: &[Whose], _registrations: Registrations) {}
+
     /// Lets the time pass.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.timers.advance(now);
@@ -161,12 +177,14 @@ impl Shard {
             let bytes = answer.as_bytes();
             if let Some(place) = out.get_mut(..bytes.len()) {
                 place.copy_from_slice(bytes);
-                return Some(Transmit { to, len: bytes.len() });
+                return Some(Transmit { to, secured: false, len: bytes.len() });
             }
         }
         while let Some(link) = self.links.first_sending() {
             match link.peer.poll_transmit(out) {
-                Some(len) if link.may_send(len) => return Some(Transmit { to: link.address, len }),
+                Some(len) if link.may_send(len) => {
+                    return Some(Transmit { to: link.address, secured: false, len });
+                }
                 // To its sender it is as if the network had lost it.
                 Some(_) => self.stats.withheld += 1,
                 None => self.links.sent_all(),

@@ -2,6 +2,8 @@
 
 use lightship_coap::peer::Dropped;
 
+use crate::SecurityStats;
+
 /// Counters since the shard was made, and three gauges.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct Stats {
@@ -59,6 +61,8 @@ pub struct Stats {
     pub awakenings: u64,
     /// Questions that the host did not answer in time.
     pub asks_unanswered: u64,
+    /// What is counted of secured sessions.
+    pub security: SecurityStats,
 }
 
 impl Stats {

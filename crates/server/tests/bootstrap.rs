@@ -78,7 +78,7 @@ impl World {
                     self.ended.push((session, endpoint.to_string(), reason));
                     None
                 }
-                _ => None,
+                Event::Security(_) | _ => None,
             };
             let Some((ask, index)) = ask.filter(|_| !self.silent) else { continue };
             let step = || self.script.get(index).cloned().map_or(Answer::End, Answer::Step);

@@ -9,7 +9,7 @@ use lightship_coap::Code;
 use lightship_lwm2m::bootstrap::Command;
 use lightship_lwm2m::{Endpoint, Format, Path};
 
-use crate::{Ask, Response};
+use crate::{Ask, Credential, Response, SecurityEvent, SessionInfo};
 
 /// A question or a statement.
 #[derive(Debug)]
@@ -57,6 +57,8 @@ pub enum Event {
         /// How often the command was begun: more than once when the device did not answer.
         attempts: u8,
     },
+    /// Something about a secured session.
+    Security(SecurityEvent),
     /// A session is over.
     Ended {
         /// Which session.
@@ -98,6 +100,8 @@ pub enum Identity {
     /// Not at all: the transport has no security.
     #[default]
     Unsecured,
+    /// By the credential of its session; it may speak for the endpoint that it asks for.
+    Secured(SessionInfo),
 }
 
 impl Identity {
@@ -106,6 +110,7 @@ impl Identity {
     pub fn endpoint(&self) -> Option<Endpoint> {
         match self {
             Self::Unsecured => None,
+            Self::Secured(session) => session.party.endpoints.one().cloned(),
         }
     }
 }
@@ -189,6 +194,8 @@ pub enum Answer {
     Step(Step),
     /// The whole configuration at once.
     Pack(Pack),
+    /// The word on a credential ([`SecurityEvent::AskCredential`]).
+    Credential(Credential),
     /// No further step: the session is given up without a Finish.
     End,
     /// No: the device gets this code (4.00 unknown, 4.04 no pack, 4.05 no pack wanted, …).

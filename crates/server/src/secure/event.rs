@@ -1,0 +1,229 @@
+//! What the secured sessions tell the host, and what it answers.
+
+use core::fmt;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use lightship_dtls::{Alert, Facts, Failure, Suite};
+use lightship_lwm2m::Endpoint;
+use lightship_platform::Instant;
+use lightship_platform::crypto::Secret;
+
+use crate::{Ask, Endpoints, Locator, Party, Principal};
+
+/// What happens to secured sessions, the same for a Server and a Bootstrap-Server.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum SecurityEvent {
+    /// Somebody presents a credential in a handshake: is it known, and for whom may it speak? Answered with
+    /// [`Answer::Credential`](crate::Answer::Credential) within [`Config::ask_timeout`](crate::Config::ask_timeout); unanswered means no.
+    AskCredential {
+        /// What the answer is for.
+        ask: Ask,
+        /// Where it comes from; the address is proven.
+        from: SocketAddr,
+        /// What is presented.
+        presented: Presented,
+        /// The server name that the peer asked for.
+        server_name: Option<Box<str>>,
+    },
+    /// A handshake is done.
+    SessionOpened {
+        /// The session.
+        session: SessionInfo,
+        /// What else was agreed upon.
+        facts: Box<Facts>,
+    },
+    /// A session has ended. A registration that used it stands, but cannot be reached until its device comes back.
+    SessionClosed {
+        /// The session as it was.
+        session: SessionInfo,
+        /// The registration that used it, if one did.
+        endpoint: Option<Endpoint>,
+        /// Why it ended.
+        reason: SessionEnd,
+    },
+    /// A handshake came to nothing.
+    HandshakeFailed {
+        /// Where it came from; the address is proven.
+        from: SocketAddr,
+        /// What was presented as far as it went; not proven.
+        claimed: Option<Claim>,
+        /// The server name that the peer asked for.
+        server_name: Option<Box<str>>,
+        /// Why it failed.
+        reason: HandshakeFailure,
+    },
+    /// A line for a key log in the NSS format; only if [`Config::key_log`](lightship_dtls::Config::key_log) is on.
+    KeyLog(Box<str>),
+}
+
+/// What somebody presents in a handshake.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Presented {
+    /// A PSK identity; answered with [`Credential::Psk`].
+    PskIdentity(Box<[u8]>),
+    /// A raw public key; answered with [`Credential::RawPublicKey`].
+    RawPublicKey {
+        /// SubjectPublicKeyInfo, DER.
+        public_key: Box<[u8]>,
+        /// Its SHA-256.
+        sha256: [u8; 32],
+    },
+    /// Certificates in DER, the end entity first, as they came: nothing of them has been checked. Answered with
+    /// [`Credential::Certificate`].
+    Certificates(Vec<Box<[u8]>>),
+    /// A session of this principal is to be resumed; answered with [`Credential::Resumed`].
+    Resumed(Principal),
+}
+
+/// What somebody claimed to be in a handshake that failed.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Claim {
+    /// A PSK identity.
+    PskIdentity(Box<[u8]>),
+    /// The owner of the raw public key with this SHA-256.
+    RawPublicKey([u8; 32]),
+    /// The subject of this certificate, DER.
+    Certificate(Box<[u8]>),
+    /// Somebody who has been here.
+    Resumed(Principal),
+}
+
+/// The host's word on a credential.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum Credential {
+    /// The key of the PSK identity.
+    Psk {
+        /// The key, 1 to 64 bytes.
+        key: Secret,
+        /// For whom the identity may speak.
+        endpoints: Endpoints,
+    },
+    /// The raw public key is known.
+    RawPublicKey {
+        /// For whom its owner may speak.
+        endpoints: Endpoints,
+    },
+    /// The certificates have been checked and are good.
+    Certificate {
+        /// The common name of the subject.
+        common_name: Option<Box<str>>,
+        /// The DNS names and URIs among the subject's other names.
+        names: Box<[Box<str>]>,
+        /// For whom the subject may speak.
+        endpoints: Endpoints,
+    },
+    /// The principal is still welcome.
+    Resumed {
+        /// For whom it may speak.
+        endpoints: Endpoints,
+    },
+    /// No. A session that was to be resumed is not; a full handshake follows then.
+    Refused {
+        /// What the peer is told.
+        alert: Alert,
+        /// Why, in words for people; comes back in [`HandshakeFailure::Refused`].
+        reason: Arc<str>,
+    },
+}
+
+/// Why a handshake came to nothing.
+#[derive(Clone, PartialEq, Eq, Debug)]
+#[non_exhaustive]
+pub enum HandshakeFailure {
+    /// The protocol says so, one side or the other.
+    Protocol(Failure),
+    /// The host refused what was presented, with these words.
+    Refused(Arc<str>),
+    /// The host did not answer in time.
+    Unanswered,
+    /// It gave way to newer ones ([`SecurityLimits::handshakes`](crate::SecurityLimits)).
+    Crowded,
+    /// The peer began anew.
+    Restarted,
+}
+
+/// Why a session ended.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum SessionEnd {
+    /// The peer said so.
+    ByPeer(Alert),
+    /// The peer, or another one at its address, has made a new one.
+    Replaced,
+    /// The host wanted it ([`Shard::end_sessions`](crate::Shard::end_sessions)).
+    Ended,
+    /// It gave way to newer ones ([`SecurityLimits::sessions`](crate::SecurityLimits)).
+    Crowded,
+    /// Its keys are used up.
+    Exhausted,
+    /// The engine's part is done: a Bootstrap-Server does not keep sessions.
+    Done,
+}
+
+/// A secured session, as it was when the event that carries it happened. Cloning shares the party.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct SessionInfo {
+    /// Names the session; also its connection ID.
+    pub id: Locator,
+    /// Who it is with, and for whom that one may speak.
+    pub party: Arc<Party>,
+    /// Where the peer is.
+    pub address: SocketAddr,
+    /// The cipher suite.
+    pub suite: Suite,
+    /// Whether the peer puts a connection ID into its records, so that they find the session from wherever they come.
+    pub connection_id: bool,
+    /// Whether a new address is checked by the return routability check (RFC 9853).
+    pub return_routability: bool,
+    /// Whether an earlier session was resumed.
+    pub resumed: bool,
+    /// When the handshake was done.
+    pub opened_at: Instant,
+}
+
+impl SessionInfo {
+    /// The connection ID that the peer puts into its records, if it does.
+    #[must_use]
+    pub fn cid(&self) -> Option<[u8; 6]> {
+        self.connection_id.then(|| self.id.to_bytes())
+    }
+}
+
+/// Which sessions [`Shard::end_sessions`](crate::Shard::end_sessions) is about.
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum Whose {
+    /// Those that may speak for this endpoint alone.
+    Endpoint(Endpoint),
+    /// Those with this principal.
+    Principal(Principal),
+    /// All of them.
+    All,
+}
+
+/// What becomes of a registration whose session the host ends.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum Registrations {
+    /// It stands, out of reach until its device comes back with a credential for it, or its lifetime is over.
+    Keep,
+    /// It ends.
+    End,
+}
+
+impl fmt::Display for SessionEnd {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::ByPeer(alert) => write!(f, "the peer ended it: {alert}"),
+            Self::Replaced => f.write_str("a new one took its place"),
+            Self::Ended => f.write_str("it was ended here"),
+            Self::Crowded => f.write_str("it gave way to newer ones"),
+            Self::Exhausted => f.write_str("its keys are used up"),
+            Self::Done => f.write_str("it is not needed any more"),
+        }
+    }
+}

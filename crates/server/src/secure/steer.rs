@@ -1,0 +1,103 @@
+//! Which shard a secured datagram names by itself.
+//!
+//! A connection ID and a session ID of ours begin with a [`Locator`], so whoever receives a record, or a ClientHello that wants to
+//! resume, knows the shard that has the session. The kernel's filter reads the connection ID alone ([`shard_of`]); it must agree
+//! with the function here for every datagram.
+
+use crate::Locator;
+
+/// The shard that the connection ID of a datagram's first record names; `None`: it names none, and any shard may look at it.
+///
+/// Pure, and simple enough for a filter in the kernel: byte 0 is 25, and byte 11 is below the number of shards.
+#[must_use]
+pub fn shard_of(datagram: &[u8], shards: u8) -> Option<u8> {
+    let shard = *datagram.get(CID_AT)?;
+    (datagram.first() == Some(&TLS12_CID) && shard < shards).then_some(shard)
+}
+
+/// The connection ID of a datagram's first record, read as one of ours.
+pub(crate) fn cid_of(datagram: &[u8]) -> Option<Locator> {
+    let bytes: &[u8; LOCATOR_LEN] = datagram.get(CID_AT..CID_AT + LOCATOR_LEN)?.try_into().ok()?;
+    (datagram.first() == Some(&TLS12_CID)).then(|| Locator::from_bytes(*bytes))
+}
+
+/// What a datagram that begins with an unencrypted ClientHello says in its fixed fields.
+pub(crate) struct Hello<'a> {
+    /// The client's random.
+    pub(crate) random: &'a [u8; 32],
+    /// The ID of the session that it wants to resume; empty if none.
+    pub(crate) session_id: &'a [u8],
+}
+
+/// Reads the start of a ClientHello; `None` if the datagram begins with anything else, a later fragment too.
+pub(crate) fn hello_of(datagram: &[u8]) -> Option<Hello<'_>> {
+    let epoch_0 = datagram.get(3..5) == Some(&[0, 0]);
+    let is_hello = datagram.first() == Some(&HANDSHAKE) && datagram.get(13) == Some(&CLIENT_HELLO);
+    let is_start = datagram.get(19..22) == Some(&[0, 0, 0]);
+    if !(epoch_0 && is_hello && is_start) {
+        return None;
+    }
+    let random = datagram.get(RANDOM_AT..RANDOM_AT + 32)?.try_into().ok()?;
+    let len = usize::from(*datagram.get(SESSION_ID_AT)?);
+    let session_id = datagram.get(SESSION_ID_AT + 1..SESSION_ID_AT + 1 + len)?;
+    Some(Hello { random, session_id })
+}
+
+/// Whether a datagram's first record is of an epoch with keys; those before it belong to handshakes alone.
+pub(crate) fn is_protected(datagram: &[u8]) -> bool {
+    datagram.get(3..5).is_some_and(|epoch| epoch != [0, 0])
+}
+
+/// Whether a datagram's first record is one of the handshake.
+pub(crate) fn is_handshake(datagram: &[u8]) -> bool {
+    datagram.first() == Some(&HANDSHAKE)
+}
+
+/// The content types (RFC 6347 §4.1, RFC 9146 §4) and places in a record.
+const TLS12_CID: u8 = 25;
+const HANDSHAKE: u8 = 22;
+const CLIENT_HELLO: u8 = 1;
+const CID_AT: usize = 11;
+const LOCATOR_LEN: usize = 6;
+/// Behind the headers of record (13) and message (12), and the version.
+const RANDOM_AT: usize = 27;
+const SESSION_ID_AT: usize = 59;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_connection_id_names_its_shard_and_nothing_else_does() {
+        let mut record = [0; 24];
+        record[0] = 25;
+        record[11] = 3;
+        assert_eq!(shard_of(&record, 4), Some(3));
+        assert_eq!(shard_of(&record, 3), None, "no such shard");
+        assert_eq!(shard_of(&record[..12], 4), Some(3));
+        assert_eq!(shard_of(&record[..11], 4), None);
+        record[0] = 23;
+        assert_eq!(shard_of(&record, 4), None);
+        assert_eq!(shard_of(&[], 4), None);
+    }
+
+    #[test]
+    fn the_fixed_fields_of_a_hello_are_read_and_cut_ones_are_not() {
+        let mut hello = vec![0; 80];
+        hello[0] = 22;
+        hello[13] = 1;
+        hello[27..59].fill(9);
+        hello[59] = 20;
+        hello[60..80].fill(7);
+        let read = hello_of(&hello).expect("a hello");
+        assert_eq!((read.random, read.session_id), (&[9; 32], &[7; 20][..]));
+        for len in 0..hello.len() {
+            assert!(hello_of(&hello[..len]).is_none());
+        }
+        for (at, byte) in [(0, 23), (4, 1), (13, 2), (21, 1)] {
+            let mut other = hello.clone();
+            other[at] = byte;
+            assert!(hello_of(&other).is_none(), "{at}");
+        }
+    }
+}
