@@ -164,6 +164,17 @@ pub enum DropReason {
     Early,
 }
 
+/// How far the keys of an association are used up, by records sealed and by records that failed to authenticate.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Wear {
+    /// They are good.
+    Fresh,
+    /// A new handshake should follow soon; many records that are not authentic are worth an alarm.
+    Worn,
+    /// Nothing is sealed with them any more, or nothing opened: only a new handshake helps.
+    Out,
+}
+
 /// Why nothing could be sealed.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[non_exhaustive]

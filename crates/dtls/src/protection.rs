@@ -37,27 +37,32 @@ impl Role {
     }
 }
 
-/// The keys of both directions.
-pub(crate) struct Keys {
-    block: Block,
-    cipher: Cipher,
-    /// Our side: it seals with its own keys and opens with the peer's.
-    role: Role,
+/// The keys of both directions, as the schedule yields them (RFC 5246 §6.3), and our side: it seals with its own keys and opens
+/// with the peer's.
+pub(crate) enum Keys {
+    /// For an algorithm that encrypts and authenticates.
+    Aead {
+        /// The algorithm.
+        aead: Aead,
+        /// Our side.
+        role: Role,
+        /// Client key 16, server key 16, client IV 4, server IV 4.
+        block: [u8; 40],
+    },
+    /// For AES-CBC with HMAC.
+    Cbc {
+        /// In which order.
+        order: Order,
+        /// Our side.
+        role: Role,
+        /// Client MAC key 32, server MAC key 32, client key 16, server key 16.
+        block: Box<[u8; 96]>,
+    },
 }
 
-/// The key block as the schedule yields it (RFC 5246 §6.3).
-enum Block {
-    /// Client key 16, server key 16, client IV 4, server IV 4.
-    Aead([u8; 40]),
-    /// Client MAC key 32, server MAC key 32, client key 16, server key 16.
-    Cbc(Box<[u8; 96]>),
-}
-
-/// How fragments are protected.
+/// What comes first in the suites with CBC.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) enum Cipher {
-    /// With an algorithm that encrypts and authenticates.
-    Aead(Aead),
+pub(crate) enum Order {
     /// AES-CBC over content and MAC (RFC 5246 §6.2.3.2).
     MacThenEncrypt,
     /// A MAC over AES-CBC (RFC 7366).
@@ -72,7 +77,7 @@ pub(crate) struct Sealing<'a> {
     /// What the record carries; with a connection ID this goes inside.
     pub(crate) content_type: ContentType,
     /// The peer's connection ID; empty for a record without.
-    pub(crate) cid: &'a Cid,
+    pub(crate) cid: &'a [u8],
     /// The explicit nonce or the IV, [`Keys::explicit_len`] bytes.
     pub(crate) explicit: &'a [u8],
 }
@@ -85,54 +90,60 @@ impl Keys {
         role: Role,
         fill: impl FnOnce(&mut [u8]),
     ) -> Self {
-        let (mut block, cipher) = match (suite.aead(), encrypt_then_mac) {
-            (Some(aead), _) => (Block::Aead([0; 40]), Cipher::Aead(aead)),
-            (None, true) => (Block::Cbc(Box::new([0; 96])), Cipher::EncryptThenMac),
-            (None, false) => (Block::Cbc(Box::new([0; 96])), Cipher::MacThenEncrypt),
+        let mut keys = match suite.aead() {
+            Some(aead) => Self::Aead { aead, role, block: [0; 40] },
+            None => {
+                let order = if encrypt_then_mac { Order::EncryptThenMac } else { Order::MacThenEncrypt };
+                Self::Cbc { order, role, block: Box::new([0; 96]) }
+            }
         };
-        fill(block.bytes_mut());
-        Self { block, cipher, role }
+        fill(keys.block_mut());
+        keys
     }
 
     /// The key block.
     pub(crate) fn block(&self) -> &[u8] {
-        match &self.block {
-            Block::Aead(bytes) => bytes,
-            Block::Cbc(bytes) => bytes.as_slice(),
+        match self {
+            Self::Aead { block, .. } => block,
+            Self::Cbc { block, .. } => block.as_slice(),
         }
     }
 
-    /// How fragments are protected.
-    pub(crate) const fn cipher(&self) -> Cipher {
-        self.cipher
+    pub(crate) fn block_mut(&mut self) -> &mut [u8] {
+        match self {
+            Self::Aead { block, .. } => block,
+            Self::Cbc { block, .. } => block.as_mut_slice(),
+        }
     }
 
     /// Our side.
     pub(crate) const fn role(&self) -> Role {
-        self.role
+        match self {
+            Self::Aead { role, .. } | Self::Cbc { role, .. } => *role,
+        }
     }
 
     /// Length of the explicit nonce or IV in each fragment, in bytes.
     #[must_use]
     pub(crate) const fn explicit_len(&self) -> usize {
-        match self.cipher {
-            Cipher::Aead(_) => 8,
-            Cipher::MacThenEncrypt | Cipher::EncryptThenMac => cbc::BLOCK_LEN,
+        match self {
+            Self::Aead { .. } => 8,
+            Self::Cbc { .. } => cbc::BLOCK_LEN,
         }
     }
 
     /// Whether what is explicit must be random instead of merely unused.
     #[must_use]
     pub(crate) const fn explicit_is_random(&self) -> bool {
-        !matches!(self.cipher, Cipher::Aead(_))
+        matches!(self, Self::Cbc { .. })
     }
 
     /// The most bytes that follow the content: tag, or MAC and padding.
     #[must_use]
     pub(crate) const fn trailer_len_max(&self) -> usize {
-        match self.cipher {
-            Cipher::Aead(aead) => aead.tag_len(),
-            Cipher::MacThenEncrypt | Cipher::EncryptThenMac => cbc::MAC_LEN + cbc::BLOCK_LEN,
+        match self {
+            Self::Aead { aead, .. } => aead.tag_len(),
+            Self::Cbc { .. } => cbc::MAC_LEN + cbc::BLOCK_LEN,
         }
     }
 
@@ -151,10 +162,10 @@ impl Keys {
         let inner_len = len + usize::from(with_cid);
         let explicit_len = self.explicit_len();
         let fragment_len = explicit_len
-            + match self.cipher {
-                Cipher::Aead(aead) => inner_len + aead.tag_len(),
-                Cipher::MacThenEncrypt => cbc::padded_len(inner_len + cbc::MAC_LEN),
-                Cipher::EncryptThenMac => cbc::padded_len(inner_len) + cbc::MAC_LEN,
+            + match self {
+                Self::Aead { aead, .. } => inner_len + aead.tag_len(),
+                Self::Cbc { order: Order::MacThenEncrypt, .. } => cbc::padded_len(inner_len + cbc::MAC_LEN),
+                Self::Cbc { order: Order::EncryptThenMac, .. } => cbc::padded_len(inner_len) + cbc::MAC_LEN,
             };
         let header_len = write_header(buffer, outer_type, sealing.number, sealing.cid, fragment_len)?;
         let fragment = buffer.get_mut(header_len..header_len + fragment_len)?;
@@ -163,19 +174,19 @@ impl Keys {
         if with_cid {
             *body.get_mut(len)? = sealing.content_type as u8;
         }
-        let (mac_key, key, iv) = self.of(self.role)?;
+        let (mac_key, key, iv) = self.of(self.role())?;
         let covered = Covered { number: sealing.number, content_type: outer_type, cid: sealing.cid };
-        match self.cipher {
-            Cipher::Aead(aead) => {
+        match self {
+            Self::Aead { aead, .. } => {
                 let (inner, tag) = body.split_at_mut_checked(inner_len)?;
                 let aad = covered.bytes(inner_len)?;
-                let made = crypto.seal(aead, key, &nonce(iv, explicit)?, aad.get(), inner).ok()?;
+                let made = crypto.seal(*aead, key, &nonce(iv, explicit)?, aad.get(), inner).ok()?;
                 tag.copy_from_slice(made.get(..aead.tag_len())?);
             }
-            Cipher::MacThenEncrypt => {
+            Self::Cbc { order: Order::MacThenEncrypt, .. } => {
                 cbc::seal_mac_then_encrypt(crypto, mac_key, key, &covered, explicit, body, inner_len)?;
             }
-            Cipher::EncryptThenMac => {
+            Self::Cbc { order: Order::EncryptThenMac, .. } => {
                 cbc::seal_encrypt_then_mac(crypto, mac_key, key, &covered, fragment, inner_len)?;
             }
         }
@@ -190,28 +201,28 @@ impl Keys {
         crypto: &dyn Crypto,
         number: u64,
         outer_type: ContentType,
-        cid: &Cid,
+        cid: &[u8],
         fragment: &mut [u8],
     ) -> Option<Range<usize>> {
-        let (mac_key, key, iv) = self.of(self.role.peer())?;
+        let (mac_key, key, iv) = self.of(self.role().peer())?;
         let covered = Covered { number, content_type: outer_type, cid };
         let explicit_len = self.explicit_len();
-        match self.cipher {
-            Cipher::Aead(aead) => {
+        match self {
+            Self::Aead { aead, .. } => {
                 let (explicit, body) = fragment.split_at_mut_checked(explicit_len)?;
                 let inner_len = body.len().checked_sub(aead.tag_len())?;
                 let (inner, tag) = body.split_at_mut_checked(inner_len)?;
                 let aad = covered.bytes(inner_len)?;
                 // What was explicit is taken from the wire: peers need not make it of the record's number.
-                crypto.open(aead, key, &nonce(iv, explicit)?, aad.get(), inner, tag).ok()?;
+                crypto.open(*aead, key, &nonce(iv, explicit)?, aad.get(), inner, tag).ok()?;
                 Some(explicit_len..explicit_len + inner_len)
             }
-            Cipher::MacThenEncrypt => {
+            Self::Cbc { order: Order::MacThenEncrypt, .. } => {
                 let (explicit, body) = fragment.split_at_mut_checked(explicit_len)?;
                 let len = cbc::open_mac_then_encrypt(crypto, mac_key, key, &covered, explicit, body)?;
                 Some(explicit_len..explicit_len + len)
             }
-            Cipher::EncryptThenMac => {
+            Self::Cbc { order: Order::EncryptThenMac, .. } => {
                 let len = cbc::open_encrypt_then_mac(crypto, mac_key, key, &covered, fragment)?;
                 Some(explicit_len..explicit_len + len)
             }
@@ -221,13 +232,13 @@ impl Keys {
     /// MAC key, key and IV of what `sender` seals; the first or the last is empty.
     fn of(&self, sender: Role) -> Option<(&[u8], &[u8], &[u8])> {
         let second = usize::from(sender == Role::Server);
-        match &self.block {
-            Block::Aead(block) => {
+        match self {
+            Self::Aead { block, .. } => {
                 let key = 16 * second;
                 let iv = 32 + 4 * second;
                 Some((&[], block.get(key..key + 16)?, block.get(iv..iv + 4)?))
             }
-            Block::Cbc(block) => {
+            Self::Cbc { block, .. } => {
                 let mac = 32 * second;
                 let key = 64 + 16 * second;
                 Some((block.get(mac..mac + 32)?, block.get(key..key + 16)?, &[]))
@@ -236,24 +247,18 @@ impl Keys {
     }
 }
 
-impl Block {
-    fn bytes_mut(&mut self) -> &mut [u8] {
-        match self {
-            Self::Aead(bytes) => bytes,
-            Self::Cbc(bytes) => bytes.as_mut_slice(),
-        }
-    }
-}
-
 impl Drop for Keys {
     fn drop(&mut self) {
-        self.block.bytes_mut().zeroize();
+        self.block_mut().zeroize();
     }
 }
 
 impl core::fmt::Debug for Keys {
     fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
-        f.debug_struct("Keys").field("cipher", &self.cipher).field("role", &self.role).finish_non_exhaustive()
+        match self {
+            Self::Aead { aead, role, .. } => write!(f, "Keys({aead:?}, {role:?})"),
+            Self::Cbc { order, role, .. } => write!(f, "Keys({order:?}, {role:?})"),
+        }
     }
 }
 
@@ -273,7 +278,7 @@ pub(crate) struct Covered<'a> {
     /// The type in the header.
     pub(crate) content_type: ContentType,
     /// The connection ID in the header, if the type is [`ContentType::Cid`].
-    pub(crate) cid: &'a Cid,
+    pub(crate) cid: &'a [u8],
 }
 
 /// Additional data of an AEAD, or what a MAC begins with.
@@ -309,7 +314,7 @@ impl Covered<'_> {
         let outer_type = self.content_type as u8;
         let mut aad = Aad { bytes: [0; 23 + Cid::LEN_MAX], len: 0 };
         if self.content_type == ContentType::Cid {
-            let cid = self.cid.bytes();
+            let cid = self.cid;
             aad.push(&[0xff; 8])?;
             aad.push(&[outer_type, u8::try_from(cid.len()).ok()?, outer_type])?;
             aad.push(&VERSION)?;

@@ -7,7 +7,7 @@
 
 use core::ops::Range;
 
-use crate::{Cid, DropReason};
+use crate::DropReason;
 
 /// What a record carries (RFC 5246 §6.2.1, RFC 9146 §4, RFC 9853).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -135,10 +135,10 @@ pub(crate) fn write_header(
     out: &mut [u8],
     content_type: ContentType,
     number: u64,
-    cid: &Cid,
+    cid: &[u8],
     len: usize,
 ) -> Option<usize> {
-    let cid = if content_type == ContentType::Cid { cid.bytes() } else { &[] };
+    let cid = if content_type == ContentType::Cid { cid } else { &[] };
     let len = u16::try_from(len).ok()?.to_be_bytes();
     let [version_1, version_2] = VERSION;
     let (fixed, rest) = out.split_at_mut_checked(11)?;
@@ -162,7 +162,7 @@ pub(crate) fn write_plain(
     if body.len() > PLAIN_LEN_MAX || sequence > SEQUENCE_MAX {
         return None;
     }
-    let start = write_header(out, content_type, sequence, &Cid::EMPTY, body.len())?;
+    let start = write_header(out, content_type, sequence, &[], body.len())?;
     out.get_mut(start..start + body.len())?.copy_from_slice(body);
     Some(start + body.len())
 }
