@@ -9,7 +9,8 @@ use lightship_platform::Instant;
 
 use crate::Shard;
 use crate::devices::Device;
-use crate::limits::{OBSERVE_RETRY_MAX, SLEEPER_REFRESH_MIN};
+use crate::limits::{OBSERVE_RETRY_MAX, SLEEPER_REFRESH_MIN, TRANSMIT_SPAN_MAX};
+use crate::links::Link;
 use crate::observe::{Observation, State};
 use crate::shard::Due;
 use crate::slab::Key;
@@ -39,6 +40,22 @@ impl Shard {
         };
         let doubtful: Vec<_> = device.observations.iter().copied().filter(doubtful).collect();
         self.start_anew(now, owner, &doubtful);
+    }
+
+    /// Whether a notification under this token may have been on its way when its observation was started anew. A Reset
+    /// would be meant for the one before, but devices that keep one for each path take it for the new one.
+    pub(crate) fn was_under_way(&self, now: Instant, link: Key<Link>, token: Token) -> bool {
+        let device = self.links.get(link).and_then(|link| self.devices.get(link.device?));
+        device.is_some_and(|device| {
+            device.observations.iter().filter_map(|key| self.observations.get(*key)).any(|observation| {
+                observation.previous == Some(token)
+                    && match observation.state {
+                        State::Starting(_) => true,
+                        State::Running => now < observation.started_at + TRANSMIT_SPAN_MAX,
+                        State::Pausing(_) | State::Idle => false,
+                    }
+            })
+        })
     }
 
     /// A notification came under a token that is not ours. The Reset that it gets may end an observation that we

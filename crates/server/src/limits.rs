@@ -79,6 +79,9 @@ pub const STATELESS_MAX: usize = 64;
 /// a confirmable notification once a day (RFC 7641 §4.5), or when it wakes next, and each start costs it energy.
 pub const SLEEPER_REFRESH_MIN: Duration = Duration::from_secs(2 * 24 * 60 * 60);
 
+/// MAX_TRANSMIT_SPAN of RFC 7252 §4.8.2: a copy of a notification comes no later after the first one.
+pub(crate) const TRANSMIT_SPAN_MAX: Duration = Duration::from_secs(45);
+
 /// First pause before a wanted observation that failed is tried again; doubles up to [`OBSERVE_RETRY_MAX`].
 pub const OBSERVE_RETRY_MIN: Duration = Duration::from_secs(5);
 

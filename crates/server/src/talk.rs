@@ -135,9 +135,14 @@ impl Shard {
     fn notification(&mut self, now: Instant, link: Key<Link>, notification: &Notification<'_>) {
         let message = &notification.message;
         let observation = self.observation_by_token(link, message.token());
-        let Some(peer) = self.links.get_mut(link).map(|link| &mut link.peer) else { return };
         let Some(key) = observation else {
+            if self.was_under_way(now, link, message.token()) {
+                self.stats.notifications_stale += 1;
+                let Some(peer) = self.links.get_mut(link).map(|link| &mut link.peer) else { return };
+                return peer.accept(notification.ticket);
+            }
             self.stats.notifications_unknown += 1;
+            let Some(peer) = self.links.get_mut(link).map(|link| &mut link.peer) else { return };
             peer.reject(notification.ticket);
             let owner = self.links.get(link).and_then(|link| link.device);
             if let Some(owner) = owner.filter(|_| message.observe().is_some()) {
@@ -145,6 +150,7 @@ impl Shard {
             }
             return;
         };
+        let Some(peer) = self.links.get_mut(link).map(|link| &mut link.peer) else { return };
         peer.accept(notification.ticket);
         let Some(observation) = self.observations.get_mut(key) else { return };
         observation.heard_at = now;

@@ -350,6 +350,31 @@ fn a_device_that_moved_is_observed_anew() {
     assert_eq!(values(&mut world), ["22"], "for the host it ran all the time");
 }
 
+// Leshan's device keeps one entry for each path: a Reset of what it sent under the token before ends the timers of the
+// observation that replaced it.
+#[test]
+fn what_was_under_way_while_a_moved_device_is_observed_anew_gets_no_reset() {
+    let config = Config { rebinding: Rebinding::Follow, ..Config::default() };
+    let (mut world, location, before) = begun_with(config);
+    world.send(address(HOME), &first_value(&before).bytes());
+    world.take_events();
+    let moved = address("192.0.2.1:40000");
+    let update = world.update_packet(&location, "");
+    let back = world.send(moved, &update.bytes());
+    let anew = back[1].clone();
+    assert_eq!(read(&anew).observe(), Some(0));
+    let overtaken = world.send(moved, &notification(Type::Con, 1, &before, 11, "21").bytes());
+    assert_eq!(types(&overtaken), [Type::Ack], "sent before the device saw the new request");
+    world.send(moved, &first_value(&anew).payload("22").bytes());
+    world.pass(44 * SECOND);
+    let repeated = world.send(moved, &notification(Type::Con, 2, &before, 12, "23").bytes());
+    assert_eq!(types(&repeated), [Type::Ack], "its last copy");
+    assert_eq!(values(&mut world), ["22"], "the answer to the new request is newer than either");
+    world.pass(2 * SECOND);
+    let both = world.send(moved, &notification(Type::Con, 3, &before, 13, "24").bytes());
+    assert_eq!(types(&both), [Type::Reset], "the device kept both");
+}
+
 #[test]
 fn an_observation_that_is_silent_for_long_is_made_sure_of() {
     let (mut world, location, _) = running();
@@ -379,7 +404,7 @@ fn a_stale_token_makes_sure_of_what_should_run() {
     assert_eq!(read(&back[1]).observe(), Some(0));
     world.send(address(HOME), &first_value(&back[1]).bytes());
     let renewed = back[1].clone();
-    world.pass(10 * SECOND);
+    world.pass(46 * SECOND);
     // A device that kept both gets a Reset for the one before, and that is all.
     let back = world.send(address(HOME), &notification(Type::Non, 2, &request, 6, "x").bytes());
     assert_eq!(types(&back), [Type::Reset]);
