@@ -9,9 +9,9 @@ use lightship_platform::Instant;
 
 use crate::Shard;
 use crate::devices::Device;
-use crate::limits::{OBSERVE_RETRY_MAX, SLEEPER_REFRESH_MIN, TRANSMIT_SPAN_MAX};
+use crate::limits::{CROSSED_SETTLE, OBSERVE_RETRY_MAX, SLEEPER_REFRESH_MIN, TRANSMIT_SPAN_MAX};
 use crate::links::Link;
-use crate::observe::{Observation, State};
+use crate::observe::{Crossed, Observation, State};
 use crate::shard::Due;
 use crate::slab::Key;
 
@@ -39,15 +39,22 @@ impl Shard {
             })
         };
         let doubtful: Vec<_> = device.observations.iter().copied().filter(doubtful).collect();
+        // What the device told from its new address before its Update got a Reset, which may cross the new start.
+        let crossed = if moved { Crossed::Yes } else { Crossed::No };
+        for key in &doubtful {
+            if let Some(observation) = self.observations.get_mut(*key) {
+                observation.crossed = crossed;
+            }
+        }
         self.start_anew(now, owner, &doubtful);
     }
 
-    /// Whether a notification under this token may have been on its way when its observation was started anew. A Reset
+    /// The observation whose notification under this token may have been on its way when it was started anew. A Reset
     /// would be meant for the one before, but devices that keep one for each path take it for the new one.
-    pub(crate) fn was_under_way(&self, now: Instant, link: Key<Link>, token: Token) -> bool {
-        let device = self.links.get(link).and_then(|link| self.devices.get(link.device?));
-        device.is_some_and(|device| {
-            device.observations.iter().filter_map(|key| self.observations.get(*key)).any(|observation| {
+    pub(crate) fn replaced(&self, now: Instant, link: Key<Link>, token: Token) -> Option<Key<Observation>> {
+        let device = self.devices.get(self.links.get(link)?.device?)?;
+        let replaced = |key: &&Key<Observation>| {
+            self.observations.get(**key).is_some_and(|observation| {
                 observation.previous == Some(token)
                     && match observation.state {
                         State::Starting(_) => true,
@@ -55,7 +62,22 @@ impl Shard {
                         State::Pausing(_) | State::Idle => false,
                     }
             })
-        })
+        };
+        device.observations.iter().find(replaced).copied()
+    }
+
+    /// Something of the observation before crossed the start of this one: which of the two the device goes on with is
+    /// its secret, so it is asked once more when nothing is under way.
+    pub(crate) fn crossed(&mut self, now: Instant, key: Key<Observation>) {
+        let Some(observation) = self.observations.get_mut(key) else { return };
+        if observation.crossed != Crossed::No {
+            return;
+        }
+        observation.crossed = Crossed::Yes;
+        if matches!(observation.state, State::Running) && observation.recheck.is_none() {
+            observation.crossed = Crossed::Settled;
+            observation.recheck = Some(self.timers.arm(now + CROSSED_SETTLE, Due::Doubt(key)));
+        }
     }
 
     /// A notification came under a token that is not ours. The Reset that it gets may end an observation that we
@@ -86,12 +108,16 @@ impl Shard {
         self.distrust(now, owner, &doubtful);
     }
 
-    /// A doubtful observation has run for as long as it was trusted.
+    /// A doubtful observation has run for as long as it was trusted, or one whose start was crossed for a moment.
     pub(crate) fn doubt_due(&mut self, now: Instant, key: Key<Observation>) {
         let Some(observation) = self.observations.get_mut(key) else { return };
         observation.recheck = None;
-        let owner = observation.device;
-        self.distrust(now, owner, &[key]);
+        let (owner, doubtful) = (observation.device, observation.doubtful);
+        if doubtful {
+            self.distrust(now, owner, &[key]);
+        } else {
+            self.start_anew(now, owner, &[key]);
+        }
     }
 
     fn distrust(&mut self, now: Instant, owner: Key<Device>, keys: &[Key<Observation>]) {

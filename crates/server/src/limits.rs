@@ -82,6 +82,10 @@ pub const SLEEPER_REFRESH_MIN: Duration = Duration::from_secs(2 * 24 * 60 * 60);
 /// MAX_TRANSMIT_SPAN of RFC 7252 §4.8.2: a copy of a notification comes no later after the first one.
 pub(crate) const TRANSMIT_SPAN_MAX: Duration = Duration::from_secs(45);
 
+/// How long an observation whose start was crossed runs before it is started once more. Periods of a device are whole
+/// seconds: half a one beside them nothing crosses again.
+pub(crate) const CROSSED_SETTLE: Duration = Duration::from_millis(5500);
+
 /// First pause before a wanted observation that failed is tried again; doubles up to [`OBSERVE_RETRY_MAX`].
 pub const OBSERVE_RETRY_MIN: Duration = Duration::from_secs(5);
 

@@ -17,7 +17,7 @@ use lightship_platform::Instant;
 
 use crate::devices::Device;
 use crate::downlink::{Job, Task};
-use crate::limits::{OBSERVE_RETRY_MAX, OBSERVE_RETRY_MIN};
+use crate::limits::{CROSSED_SETTLE, OBSERVE_RETRY_MAX, OBSERVE_RETRY_MIN};
 use crate::links::Link;
 use crate::shard::Due;
 use crate::slab::Key;
@@ -46,6 +46,7 @@ pub(crate) struct Observation {
     pub(crate) trust: Duration,
     /// Starts it anew when that time is over, if a doubt came before.
     pub(crate) recheck: Option<TimerId>,
+    pub(crate) crossed: Crossed,
     /// Whether the whole of a value is being fetched.
     pub(crate) fetching: bool,
     /// Whether the host knows it as running, though it is being started anew.
@@ -63,6 +64,16 @@ pub(crate) enum State {
     Pausing(TimerId),
     /// It was just made, or the device sleeps: until it shows itself.
     Idle,
+}
+
+/// Whether something of the observation before crossed the start of this one, so that the device may go on with that.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Crossed {
+    No,
+    /// It is to be started once more as soon as it has run for a moment.
+    Yes,
+    /// It has been, or will be by its timer.
+    Settled,
 }
 
 /// What it takes to end an observation at the device.
@@ -265,6 +276,10 @@ impl Shard {
             observation.pause = OBSERVE_RETRY_MIN;
             (observation.heard_at, observation.started_at) = (now, now);
             observation.doubtful = false;
+            if observation.crossed == Crossed::Yes {
+                observation.crossed = Crossed::Settled;
+                observation.recheck = Some(self.timers.arm(now + CROSSED_SETTLE, Due::Doubt(key)));
+            }
             let response = response.clone();
             if std::mem::take(&mut observation.renewing) {
                 self.tell_value(key, response);
@@ -430,6 +445,7 @@ impl Shard {
             doubtful: false,
             trust: OBSERVE_RETRY_MIN,
             recheck: None,
+            crossed: Crossed::No,
             fetching: false,
             renewing: false,
             pause: OBSERVE_RETRY_MIN,

@@ -136,15 +136,16 @@ impl Shard {
         let message = &notification.message;
         let observation = self.observation_by_token(link, message.token());
         let Some(key) = observation else {
-            if self.was_under_way(now, link, message.token()) {
+            if let Some(key) = self.replaced(now, link, message.token()) {
+                self.crossed(now, key);
                 self.stats.notifications_stale += 1;
                 let Some(peer) = self.links.get_mut(link).map(|link| &mut link.peer) else { return };
                 return peer.accept(notification.ticket);
             }
             self.stats.notifications_unknown += 1;
-            let Some(peer) = self.links.get_mut(link).map(|link| &mut link.peer) else { return };
-            peer.reject(notification.ticket);
-            let owner = self.links.get(link).and_then(|link| link.device);
+            let Some(link) = self.links.get_mut(link) else { return };
+            link.peer.reject(notification.ticket);
+            let owner = link.device;
             if let Some(owner) = owner.filter(|_| message.observe().is_some()) {
                 self.doubt(now, owner, message.token());
             }

@@ -350,29 +350,61 @@ fn a_device_that_moved_is_observed_anew() {
     assert_eq!(values(&mut world), ["22"], "for the host it ran all the time");
 }
 
-// Leshan's device keeps one entry for each path: a Reset of what it sent under the token before ends the timers of the
-// observation that replaced it.
-#[test]
-fn what_was_under_way_while_a_moved_device_is_observed_anew_gets_no_reset() {
+/// A moved device that is observed anew: the request, as long as it is not answered.
+fn moved() -> (World, Vec<u8>, Vec<u8>) {
     let config = Config { rebinding: Rebinding::Follow, ..Config::default() };
     let (mut world, location, before) = begun_with(config);
     world.send(address(HOME), &first_value(&before).bytes());
     world.take_events();
-    let moved = address("192.0.2.1:40000");
     let update = world.update_packet(&location, "");
-    let back = world.send(moved, &update.bytes());
-    let anew = back[1].clone();
+    let anew = world.send(address(MOVED), &update.bytes())[1].clone();
     assert_eq!(read(&anew).observe(), Some(0));
-    let overtaken = world.send(moved, &notification(Type::Con, 1, &before, 11, "21").bytes());
+    (world, before, anew)
+}
+
+const MOVED: &str = "192.0.2.1:40000";
+
+// Leshan's device keeps one entry for each path: a Reset of what it sent under the token before ends the timers of the
+// observation that replaced it, and a timer that goes off meanwhile stays with the one before.
+#[test]
+fn what_crossed_a_new_start_gets_no_reset_and_makes_sure_once_more() {
+    let (mut world, before, anew) = moved();
+    let overtaken = world.send(address(MOVED), &notification(Type::Con, 2, &before, 11, "21").bytes());
     assert_eq!(types(&overtaken), [Type::Ack], "sent before the device saw the new request");
-    world.send(moved, &first_value(&anew).payload("22").bytes());
-    world.pass(44 * SECOND);
-    let repeated = world.send(moved, &notification(Type::Con, 2, &before, 12, "23").bytes());
-    assert_eq!(types(&repeated), [Type::Ack], "its last copy");
-    assert_eq!(values(&mut world), ["22"], "the answer to the new request is newer than either");
+    world.send(address(MOVED), &first_value(&anew).payload("22").bytes());
+    assert_eq!(values(&mut world), ["22"], "the answer is newer than what crossed it");
+    world.pass(4 * SECOND);
+    let kept = world.send(address(MOVED), &notification(Type::Con, 3, &before, 12, "23").bytes());
+    assert_eq!(types(&kept), [Type::Ack], "the device may serve the one before");
     world.pass(2 * SECOND);
-    let both = world.send(moved, &notification(Type::Con, 3, &before, 13, "24").bytes());
-    assert_eq!(types(&both), [Type::Reset], "the device kept both");
+    let sure = world.request_to(address(MOVED));
+    assert_eq!(read(&sure).observe(), Some(0));
+    let copy = world.send(address(MOVED), &notification(Type::Con, 4, &anew, 11, "24").bytes());
+    assert_eq!(types(&copy), [Type::Ack]);
+    world.send(address(MOVED), &first_value(&sure).payload("25").bytes());
+    assert_eq!(values(&mut world), ["25"]);
+    // A device that keeps every one of them is not asked without end, and learns which one is right.
+    let kept = world.send(address(MOVED), &notification(Type::Con, 5, &before, 13, "26").bytes());
+    assert_eq!(types(&kept), [Type::Reset]);
+    world.pass(46 * SECOND);
+    let kept = world.send(address(MOVED), &notification(Type::Con, 6, &anew, 14, "27").bytes());
+    assert_eq!(types(&kept), [Type::Reset]);
+}
+
+#[test]
+fn a_device_that_moved_is_made_sure_of_once_more() {
+    let (mut world, _, anew) = moved();
+    world.send(address(MOVED), &first_value(&anew).payload("22").bytes());
+    world.pass(4 * SECOND);
+    let observes = |bytes: &Vec<u8>| read(bytes).observe() == Some(0);
+    assert!(!world.sent_to(address(MOVED)).iter().any(observes));
+    world.pass(2 * SECOND);
+    let again = world.request_to(address(MOVED));
+    assert_eq!(read(&again).observe(), Some(0));
+    world.send(address(MOVED), &first_value(&again).payload("23").bytes());
+    assert_eq!(values(&mut world), ["22", "23"]);
+    world.pass(600 * SECOND);
+    assert!(!world.sent_to(address(MOVED)).iter().any(observes), "once");
 }
 
 #[test]
