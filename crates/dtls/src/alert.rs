@@ -2,6 +2,9 @@
 
 use crate::Alert;
 
+#[cfg(test)]
+mod tests;
+
 /// Length of an alert, in bytes.
 pub(crate) const LEN: usize = 2;
 

@@ -9,6 +9,9 @@ use zeroize::Zeroizing;
 
 use crate::protection::Covered;
 
+#[cfg(test)]
+mod tests;
+
 /// A block of AES, in bytes; also the length of an IV.
 pub(crate) const BLOCK_LEN: usize = 16;
 /// HMAC-SHA256, in bytes.

@@ -16,9 +16,13 @@
 #![expect(dead_code, reason = "the handshake does not call all of the record layer yet")]
 
 extern crate alloc;
+#[cfg(test)]
+extern crate std;
 
 mod alert;
 mod association;
+#[cfg(test)]
+mod captures;
 mod cbc;
 mod cid;
 mod config;

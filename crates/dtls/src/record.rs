@@ -9,6 +9,9 @@ use core::ops::Range;
 
 use crate::DropReason;
 
+#[cfg(test)]
+mod tests;
+
 /// What a record carries (RFC 5246 §6.2.1, RFC 9146 §4, RFC 9853).
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 #[repr(u8)]

@@ -13,6 +13,9 @@ use subtle::{Choice, ConstantTimeEq};
 
 use crate::Path;
 
+#[cfg(test)]
+mod tests;
+
 /// Length of a message, in bytes.
 pub(crate) const LEN: usize = 1 + COOKIE_LEN;
 const COOKIE_LEN: usize = 8;

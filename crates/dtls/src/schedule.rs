@@ -11,6 +11,9 @@ use zeroize::{Zeroize, Zeroizing};
 use crate::Suite;
 use crate::protection::{Keys, Role};
 
+#[cfg(test)]
+mod tests;
+
 /// The secret of a session, from which all keys of its associations are made.
 #[derive(Clone)]
 pub(crate) struct MasterSecret(Zeroizing<[u8; 48]>);

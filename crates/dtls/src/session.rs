@@ -13,6 +13,8 @@ use crate::window::Window;
 use crate::{Cid, DropReason, SealError, Wear};
 
 mod frozen;
+#[cfg(test)]
+mod tests;
 
 /// The epoch of the only keys of an association: renegotiation is refused.
 pub(crate) const EPOCH: u16 = 1;

@@ -2,6 +2,9 @@
 
 use crate::record::SEQUENCE_MAX;
 
+#[cfg(test)]
+mod tests;
+
 /// The last [`Window::LEN`] sequence numbers of one epoch.
 ///
 /// A record is first judged by [`Window::admits`], then authenticated, and only then remembered by [`Window::remember`]: nobody
