@@ -5,6 +5,7 @@ use std::sync::Arc;
 use lightship_lwm2m::{Endpoint, Path};
 
 use crate::command::CommandRecord;
+use crate::credential::{CredentialKey, CredentialRecord};
 
 /// Facts that become true together.
 #[derive(Clone, Debug, Default)]
@@ -46,6 +47,13 @@ pub enum Fact {
     NoDocument {
         /// For whom it was.
         key: DocumentKey,
+    },
+    /// This is how a device may prove who it is; replaces what it had in that set.
+    Credential(Arc<CredentialRecord>),
+    /// It may no longer; nothing happens when it could not.
+    NoCredential {
+        /// Whose credential it was.
+        key: CredentialKey,
     },
 }
 

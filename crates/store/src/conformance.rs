@@ -5,12 +5,12 @@ use std::sync::Arc;
 use lightship_lwm2m::{Endpoint, Path};
 
 use crate::{
-    Batch, CommandId, CommandRecord, CommandState, Cursor, DocumentKey, EventRecord, Fact, Store, StoreError,
-    WantedObservation,
+    Batch, CommandId, CommandRecord, CommandState, CredentialKey, CredentialRecord, CredentialSet, Cursor,
+    DocumentKey, EventRecord, Fact, Store, StoreError, WantedObservation,
 };
 
 /// Runs every check. `open` opens the backend: `fresh` gives an empty one that keeps 8 events, 5 wanted
-/// observations, 4 commands that wait and 3 that have ended, written by writer 7; `reopen` gives the same data again to a new process, writer 8.
+/// observations, 6 credentials, 4 commands that wait and 3 that have ended, written by writer 7; `reopen` gives the same data again to a new process, writer 8.
 ///
 /// # Panics
 /// When the backend breaks a promise.
@@ -23,6 +23,9 @@ pub async fn all<S: Store>(fresh: impl Fn() -> S, reopen: impl Fn(S) -> S) {
     commands_are_kept_in_their_order(&fresh()).await;
     documents_are_kept_by_key(&fresh()).await;
     documents_outlive_the_process(fresh(), &reopen).await;
+    credentials_are_kept_by_device_and_by_what_is_presented(&fresh()).await;
+    nobody_presents_what_another_presents(&fresh()).await;
+    credentials_outlive_the_process(fresh(), &reopen).await;
     facts_outlive_the_process(fresh(), &reopen).await;
     commands_outlive_the_process(fresh(), &reopen).await;
 }
@@ -123,6 +126,87 @@ async fn documents_outlive_the_process<S: Store>(store: S, reopen: &impl Fn(S) -
     store.commit(Batch { facts }).await.expect("writes");
     let store = reopen(store);
     assert_eq!(store.documents(None, 10).await.expect("reads"), [(a, "1".into()), (all, "2".into())]);
+}
+
+async fn credentials_are_kept_by_device_and_by_what_is_presented<S: Store>(store: &S) {
+    let (server, bootstrap) = (CredentialSet::Server, CredentialSet::Bootstrap);
+    let facts = vec![
+        credential(server, "b", Some("two"), "B"),
+        credential(server, "a", Some("one"), "A"),
+        credential(server, "c", None, "C"),
+        credential(bootstrap, "a", Some("one"), "of the Bootstrap-Server"),
+    ];
+    store.commit(Batch { facts }).await.expect("writes");
+    assert_eq!(presented(store, server, "one").await.as_deref(), Some("A"));
+    assert_eq!(presented(store, bootstrap, "one").await.as_deref(), Some("of the Bootstrap-Server"));
+    assert_eq!(presented(store, bootstrap, "two").await, None);
+    assert_eq!(listed(store, server, None).await, ["a", "b", "c"]);
+    assert_eq!(listed(store, server, Some("a")).await, ["b", "c"]);
+    assert_eq!(listed(store, bootstrap, None).await, ["a"]);
+    let page = store.credentials(server, None, 2).await.expect("reads");
+    assert_eq!(page.len(), 2);
+    // Presented otherwise from now on.
+    let facts = vec![credential(server, "a", Some("three"), "A2")];
+    store.commit(Batch { facts }).await.expect("writes");
+    assert_eq!(presented(store, server, "one").await, None);
+    assert_eq!(presented(store, server, "three").await.as_deref(), Some("A2"));
+    let key = CredentialKey { set: server, endpoint: endpoint("a") };
+    assert!(store.credential(&key).await.expect("reads").is_some());
+    let facts = vec![Fact::NoCredential { key: key.clone() }, Fact::NoCredential { key: key.clone() }];
+    store.commit(Batch { facts }).await.expect("writes");
+    assert_eq!(store.credential(&key).await.expect("reads"), None);
+    assert_eq!(presented(store, server, "three").await, None);
+    assert_eq!(presented(store, bootstrap, "one").await.as_deref(), Some("of the Bootstrap-Server"));
+}
+
+async fn nobody_presents_what_another_presents<S: Store>(store: &S) {
+    let server = CredentialSet::Server;
+    store.commit(Batch { facts: vec![credential(server, "a", Some("x"), "A")] }).await.expect("writes");
+    let facts = vec![credential(server, "c", Some("y"), "C"), credential(server, "b", Some("x"), "B")];
+    let taken = store.commit(Batch { facts }).await;
+    assert!(matches!(&taken, Err(StoreError::Taken { by }) if *by == endpoint("a")), "{taken:?}");
+    assert_eq!(listed(store, server, None).await, ["a"], "all or nothing");
+    // Its own it may keep, and one that is given up another may take, in the same batch.
+    let facts = vec![
+        credential(server, "a", Some("x"), "A2"),
+        Fact::NoCredential { key: CredentialKey { set: server, endpoint: endpoint("a") } },
+        credential(server, "b", Some("x"), "B"),
+    ];
+    store.commit(Batch { facts }).await.expect("writes");
+    assert_eq!(presented(store, server, "x").await.as_deref(), Some("B"));
+    let many = ["c", "d", "e", "f", "g", "h"].map(|name| credential(server, name, None, "many"));
+    let full = store.commit(Batch { facts: many.to_vec() }).await;
+    assert!(matches!(full, Err(StoreError::Full { max: 6, .. })), "{full:?}");
+}
+
+async fn credentials_outlive_the_process<S: Store>(store: S, reopen: &impl Fn(S) -> S) {
+    let server = CredentialSet::Server;
+    let facts = vec![credential(server, "a", Some("x"), "A"), credential(server, "b", None, "B")];
+    store.commit(Batch { facts }).await.expect("writes");
+    let gone = Fact::NoCredential { key: CredentialKey { set: server, endpoint: endpoint("b") } };
+    store.commit(Batch { facts: vec![gone] }).await.expect("writes");
+    let store = reopen(store);
+    assert_eq!(listed(&store, server, None).await, ["a"]);
+    assert_eq!(presented(&store, server, "x").await.as_deref(), Some("A"));
+}
+
+fn credential(set: CredentialSet, name: &str, principal: Option<&str>, sealed: &str) -> Fact {
+    Fact::Credential(Arc::new(CredentialRecord {
+        key: CredentialKey { set, endpoint: endpoint(name) },
+        principal: principal.map(|text| text.as_bytes().into()),
+        sealed: sealed.as_bytes().into(),
+        changed_ms: 1,
+    }))
+}
+
+async fn presented<S: Store>(store: &S, set: CredentialSet, principal: &str) -> Option<String> {
+    let found = store.credential_presented(set, principal.as_bytes()).await.expect("reads");
+    found.map(|record| String::from_utf8_lossy(&record.sealed).into_owned())
+}
+
+async fn listed<S: Store>(store: &S, set: CredentialSet, after: Option<&str>) -> Vec<String> {
+    let page = store.credentials(set, after.map(endpoint).as_ref(), 10).await.expect("reads");
+    page.iter().map(|record| record.key.endpoint.to_string()).collect()
 }
 
 fn document_keys() -> [DocumentKey; 3] {

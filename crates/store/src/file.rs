@@ -29,11 +29,23 @@ pub(crate) fn read<T: Default>(
 /// Replaces a file of a folder: after this the old or the new one is there, whatever happens, and the new one once this
 /// has returned.
 pub(crate) fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), StoreError> {
-    let path = folder.join(name);
-    replace(folder, &path, bytes).map_err(|source| unavailable(&path, source))
+    write_open(folder, name, bytes)?.1
 }
 
-fn replace(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// The same; gives the new file, open for more, and whether its name has reached the disk, too.
+pub(crate) fn write_open(
+    folder: &Path,
+    name: &str,
+    bytes: &[u8],
+) -> Result<(File, Result<(), StoreError>), StoreError> {
+    let path = folder.join(name);
+    let file = replace(&path, bytes).map_err(|source| unavailable(&path, source))?;
+    // The rename itself must reach the disk, too.
+    let settled = File::open(folder).and_then(|folder| folder.sync_all());
+    Ok((file, settled.map_err(|source| unavailable(&path, source))))
+}
+
+fn replace(path: &Path, bytes: &[u8]) -> io::Result<File> {
     let temporary = path.with_extension("new");
     // One that was left behind might be readable by others.
     match fs::remove_file(&temporary) {
@@ -48,8 +60,7 @@ fn replace(folder: &Path, path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&temporary, path)?;
-    // The rename itself must reach the disk, too.
-    File::open(folder)?.sync_all()
+    Ok(file)
 }
 
 fn unavailable(path: &Path, source: io::Error) -> StoreError {

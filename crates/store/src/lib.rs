@@ -13,6 +13,8 @@ mod batch;
 mod command;
 mod commands;
 pub mod conformance;
+mod credential;
+mod credentials;
 mod documents_file;
 mod file;
 mod memory;
@@ -27,6 +29,7 @@ pub use batch::{
     BadCursor, Batch, Cursor, DocumentKey, EventPage, EventRecord, Fact, WantedKey, WantedObservation,
 };
 pub use command::{CommandId, CommandRecord, CommandState};
+pub use credential::{CredentialKey, CredentialRecord, CredentialSet};
 pub use memory::{MemoryStore, Options};
 
 use lightship_lwm2m::Endpoint;
@@ -96,6 +99,36 @@ pub trait Store {
         after: Option<&DocumentKey>,
         max: usize,
     ) -> impl Future<Output = Result<Vec<(DocumentKey, Arc<str>)>, StoreError>> + Send;
+
+    /// The credential of a device, if it has one in that set.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn credential(
+        &self,
+        key: &CredentialKey,
+    ) -> impl Future<Output = Result<Option<Arc<CredentialRecord>>, StoreError>> + Send;
+
+    /// The credential whose owner presents this.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn credential_presented(
+        &self,
+        set: CredentialSet,
+        principal: &[u8],
+    ) -> impl Future<Output = Result<Option<Arc<CredentialRecord>>, StoreError>> + Send;
+
+    /// Credentials of a set behind a device, in the order of names, at most `max`.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn credentials(
+        &self,
+        set: CredentialSet,
+        after: Option<&Endpoint>,
+        max: usize,
+    ) -> impl Future<Output = Result<Vec<Arc<CredentialRecord>>, StoreError>> + Send;
 
     /// Events after a cursor, oldest first, at most `max`. Without a cursor: the oldest kept.
     ///
@@ -175,6 +208,33 @@ impl Store for AnyStore {
         }
     }
 
+    async fn credential(&self, key: &CredentialKey) -> Result<Option<Arc<CredentialRecord>>, StoreError> {
+        match self {
+            AnyStore::Memory(store) => store.credential(key).await,
+        }
+    }
+
+    async fn credential_presented(
+        &self,
+        set: CredentialSet,
+        principal: &[u8],
+    ) -> Result<Option<Arc<CredentialRecord>>, StoreError> {
+        match self {
+            AnyStore::Memory(store) => store.credential_presented(set, principal).await,
+        }
+    }
+
+    async fn credentials(
+        &self,
+        set: CredentialSet,
+        after: Option<&Endpoint>,
+        max: usize,
+    ) -> Result<Vec<Arc<CredentialRecord>>, StoreError> {
+        match self {
+            AnyStore::Memory(store) => store.credentials(set, after, max).await,
+        }
+    }
+
     async fn events(&self, after: Option<Cursor>, max: usize) -> Result<EventPage, StoreError> {
         match self {
             AnyStore::Memory(store) => store.events(after, max).await,
@@ -208,6 +268,12 @@ pub enum StoreError {
         path: PathBuf,
         /// What was found.
         message: String,
+    },
+    /// Another device presents the same already.
+    #[error("{by:?} has that already")]
+    Taken {
+        /// Which one.
+        by: Endpoint,
     },
     /// A limit of the store would be passed.
     #[error("the store is full: at most {max} {what}")]

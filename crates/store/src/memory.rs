@@ -10,6 +10,8 @@ use lightship_lwm2m::Endpoint;
 use crate::batch::{Batch, Cursor, DocumentKey, EventPage, Fact, WantedObservation};
 use crate::command::{CommandId, CommandRecord};
 use crate::commands::{self, Commands};
+use crate::credential::{CredentialKey, CredentialRecord, CredentialSet};
+use crate::credentials::{Change, Credentials, Frame};
 use crate::documents_file::{self, Documents};
 use crate::ring::Ring;
 use crate::wanted_file::{self, Wanted};
@@ -34,6 +36,8 @@ pub struct Options {
     pub commands_kept: usize,
     /// Bootstrap documents and templates together.
     pub documents_max: usize,
+    /// Credentials of both sets together.
+    pub credentials_max: usize,
     /// Bytes that all commands take, with what was answered.
     pub command_bytes_max: usize,
 }
@@ -49,6 +53,7 @@ impl Default for Options {
             commands_max: 10_000,
             commands_kept: 10_000,
             documents_max: 1_000_000,
+            credentials_max: 2_000_000,
             command_bytes_max: 16 << 20,
         }
     }
@@ -62,6 +67,7 @@ pub struct MemoryStore {
     commands_max: usize,
     commands_kept: usize,
     documents_max: usize,
+    credentials_max: usize,
     command_bytes_max: usize,
     state: Mutex<State>,
     /// Held while a file is written, so that batches with facts follow each other.
@@ -74,6 +80,7 @@ struct State {
     wanted: Arc<Wanted>,
     commands: Arc<Commands>,
     documents: Arc<Documents>,
+    credentials: Credentials,
 }
 
 /// The rare facts that a batch changes, as they will be.
@@ -82,6 +89,8 @@ struct Changes {
     wanted: Option<Arc<Wanted>>,
     commands: Option<Arc<Commands>>,
     documents: Option<Arc<Documents>>,
+    credentials: Vec<Change>,
+    frame: Option<Frame>,
 }
 
 impl MemoryStore {
@@ -90,11 +99,16 @@ impl MemoryStore {
     /// # Errors
     /// When the folder cannot be made or read, or its file is damaged.
     pub fn open(options: Options) -> Result<MemoryStore, StoreError> {
-        let (wanted, commands, documents) = match &options.folder {
+        let (wanted, commands, documents, credentials) = match &options.folder {
             Some(folder) => {
                 std::fs::create_dir_all(folder)
                     .map_err(|source| StoreError::Unavailable { path: folder.clone(), source })?;
-                (wanted_file::read(folder)?, commands::read(folder)?, documents_file::read(folder)?)
+                (
+                    wanted_file::read(folder)?,
+                    commands::read(folder)?,
+                    documents_file::read(folder)?,
+                    Credentials::open(folder)?,
+                )
             }
             None => Default::default(),
         };
@@ -106,11 +120,13 @@ impl MemoryStore {
             commands_kept: options.commands_kept,
             command_bytes_max: options.command_bytes_max,
             documents_max: options.documents_max,
+            credentials_max: options.credentials_max,
             state: Mutex::new(State {
                 ring,
                 wanted: Arc::new(wanted),
                 commands: Arc::new(commands),
                 documents: Arc::new(documents),
+                credentials,
             }),
             writing: tokio::sync::Mutex::new(()),
         })
@@ -156,6 +172,8 @@ impl MemoryStore {
                         documents.get_or_insert_with(|| Documents::clone(&self.state().documents.clone()));
                     documents.remove(key);
                 }
+                Fact::Credential(record) => changes.credentials.push(Change::Put(record.clone())),
+                Fact::NoCredential { key } => changes.credentials.push(Change::Gone(key.clone())),
             }
         }
         if let Some(wanted) = wanted {
@@ -187,6 +205,11 @@ impl MemoryStore {
             }
             changes.documents = Some(Arc::new(documents));
         }
+        if !changes.credentials.is_empty() {
+            let credentials = &self.state().credentials;
+            credentials.check(&changes.credentials, self.credentials_max)?;
+            changes.frame = credentials.frame(&changes.credentials);
+        }
         Ok(changes)
     }
 
@@ -206,6 +229,10 @@ impl MemoryStore {
                 state.ring.push(event);
             }
         }
+        changes.credentials.iter().for_each(|change| state.credentials.apply(change));
+        if let Some(frame) = &changes.frame {
+            state.credentials.written(frame, changes.credentials.len());
+        }
     }
 }
 
@@ -217,12 +244,18 @@ fn write(folder: &Path, changes: &Changes) -> Result<(), StoreError> {
     if let Some(commands) = &changes.commands {
         commands::write(folder, commands)?;
     }
-    changes.documents.as_ref().map_or(Ok(()), |documents| documents_file::write(folder, documents))
+    if let Some(documents) = &changes.documents {
+        documents_file::write(folder, documents)?;
+    }
+    changes.frame.as_ref().map_or(Ok(()), Frame::write)
 }
 
 impl Changes {
     const fn is_empty(&self) -> bool {
-        self.wanted.is_none() && self.commands.is_none() && self.documents.is_none()
+        self.wanted.is_none()
+            && self.commands.is_none()
+            && self.documents.is_none()
+            && self.credentials.is_empty()
     }
 }
 
@@ -238,6 +271,30 @@ impl Store for MemoryStore {
         }
         self.apply(batch, changes);
         Ok(())
+    }
+
+    async fn credential(&self, key: &CredentialKey) -> Result<Option<Arc<CredentialRecord>>, StoreError> {
+        let credential = self.state().credentials.get(key);
+        std::future::ready(Ok(credential)).await
+    }
+
+    async fn credential_presented(
+        &self,
+        set: CredentialSet,
+        principal: &[u8],
+    ) -> Result<Option<Arc<CredentialRecord>>, StoreError> {
+        let credential = self.state().credentials.presented(set, principal);
+        std::future::ready(Ok(credential)).await
+    }
+
+    async fn credentials(
+        &self,
+        set: CredentialSet,
+        after: Option<&Endpoint>,
+        max: usize,
+    ) -> Result<Vec<Arc<CredentialRecord>>, StoreError> {
+        let page = self.state().credentials.page(set, after, max);
+        std::future::ready(Ok(page)).await
     }
 
     async fn command(&self, id: CommandId) -> Result<Option<Arc<CommandRecord>>, StoreError> {

@@ -3,7 +3,15 @@
 use lightship_store::{MemoryStore, Options, conformance};
 
 fn options(writer: u32) -> Options {
-    Options { writer, events_max: 8, wanted_max: 5, commands_max: 4, commands_kept: 3, ..Options::default() }
+    Options {
+        writer,
+        events_max: 8,
+        wanted_max: 5,
+        commands_max: 4,
+        commands_kept: 3,
+        credentials_max: 6,
+        ..Options::default()
+    }
 }
 
 #[tokio::test]
