@@ -1,6 +1,7 @@
 //! A typed, blocking client of the API, for `ctl` and tests.
 
 mod bootstrap;
+mod credential;
 
 use std::io::{BufRead, BufReader, Read};
 use std::time::Duration;
@@ -10,6 +11,7 @@ use serde::de::DeserializeOwned;
 use ureq::Agent;
 use ureq::http::{Request, Response, StatusCode};
 
+pub use self::credential::CredentialSet;
 use crate::answer::{
     AttributesBody, CompositeObserveBody, CompositeReadBody, CompositeWriteBody, DownlinkAnswer, ExecuteBody,
     Observations,

@@ -13,6 +13,7 @@ pub mod bootstrap;
 pub mod client;
 pub mod command;
 pub mod convert;
+pub mod credential;
 pub mod endpoint;
 pub mod event;
 pub mod model;
@@ -27,6 +28,7 @@ pub use answer::{
     DownlinkAnswer, ExecuteBody, Link, ObservationState, Observations, ObservingState, RawPayload,
 };
 pub use command::{Command, CommandState, Commands};
+pub use credential::{Credential, Credentials};
 pub use endpoint::{Endpoint, Endpoints, ObjectEntry, PresenceState, Security, SecurityMode};
 pub use event::{Event, EventType};
 pub use model::{Model, ModelResource, ModelSummary, Models};

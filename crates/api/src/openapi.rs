@@ -19,6 +19,8 @@ use crate::routes::{Answer, Body, ROUTES, Route};
     crate::Command,
     crate::Commands,
     crate::Event,
+    crate::Credential,
+    crate::Credentials,
     crate::bootstrap::BootstrapDocument,
     crate::bootstrap::BootstrapEntries,
     crate::bootstrap::BootstrapPlan,
@@ -140,7 +142,6 @@ fn responses(route: &Route) -> Json {
             let media = json!({"text/plain": {"schema": {"type": "string"}}});
             out.insert("200".into(), json!({"description": "Done.", "content": media}));
         }
-        Answer::NotYet => {}
     }
     if route.query.iter().any(|query| query.name == "queue") {
         let description = "Queued; `Location` leads to the command.";

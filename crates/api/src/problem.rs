@@ -113,6 +113,7 @@ problem_types! {
     MalformedBody "malformed-body" 400 "The request body is malformed.";
     InvalidPath "invalid-path" 400 "The LwM2M path is not valid here.";
     InvalidParameter "invalid-parameter" 400 "A query parameter is not valid.";
+    InvalidCredential "invalid-credential" 400 "No device could prove who it is with this.";
     NoToken "no-token" 401 "A bearer token is needed.";
     WrongToken "wrong-token" 403 "The bearer token is not accepted.";
     ForeignOrigin "foreign-origin" 403 "The request comes from a page of another site.";
@@ -123,11 +124,13 @@ problem_types! {
     UnknownModel "unknown-model" 404 "No such object definition is known.";
     UnknownCommand "unknown-command" 404 "No such command is known.";
     NoDocument "no-document" 404 "There is no such bootstrap document or template.";
+    NoCredential "no-credential" 404 "This device has no such credential.";
     MethodNotAllowed "method-not-allowed" 405 "The method is not allowed at this address.";
     RequestTimeout "request-timeout" 408 "The request did not arrive in time.";
     Asleep "asleep" 409 "The device sleeps.";
     CommandOver "command-over" 409 "The command can no longer be cancelled.";
     Conflict "conflict" 409 "The request contradicts what is already there.";
+    IdentityTaken "identity-taken" 409 "Another device has this identity.";
     TooLarge "too-large" 413 "The request is too large.";
     UnsupportedMediaType "unsupported-media-type" 415 "The body's media type is not supported here.";
     NotInVersion "not-in-version" 422 "The device's LwM2M version has no such operation.";

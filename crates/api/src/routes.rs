@@ -1,5 +1,7 @@
 //! Every address of the API in one table: the OpenAPI document is printed from it, and the service tests that each is served.
 
+mod security;
+
 /// One method at one address.
 #[derive(Clone, Copy, Debug)]
 pub struct Route {
@@ -60,8 +62,6 @@ pub enum Answer {
     EventStream,
     /// 200 with plain text.
     Text,
-    /// Not available yet: 501.
-    NotYet,
 }
 
 const fn query(name: &'static str, kind: &'static str, about: &'static str) -> Query {
@@ -139,16 +139,6 @@ impl Route {
 }
 
 /// What the contract knows and this version answers with 501.
-const fn later(
-    method: &'static str,
-    path: &'static str,
-    operation: &'static str,
-    summary: &'static str,
-) -> Route {
-    route(method, path, operation, summary, Body::Nothing, Answer::NotYet).with(&[], &[401, 403, 501])
-}
-
-const CREDENTIALS: &str = "/api/v1/credentials/{endpoint}";
 const BOOTSTRAP: &str = "/api/v1/bootstrap/{endpoint}";
 const TEMPLATE: &str = "/api/v1/bootstrap-templates/{name}";
 const RESOURCES: &str = "/api/v1/endpoints/{endpoint}/resources/{path}";
@@ -339,14 +329,14 @@ pub const ROUTES: &[Route] = &[
         Answer::Json("Command"),
     )
     .with(&[], &[401, 403, 404, 409, 503]),
-    later("GET", CREDENTIALS, "getCredentials", "Shows how a device may authenticate (not available yet)."),
-    later("PUT", CREDENTIALS, "putCredentials", "Says how a device may authenticate (not available yet)."),
-    later(
-        "DELETE",
-        CREDENTIALS,
-        "deleteCredentials",
-        "Takes a device's credentials away (not available yet).",
-    ),
+    security::LIST,
+    security::GET,
+    security::PUT,
+    security::DELETE,
+    security::LIST_BOOTSTRAP,
+    security::GET_BOOTSTRAP,
+    security::PUT_BOOTSTRAP,
+    security::DELETE_BOOTSTRAP,
     route(
         "GET",
         "/api/v1/bootstrap",

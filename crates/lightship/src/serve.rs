@@ -3,7 +3,7 @@
 use crate::cli::ServeArguments;
 use crate::failure::{Failure, chain};
 use crate::output;
-use lightship_service::config::{OneOrMany, RawListen, RawQueue, RawRegistration, RawStore};
+use lightship_service::config::{OneOrMany, RawListen, RawQueue, RawRegistration, RawSecurity, RawStore};
 use lightship_service::{Config, RawConfig, Running, Service, StartError};
 
 /// Runs the command.
@@ -54,6 +54,7 @@ fn flags(arguments: &ServeArguments) -> RawConfig {
             http: addresses(&arguments.http),
             shards: arguments.shards.map(u64::from),
         },
+        security: RawSecurity { seal_key_file: arguments.seal_key.clone(), ..RawSecurity::default() },
         registration: RawRegistration { grace_s: arguments.registration_grace, ..RawRegistration::default() },
         queue: RawQueue { awake_window_s: arguments.awake_window },
         store: RawStore { folder: arguments.data.clone() },
@@ -81,6 +82,7 @@ mod tests {
     use super::*;
     use crate::cli::{Cli, Command};
     use clap::Parser;
+    use lightship_service::config::SealKey;
 
     fn flags_of(line: &str) -> RawConfig {
         let cli = Cli::parse_from(line.split_whitespace());
@@ -92,7 +94,7 @@ mod tests {
     fn flags_become_configuration() {
         let raw = flags_of(
             "lightship serve --dev --coap 127.0.0.1:1 --coap [::1]:2 --http none --bootstrap-coap none --shards 3 --data d \
-             --awake-window 7 --registration-grace 8 --coaps none",
+             --awake-window 7 --registration-grace 8 --coaps none --seal-key k",
         );
         let config = Config::from_raw(raw).expect("allowed");
         assert_eq!(config.listen.coap.len(), 2);
@@ -102,6 +104,7 @@ mod tests {
         assert_eq!(config.queue.awake_window.as_secs(), 7);
         assert_eq!(config.registration.grace.as_secs(), 8);
         assert!(config.security.allow_nosec);
+        assert_eq!(config.security.seal_key, SealKey::File("k".into()));
     }
 
     #[test]

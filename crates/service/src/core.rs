@@ -14,6 +14,7 @@ use crate::config::Config;
 use crate::directory::Directory;
 use crate::models::Models;
 use crate::queue::Queue;
+use crate::security::Keeper;
 
 /// Shared by the journal and every REST handler.
 pub(crate) struct Core {
@@ -25,6 +26,7 @@ pub(crate) struct Core {
     pub(crate) inboxes: Vec<ShardInbox>,
     pub(crate) queue: Queue,
     pub(crate) bootstrap: Bootstrap,
+    pub(crate) keeper: Keeper,
     /// The newest event of the log; readers of the stream wait for it to change.
     pub(crate) newest: watch::Sender<Cursor>,
     /// True from the moment the server is told to stop.

@@ -15,7 +15,7 @@ use lightship_server::{
     Answer, Ask, Code, ContentFormat, Details, Ended, Event, Fact as Durable, Observed, Outcome, Presence,
     Registration, RegistrationId,
 };
-use lightship_store::{Batch, Cursor, EventRecord, Fact, Store, StoreError, WantedKey};
+use lightship_store::{Batch, CredentialSet, Cursor, EventRecord, Fact, Store, StoreError, WantedKey};
 use tokio::sync::mpsc;
 
 use self::report::{Asked, Heard};
@@ -24,6 +24,7 @@ use crate::content;
 use crate::core::{self, Core};
 use crate::directory::Device;
 use crate::queue::{NOTES_LEN, Note};
+use crate::security;
 
 /// The single writer of the event log.
 pub(crate) struct Journal {
@@ -132,15 +133,22 @@ impl Journal {
                 });
             }
             // Answered where the request was made.
-            Event::RequestDone { .. } | _ => {}
+            Event::RequestDone { .. } | Event::Moved { .. } | Event::Security(_) | _ => {}
         }
     }
 
     /// The policy: who may register, and what is wanted of it.
     async fn may_register(&mut self, shard: u8, details: &Details) -> Answer {
-        if !self.core.config.security.allow_nosec {
-            tracing::info!(endpoint = %details.endpoint, "refused: devices without security are not allowed");
-            return Answer::Refuse { code: Code::FORBIDDEN };
+        match security::may_come_unsecured(&self.core, CredentialSet::Server, &details.endpoint).await {
+            Ok(true) => {}
+            Ok(false) => {
+                tracing::info!(endpoint = %details.endpoint, "refused: it may not come without security");
+                return Answer::Refuse { code: Code::FORBIDDEN };
+            }
+            Err(error) => {
+                tracing::error!(%error, "the store does not answer");
+                return Answer::Refuse { code: Code::SERVICE_UNAVAILABLE };
+            }
         }
         // An endpoint has one registration, whichever shard its new address leads to.
         if let Some(old) = self.core.directory.find(details.endpoint.as_str())

@@ -20,10 +20,13 @@ mod journal;
 mod metrics;
 mod models;
 mod queue;
+mod random;
 mod rest;
+mod security;
 mod start;
 mod ui;
 
 pub use config::{Config, ConfigError, RawConfig};
 pub use models::ModelError;
+pub use security::SealError;
 pub use start::{Listener, Running, Service, Signals, StartError, run};

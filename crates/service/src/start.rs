@@ -9,6 +9,7 @@ use std::time::Duration;
 use lightship_net::{
     BootstrapOptions, BootstrapThread, Clock, ListenError, Options as NetOptions, ShardEvent, Shards,
 };
+use lightship_platform::crypto::FastCrypto;
 use lightship_server as engine;
 use lightship_server::bootstrap as bootstrap_engine;
 use lightship_store::{AnyStore, Cursor, MemoryStore, Options as StoreOptions, Store, StoreError};
@@ -23,6 +24,7 @@ use crate::directory::Directory;
 use crate::journal::Journal;
 use crate::models::{ModelError, Models};
 use crate::queue::{self, Note, Queue};
+use crate::security::{self, KeepError, Keeper, SealError};
 use crate::{http, rest};
 
 /// The server process.
@@ -75,6 +77,9 @@ pub enum StartError {
     /// The store cannot be opened.
     #[error("the store cannot be opened")]
     Store(#[from] StoreError),
+    /// The credentials that are kept cannot be read.
+    #[error("the credentials cannot be read")]
+    Seal(#[from] SealError),
     /// Object definitions cannot be loaded.
     #[error("object definitions cannot be loaded")]
     Models(#[from] ModelError),
@@ -130,11 +135,13 @@ impl Service {
         let cursor = Cursor { writer, number: 0 };
         let store = AnyStore::Memory(store);
         let last = runtime.block_on(store.last_command())?;
+        let keeper = runtime.block_on(open_credentials(&config, &store))?;
         let (queue, notes) = Queue::new(writer, last);
         let inbox = bootstrap.as_ref().map(|thread| thread.inbox().clone());
         let (share, news) = Bootstrap::new(inbox);
         let core = Arc::new(Core {
             bootstrap: share,
+            keeper,
             clock,
             store,
             queue,
@@ -168,6 +175,18 @@ fn launch(
     for (_, listener) in https {
         runtime.spawn(http::serve(listener, router.clone(), core.clone()));
     }
+}
+
+async fn open_credentials(config: &Config, store: &AnyStore) -> Result<Keeper, StartError> {
+    let folder = config.store.folder.as_deref();
+    let opened = security::open(Arc::new(FastCrypto), &config.security.seal_key, store, folder).await;
+    opened.map_err(|error| match error {
+        KeepError::Store(error) => StartError::Store(error),
+        KeepError::Seal(error) => StartError::Seal(error),
+        KeepError::Unusable(_) | KeepError::Taken { .. } => {
+            StartError::System(std::io::Error::other(error.to_string()))
+        }
+    })
 }
 
 fn bind_http(

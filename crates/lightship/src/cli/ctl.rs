@@ -1,8 +1,10 @@
 //! `lightship ctl`.
 
 mod bootstrap;
+mod credentials;
 
 pub(crate) use self::bootstrap::{BootstrapCommand, DocumentArguments, TemplatesCommand};
+pub(crate) use self::credentials::{CredentialsCommand, ProofArguments};
 
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
@@ -147,6 +149,14 @@ pub(crate) enum CtlCommand {
         /// Only those after the event with this ID
         #[arg(long, value_name = "ID")]
         after: Option<String>,
+    },
+    /// How devices may prove who they are
+    #[command(
+        after_help = "Example:\n  lightship ctl credentials put sensor-1 --psk-identity sensor-1 --psk-key-file key.hex"
+    )]
+    Credentials {
+        #[command(subcommand)]
+        command: CredentialsCommand,
     },
     /// What devices are given when they bootstrap, and how that went
     #[command(after_help = "Example:\n  lightship ctl bootstrap put sensor-1 --server coap://192.0.2.1")]

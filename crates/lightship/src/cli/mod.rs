@@ -8,8 +8,8 @@ mod device;
 mod serve;
 
 pub(crate) use self::ctl::{
-    BootstrapCommand, CompositeCommand, CtlArguments, CtlCommand, Delivery, DocumentArguments,
-    DownlinkCommand, ModelsCommand, TemplatesCommand, Values,
+    BootstrapCommand, CompositeCommand, CredentialsCommand, CtlArguments, CtlCommand, Delivery,
+    DocumentArguments, DownlinkCommand, ModelsCommand, ProofArguments, TemplatesCommand, Values,
 };
 pub(crate) use self::decode::DecodeArguments;
 pub(crate) use self::demo::DemoArguments;

@@ -17,6 +17,10 @@ pub(crate) struct ServeArguments {
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
 
+    /// The key that seals the credentials in the data folder, in a file (default: seal.key in that folder, made there)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) seal_key: Option<PathBuf>,
+
     /// Listen for devices over CoAP here, or `none` (default: 0.0.0.0:5683)
     #[arg(long, value_name = "ADDR")]
     pub(crate) coap: Vec<String>,

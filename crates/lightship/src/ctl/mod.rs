@@ -5,6 +5,7 @@
 mod attribute;
 mod bootstrap;
 mod composite;
+mod credentials;
 mod definition;
 mod events;
 mod show;
@@ -58,6 +59,7 @@ impl Session<'_> {
                 let wanted = events::Wanted { endpoint, types, after, follow, subject: None };
                 events::print(self.client, &wanted, self.json).map_err(|error| self.event_failure(error))
             }
+            CtlCommand::Credentials { command } => self.credentials(command),
             CtlCommand::Bootstrap { command } => self.bootstrap(command),
             CtlCommand::Models { command } => self.models(command),
             CtlCommand::Completions { shell } => cli::completions(shell),

@@ -13,6 +13,7 @@ use serde_json::{Value as Json, json};
 
 use super::plan::{self, Known};
 use super::secret;
+use crate::security::{bytes_of_hex, der_of_pem};
 
 /// A document that can be carried out.
 #[derive(Clone, Debug)]
@@ -375,28 +376,6 @@ fn resources(shape: &BootstrapAccount, at: &str) -> Result<(Resources, Resources
         (7, one(json!(shape.binding))),
     ]);
     Ok((security, server))
-}
-
-fn bytes_of_hex(text: &str) -> Option<Vec<u8>> {
-    let digits = text.as_bytes();
-    if !digits.len().is_multiple_of(2) {
-        return None;
-    }
-    let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-    digits.chunks_exact(2).map(|pair| Some(digit(*pair.first()?)? << 4 | digit(*pair.last()?)?)).collect()
-}
-
-/// The first block of a PEM text.
-fn der_of_pem(pem: &str) -> Option<Vec<u8>> {
-    let (_, rest) = pem.split_once("-----BEGIN ")?;
-    let (_, rest) = rest.split_once("-----")?;
-    let (body, _) = rest.split_once("-----END ")?;
-    let base64: String = body.chars().filter(|char| !char.is_whitespace()).collect();
-    let Some(OwnedValue::Opaque(der)) = convert::value_from_json(&json!(base64), ValueType::Opaque) else {
-        return None;
-    };
-    // Keys and certificates are sequences.
-    Some(der).filter(|der| der.first() == Some(&0x30))
 }
 
 fn writes(nodes: &[Node], definitions: &Definitions) -> Result<Vec<Write>, Unusable> {

@@ -14,7 +14,7 @@ use lightship_api::bootstrap::{BootstrapDocument, BootstrapTemplate};
 use lightship_lwm2m::object::Definitions;
 use lightship_lwm2m::{Endpoint, Format};
 use lightship_net::BootstrapInbox;
-use lightship_store::{AnyStore, DocumentKey, Store, StoreError};
+use lightship_store::{DocumentKey, Store, StoreError};
 use tokio::sync::mpsc;
 
 use crate::core::Core;
@@ -57,13 +57,13 @@ impl Bootstrap {
     ///
     /// # Errors
     /// When the store does not answer.
-    pub(crate) async fn templates(&self, store: &AnyStore) -> Result<Arc<[Named]>, StoreError> {
+    pub(crate) async fn templates(&self, core: &Core) -> Result<Arc<[Named]>, StoreError> {
         let read = || self.templates.read.lock().unwrap_or_else(PoisonError::into_inner);
         let (change, known) = read().clone();
         if let Some(known) = known {
             return Ok(known);
         }
-        let templates = read_templates(store).await?;
+        let templates = read_templates(core).await?;
         let mut now = read();
         // One that was changed meanwhile is read again by the next.
         if now.0 == change {
@@ -103,11 +103,13 @@ pub(crate) enum NotFound {
 pub(crate) async fn find(core: &Core, endpoint: &Endpoint) -> Result<Found, NotFound> {
     let key = DocumentKey::Device(endpoint.clone());
     if let Some(body) = core.store.document(&key).await.map_err(NotFound::Store)? {
-        let shape = serde_json::from_str(&body)
-            .map_err(|error| NotFound::Template("document".to_owned(), error.to_string()))?;
+        let unreadable =
+            |error: &dyn std::error::Error| NotFound::Template("document".to_owned(), error.to_string());
+        let body = core.keeper.open_document(&key, &body).map_err(|error| unreadable(&error))?;
+        let shape = serde_json::from_str(&body).map_err(|error| unreadable(&error))?;
         return Ok(Found { from: "document".to_owned(), shape });
     }
-    let templates = core.bootstrap.templates(&core.store).await.map_err(NotFound::Store)?;
+    let templates = core.bootstrap.templates(core).await.map_err(NotFound::Store)?;
     let fitting = templates.iter().filter(|(_, one)| template::captures(&one.pattern, endpoint).is_some());
     // Of equals the first by name.
     let best = fitting.rev().max_by_key(|(_, one)| template::weight(&one.pattern));
@@ -118,13 +120,16 @@ pub(crate) async fn find(core: &Core, endpoint: &Endpoint) -> Result<Found, NotF
     }
 }
 
-async fn read_templates(store: &AnyStore) -> Result<Arc<[Named]>, StoreError> {
+async fn read_templates(core: &Core) -> Result<Arc<[Named]>, StoreError> {
     let first = DocumentKey::Template(String::new());
-    let read = |(key, body): (DocumentKey, Arc<str>)| match key {
-        DocumentKey::Template(name) => Some((name, serde_json::from_str(&body).ok()?)),
-        DocumentKey::Device(_) => None,
+    let read = |(key, body): (DocumentKey, Arc<str>)| {
+        let body = core.keeper.open_document(&key, &body).ok()?;
+        match key {
+            DocumentKey::Template(name) => Some((name, serde_json::from_str(&body).ok()?)),
+            DocumentKey::Device(_) => None,
+        }
     };
-    let all = store.documents(Some(&first), TEMPLATES_MAX).await?;
+    let all = core.store.documents(Some(&first), TEMPLATES_MAX).await?;
     Ok(all.into_iter().filter_map(read).collect())
 }
 

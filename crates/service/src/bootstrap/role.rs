@@ -12,6 +12,7 @@ use lightship_server::bootstrap::{
     Answer, Caller, Ended, Event, Identity, Pack, SessionId, Step as Sent, StepOutcome,
 };
 use lightship_server::{Ask, Code};
+use lightship_store::CredentialSet;
 use tokio::sync::mpsc;
 
 use super::document::Document;
@@ -19,6 +20,7 @@ use super::live::{Live, Phase};
 use super::plan::{Step, pack};
 use super::{Found, NotFound, find};
 use crate::core::Core;
+use crate::security;
 
 /// An event of the role, for the journal.
 #[derive(Debug)]
@@ -61,7 +63,7 @@ impl Role {
                     }
                 }
                 Event::Ended { session, reason, .. } => self.ended(session, reason).await,
-                _ => {}
+                Event::Security(_) | _ => {}
             }
         }
     }
@@ -116,9 +118,18 @@ impl Role {
     /// The document for a device that asks, if there is one that it can live with.
     async fn usable(&self, caller: &Caller) -> Result<(Found, Document), (Code, String)> {
         let core = &self.core;
-        if caller.identity == Identity::Unsecured && !core.config.security.allow_nosec {
-            let reason = "devices without security are not allowed".to_owned();
-            return Err((Code::BAD_REQUEST, reason));
+        if caller.identity == Identity::Unsecured {
+            let set = CredentialSet::Bootstrap;
+            match security::may_come_unsecured(core, set, &caller.endpoint).await {
+                Ok(true) => {}
+                Ok(false) => {
+                    return Err((Code::BAD_REQUEST, "it may not come without security".to_owned()));
+                }
+                Err(error) => {
+                    tracing::error!(%error, "the store does not answer");
+                    return Err((Code::SERVICE_UNAVAILABLE, "the store does not answer".to_owned()));
+                }
+            }
         }
         let found = find(core, &caller.endpoint).await.map_err(|error| match error {
             NotFound::Nothing => (Code::BAD_REQUEST, "there is no document for it".to_owned()),

@@ -58,7 +58,21 @@ pub(super) const FIELDS: &[Field] = &[
         "allow_nosec",
         Kind::Flag,
         "false",
-        "Whether devices may register without security; true with --dev.",
+        "Whether devices without a credential may come without security; true with --dev. One that has a credential never may, unless its mode is nosec.",
+    ),
+    field(
+        "security",
+        "seal_key",
+        Kind::Text,
+        "<none>",
+        "Key that seals the credentials in the store, 64 hex digits; better in the environment (also LIGHTSHIP_SEAL_KEY) or in a file.",
+    ),
+    field(
+        "security",
+        "seal_key_file",
+        Kind::Text,
+        "<seal.key in the store's folder, made there>",
+        "File that holds the sealing key: 32 bytes, or 64 hex digits.",
     ),
     field("registration", "grace_s", Kind::Number, "0", "Seconds that a registration outlives its lifetime."),
     field(

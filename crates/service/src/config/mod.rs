@@ -59,8 +59,31 @@ pub struct Listen {
 /// Who may come.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Security {
-    /// Whether devices may register without security.
+    /// Whether devices without a credential may come without security.
     pub allow_nosec: bool,
+    /// What seals credentials in the store.
+    pub seal_key: SealKey,
+}
+
+/// Where the key is that seals credentials in the store.
+#[derive(Clone, PartialEq, Eq)]
+pub enum SealKey {
+    /// In the folder of the store, made there at the first start; without a folder nothing outlives the process.
+    OfFolder,
+    /// In this file.
+    File(PathBuf),
+    /// This text, 64 hex digits.
+    Text(String),
+}
+
+impl std::fmt::Debug for SealKey {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            SealKey::OfFolder => f.write_str("OfFolder"),
+            SealKey::File(path) => write!(f, "File({})", path.display()),
+            SealKey::Text(_) => f.write_str("Text"),
+        }
+    }
 }
 
 /// How long registrations live.
@@ -232,7 +255,7 @@ impl Config {
         }
         let seconds = |key, value, default, max| number(key, value, default, 0, max).map(Duration::from_secs);
         Ok(Config {
-            security: Security { allow_nosec: raw.security.allow_nosec.unwrap_or(dev) },
+            security: security(raw.security, dev)?,
             registration: Registration {
                 grace: seconds("registration.grace_s", raw.registration.grace_s, 0, WEEK_S)?,
                 rebinding: rebinding(raw.registration.rebinding.as_deref())?,
@@ -259,6 +282,19 @@ impl Config {
             listen,
         })
     }
+}
+
+fn security(raw: RawSecurity, dev: bool) -> Result<Security, ConfigError> {
+    let seal_key = match (raw.seal_key, raw.seal_key_file) {
+        (Some(_), Some(_)) => {
+            let message = "give either the key or a file with it".to_owned();
+            return Err(ConfigError::Value { key: "security.seal_key_file", message });
+        }
+        (Some(text), None) => SealKey::Text(text),
+        (None, Some(path)) => SealKey::File(path),
+        (None, None) => SealKey::OfFolder,
+    };
+    Ok(Security { allow_nosec: raw.allow_nosec.unwrap_or(dev), seal_key })
 }
 
 fn rebinding(text: Option<&str>) -> Result<Rebinding, ConfigError> {

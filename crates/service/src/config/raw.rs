@@ -83,7 +83,7 @@ section! {
     /// Section `[listen]`, see [`super::sample`].
     RawListen { coap: OneOrMany, bootstrap_coap: OneOrMany, http: OneOrMany, shards: u64, }
     /// Section `[security]`, see [`super::sample`].
-    RawSecurity { allow_nosec: bool, }
+    RawSecurity { allow_nosec: bool, seal_key: String, seal_key_file: PathBuf, }
     /// Section `[registration]`, see [`super::sample`].
     RawRegistration { grace_s: u64, rebinding: String, }
     /// Section `[queue]`, see [`super::sample`].
@@ -129,7 +129,10 @@ impl RawConfig {
     ) -> Result<RawConfig, ConfigError> {
         let mut table = toml::Table::new();
         for (name, text) in variables {
-            let Some((section, key)) = name.strip_prefix("LIGHTSHIP_").and_then(|name| name.split_once("__"))
+            // The one key that must be at hand in an emergency has a short name, too.
+            let named = if name == "LIGHTSHIP_SEAL_KEY" { "LIGHTSHIP_SECURITY__SEAL_KEY" } else { &name };
+            let Some((section, key)) =
+                named.strip_prefix("LIGHTSHIP_").and_then(|name| name.split_once("__"))
             else {
                 continue;
             };

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::extract::{Path as Parts, RawQuery, Request, State};
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use lightship_api::bootstrap::{
     BootstrapDocument, BootstrapEntries, BootstrapEntry, BootstrapPlan, BootstrapTemplate, BootstrapTemplates,
@@ -90,7 +90,7 @@ pub(crate) async fn put(
 ) -> Answer {
     let endpoint = name(&endpoint)?;
     let (head, body) = request.into_parts();
-    let mut shape: BootstrapDocument = object(&head.headers, &input::body(&core, body).await?)?;
+    let mut shape: BootstrapDocument = input::object(&head.headers, &input::body(&core, body).await?)?;
     let key = DocumentKey::Device(endpoint);
     let kept: Option<BootstrapDocument> = kept(&core, &key).await?;
     bootstrap::keep(&mut shape, kept.as_ref()).map_err(|at| no_secret(&at))?;
@@ -157,7 +157,7 @@ pub(crate) async fn sessions(State(core): State<Arc<Core>>, Parts(endpoint): Par
 
 /// GET /bootstrap-templates
 pub(crate) async fn templates(State(core): State<Arc<Core>>) -> Answer {
-    let templates = core.bootstrap.templates(&core.store).await.map_err(|error| unstored(&error))?;
+    let templates = core.bootstrap.templates(&core).await.map_err(|error| unstored(&error))?;
     let shown = |(name, template): &bootstrap::Named| shown_template(name.clone(), template.clone());
     let items = templates.iter().map(shown).collect();
     json(StatusCode::OK, &BootstrapTemplates { items })
@@ -179,7 +179,7 @@ pub(crate) async fn put_template(
 ) -> Answer {
     let key = template_key(&name)?;
     let (head, body) = request.into_parts();
-    let mut template: BootstrapTemplate = object(&head.headers, &input::body(&core, body).await?)?;
+    let mut template: BootstrapTemplate = input::object(&head.headers, &input::body(&core, body).await?)?;
     let kept: Option<BootstrapTemplate> = kept(&core, &key).await?;
     let old = kept.as_ref().map(|kept| &kept.document);
     bootstrap::keep(&mut template.document, old).map_err(|at| no_secret(&format!("/document{at}")))?;
@@ -193,7 +193,7 @@ pub(crate) async fn put_template(
     let filled = bootstrap::filled(&template, &example).map_err(|reason| at(&reason, "/document"))?;
     Document::read(&filled, &core.models.snapshot()).map_err(|unusable| unfit(&unusable, "/document"))?;
     if kept.is_none() {
-        let all = core.bootstrap.templates(&core.store).await.map_err(|error| unstored(&error))?;
+        let all = core.bootstrap.templates(&core).await.map_err(|error| unstored(&error))?;
         if all.len() >= bootstrap::TEMPLATES_MAX {
             let most = format!("there are at most {} templates", bootstrap::TEMPLATES_MAX);
             return Err(Refusal::new(ProblemType::Conflict, most));
@@ -207,13 +207,6 @@ pub(crate) async fn put_template(
 /// DELETE /bootstrap-templates/{name}
 pub(crate) async fn delete_template(State(core): State<Arc<Core>>, Parts(name): Parts<String>) -> Answer {
     remove(&core, template_key(&name)?).await
-}
-
-/// The shape in a body that is a JSON object; a list would do for a shape, too, if one let it.
-fn object<T: serde::de::DeserializeOwned>(headers: &HeaderMap, bytes: &[u8]) -> Result<T, Refusal> {
-    let members: serde_json::Map<String, serde_json::Value> = input::json(headers, bytes)?;
-    serde_json::from_value(members.into())
-        .map_err(|error| Refusal::new(ProblemType::MalformedBody, error.to_string()))
 }
 
 fn name(endpoint: &str) -> Result<Endpoint, Refusal> {
@@ -242,13 +235,19 @@ async fn find(core: &Core, endpoint: &Endpoint) -> Result<bootstrap::Found, Refu
 
 async fn kept<T: serde::de::DeserializeOwned>(core: &Core, key: &DocumentKey) -> Result<Option<T>, Refusal> {
     let body = core.store.document(key).await.map_err(|error| unstored(&error))?;
+    let body = body.map(|body| core.keeper.open_document(key, &body)).transpose().map_err(|error| {
+        tracing::error!(%error, "a document cannot be opened");
+        Refusal::new(ProblemType::Internal, error.to_string())
+    })?;
     Ok(body.and_then(|body| serde_json::from_str(&body).ok()))
 }
 
 async fn store(core: &Core, key: DocumentKey, shape: &impl serde::Serialize) -> Result<(), Refusal> {
     let body = serde_json::to_string(shape)
         .map_err(|_| Refusal::new(ProblemType::Internal, "the document cannot be written"))?;
-    let facts = vec![Fact::Document { key, body: body.into() }];
+    let body = core.keeper.seal_document(&key, &body);
+    let body = body.map_err(|error| Refusal::new(ProblemType::Internal, error.to_string()))?;
+    let facts = vec![Fact::Document { key, body }];
     core.store.commit(Batch { facts }).await.map_err(|error| unstored(&error))?;
     core.bootstrap.forget_templates();
     Ok(())

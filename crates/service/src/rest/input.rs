@@ -238,6 +238,13 @@ pub(crate) fn json<T: DeserializeOwned>(headers: &HeaderMap, bytes: &[u8]) -> Re
     serde_json::from_slice(bytes).map_err(|error| Refusal::new(ProblemType::MalformedBody, error.to_string()))
 }
 
+/// The shape in a body that is a JSON object; a list would do for a shape, too, if one let it.
+pub(crate) fn object<T: DeserializeOwned>(headers: &HeaderMap, bytes: &[u8]) -> Result<T, Refusal> {
+    let members: serde_json::Map<String, serde_json::Value> = json(headers, bytes)?;
+    serde_json::from_value(members.into())
+        .map_err(|error| Refusal::new(ProblemType::MalformedBody, error.to_string()))
+}
+
 /// A Node of a body.
 pub(crate) fn node(headers: &HeaderMap, bytes: &[u8]) -> Result<Node, Refusal> {
     let json: serde_json::Value = json(headers, bytes)?;

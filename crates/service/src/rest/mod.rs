@@ -5,6 +5,7 @@ pub(crate) mod call;
 mod check;
 mod commands;
 mod composite;
+mod credentials;
 mod downlink;
 mod endpoints;
 mod events;
@@ -12,7 +13,6 @@ mod guard;
 mod input;
 mod meta;
 mod models;
-mod not_yet;
 mod observations;
 pub(crate) mod order;
 mod reply;
@@ -26,7 +26,7 @@ use axum::middleware;
 use axum::routing::{get, post, put};
 
 use crate::core::Core;
-use not_yet::not_yet;
+use credentials::{of_bootstrap, of_server};
 use order::Verb;
 pub(crate) use reply::Refusal;
 
@@ -75,7 +75,16 @@ pub(crate) fn router(core: &Arc<Core>) -> Router {
         )
         .route(&at("/commands"), get(commands::list))
         .route("/api/v1/commands/{id}", get(commands::show).delete(commands::cancel))
-        .route("/api/v1/credentials/{endpoint}", get(not_yet).put(not_yet).delete(not_yet))
+        .route("/api/v1/credentials", get(of_server::list))
+        .route(
+            "/api/v1/credentials/{endpoint}",
+            get(of_server::show).put(of_server::put).delete(of_server::delete),
+        )
+        .route("/api/v1/bootstrap-credentials", get(of_bootstrap::list))
+        .route(
+            "/api/v1/bootstrap/{endpoint}/credential",
+            get(of_bootstrap::show).put(of_bootstrap::put).delete(of_bootstrap::delete),
+        )
         .route("/api/v1/bootstrap", get(bootstrap::list))
         .route(
             "/api/v1/bootstrap/{endpoint}",

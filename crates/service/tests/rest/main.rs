@@ -4,6 +4,7 @@
 mod bad_http;
 mod bootstrap;
 mod composite;
+mod credentials;
 mod definitions;
 mod deviations;
 mod events;

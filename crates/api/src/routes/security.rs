@@ -1,0 +1,72 @@
+//! Addresses about credentials and secure sessions.
+
+use super::{Answer, Body, Query, Route, query, route};
+
+const OF_SERVER: &str = "/api/v1/credentials/{endpoint}";
+const OF_BOOTSTRAP: &str = "/api/v1/bootstrap/{endpoint}/credential";
+const PAGE: &[Query] = &[
+    query("filter", "string", "Only devices whose name contains this."),
+    query("limit", "integer", "Devices in a page, 1 to 1000; default 100."),
+    query("cursor", "string", "The `next` of the page before."),
+];
+
+pub(super) const LIST: Route = list(
+    "/api/v1/credentials",
+    "listCredentials",
+    "Lists how devices may prove to the LwM2M Server who they are, without keys.",
+);
+pub(super) const GET: Route = get(
+    OF_SERVER,
+    "getCredentials",
+    "Shows how a device may prove to the LwM2M Server who it is, without its key.",
+);
+pub(super) const PUT: Route = put(
+    OF_SERVER,
+    "putCredentials",
+    "Says how a device may prove to the LwM2M Server who it is; sessions that used what it had before end at once.",
+);
+pub(super) const DELETE: Route = delete(
+    OF_SERVER,
+    "deleteCredentials",
+    "Takes a device's credential away; its session and its registration end at once.",
+);
+pub(super) const LIST_BOOTSTRAP: Route = list(
+    "/api/v1/bootstrap-credentials",
+    "listBootstrapCredentials",
+    "Lists how devices may prove to the Bootstrap-Server who they are, without keys.",
+);
+pub(super) const GET_BOOTSTRAP: Route = get(
+    OF_BOOTSTRAP,
+    "getBootstrapCredential",
+    "Shows how a device may prove to the Bootstrap-Server who it is, without its key.",
+);
+pub(super) const PUT_BOOTSTRAP: Route = put(
+    OF_BOOTSTRAP,
+    "putBootstrapCredential",
+    "Says how a device may prove to the Bootstrap-Server who it is: a set of its own, apart from that of the LwM2M Server.",
+);
+pub(super) const DELETE_BOOTSTRAP: Route = delete(
+    OF_BOOTSTRAP,
+    "deleteBootstrapCredential",
+    "Takes a device's credential for the Bootstrap-Server away; its session ends at once.",
+);
+
+const fn list(path: &'static str, operation: &'static str, summary: &'static str) -> Route {
+    route("GET", path, operation, summary, Body::Nothing, Answer::Json("Credentials"))
+        .with(PAGE, &[400, 401, 403, 503])
+}
+
+const fn get(path: &'static str, operation: &'static str, summary: &'static str) -> Route {
+    route("GET", path, operation, summary, Body::Nothing, Answer::Json("Credential"))
+        .with(&[], &[400, 401, 403, 404, 503])
+}
+
+const fn put(path: &'static str, operation: &'static str, summary: &'static str) -> Route {
+    route("PUT", path, operation, summary, Body::Json("Credential"), Answer::Created("Credential"))
+        .with(&[], &[400, 401, 403, 409, 413, 415, 503])
+}
+
+const fn delete(path: &'static str, operation: &'static str, summary: &'static str) -> Route {
+    route("DELETE", path, operation, summary, Body::Nothing, Answer::Nothing)
+        .with(&[], &[400, 401, 403, 404, 503])
+}

@@ -1,0 +1,135 @@
+//! `lightship ctl credentials`: how devices may prove who they are.
+
+use super::{Session, show};
+use crate::cli::{CredentialsCommand, ProofArguments};
+use crate::failure::Failure;
+use lightship_api::client::CredentialSet;
+use lightship_api::{Credential, SecurityMode};
+use std::io::Read;
+use std::path::Path;
+
+impl Session<'_> {
+    pub(super) fn credentials(&self, command: CredentialsCommand) -> Result<(), Failure> {
+        match command {
+            CredentialsCommand::List { filter, bootstrap } => {
+                self.list_credentials(set(bootstrap), filter.as_deref())
+            }
+            CredentialsCommand::Get { endpoint, bootstrap } => {
+                let found = self.client.credential(set(bootstrap), &endpoint);
+                let found = found.map_err(|error| self.refused(error))?;
+                self.print(&found, || one(&found))
+            }
+            CredentialsCommand::Put { endpoint, proof, bootstrap } => {
+                let credential = read(&proof)?;
+                let kept = self.client.put_credential(set(bootstrap), &endpoint, &credential);
+                let kept = kept.map_err(|error| self.refused(error))?;
+                self.print(&kept, || one(&kept))
+            }
+            CredentialsCommand::Delete { endpoint, bootstrap } => {
+                let gone = self.client.delete_credential(set(bootstrap), &endpoint);
+                gone.map_err(|error| self.refused(error))?;
+                self.print(&serde_json::json!({}), || format!("{endpoint} has no credential any more"))
+            }
+        }
+    }
+
+    fn list_credentials(&self, set: CredentialSet, filter: Option<&str>) -> Result<(), Failure> {
+        let mut items = Vec::new();
+        let mut cursor: Option<String> = None;
+        loop {
+            let page = self.client.credentials(set, filter, cursor.as_deref());
+            let page = page.map_err(|error| self.refused(error))?;
+            items.extend(page.items);
+            cursor = page.next;
+            if cursor.is_none() {
+                break;
+            }
+        }
+        self.print(&serde_json::json!({ "items": items }), || list(&items))
+    }
+}
+
+fn set(bootstrap: bool) -> CredentialSet {
+    if bootstrap { CredentialSet::Bootstrap } else { CredentialSet::Server }
+}
+
+fn read(arguments: &ProofArguments) -> Result<Credential, Failure> {
+    if let Some(file) = &arguments.file {
+        let text = text_of(file)?;
+        return serde_json::from_str(&text)
+            .map_err(|error| Failure::usage(format_args!("{} is no credential: {error}", file.display())));
+    }
+    let pem = |file: &Option<_>| file.as_deref().map(text_of).transpose();
+    Ok(if let Some(identity) = &arguments.psk_identity {
+        let key = match &arguments.psk_key_file {
+            Some(file) => Some(text_of(file)?.trim().to_owned()),
+            None => arguments.psk_key.clone(),
+        };
+        Credential {
+            identity: Some(identity.clone()),
+            // Without a key the one that is kept stays.
+            key_set: key.is_none().then_some(true),
+            key_hex: key,
+            ..Credential::of(SecurityMode::Psk)
+        }
+    } else if arguments.rpk.is_some() {
+        Credential { public_key_pem: pem(&arguments.rpk)?, ..Credential::of(SecurityMode::Rpk) }
+    } else if arguments.nosec {
+        Credential::of(SecurityMode::Nosec)
+    } else {
+        Credential {
+            certificate_pem: pem(&arguments.certificate)?,
+            name: arguments.name.clone(),
+            ..Credential::of(SecurityMode::X509)
+        }
+    })
+}
+
+fn text_of(file: &Path) -> Result<String, Failure> {
+    let text = if file.as_os_str() == "-" {
+        let mut text = String::new();
+        std::io::stdin().read_to_string(&mut text).map(|_| text)
+    } else {
+        std::fs::read_to_string(file)
+    };
+    text.map_err(|error| Failure::failed(format_args!("{}: {error}", file.display())))
+}
+
+fn one(item: &Credential) -> String {
+    let mut lines = vec![
+        ("endpoint", item.endpoint.clone().unwrap_or_default()),
+        ("mode", show::json_name(&item.mode)),
+        ("proves", proof(item)),
+        ("changed", item.changed_at.map(show::moment).unwrap_or_default()),
+    ];
+    lines.extend(item.warnings.iter().map(|warning| ("warning", warning.clone())));
+    lines.iter().map(|(name, value)| format!("{name:<13}{value}")).collect::<Vec<_>>().join("\n")
+}
+
+fn list(items: &[Credential]) -> String {
+    if items.is_empty() {
+        return "no device has a credential".to_owned();
+    }
+    let mut table = show::table(["ENDPOINT", "MODE", "PROVES", "CHANGED"]);
+    for item in items {
+        table.add_row([
+            item.endpoint.clone().unwrap_or_default(),
+            show::json_name(&item.mode),
+            proof(item),
+            item.changed_at.map(show::moment).unwrap_or_default(),
+        ]);
+    }
+    show::finish(&table)
+}
+
+fn proof(item: &Credential) -> String {
+    let identity = item.identity.as_ref().map(|text| format!("identity {text:?}"));
+    let hex = item.identity_hex.as_ref().map(|hex| format!("identity 0x{hex}"));
+    let key = item.public_key_sha256.as_ref().map(|sha256| format!("public key {sha256}"));
+    let certificate = item.certificate_sha256.as_ref().map(|sha256| format!("certificate {sha256}"));
+    let name = item.name.as_ref().map(|name| format!("a trusted certificate with the name {name:?}"));
+    identity.or(hex).or(key).or(certificate).or(name).unwrap_or_else(|| match item.mode {
+        SecurityMode::X509 => "a trusted certificate with the endpoint's name".to_owned(),
+        SecurityMode::Nosec | SecurityMode::Psk | SecurityMode::Rpk => "nothing".to_owned(),
+    })
+}
