@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize, de};
 use utoipa::ToSchema;
 
 use crate::node::Node;
@@ -29,6 +29,9 @@ pub struct DownlinkAnswer {
     /// Where the new Object Instance stands (Create), such as `/3303/1`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub location: Option<String>,
+    /// Where they stand, when a Create made several Object Instances at once.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub locations: Vec<String>,
     /// Text that the device sent along with an error code.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub diagnostic: Option<String>,
@@ -91,12 +94,13 @@ pub struct ExecuteBody {
     pub arguments: Option<String>,
 }
 
-/// Body of Write-Attributes and optional body of Observe. A number sets, `null` unsets, absence leaves alone.
-#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+/// Body of Write-Attributes and optional body of Observe. A number sets, `null` unsets, absence leaves alone; `con` and `edge` may
+/// also be `true` or `false`.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, ToSchema)]
 #[serde(transparent)]
 pub struct AttributesBody {
     /// Attribute name (`pmin pmax gt lt st epmin epmax edge con hqmax`) to its value.
-    #[schema(value_type = BTreeMap<String, Option<f64>>)]
+    #[schema(value_type = BTreeMap<String, Option<Value>>)]
     pub attributes: BTreeMap<String, Option<serde_json::Number>>,
 }
 
@@ -105,6 +109,35 @@ impl AttributesBody {
     #[must_use]
     pub fn is_empty(&self) -> bool {
         self.attributes.is_empty()
+    }
+}
+
+/// A value as people write it.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Written {
+    Flag(bool),
+    Number(serde_json::Number),
+    Other(serde_json::Value),
+}
+
+impl<'de> Deserialize<'de> for AttributesBody {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let written: BTreeMap<String, Option<Written>> = Deserialize::deserialize(deserializer)?;
+        let number = |(name, value): (String, Option<Written>)| {
+            let value = match value {
+                None => None,
+                Some(Written::Number(number)) => Some(number),
+                Some(Written::Flag(flag)) if matches!(name.as_str(), "con" | "edge") => {
+                    Some(u8::from(flag).into())
+                }
+                Some(Written::Flag(flag)) => return Err(format!("{name} is {flag}, expected a number")),
+                Some(Written::Other(other)) => return Err(format!("{name} is {other}, expected a number")),
+            };
+            Ok((name, value))
+        };
+        let attributes = written.into_iter().map(number).collect::<Result<_, _>>();
+        Ok(AttributesBody { attributes: attributes.map_err(de::Error::custom)? })
     }
 }
 

@@ -76,7 +76,7 @@ pub struct Endpoint {
     pub attributes: BTreeMap<String, String>,
     /// What the device did otherwise than the standard says, and how often in this registration and its forerunners; never held against
     /// it where the meaning was clear.
-    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[serde(default)]
     pub deviations: BTreeMap<String, u64>,
 }
 

@@ -60,6 +60,18 @@ pub enum AttributeName {
 }
 
 impl AttributeName {
+    /// What its value may be, in words.
+    #[must_use]
+    pub const fn takes(self) -> &'static str {
+        match self {
+            Self::Pmin | Self::Pmax | Self::Epmin | Self::Epmax => "whole seconds from 0 to 4294967295",
+            Self::Hqmax => "a whole number from 0 to 4294967295",
+            Self::Gt | Self::Lt => "a decimal number",
+            Self::St => "a decimal number above 0",
+            Self::Edge | Self::Con => "0 or 1",
+        }
+    }
+
     /// All names.
     pub const ALL: [Self; 10] = [
         Self::Pmin,
@@ -190,7 +202,7 @@ impl fmt::Display for AttributeError {
         match self {
             Self::Unknown => f.write_str("not a notification attribute"),
             Self::Duplicate(name) => write!(f, "{name} stands twice"),
-            Self::BadValue(name) => write!(f, "{name} has a bad value"),
+            Self::BadValue(name) => write!(f, "{name} has a bad value; it takes {}", name.takes()),
             Self::Thresholds => f.write_str("lt, and lt plus twice st, must be below gt"),
             Self::EvaluationPeriods => f.write_str("epmin must be below epmax"),
         }

@@ -170,8 +170,10 @@ pub(super) fn answer(answer: &DownlinkAnswer, definitions: &Definitions<'_>, end
         Some(AnswerContent::Links { links: found }) => parts.push(links(found, definitions, endpoint)),
         None => {}
     }
-    if let Some(location) = &answer.location {
-        parts.push(format!("created {location}"));
+    if answer.location.is_some() || !answer.locations.is_empty() {
+        let single = answer.location.as_slice().iter().filter(|_| answer.locations.is_empty());
+        let made: Vec<&str> = single.chain(&answer.locations).map(String::as_str).collect();
+        parts.push(format!("created {}", made.join(" ")));
     }
     if let Some(why) = &answer.undecoded {
         parts.push(format!("the payload could not be decoded: {why}"));

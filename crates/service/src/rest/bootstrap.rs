@@ -189,6 +189,9 @@ pub(crate) async fn put_template(
     let at = |what: &str, at: &str| {
         Refusal(Problem::new(ProblemType::DoesNotFit, what.to_owned()).at(at.to_owned()))
     };
+    if template.pattern.is_empty() {
+        return Err(at("the pattern is empty; \"*\" is for every device", "/pattern"));
+    }
     Endpoint::new(&example).map_err(|error| at(&error.to_string(), "/pattern"))?;
     let filled = bootstrap::filled(&template, &example).map_err(|reason| at(&reason, "/document"))?;
     Document::read(&filled, &core.models.snapshot()).map_err(|unusable| unfit(&unusable, "/document"))?;

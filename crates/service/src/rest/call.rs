@@ -242,6 +242,7 @@ impl<'a> Call<'a> {
             elapsed_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
             content: None,
             location: None,
+            locations: Vec::new(),
             diagnostic: None,
             undecoded: None,
             fallback: None,

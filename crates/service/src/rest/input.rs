@@ -247,8 +247,22 @@ pub(crate) fn object<T: DeserializeOwned>(headers: &HeaderMap, bytes: &[u8]) -> 
 
 /// A Node of a body.
 pub(crate) fn node(headers: &HeaderMap, bytes: &[u8]) -> Result<Node, Refusal> {
-    let json: serde_json::Value = json(headers, bytes)?;
-    Node::from_json(&json, Unknown::Refuse)
+    read_node(&json(headers, bytes)?)
+}
+
+/// A Node for a Create. One that says nothing of values is an instance without any: since LwM2M 1.1 a Create may be empty.
+pub(crate) fn new_instance(headers: &HeaderMap, bytes: &[u8]) -> Result<Node, Refusal> {
+    let mut json: serde_json::Value = json(headers, bytes)?;
+    if let Some(object) = json.as_object_mut()
+        && !["value", "resources", "instances"].iter().any(|member| object.contains_key(*member))
+    {
+        object.insert("resources".to_owned(), serde_json::Map::new().into());
+    }
+    read_node(&json)
+}
+
+fn read_node(json: &serde_json::Value) -> Result<Node, Refusal> {
+    Node::from_json(json, Unknown::Refuse)
         .map_err(|error| Refusal(Problem::new(ProblemType::MalformedBody, error.message).at(error.pointer)))
 }
 

@@ -106,7 +106,10 @@ impl Verb {
     fn path(self) -> Option<(&'static str, RangeInclusive<usize>)> {
         match self {
             Verb::Read => Some(("Read", 1..=4)),
-            Verb::Replace | Verb::PartialUpdate => Some(("Write", 2..=4)),
+            Verb::Replace => Some(("Write (PUT)", 2..=4)),
+            Verb::PartialUpdate => {
+                Some(("Write with Partial Update (PATCH; PUT writes a Resource Instance)", 2..=3))
+            }
             Verb::Create => Some(("Create", 1..=1)),
             Verb::Delete => Some(("Delete", 2..=4)),
             Verb::Execute => Some(("Execute", 3..=3)),
@@ -213,7 +216,8 @@ impl Order {
     fn task(verb: Verb, place: &str, headers: &HeaderMap, body: &[u8]) -> Result<Task, Refusal> {
         Ok(match verb {
             Verb::Read | Verb::Delete | Verb::Discover | Verb::CancelObservation => Task::Plain,
-            Verb::Replace | Verb::PartialUpdate | Verb::Create => Task::Node(input::node(headers, body)?),
+            Verb::Replace | Verb::PartialUpdate => Task::Node(input::node(headers, body)?),
+            Verb::Create => Task::Node(input::new_instance(headers, body)?),
             Verb::Execute if body.is_empty() => Task::Arguments(String::new()),
             Verb::Execute => {
                 let body: ExecuteBody = input::json(headers, body)?;

@@ -134,8 +134,15 @@ pub(super) async fn create(call: &Call<'_>, node: &Node) -> Result<Done, Refusal
         let says = format != Format::Tlv && entries.iter().any(|entry| entry.path.len() > 2);
         answer.location = chosen.filter(|_| !leaves_choice || says).map(|path| path.to_string());
     }
+    if let NodeContent::ObjectInstances(instances) = &node.content {
+        // The payload numbered them.
+        answer.locations = instances.keys().map(|id| format!("{object}/{id}")).collect();
+        if let [only] = answer.locations.as_slice() {
+            answer.location.get_or_insert_with(|| only.clone());
+        }
+    }
     // 2.01 is the word that counts; the Update with the new list follows when the device has time for it.
-    if let Some(path) = answer.location.as_deref().and_then(|path| path.parse().ok()) {
+    for path in answer.location.iter().chain(&answer.locations).filter_map(|path| path.parse().ok()) {
         call.note(|device| device.changed(path, true));
     }
     Ok(Done::Created(answer))

@@ -593,6 +593,9 @@ fn templates_apply_by_pattern_and_fill_in_the_name() {
     let reply = server.call("PUT", &at("sensors"), &template("sensor-*", "coap://{1}.example/{endpoint}"));
     assert_eq!(reply.status, 201, "{reply:?}");
     assert_eq!(server.get(&at("sensors")).json(), reply.json());
+    let reply = server.call("PUT", &at("none"), &template("", "coap://all.example"));
+    assert_eq!((reply.status, &reply.json()["pointer"]), (422, &json!("/pattern")), "{reply:?}");
+    assert_eq!(reply.json()["detail"], "The pattern is empty; \"*\" is for every device.");
     let names = server.get("/api/v1/bootstrap-templates").json();
     assert_eq!((&names["items"][0]["name"], &names["items"][1]["name"]), (&json!("all"), &json!("sensors")));
     let of = |name: &str| server.get(&format!("/api/v1/bootstrap/{name}")).json();

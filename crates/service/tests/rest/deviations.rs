@@ -29,7 +29,7 @@ fn data_that_is_not_as_defined_is_served_and_counted() {
         Some(request.answer(0x45, format, payload))
     });
     let _device = Device::register(&server, "odd", script);
-    assert_eq!(deviations(&server, "odd"), Json::Null);
+    assert_eq!(deviations(&server, "odd"), json!({}));
     let read = |path: &str| server.get(&format!("/api/v1/endpoints/odd/resources/{path}")).json();
     assert_eq!(read("3/0/9")["content"]["value"], 101);
     assert_eq!(
