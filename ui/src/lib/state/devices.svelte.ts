@@ -69,10 +69,7 @@ export class Devices {
   }
 
   put(registration: Registration): void {
-    // Only the detail of a device carries what was counted of it; lists and events do not take that away.
-    const before = this.known.get(registration.endpoint)?.deviations;
-    const kept = before !== undefined && registration.deviations === undefined ? { deviations: before } : {};
-    this.known.set(registration.endpoint, { ...registration, ...kept });
+    this.known.set(registration.endpoint, registration);
     this.#hear(registration.endpoint, Date.parse(registration.updated_at));
   }
 
