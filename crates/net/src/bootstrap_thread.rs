@@ -14,14 +14,14 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use lightship_server::Ask;
 use lightship_server::bootstrap::{Answer, BootstrapServer, Config, Event, Stats};
+use lightship_server::{Ask, Whose};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
 use crate::inbox::{InboxError, SocketStats};
 use crate::shards::ListenError;
-use crate::socket_group::{Sent, SocketGroup, Way};
+use crate::socket_group::{Kind, Sent, Sockets, Way};
 use crate::sys::{DATAGRAM_LEN_MAX, Slot};
 use crate::udp;
 
@@ -30,6 +30,8 @@ use crate::udp;
 pub struct BootstrapOptions {
     /// Listen here.
     pub addresses: Vec<SocketAddr>,
+    /// Listen here for coaps.
+    pub secure_addresses: Vec<SocketAddr>,
     /// What the engine is like.
     pub engine: Config,
     /// Events that may wait for the host.
@@ -41,6 +43,7 @@ pub struct BootstrapOptions {
 pub struct BootstrapThread {
     inbox: BootstrapInbox,
     addresses: Vec<SocketAddr>,
+    secure_addresses: Vec<SocketAddr>,
     thread: Option<JoinHandle<()>>,
     stop: Arc<AtomicBool>,
 }
@@ -54,6 +57,7 @@ pub struct BootstrapInbox {
 #[derive(Debug)]
 enum Control {
     Answer(Ask, Answer),
+    EndSessions(Arc<[Whose]>, oneshot::Sender<()>),
     Stats(oneshot::Sender<(Stats, SocketStats)>),
     Stop,
 }
@@ -65,6 +69,16 @@ impl BootstrapInbox {
     /// [`InboxError::Stopped`].
     pub async fn answer(&self, ask: Ask, answer: Answer) -> Result<(), InboxError> {
         self.controls.send(Control::Answer(ask, answer)).await.map_err(|_| InboxError::Stopped)
+    }
+
+    /// Ends secured sessions at once; returns when they have ended. Waits for room, which the thread always makes.
+    ///
+    /// # Errors
+    /// [`InboxError::Stopped`].
+    pub async fn end_sessions(&self, whose: Arc<[Whose]>) -> Result<(), InboxError> {
+        let (done, is_done) = oneshot::channel();
+        self.controls.send(Control::EndSessions(whose, done)).await.map_err(|_| InboxError::Stopped)?;
+        is_done.await.map_err(|_| InboxError::Stopped)
     }
 
     /// The counters now.
@@ -90,14 +104,8 @@ impl BootstrapThread {
         options: &BootstrapOptions,
         clock: Clock,
     ) -> Result<(BootstrapThread, mpsc::Receiver<Event>), ListenError> {
-        let mut sockets = Vec::new();
-        let mut addresses = Vec::new();
-        for address in &options.addresses {
-            let (bound, at) = udp::bind(*address, 1)
-                .map_err(|source| ListenError::Address { address: *address, source })?;
-            addresses.push(at);
-            sockets.extend(bound);
-        }
+        let (plain, addresses) = open(&options.addresses)?;
+        let (secured, secure_addresses) = open(&options.secure_addresses)?;
         let (events, event_reader) = mpsc::channel(options.events_len.max(1));
         let (controls, control_reader) = mpsc::channel(CONTROLS_MAX);
         let stop = Arc::new(AtomicBool::new(false));
@@ -108,9 +116,10 @@ impl BootstrapThread {
             controls: control_reader,
             stop: stop.clone(),
         };
-        let thread = start.spawn(sockets).map_err(ListenError::System)?;
+        let thread = start.spawn(plain, secured).map_err(ListenError::System)?;
         let inbox = BootstrapInbox { controls };
-        Ok((BootstrapThread { inbox, addresses, thread: Some(thread), stop }, event_reader))
+        let thread = BootstrapThread { inbox, addresses, secure_addresses, thread: Some(thread), stop };
+        Ok((thread, event_reader))
     }
 
     /// The way in.
@@ -123,6 +132,12 @@ impl BootstrapThread {
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// The addresses really bound for coaps, in the order of the options.
+    #[must_use]
+    pub fn secure_addresses(&self) -> &[SocketAddr] {
+        &self.secure_addresses
     }
 
     /// Whether it still runs.
@@ -154,6 +169,19 @@ impl Drop for BootstrapThread {
     }
 }
 
+/// Opens a socket at each address; with them come the addresses really bound.
+fn open(addresses: &[SocketAddr]) -> Result<(Vec<UdpSocket>, Vec<SocketAddr>), ListenError> {
+    let mut sockets = Vec::new();
+    let mut bound = Vec::new();
+    for &address in addresses {
+        let (socket, at) =
+            udp::bind(address, 1).map_err(|source| ListenError::Address { address, source })?;
+        bound.push(at);
+        sockets.extend(socket);
+    }
+    Ok((sockets, bound))
+}
+
 struct Start {
     clock: Clock,
     engine: Config,
@@ -163,13 +191,13 @@ struct Start {
 }
 
 impl Start {
-    fn spawn(self, sockets: Vec<UdpSocket>) -> io::Result<JoinHandle<()>> {
+    fn spawn(self, plain: Vec<UdpSocket>, secured: Vec<UdpSocket>) -> io::Result<JoinHandle<()>> {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(io::Error::other)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
         let sockets = {
             let _inside = runtime.enter();
-            SocketGroup::new(sockets)?
+            Sockets::new(plain, secured)?
         };
         std::thread::Builder::new().name("bootstrap".to_owned()).spawn(move || {
             let running = Running {
@@ -192,7 +220,7 @@ impl Start {
 struct Running {
     clock: Clock,
     engine: BootstrapServer,
-    sockets: SocketGroup,
+    sockets: Sockets,
     events: mpsc::Sender<Event>,
     controls: mpsc::Receiver<Control>,
     stop: Arc<AtomicBool>,
@@ -237,10 +265,12 @@ impl Running {
             busy = true;
         }
         self.deliver();
-        for index in 0..self.sockets.len() {
-            if self.waiting.is_empty() {
-                busy |= self.receive(index, slots);
-                self.deliver();
+        for kind in [Kind::Plain, Kind::Secured] {
+            for index in 0..self.sockets.of(kind).len() {
+                if self.waiting.is_empty() {
+                    busy |= self.receive(kind, index, slots);
+                    self.deliver();
+                }
             }
         }
         self.sockets.flush(&mut self.sent);
@@ -272,8 +302,8 @@ impl Running {
         }
     }
 
-    fn receive(&mut self, index: usize, slots: &mut [Slot]) -> bool {
-        let count = self.sockets.receive(index, slots).unwrap_or_else(|error| {
+    fn receive(&mut self, kind: Kind, index: usize, slots: &mut [Slot]) -> bool {
+        let count = self.sockets.of(kind).receive(index, slots).unwrap_or_else(|error| {
             tracing::warn!(%error, "a socket does not receive");
             0
         });
@@ -283,17 +313,20 @@ impl Running {
                 self.stats.unusable += 1;
                 continue;
             }
-            self.sockets.heard(slot.address, Way { socket: index, local: slot.local });
-            self.feed(slot);
+            self.sockets.of(kind).heard(slot.address, Way { socket: index, local: slot.local });
+            self.feed(kind, slot);
         }
         count > 0
     }
 
     /// Gives one datagram to the engine. A panic in there is our bug: it costs this datagram, not the thread.
-    fn feed(&mut self, slot: &mut Slot) {
+    fn feed(&mut self, kind: Kind, slot: &mut Slot) {
         let (now, engine) = (self.clock.now(), &mut self.engine);
         let Some(datagram) = slot.bytes.get_mut(..slot.len) else { return };
-        let fed = catch_unwind(AssertUnwindSafe(|| engine.handle_input(now, slot.address, datagram)));
+        let fed = catch_unwind(AssertUnwindSafe(|| match kind {
+            Kind::Plain => engine.handle_input(now, slot.address, datagram),
+            Kind::Secured => engine.handle_secured_input(now, slot.address, datagram),
+        }));
         if fed.is_err() {
             self.stats.bugs += 1;
             tracing::error!("a datagram made the engine panic; please report this");
@@ -305,8 +338,7 @@ impl Running {
     fn drain(&mut self) {
         let mut buffer = [0; DATAGRAM_LEN_MAX];
         while let Some(transmit) = self.engine.poll_transmit(&mut buffer) {
-            let data = buffer.get(..transmit.len).unwrap_or_default();
-            self.sockets.push(transmit.to, data, &mut self.sent);
+            self.sockets.push(transmit, &buffer, &mut self.sent);
         }
         while let Some(event) = self.engine.poll_event() {
             self.waiting.push_back(event);
@@ -336,6 +368,12 @@ impl Running {
             Control::Answer(ask, answer) => {
                 self.engine.answer(self.clock.now(), ask, answer);
                 self.drain();
+            }
+            Control::EndSessions(whose, done) => {
+                self.engine.end_sessions(self.clock.now(), &whose);
+                self.drain();
+                self.sockets.flush(&mut self.sent);
+                let _ = done.send(());
             }
             Control::Stats(reply) => {
                 let Sent { sent, unsent } = self.sent;

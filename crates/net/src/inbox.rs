@@ -5,11 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lightship_server::{
-    Answer, Ask, Endpoint, Operation, Outcome, Path, RegistrationId, RequestError, Stats, Wanted, WhenAsleep,
+    Answer, Ask, Endpoint, Operation, Outcome, Path, RegistrationId, Registrations, RequestError, Stats,
+    Wanted, WhenAsleep, Whose,
 };
 use tokio::sync::{mpsc, oneshot};
 
-use crate::socket_group::Way;
+use crate::socket_group::{Kind, Way};
 
 /// What a caller is given for a command: the outcome comes later, once.
 pub type Reply<T> = oneshot::Receiver<Result<T, RequestError>>;
@@ -103,7 +104,8 @@ pub(crate) enum Which {
 #[derive(Debug)]
 pub(crate) enum Control {
     Answer(Ask, Answer),
-    Datagram { way: Way, from: SocketAddr, bytes: Box<[u8]> },
+    Datagram { kind: Kind, way: Way, from: SocketAddr, bytes: Box<[u8]> },
+    EndSessions { whose: Arc<[Whose]>, registrations: Registrations, done: oneshot::Sender<()> },
     Stats(oneshot::Sender<ShardStats>),
     Stop,
 }
@@ -197,6 +199,21 @@ impl ShardInbox {
         self.controls.send(Control::Answer(ask, answer)).await.map_err(|_| InboxError::Stopped)
     }
 
+    /// Ends secured sessions at once; returns when they have ended. Waits for room, which the shard always makes.
+    ///
+    /// # Errors
+    /// [`InboxError::Stopped`].
+    pub async fn end_sessions(
+        &self,
+        whose: Arc<[Whose]>,
+        registrations: Registrations,
+    ) -> Result<(), InboxError> {
+        let (done, is_done) = oneshot::channel();
+        let control = Control::EndSessions { whose, registrations, done };
+        self.controls.send(control).await.map_err(|_| InboxError::Stopped)?;
+        is_done.await.map_err(|_| InboxError::Stopped)
+    }
+
     /// The counters now.
     ///
     /// # Errors
@@ -211,8 +228,8 @@ impl ShardInbox {
     }
 
     /// Hands over a datagram that belongs to this shard; says whether there was room.
-    pub(crate) fn hand_over(&self, way: Way, from: SocketAddr, bytes: &[u8]) -> bool {
-        self.controls.try_send(Control::Datagram { way, from, bytes: bytes.into() }).is_ok()
+    pub(crate) fn hand_over(&self, kind: Kind, way: Way, from: SocketAddr, bytes: &[u8]) -> bool {
+        self.controls.try_send(Control::Datagram { kind, way, from, bytes: bytes.into() }).is_ok()
     }
 
     pub(crate) fn stop(&self) {

@@ -24,3 +24,4 @@ pub use clock::Clock;
 pub use inbox::{InboxError, Reply, ShardInbox, ShardStats, SocketStats, Wait};
 pub use shard_thread::ShardEvent;
 pub use shards::{ListenError, Options, Shards};
+pub use udp::Steering;

@@ -18,7 +18,7 @@ use tokio::sync::mpsc;
 
 use crate::clock::Clock;
 use crate::inbox::{Command, Control, InboxReader, Sender, ShardInbox, ShardStats, SocketStats, Wait, Which};
-use crate::socket_group::{Sent, SocketGroup, Way};
+use crate::socket_group::{Kind, Sent, Sockets, Way};
 use crate::sys::{DATAGRAM_LEN_MAX, Slot};
 
 /// An event and the shard it happened in.
@@ -35,7 +35,7 @@ pub(crate) struct ShardThread {
     pub(crate) number: u8,
     pub(crate) clock: Clock,
     pub(crate) shard: Shard,
-    pub(crate) sockets: SocketGroup,
+    pub(crate) sockets: Sockets,
     pub(crate) inbox: InboxReader,
     /// The inboxes of all shards, for datagrams that belong elsewhere.
     pub(crate) others: Vec<ShardInbox>,
@@ -117,10 +117,12 @@ impl ShardThread {
             self.deliver();
             busy = true;
         }
-        for index in 0..self.sockets.len() {
-            if self.state.waiting.is_empty() {
-                busy |= self.receive(index, slots);
-                self.deliver();
+        for kind in [Kind::Plain, Kind::Secured] {
+            for index in 0..self.sockets.of(kind).len() {
+                if self.state.waiting.is_empty() {
+                    busy |= self.receive(kind, index, slots);
+                    self.deliver();
+                }
             }
         }
         self.sockets.flush(&mut self.state.sent);
@@ -173,8 +175,8 @@ impl ShardThread {
         }
     }
 
-    fn receive(&mut self, index: usize, slots: &mut [Slot]) -> bool {
-        let count = match self.sockets.receive(index, slots) {
+    fn receive(&mut self, kind: Kind, index: usize, slots: &mut [Slot]) -> bool {
+        let count = match self.sockets.of(kind).receive(index, slots) {
             Ok(count) => count,
             Err(error) => {
                 tracing::warn!(%error, "a socket does not receive");
@@ -188,18 +190,22 @@ impl ShardThread {
                 continue;
             }
             let way = Way { socket: index, local: slot.local };
-            self.sockets.heard(slot.address, way);
-            match self.shard.route(slot.address, slot.data()) {
-                Route::Here => self.feed(slot.address, &mut slot.bytes[..slot.len]),
-                Route::Shard(owner) => self.hand_over(owner, way, slot),
+            self.sockets.of(kind).heard(slot.address, way);
+            let route = match kind {
+                Kind::Plain => self.shard.route(slot.address, slot.data()),
+                Kind::Secured => self.shard.route_secured(slot.address, slot.data()),
+            };
+            match route {
+                Route::Shard(owner) if owner != self.number => self.hand_over(owner, kind, way, slot),
+                Route::Here | Route::Shard(_) => self.feed(kind, slot.address, &mut slot.bytes[..slot.len]),
             }
         }
         count > 0
     }
 
-    fn hand_over(&mut self, owner: u8, way: Way, slot: &Slot) {
+    fn hand_over(&mut self, owner: u8, kind: Kind, way: Way, slot: &Slot) {
         let taken = match self.others.get(usize::from(owner)) {
-            Some(inbox) => inbox.hand_over(way, slot.address, slot.data()),
+            Some(inbox) => inbox.hand_over(kind, way, slot.address, slot.data()),
             None => false,
         };
         if taken {
@@ -210,10 +216,14 @@ impl ShardThread {
     }
 
     /// Gives one datagram to the engine. A panic in there is our bug: it costs this datagram, not the shard.
-    fn feed(&mut self, from: SocketAddr, datagram: &mut [u8]) {
+    fn feed(&mut self, kind: Kind, from: SocketAddr, datagram: &mut [u8]) {
         let now = self.clock.now();
         let shard = &mut self.shard;
-        if catch_unwind(AssertUnwindSafe(|| shard.handle_input(now, from, datagram))).is_err() {
+        let fed = catch_unwind(AssertUnwindSafe(|| match kind {
+            Kind::Plain => shard.handle_input(now, from, datagram),
+            Kind::Secured => shard.handle_secured_input(now, from, datagram),
+        }));
+        if fed.is_err() {
             self.state.stats.bugs += 1;
             tracing::error!("a datagram made the engine panic; please report this");
         }
@@ -226,11 +236,7 @@ impl ShardThread {
         loop {
             let mut idle = true;
             while let Some(transmit) = self.shard.poll_transmit(&mut buffer) {
-                self.sockets.push(
-                    transmit.to,
-                    buffer.get(..transmit.len).unwrap_or_default(),
-                    &mut self.state.sent,
-                );
+                self.sockets.push(transmit, &buffer, &mut self.state.sent);
                 idle = false;
             }
             while let Some(event) = self.shard.poll_event() {
@@ -305,9 +311,15 @@ impl ShardThread {
                 self.shard.answer(self.clock.now(), ask, answer);
                 self.drain();
             }
-            Control::Datagram { way, from, mut bytes } => {
-                self.sockets.heard(from, way);
-                self.feed(from, &mut bytes);
+            Control::Datagram { kind, way, from, mut bytes } => {
+                self.sockets.of(kind).heard(from, way);
+                self.feed(kind, from, &mut bytes);
+            }
+            Control::EndSessions { whose, registrations, done } => {
+                self.shard.end_sessions(self.clock.now(), &whose, registrations);
+                self.drain();
+                self.sockets.flush(&mut self.state.sent);
+                let _ = done.send(());
             }
             Control::Stats(reply) => {
                 let Sent { sent, unsent } = self.state.sent;

@@ -12,14 +12,18 @@ use tokio::sync::mpsc;
 use crate::clock::Clock;
 use crate::inbox::{InboxReader, ShardInbox};
 use crate::shard_thread::{ShardEvent, ShardThread, State};
-use crate::socket_group::SocketGroup;
-use crate::udp;
+use crate::socket_group::Sockets;
+use crate::udp::{self, Steering};
 
 /// What shard threads are started with.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Listen here, each shard at each address.
     pub addresses: Vec<SocketAddr>,
+    /// Listen here for coaps, each shard at each address.
+    pub secure_addresses: Vec<SocketAddr>,
+    /// Who finds the shard of a secured session whose device has a new address.
+    pub steering: Steering,
     /// How many shards, at least one.
     pub shards: u8,
     /// What each shard is like; its number is filled in.
@@ -35,6 +39,7 @@ pub struct Options {
 pub struct Shards {
     inboxes: Vec<ShardInbox>,
     addresses: Vec<SocketAddr>,
+    secure_addresses: Vec<SocketAddr>,
     threads: Vec<JoinHandle<()>>,
     stop: Arc<AtomicBool>,
 }
@@ -67,19 +72,17 @@ impl Shards {
         clock: Clock,
     ) -> Result<(Shards, mpsc::Receiver<ShardEvent>), ListenError> {
         let count = options.shards.max(1);
-        let mut sockets: Vec<Vec<UdpSocket>> = (0..count).map(|_| Vec::new()).collect();
-        let mut addresses = Vec::new();
-        for address in &options.addresses {
-            let (group, bound) = udp::bind(*address, count)
-                .map_err(|source| ListenError::Address { address: *address, source })?;
-            addresses.push(bound);
-            sockets.iter_mut().zip(group).for_each(|(of_shard, socket)| of_shard.push(socket));
-        }
+        let (plain, addresses) = open(&options.addresses, count, |address| udp::bind(address, count))?;
+        let (secured, secure_addresses) = open(&options.secure_addresses, count, |address| {
+            udp::bind_secured(address, count, options.steering)
+        })?;
         let (events, event_reader) = mpsc::channel(options.events_len.max(1));
         let (inboxes, readers): (Vec<_>, Vec<_>) =
             (0..count).map(|_| ShardInbox::new(options.inbox_len)).unzip();
-        let mut shards = Shards { inboxes, addresses, threads: Vec::new(), stop: Arc::default() };
-        for (number, (reader, sockets)) in (0..count).zip(readers.into_iter().zip(sockets)) {
+        let mut shards =
+            Shards { inboxes, addresses, secure_addresses, threads: Vec::new(), stop: Arc::default() };
+        let sockets = plain.into_iter().zip(secured);
+        for (number, (reader, (plain, secured))) in (0..count).zip(readers.into_iter().zip(sockets)) {
             let start = Start {
                 number,
                 clock,
@@ -88,7 +91,7 @@ impl Shards {
                 events: events.clone(),
                 stop: shards.stop.clone(),
             };
-            let thread = start.spawn(reader, sockets).map_err(ListenError::System)?;
+            let thread = start.spawn(reader, plain, secured).map_err(ListenError::System)?;
             shards.threads.push(thread);
         }
         Ok((shards, event_reader))
@@ -104,6 +107,12 @@ impl Shards {
     #[must_use]
     pub fn addresses(&self) -> &[SocketAddr] {
         &self.addresses
+    }
+
+    /// The addresses really bound for coaps, in the order of the options.
+    #[must_use]
+    pub fn secure_addresses(&self) -> &[SocketAddr] {
+        &self.secure_addresses
     }
 
     /// Whether every shard still runs.
@@ -136,6 +145,22 @@ impl Drop for Shards {
     }
 }
 
+/// Opens a socket for each shard at each address: by shard, and the addresses really bound.
+fn open(
+    addresses: &[SocketAddr],
+    shards: u8,
+    bind: impl Fn(SocketAddr) -> io::Result<(Vec<UdpSocket>, SocketAddr)>,
+) -> Result<(Vec<Vec<UdpSocket>>, Vec<SocketAddr>), ListenError> {
+    let mut sockets: Vec<Vec<UdpSocket>> = (0..shards).map(|_| Vec::new()).collect();
+    let mut bound = Vec::new();
+    for &address in addresses {
+        let (group, at) = bind(address).map_err(|source| ListenError::Address { address, source })?;
+        bound.push(at);
+        sockets.iter_mut().zip(group).for_each(|(of_shard, socket)| of_shard.push(socket));
+    }
+    Ok((sockets, bound))
+}
+
 struct Start {
     number: u8,
     clock: Clock,
@@ -146,13 +171,18 @@ struct Start {
 }
 
 impl Start {
-    fn spawn(self, inbox: InboxReader, sockets: Vec<UdpSocket>) -> io::Result<JoinHandle<()>> {
+    fn spawn(
+        self,
+        inbox: InboxReader,
+        plain: Vec<UdpSocket>,
+        secured: Vec<UdpSocket>,
+    ) -> io::Result<JoinHandle<()>> {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(io::Error::other)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
-        let group = {
+        let sockets = {
             let _inside = runtime.enter();
-            SocketGroup::new(sockets)?
+            Sockets::new(plain, secured)?
         };
         std::thread::Builder::new().name(format!("shard-{}", self.number)).spawn(move || {
             let shard = Shard::new(self.engine, seed);
@@ -160,7 +190,7 @@ impl Start {
                 number: self.number,
                 clock: self.clock,
                 shard,
-                sockets: group,
+                sockets,
                 inbox,
                 others: self.others,
                 events: self.events,

@@ -5,6 +5,7 @@ use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::task::{Context, Poll};
 
+use lightship_server::Transmit;
 use tokio::io::Interest;
 
 use crate::sys::{self, BATCH_LEN, Slot};
@@ -137,6 +138,56 @@ impl Socket {
         }
         counters.unsent += u64::try_from(rest.len()).unwrap_or(0);
         self.outgoing_len = 0;
+    }
+}
+
+/// Which sockets of a shard.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// Those for CoAP without security.
+    Plain,
+    /// Those for DTLS.
+    Secured,
+}
+
+/// The sockets of one thread of both kinds: an address that is heard at one kind is answered there, whatever it does at the other.
+pub(crate) struct Sockets {
+    plain: SocketGroup,
+    secured: SocketGroup,
+}
+
+impl Sockets {
+    /// Takes sockets over; needs the thread's own async runtime.
+    pub(crate) fn new(plain: Vec<UdpSocket>, secured: Vec<UdpSocket>) -> io::Result<Sockets> {
+        Ok(Sockets { plain: SocketGroup::new(plain)?, secured: SocketGroup::new(secured)? })
+    }
+
+    pub(crate) fn of(&mut self, kind: Kind) -> &mut SocketGroup {
+        match kind {
+            Kind::Plain => &mut self.plain,
+            Kind::Secured => &mut self.secured,
+        }
+    }
+
+    /// Ready when any socket may have something.
+    pub(crate) fn poll_readable(&self, context: &mut Context<'_>) -> Poll<()> {
+        match self.plain.poll_readable(context) {
+            Poll::Ready(()) => Poll::Ready(()),
+            Poll::Pending => self.secured.poll_readable(context),
+        }
+    }
+
+    /// Puts a datagram that the engine has written into its batch.
+    pub(crate) fn push(&mut self, transmit: Transmit, buffer: &[u8], counters: &mut Sent) {
+        let kind = if transmit.secured { Kind::Secured } else { Kind::Plain };
+        let data = buffer.get(..transmit.len).unwrap_or_default();
+        self.of(kind).push(transmit.to, data, counters);
+    }
+
+    /// Sends everything that waits.
+    pub(crate) fn flush(&mut self, counters: &mut Sent) {
+        self.plain.flush(counters);
+        self.secured.flush(counters);
     }
 }
 

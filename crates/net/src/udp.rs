@@ -21,6 +21,34 @@ pub(crate) fn bind(address: SocketAddr, shards: u8) -> io::Result<(Vec<UdpSocket
     Ok((sockets, bound))
 }
 
+/// Who finds the shard that a connection ID names.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub enum Steering {
+    /// A filter in the kernel, where the system takes one; else as with [`Steering::UserSpace`].
+    #[default]
+    Kernel,
+    /// The shard that receives a datagram, which hands it over.
+    UserSpace,
+}
+
+/// As [`bind`], for datagrams with connection IDs.
+///
+/// # Errors
+/// When the address is not ours or somebody else listens there.
+pub(crate) fn bind_secured(
+    address: SocketAddr,
+    shards: u8,
+    steering: Steering,
+) -> io::Result<(Vec<UdpSocket>, SocketAddr)> {
+    let (sockets, bound) = bind(address, shards)?;
+    if let (Steering::Kernel, true, Some(socket)) = (steering, shards > 1, sockets.first())
+        && let Err(error) = sys::steer_by_connection_id(socket, shards)
+    {
+        tracing::warn!(%bound, %error, "the system steers no connection IDs; shards hand records over instead");
+    }
+    Ok((sockets, bound))
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sharing {
     Alone,

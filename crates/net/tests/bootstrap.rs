@@ -11,6 +11,7 @@ use lightship_server::bootstrap::{Answer, Command, Config, Ended, Event, Step};
 fn a_session_runs_over_real_sockets() {
     let options = BootstrapOptions {
         addresses: vec!["127.0.0.1:0".parse().unwrap()],
+        secure_addresses: vec!["127.0.0.1:0".parse().unwrap()],
         engine: Config::default(),
         events_len: 1,
     };

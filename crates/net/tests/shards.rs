@@ -4,13 +4,15 @@
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
-use lightship_net::{Clock, Options, ShardEvent, Shards, Wait};
+use lightship_net::{Clock, Options, ShardEvent, Shards, Steering, Wait};
 use lightship_server::{Answer, Config, Event, Operation};
 use tokio::sync::mpsc::Receiver;
 
 fn options(addresses: &[&str], shards: u8) -> Options {
     Options {
         addresses: addresses.iter().map(|address| address.parse().unwrap()).collect(),
+        secure_addresses: Vec::new(),
+        steering: Steering::Kernel,
         shards,
         engine: Config::default(),
         inbox_len: 16,
@@ -220,4 +222,54 @@ fn a_full_inbox_says_so_and_a_stopped_shard_too() {
     // The address is free again.
     let (again, _events) = Shards::start(&options(&[&address.to_string()], 1), Clock::start()).unwrap();
     assert_eq!(again.addresses(), [address]);
+}
+
+/// Records with the connection ID of a shard get there from whatever port they come: by the kernel, or by the shard that
+/// receives them, which hands them over once.
+// Proves: DTL-15
+#[test]
+fn records_find_the_shard_of_their_connection_id_from_every_port() {
+    const SHARDS: u8 = 3;
+    const PORTS: u64 = 40;
+    for steering in [Steering::Kernel, Steering::UserSpace] {
+        let secure_addresses = vec!["127.0.0.1:0".parse().unwrap(), "[::1]:0".parse().unwrap()];
+        let options = Options { secure_addresses, steering, ..options(&["127.0.0.1:0"], SHARDS) };
+        let (shards, events) = Shards::start(&options, Clock::start()).unwrap();
+        accept(&shards, events);
+        for &address in shards.secure_addresses() {
+            for port in 0..PORTS {
+                let owner = u8::try_from(port % u64::from(SHARDS - 1)).unwrap();
+                let mut record = vec![25, 0xfe, 0xfd, 0, 1, 0, 0, 0, 0, 0, 0, owner, 0, 1, 2, 3, 4, 0, 20];
+                record.extend([7; 20]);
+                device(address).send(&record).unwrap();
+            }
+        }
+        let all = 2 * PORTS;
+        let counted = until(&shards, |stats| {
+            stats.iter().map(|stats| stats.engine.security.datagrams_in).sum::<u64>() == all
+        });
+        let by_shard: Vec<_> = counted.iter().map(|stats| stats.engine.security.datagrams_in).collect();
+        assert_eq!(by_shard, [PORTS, PORTS, 0], "{steering:?}");
+        let handed_over: u64 = counted.iter().map(|stats| stats.sockets.handed_over).sum();
+        let expected_none = steering == Steering::Kernel && cfg!(target_os = "linux");
+        assert_eq!(handed_over == 0, expected_none, "{steering:?}: {handed_over}");
+        // The other sockets know nothing of it.
+        ping(&device(shards.addresses()[0]));
+    }
+}
+
+/// The counters as soon as they are as they should be; those of the last look if that takes too long.
+fn until(
+    shards: &Shards,
+    good: impl Fn(&[lightship_net::ShardStats]) -> bool,
+) -> Vec<lightship_net::ShardStats> {
+    let mut last = stats(shards);
+    for _ in 0..500 {
+        if good(&last) {
+            break;
+        }
+        std::thread::park_timeout(Duration::from_millis(10));
+        last = stats(shards);
+    }
+    last
 }

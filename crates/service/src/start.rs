@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use lightship_net::{
     BootstrapOptions, BootstrapThread, Clock, ListenError, Options as NetOptions, ShardEvent, Shards,
+    Steering,
 };
 use lightship_platform::crypto::FastCrypto;
 use lightship_server as engine;
@@ -210,6 +211,8 @@ fn net_options(config: &Config) -> NetOptions {
     };
     NetOptions {
         addresses: config.listen.coap.clone(),
+        secure_addresses: Vec::new(),
+        steering: Steering::Kernel,
         shards: config.listen.shards,
         engine: engine::Config {
             registration_grace: config.registration.grace,
@@ -238,7 +241,9 @@ fn start_bootstrap(
         session_timeout: config.bootstrap.session_timeout,
         ..bootstrap_engine::Config::default()
     };
-    match BootstrapThread::start(&BootstrapOptions { addresses, engine, events_len: EVENTS_LEN }, clock) {
+    let options =
+        BootstrapOptions { addresses, secure_addresses: Vec::new(), engine, events_len: EVENTS_LEN };
+    match BootstrapThread::start(&options, clock) {
         Ok(started) => Ok(Some(started)),
         Err(ListenError::Address { address, source }) if !config.listen.bootstrap_coap_said => {
             tracing::warn!(

@@ -25,6 +25,62 @@ pub(crate) fn tell_local(socket: &UdpSocket) -> io::Result<()> {
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }
 
+/// Makes the kernel give each datagram with a connection ID to the socket of the shard that the ID names: the filter is
+/// `lightship_server::shard_of` in the kernel's words. All other datagrams are spread by their addresses as before.
+///
+/// The socket stands for its whole group (`SO_REUSEPORT`), whose members must have been bound in the order of the shards.
+pub(crate) fn steer_by_connection_id(socket: &UdpSocket, shards: u8) -> io::Result<()> {
+    let mut filter = connection_id_filter(shards);
+    let program = libc::sock_fprog {
+        len: libc::c_ushort::try_from(filter.len()).unwrap_or(0),
+        filter: filter.as_mut_ptr(),
+    };
+    let size = libc::socklen_t::try_from(size_of::<libc::sock_fprog>()).unwrap_or(0);
+    // SAFETY: the option's value is one sock_fprog that outlives the call, with its size beside it; it points to `len`
+    // instructions that outlive the call, too. The kernel copies and verifies them.
+    let result = unsafe {
+        libc::setsockopt(
+            socket.as_raw_fd(),
+            libc::SOL_SOCKET,
+            libc::SO_ATTACH_REUSEPORT_CBPF,
+            ptr::from_ref(&program).cast(),
+            size,
+        )
+    };
+    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+}
+
+/// The content type of a record with a connection ID, and where the first byte of that stands (RFC 9146 §4).
+const TLS12_CID: u32 = 25;
+const CID_AT: u32 = 11;
+/// No socket has this number: the kernel spreads by addresses then.
+const ANY: u32 = u32::MAX;
+
+fn connection_id_filter(shards: u8) -> [libc::sock_filter; 8] {
+    const LOAD_LEN: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_LEN;
+    const LOAD_BYTE: u32 = libc::BPF_LD | libc::BPF_B | libc::BPF_ABS;
+    const IF_AT_LEAST: u32 = libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K;
+    const IF_EQUAL: u32 = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
+    const RETURN: u32 = libc::BPF_RET | libc::BPF_K;
+    const RETURN_LOADED: u32 = libc::BPF_RET | 0x10;
+    // Reading behind the end would end the program with 0, which is a socket.
+    [
+        instruction(LOAD_LEN, 0, 0, 0),
+        instruction(IF_AT_LEAST, 0, 5, CID_AT + 1),
+        instruction(LOAD_BYTE, 0, 0, 0),
+        instruction(IF_EQUAL, 0, 3, TLS12_CID),
+        instruction(LOAD_BYTE, 0, 0, CID_AT),
+        instruction(IF_AT_LEAST, 1, 0, u32::from(shards)),
+        instruction(RETURN_LOADED, 0, 0, 0),
+        instruction(RETURN, 0, 0, ANY),
+    ]
+}
+
+/// One instruction; `yes` and `no` are how many of the next ones a jump leaves out.
+fn instruction(code: u32, yes: u8, no: u8, k: u32) -> libc::sock_filter {
+    libc::sock_filter { code: u16::try_from(code).unwrap_or(0), jt: yes, jf: no, k }
+}
+
 /// Receives up to [`BATCH_LEN`] datagrams without waiting and says how many slots it filled. A slot of length 0 holds
 /// a datagram that was empty, too long or from no address.
 pub(crate) fn receive(socket: &UdpSocket, slots: &mut [Slot]) -> io::Result<usize> {

@@ -1,4 +1,4 @@
-//! System calls: many datagrams at once. The only folder with `unsafe`; everything it offers is safe.
+//! System calls: many datagrams at once, and the filter that steers them. The only folder with `unsafe`; everything it offers is safe.
 
 #[cfg(target_os = "linux")]
 #[allow(unsafe_code, reason = "system calls live here and nowhere else")]
@@ -9,9 +9,9 @@ mod other;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 #[cfg(target_os = "linux")]
-pub(crate) use linux::{receive, send, tell_local};
+pub(crate) use linux::{receive, send, steer_by_connection_id, tell_local};
 #[cfg(not(target_os = "linux"))]
-pub(crate) use other::{receive, send, tell_local};
+pub(crate) use other::{receive, send, steer_by_connection_id, tell_local};
 
 /// Datagrams moved by one system call.
 pub(crate) const BATCH_LEN: usize = 32;
@@ -48,5 +48,7 @@ impl Slot {
     }
 }
 
+#[cfg(all(test, target_os = "linux"))]
+mod steering_tests;
 #[cfg(test)]
 mod tests;

@@ -12,6 +12,12 @@ pub(crate) fn tell_local(_socket: &UdpSocket) -> io::Result<()> {
     Ok(())
 }
 
+/// These systems have no such filter.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn steer_by_connection_id(_socket: &UdpSocket, _shards: u8) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 /// Receives datagrams until none is there or every slot is full.
 pub(crate) fn receive(socket: &UdpSocket, slots: &mut [Slot]) -> io::Result<usize> {
     let mut count = 0;
