@@ -14,7 +14,7 @@ use std::time::Instant as Clock;
 
 use lightship_bench::memory_shard::MemoryShard;
 use lightship_bench::traffic::{address, location, register, renumber, update};
-use lightship_net::{Clock as NetClock, Options, Shards};
+use lightship_net::{Clock as NetClock, Options, Shards, Steering};
 use lightship_server::{Answer, Config, Event};
 
 /// Devices in the measurement in memory.
@@ -152,6 +152,8 @@ impl Server {
             addresses: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
             shards: 1,
             engine: Config::default(),
+            secure_addresses: Vec::new(),
+            steering: Steering::Kernel,
             inbox_len: 1024,
             events_len: 4096,
         };
