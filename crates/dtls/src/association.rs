@@ -1,5 +1,7 @@
 //! The life of an association.
 
+use alloc::boxed::Box;
+use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -7,7 +9,11 @@ use core::ops::Range;
 use lightship_platform::Instant;
 
 use crate::cookie::ProvenHello;
-use crate::{Answer, Cid, Credential, DropReason, Event, Host, Resumption, SealError};
+use crate::handshake::Handshake;
+use crate::message::{Fragment, Kind};
+use crate::record::{self, ContentType, Header};
+use crate::session::{Opened, Session};
+use crate::{Alert, Answer, Cid, Credential, DropReason, Event, Host, Resumption, SealError, alert};
 
 /// One DTLS association with one peer.
 ///
@@ -15,7 +21,17 @@ use crate::{Answer, Cid, Credential, DropReason, Event, Host, Resumption, SealEr
 /// both return `None`, then reads [`Association::poll_timeout`]. Equal calls give equal results.
 #[derive(Debug)]
 pub struct Association {
-    _private: (),
+    /// The keys, from the end of the handshake on.
+    session: Option<Session>,
+    /// The handshake; after its end it is kept for its last flight, until the peer shows that it needs it no more.
+    handshake: Option<Box<Handshake>>,
+    /// What the host has not taken yet.
+    #[expect(clippy::box_collection, reason = "an idle association pays for one pointer only")]
+    events: Option<Box<VecDeque<Event>>>,
+    /// An alert to be sent under the keys.
+    notice: Option<Alert>,
+    /// Whether nothing can be sealed any longer.
+    is_over: bool,
 }
 
 /// How a client begins.
@@ -69,82 +85,250 @@ pub enum Record {
 
 impl Association {
     /// A client's association; the first flight is ready to be sent.
-    pub fn connect(_host: &mut Host<'_>, _connect: Connect) -> Self {
-        Self { _private: () }
+    pub fn connect(host: &mut Host<'_>, connect: Connect) -> Self {
+        let mut association = Self::of(Handshake::client(host, connect));
+        association.settle();
+        association
     }
 
     /// A server's association with an address that has returned its cookie. `own_cid` is what the client shall put into its
     /// records if it knows connection IDs; `session_id` is the ID that the session gets if it is a new one, 0 to 32 bytes.
-    pub fn accept(_host: &mut Host<'_>, _hello: ProvenHello<'_>, _own_cid: Cid, _session_id: &[u8]) -> Self {
-        Self { _private: () }
+    pub fn accept(host: &mut Host<'_>, hello: ProvenHello<'_>, own_cid: Cid, session_id: &[u8]) -> Self {
+        let mut handshake = Handshake::server(host, own_cid, session_id, hello.record_sequence);
+        handshake.begin(host, &hello.fragment);
+        let mut association = Self::of(handshake);
+        association.settle();
+        association
+    }
+
+    fn of(handshake: Handshake) -> Self {
+        Self {
+            session: None,
+            handshake: Some(Box::new(handshake)),
+            events: None,
+            notice: None,
+            is_over: false,
+        }
     }
 
     /// Takes the record of `datagram` that begins at `at` and moves `at` behind it; `None` at the end of the datagram.
     pub fn handle_record(
         &mut self,
-        _host: &mut Host<'_>,
-        _path: Path,
-        _datagram: &mut [u8],
-        _at: &mut usize,
+        host: &mut Host<'_>,
+        path: Path,
+        datagram: &mut [u8],
+        at: &mut usize,
     ) -> Option<Record> {
-        None
+        if *at >= datagram.len() {
+            return None;
+        }
+        let header = match record::parse(datagram, *at, self.own_cid_len()) {
+            Ok(header) => header,
+            Err(reason) => {
+                *at = datagram.len();
+                return Some(Record::Dropped(reason));
+            }
+        };
+        *at = header.end();
+        let handled = if header.epoch() == 0 {
+            self.handle_plain(host, datagram, &header)
+        } else if self.session.is_some() {
+            self.handle_protected(host, path, datagram, &header)
+        } else {
+            match &mut self.handshake {
+                Some(handshake) => {
+                    let handled = handshake.handle_protected(host, datagram, &header);
+                    handled.map(|()| Record::Handled)
+                }
+                None => Err(DropReason::Epoch),
+            }
+        };
+        self.settle();
+        Some(handled.unwrap_or_else(Record::Dropped))
+    }
+
+    /// Takes a record without protection. After the handshake nothing in it counts.
+    fn handle_plain(
+        &mut self,
+        host: &mut Host<'_>,
+        datagram: &[u8],
+        header: &Header,
+    ) -> Result<Record, DropReason> {
+        let content = datagram.get(header.fragment.clone()).unwrap_or_default();
+        match &mut self.handshake {
+            Some(handshake) if !handshake.common.is_done && !handshake.common.is_over => {
+                handshake.handle_plain(host, header.content_type, content).map(|()| Record::Handled)
+            }
+            _ => Err(match header.content_type {
+                ContentType::Alert => DropReason::Alert,
+                ContentType::Handshake | ContentType::ChangeCipherSpec => DropReason::Handshake,
+                ContentType::ApplicationData | ContentType::Cid | ContentType::ReturnRoutability => {
+                    DropReason::Epoch
+                }
+            }),
+        }
+    }
+
+    /// Takes a record under the keys, after the handshake.
+    fn handle_protected(
+        &mut self,
+        host: &mut Host<'_>,
+        path: Path,
+        datagram: &mut [u8],
+        header: &Header,
+    ) -> Result<Record, DropReason> {
+        let session = self.session.as_mut().ok_or(DropReason::Epoch)?;
+        let Opened { content_type, range, newest } = session.open(host.crypto, datagram, header)?;
+        if newest && path == Path::New {
+            self.push(Event::Moved);
+        }
+        let content = datagram.get(range.clone()).unwrap_or_default();
+        match content_type {
+            ContentType::ApplicationData => {
+                // The peer uses the keys, so it has our last flight.
+                self.drop_handshake();
+                Ok(Record::Data { range, newest })
+            }
+            ContentType::Handshake => self.handle_late_handshake(host, content),
+            ContentType::Alert => self.handle_alert(content),
+            ContentType::ReturnRoutability => Ok(Record::Handled),
+            ContentType::ChangeCipherSpec | ContentType::Cid => Err(DropReason::Malformed),
+        }
+    }
+
+    /// A handshake message after the handshake: the peer's Finished once more, or a wish for another handshake.
+    fn handle_late_handshake(&mut self, host: &Host<'_>, content: &[u8]) -> Result<Record, DropReason> {
+        let (fragment, _) = Fragment::read(content).ok_or(DropReason::Handshake)?;
+        match Kind::from_number(fragment.kind) {
+            Some(Kind::Finished) => {
+                if let Some(handshake) = &mut self.handshake {
+                    handshake.common.repeat_last(host);
+                }
+                Ok(Record::Handled)
+            }
+            // Renegotiation is refused (RFC 5246 §7.2.2).
+            Some(Kind::HelloRequest | Kind::ClientHello) => {
+                self.notice = Some(Alert::NO_RENEGOTIATION);
+                Ok(Record::Handled)
+            }
+            _ => Err(DropReason::Handshake),
+        }
+    }
+
+    fn handle_alert(&mut self, content: &[u8]) -> Result<Record, DropReason> {
+        let (level, alert) = alert::parse(content).ok_or(DropReason::Alert)?;
+        if level == alert::Level::Fatal || alert == Alert::CLOSE_NOTIFY {
+            if alert == Alert::CLOSE_NOTIFY && !self.is_over {
+                self.notice = Some(Alert::CLOSE_NOTIFY);
+            }
+            self.is_over = true;
+            self.drop_handshake();
+            self.push(Event::Closed(alert));
+        }
+        Ok(Record::Handled)
     }
 
     /// Lets the time pass.
-    pub fn handle_timeout(&mut self, _host: &mut Host<'_>) {}
+    pub fn handle_timeout(&mut self, host: &mut Host<'_>) {
+        if let Some(handshake) = &mut self.handshake {
+            handshake.handle_timeout(host);
+            if handshake.common.is_past(host.now) {
+                self.drop_handshake();
+            }
+        }
+        self.settle();
+    }
 
     /// Writes the next datagram of the protocol itself into `out`.
-    pub fn poll_transmit(&mut self, _host: &mut Host<'_>, _out: &mut [u8]) -> Option<Transmit> {
-        None
+    pub fn poll_transmit(&mut self, host: &mut Host<'_>, out: &mut [u8]) -> Option<Transmit> {
+        if let Some(handshake) = &mut self.handshake
+            && let Some(len) = handshake.common.write_datagram(host, self.session.as_mut(), out)
+        {
+            return Some(Transmit { len, path: Path::Current });
+        }
+        let session = self.session.as_mut()?;
+        let content = alert::encode(self.notice.take()?);
+        let start = session.headroom();
+        out.get_mut(start..start + content.len())?.copy_from_slice(&content);
+        let len = session.seal(host.crypto, host.rng, ContentType::Alert, out, content.len()).ok()?;
+        Some(Transmit { len, path: Path::Current })
     }
 
     /// The next thing the host should know or answer.
     pub fn poll_event(&mut self) -> Option<Event> {
-        None
+        let events = self.events.as_mut()?;
+        let event = events.pop_front();
+        if events.is_empty() {
+            self.events = None;
+        }
+        event
     }
 
     /// When [`Association::handle_timeout`] has something to do; `None` for never.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        None
+        self.handshake.as_ref().and_then(|handshake| handshake.common.poll_timeout())
     }
 
     /// Answers the last [`Event::Ask`]; an answer to nothing is harmless.
-    pub fn answer(&mut self, _host: &mut Host<'_>, _answer: Answer) {}
+    pub fn answer(&mut self, host: &mut Host<'_>, answer: Answer) {
+        if let Some(handshake) = &mut self.handshake {
+            handshake.answer(host, answer);
+        }
+        self.settle();
+    }
+
+    /// The name that the client asked for (RFC 6066 §3), while the handshake runs; [`Facts::server_name`](crate::Facts) has it
+    /// afterwards.
+    #[must_use]
+    pub fn server_name(&self) -> Option<&str> {
+        self.handshake.as_ref().and_then(|handshake| handshake.common.server_name.as_deref())
+    }
 
     /// Whether application data may be sealed.
     #[must_use]
     pub fn is_established(&self) -> bool {
-        false
+        self.session.is_some() && !self.is_over
     }
 
     /// How many bytes stand before the data in a record.
     #[must_use]
     pub fn headroom(&self) -> usize {
-        0
+        self.session.as_ref().map_or(0, Session::headroom)
     }
 
     /// The longest data that fits into one record for this peer, in bytes.
     #[must_use]
     pub fn data_len_max(&self) -> usize {
-        0
+        self.session.as_ref().map_or(0, Session::content_len_max)
     }
 
     /// Makes a record of the data that lies at `buffer[headroom..headroom + len]` and returns the record's length; it begins at 0.
     ///
     /// # Errors
     /// If the association is not established, the room does not suffice, or the keys are used up.
-    pub fn seal(
-        &mut self,
-        _host: &mut Host<'_>,
-        _buffer: &mut [u8],
-        _len: usize,
-    ) -> Result<usize, SealError> {
-        Err(SealError::NotEstablished)
+    pub fn seal(&mut self, host: &mut Host<'_>, buffer: &mut [u8], len: usize) -> Result<usize, SealError> {
+        match &mut self.session {
+            Some(session) if !self.is_over => {
+                session.seal(host.crypto, host.rng, ContentType::ApplicationData, buffer, len)
+            }
+            _ => Err(SealError::NotEstablished),
+        }
     }
 
-    /// Says `close_notify`; nothing can be sealed afterwards.
-    pub fn close(&mut self, _host: &mut Host<'_>) {}
+    /// Says `close_notify`, or gives a running handshake up; nothing can be sealed afterwards.
+    pub fn close(&mut self, _host: &mut Host<'_>) {
+        if self.is_over {
+            return;
+        }
+        self.is_over = true;
+        if self.session.is_some() {
+            self.notice = Some(Alert::CLOSE_NOTIFY);
+            self.handshake = None;
+        } else if let Some(handshake) = &mut self.handshake {
+            handshake.common.cancel();
+        }
+    }
 
     /// The established association as bytes for a planned hand-over; `None` before it is established. These bytes hold keys.
     /// The association is over with this: a record number must never be used twice.
@@ -157,5 +341,41 @@ impl Association {
     #[must_use]
     pub fn thaw(_frozen: &[u8]) -> Option<Self> {
         None
+    }
+
+    /// Takes out of the handshake what has become of it.
+    fn settle(&mut self) {
+        let Some(handshake) = &mut self.handshake else { return };
+        let common = &mut handshake.common;
+        let events = core::mem::take(&mut common.events);
+        if common.is_done && self.session.is_none() {
+            self.session = common.session.take();
+            // Who has nothing to send again has nothing to keep.
+            if common.is_answered() {
+                self.handshake = None;
+            }
+        } else if common.is_over {
+            self.is_over = true;
+        }
+        for event in events {
+            self.push(event);
+        }
+    }
+
+    fn drop_handshake(&mut self) {
+        self.handshake = None;
+    }
+
+    fn push(&mut self, event: Event) {
+        self.events.get_or_insert_default().push_back(event);
+    }
+
+    /// Length of the connection IDs in records to us.
+    fn own_cid_len(&self) -> usize {
+        match (&self.session, &self.handshake) {
+            (Some(session), _) => session.own_cid().len(),
+            (None, Some(handshake)) => handshake.common.own_cid.bytes().len(),
+            (None, None) => 0,
+        }
     }
 }

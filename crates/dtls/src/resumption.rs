@@ -1,12 +1,17 @@
 //! What outlives an association so that the next one is cheap.
 
 use alloc::boxed::Box;
+use alloc::vec::Vec;
 use core::fmt;
+use core::time::Duration;
 
 use lightship_platform::Instant;
-use lightship_platform::crypto::Secret;
+use lightship_platform::crypto::{Aead, Crypto, Secret};
+use zeroize::Zeroizing;
 
-use crate::Suite;
+use crate::message::Reader;
+use crate::schedule::MasterSecret;
+use crate::{Host, Suite};
 
 /// What a session can be resumed with (RFC 5246 §7.3, RFC 5077), on either side.
 #[derive(Clone, PartialEq, Eq)]
@@ -39,7 +44,7 @@ pub struct TicketKeys {
     /// Still opens older ones.
     pub previous: Option<TicketKey>,
     /// How long a ticket is good.
-    pub lifetime: core::time::Duration,
+    pub lifetime: Duration,
 }
 
 /// One key for tickets.
@@ -51,4 +56,74 @@ pub struct TicketKey {
     pub key: Secret,
     /// When it came into use.
     pub since: Instant,
+}
+
+/// Length of the nonce in a ticket.
+const NONCE_LEN: usize = 12;
+/// The version of what stands in a ticket.
+const TICKET_VERSION: u8 = 1;
+/// What seals tickets.
+const TICKET_AEAD: Aead = Aead::Aes128Gcm;
+
+/// Seals what a session can be resumed with: `name8 | nonce12 | sealed (version1 suite2 extended1 age4 master48 note) | tag`. The
+/// age counts from the key's first use, so that it means the same on every node.
+pub(crate) fn seal_ticket(
+    keys: &TicketKeys,
+    host: &mut Host<'_>,
+    resumption: &Resumption,
+) -> Option<Vec<u8>> {
+    let TicketKey { name, key, since } = &keys.current;
+    let age_s = host.now.saturating_duration_since(*since).as_secs();
+    let mut nonce = [0; NONCE_LEN];
+    host.rng.fill(&mut nonce);
+    let mut ticket = Vec::with_capacity(128 + resumption.note.len());
+    ticket.extend_from_slice(name);
+    ticket.extend_from_slice(&nonce);
+    ticket.push(TICKET_VERSION);
+    ticket.extend_from_slice(&resumption.suite.number().to_be_bytes());
+    ticket.push(resumption.extended_master_secret.into());
+    ticket.extend_from_slice(&u32::try_from(age_s).ok()?.to_be_bytes());
+    ticket.extend_from_slice(resumption.master_secret.bytes());
+    ticket.extend_from_slice(&resumption.note);
+    let sealed = ticket.get_mut(name.len() + NONCE_LEN..)?;
+    let tag = host.crypto.seal(TICKET_AEAD, key.bytes(), &nonce, name, sealed).ok()?;
+    ticket.extend_from_slice(tag.get(..TICKET_AEAD.tag_len())?);
+    Some(ticket)
+}
+
+/// Opens a ticket of ours that is not too old.
+pub(crate) fn open_ticket(
+    keys: &TicketKeys,
+    crypto: &dyn Crypto,
+    now: Instant,
+    ticket: &[u8],
+) -> Option<Resumption> {
+    let mut reader = Reader::new(ticket);
+    let name: &[u8; 8] = reader.array()?;
+    let nonce: &[u8; NONCE_LEN] = reader.array()?;
+    let key =
+        [Some(&keys.current), keys.previous.as_ref()].into_iter().flatten().find(|key| key.name == *name)?;
+    let (sealed, tag) =
+        reader.rest().split_at_checked(reader.rest().len().checked_sub(TICKET_AEAD.tag_len())?)?;
+    let mut opened = Zeroizing::new(sealed.to_vec());
+    crypto.open(TICKET_AEAD, key.key.bytes(), nonce, name, &mut opened, tag).ok()?;
+    let mut reader = Reader::new(&opened);
+    if reader.u8()? != TICKET_VERSION {
+        return None;
+    }
+    let suite = Suite::from_number(reader.u16()?)?;
+    let extended_master_secret = reader.u8()? != 0;
+    let made_at = key.since + Duration::from_secs(u32::from_be_bytes(*reader.array()?).into());
+    if now.saturating_duration_since(made_at) > keys.lifetime {
+        return None;
+    }
+    let master_secret = Secret::new(reader.take(MasterSecret::LEN)?);
+    Some(Resumption {
+        session_id: Box::default(),
+        ticket: Box::default(),
+        master_secret,
+        suite,
+        extended_master_secret,
+        note: reader.rest().into(),
+    })
 }

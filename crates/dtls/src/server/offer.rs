@@ -1,0 +1,229 @@
+//! What a ClientHello offers and what of it we take; kept while the host is asked, when the message itself is gone.
+
+use lightship_platform::crypto::Group;
+
+use super::agreed_cids;
+use crate::client::read_size_limit;
+use crate::handshake::{Abort, Terms};
+use crate::message::{ClientHello, Extension, Extensions, Reader, exchange};
+use crate::{CertificateType, Cid, Config, Host, KeyExchange, OwnKey, Suite};
+
+/// The suite number that stands for an empty `renegotiation_info` (RFC 5746 §3.3).
+const RENEGOTIATION_SCSV: u16 = 0x00ff;
+
+/// What of a ClientHello we take.
+pub(super) struct Offer {
+    /// What a new session would use, or why there can be none.
+    pub(super) full: Result<Choice, Abort>,
+    /// The offered suites that we know: bit by position in [`Suite::ALL`].
+    suites: u16,
+    /// What does not depend on the suite; its suite means nothing.
+    pub(super) terms: Terms,
+    encrypt_then_mac: bool,
+    peer_cid: Option<Cid>,
+    pub(super) renegotiation_info: bool,
+    pub(super) point_formats: bool,
+    pub(super) names_client_type: bool,
+    pub(super) names_server_type: bool,
+    /// Our limit of records, if the client told its own.
+    pub(super) own_limit: Option<u16>,
+    pub(super) fragment_code: Option<u8>,
+}
+
+/// What a new session uses.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Choice {
+    pub(super) suite: Suite,
+    pub(super) group: Option<Group>,
+    /// Which of our keys signs.
+    pub(super) key: Option<usize>,
+    /// Whether that key was chosen by the server's name.
+    pub(super) is_named: bool,
+    pub(super) server_type: CertificateType,
+    /// What the client shall present; `None` for nothing.
+    pub(super) client_type: Option<CertificateType>,
+}
+
+impl Offer {
+    pub(super) fn read(host: &Host<'_>, hello: &ClientHello<'_>) -> Result<Self, Abort> {
+        let config = host.config;
+        let extensions = &hello.extensions;
+        // Versions count downwards; a higher one than ours is answered with ours.
+        match hello.start.version {
+            [0xfe, minor] if minor <= 0xfd => {}
+            _ => return Err(Abort::OLD_VERSION),
+        }
+        if !hello.start.compression.contains(&0) {
+            return Err(Abort::ILLEGAL);
+        }
+        let info = extensions.body(Extension::RenegotiationInfo);
+        if info.is_some_and(|body| body != [0]) {
+            return Err(Abort::NOTHING_IN_COMMON);
+        }
+        let has_scsv = hello.start.suite_numbers().any(|number| number == RENEGOTIATION_SCSV);
+        let mut terms = Terms::new(Suite::PskAes128Ccm8);
+        terms.extended_master_secret = extensions.has(Extension::ExtendedMasterSecret);
+        if config.require_extended_master_secret && !terms.extended_master_secret {
+            return Err(Abort::NO_EXTENDED_MASTER_SECRET);
+        }
+        let peer_cid = read_cid(config, extensions)?;
+        terms.return_routability =
+            peer_cid.is_some() && config.return_routability && extensions.has(Extension::ReturnRoutability);
+        terms.ticket = config.ticket_keys.is_some() && extensions.has(Extension::SessionTicket);
+        let mut own_limit = None;
+        let mut fragment_code = None;
+        if let Some(body) = extensions.body(Extension::RecordSizeLimit) {
+            terms.peer_limit = Some(read_size_limit(body)?);
+            own_limit = Some(config.record_size_limit.unwrap_or(1 << 14));
+        } else if let Some(body) = extensions.body(Extension::MaxFragmentLength) {
+            let (&code, _) = body.split_first().filter(|(_, rest)| rest.is_empty()).ok_or(Abort::DECODE)?;
+            let len = 256_u16.checked_shl(code.into()).filter(|_| (1..=4).contains(&code));
+            terms.peer_limit = Some(len.ok_or(Abort::ILLEGAL)?);
+            terms.limits_all = true;
+            fragment_code = Some(code);
+        }
+        let suites = hello
+            .start
+            .suite_numbers()
+            .filter_map(position)
+            .fold(0, |suites, position| suites | 1_u16 << position);
+        let suites = suites
+            & config
+                .suites
+                .iter()
+                .filter_map(|suite| position(suite.number()))
+                .fold(0, |all, at| all | 1 << at);
+        Ok(Self {
+            full: choose(host, extensions, suites)?,
+            suites,
+            terms,
+            encrypt_then_mac: extensions.has(Extension::EncryptThenMac),
+            peer_cid,
+            renegotiation_info: info.is_some() || has_scsv,
+            point_formats: extensions.has(Extension::PointFormats),
+            names_client_type: extensions.has(Extension::ClientCertificateType),
+            names_server_type: extensions.has(Extension::ServerCertificateType),
+            own_limit,
+            fragment_code,
+        })
+    }
+
+    /// Whether the client offers a suite that we accept.
+    pub(super) fn has_suite(&self, suite: Suite) -> bool {
+        position(suite.number()).is_some_and(|position| self.suites & 1 << position != 0)
+    }
+
+    /// The terms with this suite.
+    pub(super) fn terms(&self, suite: Suite, own_cid: Cid) -> Terms {
+        Terms {
+            suite,
+            encrypt_then_mac: self.encrypt_then_mac && suite.aead().is_none(),
+            cids: agreed_cids(own_cid, self.peer_cid),
+            ..self.terms.clone()
+        }
+    }
+}
+
+fn position(number: u16) -> Option<usize> {
+    Suite::ALL.into_iter().position(|suite| suite.number() == number)
+}
+
+/// The connection ID that the client wants to see, if it and we use them; who wants one that is too long does without.
+fn read_cid(config: &Config, extensions: &Extensions<'_>) -> Result<Option<Cid>, Abort> {
+    let Some(body) = extensions.body(Extension::ConnectionId) else { return Ok(None) };
+    let mut reader = Reader::new(body);
+    let cid = reader.part8().filter(|_| reader.end().is_some()).ok_or(Abort::DECODE)?;
+    Ok(Cid::new(cid).filter(|_| config.connection_id))
+}
+
+/// Chooses the first suite in our order for which everything else can be agreed upon too. The outer error is a malformed hello.
+fn choose(host: &Host<'_>, extensions: &Extensions<'_>, suites: u16) -> Result<Result<Choice, Abort>, Abort> {
+    let group = choose_group(host, extensions)?;
+    let certificate = choose_certificate(host.config, extensions)?;
+    for &suite in &host.config.suites {
+        if position(suite.number()).is_none_or(|position| suites & 1 << position == 0) {
+            continue;
+        }
+        let plain = Choice {
+            suite,
+            group: None,
+            key: None,
+            is_named: false,
+            server_type: CertificateType::X509,
+            client_type: None,
+        };
+        match (suite.key_exchange(), group, &certificate) {
+            (KeyExchange::Psk, ..) => return Ok(Ok(plain)),
+            (KeyExchange::EcdhePsk, Some(group), _) => return Ok(Ok(Choice { group: Some(group), ..plain })),
+            (KeyExchange::EcdheEcdsa, Some(group), Some(certificate)) => {
+                return Ok(Ok(Choice { suite, group: Some(group), ..*certificate }));
+            }
+            (KeyExchange::EcdhePsk | KeyExchange::EcdheEcdsa, ..) => {}
+        }
+    }
+    Ok(Err(Abort::NOTHING_IN_COMMON))
+}
+
+fn choose_group(host: &Host<'_>, extensions: &Extensions<'_>) -> Result<Option<Group>, Abort> {
+    let offered = extensions.numbers(Extension::SupportedGroups).ok_or(Abort::DECODE)?;
+    let formats = extensions.bytes(Extension::PointFormats).ok_or(Abort::DECODE)?;
+    // Uncompressed points are the only ones that anybody uses (RFC 8422 §5.1.2).
+    if formats.is_some_and(|formats| !formats.contains(&0)) {
+        return Err(Abort::ILLEGAL);
+    }
+    let mut groups = host.config.groups.iter().copied().filter(|group| host.crypto.has_group(*group));
+    Ok(match offered {
+        // Without the extension a client takes any (RFC 8422 §4); P-256 is the one that all have.
+        None => groups.find(|group| *group == Group::Secp256r1),
+        Some(offered) => groups.find(|group| offered.clone().any(|number| number == *group as u16)),
+    })
+}
+
+/// Chooses one of our keys and how it is presented; the suite and the group of the answer mean nothing.
+fn choose_certificate(config: &Config, extensions: &Extensions<'_>) -> Result<Option<Choice>, Abort> {
+    let algorithms = extensions.numbers(Extension::SignatureAlgorithms).ok_or(Abort::DECODE)?;
+    let server_types = extensions.bytes(Extension::ServerCertificateType).ok_or(Abort::DECODE)?;
+    let client_types = extensions.bytes(Extension::ClientCertificateType).ok_or(Abort::DECODE)?;
+    let name = extensions.server_name().ok_or(Abort::DECODE)?;
+    if algorithms.is_some_and(|mut algorithms| !algorithms.any(|number| number == exchange::ECDSA_SHA256)) {
+        return Ok(None);
+    }
+    const DEFAULT: &[u8] = &[CertificateType::X509 as u8];
+    let known = |number: &u8| match *number {
+        0 => Some(CertificateType::X509),
+        2 => Some(CertificateType::RawPublicKey),
+        _ => None,
+    };
+    let client_type = client_types.unwrap_or(DEFAULT).iter().find_map(known);
+    if config.client_authentication && client_type.is_none() {
+        return Ok(None);
+    }
+    let can_present =
+        |key: &OwnKey, kind: CertificateType| kind == CertificateType::RawPublicKey || !key.chain.is_empty();
+    let present = |key: &OwnKey| {
+        server_types.unwrap_or(DEFAULT).iter().filter_map(known).find(|kind| can_present(key, *kind))
+    };
+    let named = config.keys.iter().enumerate().find_map(|(index, key)| {
+        let is_named = name.is_some_and(|name| key.names.iter().any(|pattern| is_match(pattern, name)));
+        Some((index, present(key)?)).filter(|_| is_named)
+    });
+    let any = || config.keys.iter().enumerate().find_map(|(index, key)| Some((index, present(key)?)));
+    Ok(named.or_else(any).map(|(index, server_type)| Choice {
+        suite: Suite::EcdheEcdsaAes128Ccm8,
+        group: None,
+        key: Some(index),
+        is_named: named.is_some(),
+        server_type,
+        client_type: client_type.filter(|_| config.client_authentication),
+    }))
+}
+
+/// Whether a server's name is the one asked for; `*.` stands for one label.
+fn is_match(pattern: &str, name: &str) -> bool {
+    match pattern.strip_prefix("*.") {
+        None => pattern.eq_ignore_ascii_case(name),
+        Some(parent) => name
+            .split_once('.')
+            .is_some_and(|(label, rest)| !label.is_empty() && rest.eq_ignore_ascii_case(parent)),
+    }
+}
