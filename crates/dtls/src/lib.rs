@@ -24,6 +24,8 @@ mod association;
 #[cfg(test)]
 mod captures;
 mod cbc;
+#[cfg(feature = "x509")]
+pub mod certificate;
 mod cid;
 mod client;
 mod config;

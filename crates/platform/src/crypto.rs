@@ -81,6 +81,24 @@ pub enum Digest {
     Sha512 = 3,
 }
 
+/// How an authority may sign certificates, beside ECDSA with P-256 and SHA-256, which every provider knows.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+#[non_exhaustive]
+pub enum AuthoritySignature {
+    /// ECDSA with P-256 and SHA-384.
+    EcdsaP256Sha384,
+    /// ECDSA with P-384 and SHA-256.
+    EcdsaP384Sha256,
+    /// ECDSA with P-384 and SHA-384.
+    EcdsaP384Sha384,
+    /// RSA with 2048 to 8192 bits, PKCS #1 v1.5 and SHA-256.
+    RsaSha256,
+    /// The same with SHA-384.
+    RsaSha384,
+    /// The same with SHA-512.
+    RsaSha512,
+}
+
 /// A cryptographic operation did not work: a tag or signature does not match, or a key or point is not one.
 ///
 /// It says no more on purpose: what is told to a stranger helps a stranger.
@@ -158,6 +176,26 @@ pub trait Crypto: Send + Sync {
     /// # Errors
     /// If it is not, or if the key is not one of a curve that is accepted (P-256).
     fn verify_ecdsa(&self, public_key: &[u8], message: &[u8], signature: &[u8]) -> Result<(), CryptoError>;
+
+    /// Whether [`Crypto::verify_authority`] knows the algorithm.
+    fn has_authority_signature(&self, _algorithm: AuthoritySignature) -> bool {
+        false
+    }
+
+    /// Whether `signature` is `public_key`'s over `message`, where the key is the content of the BIT STRING in a
+    /// SubjectPublicKeyInfo of the algorithm's kind.
+    ///
+    /// # Errors
+    /// If it is not, or the algorithm is not known.
+    fn verify_authority(
+        &self,
+        _algorithm: AuthoritySignature,
+        _public_key: &[u8],
+        _message: &[u8],
+        _signature: &[u8],
+    ) -> Result<(), CryptoError> {
+        Err(CryptoError)
+    }
 
     /// Reads a P-256 private key: PKCS #8 or SEC 1 in DER, or the bare number of 32 bytes.
     ///

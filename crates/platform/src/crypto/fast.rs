@@ -9,7 +9,9 @@ use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{self, EcdsaKeyPair};
 
 use super::curves::{self, POINT_LEN, SPKI_HEAD};
-use super::{Aead, Agreement, Crypto, CryptoError, Digest, Group, RustCrypto, Secret, SigningKey};
+use super::{
+    Aead, Agreement, AuthoritySignature, Crypto, CryptoError, Digest, Group, RustCrypto, Secret, SigningKey,
+};
 use crate::Rng;
 
 /// The provider for servers: elliptic curves and GCM by AWS-LC, hashes and CCM by [`RustCrypto`], which has what AWS-LC
@@ -95,6 +97,23 @@ impl Crypto for FastCrypto {
             .map_err(|_| CryptoError)
     }
 
+    fn has_authority_signature(&self, algorithm: AuthoritySignature) -> bool {
+        authority_algorithm(algorithm).is_some()
+    }
+
+    fn verify_authority(
+        &self,
+        algorithm: AuthoritySignature,
+        public_key: &[u8],
+        message: &[u8],
+        signature: &[u8],
+    ) -> Result<(), CryptoError> {
+        let algorithm = authority_algorithm(algorithm).ok_or(CryptoError)?;
+        signature::UnparsedPublicKey::new(algorithm, public_key)
+            .verify(message, signature)
+            .map_err(|_| CryptoError)
+    }
+
     fn signing_key(&self, key: &[u8]) -> Result<Box<dyn SigningKey>, CryptoError> {
         let secret = curves::private_key(key)?;
         let public = curves::public_key(&secret)?;
@@ -106,6 +125,19 @@ impl Crypto for FastCrypto {
         .map_err(|_| CryptoError)?;
         Ok(Box::new(Key { pair, public }))
     }
+}
+
+fn authority_algorithm(
+    algorithm: AuthoritySignature,
+) -> Option<&'static dyn signature::VerificationAlgorithm> {
+    Some(match algorithm {
+        AuthoritySignature::EcdsaP256Sha384 => &signature::ECDSA_P256_SHA384_ASN1,
+        AuthoritySignature::EcdsaP384Sha256 => &signature::ECDSA_P384_SHA256_ASN1,
+        AuthoritySignature::EcdsaP384Sha384 => &signature::ECDSA_P384_SHA384_ASN1,
+        AuthoritySignature::RsaSha256 => &signature::RSA_PKCS1_2048_8192_SHA256,
+        AuthoritySignature::RsaSha384 => &signature::RSA_PKCS1_2048_8192_SHA384,
+        AuthoritySignature::RsaSha512 => &signature::RSA_PKCS1_2048_8192_SHA512,
+    })
 }
 
 /// The algorithm, if it is one that AWS-LC does better.

@@ -1,0 +1,151 @@
+//! What is read from one certificate.
+
+use alloc::borrow::ToOwned;
+use alloc::boxed::Box;
+use alloc::string::{String, ToString};
+use alloc::vec::Vec;
+use core::net::IpAddr;
+use core::time::Duration;
+
+use x509_cert::certificate::{Certificate, Version};
+use x509_cert::der::asn1::ObjectIdentifier;
+use x509_cert::der::{Any, Decode, Encode, Tag, Tagged};
+use x509_cert::ext::pkix::name::GeneralName;
+use x509_cert::ext::pkix::{KeyUsage, SubjectAltName};
+use x509_cert::name::Name;
+
+use super::names::Names;
+use super::{Refusal, shown};
+
+/// id-at-commonName (RFC 5280 appendix A).
+const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
+/// id-at-organizationName.
+const ORGANIZATION: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.10");
+/// How the SubjectPublicKeyInfo of a P-256 key begins (RFC 5480 §2); the point follows.
+const P256_HEAD: [u8; 26] = [
+    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86,
+    0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
+];
+/// How an uncompressed point begins.
+const UNCOMPRESSED: u8 = 4;
+/// Length of an uncompressed point of P-256 in bytes.
+const POINT_LEN: usize = 65;
+
+/// A certificate that can be read.
+pub(super) struct View(Certificate);
+
+impl View {
+    pub(super) fn parse(der: &[u8]) -> Result<Self, Refusal> {
+        Certificate::from_der(der).map(Self).map_err(|_| Refusal::Malformed)
+    }
+
+    /// The public key, SubjectPublicKeyInfo in DER, if it is an uncompressed point of P-256.
+    pub(super) fn p256_key(&self) -> Result<Vec<u8>, Refusal> {
+        let key =
+            self.0.tbs_certificate().subject_public_key_info().to_der().map_err(|_| Refusal::Malformed)?;
+        if is_p256_key(&key) { Ok(key) } else { Err(Refusal::Key) }
+    }
+
+    pub(super) fn is_version_3(&self) -> bool {
+        self.0.tbs_certificate().version() == Version::V3
+    }
+
+    /// From when to when it is valid, since 1970.
+    pub(super) fn validity(&self) -> (Duration, Duration) {
+        let validity = self.0.tbs_certificate().validity();
+        (validity.not_before.to_unix_duration(), validity.not_after.to_unix_duration())
+    }
+
+    /// Whether it is issued by the other one, by the names.
+    pub(super) fn names_as_issuer(&self, other: &Self) -> bool {
+        self.0.tbs_certificate().issuer() == other.0.tbs_certificate().subject()
+    }
+
+    /// The subject in a few words.
+    pub(super) fn subject(&self) -> Box<str> {
+        in_words(self.0.tbs_certificate().subject())
+    }
+
+    /// The issuer in a few words.
+    pub(super) fn issuer(&self) -> Box<str> {
+        in_words(self.0.tbs_certificate().issuer())
+    }
+
+    /// Which of the two uses of the key the certificate allows: to sign a handshake, to sign certificates. Without the
+    /// extension every use is allowed (RFC 5280 §4.2.1.3).
+    pub(super) fn may_sign(&self) -> Result<MaySign, Refusal> {
+        match self.0.tbs_certificate().get_extension::<KeyUsage>() {
+            Ok(None) => Ok(MaySign { handshakes: true, certificates: true }),
+            Ok(Some((_, usage))) => {
+                Ok(MaySign { handshakes: usage.digital_signature(), certificates: usage.key_cert_sign() })
+            }
+            Err(_) => Err(Refusal::Malformed),
+        }
+    }
+
+    pub(super) fn names(&self) -> Result<Names, Refusal> {
+        let mut names = Names {
+            common_name: attribute(self.0.tbs_certificate().subject(), COMMON_NAME),
+            ..Names::default()
+        };
+        let alternative = self.0.tbs_certificate().get_extension::<SubjectAltName>();
+        let Some((_, alternative)) = alternative.map_err(|_| Refusal::Malformed)? else { return Ok(names) };
+        for name in alternative.0 {
+            match name {
+                GeneralName::DnsName(name) => names.dns.push(name.to_string()),
+                GeneralName::UniformResourceIdentifier(uri) => names.uris.push(uri.to_string()),
+                GeneralName::IpAddress(address) => names.addresses.extend(ip(address.as_bytes())),
+                GeneralName::OtherName(_)
+                | GeneralName::Rfc822Name(_)
+                | GeneralName::DirectoryName(_)
+                | GeneralName::EdiPartyName(_)
+                | GeneralName::RegisteredId(_) => {}
+            }
+        }
+        Ok(names)
+    }
+}
+
+/// Whether this is the SubjectPublicKeyInfo of an uncompressed point of P-256; whether the point is on the curve is not
+/// looked at.
+pub(super) fn is_p256_key(key: &[u8]) -> bool {
+    let point = key.strip_prefix(&P256_HEAD);
+    point.is_some_and(|point| point.len() == POINT_LEN && point.first() == Some(&UNCOMPRESSED))
+}
+
+/// The SubjectPublicKeyInfo of a point of P-256.
+pub(super) fn p256_key(point: &[u8]) -> Vec<u8> {
+    [&P256_HEAD, point].concat()
+}
+
+/// What a key may be used for.
+pub(super) struct MaySign {
+    pub(super) handshakes: bool,
+    pub(super) certificates: bool,
+}
+
+fn ip(bytes: &[u8]) -> Option<IpAddr> {
+    if let Ok(bytes) = <[u8; 4]>::try_from(bytes) {
+        return Some(bytes.into());
+    }
+    <[u8; 16]>::try_from(bytes).ok().map(IpAddr::from)
+}
+
+/// A name for people: the common name, else the organisation.
+fn in_words(name: &Name) -> Box<str> {
+    let words = attribute(name, COMMON_NAME).or_else(|| attribute(name, ORGANIZATION));
+    words.map_or_else(|| "(no name)".into(), |words| shown(&words))
+}
+
+/// The last attribute of the kind: the most specific comes last (RFC 6125 §2.3.1).
+fn attribute(name: &Name, kind: ObjectIdentifier) -> Option<String> {
+    name.iter()
+        .filter(|attribute| attribute.oid == kind)
+        .filter_map(|attribute| text(&attribute.value))
+        .last()
+}
+
+fn text(value: &Any) -> Option<String> {
+    let readable = matches!(value.tag(), Tag::Utf8String | Tag::PrintableString | Tag::Ia5String);
+    readable.then(|| core::str::from_utf8(value.value()).ok().map(ToOwned::to_owned)).flatten()
+}
