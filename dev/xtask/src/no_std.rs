@@ -1,6 +1,7 @@
 //! `cargo xtask no-std`: the device side on a Cortex-M4, and what it costs there.
 //!
-//! Builds the protocol rooms and the client for `thumbv7em-none-eabi`, without and with `alloc`, then the firmware in
+//! Builds the protocol rooms and the client for `thumbv7em-none-eabi`, without `alloc`, then with it and with DTLS and all its
+//! cryptography, then the firmware in
 //! `dev/mcu`, and prints the flash and static RAM of that firmware, split by crate. Needs Debian's packages
 //! `rustc-web rust-web-src cargo-web libstd-rust-web-dev` (the ordinary toolchain has no core library for
 //! that processor) and `rust-lld` of the ordinary toolchain. It installs nothing.
@@ -20,6 +21,8 @@ const CORE_SOURCE: &str = "/usr/lib/rustlib/src/rust/library/core/src/lib.rs";
 const MISSING: &str = "the toolchain for microcontrollers is not here; on Debian:
   apt-get install --no-install-recommends rustc-web rust-web-src cargo-web libstd-rust-web-dev";
 const ROOMS: [&str; 4] = ["lightship-platform", "lightship-coap", "lightship-lwm2m", "lightship-client"];
+/// What a device may have where there is an allocator: values of its own, and all of security.
+const SECURED: &str = "lightship-client/alloc,lightship-dtls/x509,lightship-platform/ecc";
 /// Crates of the firmware as they stand in symbol names.
 const OWNERS: [&str; 8] = [
     "lightship_mcu",
@@ -55,7 +58,7 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     succeed(&mut build, "the rooms without alloc")?;
     let mut build = cargo(&linker, &target);
     build.args(["build", "--release", "--target", TARGET, "-Zbuild-std=core,alloc"]);
-    build.args(["--features", "lightship-client/alloc"]);
+    build.args(["--features", SECURED, "-p", "lightship-dtls"]);
     build.args(ROOMS.iter().flat_map(|room| ["-p", room]));
     succeed(&mut build, "the rooms with alloc")?;
     let mut build = cargo(&linker, &target);
