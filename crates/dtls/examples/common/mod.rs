@@ -1,0 +1,257 @@
+//! What both examples need: flags, settings, a clock and randomness.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use lightship_dtls::{
+    Answer, Association, CertificateType, Cid, Config, Credential, Event, Host, OwnKey, Path, Presented,
+    Record, Suite,
+};
+use lightship_platform::crypto::{Crypto, RustCrypto, Secret, SigningKey};
+use lightship_platform::{Instant, SeededRng};
+
+/// What stands on the command line.
+pub(crate) struct Flags {
+    pub(crate) address: SocketAddr,
+    pub(crate) psk_identity: Vec<u8>,
+    pub(crate) psk_key: Option<Secret>,
+    key: Option<Arc<dyn SigningKey>>,
+    chain: Vec<Vec<u8>>,
+    pub(crate) cid: Option<Vec<u8>>,
+    pub(crate) server_name: Option<String>,
+    pub(crate) count: u32,
+    pub(crate) config: Config,
+}
+
+const USAGE: &str = "ADDRESS [--psk-identity TEXT] [--psk-key-hex HEX] [--key FILE.der [--cert FILE.der]...] \
+    [--suite NAME]... [--cid HEX] [--no-cid] [--server-name NAME] [--count N] [--datagram N] [--size-limit N] [--fragment N]\n\
+    --key without --cert means a raw public key; --suite takes the name or number in the IANA registry.";
+
+impl Flags {
+    pub(crate) fn read() -> Result<Self, String> {
+        let mut words = std::env::args().skip(1);
+        let address = words.next().and_then(|word| word.parse().ok()).ok_or(USAGE)?;
+        let mut flags = Self {
+            address,
+            psk_identity: b"Client_identity".to_vec(),
+            psk_key: None,
+            key: None,
+            chain: Vec::new(),
+            cid: None,
+            server_name: None,
+            count: 1,
+            config: Config::default(),
+        };
+        let mut suites = Vec::new();
+        while let Some(flag) = words.next() {
+            if flag == "--no-cid" {
+                flags.config.connection_id = false;
+                continue;
+            }
+            let value = words.next().ok_or(USAGE)?;
+            let number = || value.parse::<u16>().map_err(|_| format!("{flag} takes a number"));
+            match flag.as_str() {
+                "--psk-identity" => flags.psk_identity = value.into_bytes(),
+                "--psk-key-hex" => flags.psk_key = Some(Secret::new(&hex(&value)?)),
+                "--key" => {
+                    let key = RustCrypto
+                        .signing_key(&read(&value)?)
+                        .map_err(|error| format!("{value}: {error}"))?;
+                    flags.key = Some(key.into());
+                }
+                "--cert" => flags.chain.push(read(&value)?),
+                "--suite" => suites.push(suite(&value)?),
+                "--cid" => flags.cid = Some(hex(&value)?),
+                "--server-name" => flags.server_name = Some(value),
+                "--count" => flags.count = number()?.into(),
+                "--datagram" => flags.config.datagram_len_max = number()?.into(),
+                "--size-limit" => flags.config.record_size_limit = Some(number()?),
+                "--fragment" => flags.config.max_fragment_len = Some(number()?),
+                _ => return Err(USAGE.into()),
+            }
+        }
+        if !suites.is_empty() {
+            flags.config.suites = suites;
+        }
+        if let Some(key) = &flags.key {
+            let own_key = OwnKey { names: Vec::new(), key: key.clone(), chain: flags.chain.clone() };
+            flags.config.keys.push(own_key);
+        }
+        Ok(flags)
+    }
+
+    /// What a client proves itself with.
+    #[allow(dead_code, reason = "the server has none")]
+    pub(crate) fn credential(&self) -> Result<Credential, String> {
+        match (&self.psk_key, &self.key) {
+            (Some(key), _) => {
+                Ok(Credential::Psk { identity: self.psk_identity.clone().into(), key: key.clone() })
+            }
+            (None, Some(key)) if self.chain.is_empty() => Ok(Credential::RawPublicKey { key: key.clone() }),
+            (None, Some(key)) => Ok(Credential::Certificates { key: key.clone(), chain: self.chain.clone() }),
+            (None, None) => Err("a client needs --psk-key-hex or --key".into()),
+        }
+    }
+
+    /// The connection ID that the peer shall use.
+    pub(crate) fn own_cid(&self) -> Cid {
+        self.cid.as_deref().and_then(Cid::new).unwrap_or(Cid::EMPTY)
+    }
+
+    /// What is said to what a peer presents: keys and certificates are merely told, this is an example.
+    pub(crate) fn judge(&self, presented: &Presented) -> Answer {
+        let note = Box::default();
+        match presented {
+            Presented::PskIdentity(identity) => {
+                eprintln!("identity {}", String::from_utf8_lossy(identity));
+                match &self.psk_key {
+                    Some(key) if **identity == *self.psk_identity => Answer::Psk { key: key.clone(), note },
+                    _ => Answer::Refuse(lightship_dtls::Alert::UNKNOWN_PSK_IDENTITY),
+                }
+            }
+            Presented::RawPublicKey(key) => {
+                eprintln!("raw public key of {} bytes", key.len());
+                Answer::Accept { note }
+            }
+            Presented::Certificates(chain) => {
+                eprintln!("{} certificates", chain.len());
+                Answer::Accept { note }
+            }
+            Presented::SessionId(_) => Answer::Resume(None),
+            _ => Answer::Accept { note },
+        }
+    }
+}
+
+/// The world around the associations.
+pub(crate) struct World {
+    start: std::time::Instant,
+    pub(crate) rng: SeededRng,
+}
+
+impl World {
+    #[expect(clippy::disallowed_methods, reason = "a binary reads the clock")]
+    pub(crate) fn new() -> Result<Self, String> {
+        let mut seed = [0; 32];
+        getrandom::fill(&mut seed).map_err(|error| error.to_string())?;
+        Ok(Self { start: std::time::Instant::now(), rng: SeededRng::new(seed) })
+    }
+
+    pub(crate) fn host<'a>(&'a mut self, config: &'a Config) -> Host<'a> {
+        let us = u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX);
+        Host { now: Instant::from_micros(us), crypto: &RustCrypto, rng: &mut self.rng, config }
+    }
+}
+
+/// Lets an association say what it has to say; `send` takes datagrams, `happen` events that are no questions.
+pub(crate) fn drain(
+    association: &mut Association,
+    host: &mut Host<'_>,
+    flags: &Flags,
+    mut send: impl FnMut(&[u8]),
+    mut happen: impl FnMut(Event),
+) {
+    let mut out = [0; 2048];
+    loop {
+        let mut is_quiet = true;
+        while let Some(transmit) = association.poll_transmit(host, &mut out) {
+            send(&out[..transmit.len]);
+            is_quiet = false;
+        }
+        while let Some(event) = association.poll_event() {
+            match event {
+                Event::Ask(presented) => association.answer(host, flags.judge(&presented)),
+                event => happen(event),
+            }
+            is_quiet = false;
+        }
+        if is_quiet {
+            return;
+        }
+    }
+}
+
+/// Takes a datagram and returns what data came in it.
+pub(crate) fn receive(
+    association: &mut Association,
+    host: &mut Host<'_>,
+    path: Path,
+    datagram: &mut [u8],
+) -> Vec<Vec<u8>> {
+    let mut data = Vec::new();
+    let mut at = 0;
+    while let Some(record) = association.handle_record(host, path, datagram, &mut at) {
+        match record {
+            Record::Data { range, .. } => data.push(datagram[range].to_vec()),
+            Record::Dropped(reason) => eprintln!("dropped: {reason:?}"),
+            _ => {}
+        }
+    }
+    data
+}
+
+/// Makes a record of data.
+pub(crate) fn seal(
+    association: &mut Association,
+    host: &mut Host<'_>,
+    data: &[u8],
+) -> Result<Vec<u8>, String> {
+    let start = association.headroom();
+    let mut buffer = vec![0; start + data.len() + 64];
+    buffer[start..start + data.len()].copy_from_slice(data);
+    let len = association.seal(host, &mut buffer, data.len()).map_err(|error| error.to_string())?;
+    buffer.truncate(len);
+    Ok(buffer)
+}
+
+/// Tells what was agreed upon.
+pub(crate) fn tell(event: &Event) {
+    match event {
+        Event::Established(facts) => {
+            let kind = match facts.peer_certificate_type {
+                None => "none",
+                Some(CertificateType::X509) => "X.509",
+                Some(CertificateType::RawPublicKey) => "raw public key",
+            };
+            println!(
+                "established {} resumed={} certificate={kind} own_cid={:?} peer_cid={:?} ems={}",
+                facts.suite.name(),
+                facts.resumed,
+                facts.own_cid,
+                facts.peer_cid,
+                facts.extended_master_secret
+            );
+        }
+        Event::Failed(failure) => println!("failed: {failure:?}"),
+        Event::Closed(alert) => println!("closed: {alert}"),
+        event => eprintln!("{event:?}"),
+    }
+}
+
+/// How long to wait for a datagram.
+pub(crate) fn patience(now: Instant, next: Option<Instant>) -> Duration {
+    let wait = next.map_or(Duration::from_secs(1), |next| next.saturating_duration_since(now));
+    wait.clamp(Duration::from_millis(1), Duration::from_secs(1))
+}
+
+fn read(path: &str) -> Result<Vec<u8>, String> {
+    fs::read(path).map_err(|error| format!("{path}: {error}"))
+}
+
+fn hex(text: &str) -> Result<Vec<u8>, String> {
+    (0..text.len())
+        .step_by(2)
+        .map(|at| text.get(at..at + 2).and_then(|pair| u8::from_str_radix(pair, 16).ok()))
+        .collect::<Option<_>>()
+        .ok_or_else(|| format!("'{text}' is not hexadecimal"))
+}
+
+fn suite(text: &str) -> Result<Suite, String> {
+    let number = text.strip_prefix("0x").and_then(|digits| u16::from_str_radix(digits, 16).ok());
+    Suite::ALL
+        .into_iter()
+        .find(|suite| suite.name() == text || Some(suite.number()) == number)
+        .ok_or_else(|| format!("no suite '{text}'"))
+}
