@@ -12,8 +12,9 @@ use crate::cookie::ProvenHello;
 use crate::handshake::Handshake;
 use crate::message::{Fragment, Kind};
 use crate::record::{self, ContentType, Header};
+use crate::rrc::{self, Rrc};
 use crate::session::{Opened, Session};
-use crate::{Alert, Answer, Cid, Credential, DropReason, Event, Host, Resumption, SealError, alert};
+use crate::{Alert, Answer, Cid, Credential, DropReason, Event, Host, Resumption, SealError, Wear, alert};
 
 /// One DTLS association with one peer.
 ///
@@ -25,13 +26,21 @@ pub struct Association {
     session: Option<Session>,
     /// The handshake; after its end it is kept for its last flight, until the peer shows that it needs it no more.
     handshake: Option<Box<Handshake>>,
-    /// What the host has not taken yet.
-    #[expect(clippy::box_collection, reason = "an idle association pays for one pointer only")]
-    events: Option<Box<VecDeque<Event>>>,
+    /// What an idle association has not; it pays for one pointer only.
+    aside: Option<Box<Aside>>,
     /// An alert to be sent under the keys.
     notice: Option<Alert>,
     /// Whether nothing can be sealed any longer.
     is_over: bool,
+}
+
+/// What is under way beside the records.
+#[derive(Default, Debug)]
+struct Aside {
+    /// What the host has not taken yet.
+    events: VecDeque<Event>,
+    /// Whether the peer receives where it says it is.
+    rrc: Rrc,
 }
 
 /// How a client begins.
@@ -105,7 +114,7 @@ impl Association {
         Self {
             session: None,
             handshake: Some(Box::new(handshake)),
-            events: None,
+            aside: None,
             notice: None,
             is_over: false,
         }
@@ -179,8 +188,13 @@ impl Association {
     ) -> Result<Record, DropReason> {
         let session = self.session.as_mut().ok_or(DropReason::Epoch)?;
         let Opened { content_type, range, newest } = session.open(host.crypto, datagram, header)?;
-        if newest && path == Path::New {
-            self.push(Event::Moved);
+        let is_checked = session.return_routability();
+        match path {
+            Path::New if newest && is_checked => self.check_path(host),
+            Path::New if newest => self.push(Event::Moved),
+            // The peer is still where it was.
+            Path::Current if newest && content_type != ContentType::ReturnRoutability => self.stay(),
+            Path::Current | Path::New => {}
         }
         let content = datagram.get(range.clone()).unwrap_or_default();
         match content_type {
@@ -191,8 +205,34 @@ impl Association {
             }
             ContentType::Handshake => self.handle_late_handshake(host, content),
             ContentType::Alert => self.handle_alert(content),
+            ContentType::ReturnRoutability if is_checked => {
+                let rrc = &mut self.aside.get_or_insert_default().rrc;
+                if rrc.handle(host.now, host.rng, path, content) == rrc::Outcome::Moved {
+                    self.push(Event::Moved);
+                }
+                self.tidy();
+                Ok(Record::Handled)
+            }
             ContentType::ReturnRoutability => Ok(Record::Handled),
             ContentType::ChangeCipherSpec | ContentType::Cid => Err(DropReason::Malformed),
+        }
+    }
+
+    /// Asks whether the peer receives at the new path, unless that is being asked already.
+    fn check_path(&mut self, host: &mut Host<'_>) {
+        let variant = if host.config.return_routability_enhanced {
+            rrc::Variant::Enhanced
+        } else {
+            rrc::Variant::Basic
+        };
+        self.aside.get_or_insert_default().rrc.begin(host.now, host.rng, variant);
+    }
+
+    /// Gives a check of the new path up.
+    fn stay(&mut self) {
+        if let Some(aside) = &mut self.aside {
+            aside.rrc.stay();
+            self.tidy();
         }
     }
 
@@ -236,6 +276,10 @@ impl Association {
                 self.drop_handshake();
             }
         }
+        if let Some(aside) = &mut self.aside {
+            aside.rrc.handle_timeout(host.now, host.rng);
+            self.tidy();
+        }
         self.settle();
     }
 
@@ -246,28 +290,43 @@ impl Association {
         {
             return Some(Transmit { len, path: Path::Current });
         }
-        let session = self.session.as_mut()?;
+        if let Some((path, message)) = self.aside.as_mut().and_then(|aside| aside.rrc.poll()) {
+            self.tidy();
+            let len = self.seal_own(host, ContentType::ReturnRoutability, &message, out)?;
+            return Some(Transmit { len, path });
+        }
         let content = alert::encode(self.notice.take()?);
-        let start = session.headroom();
-        out.get_mut(start..start + content.len())?.copy_from_slice(&content);
-        let len = session.seal(host.crypto, host.rng, ContentType::Alert, out, content.len()).ok()?;
+        let len = self.seal_own(host, ContentType::Alert, &content, out)?;
         Some(Transmit { len, path: Path::Current })
+    }
+
+    /// Makes a record of something of the protocol itself.
+    fn seal_own(
+        &mut self,
+        host: &mut Host<'_>,
+        content_type: ContentType,
+        content: &[u8],
+        out: &mut [u8],
+    ) -> Option<usize> {
+        let session = self.session.as_mut()?;
+        let start = session.headroom();
+        out.get_mut(start..start + content.len())?.copy_from_slice(content);
+        session.seal(host.crypto, host.rng, content_type, out, content.len()).ok()
     }
 
     /// The next thing the host should know or answer.
     pub fn poll_event(&mut self) -> Option<Event> {
-        let events = self.events.as_mut()?;
-        let event = events.pop_front();
-        if events.is_empty() {
-            self.events = None;
-        }
+        let event = self.aside.as_mut()?.events.pop_front();
+        self.tidy();
         event
     }
 
     /// When [`Association::handle_timeout`] has something to do; `None` for never.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.handshake.as_ref().and_then(|handshake| handshake.common.poll_timeout())
+        let handshake = self.handshake.as_ref().and_then(|handshake| handshake.common.poll_timeout());
+        let check = self.aside.as_ref().and_then(|aside| aside.rrc.poll_timeout());
+        handshake.into_iter().chain(check).min()
     }
 
     /// Answers the last [`Event::Ask`]; an answer to nothing is harmless.
@@ -330,17 +389,30 @@ impl Association {
         }
     }
 
-    /// The established association as bytes for a planned hand-over; `None` before it is established. These bytes hold keys.
-    /// The association is over with this: a record number must never be used twice.
+    /// How far the keys are used up; a client should make a new association when they are worn.
+    #[must_use]
+    pub fn wear(&self) -> Wear {
+        self.session.as_ref().map_or(Wear::Fresh, Session::wear)
+    }
+
+    /// How many records of the peer, or of somebody in its name, were not authentic.
+    #[must_use]
+    pub fn failures(&self) -> u32 {
+        self.session.as_ref().map_or(0, Session::failures)
+    }
+
+    /// The established association as bytes for a planned hand-over; `None` before it is established and after its end. These
+    /// bytes hold keys. The association is over with this: a record number must never be used twice.
     #[must_use]
     pub fn freeze(self) -> Option<Vec<u8>> {
-        None
+        self.session.filter(|_| !self.is_over).map(Session::freeze)
     }
 
     /// An association out of the bytes of [`Association::freeze`]; `None` if they are not such bytes.
     #[must_use]
-    pub fn thaw(_frozen: &[u8]) -> Option<Self> {
-        None
+    pub fn thaw(frozen: &[u8]) -> Option<Self> {
+        let session = Session::thaw(frozen)?;
+        Some(Self { session: Some(session), handshake: None, aside: None, notice: None, is_over: false })
     }
 
     /// Takes out of the handshake what has become of it.
@@ -367,7 +439,12 @@ impl Association {
     }
 
     fn push(&mut self, event: Event) {
-        self.events.get_or_insert_default().push_back(event);
+        self.aside.get_or_insert_default().events.push_back(event);
+    }
+
+    /// Keeps nothing aside when nothing is under way.
+    fn tidy(&mut self) {
+        self.aside = self.aside.take().filter(|aside| !aside.events.is_empty() || !aside.rrc.is_idle());
     }
 
     /// Length of the connection IDs in records to us.

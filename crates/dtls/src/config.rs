@@ -43,6 +43,9 @@ pub struct Config {
     pub connection_id: bool,
     /// Whether the return routability check is offered or accepted (RFC 9853).
     pub return_routability: bool,
+    /// Whether that check asks the old address before the new one, so that nobody who forwards records faster than the network can
+    /// draw an association to himself (RFC 9853 §7.2). A peer whose old address is dead waits a second longer for it.
+    pub return_routability_enhanced: bool,
     /// Whether a peer without the extended master secret is refused (RFC 7627 §5).
     pub require_extended_master_secret: bool,
     /// Keys that seal session tickets; `None`: no tickets are given or taken (RFC 5077).
@@ -76,6 +79,7 @@ impl Default for Config {
             client_authentication: true,
             connection_id: true,
             return_routability: true,
+            return_routability_enhanced: false,
             require_extended_master_secret: false,
             ticket_keys: None,
             datagram_len_max: 1200,

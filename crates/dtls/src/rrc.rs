@@ -138,6 +138,11 @@ impl Rrc {
         }
     }
 
+    /// The newest record came by the current path: there is nothing to check any more.
+    pub(crate) fn stay(&mut self) {
+        self.check = None;
+    }
+
     /// An authentic message came by `path`.
     pub(crate) fn handle(&mut self, now: Instant, rng: &mut dyn Rng, path: Path, body: &[u8]) -> Outcome {
         let (cookie, is_drop) = match Message::parse(body) {

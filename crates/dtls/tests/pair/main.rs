@@ -2,6 +2,7 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "tests")]
 
+mod established;
 mod harness;
 
 use harness::{From, IDENTITY, KEY, Pair, Side, config, psk_judge};
