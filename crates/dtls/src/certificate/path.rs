@@ -2,6 +2,7 @@
 
 use alloc::vec::Vec;
 use core::fmt;
+use core::sync::atomic::{AtomicU32, Ordering};
 use core::time::Duration;
 
 use lightship_platform::UnixTime;
@@ -14,6 +15,9 @@ use webpki::{EndEntityCert, Error, ExtendedKeyUsageValidator, KeyPurposeId, KeyP
 
 use super::Refusal;
 use super::view::{View, p256_key};
+
+/// Signatures that are checked for one chain, at most: a small device needs a fifth of a second for each.
+const SIGNATURES_MAX: u32 = 16;
 
 /// Authorities that are trusted.
 #[derive(Clone, Default, Debug)]
@@ -62,7 +66,7 @@ pub(super) enum Purpose {
 
 /// Validates a path from the end entity to one of the anchors; returns the authorities on it, the anchor last.
 ///
-/// The work is bounded: by the size of the chain, and by the budgets of webpki for signatures and steps.
+/// The work is bounded: by the size of the chain, by [`SIGNATURES_MAX`], and by webpki's budgets for steps.
 pub(super) fn verify<'a>(
     crypto: &dyn Crypto,
     leaf: &'a [u8],
@@ -82,7 +86,8 @@ pub(super) fn verify<'a>(
     let end_entity = EndEntityCert::try_from(&leaf_der).map_err(|error| refusal(&error, &view, others))?;
     let intermediates: Vec<CertificateDer<'_>> =
         others.iter().map(|der| CertificateDer::from(*der)).collect();
-    let algorithms = algorithms(crypto);
+    let budget = AtomicU32::new(SIGNATURES_MAX);
+    let algorithms = algorithms(crypto, &budget);
     let algorithms: Vec<&dyn SignatureVerificationAlgorithm> =
         algorithms.iter().map(|algorithm| -> &dyn SignatureVerificationAlgorithm { algorithm }).collect();
     let at = match date {
@@ -94,7 +99,13 @@ pub(super) fn verify<'a>(
         .verify_for_usage(&algorithms, &anchors.anchors, &intermediates, at, purpose, None, None)
         .map_err(|error| {
             let untimely = matches!(error, Error::CertExpired { .. } | Error::CertNotValidYet { .. });
-            if untimely && date.is_none() { Refusal::NeverValid } else { refusal(&error, &view, others) }
+            if budget.load(Ordering::Relaxed) == 0 {
+                Refusal::TooLarge
+            } else if untimely && date.is_none() {
+                Refusal::NeverValid
+            } else {
+                refusal(&error, &view, others)
+            }
         })?;
     authorities(&path, anchors)
 }
@@ -115,11 +126,21 @@ fn authorities(path: &VerifiedPath<'_>, anchors: &Anchors) -> Result<Vec<Vec<u8>
     Ok(authorities)
 }
 
-/// A moment to check dates at when there is no trusted clock: the last one at which a certificate of the chain became
+/// A moment to check dates at when there is no trusted clock: the last one at which a certificate of the path became
 /// valid. If they were not all valid then, they never were all valid.
 fn undated(leaf: &View, others: &[&[u8]]) -> Duration {
-    let others = others.iter().filter_map(|der| View::parse(der).ok()).map(|view| view.validity().0);
-    others.fold(leaf.validity().0, Duration::max)
+    let above = line(leaf, others).into_iter().map(|view| view.validity().0);
+    above.fold(leaf.validity().0, Duration::max)
+}
+
+/// The authorities above the end entity as far as the chain holds them, by their names.
+fn line(leaf: &View, others: &[&[u8]]) -> Vec<View> {
+    let mut rest: Vec<View> = others.iter().filter_map(|der| View::parse(der).ok()).collect();
+    let mut line: Vec<View> = Vec::new();
+    while let Some(at) = rest.iter().position(|view| line.last().unwrap_or(leaf).names_as_issuer(view)) {
+        line.push(rest.swap_remove(at));
+    }
+    line
 }
 
 impl ExtendedKeyUsageValidator for Purpose {
@@ -168,7 +189,9 @@ fn refusal(error: &Error, leaf: &View, others: &[&[u8]]) -> Refusal {
             subject: subject_with(|view| view.validity().0, *not_before),
             until: date(*not_before),
         },
-        Error::UnknownIssuer => Refusal::Untrusted { issuer: last_issuer(leaf, others) },
+        Error::UnknownIssuer => {
+            Refusal::Untrusted { issuer: line(leaf, others).last().unwrap_or(leaf).issuer() }
+        }
         Error::UnsupportedCertVersion => Refusal::Version,
         Error::CaUsedAsEndEntity => Refusal::Authority,
         Error::EndEntityUsedAsCa => Refusal::NoAuthority,
@@ -187,23 +210,11 @@ fn refusal(error: &Error, leaf: &View, others: &[&[u8]]) -> Refusal {
     }
 }
 
-/// Who signed the certificate at which the path stops.
-fn last_issuer(leaf: &View, others: &[&[u8]]) -> alloc::boxed::Box<str> {
-    let views: Vec<View> = others.iter().filter_map(|der| View::parse(der).ok()).collect();
-    let mut last = leaf;
-    for _ in 0..views.len() {
-        match views.iter().find(|view| last.names_as_issuer(view)) {
-            Some(issuer) => last = issuer,
-            None => break,
-        }
-    }
-    last.issuer()
-}
-
 /// The algorithms that the cryptography at hand can check.
-fn algorithms(crypto: &dyn Crypto) -> Vec<Algorithm<'_>> {
+fn algorithms<'a>(crypto: &'a dyn Crypto, budget: &'a AtomicU32) -> Vec<Algorithm<'a>> {
     let mut algorithms = alloc::vec![Algorithm {
         crypto,
+        budget,
         signature: None,
         key_id: alg_id::ECDSA_P256,
         signature_id: alg_id::ECDSA_SHA256,
@@ -218,7 +229,7 @@ fn algorithms(crypto: &dyn Crypto) -> Vec<Algorithm<'_>> {
     ];
     for (signature, key_id, signature_id) in further {
         if crypto.has_authority_signature(signature) {
-            algorithms.push(Algorithm { crypto, signature: Some(signature), key_id, signature_id });
+            algorithms.push(Algorithm { crypto, budget, signature: Some(signature), key_id, signature_id });
         }
     }
     algorithms
@@ -227,6 +238,8 @@ fn algorithms(crypto: &dyn Crypto) -> Vec<Algorithm<'_>> {
 /// One algorithm of signatures, as webpki wants it; without a further one it is ECDSA with P-256 and SHA-256.
 struct Algorithm<'a> {
     crypto: &'a dyn Crypto,
+    /// How many signatures may still be checked; not counted atomically, for only one thread does it.
+    budget: &'a AtomicU32,
     signature: Option<AuthoritySignature>,
     key_id: AlgorithmIdentifier,
     signature_id: AlgorithmIdentifier,
@@ -240,6 +253,8 @@ impl fmt::Debug for Algorithm<'_> {
 
 impl SignatureVerificationAlgorithm for Algorithm<'_> {
     fn verify_signature(&self, key: &[u8], message: &[u8], signature: &[u8]) -> Result<(), InvalidSignature> {
+        let left = self.budget.load(Ordering::Relaxed).checked_sub(1).ok_or(InvalidSignature)?;
+        self.budget.store(left, Ordering::Relaxed);
         let verdict = match self.signature {
             Some(algorithm) => self.crypto.verify_authority(algorithm, key, message, signature),
             None => self.crypto.verify_ecdsa(&p256_key(key), message, signature),

@@ -259,6 +259,9 @@ fn without_a_clock_a_chain_of_different_ages_passes_if_it_was_ever_valid() {
     params.not_before = date_time_ymd(2010, 1, 1);
     params.not_after = date_time_ymd(2020, 1, 1);
     let middle = signed(params, &root);
+    let mut params = authority("Somebody Else");
+    params.not_before = date_time_ymd(2050, 1, 1);
+    let unneeded = self_signed(params);
     let judge = |from, date| {
         let server = signed(dated(from, (2040, 1, 1)), &middle);
         let given = root.der();
@@ -270,7 +273,7 @@ fn without_a_clock_a_chain_of_different_ages_passes_if_it_was_ever_valid() {
             name: HOST,
             date,
         };
-        verify_server(&FastCrypto, &chain(&[&server, &middle]), &expectation)
+        verify_server(&FastCrypto, &chain(&[&server, &unneeded, &middle]), &expectation)
     };
     assert_eq!(judge((2015, 1, 1), None), Ok(()));
     assert_eq!(judge((2025, 1, 1), None), Err(Refusal::NeverValid));

@@ -77,19 +77,20 @@ impl Crypto for Counting {
 
 #[test]
 fn a_chain_of_look_alikes_costs_a_bounded_number_of_signatures() {
-    // Authorities of one name and with one key, each signed by the others' name: every order of them is a path to try.
-    let root = self_signed(authority("Acme Root"));
-    let first = self_signed(authority("Loop"));
-    let mut presented = chain(&[&signed(entity("dev-1", &[]), &first)]);
-    for _ in 1..CHAIN_COUNT_MAX {
-        let mut params = authority("Loop");
-        params.serial_number = Some(rcgen::SerialNumber::from(u64::try_from(presented.len()).unwrap()));
-        presented.push(params.signed_by(&first.key, &first.issuer()).unwrap().der().to_vec());
-    }
+    // A device that nobody signed, with copies of an authority that everybody knows: each copy is another path to try.
+    let w = World::new();
+    let forger = self_signed(authority("Acme Devices"));
+    let mut presented = chain(&[&signed(entity("dev-1", &[]), &forger)]);
+    presented.extend(vec![w.middle.der(); CHAIN_COUNT_MAX - 1]);
     let crypto = Counting(0.into());
-    let verdict = verify_client(&crypto, &presented, &anchors(&[&root]), today());
-    assert!(verdict.is_err());
-    assert!(crypto.count() <= 101, "{} signatures", crypto.count());
+    let verdict = verify_client(&crypto, &presented, &anchors(&[&w.root]), today());
+    assert_eq!(verdict, Err(Refusal::TooLarge));
+    assert_eq!(crypto.count(), 16);
+    // Fewer of them are merely wrong.
+    let crypto = Counting(0.into());
+    let verdict = verify_client(&crypto, &presented[..5], &anchors(&[&w.root]), today());
+    assert_eq!(verdict, Err(Refusal::Signature));
+    assert_eq!(crypto.count(), 8);
 }
 
 #[test]
