@@ -62,6 +62,14 @@ impl SeededRng {
         Self(ChaCha12Rng::from_seed(seed))
     }
 
+    /// Another generator, which shares nothing with this one but that this one's next 32 bytes determine it.
+    #[must_use]
+    pub fn split(&mut self) -> Self {
+        let mut seed = [0; 32];
+        self.fill(&mut seed);
+        Self::new(seed)
+    }
+
     /// A generator for tests and simulations that starts from a short number.
     #[must_use]
     pub fn from_number(seed: u64) -> Self {

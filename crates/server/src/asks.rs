@@ -29,7 +29,14 @@ enum About {
 impl Shard {
     /// Answers a question. Late and repeated answers are harmless, and so are those to another question.
     pub fn answer(&mut self, now: Instant, ask: Ask, answer: Answer) {
-        let Some(question) = self.close(Key::from_bits(ask.0)) else { return };
+        if ask.is_about_credential() {
+            if let Answer::Credential(credential) = answer {
+                self.sessions.answer(now, ask, credential);
+                self.take_happened(now);
+            }
+            return;
+        }
+        let Some(question) = self.close(Key::from_bits(ask.bits())) else { return };
         self.timers.cancel(question.timer);
         let Question { link, ticket, about, .. } = question;
         match (about, answer) {
@@ -61,9 +68,12 @@ impl Shard {
         details: Arc<Details>,
         deviations: Deviations,
     ) {
-        let Some(from) = self.links.get(link).map(|link| link.address) else { return };
+        let Some((from, session)) = self.links.get(link).map(|link| (link.address, link.session)) else {
+            return;
+        };
         if let Some(ask) = self.open(now, link, ticket, About::Register(details.clone(), deviations)) {
-            self.events.push_back(Event::AskRegister { ask, details, from, session: None });
+            let session = session.and_then(|session| self.sessions.info(session));
+            self.events.push_back(Event::AskRegister { ask, details, from, session });
         }
     }
 
@@ -81,7 +91,7 @@ impl Shard {
         }
         let timer = self.timers.arm(now + self.config.ask_timeout, Due::Ask(self.questions.next_key()));
         let key = self.questions.insert(Question { link, ticket, timer, about });
-        Some(Ask(key.to_bits()))
+        Some(Ask::request(key.to_bits()))
     }
 
     fn close(&mut self, key: Key<Question>) -> Option<Question> {

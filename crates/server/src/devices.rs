@@ -17,15 +17,20 @@ use crate::downlink::Job;
 use crate::links::Link;
 use crate::observe::Observation;
 use crate::presence::Sleep;
+use crate::secured::SecuredSession;
 use crate::slab::{Key, Slab};
 use crate::timer::TimerId;
-use crate::{Details, Deviations, Locator, ObjectList, Registration};
+use crate::{Details, Deviations, Locator, ObjectList, Party, Registration, SessionInfo};
 
 /// One registered device.
 pub(crate) struct Device {
     /// The random part of its locator.
     pub(crate) random: u32,
     pub(crate) address: SocketAddr,
+    /// Whose it is; `None` for a device without security.
+    pub(crate) party: Option<Arc<Party>>,
+    /// The session that its messages come by; a secured device may have none for a while.
+    pub(crate) session: Option<Key<SecuredSession>>,
     pub(crate) details: Arc<Details>,
     pub(crate) registered_at: Instant,
     pub(crate) updated_at: Instant,
@@ -105,7 +110,7 @@ impl Devices {
         self.slab.get(key)
     }
 
-    /// The device for changes that leave name, locator and address alone.
+    /// The device for changes that leave name, locator, address and party alone.
     pub(crate) fn get_mut(&mut self, key: Key<Device>) -> Option<&mut Device> {
         self.slab.get_mut(key)
     }
@@ -153,18 +158,28 @@ impl Devices {
         key
     }
 
+    /// Sets where a device is and by whose session; an address without security is not in use.
+    pub(crate) fn place(
+        &mut self,
+        key: Key<Device>,
+        address: SocketAddr,
+        secured: Option<(Key<SecuredSession>, Arc<Party>)>,
+    ) {
+        let Some(device) = self.slab.get_mut(key) else { return };
+        let old = std::mem::replace(&mut device.address, address);
+        (device.session, device.party) = secured.unzip();
+        remove(&mut self.by_address, self.hashes.hash_one(old), key.index);
+        self.index_address(key);
+    }
+
+    /// Several secured devices may have been at one address; only those without security are found by it.
     fn index_address(&mut self, key: Key<Device>) {
+        if self.slab.get(key).is_none_or(|device| device.party.is_some()) {
+            return;
+        }
         let (hashes, slab) = (self.hashes, &self.slab);
         let hash_at = |index: &u32| slab.at(*index).map_or(0, |(_, d)| hashes.hash_one(d.address));
         self.by_address.insert_unique(hash_at(&key.index), key.index, hash_at);
-    }
-
-    /// Moves a device to another address, which is not in use.
-    pub(crate) fn move_to(&mut self, key: Key<Device>, address: SocketAddr) {
-        let Some(device) = self.slab.get_mut(key) else { return };
-        let old = std::mem::replace(&mut device.address, address);
-        remove(&mut self.by_address, self.hashes.hash_one(old), key.index);
-        self.index_address(key);
     }
 
     pub(crate) fn remove(&mut self, key: Key<Device>) -> Option<Device> {
@@ -194,14 +209,19 @@ impl Devices {
 }
 
 impl Device {
+    /// Whether a request can be sent at all: a secured device without a session has to come back first.
+    pub(crate) fn is_in_reach(&self) -> bool {
+        self.party.is_none() || self.session.is_some()
+    }
+
     /// The registration as the host sees it.
-    pub(crate) fn registration(&self, id: Locator) -> Registration {
+    pub(crate) fn registration(&self, id: Locator, session: Option<SessionInfo>) -> Registration {
         let lifetime = core::time::Duration::from_secs(self.details.lifetime_s.into());
         Registration {
             id,
             address: self.address,
-            party: None,
-            session: None,
+            party: self.party.clone(),
+            session,
             details: self.details.clone(),
             registered_at: self.registered_at,
             updated_at: self.updated_at,

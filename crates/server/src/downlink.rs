@@ -174,9 +174,10 @@ impl Shard {
         self.settle(now, link);
     }
 
-    /// Takes the next job off the line if none is under way and the device is awake.
+    /// Takes the next job off the line if none is under way and the device is awake and in reach.
     pub(crate) fn next_job(&mut self, key: Key<Device>) -> Option<Key<Job>> {
-        let device = self.devices.get_mut(key).filter(|device| !device.is_asleep())?;
+        let device =
+            self.devices.get_mut(key).filter(|device| !device.is_asleep() && device.is_in_reach())?;
         let line: &mut Line = device.line.as_mut()?;
         if line.current.is_some() {
             return None;

@@ -151,7 +151,37 @@ pub enum Event {
 
 /// A ticket for one question.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub struct Ask(pub(crate) u64);
+pub struct Ask {
+    bits: u64,
+    kind: AskKind,
+}
+
+/// Who keeps the question.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub(crate) enum AskKind {
+    /// The engine.
+    Request,
+    /// The secured sessions.
+    Credential,
+}
+
+impl Ask {
+    pub(crate) const fn request(bits: u64) -> Self {
+        Self { bits, kind: AskKind::Request }
+    }
+
+    pub(crate) const fn credential(bits: u64) -> Self {
+        Self { bits, kind: AskKind::Credential }
+    }
+
+    pub(crate) const fn bits(self) -> u64 {
+        self.bits
+    }
+
+    pub(crate) const fn is_about_credential(self) -> bool {
+        matches!(self.kind, AskKind::Credential)
+    }
+}
 
 /// The answer to a question.
 #[derive(Clone, PartialEq, Debug)]
@@ -271,7 +301,9 @@ pub enum Ended {
     Expired,
     /// The host told the shard to forget it.
     Forgotten,
-    /// Another device registered or moved to its address, so that it cannot be reached any more.
+    /// The host ended it with the sessions of a credential that was taken away or changed.
+    CredentialGone,
+    /// Another device registered at its address or by its session, so that it cannot be reached any more.
     AddressTaken,
 }
 

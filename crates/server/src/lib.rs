@@ -59,8 +59,8 @@ mod register;
 mod registration;
 mod request;
 mod route;
-#[expect(dead_code, reason = "the sessions that use it follow")]
 mod secure;
+mod secured;
 mod shard;
 mod slab;
 mod stateless;

@@ -92,5 +92,8 @@ pub const OBSERVE_RETRY_MIN: Duration = Duration::from_secs(5);
 /// Longest pause between two attempts to start a wanted observation.
 pub const OBSERVE_RETRY_MAX: Duration = Duration::from_secs(15 * 60);
 
+/// About what a record takes besides its data, where it is weighed whether it may be sent.
+pub(crate) const RECORD_OVERHEAD: usize = 40;
+
 /// Longest PSK identity that is looked up, in bytes; longer ones are refused without asking (RFC 4279 §5.3 demands 128).
 pub const PSK_IDENTITY_LEN_MAX: usize = 128;

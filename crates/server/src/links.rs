@@ -1,8 +1,9 @@
-//! CoAP state of addresses with something going on: devices that talk or are talked to, and a bounded number of
+//! CoAP state of addresses and sessions with something going on: devices that talk or are talked to, and a bounded number of
 //! strangers on their way to a registration.
 //!
 //! A link lives as long as repetitions of its messages may arrive; a device that is silent for longer has none.
 
+use std::borrow::Cow;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
@@ -13,13 +14,18 @@ use lightship_platform::Instant;
 
 use crate::devices::{Device, SecretHash};
 use crate::limits::AMPLIFICATION_MAX;
+use crate::secured::SecuredSession;
 use crate::slab::{Key, Slab};
 use crate::talk::Peer;
 use crate::timer::TimerId;
 
-/// The CoAP state of one address.
+/// The CoAP state of one address without security, or of one session.
 pub(crate) struct Link {
     pub(crate) address: SocketAddr,
+    /// The session around it; `None` for an address without security.
+    pub(crate) session: Option<Key<SecuredSession>>,
+    /// The longest message that fits into one record, if that is less than usual.
+    pub(crate) message_len_max: Option<u16>,
     pub(crate) peer: Peer,
     /// The device registered at this address; without one it is a stranger's.
     pub(crate) device: Option<Key<Device>>,
@@ -44,6 +50,14 @@ impl Link {
         let left = u32::try_from(len).ok().and_then(|len| self.allowance.checked_sub(len));
         self.allowance = left.unwrap_or(self.allowance);
         left.is_some()
+    }
+
+    /// The settings of CoAP for the peer: what fits into one record.
+    pub(crate) fn coap<'a>(&self, usual: &'a lightship_coap::Config) -> Cow<'a, lightship_coap::Config> {
+        match self.message_len_max {
+            None => Cow::Borrowed(usual),
+            Some(max) => Cow::Owned(lightship_coap::Config { message_len_max: max.into(), ..usual.clone() }),
+        }
     }
 
     /// A datagram of this length was received.
@@ -86,6 +100,7 @@ impl Links {
         self.slab.get_mut(key)
     }
 
+    /// The link of an address without security.
     pub(crate) fn by_address(&self, address: SocketAddr) -> Option<Key<Link>> {
         let hash = self.hashes.hash_one(address);
         let found = |index: &u32| self.slab.at(*index).is_some_and(|(_, link)| link.address == address);
@@ -93,16 +108,18 @@ impl Links {
         self.slab.at(*index).map(|(key, _)| key)
     }
 
-    /// Adds a link for an address that has none.
+    /// Adds a link for an address without security, or a session, that has none.
     pub(crate) fn insert(
         &mut self,
         now: Instant,
-        address: SocketAddr,
+        (address, session): (SocketAddr, Option<Key<SecuredSession>>),
         peer: Peer,
         device: Option<Key<Device>>,
     ) -> Key<Link> {
         let key = self.slab.insert(Link {
             address,
+            session,
+            message_len_max: None,
             peer,
             device,
             timer: None,
@@ -112,9 +129,11 @@ impl Links {
             queued: false,
         });
         let (hashes, slab) = (self.hashes, &self.slab);
-        self.by_address.insert_unique(hashes.hash_one(address), key.index, |index| {
-            slab.at(*index).map_or(0, |(_, link)| hashes.hash_one(link.address))
-        });
+        if session.is_none() {
+            self.by_address.insert_unique(hashes.hash_one(address), key.index, |index| {
+                slab.at(*index).map_or(0, |(_, link)| hashes.hash_one(link.address))
+            });
+        }
         if device.is_none() {
             self.strangers.push_back(key);
         }

@@ -51,13 +51,22 @@ impl Said {
     }
 }
 
-/// Reads a Register.
-pub(crate) fn register(message: &Message<'_>, body: &[u8], limits: &Limits) -> Result<NewRegistration, Code> {
+/// Reads a Register; `named` is the endpoint that the sender's identity stands for.
+pub(crate) fn register(
+    message: &Message<'_>,
+    body: &[u8],
+    named: Option<&Endpoint>,
+    limits: &Limits,
+) -> Result<NewRegistration, Code> {
     let register = Register::parse(message, body).map_err(Refused::code)?;
     // TS_Core 6.2.1: a server without another way to know the name needs it.
-    let endpoint = register.endpoint.ok_or(Code::BAD_REQUEST)?;
+    let endpoint = match (register.endpoint, named) {
+        (Some(endpoint), _) => Endpoint::new(endpoint).map_err(|_| Code::BAD_REQUEST)?,
+        (None, Some(named)) => named.clone(),
+        (None, None) => return Err(Code::BAD_REQUEST),
+    };
     Ok(NewRegistration {
-        endpoint: Endpoint::new(endpoint).map_err(|_| Code::BAD_REQUEST)?,
+        endpoint,
         version: register.version,
         lifetime_s: register.lifetime_s,
         binding: register.binding,

@@ -3,6 +3,7 @@
 
 use core::time::Duration;
 use std::collections::VecDeque;
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use lightship_coap::Code;
@@ -15,6 +16,7 @@ use crate::downlink::Job;
 use crate::links::Link;
 use crate::parameters::Changes;
 use crate::presence::Sleep;
+use crate::secured::SecuredSession;
 use crate::shard::Due;
 use crate::slab::Key;
 use crate::uplink::Reply;
@@ -42,25 +44,29 @@ impl Shard {
         wanted: Vec<Wanted>,
     ) {
         // A link that gave way to others while the host was thinking has forgotten the request: the device asks again.
-        let Some(address) = self.links.get(link).map(|link| link.address) else { return };
+        let Some((address, session)) = self.links.get(link).map(|link| (link.address, link.session)) else {
+            return;
+        };
         let known = self.devices.by_endpoint(&details.endpoint);
         if known.is_none() && self.devices.len() >= self.config.limits.registrations {
             self.stats.registers_refused += 1;
             self.reply(now, link, ticket, Reply::busy());
             return;
         }
+        let left =
+            known.and_then(|known| self.devices.get(known)?.session).filter(|left| Some(*left) != session);
         let Displaced { registration: displaced, sleep, held } =
             known.map(|known| self.displace(now, known, &details)).unwrap_or_default();
         let mut counted = displaced.as_ref().map(|displaced| displaced.deviations).unwrap_or_default();
         counted.merge(&deviations);
-        // Another device at this address cannot be reached any more.
-        if let Some(other) = self.devices.by_address(address) {
-            self.end_and_tell(now, other, Ended::AddressTaken);
-        }
+        self.take_place(now, address, session);
+        let party = session.and_then(|session| self.party(session));
         let random = self.fresh_random();
         let device = self.devices.insert(Device {
             random,
             address,
+            party,
+            session,
             details,
             registered_at: now,
             updated_at: now,
@@ -76,12 +82,16 @@ impl Shard {
         if let Some(link) = self.links.get_mut(link) {
             link.device = Some(device);
         }
+        if let Some(session) = session.and_then(|session| self.sessions.get_mut(session)) {
+            session.held.device = Some(device);
+        }
+        self.leave_session(now, left);
         self.arm_expiry(now, device);
         self.stats.registers += 1;
         let awake = self.inherit_sleep(now, device, sleep);
         let Some(entry) = self.devices.get(device) else { return };
         self.profiles.learn(&entry.details.objects, &self.config.limits);
-        let registration = entry.registration(self.locator(entry));
+        let registration = self.shown(entry);
         self.reply(now, link, ticket, Reply::created(registration.id));
         self.events.push_back(Event::Registered { registration, displaced });
         if awake {
@@ -93,7 +103,8 @@ impl Shard {
 
     /// Whether an Update from another address may move this registration.
     pub(crate) fn may_move(&self, locator: Locator) -> bool {
-        self.config.rebinding == Rebinding::Follow && self.device_at(locator).is_some()
+        let device = self.device_at(locator).and_then(|device| self.devices.get(device));
+        self.config.rebinding == Rebinding::Follow && device.is_some_and(|device| device.party.is_none())
     }
 
     /// The device that a location names.
@@ -142,7 +153,7 @@ impl Shard {
         self.stats.updates += 1;
         let awake = self.set_queue_mode(now, key);
         let Some(device) = self.devices.get(key) else { return };
-        let registration = device.registration(self.locator(device));
+        let registration = self.shown(device);
         self.reply(now, link, ticket, Reply::code(Code::CHANGED));
         self.events.push_back(Event::Updated { registration, changed });
         if awake {
@@ -152,19 +163,36 @@ impl Shard {
         self.pump(now, key);
     }
 
-    /// Gives a registration the address of the link that its Update came by.
-    fn move_device(&mut self, now: Instant, key: Key<Device>, link: Key<Link>) -> bool {
-        let Some(address) = self.links.get(link).map(|link| link.address) else { return false };
-        let Some(device) = self.devices.get(key) else { return false };
-        if device.address == address {
-            return false;
-        }
-        if let Some(other) = self.devices.by_address(address) {
+    /// Whoever else is registered by this session, or at this address without security, cannot be reached any more.
+    fn take_place(&mut self, now: Instant, address: SocketAddr, session: Option<Key<SecuredSession>>) {
+        let other = match session {
+            Some(session) => self.sessions.get(session).and_then(|session| session.held.device),
+            None => self.devices.by_address(address),
+        };
+        if let Some(other) = other {
             self.end_and_tell(now, other, Ended::AddressTaken);
         }
+    }
+
+    /// Gives a registration the address, and the session, of the link that a message of it came by.
+    pub(crate) fn move_device(&mut self, now: Instant, key: Key<Device>, link: Key<Link>) -> bool {
+        let Some((address, session)) = self.links.get(link).map(|link| (link.address, link.session)) else {
+            return false;
+        };
+        let Some(device) = self.devices.get(key) else { return false };
+        let left = device.session;
+        let has_moved = device.address != address;
+        if left == session && (session.is_some() || !has_moved) {
+            return false;
+        }
+        self.take_place(now, address, session);
         self.restart_current(now, key);
         let old = self.devices.get_mut(key).and_then(|device| device.link.replace(link));
-        self.devices.move_to(key, address);
+        let party = session.and_then(|session| self.party(session));
+        self.devices.place(key, address, session.zip(party));
+        if let Some(session) = session.and_then(|session| self.sessions.get_mut(session)) {
+            session.held.device = Some(key);
+        }
         let proven = self.links.get(link).is_some_and(|link| link.proven);
         if let Some(device) = self.devices.get_mut(key) {
             device.proven = proven;
@@ -175,7 +203,8 @@ impl Shard {
         if let Some(link) = self.links.get_mut(link) {
             link.device = Some(key);
         }
-        true
+        self.leave_session(now, left);
+        has_moved
     }
 
     /// Serves a De-register.
@@ -201,7 +230,7 @@ impl Shard {
         }
     }
 
-    fn end_and_tell(&mut self, now: Instant, key: Key<Device>, reason: Ended) {
+    pub(crate) fn end_and_tell(&mut self, now: Instant, key: Key<Device>, reason: Ended) {
         if let Some(registration) = self.end(now, key) {
             self.events.push_back(Event::Deregistered { registration, reason });
         }
@@ -248,7 +277,10 @@ impl Shard {
         if let Some(link) = device.link {
             self.links.estrange(link);
         }
-        Some(device.registration(self.locator(&device)))
+        if let Some(session) = device.session.and_then(|session| self.sessions.get_mut(session)) {
+            session.held.device = None;
+        }
+        Some(self.shown(&device))
     }
 
     /// Ends all requests of a device.

@@ -33,6 +33,23 @@ impl Forwards {
         Self { entries: vec![None; size], hashes }
     }
 
+    /// The shard that an address belongs to, if it is another one.
+    pub(crate) fn get(&mut self, address: SocketAddr) -> Option<u8> {
+        self.slot(address)?.filter(|(owner, _)| *owner == address).map(|(_, shard)| shard)
+    }
+
+    pub(crate) fn set(&mut self, address: SocketAddr, shard: u8) {
+        if let Some(slot) = self.slot(address) {
+            *slot = Some((address, shard));
+        }
+    }
+
+    pub(crate) fn forget(&mut self, address: SocketAddr) {
+        if let Some(slot) = self.slot(address) {
+            slot.take_if(|(owner, _)| *owner == address);
+        }
+    }
+
     fn slot(&mut self, address: SocketAddr) -> Option<&mut Option<(SocketAddr, u8)>> {
         let slots = u64::try_from(self.entries.len()).unwrap_or(u64::MAX);
         let slot = self.hashes.hash_one(address).checked_rem(slots)?;
@@ -48,33 +65,20 @@ impl Shard {
             return Route::Here;
         }
         let Some(locator) = location(datagram) else {
-            return match self.forwards.slot(from) {
-                Some(Some((address, shard))) if *address == from => Route::Shard(*shard),
-                _ => Route::Here,
-            };
+            return self.forwards.get(from).map_or(Route::Here, Route::Shard);
         };
         if locator.node != self.config.node || locator.shard >= self.config.shards {
             return Route::Here;
         }
         if locator.shard == self.config.shard {
-            self.forget_forward(from);
+            self.forwards.forget(from);
             return Route::Here;
         }
         // An address with a registration here is not given away because somebody names another shard in its name.
-        if self.devices.by_address(from).is_none()
-            && let Some(slot) = self.forwards.slot(from)
-        {
-            *slot = Some((from, locator.shard));
+        if self.devices.by_address(from).is_none() {
+            self.forwards.set(from, locator.shard);
         }
         Route::Shard(locator.shard)
-    }
-
-    fn forget_forward(&mut self, from: SocketAddr) {
-        if let Some(slot) = self.forwards.slot(from)
-            && slot.is_some_and(|(address, _)| address == from)
-        {
-            *slot = None;
-        }
     }
 }
 

@@ -10,15 +10,17 @@ use lightship_platform::{Instant, Rng, SeededRng};
 use crate::asks::Question;
 use crate::devices::{Device, Devices, SecretHash};
 use crate::downlink::Job;
-use crate::limits::STATELESS_MAX;
+use crate::limits::{RECORD_OVERHEAD, STATELESS_MAX};
 use crate::links::{Link, Links};
 use crate::observe::Observation;
 use crate::profiles::Profiles;
 use crate::route::Forwards;
+use crate::secure::Sessions;
+use crate::secured::Held;
 use crate::slab::{Key, Slab};
 use crate::stateless::{FirstContact, ShortAnswer, first_contact, refuse};
 use crate::timer::Timers;
-use crate::{Config, Event, Locator, Registration, Registrations, Route, Stats, Whose, shard_of};
+use crate::{Config, Event, Locator, Registration, Stats};
 
 /// One shard of a LwM2M Server: many devices, no sockets, no clock.
 ///
@@ -33,12 +35,14 @@ pub struct Shard {
     pub(crate) stats: Stats,
     pub(crate) devices: Devices,
     pub(crate) links: Links,
+    pub(crate) sessions: Sessions<Held>,
     pub(crate) jobs: Slab<Job>,
     pub(crate) observations: Slab<Observation>,
     pub(crate) questions: Slab<Question>,
     pub(crate) timers: Timers<Due>,
     pub(crate) events: VecDeque<Event>,
     pub(crate) forwards: Forwards,
+    pub(crate) secured_forwards: Forwards,
     pub(crate) profiles: Profiles,
     stateless: VecDeque<(SocketAddr, ShortAnswer)>,
     last_message_id: u16,
@@ -93,7 +97,11 @@ impl Shard {
         };
         let mut rng = SeededRng::new(seed);
         let hashes = SecretHash { secret: u128::from(rng.next_u64()) << 64 | u128::from(rng.next_u64()) };
-        let forwards = Forwards::new(if config.shards > 1 { config.limits.forwards } else { 0 }, hashes);
+        let forwards = |size| Forwards::new(if config.shards > 1 { size } else { 0 }, hashes);
+        let secured = config.security.as_ref().map_or(0, |security| security.limits.forwards);
+        let (forwards, secured_forwards) = (forwards(config.limits.forwards), forwards(secured));
+        let security = config.security.clone().map(|security| (security, rng.split()));
+        let sessions = Sessions::new(security, (config.shard, config.node), config.ask_timeout, hashes);
         Self {
             config,
             strangers_coap,
@@ -101,12 +109,14 @@ impl Shard {
             stats: Stats::default(),
             devices: Devices::new(hashes),
             links: Links::new(hashes),
+            sessions,
             jobs: Slab::new(),
             observations: Slab::new(),
             questions: Slab::new(),
             timers: Timers::new(),
             events: VecDeque::new(),
             forwards,
+            secured_forwards,
             profiles: Profiles::default(),
             stateless: VecDeque::new(),
             last_message_id: 0,
@@ -119,7 +129,7 @@ impl Shard {
         let link = match self.links.by_address(from) {
             Some(link) => link,
             None => match self.devices.by_address(from) {
-                Some(device) => self.open_link(now, from, Some(device)),
+                Some(device) => self.open_link(now, (from, None), Some(device)),
                 None => match self.admit(now, from, datagram) {
                     Some(link) => link,
                     None => return,
@@ -133,20 +143,6 @@ impl Shard {
         }
         self.settle(now, link);
     }
-
-    /// Takes a datagram from the socket for secured ones. It never fails: what makes no sense is dropped, and counted.
-    pub fn handle_secured_input(&mut self, _now: Instant, _from: SocketAddr, _datagram: &mut [u8]) {
-        self.stats.security.datagrams_in += 1;
-        self.stats.security.dropped.no_session += 1;
-    }
-
-    /// Says which shard a datagram from the socket for secured ones belongs to; as [`Shard::route`] for the others.
-    pub fn route_secured(&mut self, _from: SocketAddr, datagram: &[u8]) -> Route {
-        shard_of(datagram, self.config.shards).map_or(Route::Here, Route::Shard)
-    }
-
-    /// Ends secured sessions at once, because their credentials were taken away or changed; they cannot be resumed.
-    pub fn end_sessions(&mut self, _now: Instant, _whose: &[Whose], _registrations: Registrations) {}
 
     /// Lets the time pass.
     pub fn handle_timeout(&mut self, now: Instant) {
@@ -162,6 +158,8 @@ impl Shard {
                 Due::Ask(question) => self.unanswered(now, question),
             }
         }
+        self.sessions.handle_timeout(now);
+        self.take_happened(now);
     }
 
     /// Writes the next datagram into `out`, which should have room for
@@ -180,7 +178,23 @@ impl Shard {
                 return Some(Transmit { to, secured: false, len: bytes.len() });
             }
         }
+        if let Some((to, len)) = self.sessions.poll_transmit(out) {
+            return Some(Transmit { to, secured: true, len });
+        }
         while let Some(link) = self.links.first_sending() {
+            if let Some(session) = link.session {
+                let len = self.sessions.room(session, out).and_then(|room| link.peer.poll_transmit(room));
+                match len {
+                    Some(len) if link.may_send(len + RECORD_OVERHEAD) => {
+                        if let Some((to, len)) = self.sessions.seal(session, out, len) {
+                            return Some(Transmit { to, secured: true, len });
+                        }
+                    }
+                    Some(_) => self.stats.withheld += 1,
+                    None => self.links.sent_all(),
+                }
+                continue;
+            }
             match link.peer.poll_transmit(out) {
                 Some(len) if link.may_send(len) => {
                     return Some(Transmit { to: link.address, secured: false, len });
@@ -195,13 +209,14 @@ impl Shard {
 
     /// The next thing the host should know or answer.
     pub fn poll_event(&mut self) -> Option<Event> {
+        self.take_happened(self.sessions.now());
         self.events.pop_front()
     }
 
     /// When [`Shard::handle_timeout`] has something to do; `None` for never.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.timers.next()
+        [self.timers.next(), self.sessions.poll_timeout()].into_iter().flatten().min()
     }
 
     /// The counters.
@@ -211,6 +226,7 @@ impl Shard {
             registrations: count(self.devices.len()),
             observations: count(self.observations.len()),
             peers: count(self.links.len()),
+            security: self.sessions.stats(),
             ..self.stats
         }
     }
@@ -219,12 +235,12 @@ impl Shard {
     #[must_use]
     pub fn registration(&self, endpoint: &Endpoint) -> Option<Registration> {
         let device = self.devices.get(self.devices.by_endpoint(endpoint)?)?;
-        Some(device.registration(self.locator(device)))
+        Some(self.shown(device))
     }
 
     /// All registrations, in no order that means anything.
     pub fn registrations(&self) -> impl Iterator<Item = Registration> {
-        self.devices.iter().map(|(_, device)| device.registration(self.locator(device)))
+        self.devices.iter().map(|(_, device)| self.shown(device))
     }
 
     pub(crate) fn locator(&self, device: &Device) -> Locator {
@@ -235,9 +251,9 @@ impl Shard {
     fn admit(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) -> Option<Key<Link>> {
         let id = self.next_message_id();
         match first_contact(datagram, || id) {
-            FirstContact::Register => return Some(self.open_link(now, from, None)),
+            FirstContact::Register => return Some(self.open_link(now, (from, None), None)),
             FirstContact::Update(locator) if self.may_move(locator) => {
-                return Some(self.open_link(now, from, None));
+                return Some(self.open_link(now, (from, None), None));
             }
             FirstContact::Update(_) => {
                 self.stats.updates_refused += 1;

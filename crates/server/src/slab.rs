@@ -3,29 +3,31 @@
 //! Grows by whole chunks, so that no value moves and no insertion has to copy a table of a million; a handle
 //! carries a generation, so that one that outlived its value finds nothing instead of a stranger.
 
+use core::num::NonZeroU32;
 use std::marker::PhantomData;
 
 /// Names one value of a [`Slab`].
 pub(crate) struct Key<T> {
     pub(crate) index: u32,
-    pub(crate) generation: u32,
+    pub(crate) generation: NonZeroU32,
     kind: PhantomData<fn() -> T>,
 }
 
 impl<T> Key<T> {
-    fn new(index: u32, generation: u32) -> Self {
+    fn new(index: u32, generation: NonZeroU32) -> Self {
         Self { index, generation, kind: PhantomData }
     }
 
     /// One number that names index and generation, for public identifiers.
     pub(crate) fn to_bits(self) -> u64 {
-        u64::from(self.generation) << 32 | u64::from(self.index)
+        u64::from(self.generation.get()) << 32 | u64::from(self.index)
     }
 
     /// The reverse of [`Key::to_bits`].
     #[allow(clippy::cast_possible_truncation, reason = "the two halves of the number")]
     pub(crate) fn from_bits(bits: u64) -> Self {
-        Self::new(bits as u32, (bits >> 32) as u32)
+        // No key has the generation 0: what was never given out may as well name one that will not be for long.
+        Self::new(bits as u32, NonZeroU32::new((bits >> 32) as u32).unwrap_or(NonZeroU32::MAX))
     }
 }
 
@@ -55,7 +57,7 @@ pub(crate) struct Slab<T> {
 }
 
 struct Slot<T> {
-    generation: u32,
+    generation: NonZeroU32,
     state: State<T>,
 }
 
@@ -82,7 +84,7 @@ impl<T> Slab<T> {
     pub(crate) fn next_key(&self) -> Key<T> {
         match self.slot(self.free) {
             Some(slot) => Key::new(self.free, slot.generation),
-            None => Key::new(self.capacity(), 1),
+            None => Key::new(self.capacity(), NonZeroU32::MIN),
         }
     }
 
@@ -101,8 +103,8 @@ impl<T> Slab<T> {
             self.chunks.push(Vec::with_capacity(CHUNK));
         }
         let chunk = self.chunks.last_mut().expect("a chunk was just made");
-        chunk.push(Slot { generation: 1, state: State::Used(value) });
-        Key::new(index, 1)
+        chunk.push(Slot { generation: NonZeroU32::MIN, state: State::Used(value) });
+        Key::new(index, NonZeroU32::MIN)
     }
 
     pub(crate) fn remove(&mut self, key: Key<T>) -> Option<T> {
@@ -111,7 +113,7 @@ impl<T> Slab<T> {
         if slot.generation != key.generation || !matches!(slot.state, State::Used(_)) {
             return None;
         }
-        slot.generation = slot.generation.wrapping_add(1).max(1);
+        slot.generation = slot.generation.checked_add(1).unwrap_or(NonZeroU32::MIN);
         let State::Used(value) = std::mem::replace(&mut slot.state, State::Free(free)) else { return None };
         self.free = key.index;
         self.len -= 1;
@@ -156,7 +158,8 @@ impl<T> Slab<T> {
         self.chunks.get_mut((index >> CHUNK_BITS) as usize)?.get_mut(index as usize % CHUNK)
     }
 
-    fn capacity(&self) -> u32 {
+    /// Slots in use or free.
+    pub(crate) fn capacity(&self) -> u32 {
         let full = self.chunks.len().saturating_sub(1) * CHUNK;
         let slots = full + self.chunks.last().map_or(0, Vec::len);
         u32::try_from(slots).expect("the limits keep tables below 2^32 entries")

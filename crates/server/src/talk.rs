@@ -13,6 +13,7 @@ use crate::limits::UNPROVEN_PAYLOAD_MAX;
 use crate::links::Link;
 use crate::message::Outgoing;
 use crate::observe::Observation;
+use crate::secured::SecuredSession;
 use crate::shard::Due;
 use crate::slab::Key;
 use crate::uplink::Reply;
@@ -22,15 +23,27 @@ use crate::{Deviation, Outcome, RegistrationId, Response, Shard};
 pub(crate) type Peer = lightship_coap::Peer<lightship_coap::HeapBuffer>;
 
 impl Shard {
-    /// Makes a link for an address that has none.
+    /// Makes a link for an address without security, or for a session, that has none.
     pub(crate) fn open_link(
         &mut self,
         now: Instant,
-        from: SocketAddr,
+        (from, session): (SocketAddr, Option<Key<SecuredSession>>),
         device: Option<Key<Device>>,
     ) -> Key<Link> {
         let peer = Peer::new(&mut self.rng);
-        let link = self.links.insert(now, from, peer, device);
+        let link = self.links.insert(now, (from, session), peer, device);
+        if let Some(session) = session {
+            let message_len_max = self.sessions.message_len_max(session);
+            if let Some(session) = self.sessions.get_mut(session)
+                && let Some(entry) = self.links.get_mut(link)
+            {
+                session.held.link = Some(link);
+                entry.proven = session.is_proven();
+                entry.message_len_max = u16::try_from(message_len_max)
+                    .ok()
+                    .filter(|max| usize::from(*max) < self.config.coap.message_len_max);
+            }
+        }
         if let Some(device) = device.and_then(|device| self.devices.get_mut(device)) {
             device.link = Some(link);
             if let Some(link) = self.links.get_mut(link) {
@@ -47,19 +60,24 @@ impl Shard {
     /// The link of a device, made if it has none.
     pub(crate) fn link_of(&mut self, now: Instant, key: Key<Device>) -> Option<Key<Link>> {
         let device = self.devices.get(key)?;
-        Some(match device.link {
-            Some(link) => link,
-            None => self.open_link(now, device.address, Some(key)),
-        })
+        match (device.link, device.session) {
+            (Some(link), _) => Some(link),
+            (None, Some(session)) => self.link_of_session(now, session),
+            (None, None) if device.party.is_some() => None,
+            (None, None) => Some(self.open_link(now, (device.address, None), Some(key))),
+        }
     }
 
-    fn close_link(&mut self, key: Key<Link>) {
+    pub(crate) fn close_link(&mut self, key: Key<Link>) {
         let Some(link) = self.links.remove(key) else { return };
         if let Some((timer, _)) = link.timer {
             self.timers.cancel(timer);
         }
         if let Some(device) = link.device.and_then(|device| self.devices.get_mut(device)) {
             (device.link, device.allowance) = (None, link.allowance);
+        }
+        if let Some(session) = link.session.and_then(|session| self.sessions.get_mut(session)) {
+            session.held.link = None;
         }
     }
 
@@ -68,8 +86,8 @@ impl Shard {
         let Some(link) = self.links.get_mut(key) else { return false };
         link.active_at = now;
         link.allow(datagram.len());
-        let config = if link.device.is_some() { &self.config.coap } else { &self.strangers_coap };
-        match link.peer.handle_input(now, config, datagram) {
+        let config = link.coap(if link.device.is_some() { &self.config.coap } else { &self.strangers_coap });
+        match link.peer.handle_input(now, &config, datagram) {
             Incoming::Nothing => {}
             Incoming::Dropped(why) => {
                 self.stats.dropped(why);
@@ -99,6 +117,9 @@ impl Shard {
     fn proven(&mut self, key: Key<Link>) {
         let Some(link) = self.links.get_mut(key) else { return };
         link.proven = true;
+        if let Some(session) = link.session {
+            self.sessions.proven(session);
+        }
         if let Some(device) = link.device.and_then(|device| self.devices.get_mut(device)) {
             device.proven = true;
         }
@@ -197,7 +218,8 @@ impl Shard {
                 options.max_age_s(seconds);
             }
         };
-        let sent = link.peer.respond(now, &self.config.coap, ticket, reply.code, options, &[]);
+        let config = link.coap(&self.config.coap);
+        let sent = link.peer.respond(now, &config, ticket, reply.code, options, &[]);
         if let Err(error) = sent {
             tracing::debug!(%error, "an answer was not sent");
         }
@@ -232,13 +254,12 @@ impl Shard {
         if !link.proven && outgoing.payload.len() > UNPROVEN_PAYLOAD_MAX {
             return link.peer.ping(now, &self.config.coap).ok();
         }
+        let config = link.coap(&self.config.coap);
         let request = NewRequest { token, ..NewRequest::con(outgoing.code) };
         let write = |options: &mut OptionWriter<'_>| outgoing.write_options(root, options);
         let sent = match begun {
-            Some(begun) => {
-                link.peer.request_rest(now, &self.config.coap, begun, request, write, outgoing.payload)
-            }
-            None => link.peer.request(now, &self.config.coap, request, write, outgoing.payload),
+            Some(begun) => link.peer.request_rest(now, &config, begun, request, write, outgoing.payload),
+            None => link.peer.request(now, &config, request, write, outgoing.payload),
         };
         sent.inspect_err(|error| tracing::debug!(%error, "a request was not sent")).ok()
     }

@@ -2,17 +2,18 @@
 
 use lightship_coap::peer::Ticket;
 use lightship_coap::{Code, Message, Type};
-use lightship_lwm2m::Version;
 use lightship_lwm2m::format::Use;
 use lightship_lwm2m::uplink::Send;
+use lightship_lwm2m::{Endpoint, Version};
 use lightship_platform::Instant;
 
 use crate::deviation::is_other_case;
+use crate::devices::Device;
 use crate::links::Link;
 use crate::parameters::{self, Said};
 use crate::slab::Key;
 use crate::stateless::{Target, target};
-use crate::{Details, Deviation, Deviations, Fact, Locator, Rebinding, RegistrationId, Shard};
+use crate::{Details, Deviation, Deviations, Fact, Locator, Party, Rebinding, RegistrationId, Shard};
 use std::sync::Arc;
 
 /// An answer to a device's request.
@@ -83,7 +84,12 @@ impl Shard {
         } else if body.len() > self.config.limits.register_body {
             Err(Code::REQUEST_ENTITY_TOO_LARGE)
         } else {
-            parameters::register(message, body, &self.config.limits)
+            let party = self.party_of(link);
+            let named = party.as_ref().and_then(|party| party.endpoints.one());
+            let new = parameters::register(message, body, named, &self.config.limits);
+            new.and_then(|new| {
+                if self.may_register(&party, &new.endpoint) { Ok(new) } else { Err(Code::BAD_REQUEST) }
+            })
         };
         // Without a list that could be known, the device sends it on this code (TS_Core 6.2.1).
         let new = new.and_then(|new| {
@@ -119,11 +125,11 @@ impl Shard {
             Err(code)
         };
         let Some(device) = self.device_at(locator) else { return refused(self, Code::NOT_FOUND) };
-        let known = self.devices.get(device).map(|device| (device.address, device.details.version));
-        let from = self.links.get(link).map(|link| link.address);
-        let Some((address, version)) = known else { return refused(self, Code::NOT_FOUND) };
-        if from != Some(address) && self.config.rebinding == Rebinding::Refuse {
+        let Some(version) = self.devices.get(device).map(|device| device.details.version) else {
             return refused(self, Code::NOT_FOUND);
+        };
+        if let Err(code) = self.may_update(link, device) {
+            return refused(self, code);
         }
         if body.len() > self.config.limits.register_body {
             return refused(self, Code::REQUEST_ENTITY_TOO_LARGE);
@@ -151,15 +157,50 @@ impl Shard {
         ticket: Ticket,
         locator: Locator,
     ) -> Result<(), Code> {
-        // Without security only the address tells that it is the device itself.
-        match self.device_at(locator) {
-            Some(device) if self.links.get(link).is_some_and(|link| link.device == Some(device)) => {
-                self.deregister(now, link, ticket, device);
-                Ok(())
+        let device = self.device_at(locator).ok_or(Code::NOT_FOUND);
+        let device = device.and_then(|device| {
+            // Without security only the address tells that it is the device itself.
+            let is_there = self.links.get(link).is_some_and(|link| link.device == Some(device));
+            if self.party_of(link).is_none() && !is_there {
+                return Err(Code::NOT_FOUND);
             }
-            _ => {
-                self.stats.updates_refused += 1;
-                Err(Code::NOT_FOUND)
+            self.may_update(link, device).map(|()| device)
+        });
+        let device = device.inspect_err(|_| self.stats.updates_refused += 1)?;
+        self.deregister(now, link, ticket, device);
+        Ok(())
+    }
+
+    fn party_of(&self, link: Key<Link>) -> Option<Arc<Party>> {
+        self.party(self.links.get(link)?.session?)
+    }
+
+    /// Whether the sender may register as this endpoint: its identity may speak for it, and without security nobody takes the place of
+    /// a registration that was made under it.
+    fn may_register(&self, party: &Option<Arc<Party>>, endpoint: &Endpoint) -> bool {
+        let Some(party) = party else {
+            let known = self.devices.by_endpoint(endpoint).and_then(|key| self.devices.get(key));
+            return known.is_none_or(|device| device.party.is_none());
+        };
+        party.endpoints.allow(endpoint)
+    }
+
+    /// Whether the sender may change or end a registration, or the code that refuses it.
+    fn may_update(&self, link: Key<Link>, device: Key<Device>) -> Result<(), Code> {
+        let link_party = self.party_of(link);
+        let device = self.devices.get(device).ok_or(Code::NOT_FOUND)?;
+        let endpoint = &device.details.endpoint;
+        match (&link_party, &device.party) {
+            (Some(party), Some(theirs)) if party.may_continue(theirs, endpoint) => Ok(()),
+            (Some(party), None) if party.endpoints.one() == Some(endpoint) => Ok(()),
+            // TS_Core 6.2: the identity must be the registration's.
+            (Some(_), _) => Err(Code::BAD_REQUEST),
+            // Nothing is said of it to who has not proven anything.
+            (None, Some(_)) => Err(Code::NOT_FOUND),
+            (None, None) => {
+                let is_there = self.links.get(link).is_some_and(|link| link.address == device.address);
+                let follow = self.config.rebinding == Rebinding::Follow;
+                if is_there || follow { Ok(()) } else { Err(Code::NOT_FOUND) }
             }
         }
     }

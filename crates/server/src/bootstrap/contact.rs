@@ -32,6 +32,8 @@ pub(super) fn wish(message: &Message<'_>, identity: &Identity, config: &Config) 
     };
     // TS_Core 6.1.3: without a name, and nothing else that says it, nobody knows whom to configure.
     let named = |endpoint: Option<&str>| match endpoint {
+        // The name must be one that the identity may speak for.
+        Some(name) if !identity.allows(name) => Err(Code::BAD_REQUEST),
         Some(name) => Endpoint::new(name).map_err(|_| Code::BAD_REQUEST),
         None => identity.endpoint().ok_or(Code::BAD_REQUEST),
     };
@@ -63,7 +65,7 @@ impl BootstrapServer {
         let contact = match Message::parse(datagram) {
             Ok(message) if message.role() == Role::Request => {
                 match wish(&message, &Identity::Unsecured, &self.config) {
-                    Ok(_) => return Some(self.open_link(now, from, Identity::Unsecured)),
+                    Ok(_) => return Some(self.open_link(now, (from, None))),
                     Err(code) => {
                         self.stats.refused += 1;
                         refuse(&message, code, || id)

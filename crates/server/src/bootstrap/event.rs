@@ -89,7 +89,7 @@ pub struct Caller {
     pub endpoint: Endpoint,
     /// Where it asks from.
     pub from: SocketAddr,
-    /// How it has proven who it is. Whether this identity may speak for that endpoint is for the host to say.
+    /// How it has proven who it is. A secured one may speak for that endpoint.
     pub identity: Identity,
 }
 
@@ -111,6 +111,14 @@ impl Identity {
         match self {
             Self::Unsecured => None,
             Self::Secured(session) => session.party.endpoints.one().cloned(),
+        }
+    }
+
+    /// Whether it may speak for this endpoint. Without security that is for the host to say.
+    pub(super) fn allows(&self, endpoint: &str) -> bool {
+        match self {
+            Self::Unsecured => true,
+            Self::Secured(session) => session.party.endpoints.allow(endpoint),
         }
     }
 }

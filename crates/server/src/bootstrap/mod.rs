@@ -17,6 +17,7 @@
 mod contact;
 mod event;
 mod limits;
+mod secured;
 mod session;
 mod talk;
 
@@ -26,20 +27,23 @@ use std::net::SocketAddr;
 
 use lightship_coap::MessageId;
 use lightship_lwm2m::Endpoint;
-use lightship_platform::{Instant, SeededRng};
+use lightship_platform::{Instant, Rng as _, SeededRng};
 
 // What my interface speaks of, so that a host needs no further room for it.
 pub use lightship_lwm2m::bootstrap::{Command, Operation};
 
 pub use self::event::{Answer, Caller, Ended, Event, Identity, Pack, SessionId, Step, StepOutcome};
 pub use self::limits::Limits;
+use self::secured::Held;
 use self::session::{Question, Session};
 use self::talk::Link;
-use crate::limits::STATELESS_MAX;
+use crate::devices::SecretHash;
+use crate::limits::{RECORD_OVERHEAD, STATELESS_MAX};
+use crate::secure::Sessions;
 use crate::slab::{Key, Slab};
 use crate::stateless::ShortAnswer;
 use crate::timer::Timers;
-use crate::{Security, SecurityStats, Transmit, Whose};
+use crate::{Security, SecurityStats, Transmit};
 
 /// The settings of a Bootstrap-Server; plain values, all of them legal.
 #[derive(Clone, Debug)]
@@ -126,6 +130,7 @@ pub struct BootstrapServer {
     config: Config,
     rng: SeededRng,
     stats: Stats,
+    secured: Sessions<Held>,
     links: Slab<Link>,
     by_address: BTreeMap<SocketAddr, Key<Link>>,
     /// Links in the order in which they were made, for [`Limits::strangers`].
@@ -160,10 +165,19 @@ impl BootstrapServer {
         config.coap.body_len_max = limits.body;
         config.coap.buffer_len_max = limits.body.max(limits.request_body).saturating_mul(2);
         config.coap.nstart = 1;
+        let mut rng = SeededRng::new(seed);
+        let mut security = config.security.clone().map(|security| (security, rng.split()));
+        let mut secret = [0; 16];
+        if let Some((_, rng)) = &mut security {
+            rng.fill(&mut secret);
+        }
+        let hashes = SecretHash { secret: u128::from_le_bytes(secret) };
+        let secured = Sessions::new(security, (0, 0), config.ask_timeout, hashes);
         Self {
             config,
-            rng: SeededRng::new(seed),
+            rng,
             stats: Stats::default(),
+            secured,
             links: Slab::new(),
             by_address: BTreeMap::new(),
             oldest: VecDeque::new(),
@@ -188,15 +202,6 @@ impl BootstrapServer {
         self.settle(now, link);
     }
 
-    /// Takes a datagram from the socket for secured ones. It never fails: what makes no sense is dropped, and counted.
-    pub fn handle_secured_input(&mut self, _now: Instant, _from: SocketAddr, _datagram: &mut [u8]) {
-        self.stats.security.datagrams_in += 1;
-        self.stats.security.dropped.no_session += 1;
-    }
-
-    /// Ends secured sessions at once, because their credentials were taken away or changed; they cannot be resumed.
-    pub fn end_sessions(&mut self, _now: Instant, _whose: &[Whose]) {}
-
     /// Lets the time pass.
     pub fn handle_timeout(&mut self, now: Instant) {
         self.timers.advance(now);
@@ -207,6 +212,8 @@ impl BootstrapServer {
                 Due::Ask(question) => self.unanswered(now, question),
             }
         }
+        self.secured.handle_timeout(now);
+        self.take_happened(now);
     }
 
     /// Writes the next datagram into `out`, which should have room for
@@ -225,11 +232,30 @@ impl BootstrapServer {
                 return Some(Transmit { to, secured: false, len: bytes.len() });
             }
         }
+        if let Some((to, len)) = self.secured.poll_transmit(out) {
+            return Some(Transmit { to, secured: true, len });
+        }
         while let Some(key) = self.sending.front().copied() {
             let Some(link) = self.links.get_mut(key) else {
                 self.sending.pop_front();
                 continue;
             };
+            if let Some(secured) = link.secured {
+                let len = self.secured.room(secured, out).and_then(|room| link.peer.poll_transmit(room));
+                match len {
+                    Some(len) if link.may_send(len + RECORD_OVERHEAD) => {
+                        if let Some((to, len)) = self.secured.seal(secured, out, len) {
+                            return Some(Transmit { to, secured: true, len });
+                        }
+                    }
+                    Some(_) => self.stats.withheld += 1,
+                    None => {
+                        link.queued = false;
+                        self.sending.pop_front();
+                    }
+                }
+                continue;
+            }
             match link.peer.poll_transmit(out) {
                 Some(len) if link.may_send(len) => {
                     return Some(Transmit { to: link.address, secured: false, len });
@@ -246,20 +272,26 @@ impl BootstrapServer {
 
     /// The next thing the host should know or answer.
     pub fn poll_event(&mut self) -> Option<Event> {
+        self.take_happened(self.secured.now());
         self.events.pop_front()
     }
 
     /// When [`BootstrapServer::handle_timeout`] has something to do; `None` for never.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        self.timers.next()
+        [self.timers.next(), self.secured.poll_timeout()].into_iter().flatten().min()
     }
 
     /// The counters.
     #[must_use]
     pub fn stats(&self) -> Stats {
         let count = |len: usize| u64::try_from(len).unwrap_or(u64::MAX);
-        Stats { sessions: count(self.sessions.len()), peers: count(self.links.len()), ..self.stats }
+        Stats {
+            sessions: count(self.sessions.len()),
+            peers: count(self.links.len()),
+            security: self.secured.stats(),
+            ..self.stats
+        }
     }
 
     /// For answers outside any link.

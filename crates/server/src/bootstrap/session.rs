@@ -61,7 +61,14 @@ enum About {
 impl BootstrapServer {
     /// Answers a question. Late and repeated answers are harmless; one that does not fit the question counts as no.
     pub fn answer(&mut self, now: Instant, ask: Ask, answer: Answer) {
-        let Some(question) = self.questions.remove(Key::from_bits(ask.0)) else { return };
+        if ask.is_about_credential() {
+            if let Answer::Credential(credential) = answer {
+                self.secured.answer(now, ask, credential);
+                self.take_happened(now);
+            }
+            return;
+        }
+        let Some(question) = self.questions.remove(Key::from_bits(ask.bits())) else { return };
         self.timers.cancel(question.timer);
         self.decide(now, question.about, answer);
     }
@@ -122,7 +129,7 @@ impl BootstrapServer {
     fn ask(&mut self, now: Instant, about: About) -> (Ask, Key<Question>) {
         let timer = self.timers.arm(now + self.config.ask_timeout, Due::Ask(self.questions.next_key()));
         let key = self.questions.insert(Question { timer, about });
-        (Ask(key.to_bits()), key)
+        (Ask::request(key.to_bits()), key)
     }
 
     /// The host has not answered.
@@ -180,6 +187,17 @@ impl BootstrapServer {
         self.by_endpoint.insert(endpoint, session);
         self.links.get_mut(link)?.session = Some(session);
         Some(session)
+    }
+
+    /// The secured session around a link has ended, and with it what was being configured; says whose that was.
+    pub(super) fn lose_link(&mut self, now: Instant, link: Key<Link>) -> Option<Endpoint> {
+        let session = self.links.get(link).and_then(|link| link.session);
+        let endpoint = session.and_then(|session| self.sessions.get(session)).map(|one| one.endpoint.clone());
+        if let Some(session) = session {
+            self.end(now, session, Ended::DeviceLost);
+        }
+        self.close_link(link);
+        endpoint
     }
 
     fn stillborn(&mut self, session: SessionId, endpoint: Endpoint) {

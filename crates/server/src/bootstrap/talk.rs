@@ -1,5 +1,6 @@
 //! Where CoAP is spoken with devices that are being configured.
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 
 use lightship_coap::peer::{Dropped, ExchangeId, Failure, NewRequest, Ticket};
@@ -7,8 +8,9 @@ use lightship_coap::{Code, ContentFormat, Incoming, OptionWriter, PeerEvent};
 use lightship_platform::Instant;
 
 use super::contact::{Wish, wish};
+use super::secured::SecuredSession;
 use super::session::Session;
-use super::{BootstrapServer, Caller, Due, Event, Identity, Pack, Step, StepOutcome};
+use super::{BootstrapServer, Caller, Due, Event, Pack, Step, StepOutcome};
 use crate::limits::{AMPLIFICATION_MAX, UNPROVEN_PAYLOAD_MAX};
 use crate::slab::Key;
 use crate::talk::{Peer, whole};
@@ -17,19 +19,30 @@ use crate::timer::TimerId;
 /// The CoAP state of one address.
 pub(super) struct Link {
     pub(super) address: SocketAddr,
-    pub(super) identity: Identity,
+    /// The secured session around it; `None` for an address without security.
+    pub(super) secured: Option<Key<SecuredSession>>,
+    /// The longest message that fits into one record.
+    message_len_max: usize,
     pub(super) peer: Peer,
     pub(super) session: Option<Key<Session>>,
     pub(super) queued: bool,
     timer: Option<(TimerId, Instant)>,
     active_at: Instant,
     /// Whether somebody at the address has answered a request of ours.
-    proven: bool,
+    pub(super) proven: bool,
     /// Bytes that may be sent there until then.
-    allowance: u32,
+    pub(super) allowance: u32,
 }
 
 impl Link {
+    /// The settings of CoAP for the peer: what fits into one record.
+    fn coap<'a>(&self, usual: &'a lightship_coap::Config) -> Cow<'a, lightship_coap::Config> {
+        if self.message_len_max >= usual.message_len_max {
+            return Cow::Borrowed(usual);
+        }
+        Cow::Owned(lightship_coap::Config { message_len_max: self.message_len_max, ..usual.clone() })
+    }
+
     /// Whether a datagram of this length may be sent; if so it counts as sent.
     pub(super) fn may_send(&mut self, len: usize) -> bool {
         if self.proven {
@@ -42,11 +55,16 @@ impl Link {
 }
 
 impl BootstrapServer {
-    /// Makes a link for an address that has none.
-    pub(super) fn open_link(&mut self, now: Instant, address: SocketAddr, identity: Identity) -> Key<Link> {
+    /// Makes a link for an address without security, or for a secured session, that has none.
+    pub(super) fn open_link(
+        &mut self,
+        now: Instant,
+        (address, secured): (SocketAddr, Option<Key<SecuredSession>>),
+    ) -> Key<Link> {
         let key = self.links.insert(Link {
             address,
-            identity,
+            secured,
+            message_len_max: secured.map_or(usize::MAX, |secured| self.secured.message_len_max(secured)),
             peer: Peer::new(&mut self.rng),
             session: None,
             queued: false,
@@ -55,7 +73,12 @@ impl BootstrapServer {
             proven: false,
             allowance: 0,
         });
-        self.by_address.insert(address, key);
+        match secured {
+            None => {
+                self.by_address.insert(address, key);
+            }
+            Some(secured) => self.bind_link(secured, key),
+        }
         self.oldest.push_back(key);
         let kept = self.config.limits.strangers.saturating_add(self.config.limits.sessions);
         while self.links.len() > kept || self.oldest.len() > kept.saturating_mul(2) {
@@ -69,9 +92,14 @@ impl BootstrapServer {
         key
     }
 
-    fn close_link(&mut self, key: Key<Link>) {
+    pub(super) fn close_link(&mut self, key: Key<Link>) {
         let Some(link) = self.links.remove(key) else { return };
-        self.by_address.remove(&link.address);
+        match link.secured {
+            None => {
+                self.by_address.remove(&link.address);
+            }
+            Some(secured) => self.link_closed(secured),
+        }
         if let Some((timer, _)) = link.timer {
             self.timers.cancel(timer);
         }
@@ -79,15 +107,17 @@ impl BootstrapServer {
 
     /// Gives a datagram to a link.
     pub(super) fn input(&mut self, now: Instant, key: Key<Link>, datagram: &[u8]) {
+        let identity = self.identity(key);
         let Some(link) = self.links.get_mut(key) else { return };
         link.active_at = now;
         let more = u32::try_from(datagram.len()).unwrap_or(u32::MAX).saturating_mul(AMPLIFICATION_MAX);
         link.allowance = link.allowance.saturating_add(more);
-        match link.peer.handle_input(now, &self.config.coap, datagram) {
+        let config = link.coap(&self.config.coap);
+        match link.peer.handle_input(now, &config, datagram) {
             Incoming::Nothing => {}
             Incoming::Dropped(Dropped::Malformed(_)) => self.stats.malformed += 1,
             Incoming::Dropped(_) => self.stats.dropped += 1,
-            Incoming::Request(request) => match wish(&request.message, &link.identity, &self.config) {
+            Incoming::Request(request) => match wish(&request.message, &identity, &self.config) {
                 Ok(wish) => self.asked(now, key, request.ticket, wish),
                 Err(code) => {
                     self.stats.refused += 1;
@@ -97,6 +127,8 @@ impl BootstrapServer {
             Incoming::Response(response) => {
                 let answer = whole(&response.message, link.peer.payload(response.body));
                 link.proven = true;
+                let secured = link.secured;
+                self.secured_is_proven(secured);
                 let exchange = response.exchange;
                 self.step_ended(now, key, exchange, StepOutcome::Response(answer));
             }
@@ -108,8 +140,8 @@ impl BootstrapServer {
     }
 
     fn asked(&mut self, now: Instant, key: Key<Link>, ticket: Ticket, wish: Wish) {
-        let Some(link) = self.links.get(key) else { return };
-        let (from, identity) = (link.address, link.identity.clone());
+        let identity = self.identity(key);
+        let Some(from) = self.links.get(key).map(|link| link.address) else { return };
         let Some((ask, session)) = self.ask_begin(now, key, ticket, &wish) else { return };
         self.events.push_back(match wish {
             Wish::Bootstrap { endpoint, preferred_format } => Event::AskBootstrap {
@@ -153,7 +185,8 @@ impl BootstrapServer {
         payload: &[u8],
     ) {
         let Some(link) = self.links.get_mut(key) else { return };
-        let sent = link.peer.respond(now, &self.config.coap, ticket, code, options, payload);
+        let config = link.coap(&self.config.coap);
+        let sent = link.peer.respond(now, &config, ticket, code, options, payload);
         if let Err(error) = sent {
             tracing::debug!(%error, "an answer was not sent");
         }
@@ -169,7 +202,8 @@ impl BootstrapServer {
         }
         let request = NewRequest::con(step.command.operation.method());
         let write = |options: &mut OptionWriter<'_>| step.command.write_options(options);
-        let sent = link.peer.request(now, &self.config.coap, request, write, &step.payload);
+        let config = link.coap(&self.config.coap);
+        let sent = link.peer.request(now, &config, request, write, &step.payload);
         let exchange = sent.inspect_err(|error| tracing::debug!(%error, "a command was not sent")).ok()?;
         Some((exchange, true))
     }
@@ -205,6 +239,8 @@ impl BootstrapServer {
                 PeerEvent::Pong { exchange } => {
                     if let Some(link) = self.links.get_mut(key) {
                         link.proven = true;
+                        let secured = link.secured;
+                        self.secured_is_proven(secured);
                     }
                     self.probed(now, key, exchange);
                 }

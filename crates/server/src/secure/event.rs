@@ -206,6 +206,17 @@ pub enum Whose {
     All,
 }
 
+impl Whose {
+    /// Whether a party's sessions are meant.
+    pub(crate) fn is(&self, party: &Party) -> bool {
+        match self {
+            Self::Endpoint(endpoint) => party.endpoints.one() == Some(endpoint),
+            Self::Principal(principal) => party.principal == *principal,
+            Self::All => true,
+        }
+    }
+}
+
 /// What becomes of a registration whose session the host ends.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub enum Registrations {

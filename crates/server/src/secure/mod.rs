@@ -1,10 +1,17 @@
 //! Secured sessions: DTLS with many peers, the same for a Server and a Bootstrap-Server.
 //!
-//! Start reading at `event.rs` (what a host is told and asked), then `party.rs` (who a session is with), `config.rs` and `stats.rs`.
+//! Start reading at `sessions.rs` (what comes in and goes out), then `handshake.rs` (how a session begins), `session.rs` (what is kept of
+//! one) and `event.rs` (what a host is told and asked).
 
+mod address;
+mod budget;
 mod config;
 mod event;
+mod handshake;
 mod party;
+mod resume;
+mod session;
+mod sessions;
 mod stats;
 mod steer;
 
@@ -14,5 +21,13 @@ pub use self::event::{
     Whose,
 };
 pub use self::party::{Certificate, Endpoints, Mode, Party, Principal};
+pub(crate) use self::session::Session;
+pub(crate) use self::sessions::{Happened, Sessions};
 pub use self::stats::{DropStats, FailureStats, SecurityStats};
 pub use self::steer::shard_of;
+use crate::Locator;
+
+/// The session that a ClientHello wants to resume: `Some(None)` for a ClientHello that names none of ours, `None` for other datagrams.
+pub(crate) fn hello_session_id(datagram: &[u8]) -> Option<Option<Locator>> {
+    Some(resume::locator_of(steer::hello_of(datagram)?.session_id))
+}

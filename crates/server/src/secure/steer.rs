@@ -23,8 +23,6 @@ pub(crate) fn cid_of(datagram: &[u8]) -> Option<Locator> {
 
 /// What a datagram that begins with an unencrypted ClientHello says in its fixed fields.
 pub(crate) struct Hello<'a> {
-    /// The client's random.
-    pub(crate) random: &'a [u8; 32],
     /// The ID of the session that it wants to resume; empty if none.
     pub(crate) session_id: &'a [u8],
 }
@@ -37,10 +35,9 @@ pub(crate) fn hello_of(datagram: &[u8]) -> Option<Hello<'_>> {
     if !(epoch_0 && is_hello && is_start) {
         return None;
     }
-    let random = datagram.get(RANDOM_AT..RANDOM_AT + 32)?.try_into().ok()?;
     let len = usize::from(*datagram.get(SESSION_ID_AT)?);
     let session_id = datagram.get(SESSION_ID_AT + 1..SESSION_ID_AT + 1 + len)?;
-    Some(Hello { random, session_id })
+    Some(Hello { session_id })
 }
 
 /// Whether a datagram's first record is of an epoch with keys; those before it belong to handshakes alone.
@@ -59,8 +56,7 @@ const HANDSHAKE: u8 = 22;
 const CLIENT_HELLO: u8 = 1;
 const CID_AT: usize = 11;
 const LOCATOR_LEN: usize = 6;
-/// Behind the headers of record (13) and message (12), and the version.
-const RANDOM_AT: usize = 27;
+/// Behind the headers of record (13) and message (12), version (2) and random (32).
 const SESSION_ID_AT: usize = 59;
 
 #[cfg(test)]
@@ -86,11 +82,10 @@ mod tests {
         let mut hello = vec![0; 80];
         hello[0] = 22;
         hello[13] = 1;
-        hello[27..59].fill(9);
         hello[59] = 20;
         hello[60..80].fill(7);
         let read = hello_of(&hello).expect("a hello");
-        assert_eq!((read.random, read.session_id), (&[9; 32], &[7; 20][..]));
+        assert_eq!(read.session_id, &[7; 20][..]);
         for len in 0..hello.len() {
             assert!(hello_of(&hello[..len]).is_none());
         }

@@ -1,5 +1,6 @@
 //! A shard with a host of its own and devices that speak by hand-made messages.
 #![expect(dead_code, unreachable_pub, reason = "each test file uses its part")]
+#![expect(clippy::wildcard_enum_match_arm, reason = "each looks for one kind of event among all")]
 
 use core::time::Duration;
 use std::net::SocketAddr;
@@ -7,7 +8,13 @@ use std::net::SocketAddr;
 use lightship_coap::{Code, ContentFormat, Encoder, Message, MessageId, OptionNumber, Token, Type};
 use lightship_lwm2m::{Endpoint, Path};
 use lightship_platform::Instant;
-use lightship_server::{Answer, Config, Event, Operation, Registration, Request, Shard, Wanted};
+use lightship_platform::crypto::Secret;
+use lightship_server::{
+    Alert, Answer, Config, Credential, Endpoints, Event, Operation, Presented, Principal, Registration,
+    Request, SecurityEvent, Shard, Wanted,
+};
+
+pub mod secure;
 
 pub const LIST: &str = "</1/0>,</3/0>,</3303/0>";
 pub const SECOND: Duration = Duration::from_secs(1);
@@ -20,6 +27,10 @@ pub struct World {
     pub accept: Option<Answer>,
     pub events: Vec<Event>,
     pub out: Vec<(SocketAddr, Vec<u8>)>,
+    /// The same for the socket for secured datagrams.
+    pub wire: Vec<(SocketAddr, Vec<u8>)>,
+    /// What the host knows of PSK identities; `None` = it says nothing yet.
+    pub credentials: Option<Vec<Known>>,
     next_id: u16,
 }
 
@@ -37,6 +48,32 @@ pub fn path(text: &str) -> Path {
 
 pub fn wanted(text: &str) -> Wanted {
     Wanted { observed: path(text).into(), accept: None, attributes: Vec::new() }
+}
+
+/// A PSK identity that the host knows.
+#[derive(Clone)]
+pub struct Known {
+    pub identity: Vec<u8>,
+    pub key: Vec<u8>,
+    pub endpoints: Endpoints,
+}
+
+fn judge(known: &[Known], presented: &Presented) -> Credential {
+    let found = match presented {
+        Presented::PskIdentity(identity) | Presented::Resumed(Principal::Psk(identity)) => {
+            known.iter().find(|one| *one.identity == **identity)
+        }
+        _ => None,
+    };
+    match (presented, found) {
+        (Presented::PskIdentity(_), Some(one)) => {
+            Credential::Psk { key: Secret::new(&one.key), endpoints: one.endpoints.clone() }
+        }
+        (_, Some(one)) => Credential::Resumed { endpoints: one.endpoints.clone() },
+        (_, None) => {
+            Credential::Refused { alert: Alert::UNKNOWN_PSK_IDENTITY, reason: "unknown PSK identity".into() }
+        }
+    }
 }
 
 /// A message under construction.
@@ -122,6 +159,8 @@ impl World {
             accept: Some(Answer::Accept { observations: Vec::new() }),
             events: Vec::new(),
             out: Vec::new(),
+            wire: Vec::new(),
+            credentials: Some(Vec::new()),
             next_id: 100,
         }
     }
@@ -136,12 +175,19 @@ impl World {
         loop {
             let mut buffer = [0; 1500];
             if let Some(transmit) = self.shard.poll_transmit(&mut buffer) {
-                self.out.push((transmit.to, buffer[..transmit.len].to_vec()));
+                let out = if transmit.secured { &mut self.wire } else { &mut self.out };
+                out.push((transmit.to, buffer[..transmit.len].to_vec()));
                 continue;
             }
             let Some(event) = self.shard.poll_event() else { return };
             if let (Event::AskRegister { ask, .. }, Some(answer)) = (&event, &self.accept) {
                 let (ask, answer) = (*ask, answer.clone());
+                self.shard.answer(self.now, ask, answer);
+            }
+            if let (Event::Security(SecurityEvent::AskCredential { ask, presented, .. }), Some(known)) =
+                (&event, &self.credentials)
+            {
+                let (ask, answer) = (*ask, Answer::Credential(judge(known, presented)));
                 self.shard.answer(self.now, ask, answer);
             }
             self.events.push(event);

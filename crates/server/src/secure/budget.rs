@@ -1,0 +1,126 @@
+//! How many handshakes an address and its network may have: at a time, and in the long run.
+//!
+//! Two tables of fixed size. A cell belongs to whom it was used by last; who comes to a cell that another one is using shares it,
+//! which can cost him a handshake but nobody any memory.
+
+use core::hash::BuildHasher;
+
+use lightship_platform::Instant;
+
+use super::address::Address;
+use super::config::SecurityLimits;
+use crate::devices::SecretHash;
+
+/// The budgets of all sources.
+pub(crate) struct Budgets {
+    addresses: Vec<Cell>,
+    prefixes: Vec<Cell>,
+    hashes: SecretHash,
+}
+
+/// What one source has spent.
+#[derive(Clone, Copy, Default)]
+struct Cell {
+    owner: u64,
+    open: u32,
+    /// Handshakes begun of late, in thousandths; runs out over time.
+    spent: u64,
+    since: Instant,
+}
+
+const CELLS: usize = 8192;
+const ONE: u64 = 1000;
+
+impl Budgets {
+    pub(crate) fn new(hashes: SecretHash) -> Self {
+        Self { addresses: vec![Cell::default(); CELLS], prefixes: vec![Cell::default(); CELLS], hashes }
+    }
+
+    /// Takes a handshake from the budgets of its source, if they have one left.
+    pub(crate) fn take(&mut self, now: Instant, from: Address, limits: &SecurityLimits) -> bool {
+        let address = cell(&mut self.addresses, self.hashes, from.host());
+        let prefix = cell(&mut self.prefixes, self.hashes, from.prefix());
+        let per_address = (limits.handshakes_per_address, limits.handshakes_a_minute_per_address);
+        let per_prefix = (limits.handshakes_per_prefix, limits.handshakes_a_minute_per_prefix);
+        if !address.has_left(now, per_address) || !prefix.has_left(now, per_prefix) {
+            return false;
+        }
+        for cell in [address, prefix] {
+            cell.open += 1;
+            cell.spent += ONE;
+        }
+        true
+    }
+
+    /// A handshake is over.
+    pub(crate) fn give_back(&mut self, from: Address) {
+        for cell in [
+            cell(&mut self.addresses, self.hashes, from.host()),
+            cell(&mut self.prefixes, self.hashes, from.prefix()),
+        ] {
+            cell.open = cell.open.saturating_sub(1);
+        }
+    }
+}
+
+fn cell(cells: &mut [Cell], hashes: SecretHash, source: [u8; 16]) -> &mut Cell {
+    let owner = hashes.hash_one(source);
+    let index = usize::try_from(owner % u64::try_from(cells.len()).unwrap_or(1)).unwrap_or(0);
+    let cell = &mut cells[index];
+    if cell.owner != owner && cell.open == 0 {
+        *cell = Cell { owner, ..Cell::default() };
+    }
+    cell
+}
+
+impl Cell {
+    fn has_left(&mut self, now: Instant, (open_max, a_minute): (u32, u32)) -> bool {
+        let elapsed_ms =
+            u64::try_from(now.saturating_duration_since(self.since).as_millis()).unwrap_or(u64::MAX);
+        let recovered = elapsed_ms.saturating_mul(u64::from(a_minute)) / 60;
+        self.spent = self.spent.saturating_sub(recovered);
+        self.since = now;
+        self.open < open_max && self.spent + ONE <= u64::from(a_minute) * ONE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use core::time::Duration;
+    use std::net::SocketAddr;
+
+    use super::*;
+
+    fn address(text: &str) -> Address {
+        text.parse::<SocketAddr>().expect("an address").into()
+    }
+
+    #[test]
+    fn a_source_has_so_many_at_a_time_and_so_many_a_minute() {
+        let limits = SecurityLimits {
+            handshakes_per_address: 2,
+            handshakes_per_prefix: 3,
+            handshakes_a_minute_per_address: 4,
+            handshakes_a_minute_per_prefix: 6,
+            ..SecurityLimits::default()
+        };
+        let mut budgets = Budgets::new(SecretHash { secret: 1 });
+        let now = Instant::from_secs(100);
+        let (one, two) = (address("192.0.2.1:1"), address("192.0.2.2:1"));
+        assert!(budgets.take(now, one, &limits) && budgets.take(now, address("192.0.2.1:2"), &limits));
+        assert!(!budgets.take(now, one, &limits), "two at a time");
+        assert!(budgets.take(now, two, &limits));
+        assert!(!budgets.take(now, two, &limits), "three of a network");
+        for source in [one, one, two] {
+            budgets.give_back(source);
+        }
+        assert!(budgets.take(now, one, &limits) && budgets.take(now, one, &limits));
+        budgets.give_back(one);
+        budgets.give_back(one);
+        assert!(!budgets.take(now, one, &limits), "four a minute");
+        let later = now + Duration::from_secs(15);
+        assert!(budgets.take(later, one, &limits), "one more after a quarter of it");
+        assert!(!budgets.take(later, one, &limits));
+        assert!(budgets.take(later, address("198.51.100.1:1"), &limits), "others have their own");
+    }
+}

@@ -1,0 +1,497 @@
+//! Handshakes: begun behind a cookie, from a bounded pool, answered by the host, and opened or given up.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use lightship_dtls::cookie::Verdict;
+use lightship_dtls::{Alert, Answer, Association, Cid, Facts, Failure, Fault, Resumption};
+use lightship_platform::Instant;
+use lightship_platform::crypto::Secret;
+use zeroize::Zeroizing;
+
+use super::address::Address;
+use super::event::{Claim, Credential, HandshakeFailure, Presented, SecurityEvent, SessionEnd};
+use super::resume::{locator_of, session_id};
+use super::session::{Busy, Marks, Session, Stage};
+use super::sessions::{Core, Due, Happened, Sessions};
+use crate::limits::PSK_IDENTITY_LEN_MAX;
+use crate::slab::Key;
+use crate::timer::TimerId;
+use crate::{Ask, Certificate, Endpoints, Locator, Party, Principal, Whose};
+
+/// What is kept while a handshake runs, beside the association's own.
+#[derive(Default)]
+pub(super) struct Handshake {
+    /// The client's random: by it a repetition of the hello is told from a new one.
+    random: [u8; 32],
+    asked: Option<(Key<Question>, TimerId)>,
+    /// What was presented last.
+    claim: Option<Claim>,
+    /// Who was accepted, and under which note.
+    accepted: Option<(Arc<Party>, Box<[u8]>)>,
+    /// Why the host did not accept.
+    refusal: Option<HandshakeFailure>,
+    resumable: Option<Resumption>,
+}
+
+/// A question about a credential.
+pub(super) struct Question {
+    /// The key of the session whose handshake waits.
+    session: u64,
+}
+
+impl<T: Default> Sessions<T> {
+    /// Decides about a ClientHello; returns the session that takes the datagram, if it is a repetition.
+    pub(super) fn hello(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        datagram: &[u8],
+    ) -> Option<Key<Session<T>>> {
+        let core = self.core.as_mut()?;
+        let mut answer = [0; ANSWER_LEN_MAX];
+        let (cookies, mut host) = core.cookies_and_host(now);
+        let address = Address::from(from);
+        let hello = match cookies.judge(&mut host, &address.bytes(), datagram, &mut answer) {
+            Verdict::Drop(reason) => {
+                self.stats.dropped.count(reason);
+                return None;
+            }
+            Verdict::Answer(len) => {
+                self.stats.cookies_asked += 1;
+                self.answer_unseen(from, answer, len);
+                return None;
+            }
+            Verdict::Proven(hello) => hello,
+            _ => return None,
+        };
+        let random = *hello.random();
+        if let Some(pending) = self.table.pending_at(address) {
+            let same = |handshake: &Handshake| handshake.random == random;
+            if self.handshake(pending).is_some_and(same) {
+                return Some(pending);
+            }
+            self.fail(now, pending, HandshakeFailure::Restarted);
+        }
+        let core = self.core.as_mut()?;
+        if !self.budgets.take(now, address, &core.security.limits) {
+            self.stats.handshakes_over_budget += 1;
+            return None;
+        }
+        self.stats.handshakes_begun += 1;
+        let ended = &self.ended;
+        let random_part = self.table.fresh_random(&mut core.rng, |random| ended.get(random).is_some());
+        let locator = Locator { shard: self.shard, node: self.node, random: random_part };
+        let id = session_id(locator, self.hashes);
+        let id = if core.security.limits.resumptions == 0 { &[][..] } else { &id[..] };
+        let own_cid = Cid::new(&locator.to_bytes()).unwrap_or(Cid::EMPTY);
+        let association = Association::accept(&mut core.host(now), hello, own_cid, id);
+        let handshake = Handshake { random, ..Handshake::default() };
+        let key = self.table.insert(Session {
+            association,
+            master: Zeroizing::new([0; 48]),
+            random: random_part,
+            id_random: random_part,
+            address,
+            party: None,
+            busy: Some(Box::new(Busy { handshake: Some(handshake), ..Busy::default() })),
+            opened_s: 0,
+            suite: None,
+            stage: Stage::Pending,
+            marks: Marks(Marks::PROVEN),
+            held: T::default(),
+        });
+        self.pool.push_back(key);
+        self.keep_pool_small(now);
+        self.stir(now, key, from);
+        None
+    }
+
+    /// The oldest handshakes give way.
+    fn keep_pool_small(&mut self, now: Instant) {
+        let Some(max) = self.core.as_ref().map(|core| core.security.limits.handshakes.max(1)) else { return };
+        while self.table.pending_len() > max {
+            let Some(oldest) = self.pool.pop_front() else { return };
+            if self.handshake(oldest).is_some() {
+                self.fail(now, oldest, HandshakeFailure::Crowded);
+            }
+        }
+        let table = &self.table;
+        if self.pool.len() > 2 * max.max(64) {
+            self.pool.retain(|key| table.get(*key).is_some_and(|session| session.stage == Stage::Pending));
+        }
+    }
+
+    fn handshake(&self, key: Key<Session<T>>) -> Option<&Handshake> {
+        self.table.get(key)?.busy.as_ref()?.handshake.as_ref()
+    }
+
+    fn handshake_mut(&mut self, key: Key<Session<T>>) -> Option<&mut Handshake> {
+        self.table.get_mut(key)?.busy.as_mut()?.handshake.as_mut()
+    }
+
+    /// The peer presents something; what only the host can judge becomes a question.
+    pub(super) fn presented(
+        &mut self,
+        now: Instant,
+        key: Key<Session<T>>,
+        presented: lightship_dtls::Presented,
+    ) {
+        use lightship_dtls::Presented as Shown;
+        let Some(core) = self.core.as_ref() else { return };
+        let (presented, claim) = match presented {
+            Shown::SessionId(id) => return self.resume(now, key, &id),
+            Shown::PskIdentity(identity) => {
+                let claim = Claim::PskIdentity(identity.clone());
+                (Presented::PskIdentity(identity), claim)
+            }
+            Shown::RawPublicKey(public_key) => {
+                let sha256 = core.sha256(&public_key);
+                (Presented::RawPublicKey { public_key, sha256 }, Claim::RawPublicKey(sha256))
+            }
+            Shown::Certificates(chain) => {
+                let claim = Claim::Certificate(chain.first().cloned().unwrap_or_default());
+                (Presented::Certificates(chain), claim)
+            }
+            Shown::Resumed(note) => match Principal::from_note(&note) {
+                Some(principal) => (Presented::Resumed(principal.clone()), Claim::Resumed(principal)),
+                None => return self.refuse(now, key, Alert::ACCESS_DENIED, None),
+            },
+            _ => return self.refuse(now, key, Alert::INTERNAL_ERROR, None),
+        };
+        let unfit =
+            matches!(&claim, Claim::PskIdentity(id) if id.is_empty() || id.len() > PSK_IDENTITY_LEN_MAX);
+        let Some(handshake) = self.handshake_mut(key) else { return };
+        handshake.claim = Some(claim);
+        if unfit {
+            let reason = "a PSK identity has 1 to 128 bytes".into();
+            return self.refuse(
+                now,
+                key,
+                Alert::UNKNOWN_PSK_IDENTITY,
+                Some(HandshakeFailure::Refused(reason)),
+            );
+        }
+        self.ask(now, key, presented);
+    }
+
+    fn ask(&mut self, now: Instant, key: Key<Session<T>>, presented: Presented) {
+        self.forget_question(key);
+        let Some(session) = self.table.get(key) else { return };
+        let server_name = session.association.server_name().map(Into::into);
+        let from = session.address.into();
+        let question = self.questions.insert(Question { session: key.to_bits() });
+        let timer = self.timers.arm(now + self.ask_timeout, Due::Ask(question));
+        if let Some(handshake) = self.handshake_mut(key) {
+            handshake.asked = Some((question, timer));
+        }
+        let ask = Ask::credential(question.to_bits());
+        let ask = SecurityEvent::AskCredential { ask, from, presented, server_name };
+        self.happened.push_back(Happened::Told(ask));
+    }
+
+    fn forget_question(&mut self, key: Key<Session<T>>) {
+        if let Some((question, timer)) = self.handshake_mut(key).and_then(|handshake| handshake.asked.take())
+        {
+            self.questions.remove(question);
+            self.timers.cancel(timer);
+        }
+    }
+
+    /// The host has not answered.
+    pub(super) fn unanswered(&mut self, now: Instant, question: Key<Question>) {
+        let Some(Question { session }) = self.questions.remove(question) else { return };
+        let key = Key::from_bits(session);
+        if let Some(handshake) = self.handshake_mut(key) {
+            handshake.asked = None;
+        }
+        self.refuse(now, key, Alert::INTERNAL_ERROR, Some(HandshakeFailure::Unanswered));
+        self.stir_here(now, key);
+    }
+
+    /// The host's word on a credential; late and repeated ones are harmless.
+    pub(crate) fn answer(&mut self, now: Instant, ask: Ask, credential: Credential) {
+        let Some(session) = self.questions.get(Key::from_bits(ask.bits())).map(|question| question.session)
+        else {
+            return;
+        };
+        let key = Key::from_bits(session);
+        self.forget_question(key);
+        let claim = self.handshake(key).and_then(|handshake| handshake.claim.clone());
+        match judge(claim, credential, self.core.as_ref()) {
+            Judged::Accepted(party, secret) => self.accept(now, key, party, secret),
+            Judged::Refused(alert, reason) => {
+                self.refuse(now, key, alert, Some(HandshakeFailure::Refused(reason)));
+            }
+            Judged::NotResumed => self.refuse(now, key, Alert::ACCESS_DENIED, None),
+        }
+        self.stir_here(now, key);
+    }
+
+    fn accept(&mut self, now: Instant, key: Key<Session<T>>, party: Party, secret: Option<Secret>) {
+        let note = party.principal.to_note().unwrap_or_default();
+        if let Some(handshake) = self.handshake_mut(key) {
+            handshake.accepted = Some((Arc::new(party), note.clone()));
+        }
+        let answer = match secret {
+            Some(key) => Answer::Psk { key, note },
+            None => Answer::Accept { note },
+        };
+        self.say(now, key, answer);
+    }
+
+    fn refuse(&mut self, now: Instant, key: Key<Session<T>>, alert: Alert, reason: Option<HandshakeFailure>) {
+        if let Some(handshake) = self.handshake_mut(key) {
+            handshake.accepted = None;
+            handshake.refusal = reason;
+        }
+        self.say(now, key, Answer::Refuse(alert));
+    }
+
+    fn say(&mut self, now: Instant, key: Key<Session<T>>, answer: Answer) {
+        if let (Some(session), Some(core)) = (self.table.get_mut(key), self.core.as_mut()) {
+            session.association.answer(&mut core.host(now), answer);
+        }
+    }
+
+    /// Looks up the session that the peer wants to resume: a live one, or one that has ended.
+    fn resume(&mut self, now: Instant, key: Key<Session<T>>, id: &[u8]) {
+        let resumption = self.resumption(id);
+        if let Some(handshake) = self.handshake_mut(key) {
+            handshake.resumable.clone_from(&resumption);
+        }
+        self.say(now, key, Answer::Resume(resumption));
+    }
+
+    fn resumption(&self, id: &[u8]) -> Option<Resumption> {
+        let locator = locator_of(id)?;
+        if (locator.shard, locator.node) != (self.shard, self.node) || session_id(locator, self.hashes) != *id
+        {
+            return None;
+        }
+        let live = self.table.by_id(locator.random).and_then(|key| self.table.get(key));
+        let (master, suite, extended_master_secret, party) = match live {
+            Some(session) if session.marks.has(Marks::RESUMABLE) => {
+                let extended = session.marks.has(Marks::EXTENDED_MASTER_SECRET);
+                (&session.master, session.suite?, extended, session.party.as_ref()?)
+            }
+            Some(_) => return None,
+            None => {
+                let ended = self.ended.get(locator.random)?;
+                (&ended.master, ended.suite, ended.extended_master_secret, &ended.party)
+            }
+        };
+        Some(Resumption {
+            session_id: id.into(),
+            ticket: Box::default(),
+            master_secret: Secret::new(&master[..]),
+            suite,
+            extended_master_secret,
+            note: party.principal.to_note()?,
+        })
+    }
+
+    /// This session can be resumed with what is here.
+    pub(super) fn resumable(&mut self, key: Key<Session<T>>, resumption: Resumption) {
+        if let Some(handshake) = self.handshake_mut(key) {
+            handshake.resumable = Some(resumption);
+        }
+    }
+
+    /// A handshake is done.
+    pub(super) fn established(&mut self, now: Instant, key: Key<Session<T>>, facts: Facts) {
+        let Some(handshake) = self.table.get_mut(key).and_then(|s| s.busy.as_mut()?.handshake.take()) else {
+            return;
+        };
+        if let Some((question, timer)) = handshake.asked {
+            self.questions.remove(question);
+            self.timers.cancel(timer);
+        }
+        let Some(session) = self.table.get_mut(key) else { return };
+        let address = session.address;
+        self.budgets.give_back(address);
+        // The note goes through the whole handshake, so that nobody is taken for whom the host accepted in an earlier step of it.
+        let accepted = handshake.accepted.filter(|(_, note)| *note == facts.note);
+        let Some((party, _)) = accepted else {
+            tracing::error!("a handshake ended with somebody whom nobody has accepted");
+            let reason = HandshakeFailure::Protocol(Failure::AlertSent(Alert::ACCESS_DENIED, Fault::Refused));
+            return self.give_up(now, key, handshake.claim, reason);
+        };
+        session.party = Some(party.clone());
+        session.suite = Some(facts.suite);
+        session.opened_s = u32::try_from(now.as_micros() / 1_000_000).unwrap_or(u32::MAX);
+        let has_cid = facts.own_cid.is_some_and(|cid| !cid.is_empty());
+        for (mark, on) in [
+            (Marks::CONNECTION_ID, has_cid),
+            (Marks::RETURN_ROUTABILITY, facts.return_routability),
+            (Marks::RESUMED, facts.resumed),
+            (Marks::EXTENDED_MASTER_SECRET, facts.extended_master_secret),
+        ] {
+            session.marks.set(mark, on);
+        }
+        let resumed = self.keep_secret(key, handshake.resumable, facts.resumed);
+        let before = self.table.open(key);
+        self.stats.opened(party.principal.mode(), facts.resumed);
+        if let Some(session) = self.info(key) {
+            self.happened.push_back(Happened::Opened { session, facts: Box::new(facts) });
+        }
+        self.replace(now, key, before, resumed);
+        self.keep_table_small(now, key);
+    }
+
+    /// Keeps what the session can be resumed with; returns the session that was resumed, if it lives.
+    fn keep_secret(
+        &mut self,
+        key: Key<Session<T>>,
+        resumption: Option<Resumption>,
+        resumed: bool,
+    ) -> Option<Key<Session<T>>> {
+        let resumption = resumption?;
+        let locator = locator_of(&resumption.session_id)?;
+        let older = self.table.by_id(locator.random).filter(|_| resumed);
+        let session = self.table.get_mut(key)?;
+        // One that was looked up and not resumed is no secret of this session's.
+        if !resumed && session.random != locator.random {
+            return None;
+        }
+        session.master.copy_from_slice(resumption.master_secret.bytes().get(..48)?);
+        session.id_random = locator.random;
+        session.marks.set(Marks::RESUMABLE, true);
+        if let Some(older) = older.and_then(|older| self.table.get_mut(older)) {
+            older.marks.set(Marks::RESUMABLE, false);
+        }
+        self.ended.remove(locator.random);
+        older
+    }
+
+    /// Ends the sessions whose place a new one takes: the one that it resumed, and the one at its address, which nobody finds any
+    /// more without a connection ID. One with a connection ID may be another device's that was at the address before.
+    fn replace(
+        &mut self,
+        now: Instant,
+        key: Key<Session<T>>,
+        before: Option<Key<Session<T>>>,
+        resumed: Option<Key<Session<T>>>,
+    ) {
+        let party = self.table.get(key).and_then(|session| session.party.clone());
+        let gone = before.filter(|before| {
+            let same = |s: &Session<T>| {
+                s.party.as_ref().map(|p| &p.principal) == party.as_ref().map(|p| &p.principal)
+            };
+            self.table.get(*before).is_some_and(|s| !s.marks.has(Marks::CONNECTION_ID) || same(s))
+        });
+        for older in resumed.into_iter().chain(gone).filter(|older| *older != key) {
+            self.end(now, older, SessionEnd::Replaced);
+        }
+    }
+
+    fn keep_table_small(&mut self, now: Instant, newest: Key<Session<T>>) {
+        let Some(max) = self.core.as_ref().map(|core| core.security.limits.sessions.max(1)) else { return };
+        while self.table.open_len() > max {
+            match self.table.silent() {
+                Some(key) if key == newest => {}
+                Some(key) => self.end(now, key, SessionEnd::Crowded),
+                None => return,
+            }
+        }
+    }
+
+    /// The association has given its handshake up.
+    pub(super) fn protocol_failed(&mut self, now: Instant, key: Key<Session<T>>, failure: Failure) {
+        let refusal = self.handshake_mut(key).and_then(|handshake| handshake.refusal.take());
+        let reason = match failure {
+            Failure::AlertSent(_, Fault::Refused) => refusal.unwrap_or(HandshakeFailure::Protocol(failure)),
+            Failure::AlertReceived(_) | Failure::AlertSent(..) | Failure::TimedOut | _ => {
+                HandshakeFailure::Protocol(failure)
+            }
+        };
+        self.fail(now, key, reason);
+    }
+
+    /// A handshake comes to nothing.
+    fn fail(&mut self, now: Instant, key: Key<Session<T>>, reason: HandshakeFailure) {
+        self.forget_question(key);
+        let handshake = self.table.get_mut(key).and_then(|session| session.busy.as_mut()?.handshake.take());
+        let Some(handshake) = handshake else { return };
+        if let Some(address) = self.table.get(key).map(|session| session.address) {
+            self.budgets.give_back(address);
+        }
+        self.give_up(now, key, handshake.claim, reason);
+    }
+
+    fn give_up(
+        &mut self,
+        now: Instant,
+        key: Key<Session<T>>,
+        claimed: Option<Claim>,
+        reason: HandshakeFailure,
+    ) {
+        let Some(session) = self.table.get(key) else { return };
+        self.stats.failed(&reason);
+        let server_name = session.association.server_name().map(Into::into);
+        let from = session.address.into();
+        let failed = SecurityEvent::HandshakeFailed { from, claimed, server_name, reason };
+        self.happened.push_back(Happened::Told(failed));
+        self.take_down(now, key);
+    }
+}
+
+impl<T: Default> Sessions<T> {
+    /// Gives up the handshakes of those who were accepted under a credential that is gone now.
+    pub(super) fn end_handshakes(&mut self, now: Instant, whose: &[Whose]) {
+        let is = |key: &Key<Session<T>>| {
+            let accepted = self.handshake(*key).and_then(|handshake| handshake.accepted.as_ref());
+            accepted.is_some_and(|(party, _)| whose.iter().any(|one| one.is(party)))
+        };
+        let keys: Vec<_> = self.pool.iter().copied().filter(is).collect();
+        for key in keys {
+            self.fail(now, key, HandshakeFailure::Refused("the credential was taken away".into()));
+        }
+    }
+}
+
+/// What comes of the host's answer.
+enum Judged {
+    Accepted(Party, Option<Secret>),
+    Refused(Alert, Arc<str>),
+    /// No to a session that was to be resumed: a full handshake follows.
+    NotResumed,
+}
+
+fn judge(claim: Option<Claim>, credential: Credential, core: Option<&Core>) -> Judged {
+    let party = |principal, endpoints: Endpoints| Party { principal, endpoints };
+    match (claim, credential) {
+        (Some(Claim::PskIdentity(identity)), Credential::Psk { key, endpoints })
+            if (1..=PSK_LEN_MAX).contains(&key.bytes().len()) =>
+        {
+            Judged::Accepted(party(Principal::Psk(identity), endpoints), Some(key))
+        }
+        (Some(Claim::RawPublicKey(sha256)), Credential::RawPublicKey { endpoints }) => {
+            Judged::Accepted(party(Principal::RawPublicKey(sha256), endpoints), None)
+        }
+        (
+            Some(Claim::Certificate(certificate)),
+            Credential::Certificate { common_name, names, endpoints },
+        ) => {
+            let Some(core) = core else { return Judged::NotResumed };
+            let sha256 = core.sha256(&certificate);
+            let certificate = Box::new(Certificate { sha256, common_name, names });
+            Judged::Accepted(party(Principal::Certificate(certificate), endpoints), None)
+        }
+        (Some(Claim::Resumed(principal)), Credential::Resumed { endpoints }) => {
+            Judged::Accepted(party(principal, endpoints), None)
+        }
+        (Some(Claim::Resumed(_)), _) => Judged::NotResumed,
+        (_, Credential::Refused { alert, reason }) => Judged::Refused(alert, reason),
+        _ => {
+            tracing::error!("the host's answer does not fit the credential that was presented");
+            Judged::Refused(Alert::INTERNAL_ERROR, "the server's answer did not fit the credential".into())
+        }
+    }
+}
+
+/// Longest key of a PSK identity, in bytes (RFC 4279 §5.3).
+const PSK_LEN_MAX: usize = 64;
+
+/// Room for what an address without a cookie is answered.
+pub(super) const ANSWER_LEN_MAX: usize = 128;

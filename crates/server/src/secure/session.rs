@@ -1,0 +1,316 @@
+//! What is kept of one session, and the table of all.
+//!
+//! ```text
+//!   ClientHello with a good cookie ──▶ Pending ──Finished──▶ Open ──close, alert, eviction──▶ Closing ──last alert sent──▶ gone
+//!                                         └──failure, time over, newer ones──▶ Closing
+//! ```
+//! There are millions of open sessions: what one costs is tested. What only a few need at a time is behind one pointer.
+
+use core::hash::BuildHasher;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use hashbrown::HashTable;
+use lightship_dtls::{Association, Suite};
+use lightship_platform::{Instant, Rng};
+use zeroize::Zeroizing;
+
+use super::address::Address;
+use super::handshake::Handshake;
+use crate::Party;
+use crate::devices::SecretHash;
+use crate::slab::{Key, Slab};
+use crate::timer::TimerId;
+
+/// One session; `T` is what the engine keeps with it.
+pub(crate) struct Session<T> {
+    pub(super) association: Association,
+    /// The secret that the session can be resumed with, if [`Session::resumable`].
+    pub(super) master: Zeroizing<[u8; 48]>,
+    /// The random part of its connection ID.
+    pub(super) random: u32,
+    /// The random part of its session ID: the same, or that of the session that it resumes.
+    pub(super) id_random: u32,
+    pub(super) address: Address,
+    /// Who the peer is, once that is proven.
+    pub(super) party: Option<Arc<Party>>,
+    /// What only a handshake or a change of address needs.
+    pub(super) busy: Option<Box<Busy>>,
+    pub(super) opened_s: u32,
+    pub(super) suite: Option<Suite>,
+    pub(super) stage: Stage,
+    pub(super) marks: Marks,
+    /// The engine's part.
+    pub(crate) held: T,
+}
+
+impl<T> Session<T> {
+    /// Where the peer is.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address.into()
+    }
+
+    /// Who the peer is.
+    pub(crate) fn party(&self) -> Option<&Arc<Party>> {
+        self.party.as_ref()
+    }
+
+    /// Whether somebody is known to be at the address.
+    pub(crate) fn is_proven(&self) -> bool {
+        self.marks.has(Marks::PROVEN)
+    }
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(super) enum Stage {
+    Pending,
+    Open,
+    Closing,
+}
+
+/// One bit for each thing that is so or is not.
+#[derive(Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Marks(pub(super) u16);
+
+impl Marks {
+    pub(super) const CONNECTION_ID: u16 = 1;
+    pub(super) const RETURN_ROUTABILITY: u16 = 2;
+    pub(super) const RESUMED: u16 = 4;
+    pub(super) const EXTENDED_MASTER_SECRET: u16 = 8;
+    pub(super) const RESUMABLE: u16 = 16;
+    /// Whether the index by address leads here.
+    pub(super) const AT_ADDRESS: u16 = 32;
+    /// Whether something came since the hand of the clock that looks for silent sessions passed.
+    pub(super) const HEARD: u16 = 64;
+    /// Whether it stands in the queue of those that may have something to send.
+    pub(super) const QUEUED: u16 = 128;
+    /// Whether somebody is known to be at the address.
+    pub(super) const PROVEN: u16 = 256;
+
+    pub(super) fn has(self, mark: u16) -> bool {
+        self.0 & mark != 0
+    }
+
+    pub(super) fn set(&mut self, mark: u16, on: bool) {
+        self.0 = if on { self.0 | mark } else { self.0 & !mark };
+    }
+}
+
+/// What only a session in a handshake, or on its way to another address, has.
+#[derive(Default)]
+pub(super) struct Busy {
+    pub(super) timer: Option<(TimerId, Instant)>,
+    pub(super) handshake: Option<Handshake>,
+    pub(super) new_path: Option<NewPath>,
+}
+
+/// Another address from which authentic records came.
+pub(super) struct NewPath {
+    pub(super) address: SocketAddr,
+    /// Bytes that may be sent there before it is checked.
+    pub(super) allowance: u32,
+    /// Whether the newest record came from there, so that answers go there.
+    pub(super) newest: bool,
+}
+
+/// All sessions of an engine and their indexes.
+pub(super) struct Table<T> {
+    slab: Slab<Session<T>>,
+    /// By the random part of the connection ID.
+    by_random: HashTable<u32>,
+    /// By the random part of the session ID, where it is another.
+    by_id: HashTable<u32>,
+    /// Open sessions: the last one that was opened at an address.
+    by_address: HashTable<u32>,
+    /// Pending ones, one for each address.
+    pending: HashTable<u32>,
+    /// Where the search for a silent session goes on.
+    hand: u32,
+    open: usize,
+    hashes: SecretHash,
+}
+
+impl<T> Table<T> {
+    pub(super) fn new(hashes: SecretHash) -> Self {
+        Self {
+            slab: Slab::new(),
+            by_random: HashTable::new(),
+            by_id: HashTable::new(),
+            by_address: HashTable::new(),
+            pending: HashTable::new(),
+            hand: 0,
+            open: 0,
+            hashes,
+        }
+    }
+
+    pub(super) fn get(&self, key: Key<Session<T>>) -> Option<&Session<T>> {
+        self.slab.get(key)
+    }
+
+    /// A session for changes that leave its randoms, its address and its stage alone.
+    pub(super) fn get_mut(&mut self, key: Key<Session<T>>) -> Option<&mut Session<T>> {
+        self.slab.get_mut(key)
+    }
+
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Key<Session<T>>, &Session<T>)> {
+        self.slab.iter()
+    }
+
+    /// Open sessions.
+    pub(super) fn open_len(&self) -> usize {
+        self.open
+    }
+
+    pub(super) fn pending_len(&self) -> usize {
+        self.pending.len()
+    }
+
+    pub(super) fn by_random(&self, random: u32) -> Option<Key<Session<T>>> {
+        self.find(&self.by_random, self.hashes.hash_one(random), |session| session.random == random)
+    }
+
+    /// The open session with this session ID.
+    pub(super) fn by_id(&self, id_random: u32) -> Option<Key<Session<T>>> {
+        let same =
+            self.by_random(id_random).filter(|key| self.get(*key).is_some_and(|s| s.id_random == id_random));
+        same.or_else(|| {
+            self.find(&self.by_id, self.hashes.hash_one(id_random), |session| session.id_random == id_random)
+        })
+    }
+
+    pub(super) fn at_address(&self, address: Address) -> Option<Key<Session<T>>> {
+        self.find(&self.by_address, self.hashes.hash_one(address), |session| session.address == address)
+    }
+
+    pub(super) fn pending_at(&self, address: Address) -> Option<Key<Session<T>>> {
+        self.find(&self.pending, self.hashes.hash_one(address), |session| session.address == address)
+    }
+
+    fn find(
+        &self,
+        index: &HashTable<u32>,
+        hash: u64,
+        is: impl Fn(&Session<T>) -> bool,
+    ) -> Option<Key<Session<T>>> {
+        let found = index.find(hash, |at| self.slab.at(*at).is_some_and(|(_, session)| is(session)))?;
+        self.slab.at(*found).map(|(key, _)| key)
+    }
+
+    /// A random part that neither a session nor the ID of one has.
+    pub(super) fn fresh_random(&self, rng: &mut dyn Rng, is_taken: impl Fn(u32) -> bool) -> u32 {
+        loop {
+            let random = rng.next_u32();
+            if self.by_random(random).is_none() && self.by_id(random).is_none() && !is_taken(random) {
+                return random;
+            }
+        }
+    }
+
+    /// Adds a pending session at an address that has none.
+    pub(super) fn insert(&mut self, session: Session<T>) -> Key<Session<T>> {
+        debug_assert!(session.stage == Stage::Pending, "a session begins with a handshake");
+        let key = self.slab.insert(session);
+        let (hashes, slab) = (self.hashes, &self.slab);
+        index(&mut self.by_random, key.index, |at| slab.at(at).map_or(0, |(_, s)| hashes.hash_one(s.random)));
+        index(&mut self.pending, key.index, |at| slab.at(at).map_or(0, |(_, s)| hashes.hash_one(s.address)));
+        key
+    }
+
+    /// A pending session is open now, and the one that its address leads to; the one that it led to before is returned.
+    pub(super) fn open(&mut self, key: Key<Session<T>>) -> Option<Key<Session<T>>> {
+        let (hashes, address) = (self.hashes, self.get(key)?.address);
+        unindex(&mut self.pending, hashes.hash_one(address), key.index);
+        let before = self.at_address(address);
+        if let Some(before) = before {
+            self.forget_address(before);
+        }
+        self.open += 1;
+        let session = self.slab.get_mut(key)?;
+        session.stage = Stage::Open;
+        session.marks.set(Marks::AT_ADDRESS | Marks::HEARD, true);
+        let has_other_id = session.id_random != session.random;
+        let slab = &self.slab;
+        index(&mut self.by_address, key.index, |at| {
+            slab.at(at).map_or(0, |(_, s)| hashes.hash_one(s.address))
+        });
+        if has_other_id {
+            index(&mut self.by_id, key.index, |at| {
+                slab.at(at).map_or(0, |(_, s)| hashes.hash_one(s.id_random))
+            });
+        }
+        before
+    }
+
+    /// Takes a session out of all indexes; it stays until [`Table::remove`] so that it can say good-bye.
+    pub(super) fn begin_closing(&mut self, key: Key<Session<T>>) {
+        let hashes = self.hashes;
+        self.forget_address(key);
+        let Some(session) = self.slab.get_mut(key) else { return };
+        let stage = std::mem::replace(&mut session.stage, Stage::Closing);
+        let (random, id_random, address) = (session.random, session.id_random, session.address);
+        match stage {
+            Stage::Pending => unindex(&mut self.pending, hashes.hash_one(address), key.index),
+            Stage::Open => {
+                self.open -= 1;
+                unindex(&mut self.by_id, hashes.hash_one(id_random), key.index);
+            }
+            Stage::Closing => return,
+        }
+        unindex(&mut self.by_random, hashes.hash_one(random), key.index);
+    }
+
+    pub(super) fn remove(&mut self, key: Key<Session<T>>) -> Option<Session<T>> {
+        self.slab.remove(key)
+    }
+
+    /// The peer is at another address, to which the index does not lead: whoever moves has a connection ID.
+    pub(super) fn move_to(&mut self, key: Key<Session<T>>, address: Address) {
+        self.forget_address(key);
+        if let Some(session) = self.slab.get_mut(key) {
+            session.address = address;
+        }
+    }
+
+    fn forget_address(&mut self, key: Key<Session<T>>) {
+        let hashes = self.hashes;
+        if let Some(session) = self.slab.get_mut(key)
+            && session.marks.has(Marks::AT_ADDRESS)
+        {
+            session.marks.set(Marks::AT_ADDRESS, false);
+            let hash = hashes.hash_one(session.address);
+            unindex(&mut self.by_address, hash, key.index);
+        }
+    }
+
+    /// An open session that was silent for long: the first one of which nothing came since the hand passed last.
+    pub(super) fn silent(&mut self) -> Option<Key<Session<T>>> {
+        // Once around clears every mark, so that the second round finds one.
+        let mut left = self.slab.capacity().saturating_mul(2).saturating_add(1);
+        while left > 0 {
+            left -= 1;
+            self.hand = if self.hand >= self.slab.capacity() { 0 } else { self.hand };
+            let key = self.slab.at(self.hand).map(|(key, _)| key);
+            self.hand += 1;
+            let Some(key) = key else { continue };
+            let Some(session) = self.slab.get_mut(key).filter(|session| session.stage == Stage::Open) else {
+                continue;
+            };
+            if !session.marks.has(Marks::HEARD) {
+                return Some(key);
+            }
+            session.marks.set(Marks::HEARD, false);
+        }
+        None
+    }
+}
+
+fn index(table: &mut HashTable<u32>, at: u32, hash: impl Fn(u32) -> u64) {
+    table.insert_unique(hash(at), at, |at| hash(*at));
+}
+
+fn unindex(table: &mut HashTable<u32>, hash: u64, at: u32) {
+    if let Ok(entry) = table.find_entry(hash, |found| *found == at) {
+        entry.remove();
+    }
+}

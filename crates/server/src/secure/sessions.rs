@@ -1,0 +1,548 @@
+//! The sessions of an engine: what comes in, what goes out, and how they end.
+//!
+//! The engine feeds datagrams, takes the data out of them record by record, hears what has happened ([`Happened`]), and lets what it
+//! wants to send be sealed.
+
+use core::ops::Range;
+use core::time::Duration;
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use lightship_dtls::cookie::Cookies;
+use lightship_dtls::{DropReason, Event, Facts, Failure, Host, Path, Record, SealError};
+use lightship_platform::crypto::Digest;
+use lightship_platform::{Instant, SeededRng};
+
+use super::budget::Budgets;
+use super::event::{SecurityEvent, SessionEnd};
+use super::handshake::{ANSWER_LEN_MAX, Question};
+use super::resume::{EndedSession, EndedSessions};
+use super::session::{Busy, Marks, NewPath, Session, Stage, Table};
+use super::steer::{cid_of, hello_of, is_handshake, is_protected};
+use crate::devices::SecretHash;
+use crate::limits::{AMPLIFICATION_MAX, STATELESS_MAX};
+use crate::slab::{Key, Slab};
+use crate::timer::Timers;
+use crate::{Locator, Security, SecurityStats, SessionInfo, Whose};
+
+/// All secured sessions of an engine, which keeps a `T` with each.
+pub(crate) struct Sessions<T> {
+    /// What it takes to speak DTLS; `None`: nothing is spoken.
+    pub(super) core: Option<Core>,
+    pub(super) shard: u8,
+    pub(super) node: u8,
+    pub(super) ask_timeout: Duration,
+    pub(super) hashes: SecretHash,
+    pub(super) table: Table<T>,
+    pub(super) ended: EndedSessions,
+    pub(super) budgets: Budgets,
+    /// Handshakes, the oldest first; those that are over are skipped when they come up.
+    pub(super) pool: VecDeque<Key<Session<T>>>,
+    pub(super) questions: Slab<Question>,
+    pub(super) timers: Timers<Due<T>>,
+    pub(super) happened: VecDeque<Happened<T>>,
+    pub(super) stats: SecurityStats,
+    sending: VecDeque<Key<Session<T>>>,
+    unseen: VecDeque<(SocketAddr, [u8; ANSWER_LEN_MAX], usize)>,
+    sweep: Option<Instant>,
+    now: Instant,
+}
+
+/// What a timer is for.
+pub(crate) enum Due<T> {
+    /// An association wants to go on.
+    Association(Key<Session<T>>),
+    /// The host has had long enough to answer.
+    Ask(Key<Question>),
+    /// The secrets of ended sessions are to be forgotten.
+    Sweep,
+}
+
+impl<T> Clone for Due<T> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+impl<T> Copy for Due<T> {}
+
+/// What the engine is told.
+pub(crate) enum Happened<T> {
+    /// To be handed on to the host.
+    Told(SecurityEvent),
+    /// A session is open.
+    Opened { session: SessionInfo, facts: Box<Facts> },
+    /// A session has ended; the engine gets back what it kept with it.
+    Closed { session: SessionInfo, held: T, reason: SessionEnd },
+    /// A session's peer is at another address, proven or not.
+    Moved { key: Key<Session<T>>, to: SocketAddr, is_proven: bool, allowance: u32 },
+}
+
+/// The settings, and what cryptography needs.
+pub(crate) struct Core {
+    pub(super) security: Security,
+    pub(super) rng: SeededRng,
+    cookies: Option<Cookies>,
+}
+
+impl Core {
+    pub(super) fn host(&mut self, now: Instant) -> Host<'_> {
+        let Security { dtls, crypto, .. } = &self.security;
+        Host { now, crypto: &**crypto, rng: &mut self.rng, config: dtls }
+    }
+
+    pub(super) fn cookies_and_host(&mut self, now: Instant) -> (&mut Cookies, Host<'_>) {
+        let Security { dtls, crypto, .. } = &self.security;
+        let cookies = self.cookies.get_or_insert_with(|| Cookies::new(now, &mut self.rng));
+        (cookies, Host { now, crypto: &**crypto, rng: &mut self.rng, config: dtls })
+    }
+
+    pub(super) fn sha256(&self, bytes: &[u8]) -> [u8; 32] {
+        let digest = self.security.crypto.digest(Digest::Sha256, bytes);
+        digest.first_chunk().copied().unwrap_or_default()
+    }
+}
+
+impl<T: Default> Sessions<T> {
+    pub(crate) fn new(
+        security: Option<(Security, SeededRng)>,
+        (shard, node): (u8, u8),
+        ask_timeout: Duration,
+        hashes: SecretHash,
+    ) -> Self {
+        Self {
+            core: security.map(|(security, rng)| Core { security, rng, cookies: None }),
+            shard,
+            node,
+            ask_timeout,
+            hashes,
+            table: Table::new(hashes),
+            ended: EndedSessions::new(hashes),
+            budgets: Budgets::new(hashes),
+            pool: VecDeque::new(),
+            questions: Slab::new(),
+            timers: Timers::new(),
+            happened: VecDeque::new(),
+            stats: SecurityStats::default(),
+            sending: VecDeque::new(),
+            unseen: VecDeque::new(),
+            sweep: None,
+            now: Instant::ZERO,
+        }
+    }
+
+    pub(crate) fn stats(&self) -> SecurityStats {
+        let count = |len: usize| u64::try_from(len).unwrap_or(u64::MAX);
+        let live = self.table.open_len();
+        SecurityStats {
+            sessions: count(live),
+            handshakes: count(self.table.pending_len()),
+            resumptions: count(self.ended.len() + live),
+            ..self.stats
+        }
+    }
+
+    pub(crate) fn get(&self, key: Key<Session<T>>) -> Option<&Session<T>> {
+        self.table.get(key).filter(|session| session.stage == Stage::Open)
+    }
+
+    pub(crate) fn get_mut(&mut self, key: Key<Session<T>>) -> Option<&mut Session<T>> {
+        self.table.get_mut(key).filter(|session| session.stage == Stage::Open)
+    }
+
+    /// The open sessions.
+    pub(crate) fn keys(&self) -> impl Iterator<Item = Key<Session<T>>> {
+        self.table.iter().filter(|(_, session)| session.stage == Stage::Open).map(|(key, _)| key)
+    }
+
+    /// An open session as the host sees it.
+    pub(crate) fn info(&self, key: Key<Session<T>>) -> Option<SessionInfo> {
+        let session = self.table.get(key)?;
+        Some(SessionInfo {
+            id: Locator { shard: self.shard, node: self.node, random: session.random },
+            party: session.party.clone()?,
+            address: session.address.into(),
+            suite: session.suite?,
+            connection_id: session.marks.has(Marks::CONNECTION_ID),
+            return_routability: session.marks.has(Marks::RETURN_ROUTABILITY),
+            resumed: session.marks.has(Marks::RESUMED),
+            opened_at: Instant::from_secs(session.opened_s.into()),
+        })
+    }
+
+    /// The last moment that the sessions were told.
+    pub(crate) fn now(&self) -> Instant {
+        self.now
+    }
+
+    /// What has happened since it was asked last.
+    pub(crate) fn poll_happened(&mut self) -> Option<Happened<T>> {
+        self.happened.pop_front()
+    }
+
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        self.timers.next()
+    }
+
+    pub(crate) fn handle_timeout(&mut self, now: Instant) {
+        self.now = now;
+        self.timers.advance(now);
+        while let Some(due) = self.timers.pop() {
+            match due {
+                Due::Association(key) => {
+                    if let Some(busy) = self.table.get_mut(key).and_then(|session| session.busy.as_mut()) {
+                        busy.timer = None;
+                    }
+                    if let (Some(session), Some(core)) = (self.table.get_mut(key), self.core.as_mut()) {
+                        session.association.handle_timeout(&mut core.host(now));
+                    }
+                    self.stir_here(now, key);
+                }
+                Due::Ask(question) => self.unanswered(now, question),
+                Due::Sweep => {
+                    self.sweep = None;
+                    self.arm_sweep(now);
+                }
+            }
+        }
+    }
+
+    /// Finds the session of a datagram, or deals with it at once: then there is none.
+    pub(crate) fn input(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        datagram: &[u8],
+    ) -> Option<Key<Session<T>>> {
+        self.now = now;
+        self.stats.datagrams_in += 1;
+        if self.core.is_none() {
+            self.stats.dropped.no_session += 1;
+            return None;
+        }
+        if let Some(locator) = cid_of(datagram) {
+            let ours = (locator.shard, locator.node) == (self.shard, self.node);
+            let found = self.table.by_random(locator.random).filter(|_| ours);
+            if found.is_none() {
+                self.stats.dropped.count(DropReason::ConnectionId);
+            }
+            return found;
+        }
+        if hello_of(datagram).is_some() {
+            return self.hello(now, from, datagram);
+        }
+        let address = from.into();
+        let (pending, open) = (self.table.pending_at(address), self.table.at_address(address));
+        // A handshake may run beside a session. Before it has keys it says things in the clear, then it says Finished.
+        let is_of_handshake = !is_protected(datagram) || is_handshake(datagram);
+        let found = if is_of_handshake { pending.or(open) } else { open.or(pending) };
+        if found.is_none() {
+            self.stats.dropped.count(DropReason::NoSession);
+        }
+        found
+    }
+
+    /// Where in the datagram the next data lies, decrypted; `None` at its end. `at` goes along.
+    pub(crate) fn next_data(
+        &mut self,
+        now: Instant,
+        key: Key<Session<T>>,
+        from: SocketAddr,
+        datagram: &mut [u8],
+        at: &mut usize,
+    ) -> Option<Range<usize>> {
+        while *at < datagram.len() {
+            let begin = *at;
+            let session = self.table.get_mut(key).filter(|session| session.stage != Stage::Closing)?;
+            let path = if session.address == from.into() { Path::Current } else { Path::New };
+            let host = &mut self.core.as_mut()?.host(now);
+            let record = session.association.handle_record(host, path, datagram, at)?;
+            let data = match record {
+                Record::Dropped(reason) => {
+                    self.stats.dropped.count(reason);
+                    None
+                }
+                Record::Data { range, newest } => {
+                    self.stats.records_in += 1;
+                    self.heard(key, path, from, datagram.len(), newest);
+                    Some(range)
+                }
+                Record::Handled | _ => {
+                    self.heard(key, path, from, datagram.len(), false);
+                    None
+                }
+            };
+            self.stir(now, key, from);
+            if data.is_some() {
+                return data;
+            }
+            if *at <= begin {
+                return None;
+            }
+        }
+        None
+    }
+
+    /// Takes note of where an authentic record came from.
+    fn heard(&mut self, key: Key<Session<T>>, path: Path, from: SocketAddr, len: usize, newest: bool) {
+        let Some(session) = self.table.get_mut(key) else { return };
+        session.marks.set(Marks::HEARD, true);
+        match path {
+            Path::Current => {
+                if let Some(path) = session.busy.as_mut().and_then(|busy| busy.new_path.as_mut()) {
+                    path.newest &= !newest;
+                }
+            }
+            Path::New => {
+                let busy = session.busy.get_or_insert_default();
+                let other = busy.new_path.as_ref().is_some_and(|path| path.address != from);
+                if other && newest {
+                    busy.new_path = None;
+                }
+                let path =
+                    busy.new_path.get_or_insert(NewPath { address: from, allowance: 0, newest: false });
+                if path.address == from {
+                    let more = u32::try_from(len).unwrap_or(u32::MAX).saturating_mul(AMPLIFICATION_MAX);
+                    path.allowance = path.allowance.saturating_add(more);
+                    path.newest |= newest;
+                }
+            }
+        }
+    }
+
+    /// The same as [`Sessions::stir`] when nothing came.
+    pub(super) fn stir_here(&mut self, now: Instant, key: Key<Session<T>>) {
+        if let Some(address) = self.table.get(key).map(|session| session.address) {
+            self.stir(now, key, address.into());
+        }
+    }
+
+    /// After anything was done with an association: hears what it says, sets its timer, lets it send.
+    pub(super) fn stir(&mut self, now: Instant, key: Key<Session<T>>, from: SocketAddr) {
+        while let Some(event) = self.table.get_mut(key).and_then(|session| session.association.poll_event()) {
+            if self.table.get(key).is_none_or(|session| session.stage == Stage::Closing) {
+                continue;
+            }
+            match event {
+                Event::Ask(presented) => self.presented(now, key, presented),
+                Event::Established(facts) => self.established(now, key, facts),
+                Event::Resumable(resumption) => self.resumable(key, resumption),
+                Event::Moved => self.moved(key, from),
+                Event::Failed(failure) => self.protocol_failed(now, key, failure),
+                Event::Closed(alert) => {
+                    self.protocol_failed(now, key, Failure::AlertReceived(alert));
+                    self.end(now, key, SessionEnd::ByPeer(alert));
+                }
+                Event::KeyLog(line) => self.happened.push_back(Happened::Told(SecurityEvent::KeyLog(line))),
+                _ => {}
+            }
+        }
+        self.arm(key);
+        self.queue(key);
+    }
+
+    fn arm(&mut self, key: Key<Session<T>>) {
+        let Some(session) = self.table.get_mut(key) else { return };
+        let due = session.association.poll_timeout().filter(|_| session.stage != Stage::Closing);
+        let armed = session.busy.as_ref().and_then(|busy| busy.timer);
+        if armed.map(|(_, at)| at) != due {
+            if let Some((timer, _)) = armed {
+                self.timers.cancel(timer);
+            }
+            let timer = due.map(|due| (self.timers.arm(due, Due::Association(key)), due));
+            session.busy.get_or_insert_default().timer = timer;
+        }
+        let is_idle =
+            |busy: &Busy| busy.timer.is_none() && busy.handshake.is_none() && busy.new_path.is_none();
+        if let Some(busy) = session.busy.as_mut() {
+            // A check of the way that came to nothing is over.
+            busy.new_path.take_if(|path| !path.newest && busy.timer.is_none());
+        }
+        if session.busy.as_deref().is_some_and(is_idle) {
+            session.busy = None;
+        }
+    }
+
+    fn queue(&mut self, key: Key<Session<T>>) {
+        if let Some(session) = self.table.get_mut(key)
+            && !session.marks.has(Marks::QUEUED)
+        {
+            session.marks.set(Marks::QUEUED, true);
+            self.sending.push_back(key);
+        }
+    }
+
+    /// The newest authentic record came from another address, and the way back is checked if the peer can do that.
+    fn moved(&mut self, key: Key<Session<T>>, from: SocketAddr) {
+        let Some(session) = self.table.get_mut(key) else { return };
+        let is_proven = session.marks.has(Marks::RETURN_ROUTABILITY);
+        let Some(path) =
+            session.busy.as_mut().and_then(|busy| busy.new_path.take_if(|path| path.address == from))
+        else {
+            return;
+        };
+        session.marks.set(Marks::PROVEN, is_proven);
+        self.table.move_to(key, from.into());
+        self.stats.moved += 1;
+        self.happened.push_back(Happened::Moved { key, to: from, is_proven, allowance: path.allowance });
+    }
+
+    /// Somebody at the session's address has answered.
+    pub(crate) fn proven(&mut self, key: Key<Session<T>>) {
+        if let Some(session) = self.table.get_mut(key) {
+            session.marks.set(Marks::PROVEN, true);
+        }
+    }
+
+    /// Ends an open session. The peer is told if the host wanted it, or if it would go on in vain.
+    pub(crate) fn end(&mut self, now: Instant, key: Key<Session<T>>, reason: SessionEnd) {
+        let (Some(info), Some(session)) = (self.info(key), self.table.get_mut(key)) else { return };
+        if session.stage != Stage::Open {
+            return;
+        }
+        self.stats.closed(reason);
+        let held = std::mem::take(&mut session.held);
+        let tell = !matches!(reason, SessionEnd::ByPeer(_) | SessionEnd::Replaced);
+        if tell && let Some(core) = self.core.as_mut() {
+            session.association.close(&mut core.host(now));
+        }
+        let keep = !matches!(reason, SessionEnd::Ended) && session.marks.has(Marks::RESUMABLE);
+        if keep && let (Some(core), Some(suite), Some(party)) = (&self.core, session.suite, &session.party) {
+            let ended = EndedSession {
+                id_random: session.id_random,
+                master: session.master.clone(),
+                suite,
+                extended_master_secret: session.marks.has(Marks::EXTENDED_MASTER_SECRET),
+                party: party.clone(),
+            };
+            let until = now + core.security.resumption_time;
+            self.ended.insert(until, ended, core.security.limits.resumptions);
+            self.arm_sweep(now);
+        }
+        self.happened.push_back(Happened::Closed { session: info, held, reason });
+        self.take_down(now, key);
+    }
+
+    /// Takes a session out of everything; it stays until its last words are sent.
+    pub(super) fn take_down(&mut self, _now: Instant, key: Key<Session<T>>) {
+        self.table.begin_closing(key);
+        self.arm(key);
+        self.queue(key);
+    }
+
+    fn arm_sweep(&mut self, now: Instant) {
+        let next = self.ended.expire(now);
+        if self.sweep.is_none()
+            && let Some(next) = next
+        {
+            self.timers.arm(next, Due::Sweep);
+            self.sweep = Some(next);
+        }
+    }
+
+    /// Ends the sessions of these, and forgets what they could be resumed with.
+    pub(crate) fn end_sessions(&mut self, now: Instant, whose: &[Whose]) {
+        self.now = now;
+        let is = |session: &Session<T>| {
+            session.stage == Stage::Open
+                && session.party.as_ref().is_some_and(|party| whose.iter().any(|one| one.is(party)))
+        };
+        let keys: Vec<_> = self.table.iter().filter(|(_, session)| is(session)).map(|(key, _)| key).collect();
+        for key in keys {
+            self.end(now, key, SessionEnd::Ended);
+        }
+        self.ended.forget(|party| whose.iter().any(|one| one.is(party)));
+        self.end_handshakes(now, whose);
+    }
+
+    pub(super) fn answer_unseen(&mut self, to: SocketAddr, answer: [u8; ANSWER_LEN_MAX], len: usize) {
+        if self.unseen.len() < STATELESS_MAX {
+            self.unseen.push_back((to, answer, len));
+        }
+    }
+
+    /// Writes the next datagram of the protocol itself.
+    pub(crate) fn poll_transmit(&mut self, out: &mut [u8]) -> Option<(SocketAddr, usize)> {
+        if let Some((to, answer, len)) = self.unseen.pop_front() {
+            out.get_mut(..len)?.copy_from_slice(answer.get(..len)?);
+            self.stats.datagrams_out += 1;
+            return Some((to, len));
+        }
+        while let Some(key) = self.sending.front().copied() {
+            let (Some(session), Some(core)) = (self.table.get_mut(key), self.core.as_mut()) else {
+                self.sending.pop_front();
+                continue;
+            };
+            if let Some(transmit) = session.association.poll_transmit(&mut core.host(self.now), out) {
+                let new_path = session.busy.as_ref().and_then(|busy| busy.new_path.as_ref());
+                let to = match (transmit.path, new_path) {
+                    (Path::New, Some(path)) => path.address,
+                    (Path::New | Path::Current, _) => session.address.into(),
+                };
+                self.stats.datagrams_out += 1;
+                return Some((to, transmit.len));
+            }
+            session.marks.set(Marks::QUEUED, false);
+            let is_over = session.stage == Stage::Closing;
+            self.sending.pop_front();
+            if is_over {
+                self.table.remove(key);
+            } else {
+                self.arm(key);
+            }
+        }
+        None
+    }
+
+    /// The place in `out` for data of a session, before [`Sessions::seal`].
+    pub(crate) fn room<'a>(&self, key: Key<Session<T>>, out: &'a mut [u8]) -> Option<&'a mut [u8]> {
+        let association = &self.get(key)?.association;
+        let begin = association.headroom();
+        let end = out.len().checked_sub(TRAILER_LEN_MAX)?.min(begin + association.data_len_max());
+        out.get_mut(begin..end)
+    }
+
+    /// Makes a record of the data in the place that [`Sessions::room`] gave, and says where it goes; `None` if it must not go.
+    pub(crate) fn seal(
+        &mut self,
+        key: Key<Session<T>>,
+        out: &mut [u8],
+        len: usize,
+    ) -> Option<(SocketAddr, usize)> {
+        let now = self.now;
+        let session = self.table.get_mut(key).filter(|session| session.stage == Stage::Open)?;
+        let host = &mut self.core.as_mut()?.host(now);
+        let len = match session.association.seal(host, out, len) {
+            Ok(len) => len,
+            Err(error) => {
+                tracing::debug!(%error, "a message was not sent");
+                if error == SealError::Exhausted {
+                    self.end(now, key, SessionEnd::Exhausted);
+                }
+                return None;
+            }
+        };
+        let mut to = session.address.into();
+        if let Some(path) = session.busy.as_mut().and_then(|busy| busy.new_path.as_mut())
+            && path.newest
+        {
+            let left = u32::try_from(len).ok().and_then(|len| path.allowance.checked_sub(len));
+            let Some(left) = left else {
+                self.stats.withheld += 1;
+                return None;
+            };
+            path.allowance = left;
+            to = path.address;
+        }
+        self.stats.records_out += 1;
+        self.stats.datagrams_out += 1;
+        Some((to, len))
+    }
+
+    /// The longest message that fits into one record for the session's peer.
+    pub(crate) fn message_len_max(&self, key: Key<Session<T>>) -> usize {
+        self.get(key).map_or(0, |session| session.association.data_len_max())
+    }
+}
+
+/// What may stand behind the data in a record: content type, tag, padding of a block cipher and its MAC.
+const TRAILER_LEN_MAX: usize = 64;

@@ -1,0 +1,222 @@
+//! Secured sessions in a shard: what comes by them, whose registration they carry, and what becomes of it when they end.
+//!
+//! A session is a session's whatever its address; a device that comes back with another session of its own is taken to be there
+//! from the first authentic message on, and the older session ends.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use lightship_lwm2m::Endpoint;
+use lightship_platform::Instant;
+
+use crate::devices::Device;
+use crate::links::Link;
+use crate::route::Route;
+use crate::secure::{Happened, Session, hello_session_id};
+use crate::slab::Key;
+use crate::{
+    Ended, Event, Locator, Party, Registration, Registrations, SecurityEvent, SessionEnd, SessionInfo, Shard,
+    Whose, shard_of,
+};
+
+/// What the shard keeps with a session.
+#[derive(Default)]
+pub(crate) struct Held {
+    /// The CoAP state, while something is going on.
+    pub(crate) link: Option<Key<Link>>,
+    /// The device registered by this session.
+    pub(crate) device: Option<Key<Device>>,
+}
+
+pub(crate) type SecuredSession = Session<Held>;
+
+impl Shard {
+    /// Takes a datagram from the socket for secured ones. It never fails: what makes no sense is dropped, and counted.
+    pub fn handle_secured_input(&mut self, now: Instant, from: SocketAddr, datagram: &mut [u8]) {
+        if let Some(session) = self.sessions.input(now, from, datagram) {
+            let mut at = 0;
+            while let Some(range) = self.sessions.next_data(now, session, from, datagram, &mut at) {
+                self.take_happened(now);
+                if let Some(data) = datagram.get(range) {
+                    self.take_secured(now, session, data);
+                }
+            }
+        }
+        self.take_happened(now);
+    }
+
+    /// Says which shard a datagram from the socket for secured ones belongs to; to be asked as [`Shard::route`] is.
+    pub fn route_secured(&mut self, from: SocketAddr, datagram: &[u8]) -> Route {
+        let (own, shards) = (self.config.shard, self.config.shards);
+        if shards <= 1 {
+            return Route::Here;
+        }
+        let to = |shard: u8| if shard == own { Route::Here } else { Route::Shard(shard) };
+        if let Some(shard) = shard_of(datagram, shards) {
+            return to(shard);
+        }
+        // Whoever wants to resume is served where the session is, and with him all that follows from his address.
+        let Some(session_id) = hello_session_id(datagram) else {
+            return self.secured_forwards.get(from).map_or(Route::Here, to);
+        };
+        let named =
+            session_id.filter(|locator: &Locator| locator.node == self.config.node && locator.shard < shards);
+        match named.filter(|locator| locator.shard != own) {
+            Some(locator) => {
+                self.secured_forwards.set(from, locator.shard);
+                Route::Shard(locator.shard)
+            }
+            None => {
+                self.secured_forwards.forget(from);
+                Route::Here
+            }
+        }
+    }
+
+    /// Ends secured sessions at once, because their credentials were taken away or changed; they cannot be resumed. One call for many
+    /// is cheaper than many calls: each looks at all sessions.
+    pub fn end_sessions(&mut self, now: Instant, whose: &[Whose], registrations: Registrations) {
+        self.sessions.end_sessions(now, whose);
+        self.take_happened(now);
+        if registrations == Registrations::End {
+            let is = |device: &Device| {
+                device.party.as_ref().is_some_and(|party| whose.iter().any(|one| one.is(party)))
+            };
+            let keys: Vec<_> =
+                self.devices.iter().filter(|(_, device)| is(device)).map(|(key, _)| key).collect();
+            for key in keys {
+                self.end_and_tell(now, key, Ended::CredentialGone);
+            }
+        }
+    }
+
+    /// The open sessions, in no order that means anything, each with the endpoint that is registered by it.
+    pub fn sessions(&self) -> impl Iterator<Item = (SessionInfo, Option<Endpoint>)> {
+        self.sessions.keys().filter_map(|key| {
+            let held = &self.sessions.get(key)?.held;
+            let device = held.device.and_then(|device| self.devices.get(device));
+            Some((self.sessions.info(key)?, device.map(|device| device.details.endpoint.clone())))
+        })
+    }
+
+    /// A registration as the host sees it.
+    pub(crate) fn shown(&self, device: &Device) -> Registration {
+        let session = device.session.and_then(|session| self.sessions.info(session));
+        device.registration(self.locator(device), session)
+    }
+
+    /// Hears what has happened to the sessions.
+    pub(crate) fn take_happened(&mut self, now: Instant) {
+        while let Some(happened) = self.sessions.poll_happened() {
+            match happened {
+                Happened::Told(event) => self.events.push_back(Event::Security(event)),
+                Happened::Opened { session, facts } => {
+                    self.events.push_back(Event::Security(SecurityEvent::SessionOpened { session, facts }));
+                }
+                Happened::Closed { session, held, reason } => {
+                    self.session_closed(now, session, &held, reason)
+                }
+                Happened::Moved { key, to, is_proven, allowance } => {
+                    self.session_moved(key, to, is_proven, allowance);
+                }
+            }
+        }
+    }
+
+    /// A message came by a session.
+    fn take_secured(&mut self, now: Instant, session: Key<SecuredSession>, data: &[u8]) {
+        let Some(link) = self.link_of_session(now, session) else { return };
+        self.adopt(now, session, link);
+        if self.input(now, link, data)
+            && let Some(device) = self.links.get(link).and_then(|link| link.device)
+        {
+            self.heard(now, device, data);
+        }
+        self.settle(now, link);
+    }
+
+    /// The link of a session, made if it has none.
+    pub(crate) fn link_of_session(&mut self, now: Instant, key: Key<SecuredSession>) -> Option<Key<Link>> {
+        let session = self.sessions.get(key)?;
+        Some(match session.held.link {
+            Some(link) => link,
+            None => {
+                let (address, device) = (session.address(), session.held.device);
+                self.open_link(now, (address, Some(key)), device)
+            }
+        })
+    }
+
+    /// A device that comes with a session of its own is there from now on.
+    fn adopt(&mut self, now: Instant, session: Key<SecuredSession>, link: Key<Link>) {
+        if self.links.get(link).is_none_or(|link| link.device.is_some()) {
+            return;
+        }
+        let Some(party) = self.party(session) else { return };
+        let Some(endpoint) = party.endpoints.one().cloned() else { return };
+        let Some(key) = self.devices.by_endpoint(&endpoint) else { return };
+        let theirs = self.devices.get(key).and_then(|device| device.party.as_ref());
+        if !theirs.is_some_and(|theirs| party.may_continue(theirs, &endpoint)) {
+            return;
+        }
+        let from = self.devices.get(key).map(|device| device.address);
+        self.move_device(now, key, link);
+        if let (Some(from), Some(device)) = (from, self.devices.get(key)) {
+            let registration = self.shown(device);
+            self.events.push_back(Event::Moved { registration, from });
+        }
+        self.pump(now, key);
+    }
+
+    /// With whom a session is.
+    pub(crate) fn party(&self, session: Key<SecuredSession>) -> Option<Arc<Party>> {
+        self.sessions.get(session)?.party().cloned()
+    }
+
+    /// Gives up the session that a device had before it came with another one.
+    pub(crate) fn leave_session(&mut self, now: Instant, old: Option<Key<SecuredSession>>) {
+        let Some(old) = old else { return };
+        if let Some(session) = self.sessions.get_mut(old) {
+            session.held.device = None;
+            self.sessions.end(now, old, SessionEnd::Replaced);
+            self.take_happened(now);
+        }
+    }
+
+    fn session_closed(&mut self, now: Instant, session: SessionInfo, held: &Held, reason: SessionEnd) {
+        let mut endpoint = None;
+        if let Some(key) = held.device {
+            self.restart_current(now, key);
+            if let Some(device) = self.devices.get_mut(key) {
+                device.session = None;
+                endpoint = Some(device.details.endpoint.clone());
+            }
+            self.unanswering(now, key);
+        }
+        if let Some(link) = held.link {
+            self.close_link(link);
+        }
+        self.events.push_back(Event::Security(SecurityEvent::SessionClosed { session, endpoint, reason }));
+    }
+
+    /// A session's peer is at another address; what is under way goes on there.
+    fn session_moved(&mut self, key: Key<SecuredSession>, to: SocketAddr, is_proven: bool, allowance: u32) {
+        let Some((link, device)) =
+            self.sessions.get(key).map(|session| (session.held.link, session.held.device))
+        else {
+            return;
+        };
+        if let Some(link) = link.and_then(|link| self.links.get_mut(link)) {
+            (link.address, link.proven, link.allowance) = (to, is_proven, allowance);
+        }
+        let Some(device) = device.and_then(|device| self.devices.get_mut(device)) else { return };
+        let from = std::mem::replace(&mut device.address, to);
+        (device.proven, device.allowance) = (is_proven, allowance);
+        if let Some(device) =
+            self.sessions.get(key).and_then(|session| self.devices.get(session.held.device?))
+        {
+            let registration = self.shown(device);
+            self.events.push_back(Event::Moved { registration, from });
+        }
+    }
+}
