@@ -168,6 +168,16 @@ impl Association {
             Some(handshake) if !handshake.common.is_done && !handshake.common.is_over => {
                 handshake.handle_plain(host, header.content_type, content).map(|()| Record::Handled)
             }
+            // What the peer repeats because our last flight was lost; its Finished under the keys calls for that.
+            Some(handshake)
+                if handshake.common.is_done
+                    && matches!(
+                        header.content_type,
+                        ContentType::Handshake | ContentType::ChangeCipherSpec
+                    ) =>
+            {
+                Ok(Record::Handled)
+            }
             _ => Err(match header.content_type {
                 ContentType::Alert => DropReason::Alert,
                 ContentType::Handshake | ContentType::ChangeCipherSpec => DropReason::Handshake,

@@ -592,6 +592,9 @@ pub(crate) fn present(
             if key.is_empty() {
                 return Ok(None);
             }
+            if !spki::is_p256(key) {
+                return Err(bad);
+            }
             common.peer_key = key.into();
             Ok(Some(Presented::RawPublicKey(key.into())))
         }
@@ -604,14 +607,18 @@ pub(crate) fn present(
                 chain.push(Box::from(certificate.ok_or(Abort::DECODE)?));
             }
             let Some(end_entity) = chain.first() else { return Ok(None) };
-            common.peer_key = spki::of_certificate(end_entity).ok_or(bad)?.into();
+            let key = spki::of_certificate(end_entity).ok_or(bad)?;
+            if !spki::is_p256(key) {
+                return Err(Abort(Alert::UNSUPPORTED_CERTIFICATE, Fault::NothingInCommon));
+            }
+            common.peer_key = key.into();
             Ok(Some(Presented::Certificates(chain)))
         }
     }
 }
 
 /// How many certificates a peer may present.
-const CHAIN_MAX: usize = 8;
+const CHAIN_MAX: usize = 10;
 
 /// The limit in `record_size_limit` (RFC 8449 §4).
 pub(crate) fn read_size_limit(body: &[u8]) -> Result<u16, Abort> {

@@ -31,6 +31,8 @@ use crate::{
 const EARLY_LEN_MAX: usize = 256;
 /// How many of them.
 const EARLY_MAX: usize = 2;
+/// How many records of the new epoch may fail before the handshake does.
+const BAD_FINISHED_MAX: u32 = 2;
 /// How long the last flight can be asked for again: twice the life of a packet (RFC 6347 §4.2.4).
 const LINGER_TIME: Duration = Duration::from_secs(240);
 
@@ -195,7 +197,16 @@ impl Handshake {
             Some(session) if self.common.is_peer_changed => session,
             _ => return self.common.keep_early(record, header),
         };
-        let opened = session.open(host.crypto, record, header)?;
+        let opened = match session.open(host.crypto, record, header) {
+            Ok(opened) => opened,
+            Err(reason) => {
+                // One may be anybody's; two, the second when the peer repeats itself, mean that the keys differ.
+                if reason == DropReason::BadMac && session.failures() >= BAD_FINISHED_MAX {
+                    self.common.fail(Abort(Alert::DECRYPT_ERROR, Fault::BadFinished));
+                }
+                return Err(reason);
+            }
+        };
         let content = record.get(opened.range).unwrap_or_default();
         match opened.content_type {
             ContentType::Handshake => self.handle_fragments(host, content, true),
@@ -262,7 +273,15 @@ impl Handshake {
             self.handle_message(host, fragment.raw, protected);
             return true;
         }
-        match self.common.inbound.take(fragment, protected, host.config.message_len_max) {
+        let len_max = host.config.message_len_max;
+        if fragment.len > len_max && fragment.sequence == self.common.inbound.next() {
+            // Nobody will ever put this one together: say so instead of waiting for it.
+            let is_certificate = fragment.kind == Kind::Certificate as u8;
+            let alert = if is_certificate { Alert::BAD_CERTIFICATE } else { Alert::DECODE_ERROR };
+            self.common.fail(Abort(alert, Fault::BadMessage));
+            return false;
+        }
+        match self.common.inbound.take(fragment, protected, len_max) {
             Took::Kept => true,
             Took::Old => {
                 self.common.repeat(host, fragment);

@@ -21,6 +21,17 @@ pub(crate) fn of_certificate(certificate: &[u8]) -> Option<&[u8]> {
     fields.get(..fields.len() - rest.len())
 }
 
+/// Whether a SubjectPublicKeyInfo is an uncompressed point of P-256 (RFC 5480 §2); only the signature shows whether it is one.
+pub(crate) fn is_p256(spki: &[u8]) -> bool {
+    spki.len() == P256_START.len() + 64 && spki.starts_with(&P256_START)
+}
+
+/// What every SubjectPublicKeyInfo of P-256 begins with: id-ecPublicKey, secp256r1, a string of bits, an uncompressed point.
+const P256_START: [u8; 27] = [
+    0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86,
+    0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00, 0x04,
+];
+
 const SEQUENCE: u8 = 0x30;
 const INTEGER: u8 = 0x02;
 const VERSION: u8 = 0xa0;
