@@ -8,7 +8,7 @@ mod common;
 use std::net::UdpSocket;
 
 use common::{Flags, World, drain, patience, receive, seal, tell};
-use lightship_dtls::{Association, Connect, Event, Path};
+use lightship_dtls::{Association, Connect, Credential, Event, Path};
 
 fn main() -> Result<(), String> {
     let flags = Flags::read()?;
@@ -17,7 +17,7 @@ fn main() -> Result<(), String> {
     socket.connect(flags.address).map_err(|error| error.to_string())?;
     let mut world = World::new()?;
     let connect = Connect {
-        credential: flags.credential()?,
+        credential: credential(&flags)?,
         server_name: flags.server_name.clone(),
         own_cid: flags.own_cid(),
         resume: None,
@@ -59,5 +59,18 @@ fn main() -> Result<(), String> {
                 println!("{}", String::from_utf8_lossy(&data).trim_end());
             }
         }
+    }
+}
+
+/// What the client proves itself with.
+fn credential(flags: &Flags) -> Result<Credential, String> {
+    let chain = flags.chain.clone();
+    match (&flags.psk_key, &flags.key) {
+        (Some(key), _) => {
+            Ok(Credential::Psk { identity: flags.psk_identity.clone().into(), key: key.clone() })
+        }
+        (None, Some(key)) if chain.is_empty() => Ok(Credential::RawPublicKey { key: key.clone() }),
+        (None, Some(key)) => Ok(Credential::Certificates { key: key.clone(), chain }),
+        (None, None) => Err("a client needs --psk-key-hex or --key".into()),
     }
 }

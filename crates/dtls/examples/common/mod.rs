@@ -6,8 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lightship_dtls::{
-    Answer, Association, CertificateType, Cid, Config, Credential, Event, Host, OwnKey, Path, Presented,
-    Record, Suite,
+    Answer, Association, CertificateType, Cid, Config, Event, Host, OwnKey, Path, Presented, Record, Suite,
 };
 use lightship_platform::crypto::{Crypto, RustCrypto, Secret, SigningKey};
 use lightship_platform::{Instant, SeededRng};
@@ -17,8 +16,8 @@ pub(crate) struct Flags {
     pub(crate) address: SocketAddr,
     pub(crate) psk_identity: Vec<u8>,
     pub(crate) psk_key: Option<Secret>,
-    key: Option<Arc<dyn SigningKey>>,
-    chain: Vec<Vec<u8>>,
+    pub(crate) key: Option<Arc<dyn SigningKey>>,
+    pub(crate) chain: Vec<Vec<u8>>,
     pub(crate) cid: Option<Vec<u8>>,
     pub(crate) server_name: Option<String>,
     pub(crate) count: u32,
@@ -82,19 +81,6 @@ impl Flags {
         Ok(flags)
     }
 
-    /// What a client proves itself with.
-    #[allow(dead_code, reason = "the server has none")]
-    pub(crate) fn credential(&self) -> Result<Credential, String> {
-        match (&self.psk_key, &self.key) {
-            (Some(key), _) => {
-                Ok(Credential::Psk { identity: self.psk_identity.clone().into(), key: key.clone() })
-            }
-            (None, Some(key)) if self.chain.is_empty() => Ok(Credential::RawPublicKey { key: key.clone() }),
-            (None, Some(key)) => Ok(Credential::Certificates { key: key.clone(), chain: self.chain.clone() }),
-            (None, None) => Err("a client needs --psk-key-hex or --key".into()),
-        }
-    }
-
     /// The connection ID that the peer shall use.
     pub(crate) fn own_cid(&self) -> Cid {
         self.cid.as_deref().and_then(Cid::new).unwrap_or(Cid::EMPTY)
@@ -127,20 +113,19 @@ impl Flags {
 
 /// The world around the associations.
 pub(crate) struct World {
-    start: std::time::Instant,
     pub(crate) rng: SeededRng,
 }
 
 impl World {
-    #[expect(clippy::disallowed_methods, reason = "a binary reads the clock")]
     pub(crate) fn new() -> Result<Self, String> {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(|error| error.to_string())?;
-        Ok(Self { start: std::time::Instant::now(), rng: SeededRng::new(seed) })
+        Ok(Self { rng: SeededRng::new(seed) })
     }
 
     pub(crate) fn host<'a>(&'a mut self, config: &'a Config) -> Host<'a> {
-        let us = u64::try_from(self.start.elapsed().as_micros()).unwrap_or(u64::MAX);
+        let since = std::time::UNIX_EPOCH.elapsed().unwrap_or_default();
+        let us = u64::try_from(since.as_micros()).unwrap_or(u64::MAX);
         Host { now: Instant::from_micros(us), crypto: &RustCrypto, rng: &mut self.rng, config }
     }
 }

@@ -1,12 +1,18 @@
 //! Two associations and what lies between them, on a virtual clock.
 
-use std::collections::VecDeque;
+use std::cell::RefCell;
+use std::collections::{HashMap, VecDeque};
+use std::rc::Rc;
 use std::time::Duration;
 
 use lightship_dtls::cookie::{Cookies, Verdict};
-use lightship_dtls::{Answer, Association, Cid, Config, Connect, Event, Host, Path, Presented, Record};
-use lightship_platform::crypto::{Crypto, RustCrypto, Secret};
-use lightship_platform::{Instant, SeededRng};
+use lightship_dtls::{
+    Alert, Answer, Association, Cid, Config, Connect, Credential, DropReason, Event, Facts, Failure, Host,
+    OwnKey, Path, Presented, Record, Resumption, Suite,
+};
+use lightship_platform::crypto::{Crypto, FastCrypto, Secret};
+use lightship_platform::{Instant, Rng as _, SeededRng};
+use rcgen::{CertificateParams, KeyPair};
 
 pub(crate) const KEY: &[u8] = b"0123456789abcdef";
 pub(crate) const IDENTITY: &[u8] = b"urn:dev:1";
@@ -21,8 +27,10 @@ pub(crate) struct Side {
     pub(crate) rng: SeededRng,
     pub(crate) events: Vec<Event>,
     pub(crate) received: Vec<Vec<u8>>,
-    pub(crate) dropped: Vec<lightship_dtls::DropReason>,
+    pub(crate) dropped: Vec<DropReason>,
     pub(crate) judge: Judge,
+    /// What is still to be answered.
+    pub(crate) asked: Option<Presented>,
 }
 
 impl Side {
@@ -35,6 +43,7 @@ impl Side {
             received: Vec::new(),
             dropped: Vec::new(),
             judge,
+            asked: None,
         }
     }
 
@@ -42,21 +51,21 @@ impl Side {
         self.association.as_ref().is_some_and(Association::is_established)
     }
 
-    pub(crate) fn failure(&self) -> Option<lightship_dtls::Failure> {
+    pub(crate) fn failure(&self) -> Option<Failure> {
         self.events.iter().find_map(|event| match event {
             Event::Failed(failure) => Some(*failure),
             _ => None,
         })
     }
 
-    pub(crate) fn facts(&self) -> Option<&lightship_dtls::Facts> {
+    pub(crate) fn facts(&self) -> Option<&Facts> {
         self.events.iter().find_map(|event| match event {
             Event::Established(facts) => Some(facts),
             _ => None,
         })
     }
 
-    pub(crate) fn resumption(&self) -> Option<&lightship_dtls::Resumption> {
+    pub(crate) fn resumption(&self) -> Option<&Resumption> {
         self.events.iter().find_map(|event| match event {
             Event::Resumable(resumption) => Some(resumption),
             _ => None,
@@ -83,6 +92,8 @@ pub(crate) struct Pair {
     pub(crate) server_cid: Cid,
     pub(crate) session_id: Vec<u8>,
     pub(crate) crypto: &'static dyn Crypto,
+    /// Whether questions are answered only when nothing else happens.
+    pub(crate) is_lazy: bool,
 }
 
 macro_rules! host {
@@ -104,7 +115,8 @@ impl Pair {
             log: Vec::new(),
             server_cid: Cid::EMPTY,
             session_id: Vec::new(),
-            crypto: &RustCrypto,
+            crypto: &FastCrypto,
+            is_lazy: false,
         }
     }
 
@@ -113,33 +125,37 @@ impl Pair {
         self.poll(From::Client);
     }
 
+    fn side(&mut self, from: From) -> &mut Side {
+        match from {
+            From::Client => &mut self.client,
+            From::Server => &mut self.server,
+        }
+    }
+
     /// Takes out everything that a side wants to say.
     pub(crate) fn poll(&mut self, from: From) {
-        let (side, mut host) = match from {
-            From::Client => (&mut self.client, self.crypto),
-            From::Server => (&mut self.server, self.crypto),
-        };
+        let (now, crypto, is_lazy) = (self.now, self.crypto, self.is_lazy);
+        let side = self.side(from);
         let Some(association) = &mut side.association else { return };
-        let mut host = Host {
-            now: self.now,
-            crypto: std::mem::replace(&mut host, &RustCrypto),
-            rng: &mut side.rng,
-            config: &side.config,
-        };
+        let mut host = Host { now, crypto, rng: &mut side.rng, config: &side.config };
+        let mut sent = Vec::new();
         let mut out = [0; 2048];
         loop {
             let mut is_quiet = true;
             while let Some(transmit) = association.poll_transmit(&mut host, &mut out) {
                 assert!(transmit.len <= side.config.datagram_len_max);
-                self.wire.push_back((from, out[..transmit.len].to_vec()));
-                self.log.push((from, out[..transmit.len].to_vec()));
+                sent.push((from, out[..transmit.len].to_vec()));
                 is_quiet = false;
             }
             while let Some(event) = association.poll_event() {
                 is_quiet = false;
-                if let Event::Ask(presented) = &event {
-                    let answer = (side.judge)(presented);
-                    association.answer(&mut host, answer);
+                match &event {
+                    Event::Ask(presented) if is_lazy => side.asked = Some(presented.clone()),
+                    Event::Ask(presented) => {
+                        let answer = (side.judge)(presented);
+                        association.answer(&mut host, answer);
+                    }
+                    _ => {}
                 }
                 side.events.push(event);
             }
@@ -147,6 +163,20 @@ impl Pair {
                 break;
             }
         }
+        self.log.extend_from_slice(&sent);
+        self.wire.extend(sent);
+    }
+
+    /// Answers what was asked; says whether anything was.
+    fn answer(&mut self, from: From) -> bool {
+        let (now, crypto) = (self.now, self.crypto);
+        let side = self.side(from);
+        let Some(presented) = side.asked.take() else { return false };
+        let answer = (side.judge)(&presented);
+        let mut host = Host { now, crypto, rng: &mut side.rng, config: &side.config };
+        side.association.as_mut().unwrap().answer(&mut host, answer);
+        self.poll(from);
+        true
     }
 
     /// Delivers one datagram.
@@ -184,9 +214,45 @@ impl Pair {
 
     /// Delivers everything at once.
     pub(crate) fn run(&mut self) {
-        while let Some((from, datagram)) = self.wire.pop_front() {
+        loop {
+            while let Some((from, datagram)) = self.wire.pop_front() {
+                self.deliver(from, datagram);
+            }
+            if !self.answer(From::Client) & !self.answer(From::Server) {
+                break;
+            }
+        }
+    }
+
+    /// Delivers in bad weather until both are established; the first `troubled` datagrams may be lost, doubled or held up.
+    pub(crate) fn run_through(&mut self, weather: &Weather) {
+        let mut dice = SeededRng::from_number(weather.seed);
+        let mut troubled = weather.troubled;
+        for _ in 0..20_000 {
+            if self.wire.is_empty() && !self.answer(From::Client) & !self.answer(From::Server) {
+                if self.client.is_established() && self.server.is_established() {
+                    return;
+                }
+                if !self.wait() {
+                    return;
+                }
+                continue;
+            }
+            let ahead = if troubled > 0 { weather.reorder } else { 0 };
+            let index = dice.below(ahead + 1) as usize % self.wire.len().max(1);
+            let Some((from, datagram)) = self.wire.remove(index) else { continue };
+            if troubled > 0 {
+                troubled -= 1;
+                if dice.below(100) < weather.duplicate {
+                    self.wire.push_back((from, datagram.clone()));
+                }
+                if dice.below(100) < weather.loss {
+                    continue;
+                }
+            }
             self.deliver(from, datagram);
         }
+        panic!("no end: {:?} {:?}", self.client.events, self.server.events);
     }
 
     /// Lets the time pass until the next timeout of either side.
@@ -198,13 +264,10 @@ impl Pair {
         let Some(next) = next else { return false };
         self.now = self.now.max(next);
         for from in [From::Client, From::Server] {
-            let side = match from {
-                From::Client => &mut self.client,
-                From::Server => &mut self.server,
-            };
+            let (now, crypto) = (self.now, self.crypto);
+            let side = self.side(from);
             if let Some(association) = &mut side.association {
-                let mut host =
-                    Host { now: self.now, crypto: self.crypto, rng: &mut side.rng, config: &side.config };
+                let mut host = Host { now, crypto, rng: &mut side.rng, config: &side.config };
                 association.handle_timeout(&mut host);
             }
             self.poll(from);
@@ -214,11 +277,9 @@ impl Pair {
 
     /// Sends data.
     pub(crate) fn send(&mut self, from: From, data: &[u8]) {
-        let side = match from {
-            From::Client => &mut self.client,
-            From::Server => &mut self.server,
-        };
-        let mut host = Host { now: self.now, crypto: self.crypto, rng: &mut side.rng, config: &side.config };
+        let (now, crypto) = (self.now, self.crypto);
+        let side = self.side(from);
+        let mut host = Host { now, crypto, rng: &mut side.rng, config: &side.config };
         let association = side.association.as_mut().unwrap();
         let mut buffer = vec![0; data.len() + 128];
         let start = association.headroom();
@@ -257,19 +318,73 @@ fn receive(side: &mut Side, now: Instant, crypto: &dyn Crypto, datagram: &mut [u
     }
 }
 
-/// Answers with the one key that there is.
-pub(crate) fn psk_judge() -> Judge {
-    Box::new(|presented| match presented {
+/// What happens to datagrams.
+#[derive(Clone, Debug)]
+pub(crate) struct Weather {
+    pub(crate) seed: u64,
+    /// How many datagrams suffer.
+    pub(crate) troubled: u32,
+    /// How many of a hundred are lost.
+    pub(crate) loss: u32,
+    /// How many of a hundred come twice.
+    pub(crate) duplicate: u32,
+    /// How many others may overtake one.
+    pub(crate) reorder: u32,
+}
+
+/// Sessions that a server remembers.
+pub(crate) type Sessions = Rc<RefCell<HashMap<Box<[u8]>, Resumption>>>;
+
+/// Answers with the one key that there is, and accepts every certificate.
+pub(crate) fn judge(sessions: &Sessions) -> Judge {
+    let sessions = sessions.clone();
+    Box::new(move |presented| match presented {
         Presented::PskIdentity(identity) if **identity == *IDENTITY => {
             Answer::Psk { key: Secret::new(KEY), note: b"note"[..].into() }
         }
-        Presented::PskIdentity(_) => Answer::Refuse(lightship_dtls::Alert::UNKNOWN_PSK_IDENTITY),
-        Presented::SessionId(_) => Answer::Resume(None),
+        Presented::PskIdentity(_) => Answer::Refuse(Alert::UNKNOWN_PSK_IDENTITY),
+        Presented::SessionId(id) => Answer::Resume(sessions.borrow().get(id).cloned()),
         _ => Answer::Accept { note: b"note"[..].into() },
     })
 }
 
-/// Settings that do not wait long.
-pub(crate) fn config() -> Config {
-    Config { retransmit_first: Duration::from_secs(1), ..Config::default() }
+/// Settings that do not wait long and do not give up soon.
+pub(crate) fn config(suite: Suite) -> Config {
+    Config {
+        suites: vec![suite],
+        retransmit_first: Duration::from_secs(1),
+        retransmit_max: Duration::from_secs(4),
+        retransmit_count: 50,
+        handshake_time: Duration::from_secs(10_000),
+        ..Config::default()
+    }
+}
+
+/// A key and a certificate of its own.
+pub(crate) fn own_key(name: &str) -> OwnKey {
+    let key = KeyPair::generate().unwrap();
+    let certificate = CertificateParams::new([name.to_owned()]).unwrap().self_signed(&key).unwrap();
+    OwnKey {
+        names: vec![name.into()],
+        key: FastCrypto.signing_key(&key.serialize_der()).unwrap().into(),
+        chain: vec![certificate.der().to_vec()],
+    }
+}
+
+/// A client's wish with the one key that there is.
+pub(crate) fn psk_connect() -> Connect {
+    Connect {
+        credential: Credential::Psk { identity: IDENTITY.into(), key: Secret::new(KEY) },
+        server_name: Some("lightship.example".into()),
+        own_cid: Cid::EMPTY,
+        resume: None,
+    }
+}
+
+/// Two sides that know only this suite.
+pub(crate) fn pair(suite: Suite) -> Pair {
+    let sessions = Sessions::default();
+    let client = Side::new(config(suite), 1, judge(&sessions));
+    let server = Side::new(config(suite), 2, judge(&sessions));
+    Pair::new(client, server)
 }
