@@ -137,6 +137,11 @@ impl Devices {
         self.key(self.by_address.find(hash, found))
     }
 
+    /// The device at this place if it is registered by the session.
+    pub(crate) fn of_session(&self, index: u32, session: Key<SecuredSession>) -> Option<Key<Device>> {
+        self.slab.at(index).filter(|(_, device)| device.session == Some(session)).map(|(key, _)| key)
+    }
+
     fn key(&self, index: Option<&u32>) -> Option<Key<Device>> {
         index.and_then(|index| self.slab.at(*index)).map(|(key, _)| key)
     }

@@ -100,6 +100,11 @@ impl Links {
         self.slab.get_mut(key)
     }
 
+    /// The link at this place if it is the session's.
+    pub(crate) fn of_session(&self, index: u32, session: Key<SecuredSession>) -> Option<Key<Link>> {
+        self.slab.at(index).filter(|(_, link)| link.session == Some(session)).map(|(key, _)| key)
+    }
+
     /// The link of an address without security.
     pub(crate) fn by_address(&self, address: SocketAddr) -> Option<Key<Link>> {
         let hash = self.hashes.hash_one(address);

@@ -16,7 +16,7 @@ use crate::downlink::Job;
 use crate::links::Link;
 use crate::parameters::Changes;
 use crate::presence::Sleep;
-use crate::secured::SecuredSession;
+use crate::secured::{Held, SecuredSession};
 use crate::shard::Due;
 use crate::slab::Key;
 use crate::uplink::Reply;
@@ -83,7 +83,7 @@ impl Shard {
             link.device = Some(device);
         }
         if let Some(session) = session.and_then(|session| self.sessions.get_mut(session)) {
-            session.held.device = Some(device);
+            session.held.device = device.index;
         }
         self.leave_session(now, left);
         self.arm_expiry(now, device);
@@ -166,7 +166,7 @@ impl Shard {
     /// Whoever else is registered by this session, or at this address without security, cannot be reached any more.
     fn take_place(&mut self, now: Instant, address: SocketAddr, session: Option<Key<SecuredSession>>) {
         let other = match session {
-            Some(session) => self.sessions.get(session).and_then(|session| session.held.device),
+            Some(session) => self.device_of_session(session),
             None => self.devices.by_address(address),
         };
         if let Some(other) = other {
@@ -191,7 +191,7 @@ impl Shard {
         let party = session.and_then(|session| self.party(session));
         self.devices.place(key, address, session.zip(party));
         if let Some(session) = session.and_then(|session| self.sessions.get_mut(session)) {
-            session.held.device = Some(key);
+            session.held.device = key.index;
         }
         let proven = self.links.get(link).is_some_and(|link| link.proven);
         if let Some(device) = self.devices.get_mut(key) {
@@ -278,7 +278,7 @@ impl Shard {
             self.links.estrange(link);
         }
         if let Some(session) = device.session.and_then(|session| self.sessions.get_mut(session)) {
-            session.held.device = None;
+            session.held.device = Held::NOTHING;
         }
         Some(self.shown(&device))
     }

@@ -166,6 +166,12 @@ impl<T> Slab<T> {
     }
 }
 
+/// What a value takes in a slab, in bytes.
+#[cfg(test)]
+pub(crate) const fn slot_len<T>() -> usize {
+    size_of::<Slot<T>>()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

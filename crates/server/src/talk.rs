@@ -13,7 +13,7 @@ use crate::limits::UNPROVEN_PAYLOAD_MAX;
 use crate::links::Link;
 use crate::message::Outgoing;
 use crate::observe::Observation;
-use crate::secured::SecuredSession;
+use crate::secured::{Held, SecuredSession};
 use crate::shard::Due;
 use crate::slab::Key;
 use crate::uplink::Reply;
@@ -37,7 +37,7 @@ impl Shard {
             if let Some(session) = self.sessions.get_mut(session)
                 && let Some(entry) = self.links.get_mut(link)
             {
-                session.held.link = Some(link);
+                session.held.link = link.index;
                 entry.proven = session.is_proven();
                 entry.message_len_max = u16::try_from(message_len_max)
                     .ok()
@@ -77,7 +77,7 @@ impl Shard {
             (device.link, device.allowance) = (None, link.allowance);
         }
         if let Some(session) = link.session.and_then(|session| self.sessions.get_mut(session)) {
-            session.held.link = None;
+            session.held.link = Held::NOTHING;
         }
     }
 

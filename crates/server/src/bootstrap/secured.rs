@@ -55,7 +55,7 @@ impl BootstrapServer {
             let event = match happened {
                 Happened::Told(event) => event,
                 Happened::Opened { session, facts } => SecurityEvent::SessionOpened { session, facts },
-                Happened::Closed { session, held, reason } => {
+                Happened::Closed { session, held, reason, .. } => {
                     let endpoint = held.link.and_then(|link| self.lose_link(now, link));
                     SecurityEvent::SessionClosed { session, endpoint, reason }
                 }

@@ -72,7 +72,7 @@ pub(crate) enum Happened<T> {
     /// A session is open.
     Opened { session: SessionInfo, facts: Box<Facts> },
     /// A session has ended; the engine gets back what it kept with it.
-    Closed { session: SessionInfo, held: T, reason: SessionEnd },
+    Closed { key: Key<Session<T>>, session: SessionInfo, held: T, reason: SessionEnd },
     /// A session's peer is at another address, proven or not.
     Moved { key: Key<Session<T>>, to: SocketAddr, is_proven: bool, allowance: u32 },
 }
@@ -354,8 +354,8 @@ impl<T: Default> Sessions<T> {
         let is_idle =
             |busy: &Busy| busy.timer.is_none() && busy.handshake.is_none() && busy.new_path.is_none();
         if let Some(busy) = session.busy.as_mut() {
-            // A check of the way that came to nothing is over.
-            busy.new_path.take_if(|path| !path.newest && busy.timer.is_none());
+            // A check that came to nothing is over: the peer is where it was.
+            busy.new_path.take_if(|_| busy.timer.is_none());
         }
         if session.busy.as_deref().is_some_and(is_idle) {
             session.busy = None;
@@ -418,7 +418,7 @@ impl<T: Default> Sessions<T> {
             self.ended.insert(until, ended, core.security.limits.resumptions);
             self.arm_sweep(now);
         }
-        self.happened.push_back(Happened::Closed { session: info, held, reason });
+        self.happened.push_back(Happened::Closed { key, session: info, held, reason });
         self.take_down(now, key);
     }
 
