@@ -9,6 +9,7 @@ import { extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parseArgs } from "node:util";
 import { MODELS, devices as seed } from "./data.mjs";
+import { securityRoute } from "./security.mjs";
 
 const CSP =
   "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; " +
@@ -297,6 +298,8 @@ function route(method, url, body) {
     const model = MODELS.find((item) => item.id === Number(name) && (!version || item.version === version));
     return model ? { status: 200, body: model } : problem(404, "unknown-model", "No such object definition is known.");
   }
+  const secured = securityRoute(method, url, body, { problem, emit });
+  if (secured) return secured;
   if (kind !== "endpoints") return problem(404, "not-found", "There is nothing at this address.");
   if (!name) {
     const filter = (url.searchParams.get("filter") ?? "").toLowerCase();

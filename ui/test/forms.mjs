@@ -5,6 +5,7 @@
 import { mkdirSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { composite, reporting } from "./composite.mjs";
+import { security } from "./security.mjs";
 import { sleep } from "./sleep.mjs";
 import { check, eventually, expect, finish, freeTcpPort, here, launch, score, startMock, STEP_MAX_MS, stop, watch } from "./lib.mjs";
 
@@ -211,6 +212,7 @@ try {
     await reporting({ base, open, shot, inspector });
     await states(base);
     await sleep({ base: await mock(), open, shot, inspector });
+    await security({ base: await mock(), open, shot });
   }
 } catch (error) {
   score.failed += 1;

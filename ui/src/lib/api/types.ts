@@ -1,5 +1,7 @@
 // The shapes of the REST API (`/api/v1`), as far as this UI uses them.
 
+import type { Handshake, SecureSession } from "./security";
+
 export type ValueType =
   | "string"
   | "integer"
@@ -38,6 +40,8 @@ export interface Security {
 }
 
 export interface Registration {
+  /** The secure session by which it is reached. */
+  session?: SecureSession | null;
   endpoint: string;
   registration_id: string;
   lwm2m_version: string;
@@ -166,6 +170,7 @@ export interface ServerEvent {
   reason?: string;
   raw?: RawPayload;
   command?: Command;
+  handshake?: Handshake;
 }
 
 export interface ResourceModel {

@@ -1,11 +1,10 @@
 // What the Bootstrap-Server gives to devices, and how that went.
 
-import { ApiError, type Call } from "../api/client";
+import type { Call } from "../api/client";
 import type { BootstrapDocument, Entry, Plan, Session, Template } from "../api/bootstrap";
 import type { Page } from "../api/types";
+import { at, find } from "./attempt";
 import { session } from "./session.svelte";
-
-const at = (...parts: string[]): string => `/${parts.map(encodeURIComponent).join("/")}`;
 
 /** The calls, so that the page and its lines for the shell say the same. */
 export const bootstrapCalls = {
@@ -21,16 +20,6 @@ export const bootstrapCalls = {
   removeTemplate: (name: string): Call => ({ method: "DELETE", path: at("bootstrap-templates", name) }),
 };
 
-/** What the call brings, or undefined where there is nothing (404). */
-async function find<T>(call: Call): Promise<T | undefined> {
-  try {
-    return await session.client.call<T>(call);
-  } catch (error) {
-    if (error instanceof ApiError && error.status === 404) return undefined;
-    throw error;
-  }
-}
-
 export const bootstrap = {
   list: (filter = "") => session.client.call<Page<Entry>>(bootstrapCalls.list(filter)),
   document: (endpoint: string) => find<BootstrapDocument>(bootstrapCalls.get(endpoint)),
@@ -39,13 +28,3 @@ export const bootstrap = {
   templates: async () => (await session.client.call<Page<Template>>(bootstrapCalls.templates())).items,
   template: (name: string) => find<Template>(bootstrapCalls.template(name)),
 };
-
-/** Runs a body; gives what went wrong in words, or nothing. */
-export async function attempt(body: () => Promise<unknown>): Promise<string> {
-  try {
-    await body();
-    return "";
-  } catch (error) {
-    return error instanceof Error ? error.message : String(error);
-  }
-}

@@ -1,8 +1,9 @@
 // Addresses of the pages, kept in the hash so that any file server can serve them.
 
 import { parsePath } from "../lwm2m/path";
+import { ROLES, type Role } from "../api/security";
 
-export const TABS = ["data", "composite", "observations", "commands", "events"] as const;
+export const TABS = ["data", "composite", "observations", "commands", "security", "events"] as const;
 export type Tab = (typeof TABS)[number];
 
 export type Route =
@@ -10,7 +11,15 @@ export type Route =
   | { page: "device"; endpoint: string; tab: Tab; path: string | undefined }
   | { page: "events" }
   | { page: "bootstrap"; endpoint?: string; template?: string }
+  | { page: "security"; endpoint?: string; claim?: Claim }
   | { page: "unknown" };
+
+/** What somebody said to be, for a credential that is yet to be made. */
+export interface Claim {
+  server: Role;
+  mode: string;
+  identity: string;
+}
 
 export function parseRoute(hash: string): Route {
   const parts = hash.replace(/^#?\/?/, "").split("/");
@@ -18,6 +27,7 @@ export function parseRoute(hash: string): Route {
   if (page === "" || (page === "devices" && !endpoint)) return { page: "devices" };
   if (page === "events" && parts.length === 1) return { page: "events" };
   if (page === "bootstrap") return parseBootstrap(parts.slice(1));
+  if (page === "security") return parseSecurity(parts.slice(1));
   if (page !== "devices" || !endpoint) return { page: "unknown" };
   const name = decode(endpoint);
   if (name === undefined) return { page: "unknown" };
@@ -41,6 +51,22 @@ function parseBootstrap([kind, encoded, ...rest]: string[]): Route {
   if (!name || rest.length > 0) return { page: "unknown" };
   if (kind === "devices") return { page: "bootstrap", endpoint: name };
   return kind === "templates" ? { page: "bootstrap", template: name } : { page: "unknown" };
+}
+
+function parseSecurity([kind, encoded, server, mode, claimed, ...rest]: string[]): Route {
+  if (!kind) return { page: "security" };
+  const endpoint = decode(encoded ?? "");
+  if (kind !== "devices" || !endpoint || rest.length > 0) return { page: "unknown" };
+  if (server === undefined) return { page: "security", endpoint };
+  const role = ROLES.find((known) => known === server);
+  const identity = decode(claimed ?? "");
+  return role && mode && identity ? { page: "security", endpoint, claim: { server: role, mode, identity } } : { page: "unknown" };
+}
+
+export function securityHref(endpoint?: string, claim?: Claim): string {
+  if (endpoint === undefined) return "#/security";
+  const tail = claim ? [claim.server, claim.mode, claim.identity] : [];
+  return ["#/security/devices", endpoint, ...tail].map((part, i) => (i === 0 ? part : encodeURIComponent(part))).join("/");
 }
 
 export function bootstrapHref(endpoint?: string): string {

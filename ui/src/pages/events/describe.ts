@@ -1,9 +1,11 @@
 // An event in a few words.
 
+import type { Handshake } from "../../lib/api/security";
 import type { ServerEvent } from "../../lib/api/types";
 import { fullSpan } from "../../lib/lwm2m/ages";
 import { codeText } from "../../lib/lwm2m/codes";
 import { flatten, type Entry } from "../../lib/lwm2m/node";
+import { MODE_TEXTS } from "../../lib/lwm2m/security";
 import { formatDateTime, formatValue, printable } from "../../lib/lwm2m/values";
 
 export type Tone = "good" | "bad" | "warn" | "sleep" | "accent" | "";
@@ -18,6 +20,8 @@ const TONES: Record<string, Tone> = {
   command_done: "accent",
   bootstrap_started: "accent",
   bootstrap_finished: "good",
+  session_opened: "good",
+  handshake_failed: "bad",
   notified: "accent",
   sent: "accent",
 };
@@ -46,6 +50,7 @@ export function describe(event: ServerEvent, entryText: (entry: Entry) => string
     if (event.command.answer) parts.push(codeText(event.command.answer.code));
   }
   if (event.type === "asleep" && registration?.expected_wake) parts.push(`expected back ${formatDateTime(Date.parse(registration.expected_wake))}`);
+  if (event.handshake) parts.push(...handshakeParts(event.handshake));
   if (event.name !== undefined) parts.push(`set ${printable(event.name)}`);
   const entries = flatten(event.content ?? []);
   if (entries.length > 0) {
@@ -55,8 +60,15 @@ export function describe(event: ServerEvent, entryText: (entry: Entry) => string
     parts.push(event.path);
   }
   if (event.code && !event.code.startsWith("2.")) parts.push(codeText(event.code));
-  if (event.reason) parts.push(printable(event.reason));
+  const reason = event.reason ?? event.handshake?.reason;
+  if (reason) parts.push(printable(reason));
   return parts.join(" · ");
+}
+
+function handshakeParts({ resumed, mode, identity, cipher_suite, address, server }: Handshake): string[] {
+  const who = [mode ? MODE_TEXTS[mode].toLowerCase() : "", identity ? printable(identity) : ""].filter((part) => part !== "").join(" ");
+  const parts = [who, resumed ? "resumed" : "", cipher_suite ?? "", `from ${address}`, server === "bootstrap" ? "at the Bootstrap-Server" : ""];
+  return parts.filter((part) => part !== "");
 }
 
 function plainEntry(entry: Entry): string {

@@ -1,0 +1,82 @@
+// The shapes of the security part of the REST API. Keys are written, and never come back.
+
+import type { Mode } from "./bootstrap";
+
+/** How a device may prove who it is. */
+export interface Credential {
+  endpoint?: string;
+  mode: Mode;
+  identity?: string;
+  identity_hex?: string;
+  key_hex?: string;
+  /** The server keeps a key; it stays when none is written. */
+  key_set?: boolean;
+  public_key_pem?: string;
+  public_key_sha256?: string;
+  certificate_pem?: string;
+  certificate_sha256?: string;
+  name?: string;
+  changed_at?: string;
+  warnings?: string[];
+}
+
+/** The servers of the house; each has credentials of its own. */
+export const ROLES = ["lwm2m", "bootstrap"] as const;
+export type Role = (typeof ROLES)[number];
+
+/** One handshake, or the end of the session that came of it. */
+export interface Handshake {
+  time: string;
+  result: "opened" | "failed" | "closed";
+  server: Role;
+  address: string;
+  endpoint?: string;
+  mode?: Mode;
+  identity?: string;
+  server_name?: string;
+  cipher_suite?: string;
+  cid?: string;
+  resumed?: boolean;
+  reason?: string;
+  count?: number;
+  last_at?: string;
+}
+
+/** The session by which a device is reached. */
+export interface SecureSession {
+  opened_at: string;
+  age_s: number;
+  resumed: boolean;
+  cid?: string | null;
+  rrc: boolean;
+  server_name?: string | null;
+}
+
+export interface CertificateFacts {
+  names: string[];
+  sha256: string;
+  pem: string;
+}
+
+export interface ServerIdentity {
+  server: Role;
+  names?: string[];
+  public_key_pem: string;
+  public_key_sha256: string;
+  certificate?: CertificateFacts;
+  /** Made at the start, gone with the process. */
+  ephemeral?: boolean;
+}
+
+export interface SecurityOverview {
+  allow_nosec: boolean;
+  cipher_suites: string[];
+  cid: boolean;
+  rrc: boolean;
+  key_log: boolean;
+  endpoint_rules: string[];
+  identities: ServerIdentity[];
+  trust: CertificateFacts[];
+  sessions: number;
+  handshakes: number;
+}

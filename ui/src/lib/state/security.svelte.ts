@@ -1,0 +1,42 @@
+// How devices may prove who they are, and how that went.
+
+import type { Call } from "../api/client";
+import type { Credential, Handshake, Role, SecurityOverview } from "../api/security";
+import type { Page } from "../api/types";
+import { at, find } from "./attempt";
+import { session } from "./session.svelte";
+
+const path = (role: Role, endpoint: string): string =>
+  role === "lwm2m" ? at("credentials", endpoint) : at("bootstrap", endpoint, "credential");
+
+/** The calls, so that the page and its lines for the shell say the same. */
+export const securityCalls = {
+  overview: (): Call => ({ method: "GET", path: "/security" }),
+  failures: (): Call => ({ method: "GET", path: "/security/failures" }),
+  list: (role: Role, filter: string, cursor?: string): Call => {
+    const query = { filter, limit: "100", cursor };
+    return { method: "GET", path: role === "lwm2m" ? "/credentials" : "/bootstrap-credentials", query };
+  },
+  get: (role: Role, endpoint: string): Call => ({ method: "GET", path: path(role, endpoint) }),
+  put: (role: Role, endpoint: string, body: Credential): Call => ({ method: "PUT", path: path(role, endpoint), body }),
+  remove: (role: Role, endpoint: string): Call => ({ method: "DELETE", path: path(role, endpoint) }),
+  handshakes: (endpoint: string): Call => ({ method: "GET", path: at("endpoints", endpoint, "handshakes") }),
+};
+
+export const security = {
+  overview: () => find<SecurityOverview>(securityCalls.overview()),
+  failures: async () => (await find<{ items: Handshake[] }>(securityCalls.failures()))?.items ?? [],
+  handshakes: async (endpoint: string) => (await find<{ items: Handshake[] }>(securityCalls.handshakes(endpoint)))?.items ?? [],
+  list: (role: Role, filter: string, cursor?: string) => session.client.call<Page<Credential>>(securityCalls.list(role, filter, cursor)),
+  credential: (role: Role, endpoint: string) => find<Credential>(securityCalls.get(role, endpoint)),
+};
+
+/** Events that change what is shown about sessions and handshakes. */
+export function concernsSecurity(type: string): boolean {
+  return type.startsWith("session_") || type === "handshake_failed" || type === "bootstrap_started";
+}
+
+/** What follows `lightship ctl` for one credential. */
+export function credentialArgs(role: Role, endpoint: string): string[] {
+  return ["credentials", "get", endpoint, ...(role === "bootstrap" ? ["--bootstrap"] : [])];
+}

@@ -1,0 +1,82 @@
+import { describe, expect, it } from "vitest";
+import type { Credential, Handshake } from "../../src/lib/api/security";
+import { bodyOf, claimant, claimed, credentialText, draftError, draftOf, draftWarning } from "../../src/lib/lwm2m/security";
+import { parseRoute, securityHref } from "../../src/lib/state/route";
+
+const DIGEST = "0123456789abcdef".repeat(4);
+const KEPT: Credential = { mode: "psk", identity: "a", key_set: true };
+
+describe("credentials", () => {
+  it("are written back as they are shown, with the key that is kept", () => {
+    for (const shown of [
+      KEPT,
+      { mode: "psk", identity_hex: "00ff", key_set: true },
+      { mode: "rpk", public_key_sha256: DIGEST },
+      { mode: "x509", certificate_sha256: DIGEST },
+      { mode: "x509", name: "n" },
+      { mode: "x509" },
+      { mode: "nosec" },
+    ] satisfies Credential[]) {
+      const draft = draftOf("e", shown);
+      expect(draftError(draft, shown)).toBeUndefined();
+      expect(bodyOf(draft)).toEqual(shown);
+    }
+  });
+
+  it("begin with the endpoint name as identity, and need a key", () => {
+    const draft = draftOf("e", undefined);
+    expect([draft.mode, draft.identity]).toEqual(["psk", "e"]);
+    expect(draftError(draft, undefined)).toBe("The key is missing.");
+    expect(bodyOf({ ...draft, key: "00ff" })).toEqual({ mode: "psk", identity: "e", key_hex: "00ff" });
+  });
+
+  it("are refused with the reason before anyone is asked", () => {
+    const of = (change: object) => draftError({ ...draftOf("e", KEPT), ...change }, KEPT);
+    expect(of({ identity: "" })).toContain("missing");
+    expect(of({ identity: "ü".repeat(65) })).toContain("130 bytes");
+    expect(of({ identity: "xyz", hex: true })).toContain("no hex");
+    expect(of({ key: "abc" })).toContain("no hex");
+    expect(of({ key: "00".repeat(65) })).toContain("65 bytes");
+    expect(of({ mode: "rpk", publicKey: "x" })).toContain("PEM");
+    expect(of({ mode: "rpk", publicKey: "-----BEGIN PUBLIC KEY-----" })).toBeUndefined();
+    expect(of({ mode: "x509", proof: "name" })).toContain("missing");
+    expect(of({ mode: "x509", proof: "certificate", certificate: "x" })).toContain("PEM");
+    expect(draftError(draftOf("e", KEPT), undefined)).toBe("The key is missing.");
+  });
+
+  it("warn of what can be guessed", () => {
+    const draft = draftOf("e", undefined);
+    expect(draftWarning({ ...draft, key: "0011" })).toContain("2 bytes");
+    expect(draftWarning({ ...draft, key: "00".repeat(16) })).toBeUndefined();
+    expect(draftWarning({ ...draft, mode: "nosec" })).toContain("Anybody");
+  });
+
+  it("say in one line what they are", () => {
+    expect(credentialText({ mode: "rpk", public_key_sha256: DIGEST })).toBe("SHA-256 01234567…89abcdef");
+    expect(credentialText({ mode: "x509" })).toBe("its endpoint name");
+  });
+});
+
+describe("claims of failed handshakes", () => {
+  const of = (more: Partial<Handshake>): Handshake => ({ time: "", result: "failed", server: "lwm2m", address: "", ...more });
+
+  it("become drafts where something can be made of them", () => {
+    expect(claimed(of({ mode: "psk", identity: "x" }))).toEqual({ mode: "psk", identity: "x" });
+    expect(claimed(of({ mode: "rpk", identity: `sha256:${DIGEST}` }))).toEqual({ mode: "rpk", publicKey: DIGEST });
+    expect(claimed(of({ mode: "x509", identity: "n" }))).toEqual({ mode: "x509", proof: "name", name: "n" });
+    expect(claimed(of({ mode: "psk", identity: "\\x00" }))).toBeUndefined();
+    expect(claimed(of({ mode: "rpk", identity: "?" }))).toBeUndefined();
+    expect(claimed(of({ mode: "psk", identity: "x", result: "opened" }))).toBeUndefined();
+    expect(claimed(of({}))).toBeUndefined();
+    expect(claimant(of({ endpoint: "e", identity: "x" }))).toBe("e");
+  });
+
+  it("travel in the address of the page", () => {
+    const claim = { server: "bootstrap", mode: "psk", identity: "a/b ü" } as const;
+    expect(parseRoute(securityHref("a/b ü", claim))).toEqual({ page: "security", endpoint: "a/b ü", claim });
+    expect(parseRoute(securityHref("e"))).toEqual({ page: "security", endpoint: "e" });
+    expect(parseRoute(securityHref())).toEqual({ page: "security" });
+    expect(parseRoute("#/security/devices/e/nobody/psk/x")).toEqual({ page: "unknown" });
+    expect(parseRoute("#/security/devices/e/lwm2m/psk")).toEqual({ page: "unknown" });
+  });
+});
