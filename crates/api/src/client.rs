@@ -2,6 +2,7 @@
 
 mod bootstrap;
 mod credential;
+mod security;
 
 use std::io::{BufRead, BufReader, Read};
 use std::time::Duration;

@@ -1,4 +1,4 @@
-//! How devices may prove who they are, and what became of their attempts.
+//! How devices may prove who they are.
 
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;

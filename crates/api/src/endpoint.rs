@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::security::Session;
 use crate::time::Timestamp;
 
 /// One page of registered devices, ordered by endpoint name.
@@ -58,6 +59,9 @@ pub struct Endpoint {
     pub expires_at: Option<Timestamp>,
     /// How the device proved who it is.
     pub security: Security,
+    /// The secure session by which the device is reached; absent without security, and while a secured device has none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub session: Option<Session>,
     /// Objects and Object Instances the device listed, in its order.
     pub objects: Vec<ObjectEntry>,
     /// The path in front of all Objects, as the device said it (`rt="oma.lwm2m"`).

@@ -8,6 +8,7 @@ use crate::bootstrap::BootstrapResult;
 use crate::command::Command;
 use crate::endpoint::Endpoint;
 use crate::node::Node;
+use crate::security::Handshake;
 use crate::time::Timestamp;
 
 /// One event of the log; in the stream its `id` is also the `id:` field for `Last-Event-ID`.
@@ -50,6 +51,9 @@ pub struct Event {
     /// Why, in plain words (`bootstrap_finished`, `observation_cancelled`, `deregistered`, payload that could not be decoded).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// The handshake, or the end of the session that came of it (`session_opened`, `session_closed`, `handshake_failed`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub handshake: Option<Box<Handshake>>,
     /// The payload as it came, when it could not be decoded.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub raw: Option<RawPayload>,
@@ -73,6 +77,7 @@ impl Event {
             command: None,
             result: None,
             reason: None,
+            handshake: None,
             raw: None,
         }
     }
@@ -115,13 +120,15 @@ pub enum EventType {
     SessionOpened,
     /// A security session ended.
     SessionClosed,
+    /// A handshake came to nothing that was begun with the credential of this device.
+    HandshakeFailed,
     /// Only in a stream: the place asked for is no longer in the log; what follows starts later.
     Gap,
 }
 
 impl EventType {
     /// Every kind that a stream can be filtered by.
-    pub const ALL: [EventType; 16] = [
+    pub const ALL: [EventType; 17] = [
         EventType::Registered,
         EventType::Updated,
         EventType::Deregistered,
@@ -138,6 +145,7 @@ impl EventType {
         EventType::BootstrapFinished,
         EventType::SessionOpened,
         EventType::SessionClosed,
+        EventType::HandshakeFailed,
     ];
 
     /// The name used in JSON and in `?type=`.
@@ -160,6 +168,7 @@ impl EventType {
             EventType::BootstrapFinished => "bootstrap_finished",
             EventType::SessionOpened => "session_opened",
             EventType::SessionClosed => "session_closed",
+            EventType::HandshakeFailed => "handshake_failed",
             EventType::Gap => "gap",
         }
     }

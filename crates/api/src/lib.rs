@@ -21,6 +21,7 @@ pub mod node;
 pub mod openapi;
 pub mod problem;
 pub mod routes;
+pub mod security;
 pub mod time;
 
 pub use answer::{
@@ -34,4 +35,8 @@ pub use event::{Event, EventType};
 pub use model::{Model, ModelResource, ModelSummary, Models};
 pub use node::{Content, Node, NodeError, Unknown, ValueType};
 pub use problem::{Problem, ProblemType};
+pub use security::{
+    CertificateFacts, Handshake, HandshakeResult, Handshakes, SecurityOverview, ServerIdentity, ServerRole,
+    Session,
+};
 pub use time::Timestamp;

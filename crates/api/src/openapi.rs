@@ -21,6 +21,8 @@ use crate::routes::{Answer, Body, ROUTES, Route};
     crate::Event,
     crate::Credential,
     crate::Credentials,
+    crate::Handshakes,
+    crate::SecurityOverview,
     crate::bootstrap::BootstrapDocument,
     crate::bootstrap::BootstrapEntries,
     crate::bootstrap::BootstrapPlan,

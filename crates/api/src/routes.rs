@@ -329,6 +329,9 @@ pub const ROUTES: &[Route] = &[
         Answer::Json("Command"),
     )
     .with(&[], &[401, 403, 404, 409, 503]),
+    security::HANDSHAKES,
+    security::FAILURES,
+    security::OVERVIEW,
     security::LIST,
     security::GET,
     security::PUT,

@@ -68,7 +68,7 @@ pub(crate) fn run(arguments: &DemoArguments) -> Result<(), Failure> {
     let running = Service::start(config(arguments)?).map_err(|error| {
         let Failure::Failed(message) = serve::start_failure(&error) else { return serve::start_failure(&error) };
         Failure::failed(format_args!(
-            "{message}\nAnother program may use that port. Choose others with --coap, --bootstrap-coap and --http, or --free-ports."
+            "{message}\nAnother program may use that port. Choose others with --coap, --coaps, --bootstrap-coap, --bootstrap-coaps and --http, or --free-ports."
         ))
     })?;
     let result = play(&running);
@@ -90,6 +90,8 @@ fn config(arguments: &DemoArguments) -> Result<Config, Failure> {
         coap: Some(address(&arguments.coap)?),
         http: Some(address(&arguments.http)?),
         bootstrap_coap: Some(address(&arguments.bootstrap_coap)?),
+        coaps: Some(address(&arguments.coaps)?),
+        bootstrap_coaps: Some(address(&arguments.bootstrap_coaps)?),
         shards: Some(1),
     };
     let queue = RawQueue { awake_window_s: Some(AWAKE_S) };

@@ -12,7 +12,6 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<(), Failure> {
         std::env::vars_os().filter_map(|(name, value)| name.into_string().ok().zip(value.into_string().ok()));
     let config = Config::load(arguments.config.as_deref(), environment, flags(arguments))
         .map_err(|error| Failure::usage(chain(&error)))?;
-    tell_what_is_missing(arguments);
     let running = Service::start(config).map_err(|error| start_failure(&error))?;
     let signals = running.catch_signals();
     let told = match tell_ready(&running) {
@@ -50,7 +49,9 @@ fn flags(arguments: &ServeArguments) -> RawConfig {
         dev: arguments.dev.then_some(true),
         listen: RawListen {
             coap: addresses(&arguments.coap),
+            coaps: addresses(&arguments.coaps),
             bootstrap_coap: addresses(&arguments.bootstrap_coap),
+            bootstrap_coaps: addresses(&arguments.bootstrap_coaps),
             http: addresses(&arguments.http),
             shards: arguments.shards.map(u64::from),
         },
@@ -59,21 +60,6 @@ fn flags(arguments: &ServeArguments) -> RawConfig {
         queue: RawQueue { awake_window_s: arguments.awake_window },
         store: RawStore { folder: arguments.data.clone() },
         ..RawConfig::default()
-    }
-}
-
-/// Names the listeners that were asked for and that this version cannot open; they do not keep the others from working.
-fn tell_what_is_missing(arguments: &ServeArguments) {
-    let asked = [("coaps", &arguments.coaps), ("bootstrap-coaps", &arguments.bootstrap_coaps)];
-    for (name, addresses) in asked {
-        if addresses.iter().all(|address| address == "none") && !addresses.is_empty() {
-            continue;
-        }
-        if addresses.is_empty() {
-            tracing::info!("no {name} listener: this version does not have it yet");
-        } else {
-            tracing::warn!("--{name} {}: this version cannot listen for it yet", addresses.join(" "));
-        }
     }
 }
 
@@ -94,11 +80,13 @@ mod tests {
     fn flags_become_configuration() {
         let raw = flags_of(
             "lightship serve --dev --coap 127.0.0.1:1 --coap [::1]:2 --http none --bootstrap-coap none --shards 3 --data d \
-             --awake-window 7 --registration-grace 8 --coaps none --seal-key k",
+             --awake-window 7 --registration-grace 8 --coaps none --bootstrap-coaps 127.0.0.1:3 --seal-key k",
         );
         let config = Config::from_raw(raw).expect("allowed");
         assert_eq!(config.listen.coap.len(), 2);
         assert!(config.listen.http.is_empty() && config.listen.bootstrap_coap.is_empty());
+        assert!(config.listen.coaps.is_empty() && config.listen.coaps_said);
+        assert_eq!(config.listen.bootstrap_coaps, ["127.0.0.1:3".parse().expect("an address")]);
         assert_eq!(config.listen.shards, 3);
         assert_eq!(config.store.folder.as_deref(), Some(std::path::Path::new("d")));
         assert_eq!(config.queue.awake_window.as_secs(), 7);

@@ -1,11 +1,13 @@
 //! What all parts of a running server share.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use lightship_api::Timestamp;
 use lightship_net::{Clock, ShardInbox};
 use lightship_platform::UnixTime;
+use lightship_platform::crypto::Crypto;
 use lightship_store::{AnyStore, CommandState, Cursor};
 use tokio::sync::watch;
 
@@ -14,7 +16,7 @@ use crate::config::Config;
 use crate::directory::Directory;
 use crate::models::Models;
 use crate::queue::Queue;
-use crate::security::Keeper;
+use crate::security::{Gate, Keeper};
 
 /// Shared by the journal and every REST handler.
 pub(crate) struct Core {
@@ -26,7 +28,9 @@ pub(crate) struct Core {
     pub(crate) inboxes: Vec<ShardInbox>,
     pub(crate) queue: Queue,
     pub(crate) bootstrap: Bootstrap,
+    pub(crate) crypto: Arc<dyn Crypto>,
     pub(crate) keeper: Keeper,
+    pub(crate) gate: Gate,
     /// The newest event of the log; readers of the stream wait for it to change.
     pub(crate) newest: watch::Sender<Cursor>,
     /// True from the moment the server is told to stop.

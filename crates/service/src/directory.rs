@@ -8,12 +8,14 @@ use lightship_api as api;
 use lightship_api::{ObservingState, Timestamp};
 use lightship_lwm2m::object::implied_version;
 use lightship_lwm2m::{Endpoint, Format, ObjectVersion, Path};
+use lightship_net::Clock;
 use lightship_platform::Instant;
 use lightship_server::{Presence, Registration, RegistrationId};
 use lightship_store::WantedKey;
 
 use crate::content;
 use crate::deviation::Deviation;
+use crate::security;
 
 /// All registered devices, by endpoint.
 #[derive(Debug, Default)]
@@ -31,6 +33,7 @@ pub(crate) struct Device {
     /// The shard that has its registration.
     pub(crate) shard: u8,
     pub(crate) registration: Registration,
+    pub(crate) clock: Clock,
     pub(crate) registered_at: Timestamp,
     pub(crate) updated_at: Timestamp,
     pub(crate) expires_at: Option<Timestamp>,
@@ -297,12 +300,8 @@ impl Device {
             registered_at: self.registered_at,
             updated_at: self.updated_at,
             expires_at: self.expires_at,
-            security: api::Security {
-                mode: api::SecurityMode::Nosec,
-                identity: None,
-                cipher_suite: None,
-                cid: None,
-            },
+            security: security::facts(&self.registration),
+            session: self.registration.session.as_ref().map(|info| security::session(info, self.clock)),
             objects: objects.collect(),
             alternate_path: Some(format!("/{}", details.objects.root)).filter(|path| path != "/"),
             content_formats: details.objects.formats.iter().copied().map(content::format_name).collect(),

@@ -13,7 +13,7 @@ use lightship_lwm2m::{Endpoint, Path};
 use lightship_net::{ShardEvent, Wait};
 use lightship_server::{
     Answer, Ask, Code, ContentFormat, Details, Ended, Event, Fact as Durable, Observed, Outcome, Presence,
-    Registration, RegistrationId,
+    Registration, RegistrationId, SecurityEvent,
 };
 use lightship_store::{Batch, CredentialSet, Cursor, EventRecord, Fact, Store, StoreError, WantedKey};
 use tokio::sync::mpsc;
@@ -68,6 +68,7 @@ impl Journal {
                     self.log(news.kind, &news.endpoint, |event| {
                         event.result = news.result;
                         event.reason = news.reason;
+                        event.handshake = news.handshake;
                     });
                     self.commit().await;
                 }
@@ -77,12 +78,8 @@ impl Journal {
 
     async fn take(&mut self, shard: u8, event: Event) {
         match event {
-            Event::AskRegister { ask, details, .. } => {
-                let answer = self.may_register(shard, &details).await;
-                if matches!(answer, Answer::Accept { .. }) {
-                    self.core.directory.arriving(&details.endpoint);
-                }
-                self.answer(shard, ask, answer).await;
+            Event::AskRegister { ask, details, session, .. } => {
+                self.asked_to_register(shard, ask, &details, session.is_some()).await;
             }
             Event::AskDurable { ask, fact } => match self.durable(&fact) {
                 Ok(()) => self.after_commit.push((shard, ask)),
@@ -90,8 +87,13 @@ impl Journal {
             },
             Event::Registered { registration, displaced } => {
                 let endpoint = registration.details.endpoint.clone();
+                let is_secured = registration.party.is_some();
                 self.registered(shard, registration, displaced.is_some());
                 self.shown(&endpoint).await;
+                if !is_secured {
+                    // Its credential may have come while it registered.
+                    security::forget_unsecured(&self.core, &endpoint);
+                }
             }
             Event::Awake { endpoint, until } => {
                 self.presence(&endpoint, Presence::Awake { until }, EventType::Awake);
@@ -132,23 +134,31 @@ impl Journal {
                     device.registration.deviations.raise(deviation, count);
                 });
             }
+            Event::Moved { registration, .. } => {
+                let endpoint = &registration.details.endpoint;
+                self.core.directory.change(endpoint, Some(registration.id), |device| {
+                    device.registration = registration.clone();
+                });
+            }
+            Event::Security(event) => self.secured(shard, event).await,
             // Answered where the request was made.
-            Event::RequestDone { .. } | Event::Moved { .. } | Event::Security(_) | _ => {}
+            Event::RequestDone { .. } | _ => {}
         }
     }
 
+    async fn asked_to_register(&mut self, shard: u8, ask: Ask, details: &Details, is_secured: bool) {
+        let answer = self.may_register(shard, details, is_secured).await;
+        if matches!(answer, Answer::Accept { .. }) {
+            self.core.directory.arriving(&details.endpoint);
+        }
+        self.answer(shard, ask, answer).await;
+    }
+
     /// The policy: who may register, and what is wanted of it.
-    async fn may_register(&mut self, shard: u8, details: &Details) -> Answer {
-        match security::may_come_unsecured(&self.core, CredentialSet::Server, &details.endpoint).await {
-            Ok(true) => {}
-            Ok(false) => {
-                tracing::info!(endpoint = %details.endpoint, "refused: it may not come without security");
-                return Answer::Refuse { code: Code::FORBIDDEN };
-            }
-            Err(error) => {
-                tracing::error!(%error, "the store does not answer");
-                return Answer::Refuse { code: Code::SERVICE_UNAVAILABLE };
-            }
+    async fn may_register(&mut self, shard: u8, details: &Details, is_secured: bool) -> Answer {
+        // Who has a session has been judged when it was made, and its shard has compared the names.
+        if !is_secured && let Err(code) = self.may_come_unsecured(&details.endpoint).await {
+            return Answer::Refuse { code };
         }
         // An endpoint has one registration, whichever shard its new address leads to.
         if let Some(old) = self.core.directory.find(details.endpoint.as_str())
@@ -174,6 +184,20 @@ impl Journal {
         }
     }
 
+    async fn may_come_unsecured(&self, endpoint: &Endpoint) -> Result<(), Code> {
+        match security::may_come_unsecured(&self.core, CredentialSet::Server, endpoint).await {
+            Ok(true) => Ok(()),
+            Ok(false) => {
+                tracing::info!(%endpoint, "refused: it may not come without security");
+                Err(Code::FORBIDDEN)
+            }
+            Err(error) => {
+                tracing::error!(%error, "the store does not answer");
+                Err(Code::SERVICE_UNAVAILABLE)
+            }
+        }
+    }
+
     async fn answer(&self, shard: u8, ask: Ask, answer: Answer) {
         if let Some(inbox) = self.core.inbox(shard) {
             // A stopped shard needs no answer.
@@ -186,6 +210,7 @@ impl Journal {
         let clock = self.core.clock;
         let mut device = Device {
             shard,
+            clock,
             registered_at: core::timestamp(clock.date_of(registration.registered_at)),
             updated_at: core::timestamp(clock.date_of(registration.updated_at)),
             expires_at: registration.expires_at.map(|at| core::timestamp(clock.date_of(at))),
@@ -225,6 +250,19 @@ impl Journal {
         });
         if let Some(shape) = shape {
             self.log(EventType::Updated, endpoint, |event| event.registration = Some(shape));
+        }
+    }
+
+    async fn secured(&mut self, shard: u8, event: SecurityEvent) {
+        if let SecurityEvent::SessionClosed { session, endpoint: Some(endpoint), .. } = &event {
+            self.core.directory.change(endpoint, None, |device| {
+                if device.registration.session.as_ref().is_some_and(|now| now.id == session.id) {
+                    device.registration.session = None;
+                }
+            });
+        }
+        if let Some(told) = security::take(&self.core, CredentialSet::Server, shard, event).await {
+            self.log(told.kind, &told.endpoint, |event| event.handshake = Some(told.handshake));
         }
     }
 

@@ -17,6 +17,7 @@ mod deviation;
 mod directory;
 mod http;
 mod journal;
+mod listen;
 mod metrics;
 mod models;
 mod queue;
@@ -28,5 +29,5 @@ mod ui;
 
 pub use config::{Config, ConfigError, RawConfig};
 pub use models::ModelError;
-pub use security::SealError;
+pub use security::{KeyError, SealError};
 pub use start::{Listener, Running, Service, Signals, StartError, run};

@@ -1,5 +1,7 @@
 //! Counters in the text form of Prometheus. No label ever holds an endpoint.
 
+mod security;
+
 use std::fmt::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
@@ -22,11 +24,14 @@ pub(crate) async fn text(core: &Core) -> String {
     commands(core, &mut page).await;
     engines(&shards, &mut page);
     sockets(&shards, &mut page);
+    let mut secured = vec![("lwm2m", shards.iter().map(|shard| shard.engine.security).collect())];
     if let Some(inbox) = &core.bootstrap.inbox
         && let Ok(Ok((engine, _))) = tokio::time::timeout(PATIENCE, inbox.stats()).await
     {
         bootstrap(&engine, &mut page);
+        secured.push(("bootstrap", vec![engine.security]));
     }
+    security::write(&mut page, &secured);
     page.text
 }
 
@@ -212,6 +217,15 @@ impl Page {
 
     fn counter(&mut self, name: &str, about: &str, value: u64) {
         let _ = write!(self.text, "# HELP {name} {about}\n# TYPE {name} counter\n{name} {value}\n");
+    }
+
+    fn head(&mut self, name: &str, about: &str, kind: &str) {
+        let _ = write!(self.text, "# HELP {name} {about}\n# TYPE {name} {kind}\n");
+    }
+
+    fn line(&mut self, name: &str, labels: &[(&str, &str)], value: u64) {
+        let labels: Vec<_> = labels.iter().map(|(label, value)| format!("{label}=\"{value}\"")).collect();
+        let _ = writeln!(self.text, "{name}{{{}}} {value}", labels.join(","));
     }
 
     fn labelled(&mut self, name: &str, about: &str, label: &str, values: &[(&str, u64)]) {

@@ -6,13 +6,8 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use lightship_net::{
-    BootstrapOptions, BootstrapThread, Clock, ListenError, Options as NetOptions, ShardEvent, Shards,
-    Steering,
-};
-use lightship_platform::crypto::FastCrypto;
-use lightship_server as engine;
-use lightship_server::bootstrap as bootstrap_engine;
+use lightship_net::{BootstrapThread, Clock, ShardEvent, Shards};
+use lightship_platform::crypto::{Crypto, FastCrypto};
 use lightship_store::{AnyStore, Cursor, MemoryStore, Options as StoreOptions, Store, StoreError};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -25,8 +20,8 @@ use crate::directory::Directory;
 use crate::journal::Journal;
 use crate::models::{ModelError, Models};
 use crate::queue::{self, Note, Queue};
-use crate::security::{self, KeepError, Keeper, SealError};
-use crate::{http, rest};
+use crate::security::{self, Gate, KeepError, Keeper, KeyError, SealError, Setup};
+use crate::{http, listen, rest};
 
 /// The server process.
 pub struct Service;
@@ -43,7 +38,7 @@ pub struct Running {
 /// One socket that is listened on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Listener {
-    /// `coap`, `bootstrap-coap` or `http`.
+    /// `coap`, `coaps`, `bootstrap-coap`, `bootstrap-coaps` or `http`.
     pub name: &'static str,
     /// `udp` or `tcp`.
     pub transport: &'static str,
@@ -67,7 +62,7 @@ pub enum StartError {
     /// An address cannot be listened on.
     #[error("cannot listen on {name} {address}")]
     Listen {
-        /// `coap`, `bootstrap-coap` or `http`.
+        /// `coap`, `coaps`, `bootstrap-coap`, `bootstrap-coaps` or `http`.
         name: &'static str,
         /// Which address.
         address: SocketAddr,
@@ -81,6 +76,9 @@ pub enum StartError {
     /// The credentials that are kept cannot be read.
     #[error("the credentials cannot be read")]
     Seal(#[from] SealError),
+    /// Keys or certificates cannot be used.
+    #[error("keys or certificates cannot be used")]
+    Keys(#[from] KeyError),
     /// Object definitions cannot be loaded.
     #[error("object definitions cannot be loaded")]
     Models(#[from] ModelError),
@@ -117,31 +115,24 @@ impl Service {
             .map_err(StartError::System)?;
         let https = bind_http(&runtime, &config.listen.http)?;
         let clock = Clock::start();
-        let (shards, events) =
-            Shards::start(&net_options(&config), clock).map_err(|error| refused("coap", error))?;
-        let coaps = shards.addresses().iter().map(|address| Listener {
-            name: "coap",
-            transport: "udp",
-            address: *address,
-        });
-        let mut listeners: Vec<Listener> = coaps.collect();
-        let (bootstrap, sessions) = start_bootstrap(&config, clock)?.unzip();
-        let addresses = bootstrap.as_ref().map_or(&[][..], BootstrapThread::addresses);
-        listeners.extend(addresses.iter().map(|address| Listener {
-            name: "bootstrap-coap",
-            transport: "udp",
-            address: *address,
-        }));
+        let crypto: Arc<dyn Crypto> = Arc::new(FastCrypto);
+        let setup = Setup::read(&config, &crypto, clock.now())?;
+        let key_log = security::key_log(&config)?;
+        let (shards, events) = listen::shards(&config, setup.server, clock)?;
+        let (bootstrap, sessions) = listen::bootstrap(&config, setup.bootstrap, clock)?.unzip();
+        let mut listeners = listen::listeners(&shards, bootstrap.as_ref());
         listeners.extend(https.iter().map(|(listener, _)| listener.clone()));
         let cursor = Cursor { writer, number: 0 };
         let store = AnyStore::Memory(store);
         let last = runtime.block_on(store.last_command())?;
-        let keeper = runtime.block_on(open_credentials(&config, &store))?;
+        let keeper = runtime.block_on(open_credentials(&config, &store, &crypto))?;
         let (queue, notes) = Queue::new(writer, last);
         let inbox = bootstrap.as_ref().map(|thread| thread.inbox().clone());
         let (share, news) = Bootstrap::new(inbox);
         let core = Arc::new(Core {
             bootstrap: share,
+            gate: Gate::new(setup.identities, setup.trust, key_log),
+            crypto,
             keeper,
             clock,
             store,
@@ -172,15 +163,21 @@ fn launch(
 ) {
     runtime.spawn(Journal::new(core.clone(), cursor).run(events, notes, news));
     runtime.spawn(queue::keep_watch(core.clone()));
+    #[cfg(unix)]
+    runtime.spawn(reload(core.clone()));
     let router = rest::router(core);
     for (_, listener) in https {
         runtime.spawn(http::serve(listener, router.clone(), core.clone()));
     }
 }
 
-async fn open_credentials(config: &Config, store: &AnyStore) -> Result<Keeper, StartError> {
+async fn open_credentials(
+    config: &Config,
+    store: &AnyStore,
+    crypto: &Arc<dyn Crypto>,
+) -> Result<Keeper, StartError> {
     let folder = config.store.folder.as_deref();
-    let opened = security::open(Arc::new(FastCrypto), &config.security.seal_key, store, folder).await;
+    let opened = security::open(crypto.clone(), &config.security.seal_key, store, folder).await;
     opened.map_err(|error| match error {
         KeepError::Store(error) => StartError::Store(error),
         KeepError::Seal(error) => StartError::Seal(error),
@@ -203,67 +200,6 @@ fn bind_http(
     addresses.iter().map(bind).collect()
 }
 
-fn net_options(config: &Config) -> NetOptions {
-    let limits = engine::Limits {
-        registrations: config.limits.registrations_per_shard_max,
-        body: config.limits.device_body_bytes_max,
-        ..engine::Limits::default()
-    };
-    NetOptions {
-        addresses: config.listen.coap.clone(),
-        secure_addresses: Vec::new(),
-        steering: Steering::Kernel,
-        shards: config.listen.shards,
-        engine: engine::Config {
-            registration_grace: config.registration.grace,
-            rebinding: config.registration.rebinding,
-            awake_window: config.queue.awake_window,
-            limits,
-            ..engine::Config::default()
-        },
-        inbox_len: config.limits.inbox_len,
-        events_len: EVENTS_LEN,
-    }
-}
-
-/// The Bootstrap-Server's thread, if it is wanted. That its usual port is taken keeps nobody from serving registrations.
-fn start_bootstrap(
-    config: &Config,
-    clock: Clock,
-) -> Result<Option<(BootstrapThread, mpsc::Receiver<bootstrap_engine::Event>)>, StartError> {
-    let addresses = config.listen.bootstrap_coap.clone();
-    if addresses.is_empty() {
-        return Ok(None);
-    }
-    let engine = bootstrap_engine::Config {
-        packs: config.bootstrap.packs,
-        tolerate_unknown_format: config.bootstrap.tolerate_unknown_format,
-        session_timeout: config.bootstrap.session_timeout,
-        ..bootstrap_engine::Config::default()
-    };
-    let options =
-        BootstrapOptions { addresses, secure_addresses: Vec::new(), engine, events_len: EVENTS_LEN };
-    match BootstrapThread::start(&options, clock) {
-        Ok(started) => Ok(Some(started)),
-        Err(ListenError::Address { address, source }) if !config.listen.bootstrap_coap_said => {
-            tracing::warn!(
-                %address, %source,
-                "no Bootstrap-Server: its usual port cannot be opened; choose another, or none"
-            );
-            Ok(None)
-        }
-        Err(error) => Err(refused("bootstrap-coap", error)),
-    }
-}
-
-fn refused(name: &'static str, error: ListenError) -> StartError {
-    match error {
-        ListenError::Address { address, source } => StartError::Listen { name, address, source },
-        ListenError::System(source) => StartError::System(source),
-        other => StartError::System(std::io::Error::other(other)),
-    }
-}
-
 impl Running {
     /// Every open listener, in the order of the configuration; print each as `listening {listener}`.
     #[must_use]
@@ -281,6 +217,18 @@ impl Running {
     #[must_use]
     pub fn bootstrap(&self) -> Option<SocketAddr> {
         self.listeners.iter().find(|l| l.name == "bootstrap-coap").map(|l| l.address)
+    }
+
+    /// The first address for devices with security.
+    #[must_use]
+    pub fn coaps(&self) -> Option<SocketAddr> {
+        self.listeners.iter().find(|l| l.name == "coaps").map(|l| l.address)
+    }
+
+    /// The first address for devices that bootstrap with security.
+    #[must_use]
+    pub fn bootstrap_coaps(&self) -> Option<SocketAddr> {
+        self.listeners.iter().find(|l| l.name == "bootstrap-coaps").map(|l| l.address)
     }
 
     /// The first address for devices.
@@ -364,6 +312,23 @@ impl Signals<'_> {
     }
 }
 
+/// Reads anew what may be read anew, whenever the process is told to (SIGHUP).
+#[cfg(unix)]
+async fn reload(core: Arc<Core>) {
+    use tokio::signal::unix::{SignalKind, signal};
+    let Ok(mut told) = signal(SignalKind::hangup()) else { return };
+    let mut stopping = core.stopping.subscribe();
+    loop {
+        tokio::select! {
+            told = told.recv() => match told {
+                Some(()) => security::trust_anew(&core),
+                None => return,
+            },
+            () = crate::core::stopped(&mut stopping) => return,
+        }
+    }
+}
+
 /// Ends when the process is told to end; signals count from this call on.
 #[cfg(unix)]
 fn told_to_end() -> impl Future<Output = ()> + Send {
@@ -403,8 +368,6 @@ pub fn run(config: Config, on_ready: impl FnOnce(&Running)) -> Result<(), StartE
 const WORKERS: usize = 2;
 /// Threads, at most, that write files and read models; they come and go.
 const BLOCKING_MAX: usize = 4;
-/// Events of all shards that may wait for the journal.
-const EVENTS_LEN: usize = 4096;
 const LIFE_CHECK: Duration = Duration::from_secs(1);
 const GRACE_STEP: Duration = Duration::from_millis(20);
 /// Four seconds: longer than a connection's own grace.

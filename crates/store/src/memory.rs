@@ -177,11 +177,7 @@ impl MemoryStore {
             }
         }
         if let Some(wanted) = wanted {
-            let count: usize = wanted.values().map(std::collections::BTreeMap::len).sum();
-            if count > self.wanted_max {
-                return Err(StoreError::Full { what: "wanted observations", max: self.wanted_max });
-            }
-            changes.wanted = Some(Arc::new(wanted));
+            changes.wanted = Some(self.within(wanted)?);
         }
         if let Some(mut commands) = commands {
             // What ends a command is always taken.
@@ -205,12 +201,25 @@ impl MemoryStore {
             }
             changes.documents = Some(Arc::new(documents));
         }
+        self.prepare_credentials(&mut changes)?;
+        Ok(changes)
+    }
+
+    fn within(&self, wanted: Wanted) -> Result<Arc<Wanted>, StoreError> {
+        let count: usize = wanted.values().map(std::collections::BTreeMap::len).sum();
+        if count > self.wanted_max {
+            return Err(StoreError::Full { what: "wanted observations", max: self.wanted_max });
+        }
+        Ok(Arc::new(wanted))
+    }
+
+    fn prepare_credentials(&self, changes: &mut Changes) -> Result<(), StoreError> {
         if !changes.credentials.is_empty() {
             let credentials = &self.state().credentials;
             credentials.check(&changes.credentials, self.credentials_max)?;
             changes.frame = credentials.frame(&changes.credentials);
         }
-        Ok(changes)
+        Ok(())
     }
 
     fn apply(&self, batch: Batch, changes: Changes) {

@@ -172,7 +172,7 @@ impl Host {
             Event::RequestDone { id, endpoint, outcome } => self.done(id, &endpoint, outcome),
             // The devices of the model do not sleep.
             Event::Awake { .. } | Event::Asleep { .. } => panic!("nobody uses Queue Mode"),
-            _ => panic!("an event that the model does not know"),
+            Event::Moved { .. } | Event::Security(_) | _ => panic!("an event that the model does not know"),
         }
         None
     }

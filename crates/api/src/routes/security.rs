@@ -51,6 +51,32 @@ pub(super) const DELETE_BOOTSTRAP: Route = delete(
     "Takes a device's credential for the Bootstrap-Server away; its session ends at once.",
 );
 
+pub(super) const HANDSHAKES: Route = route(
+    "GET",
+    "/api/v1/endpoints/{endpoint}/handshakes",
+    "listHandshakes",
+    "Lists a device's last handshakes and how their sessions ended, newest first; the device need not be registered.",
+    Body::Nothing,
+    Answer::Json("Handshakes"),
+)
+.with(&[], &[400, 401, 403]);
+pub(super) const FAILURES: Route = route(
+    "GET",
+    "/api/v1/security/failures",
+    "listSecurityFailures",
+    "Lists the last handshakes of anybody that came to nothing, with the reasons, newest first.",
+    Body::Nothing,
+    Answer::Json("Handshakes"),
+);
+pub(super) const OVERVIEW: Route = route(
+    "GET",
+    "/api/v1/security",
+    "getSecurity",
+    "Shows how the server secures its sessions: cipher suites, its own public keys and certificates, trusted authorities.",
+    Body::Nothing,
+    Answer::Json("SecurityOverview"),
+);
+
 const fn list(path: &'static str, operation: &'static str, summary: &'static str) -> Route {
     route("GET", path, operation, summary, Body::Nothing, Answer::Json("Credentials"))
         .with(PAGE, &[400, 401, 403, 503])

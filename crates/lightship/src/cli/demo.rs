@@ -12,9 +12,17 @@ pub(crate) struct DemoArguments {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:5683")]
     pub(crate) coap: String,
 
+    /// Where the server listens for devices with security
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:5684")]
+    pub(crate) coaps: String,
+
     /// Where the Bootstrap-Server listens for devices
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:5783")]
     pub(crate) bootstrap_coap: String,
+
+    /// Where the Bootstrap-Server listens for devices with security
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:5784")]
+    pub(crate) bootstrap_coaps: String,
 
     /// Where the web UI and the REST API listen
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]

@@ -25,7 +25,7 @@ pub(crate) struct ServeArguments {
     #[arg(long, value_name = "ADDR")]
     pub(crate) coap: Vec<String>,
 
-    /// Listen for devices over CoAPs here, or `none` (not in this version yet: only `none` has a meaning)
+    /// Listen for devices over CoAPs (DTLS) here, or `none` (default: 0.0.0.0:5684, left out where it is taken)
     #[arg(long, value_name = "ADDR")]
     pub(crate) coaps: Vec<String>,
 
@@ -33,7 +33,7 @@ pub(crate) struct ServeArguments {
     #[arg(long, value_name = "ADDR")]
     pub(crate) bootstrap_coap: Vec<String>,
 
-    /// Listen for devices that bootstrap over CoAPs here, or `none` (not in this version yet: only `none` has a meaning)
+    /// Listen for devices that bootstrap over CoAPs (DTLS) here, or `none` (default: 0.0.0.0:5784, left out where it is taken)
     #[arg(long, value_name = "ADDR")]
     pub(crate) bootstrap_coaps: Vec<String>,
 

@@ -158,6 +158,10 @@ pub(crate) struct Server {
     pub(crate) coap: SocketAddr,
     /// The Bootstrap-Server, if `--bootstrap-coap` was given.
     pub(crate) bootstrap: Option<SocketAddr>,
+    /// With security, if `--coaps` was given.
+    pub(crate) coaps: Option<SocketAddr>,
+    /// The Bootstrap-Server with security, if `--bootstrap-coaps` was given.
+    pub(crate) bootstrap_coaps: Option<SocketAddr>,
     pub(crate) http: SocketAddr,
 }
 
@@ -169,15 +173,21 @@ impl Server {
 
     pub(crate) fn start_at(coap: &str, http: &str, more: &[&str]) -> Server {
         let fixed = ["serve", "--dev", "--shards", "2", "--coap", coap, "--http", http, "--log", "warn"];
-        let bootstraps = more.contains(&"--bootstrap-coap");
-        let others = ["--coaps", "none", "--bootstrap-coaps", "none", "--bootstrap-coap", "none"];
-        let others = if bootstraps { &others[..4] } else { &others[..] };
-        let mut program = Program::start(&[&fixed[..], others, more].concat());
+        let given = |flag: &str| more.contains(&flag);
+        let flags = ["--coaps", "--bootstrap-coap", "--bootstrap-coaps"];
+        let others: Vec<&str> =
+            flags.into_iter().filter(|flag| !given(flag)).flat_map(|flag| [flag, "none"]).collect();
+        let mut program = Program::start(&[&fixed[..], &others, more].concat());
         let coap = address(&program.await_line("listening coap udp "));
-        let bootstrap = bootstraps.then(|| address(&program.await_line("listening bootstrap-coap udp ")));
+        let mut listener = |flag: &str, name: &str| {
+            given(flag).then(|| address(&program.await_line(&format!("listening {name} udp "))))
+        };
+        let coaps = listener("--coaps", "coaps");
+        let bootstrap = listener("--bootstrap-coap", "bootstrap-coap");
+        let bootstrap_coaps = listener("--bootstrap-coaps", "bootstrap-coaps");
         let http = address(&program.await_line("listening http tcp "));
         assert_eq!(program.await_line("ready"), "ready");
-        Server { program, coap, bootstrap, http }
+        Server { program, coap, bootstrap, coaps, bootstrap_coaps, http }
     }
 
     /// Runs `ctl` and gives everything it left.

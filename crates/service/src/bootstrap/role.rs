@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lightship_api::bootstrap::{BootstrapResult, BootstrapSession, BootstrapStep};
-use lightship_api::{EventType, SecurityMode};
+use lightship_api::{EventType, Handshake, SecurityMode};
 use lightship_lwm2m::bootstrap::{Command, Operation};
 use lightship_lwm2m::{Endpoint, Format, Path};
 use lightship_server::bootstrap::{
     Answer, Caller, Ended, Event, Identity, Pack, SessionId, Step as Sent, StepOutcome,
 };
-use lightship_server::{Ask, Code};
+use lightship_server::{Ask, Code, SecurityEvent};
 use lightship_store::CredentialSet;
 use tokio::sync::mpsc;
 
@@ -29,6 +29,7 @@ pub(crate) struct News {
     pub(crate) endpoint: Endpoint,
     pub(crate) result: Option<BootstrapResult>,
     pub(crate) reason: Option<String>,
+    pub(crate) handshake: Option<Box<Handshake>>,
 }
 
 /// The Bootstrap-Server's host.
@@ -63,8 +64,19 @@ impl Role {
                     }
                 }
                 Event::Ended { session, reason, .. } => self.ended(session, reason).await,
-                Event::Security(_) | _ => {}
+                Event::Security(event) => self.secured(event).await,
+                _ => {}
             }
+        }
+    }
+
+    async fn secured(&self, event: SecurityEvent) {
+        if let Some(told) = security::take(&self.core, CredentialSet::Bootstrap, 0, event).await {
+            let handshake = Some(told.handshake);
+            let news =
+                News { kind: told.kind, endpoint: told.endpoint, result: None, reason: None, handshake };
+            // Without a journal the process is about to end.
+            let _ = self.core.bootstrap.news.send(news).await;
         }
     }
 
@@ -165,6 +177,7 @@ impl Role {
             reason: None,
             address: caller.from.to_string(),
             security: match &caller.identity {
+                Identity::Secured(session) => security::mode(session.party.principal.mode()),
                 Identity::Unsecured | _ => SecurityMode::Nosec,
             },
             from,
@@ -200,7 +213,7 @@ impl Role {
         result: Option<BootstrapResult>,
         reason: Option<String>,
     ) {
-        let news = News { kind, endpoint: endpoint.clone(), result, reason };
+        let news = News { kind, endpoint: endpoint.clone(), result, reason, handshake: None };
         // Without a journal the process is about to end.
         let _ = self.core.bootstrap.news.send(news).await;
     }

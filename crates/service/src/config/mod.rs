@@ -5,6 +5,7 @@
 
 mod fields;
 mod raw;
+mod security;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -15,8 +16,9 @@ use lightship_server::Rebinding;
 pub use fields::sample;
 pub use raw::{
     OneOrMany, RawApi, RawBootstrap, RawConfig, RawLimits, RawListen, RawModels, RawQueue, RawRegistration,
-    RawSecurity, RawStore,
+    RawSecurity, RawServerKey, RawStore,
 };
+pub use security::{Field, KeyPair, Rule, SealKey, Security};
 
 /// What a server is to do; all invariants hold.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,6 +48,14 @@ pub struct Config {
 pub struct Listen {
     /// CoAP over UDP; empty = off.
     pub coap: Vec<SocketAddr>,
+    /// CoAP over DTLS; empty = off.
+    pub coaps: Vec<SocketAddr>,
+    /// Whether somebody asked for these; the usual one is left out where it is taken.
+    pub coaps_said: bool,
+    /// CoAP over DTLS for devices that bootstrap; empty = off.
+    pub bootstrap_coaps: Vec<SocketAddr>,
+    /// Whether somebody asked for these; the usual one is left out where it is taken.
+    pub bootstrap_coaps_said: bool,
     /// CoAP over UDP for devices that bootstrap; empty = off.
     pub bootstrap_coap: Vec<SocketAddr>,
     /// Whether somebody asked for these; the usual one is left out where it is taken.
@@ -54,36 +64,6 @@ pub struct Listen {
     pub http: Vec<SocketAddr>,
     /// Threads that serve devices, 1 to 64.
     pub shards: u8,
-}
-
-/// Who may come.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Security {
-    /// Whether devices without a credential may come without security.
-    pub allow_nosec: bool,
-    /// What seals credentials in the store.
-    pub seal_key: SealKey,
-}
-
-/// Where the key is that seals credentials in the store.
-#[derive(Clone, PartialEq, Eq)]
-pub enum SealKey {
-    /// In the folder of the store, made there at the first start; without a folder nothing outlives the process.
-    OfFolder,
-    /// In this file.
-    File(PathBuf),
-    /// This text, 64 hex digits.
-    Text(String),
-}
-
-impl std::fmt::Debug for SealKey {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            SealKey::OfFolder => f.write_str("OfFolder"),
-            SealKey::File(path) => write!(f, "File({})", path.display()),
-            SealKey::Text(_) => f.write_str("Text"),
-        }
-    }
 }
 
 /// How long registrations live.
@@ -111,6 +91,10 @@ pub struct Bootstrap {
     pub tolerate_unknown_format: bool,
     /// How long a session may take.
     pub session_timeout: Duration,
+    /// What the Bootstrap-Server proves itself with.
+    pub key: Option<KeyPair>,
+    /// Files of authorities that it trusts; `None` = those of the server.
+    pub trust_files: Option<Vec<PathBuf>>,
 }
 
 /// The REST API.
@@ -225,7 +209,14 @@ impl Config {
     #[must_use]
     pub fn loopback() -> Config {
         let any = || Some(OneOrMany::one("127.0.0.1:0"));
-        let listen = RawListen { coap: any(), bootstrap_coap: any(), http: any(), ..RawListen::default() };
+        let listen = RawListen {
+            coap: any(),
+            coaps: any(),
+            bootstrap_coap: any(),
+            bootstrap_coaps: any(),
+            http: any(),
+            shards: None,
+        };
         let raw = RawConfig { dev: Some(true), listen, ..RawConfig::default() };
         Config::from_raw(raw).expect("constants are allowed")
     }
@@ -240,22 +231,33 @@ impl Config {
         let shards_default = u64::try_from(cores).unwrap_or(1).min(SHARDS_MAX);
         let coap_default = if dev { "127.0.0.1:5683" } else { "0.0.0.0:5683" };
         let bootstrap_default = if dev { "127.0.0.1:5783" } else { "0.0.0.0:5783" };
+        let coaps_default = if dev { "127.0.0.1:5684" } else { "0.0.0.0:5684" };
+        let bootstrap_coaps_default = if dev { "127.0.0.1:5784" } else { "0.0.0.0:5784" };
         let listen = Listen {
             coap: addresses("listen.coap", raw.listen.coap, coap_default)?,
             bootstrap_coap_said: raw.listen.bootstrap_coap.is_some(),
             bootstrap_coap: addresses("listen.bootstrap_coap", raw.listen.bootstrap_coap, bootstrap_default)?,
+            coaps_said: raw.listen.coaps.is_some(),
+            coaps: addresses("listen.coaps", raw.listen.coaps, coaps_default)?,
+            bootstrap_coaps_said: raw.listen.bootstrap_coaps.is_some(),
+            bootstrap_coaps: addresses(
+                "listen.bootstrap_coaps",
+                raw.listen.bootstrap_coaps,
+                bootstrap_coaps_default,
+            )?,
             http: addresses("listen.http", raw.listen.http, "127.0.0.1:8080")?,
             shards: u8::try_from(number("listen.shards", raw.listen.shards, shards_default, 1, SHARDS_MAX)?)
                 .unwrap_or(1),
         };
-        let all = listen.coap.iter().chain(&listen.bootstrap_coap).chain(&listen.http);
-        if dev && let Some(open) = all.clone().find(|a| !a.ip().is_loopback()) {
+        let all =
+            [&listen.coap, &listen.coaps, &listen.bootstrap_coap, &listen.bootstrap_coaps, &listen.http];
+        if dev && let Some(open) = all.into_iter().flatten().find(|a| !a.ip().is_loopback()) {
             let message = format!("{open} is not loopback, and dev allows loopback only");
             return Err(ConfigError::Value { key: "listen", message });
         }
         let seconds = |key, value, default, max| number(key, value, default, 0, max).map(Duration::from_secs);
         Ok(Config {
-            security: security(raw.security, dev)?,
+            security: Security::read(raw.security, dev)?,
             registration: Registration {
                 grace: seconds("registration.grace_s", raw.registration.grace_s, 0, WEEK_S)?,
                 rebinding: rebinding(raw.registration.rebinding.as_deref())?,
@@ -274,6 +276,12 @@ impl Config {
                     WEEK_S,
                 )
                 .map(Duration::from_secs)?,
+                key: security::key_pair(
+                    "bootstrap.certificate_file",
+                    raw.bootstrap.key_file,
+                    raw.bootstrap.certificate_file,
+                )?,
+                trust_files: raw.bootstrap.trust_files.map(security::paths),
             },
             api: api(raw.api, dev, !listen.http.is_empty())?,
             limits: limits(&raw.limits)?,
@@ -282,19 +290,6 @@ impl Config {
             listen,
         })
     }
-}
-
-fn security(raw: RawSecurity, dev: bool) -> Result<Security, ConfigError> {
-    let seal_key = match (raw.seal_key, raw.seal_key_file) {
-        (Some(_), Some(_)) => {
-            let message = "give either the key or a file with it".to_owned();
-            return Err(ConfigError::Value { key: "security.seal_key_file", message });
-        }
-        (Some(text), None) => SealKey::Text(text),
-        (None, Some(path)) => SealKey::File(path),
-        (None, None) => SealKey::OfFolder,
-    };
-    Ok(Security { allow_nosec: raw.allow_nosec.unwrap_or(dev), seal_key })
 }
 
 fn rebinding(text: Option<&str>) -> Result<Rebinding, ConfigError> {

@@ -61,6 +61,19 @@ impl OneOrMany {
     }
 }
 
+/// One of several key pairs of the server, chosen by the name that a device asks for (SNI).
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawServerKey {
+    /// The names that it is for; `*.example.org` stands for one label.
+    pub names: Vec<String>,
+    /// Private key in PEM or DER.
+    pub key_file: PathBuf,
+    /// Certificates in PEM, the server's own first; left out: a raw public key only.
+    #[serde(default)]
+    pub certificate_file: Option<PathBuf>,
+}
+
 macro_rules! section {
     ($(#[doc = $about:literal] $name:ident { $($field:ident: $kind:ty,)* })*) => {
         $(
@@ -81,15 +94,53 @@ macro_rules! section {
 
 section! {
     /// Section `[listen]`, see [`super::sample`].
-    RawListen { coap: OneOrMany, bootstrap_coap: OneOrMany, http: OneOrMany, shards: u64, }
+    RawListen {
+        coap: OneOrMany,
+        coaps: OneOrMany,
+        bootstrap_coap: OneOrMany,
+        bootstrap_coaps: OneOrMany,
+        http: OneOrMany,
+        shards: u64,
+    }
     /// Section `[security]`, see [`super::sample`].
-    RawSecurity { allow_nosec: bool, seal_key: String, seal_key_file: PathBuf, }
+    RawSecurity {
+        allow_nosec: bool,
+        seal_key: String,
+        seal_key_file: PathBuf,
+        key_file: PathBuf,
+        certificate_file: PathBuf,
+        servers: Vec<RawServerKey>,
+        trust_files: OneOrMany,
+        endpoint_rules: OneOrMany,
+        accept_trusted: bool,
+        suites: OneOrMany,
+        cbc: bool,
+        cid: bool,
+        rrc: bool,
+        require_ems: bool,
+        resumption_s: u64,
+        sessions_max: u64,
+        handshakes_max: u64,
+        handshakes_per_address: u64,
+        handshakes_per_network: u64,
+        handshakes_a_minute_per_address: u64,
+        handshakes_a_minute_per_network: u64,
+        hand_over_s: u64,
+        key_log_file: PathBuf,
+    }
     /// Section `[registration]`, see [`super::sample`].
     RawRegistration { grace_s: u64, rebinding: String, }
     /// Section `[queue]`, see [`super::sample`].
     RawQueue { awake_window_s: u64, }
     /// Section `[bootstrap]`, see [`super::sample`].
-    RawBootstrap { packs: bool, tolerate_unknown_format: bool, session_timeout_s: u64, }
+    RawBootstrap {
+        packs: bool,
+        tolerate_unknown_format: bool,
+        session_timeout_s: u64,
+        key_file: PathBuf,
+        certificate_file: PathBuf,
+        trust_files: OneOrMany,
+    }
     /// Section `[api]`, see [`super::sample`].
     RawApi { token: String, token_file: PathBuf, hosts: OneOrMany, }
     /// Section `[limits]`, see [`super::sample`].
@@ -146,6 +197,7 @@ impl RawConfig {
                     let number: i64 = text.parse().map_err(|_| wrong(&name, "expected a number"))?;
                     toml::Value::Integer(number)
                 }
+                Kind::Tables => return Err(wrong(&name, "this key can only stand in the file")),
                 Kind::Flag => {
                     let flag: bool = text.parse().map_err(|_| wrong(&name, "expected true or false"))?;
                     toml::Value::Boolean(flag)

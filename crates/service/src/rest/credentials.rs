@@ -47,8 +47,7 @@ pub(crate) async fn put(set: CredentialSet, core: Arc<Core>, endpoint: &str, req
     let endpoint = name(endpoint)?;
     let (head, body) = request.into_parts();
     let shape: Credential = input::object(&head.headers, &input::body(&core, body).await?)?;
-    let change = core.keeper.put(&core.store, set, &endpoint, &shape, core.now()).await.map_err(refused)?;
-    security::changed(&core, set, &endpoint, &change).await;
+    let change = security::put(&core, set, &endpoint, &shape).await.map_err(refused)?;
     let status = if change.before.is_some() { StatusCode::OK } else { StatusCode::CREATED };
     json(status, &change.now.ok_or_else(|| nothing(&endpoint))?.shape())
 }
@@ -56,9 +55,8 @@ pub(crate) async fn put(set: CredentialSet, core: Arc<Core>, endpoint: &str, req
 /// DELETE of one
 pub(crate) async fn delete(set: CredentialSet, core: Arc<Core>, endpoint: &str) -> Answer {
     let endpoint = name(endpoint)?;
-    let change = core.keeper.remove(&core.store, set, &endpoint).await.map_err(refused)?;
-    let change = change.ok_or_else(|| nothing(&endpoint))?;
-    security::changed(&core, set, &endpoint, &change).await;
+    let change = security::remove(&core, set, &endpoint).await.map_err(refused)?;
+    change.ok_or_else(|| nothing(&endpoint))?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

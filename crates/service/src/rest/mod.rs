@@ -16,6 +16,7 @@ mod models;
 mod observations;
 pub(crate) mod order;
 mod reply;
+mod security;
 mod write;
 
 use std::sync::Arc;
@@ -75,6 +76,9 @@ pub(crate) fn router(core: &Arc<Core>) -> Router {
         )
         .route(&at("/commands"), get(commands::list))
         .route("/api/v1/commands/{id}", get(commands::show).delete(commands::cancel))
+        .route(&at("/handshakes"), get(security::handshakes))
+        .route("/api/v1/security", get(security::overview))
+        .route("/api/v1/security/failures", get(security::failures))
         .route("/api/v1/credentials", get(of_server::list))
         .route(
             "/api/v1/credentials/{endpoint}",

@@ -57,6 +57,18 @@ pub(crate) fn blocks_of_pem(pem: &str) -> Option<Vec<Block>> {
     Some(blocks)
 }
 
+/// DER as a block of PEM.
+pub(crate) fn pem(label: &str, der: &[u8]) -> String {
+    let base64 = base64::engine::general_purpose::STANDARD.encode(der);
+    let mut out = format!("-----BEGIN {label}-----\n");
+    for line in base64.as_bytes().chunks(64) {
+        out.push_str(std::str::from_utf8(line).unwrap_or_default());
+        out.push('\n');
+    }
+    out.push_str(&format!("-----END {label}-----\n"));
+    out
+}
+
 /// The DER of the first block of a PEM text.
 pub(crate) fn der_of_pem(pem: &str) -> Option<Vec<u8>> {
     blocks_of_pem(pem)?.into_iter().next().map(|block| block.der)
@@ -113,6 +125,7 @@ mod tests {
         let blocks = blocks_of_pem(&format!("{one}{two}")).unwrap();
         assert_eq!(blocks[0], Block { label: "A".to_owned(), der: vec![0x30, 0] });
         assert_eq!(blocks[1], Block { label: "B C".to_owned(), der: vec![0x30, 3, 2, 1, 1] });
+        assert_eq!(blocks_of_pem(&pem("B C", &blocks[1].der)).unwrap()[0], blocks[1]);
         assert_eq!(blocks_of_pem("nothing"), Some(Vec::new()));
         for bad in [
             "-----BEGIN A-----\nMAA",

@@ -9,7 +9,6 @@ use lightship_platform::crypto::{Crypto, Group};
 use lightship_store::{
     AnyStore, Batch, CredentialKey, CredentialRecord, CredentialSet, DocumentKey, Fact, Store, StoreError,
 };
-use tokio::sync::Mutex;
 
 use super::credential::{Proof, Unusable};
 use super::encoded::bytes_of_base64;
@@ -20,8 +19,6 @@ use crate::random::Random;
 pub(crate) struct Keeper {
     crypto: Arc<dyn Crypto>,
     sealer: Sealer,
-    /// Held during a change, so that what it looks at stays.
-    changing: Mutex<()>,
 }
 
 /// A credential as it is kept.
@@ -84,7 +81,7 @@ impl Keeper {
         folder: Option<&Path>,
     ) -> Result<Keeper, KeepError> {
         let sealer = Sealer::new(crypto.clone(), found.key);
-        let keeper = Keeper { crypto, sealer, changing: Mutex::new(()) };
+        let keeper = Keeper { crypto, sealer };
         let wrong = || SealError::Wrong {
             folder: folder.unwrap_or(Path::new("memory")).to_owned(),
             origin: found.origin.clone(),
@@ -120,7 +117,6 @@ impl Keeper {
     }
 
     /// The credential of whoever presents this.
-    #[expect(dead_code, reason = "asked by the shards")]
     pub(crate) async fn presented(
         &self,
         store: &AnyStore,
@@ -143,7 +139,7 @@ impl Keeper {
         page.iter().map(|record| self.read(record)).collect()
     }
 
-    /// Checks and keeps what a device may prove itself with.
+    /// Checks and keeps what a device may prove itself with; one change at a time.
     pub(crate) async fn put(
         &self,
         store: &AnyStore,
@@ -152,7 +148,6 @@ impl Keeper {
         shape: &api::Credential,
         now: api::Timestamp,
     ) -> Result<Change, KeepError> {
-        let _turn = self.changing.lock().await;
         let before = self.find(store, set, endpoint).await?;
         let is_point = |point: &[u8]| self.is_point(point);
         let kept = before.as_ref().map(|kept| &kept.proof);
@@ -176,7 +171,6 @@ impl Keeper {
         set: CredentialSet,
         endpoint: &Endpoint,
     ) -> Result<Option<Change>, KeepError> {
-        let _turn = self.changing.lock().await;
         let Some(before) = self.find(store, set, endpoint).await? else { return Ok(None) };
         let key = CredentialKey { set, endpoint: endpoint.clone() };
         store.commit(Batch { facts: vec![Fact::NoCredential { key }] }).await?;

@@ -2,9 +2,16 @@
 
 mod credential;
 mod encoded;
+mod gate;
+mod history;
+mod judge;
 mod keeper;
+mod overview;
 mod seal;
+mod setup;
+mod shown;
 
+use std::fs::File;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -12,13 +19,18 @@ use lightship_lwm2m::Endpoint;
 use lightship_platform::crypto::Crypto;
 use lightship_store::{AnyStore, CredentialSet, Store, StoreError};
 
-use crate::config::SealKey;
+use crate::config::{Config, SealKey};
 use crate::core::Core;
 
 pub(crate) use credential::Proof;
 pub(crate) use encoded::{bytes_of_hex, der_of_pem};
+pub(crate) use gate::{Gate, take};
 pub(crate) use keeper::{Change, KeepError, Keeper, Kept};
+pub(crate) use overview::overview;
 pub use seal::SealError;
+pub use setup::KeyError;
+pub(crate) use setup::Setup;
+pub(crate) use shown::{facts, mode, session};
 
 /// Opens what is kept of credentials, with the key that the configuration names, or one in the folder beside them.
 ///
@@ -49,6 +61,34 @@ async fn is_sealed(store: &AnyStore) -> Result<bool, StoreError> {
     Ok(documents.first().is_some_and(|(_, body)| keeper::is_sealed_document(body)))
 }
 
+/// The file that secrets of sessions are written to, if somebody wants that.
+///
+/// # Errors
+/// When it cannot be opened.
+pub(crate) fn key_log(config: &Config) -> Result<Option<File>, KeyError> {
+    let Some(path) = &config.security.key_log_file else { return Ok(None) };
+    let file = gate::open_key_log(path).map_err(|source| KeyError::File { path: path.clone(), source })?;
+    tracing::warn!(
+        path = %path.display(),
+        "secrets of all sessions are written to this file: whoever reads it can read what devices say"
+    );
+    Ok(Some(file))
+}
+
+/// Reads the trusted authorities anew; where that does not work, those before go on to count.
+pub(crate) fn trust_anew(core: &Core) {
+    match setup::Trust::read(&core.config) {
+        Ok(trust) => {
+            core.gate.trust_anew(trust);
+            tracing::info!("the trusted authorities were read anew");
+        }
+        Err(error) => {
+            let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+            tracing::error!(%error, source, "the trusted authorities could not be read anew; those before still count");
+        }
+    }
+}
+
 /// Whether a device may come to the LwM2M Server without security (SEC-04): nobody who has a credential may, and others only where
 /// that is allowed.
 ///
@@ -67,25 +107,66 @@ pub(crate) async fn may_come_unsecured(
     })
 }
 
-/// A credential is otherwise than before: what rested on the old one ends at once.
-pub(crate) async fn changed(core: &Core, set: CredentialSet, endpoint: &Endpoint, change: &Change) {
-    if !change.matters() || set == CredentialSet::Bootstrap {
-        return;
-    }
-    forget_unsecured(core, endpoint).await;
+/// Checks and keeps what a device may prove itself with; what rested on the old credential ends at once.
+///
+/// # Errors
+/// Why it is not kept.
+pub(crate) async fn put(
+    core: &Arc<Core>,
+    set: CredentialSet,
+    endpoint: &Endpoint,
+    shape: &lightship_api::Credential,
+) -> Result<Change, KeepError> {
+    let turn = core.gate.turn.write().await;
+    let change = core.keeper.put(&core.store, set, endpoint, shape, core.now()).await?;
+    drop(turn);
+    changed(core, set, endpoint, &change).await;
+    Ok(change)
 }
 
-/// A registration made without security ends when the device must have some from now on.
-async fn forget_unsecured(core: &Core, endpoint: &Endpoint) {
-    let Some(device) = core.directory.find(endpoint.as_str()) else { return };
-    if matches!(may_come_unsecured(core, CredentialSet::Server, endpoint).await, Ok(true)) {
+/// Takes a device's credential away, if it has one; what rested on it ends at once.
+///
+/// # Errors
+/// When the store refuses.
+pub(crate) async fn remove(
+    core: &Arc<Core>,
+    set: CredentialSet,
+    endpoint: &Endpoint,
+) -> Result<Option<Change>, KeepError> {
+    let turn = core.gate.turn.write().await;
+    let change = core.keeper.remove(&core.store, set, endpoint).await?;
+    drop(turn);
+    if let Some(change) = &change {
+        changed(core, set, endpoint, change).await;
+    }
+    Ok(change)
+}
+
+async fn changed(core: &Arc<Core>, set: CredentialSet, endpoint: &Endpoint, change: &Change) {
+    if !change.matters() {
         return;
     }
-    if let Some(inbox) = core.inbox(device.shard)
-        && let Ok(reply) = inbox.forget(endpoint.clone(), device.registration.id)
-    {
-        // Its shard tells the journal, too.
-        let _ = reply.await;
-        tracing::info!(%endpoint, "forgotten: it registered without security, and may not any more");
+    gate::end_sessions(core, set, endpoint, change).await;
+    if set == CredentialSet::Server {
+        forget_unsecured(core, endpoint);
     }
+}
+
+/// A registration made without security ends when the device must have some from now on; nobody waits for that.
+pub(crate) fn forget_unsecured(core: &Arc<Core>, endpoint: &Endpoint) {
+    let (core, endpoint) = (core.clone(), endpoint.clone());
+    tokio::spawn(async move {
+        let Some(device) = core.directory.find(endpoint.as_str()) else { return };
+        let is_secured = device.registration.party.is_some();
+        let may_come = may_come_unsecured(&core, CredentialSet::Server, &endpoint).await;
+        if is_secured || matches!(may_come, Ok(true)) {
+            return;
+        }
+        if let Some(inbox) = core.inbox(device.shard)
+            && inbox.forget(endpoint.clone(), device.registration.id).is_ok()
+        {
+            // Its shard tells the journal.
+            tracing::info!(%endpoint, "forgotten: it registered without security, and may not any more");
+        }
+    });
 }

@@ -1,0 +1,40 @@
+//! Overview: how sessions are secured here.
+
+use std::time::Duration;
+
+use lightship_api::SecurityOverview;
+
+use super::setup::certificate_facts;
+use crate::core::Core;
+
+/// What anybody may know who may use the API.
+pub(crate) async fn overview(core: &Core) -> SecurityOverview {
+    let security = &core.config.security;
+    let (mut sessions, mut handshakes) = (0, 0);
+    for inbox in &core.inboxes {
+        if let Ok(Ok(stats)) = tokio::time::timeout(PATIENCE, inbox.stats()).await {
+            sessions += stats.engine.security.sessions;
+            handshakes += stats.engine.security.handshakes;
+        }
+    }
+    if let Some(inbox) = &core.bootstrap.inbox
+        && let Ok(Ok((engine, _))) = tokio::time::timeout(PATIENCE, inbox.stats()).await
+    {
+        sessions += engine.security.sessions;
+        handshakes += engine.security.handshakes;
+    }
+    SecurityOverview {
+        allow_nosec: security.allow_nosec,
+        cipher_suites: security.suites.iter().map(|suite| suite.name().to_owned()).collect(),
+        cid: security.cid,
+        rrc: security.rrc,
+        key_log: security.key_log_file.is_some(),
+        endpoint_rules: security.endpoint_rules.iter().map(ToString::to_string).collect(),
+        identities: core.gate.identities.clone(),
+        trust: core.gate.trusted().iter().map(|der| certificate_facts(der)).collect(),
+        sessions,
+        handshakes,
+    }
+}
+
+const PATIENCE: Duration = Duration::from_secs(1);

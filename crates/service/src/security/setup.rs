@@ -1,0 +1,270 @@
+//! Setup: from the configuration to what the engines need, with every file read and judged once.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use lightship_api::{CertificateFacts, ServerIdentity, ServerRole};
+use lightship_dtls as dtls;
+use lightship_dtls::certificate::{self, Anchors, FileFault};
+use lightship_platform::crypto::{Crypto, Secret, Sha256};
+use lightship_platform::{Instant, Rng};
+use lightship_server as engine;
+
+use super::encoded::{hex, pem};
+use super::judge::Subject;
+use crate::config::{Config, KeyPair};
+use crate::random::Random;
+
+/// What the engines need to speak coaps.
+pub(crate) struct Setup {
+    pub(crate) server: engine::Security,
+    pub(crate) bootstrap: engine::Security,
+    pub(crate) identities: Vec<ServerIdentity>,
+    pub(crate) trust: Trust,
+}
+
+/// The authorities whose certificates devices may present.
+pub(crate) struct Trust {
+    pub(super) server: Arc<Anchors>,
+    pub(super) bootstrap: Arc<Anchors>,
+    /// All of them, DER.
+    pub(super) certificates: Vec<Arc<[u8]>>,
+}
+
+/// Why keys or certificates cannot be used.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum KeyError {
+    /// A file cannot be read.
+    #[error("cannot read {path}")]
+    File {
+        /// Which file.
+        path: PathBuf,
+        /// Why.
+        #[source]
+        source: std::io::Error,
+    },
+    /// A file is not what it should be.
+    #[error("{path}: {what}")]
+    Content {
+        /// Which file.
+        path: PathBuf,
+        /// What is wrong with it.
+        what: String,
+    },
+    /// A certificate is for another key.
+    #[error("the certificate in {certificate} is not for the private key in {key}")]
+    Pair {
+        /// The certificate's file.
+        certificate: PathBuf,
+        /// The key's file.
+        key: PathBuf,
+    },
+    /// Both servers have the same key.
+    #[error(
+        "the Bootstrap-Server has the server's private key ({path}): each needs a key pair of its own (bootstrap.key_file, security.key_file)"
+    )]
+    Shared {
+        /// The key's file.
+        path: PathBuf,
+    },
+}
+
+/// A key pair of ours, ready to be presented.
+struct Own {
+    key: dtls::OwnKey,
+    /// Where it was read; `None`: made here.
+    path: Option<PathBuf>,
+}
+
+impl Setup {
+    /// Reads everything that the configuration names.
+    ///
+    /// # Errors
+    /// Names the file and what is wrong with it.
+    pub(crate) fn read(config: &Config, crypto: &Arc<dyn Crypto>, now: Instant) -> Result<Setup, KeyError> {
+        let security = &config.security;
+        let mut server =
+            security.keys.iter().map(|pair| own(&**crypto, pair)).collect::<Result<Vec<_>, _>>()?;
+        let bootstrap_pair = config.bootstrap.key.as_ref();
+        let mut bootstrap =
+            bootstrap_pair.map(|pair| own(&**crypto, pair)).into_iter().collect::<Result<Vec<_>, _>>()?;
+        for own in &bootstrap {
+            if server.iter().any(|other| other.key.key.public_key() == own.key.key.public_key()) {
+                return Err(KeyError::Shared { path: own.path.clone().unwrap_or_default() });
+            }
+        }
+        if security.self_made_keys {
+            for keys in [&mut server, &mut bootstrap] {
+                if keys.is_empty() {
+                    keys.extend(self_made(&**crypto));
+                }
+            }
+        }
+        let shown =
+            |role: ServerRole, keys: &[Own]| keys.iter().map(|own| identity(role, own)).collect::<Vec<_>>();
+        let identities =
+            [shown(ServerRole::Lwm2m, &server), shown(ServerRole::Bootstrap, &bootstrap)].concat();
+        Ok(Setup {
+            server: engine_security(config, crypto, now, server),
+            bootstrap: engine_security(config, crypto, now, bootstrap),
+            identities,
+            trust: Trust::read(config)?,
+        })
+    }
+}
+
+impl Trust {
+    /// Reads the certificates of the authorities.
+    ///
+    /// # Errors
+    /// Names the file and what is wrong with it.
+    pub(crate) fn read(config: &Config) -> Result<Trust, KeyError> {
+        let (server, mut certificates) = anchors(&config.security.trust_files)?;
+        let bootstrap = match &config.bootstrap.trust_files {
+            Some(paths) => {
+                let (anchors, more) = anchors(paths)?;
+                for certificate in more {
+                    if !certificates.contains(&certificate) {
+                        certificates.push(certificate);
+                    }
+                }
+                anchors
+            }
+            None => server.clone(),
+        };
+        Ok(Trust { server, bootstrap, certificates })
+    }
+}
+
+/// Authorities, and their certificates in DER.
+type Authorities = (Arc<Anchors>, Vec<Arc<[u8]>>);
+
+fn anchors(paths: &[PathBuf]) -> Result<Authorities, KeyError> {
+    let mut all: Vec<Arc<[u8]>> = Vec::new();
+    for path in paths {
+        let certificates = certificate::certificates(&bytes(path)?).map_err(|fault| content(path, &fault))?;
+        // One by one, so that the error names the file.
+        Anchors::new(certificates.iter().map(Vec::as_slice)).map_err(|refusal| content(path, &refusal))?;
+        all.extend(certificates.into_iter().map(Arc::from));
+    }
+    let anchors = Anchors::new(all.iter().map(AsRef::as_ref));
+    let anchors = anchors
+        .map_err(|refusal| content(paths.first().map_or(Path::new(""), PathBuf::as_path), &refusal))?;
+    Ok((Arc::new(anchors), all))
+}
+
+fn own(crypto: &dyn Crypto, pair: &KeyPair) -> Result<Own, KeyError> {
+    let path = &pair.key_file;
+    let der = certificate::private_key(&bytes(path)?).map_err(|fault| content(path, &fault))?;
+    let key = crypto.signing_key(der.bytes()).map_err(|_| content(path, &FileFault::Malformed))?;
+    let mut chain = Vec::new();
+    if let Some(file) = &pair.certificate_file {
+        chain = certificate::certificates(&bytes(file)?).map_err(|fault| content(file, &fault))?;
+        let of_certificate = chain.first().map(|own| certificate::public_key(own)).transpose();
+        let of_certificate = of_certificate.map_err(|refusal| content(file, &refusal))?;
+        if of_certificate.as_deref() != Some(key.public_key()) {
+            return Err(KeyError::Pair { certificate: file.clone(), key: path.clone() });
+        }
+    }
+    let key = dtls::OwnKey { names: pair.names.clone(), key: key.into(), chain };
+    Ok(Own { key, path: Some(path.clone()) })
+}
+
+/// A key pair for trying out; it ends with the process.
+fn self_made(crypto: &dyn Crypto) -> Option<Own> {
+    // Nearly every number is a key.
+    for _ in 0..SELF_MADE_TRIES {
+        let mut bytes = [0; 32];
+        Random.fill(&mut bytes);
+        let secret = Secret::new(&bytes);
+        bytes.fill(0);
+        if let Ok(key) = crypto.signing_key(secret.bytes()) {
+            let key = dtls::OwnKey { names: Vec::new(), key: key.into(), chain: Vec::new() };
+            return Some(Own { key, path: None });
+        }
+    }
+    None
+}
+
+fn identity(server: ServerRole, own: &Own) -> ServerIdentity {
+    let public_key = own.key.key.public_key();
+    ServerIdentity {
+        server,
+        names: own.key.names.clone(),
+        public_key_pem: pem("PUBLIC KEY", public_key),
+        public_key_sha256: hex(&Sha256::of(public_key)),
+        certificate: own.key.chain.first().map(|der| certificate_facts(der)),
+        ephemeral: own.path.is_none(),
+    }
+}
+
+/// What may be shown of a certificate.
+pub(super) fn certificate_facts(der: &[u8]) -> CertificateFacts {
+    let names = certificate::names(der).unwrap_or_default();
+    CertificateFacts {
+        names: Subject::of(&names).names(),
+        sha256: hex(&Sha256::of(der)),
+        pem: pem("CERTIFICATE", der),
+    }
+}
+
+fn engine_security(
+    config: &Config,
+    crypto: &Arc<dyn Crypto>,
+    now: Instant,
+    keys: Vec<Own>,
+) -> engine::Security {
+    let security = &config.security;
+    let has_key = !keys.is_empty();
+    let needs_key = |suite: &dtls::Suite| suite.key_exchange() == dtls::KeyExchange::EcdheEcdsa;
+    let ticket_keys =
+        (!security.resumption.is_zero()).then(|| Arc::new(ticket_keys(now, security.resumption)));
+    let dtls = dtls::Config {
+        // Who has no key cannot sign.
+        suites: security.suites.iter().copied().filter(|suite| has_key || !needs_key(suite)).collect(),
+        keys: keys.into_iter().map(|own| own.key).collect(),
+        connection_id: security.cid,
+        return_routability: security.rrc,
+        require_extended_master_secret: security.require_ems,
+        ticket_keys,
+        key_log: security.key_log_file.is_some(),
+        ..dtls::Config::default()
+    };
+    engine::Security {
+        dtls: Arc::new(dtls),
+        crypto: crypto.clone(),
+        resumption_time: security.resumption,
+        limits: engine::SecurityLimits {
+            sessions: security.sessions_max,
+            handshakes: security.handshakes_max,
+            handshakes_per_address: security.handshakes_per_address,
+            handshakes_per_prefix: security.handshakes_per_network,
+            handshakes_a_minute_per_address: security.handshakes_a_minute_per_address,
+            handshakes_a_minute_per_prefix: security.handshakes_a_minute_per_network,
+            resumptions: if security.resumption.is_zero() { 0 } else { security.sessions_max },
+            ..engine::SecurityLimits::default()
+        },
+    }
+}
+
+fn ticket_keys(now: Instant, lifetime: std::time::Duration) -> dtls::TicketKeys {
+    let mut name = [0; 8];
+    Random.fill(&mut name);
+    let mut bytes = [0; 16];
+    Random.fill(&mut bytes);
+    let key = Secret::new(&bytes);
+    bytes.fill(0);
+    dtls::TicketKeys { current: dtls::TicketKey { name, key, since: now }, previous: None, lifetime }
+}
+
+fn bytes(path: &Path) -> Result<Vec<u8>, KeyError> {
+    fs::read(path).map_err(|source| KeyError::File { path: path.to_owned(), source })
+}
+
+fn content(path: &Path, fault: &dyn std::fmt::Display) -> KeyError {
+    KeyError::Content { path: path.to_owned(), what: fault.to_string() }
+}
+
+const SELF_MADE_TRIES: u32 = 16;
