@@ -16,6 +16,9 @@ use crate::rrc::{self, Rrc};
 use crate::session::{Opened, Session};
 use crate::{Alert, Answer, Cid, Credential, DropReason, Event, Host, Resumption, SealError, Wear, alert};
 
+#[cfg(test)]
+mod replay;
+
 /// One DTLS association with one peer.
 ///
 /// After any call that takes `&mut self` the host drains [`Association::poll_transmit`] and [`Association::poll_event`] until

@@ -190,10 +190,10 @@ impl Client {
         if let Some(limit) = config.record_size_limit {
             extensions.add(Extension::RecordSizeLimit, |out| write::u16(out, limit));
         }
-        let ticket = self.resume.as_ref().map(|resume| &resume.ticket);
-        extensions.add(Extension::SessionTicket, |out| {
-            out.extend_from_slice(ticket.map_or(&[], |ticket| ticket));
-        });
+        let ticket = self.resume.as_ref().map(|resume| &*resume.ticket).unwrap_or_default();
+        if config.request_ticket || !ticket.is_empty() {
+            extensions.add(Extension::SessionTicket, |out| out.extend_from_slice(ticket));
+        }
         if config.connection_id {
             extensions.add(Extension::ConnectionId, |out| write::part8(out, own_cid.bytes()));
             if config.return_routability {

@@ -48,6 +48,8 @@ pub struct Config {
     pub return_routability_enhanced: bool,
     /// Whether a peer without the extended master secret is refused (RFC 7627 §5).
     pub require_extended_master_secret: bool,
+    /// Whether a client asks for a session ticket (RFC 5077); without it four bytes are saved and resumption is by session ID.
+    pub request_ticket: bool,
     /// Keys that seal session tickets; `None`: no tickets are given or taken (RFC 5077).
     pub ticket_keys: Option<Arc<TicketKeys>>,
     /// Longest datagram that is sent, in bytes; handshake messages are cut to fit. 200 to 16384.
@@ -81,6 +83,7 @@ impl Default for Config {
             return_routability: true,
             return_routability_enhanced: false,
             require_extended_master_secret: false,
+            request_ticket: true,
             ticket_keys: None,
             datagram_len_max: 1200,
             record_size_limit: None,

@@ -51,7 +51,13 @@ pub struct ProvenHello<'a> {
     start: HelloStart<'a>,
 }
 
-impl ProvenHello<'_> {
+impl<'a> ProvenHello<'a> {
+    /// A ClientHello, or the first fragment of one, that has earned its trust.
+    pub(crate) fn new(record_sequence: u64, fragment: Fragment<'a>) -> Option<Self> {
+        let (start, _) = HelloStart::read(fragment.body)?;
+        Some(Self { record_sequence, fragment, start })
+    }
+
     /// The session ID that the client wants to resume; empty if none. Its first byte can steer the datagram to the shard that
     /// gave the ID.
     #[must_use]
@@ -99,12 +105,13 @@ impl Cookies {
         if fragment.offset != 0 || fragment.len > host.config.message_len_max {
             return Verdict::Drop(DropReason::Handshake);
         }
-        let Some((start, _)) = HelloStart::read(fragment.body) else {
+        let Some(hello) = ProvenHello::new(header.sequence(), fragment) else {
             return Verdict::Drop(DropReason::Handshake);
         };
+        let start = hello.start;
         self.change_secrets(host);
         if self.is_good(host, from, &start) {
-            return Verdict::Proven(ProvenHello { record_sequence: header.sequence(), fragment, start });
+            return Verdict::Proven(hello);
         }
         let cookie = cookie_of(&self.current, host, from, &start);
         match write_request(out, header.sequence(), fragment.sequence, &cookie) {
