@@ -24,8 +24,9 @@ use self::path::Purpose;
 pub use self::refusal::Refusal;
 use self::view::View;
 
-/// Certificates in a chain, at most: nobody has so many authorities, and each may cost a signature check.
-pub const CHAIN_COUNT_MAX: usize = 10;
+/// Certificates in a chain, at most: four authorities below a root are more than anybody has, and the orders in which more
+/// could be tried are many.
+pub const CHAIN_COUNT_MAX: usize = 6;
 /// Bytes of all certificates of a chain together, at most.
 pub const CHAIN_LEN_MAX: usize = 16_384;
 

@@ -6,6 +6,7 @@
 //! Start reading at: [`TARGETS`].
 
 mod bootstrap;
+mod certificates;
 mod coap;
 pub mod corpus;
 mod decode;
@@ -36,4 +37,6 @@ pub const TARGETS: &[(&str, fn(&[u8]))] = &[
     ("lwm2m_bootstrap", bootstrap::messages),
     ("server_bootstrap", bootstrap::server),
     ("client_engine", engines::client),
+    ("certificate_chain", certificates::chain),
+    ("certificate_file", certificates::file),
 ];

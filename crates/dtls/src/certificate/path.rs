@@ -90,24 +90,47 @@ pub(super) fn verify<'a>(
     let algorithms = algorithms(crypto, &budget);
     let algorithms: Vec<&dyn SignatureVerificationAlgorithm> =
         algorithms.iter().map(|algorithm| -> &dyn SignatureVerificationAlgorithm { algorithm }).collect();
-    let at = match date {
-        Some(date) => Duration::from_millis(u64::try_from(date.as_millis()).unwrap_or(0)),
-        None => undated(&view, others),
-    };
-    let at = rustls_pki_types::UnixTime::since_unix_epoch(at);
-    let path = end_entity
-        .verify_for_usage(&algorithms, &anchors.anchors, &intermediates, at, purpose, None, None)
-        .map_err(|error| {
-            let untimely = matches!(error, Error::CertExpired { .. } | Error::CertNotValidYet { .. });
-            if budget.load(Ordering::Relaxed) == 0 {
-                Refusal::TooLarge
-            } else if untimely && date.is_none() {
-                Refusal::NeverValid
-            } else {
-                refusal(&error, &view, others)
+    let mut complaint = None;
+    for at in moments(date, &view, others) {
+        let at = rustls_pki_types::UnixTime::since_unix_epoch(at);
+        match end_entity.verify_for_usage(
+            &algorithms,
+            &anchors.anchors,
+            &intermediates,
+            at,
+            purpose,
+            None,
+            None,
+        ) {
+            Ok(path) => return authorities(&path, anchors),
+            Err(_) if budget.load(Ordering::Relaxed) == 0 => return Err(Refusal::TooLarge),
+            Err(Error::CertExpired { .. } | Error::CertNotValidYet { .. }) if date.is_none() => {
+                complaint.get_or_insert(Refusal::NeverValid);
             }
-        })?;
-    authorities(&path, anchors)
+            Err(error) => {
+                complaint.get_or_insert_with(|| refusal(&error, &view, others));
+            }
+        }
+    }
+    Err(complaint.unwrap_or(Refusal::NeverValid))
+}
+
+/// The moments to check dates at: the date, or without a trusted clock every moment at which a certificate of the chain
+/// became valid. If no path was valid at one of these, none ever was.
+fn moments(date: Option<UnixTime>, leaf: &View, others: &[&[u8]]) -> Vec<Duration> {
+    if let Some(date) = date {
+        return alloc::vec![Duration::from_millis(u64::try_from(date.as_millis()).unwrap_or(0))];
+    }
+    let above = line(leaf, others).into_iter().map(|view| view.validity().0);
+    let likely = above.fold(leaf.validity().0, Duration::max);
+    let all = others.iter().filter_map(|der| View::parse(der).ok()).map(|view| view.validity().0);
+    let mut moments = alloc::vec![likely];
+    for moment in all.chain([leaf.validity().0]) {
+        if !moments.contains(&moment) {
+            moments.push(moment);
+        }
+    }
+    moments
 }
 
 /// The authorities on the path, which must be allowed to sign certificates.
@@ -124,13 +147,6 @@ fn authorities(path: &VerifiedPath<'_>, anchors: &Anchors) -> Result<Vec<Vec<u8>
     let last = anchors.anchors.iter().zip(&anchors.certificates).find(|(anchor, _)| *anchor == path.anchor());
     authorities.extend(last.map(|(_, certificate)| certificate.as_ref().to_vec()));
     Ok(authorities)
-}
-
-/// A moment to check dates at when there is no trusted clock: the last one at which a certificate of the path became
-/// valid. If they were not all valid then, they never were all valid.
-fn undated(leaf: &View, others: &[&[u8]]) -> Duration {
-    let above = line(leaf, others).into_iter().map(|view| view.validity().0);
-    above.fold(leaf.validity().0, Duration::max)
 }
 
 /// The authorities above the end entity as far as the chain holds them, by their names.

@@ -143,3 +143,20 @@ fn the_names_of_a_certificate_are_read_without_judging_it() {
     assert!(names.include("::1"));
     assert!(!names.include("x"));
 }
+
+#[test]
+fn a_certificate_of_version_1_has_a_key_but_no_path() {
+    // What `openssl x509 -req` makes without extensions; the capture's server has one.
+    let capture: serde_json::Value =
+        serde_json::from_str(include_str!("../vectors/dtls12_ecdhe_ecdsa_ccm8.json")).unwrap();
+    let der = |name: &str| {
+        let text = capture["vectors"][0][name].as_str().unwrap();
+        let pair = |at| u8::from_str_radix(&text[at..at + 2], 16).unwrap();
+        (0..text.len()).step_by(2).map(pair).collect::<Vec<u8>>()
+    };
+    let (root, device) = (der("ca_cert_der"), der("server_cert_der"));
+    let trusted = Anchors::new([root.as_slice()]).unwrap();
+    assert_eq!(verify_client(&FastCrypto, &[&device], &trusted, None), Err(Refusal::Version));
+    let key = FastCrypto.signing_key(&der("server_private_scalar")).unwrap();
+    assert_eq!(public_key(&device).unwrap(), key.public_key());
+}
