@@ -22,6 +22,18 @@ impl Freshness {
         Self { sequence: sequence & SEQUENCE_MASK, at: now }
     }
 
+    /// The number of the newest notification so far.
+    #[must_use]
+    pub const fn sequence(&self) -> u32 {
+        self.sequence
+    }
+
+    /// When that one arrived.
+    #[must_use]
+    pub const fn at(&self) -> Instant {
+        self.at
+    }
+
     /// Whether a notification with this number, arriving now, is newer than the newest so far.
     #[must_use]
     pub fn is_newer(&self, now: Instant, sequence: u32) -> bool {

@@ -98,6 +98,18 @@ impl<B: Buffer> Peer<B> {
         }
     }
 
+    /// The message ID that will be used next; for a peer that takes this one's place.
+    #[must_use]
+    pub const fn next_message_id(&self) -> MessageId {
+        self.random.peek_message_id()
+    }
+
+    /// Goes on with the message IDs of the peer whose place this one takes, so that the other side does not take something new
+    /// for a repetition (RFC 7252 §4.4).
+    pub const fn continue_message_ids(&mut self, next: MessageId) {
+        self.random.set_message_id(next);
+    }
+
     /// Takes in one datagram. Never fails: whatever is wrong with it, is told in the result.
     pub fn handle_input<'d>(&mut self, now: Instant, config: &Config, datagram: &'d [u8]) -> Incoming<'d> {
         self.begin(now, config);

@@ -102,6 +102,10 @@ impl Deviations {
         *count
     }
 
+    pub(crate) const fn counts(&self) -> &[u16] {
+        &self.counts
+    }
+
     /// Adds another's counts.
     pub(crate) fn merge(&mut self, other: &Self) {
         for (count, more) in self.counts.iter_mut().zip(other.counts) {

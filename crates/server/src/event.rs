@@ -136,6 +136,13 @@ pub enum Event {
         /// Where it was.
         from: SocketAddr,
     },
+    /// A registration goes on from before an orderly restart ([`Shard::thaw`](crate::Shard::thaw)).
+    Restored {
+        /// The registration.
+        registration: Registration,
+        /// Its observations, under new names.
+        observations: Box<[(ObservationId, Wanted)]>,
+    },
     /// Something about a secured session.
     Security(SecurityEvent),
     /// A downlink request ended.

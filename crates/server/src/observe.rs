@@ -17,6 +17,7 @@ use lightship_platform::Instant;
 
 use crate::devices::Device;
 use crate::downlink::{Job, Task};
+use crate::frozen::{Reader, Writer};
 use crate::limits::{CROSSED_SETTLE, OBSERVE_RETRY_MAX, OBSERVE_RETRY_MIN};
 use crate::links::Link;
 use crate::shard::Due;
@@ -54,6 +55,32 @@ pub(crate) struct Observation {
     pause: Duration,
     /// Whether a failure of this attempt ends the observation.
     one_attempt: bool,
+}
+
+/// An observation from before a restart.
+pub(crate) struct FrozenObservation {
+    wanted: Wanted,
+    running: Option<FrozenRun>,
+}
+
+struct FrozenRun {
+    token: Token,
+    newest: Freshness,
+    heard_at: Instant,
+    started_at: Instant,
+}
+
+impl FrozenObservation {
+    pub(crate) fn read(reader: &mut Reader<'_>) -> Option<Self> {
+        let wanted = Wanted::thaw(reader)?;
+        let running = reader.maybe(|reader| {
+            let token = Token::new(reader.bytes()?)?;
+            let sequence = reader.u32()?;
+            let newest = Freshness::new(reader.moment()?, sequence);
+            Some(FrozenRun { token, newest, heard_at: reader.moment()?, started_at: reader.moment()? })
+        })?;
+        Some(Self { wanted, running })
+    }
 }
 
 pub(crate) enum State {
@@ -466,6 +493,50 @@ impl Shard {
         if let Some(device) = self.devices.get_mut(observation.device) {
             device.observations.retain(|other| *other != key);
         }
+    }
+
+    /// Writes what outlives an orderly restart of an observation; says whether there is anything.
+    pub(crate) fn freeze_observation(&self, key: Key<Observation>, writer: &mut Writer) {
+        let Some(observation) = self.observations.get(key) else { return };
+        observation.wanted.freeze(writer);
+        let is_running = matches!(observation.state, State::Running);
+        let running = observation.token.zip(observation.newest).filter(|_| is_running);
+        writer.maybe(running, |writer, (token, newest)| {
+            writer.bytes(token.as_bytes());
+            writer.u32(newest.sequence());
+            writer.moment(newest.at());
+            writer.moment(observation.heard_at);
+            writer.moment(observation.started_at);
+        });
+    }
+
+    /// Whether an observation goes on after a restart: one whose only attempt has not succeeded yet does not.
+    pub(crate) fn is_lasting(&self, key: Key<Observation>) -> bool {
+        let is = |one: &Observation| !one.one_attempt || matches!(one.state, State::Running);
+        self.observations.get(key).is_some_and(is)
+    }
+
+    /// Brings back an observation; one that did not run is to be started.
+    pub(crate) fn thaw_observation(
+        &mut self,
+        owner: Key<Device>,
+        frozen: FrozenObservation,
+    ) -> Key<Observation> {
+        let key = self.add_observation(owner, frozen.wanted);
+        if let (Some(observation), Some(running)) = (self.observations.get_mut(key), frozen.running) {
+            observation.state = State::Running;
+            observation.token = Some(running.token);
+            observation.newest = Some(running.newest);
+            observation.heard_at = running.heard_at;
+            observation.started_at = running.started_at;
+        }
+        key
+    }
+
+    /// Starts the observations of a device that do not run.
+    pub(crate) fn start_idle(&mut self, now: Instant, owner: Key<Device>) {
+        self.wake_observations(now, owner);
+        self.pump(now, owner);
     }
 
     fn observation_count(&self, owner: Key<Device>) -> usize {

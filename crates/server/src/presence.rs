@@ -17,10 +17,11 @@ use lightship_platform::Instant;
 
 use crate::devices::Device;
 use crate::downlink::Job;
+use crate::frozen::{Reader, Writer};
 use crate::shard::Due;
 use crate::slab::Key;
 use crate::stateless::{Target, target};
-use crate::timer::TimerId;
+use crate::timer::{TimerId, Timers};
 use crate::{Event, Outcome, Shard};
 
 /// Whether a device can be reached now.
@@ -86,6 +87,29 @@ impl Rhythm {
 impl Sleep {
     pub(crate) fn window(&self) -> Option<TimerId> {
         self.window
+    }
+
+    /// Writes what outlives an orderly restart.
+    pub(crate) fn freeze(&self, writer: &mut Writer) {
+        writer.bool(self.window.is_some());
+        writer.moment(self.edge);
+        writer.moment(self.woke_at);
+        self.rhythm.0.iter().for_each(|span| writer.u32(*span));
+    }
+
+    /// Reads it; the window, if the device was awake, is the caller's to arm until [`Sleep::edge`].
+    pub(crate) fn thaw(reader: &mut Reader<'_>) -> Option<(Self, bool)> {
+        let (is_awake, edge, woke_at) = (reader.bool()?, reader.moment()?, reader.moment()?);
+        let mut rhythm = Rhythm::default();
+        for span in &mut rhythm.0 {
+            *span = reader.u32()?;
+        }
+        Some((Self { window: None, edge, woke_at, rhythm }, is_awake))
+    }
+
+    /// Goes on being awake.
+    pub(crate) fn stay_awake(&mut self, timers: &mut Timers<Due>, key: Key<Device>) {
+        self.window = Some(timers.arm(self.edge, Due::Window(key)));
     }
 
     fn wakes(&mut self, now: Instant) {

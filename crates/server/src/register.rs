@@ -298,7 +298,7 @@ impl Shard {
         }
     }
 
-    fn arm_expiry(&mut self, now: Instant, key: Key<Device>) {
+    pub(crate) fn arm_expiry(&mut self, now: Instant, key: Key<Device>) {
         let Some(device) = self.devices.get_mut(key) else { return };
         if let Some(timer) = device.expiry.take() {
             self.timers.cancel(timer);

@@ -40,6 +40,14 @@ impl Random {
         MessageId(id)
     }
 
+    pub(super) const fn peek_message_id(&self) -> MessageId {
+        MessageId(self.next_message_id)
+    }
+
+    pub(super) const fn set_message_id(&mut self, id: MessageId) {
+        self.next_message_id = id.0;
+    }
+
     /// A token that this peer has not used before.
     ///
     /// A counter runs through a keyed permutation (a Feistel network), so that tokens look random

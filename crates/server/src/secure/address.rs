@@ -2,7 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
-/// An IP address and a port. The zone of a link-local address lies in bytes of it that are zero otherwise.
+/// An IP address and a port. An IPv4 address lies behind a prefix that no IPv6 address has; one that an IPv6 socket shows as mapped
+/// stays so, since answers must leave by that socket. The zone of a link-local address lies in bytes of it that are zero otherwise.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Address {
     ip: [u8; 16],
@@ -10,12 +11,20 @@ pub(crate) struct Address {
 }
 
 impl Address {
-    /// Stands for the address in a cookie.
+    /// The address as bytes.
     pub(crate) fn bytes(self) -> [u8; 18] {
         let mut bytes = [0; 18];
         bytes[..16].copy_from_slice(&self.ip);
         bytes[16..].copy_from_slice(&self.port);
         bytes
+    }
+
+    /// The reverse of [`Address::bytes`].
+    pub(crate) fn unpack(bytes: [u8; 18]) -> Self {
+        let mut address = Self { ip: [0; 16], port: [0; 2] };
+        address.ip.copy_from_slice(&bytes[..16]);
+        address.port.copy_from_slice(&bytes[16..]);
+        address
     }
 
     /// The address without its port, for a budget.
@@ -25,7 +34,8 @@ impl Address {
 
     /// The network: /24 or /56.
     pub(crate) fn prefix(self) -> [u8; 16] {
-        let kept = if self.ip.starts_with(&V4_MAPPED) { 15 } else { 7 };
+        let is_v4 = self.ip.starts_with(&V4) || self.ip.starts_with(&V4_MAPPED);
+        let kept = if is_v4 { 15 } else { 7 };
         let mut prefix = self.ip;
         prefix[kept..].fill(0);
         prefix
@@ -33,6 +43,7 @@ impl Address {
 }
 
 const V4_MAPPED: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff];
+const V4: [u8; 12] = [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xfe];
 
 fn is_link_local(ip: &[u8; 16]) -> bool {
     ip[0] == 0xfe && ip[1] & 0xc0 == 0x80
@@ -42,7 +53,12 @@ impl From<SocketAddr> for Address {
     fn from(address: SocketAddr) -> Self {
         let port = address.port().to_be_bytes();
         let ip = match address {
-            SocketAddr::V4(v4) => v4.ip().to_ipv6_mapped().octets(),
+            SocketAddr::V4(v4) => {
+                let mut ip = [0; 16];
+                ip[..12].copy_from_slice(&V4);
+                ip[12..].copy_from_slice(&v4.ip().octets());
+                ip
+            }
             SocketAddr::V6(v6) => {
                 let mut ip = v6.ip().octets();
                 if is_link_local(&ip) {
@@ -59,7 +75,7 @@ impl From<Address> for SocketAddr {
     fn from(address: Address) -> Self {
         let Address { mut ip, port } = address;
         let port = u16::from_be_bytes(port);
-        if ip.starts_with(&V4_MAPPED) {
+        if ip.starts_with(&V4) {
             return Self::new(IpAddr::V4(Ipv4Addr::new(ip[12], ip[13], ip[14], ip[15])), port);
         }
         let mut zone = [0; 4];
@@ -77,7 +93,14 @@ mod tests {
 
     #[test]
     fn an_address_is_the_same_after_it_was_packed() {
-        for text in ["192.0.2.1:5684", "[2001:db8::1]:1", "[fe80::1%7]:5684", "[::1]:65535", "0.0.0.0:0"] {
+        for text in [
+            "192.0.2.1:5684",
+            "[2001:db8::1]:1",
+            "[fe80::1%7]:5684",
+            "[::1]:65535",
+            "[::ffff:192.0.2.1]:5",
+            "0.0.0.0:0",
+        ] {
             let address: SocketAddr = text.parse().expect("an address");
             assert_eq!(SocketAddr::from(Address::from(address)), address);
         }

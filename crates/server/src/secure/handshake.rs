@@ -82,7 +82,7 @@ impl<T: Default> Sessions<T> {
         let ended = &self.ended;
         let random_part = self.table.fresh_random(&mut core.rng, |random| ended.get(random).is_some());
         let locator = Locator { shard: self.shard, node: self.node, random: random_part };
-        let id = session_id(locator, self.hashes);
+        let id = session_id(locator, self.id_tag);
         let id = if core.security.limits.resumptions == 0 { &[][..] } else { &id[..] };
         let own_cid = Cid::new(&locator.to_bytes()).unwrap_or(Cid::EMPTY);
         let association = Association::accept(&mut core.host(now), hello, own_cid, id);
@@ -265,7 +265,7 @@ impl<T: Default> Sessions<T> {
 
     fn resumption(&self, id: &[u8]) -> Option<Resumption> {
         let locator = locator_of(id)?;
-        if (locator.shard, locator.node) != (self.shard, self.node) || session_id(locator, self.hashes) != *id
+        if (locator.shard, locator.node) != (self.shard, self.node) || session_id(locator, self.id_tag) != *id
         {
             return None;
         }

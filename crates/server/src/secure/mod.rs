@@ -7,6 +7,7 @@ mod address;
 mod budget;
 mod config;
 mod event;
+mod frozen;
 mod handshake;
 mod party;
 mod resume;
@@ -15,6 +16,7 @@ mod sessions;
 mod stats;
 mod steer;
 
+pub(crate) use self::address::Address;
 pub use self::config::{Security, SecurityLimits};
 pub use self::event::{
     Claim, Credential, HandshakeFailure, Presented, Registrations, SecurityEvent, SessionEnd, SessionInfo,

@@ -18,10 +18,11 @@ pub(super) const SESSION_ID_LEN: usize = 16;
 
 /// The session ID of a locator: its bytes, so that a ClientHello finds the shard, and a check, so that it finds nothing in another
 /// run of the shard.
-pub(super) fn session_id(locator: Locator, hashes: SecretHash) -> [u8; SESSION_ID_LEN] {
+pub(super) fn session_id(locator: Locator, tag: u128) -> [u8; SESSION_ID_LEN] {
+    let hashes = SecretHash { secret: tag };
     let mut id = [0; SESSION_ID_LEN];
     id[..6].copy_from_slice(&locator.to_bytes());
-    id[6..14].copy_from_slice(&hashes.hash_one((locator.to_bytes(), "session ID")).to_be_bytes());
+    id[6..14].copy_from_slice(&hashes.hash_one(locator.to_bytes()).to_be_bytes());
     id
 }
 
@@ -52,6 +53,11 @@ pub(super) struct EndedSessions {
 impl EndedSessions {
     pub(super) fn new(hashes: SecretHash) -> Self {
         Self { slab: Slab::new(), by_id: HashTable::new(), order: VecDeque::new(), hashes }
+    }
+
+    /// All of them, and until when they are kept.
+    pub(super) fn iter(&self) -> impl Iterator<Item = (Instant, &EndedSession)> {
+        self.order.iter().filter_map(|(until, key)| Some((*until, self.slab.get(*key)?)))
     }
 
     pub(super) fn len(&self) -> usize {

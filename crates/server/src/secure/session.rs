@@ -217,6 +217,27 @@ impl<T> Table<T> {
         key
     }
 
+    /// Adds an open session from before a restart; its randoms are not in use.
+    pub(super) fn insert_open(&mut self, mut session: Session<T>) {
+        let at_address = session.marks.has(Marks::AT_ADDRESS) && self.at_address(session.address).is_none();
+        session.marks.set(Marks::AT_ADDRESS, at_address);
+        let has_other_id = session.id_random != session.random;
+        let key = self.slab.insert(session);
+        self.open += 1;
+        let (hashes, slab) = (self.hashes, &self.slab);
+        index(&mut self.by_random, key.index, |at| slab.at(at).map_or(0, |(_, s)| hashes.hash_one(s.random)));
+        if at_address {
+            index(&mut self.by_address, key.index, |at| {
+                slab.at(at).map_or(0, |(_, s)| hashes.hash_one(s.address))
+            });
+        }
+        if has_other_id {
+            index(&mut self.by_id, key.index, |at| {
+                slab.at(at).map_or(0, |(_, s)| hashes.hash_one(s.id_random))
+            });
+        }
+    }
+
     /// A pending session is open now, and the one that its address leads to; the one that it led to before is returned.
     pub(super) fn open(&mut self, key: Key<Session<T>>) -> Option<Key<Session<T>>> {
         let (hashes, address) = (self.hashes, self.get(key)?.address);

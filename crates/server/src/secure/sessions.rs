@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use lightship_dtls::cookie::Cookies;
 use lightship_dtls::{DropReason, Event, Facts, Failure, Host, Path, Record, SealError};
 use lightship_platform::crypto::Digest;
-use lightship_platform::{Instant, SeededRng};
+use lightship_platform::{Instant, Rng as _, SeededRng};
 
 use super::budget::Budgets;
 use super::event::{SecurityEvent, SessionEnd};
@@ -32,7 +32,8 @@ pub(crate) struct Sessions<T> {
     pub(super) shard: u8,
     pub(super) node: u8,
     pub(super) ask_timeout: Duration,
-    pub(super) hashes: SecretHash,
+    /// Goes into session IDs, so that those of another run name nothing.
+    pub(super) id_tag: u128,
     pub(super) table: Table<T>,
     pub(super) ended: EndedSessions,
     pub(super) budgets: Budgets,
@@ -109,12 +110,17 @@ impl<T: Default> Sessions<T> {
         ask_timeout: Duration,
         hashes: SecretHash,
     ) -> Self {
+        let mut core = security.map(|(security, rng)| Core { security, rng, cookies: None });
+        let mut id_tag = [0; 16];
+        if let Some(core) = &mut core {
+            core.rng.fill(&mut id_tag);
+        }
         Self {
-            core: security.map(|(security, rng)| Core { security, rng, cookies: None }),
+            core,
             shard,
             node,
             ask_timeout,
-            hashes,
+            id_tag: u128::from_be_bytes(id_tag),
             table: Table::new(hashes),
             ended: EndedSessions::new(hashes),
             budgets: Budgets::new(hashes),
@@ -429,7 +435,7 @@ impl<T: Default> Sessions<T> {
         self.queue(key);
     }
 
-    fn arm_sweep(&mut self, now: Instant) {
+    pub(super) fn arm_sweep(&mut self, now: Instant) {
         let next = self.ended.expire(now);
         if self.sweep.is_none()
             && let Some(next) = next
