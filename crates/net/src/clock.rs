@@ -4,7 +4,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use lightship_platform::{Instant, UnixTime};
 
-/// A clock that started when the server did. Copies tell the same time.
+/// A clock that began to count when the server started. Copies tell the same time. It begins late enough for moments before the
+/// start: a registration may be older than the process.
 #[derive(Clone, Copy, Debug)]
 pub struct Clock {
     start: std::time::Instant,
@@ -21,7 +22,7 @@ impl Clock {
     /// Engine time: never goes back, not even when the system's date is changed.
     #[must_use]
     pub fn now(&self) -> Instant {
-        Instant::ZERO + self.start.elapsed()
+        START + self.start.elapsed()
     }
 
     /// The date of now.
@@ -44,3 +45,6 @@ impl Clock {
         })
     }
 }
+
+/// What the clock shows when it starts: about 400 days.
+const START: Instant = Instant::from_secs(400 * 24 * 60 * 60);

@@ -24,4 +24,7 @@ pub use clock::Clock;
 pub use inbox::{InboxError, Reply, ShardInbox, ShardStats, SocketStats, Wait};
 pub use shard_thread::ShardEvent;
 pub use shards::{ListenError, Options, Shards};
+
+// What my interface speaks of, so that a host needs no further room for it.
+pub use lightship_server::Frozen;
 pub use udp::Steering;

@@ -13,7 +13,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use lightship_platform::Instant;
-use lightship_server::{Event, ObservationId, Outcome, Request, RequestError, RequestId, Route, Shard};
+use lightship_server::{
+    Event, Frozen, ObservationId, Outcome, Request, RequestError, RequestId, Route, Shard,
+};
 use tokio::sync::mpsc;
 
 use crate::clock::Clock;
@@ -42,6 +44,8 @@ pub(crate) struct ShardThread {
     pub(crate) events: mpsc::Sender<ShardEvent>,
     /// Set when all shards shall stop; a message in the inbox wakes those that sleep.
     pub(crate) stop: Arc<AtomicBool>,
+    /// Set before that if they shall leave something to go on with.
+    pub(crate) freeze: Arc<AtomicBool>,
     pub(crate) state: State,
 }
 
@@ -75,7 +79,8 @@ enum Woken {
 
 impl ShardThread {
     /// Runs until told to stop or until nobody reads its events.
-    pub(crate) async fn run(mut self) {
+    pub(crate) async fn run(mut self) -> Option<Frozen> {
+        self.drain();
         let mut slots = Slot::batch();
         let mut rounds = 0;
         while !self.state.stopping && !self.stop.load(Ordering::Relaxed) {
@@ -91,6 +96,7 @@ impl ShardThread {
         }
         self.drain();
         self.sockets.flush(&mut self.state.sent);
+        self.freeze.load(Ordering::Relaxed).then(|| self.shard.freeze(self.clock.now()))
     }
 
     /// One round; says whether there may be more to do at once.

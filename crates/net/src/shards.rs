@@ -5,8 +5,9 @@ use std::net::{SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
+use std::time::Duration;
 
-use lightship_server::{Config, Shard};
+use lightship_server::{Config, Frozen, Shard};
 use tokio::sync::mpsc;
 
 use crate::clock::Clock;
@@ -40,8 +41,9 @@ pub struct Shards {
     inboxes: Vec<ShardInbox>,
     addresses: Vec<SocketAddr>,
     secure_addresses: Vec<SocketAddr>,
-    threads: Vec<JoinHandle<()>>,
+    threads: Vec<JoinHandle<Option<Frozen>>>,
     stop: Arc<AtomicBool>,
+    freeze: Arc<AtomicBool>,
 }
 
 /// Why shards cannot start.
@@ -71,6 +73,20 @@ impl Shards {
         options: &Options,
         clock: Clock,
     ) -> Result<(Shards, mpsc::Receiver<ShardEvent>), ListenError> {
+        Self::resume(options, clock, Vec::new(), Duration::ZERO)
+    }
+
+    /// The same, going on with what [`Shards::freeze`] gave, `elapsed` ago: each shard with what bears its number; the rest is dropped.
+    /// Nobody else may have the bytes.
+    ///
+    /// # Errors
+    /// See [`ListenError`].
+    pub fn resume(
+        options: &Options,
+        clock: Clock,
+        mut frozen: Vec<Frozen>,
+        elapsed: Duration,
+    ) -> Result<(Shards, mpsc::Receiver<ShardEvent>), ListenError> {
         let count = options.shards.max(1);
         let (plain, addresses) = open(&options.addresses, count, |address| udp::bind(address, count))?;
         let (secured, secure_addresses) = open(&options.secure_addresses, count, |address| {
@@ -79,13 +95,22 @@ impl Shards {
         let (events, event_reader) = mpsc::channel(options.events_len.max(1));
         let (inboxes, readers): (Vec<_>, Vec<_>) =
             (0..count).map(|_| ShardInbox::new(options.inbox_len)).unzip();
-        let mut shards =
-            Shards { inboxes, addresses, secure_addresses, threads: Vec::new(), stop: Arc::default() };
+        let mut shards = Shards {
+            inboxes,
+            addresses,
+            secure_addresses,
+            threads: Vec::new(),
+            stop: Arc::default(),
+            freeze: Arc::default(),
+        };
         let sockets = plain.into_iter().zip(secured);
         for (number, (reader, (plain, secured))) in (0..count).zip(readers.into_iter().zip(sockets)) {
+            let place = frozen.iter().position(|frozen| frozen.shard() == Some(number));
             let start = Start {
                 number,
                 clock,
+                frozen: place.map(|place| (frozen.swap_remove(place), elapsed)),
+                freeze: shards.freeze.clone(),
                 engine: Config { shard: number, shards: count, ..options.engine.clone() },
                 others: shards.inboxes.clone(),
                 events: events.clone(),
@@ -93,6 +118,12 @@ impl Shards {
             };
             let thread = start.spawn(reader, plain, secured).map_err(ListenError::System)?;
             shards.threads.push(thread);
+        }
+        if !frozen.is_empty() {
+            tracing::warn!(
+                shards = frozen.len(),
+                "what these were before the restart fits no shard, and is dropped"
+            );
         }
         Ok((shards, event_reader))
     }
@@ -126,16 +157,26 @@ impl Shards {
         self.end();
     }
 
-    fn end(&mut self) {
+    /// The same, for an orderly restart: what the next process goes on with ([`Shards::resume`]). It holds keys.
+    #[must_use]
+    pub fn freeze(mut self) -> Vec<Frozen> {
+        self.freeze.store(true, Ordering::Relaxed);
+        self.end()
+    }
+
+    fn end(&mut self) -> Vec<Frozen> {
+        let mut frozen = Vec::new();
         self.stop.store(true, Ordering::Relaxed);
         for inbox in &self.inboxes {
             inbox.stop();
         }
         for thread in self.threads.drain(..) {
-            if thread.join().is_err() {
-                tracing::error!("a shard thread panicked");
+            match thread.join() {
+                Ok(shard) => frozen.extend(shard),
+                Err(_) => tracing::error!("a shard thread panicked"),
             }
         }
+        frozen
     }
 }
 
@@ -164,6 +205,8 @@ fn open(
 struct Start {
     number: u8,
     clock: Clock,
+    frozen: Option<(Frozen, Duration)>,
+    freeze: Arc<AtomicBool>,
     engine: Config,
     others: Vec<ShardInbox>,
     events: mpsc::Sender<ShardEvent>,
@@ -176,7 +219,7 @@ impl Start {
         inbox: InboxReader,
         plain: Vec<UdpSocket>,
         secured: Vec<UdpSocket>,
-    ) -> io::Result<JoinHandle<()>> {
+    ) -> io::Result<JoinHandle<Option<Frozen>>> {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(io::Error::other)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
@@ -185,7 +228,12 @@ impl Start {
             Sockets::new(plain, secured)?
         };
         std::thread::Builder::new().name(format!("shard-{}", self.number)).spawn(move || {
-            let shard = Shard::new(self.engine, seed);
+            let mut shard = Shard::new(self.engine, seed);
+            if let Some((frozen, elapsed)) = self.frozen
+                && let Err(error) = shard.thaw(self.clock.now(), elapsed, frozen)
+            {
+                tracing::warn!(%error, shard = self.number, "nothing is left of before the restart");
+            }
             let thread = ShardThread {
                 number: self.number,
                 clock: self.clock,
@@ -195,9 +243,10 @@ impl Start {
                 others: self.others,
                 events: self.events,
                 stop: self.stop,
+                freeze: self.freeze,
                 state: State::default(),
             };
-            runtime.block_on(thread.run());
+            runtime.block_on(thread.run())
         })
     }
 }

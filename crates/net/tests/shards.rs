@@ -150,6 +150,39 @@ fn an_update_at_the_wrong_shard_is_handed_to_its_owner_once() {
 }
 
 #[test]
+fn an_orderly_restart_is_noticed_by_no_device() {
+    let (shards, events) = Shards::start(&options(&["127.0.0.1:0"], 2), Clock::start()).unwrap();
+    accept(&shards, events);
+    let address = shards.addresses()[0];
+    let devices: Vec<_> = (0..8)
+        .map(|n| {
+            let device = device(address);
+            let location = registered(&device, &format!("stayer-{n}"));
+            (device, location)
+        })
+        .collect();
+    let frozen = shards.freeze();
+    assert_eq!(frozen.len(), 2);
+    let at_the_same_place = options(&[&address.to_string()], 2);
+    let (shards, mut events) =
+        Shards::resume(&at_the_same_place, Clock::start(), frozen, Duration::from_secs(1)).unwrap();
+    let mut restored = Vec::new();
+    while restored.len() < 8 {
+        if let Event::Restored { registration, .. } = events.blocking_recv().unwrap().event {
+            restored.push(registration.id.to_string());
+        }
+    }
+    let mut buffer = [0; 64];
+    for (device, location) in &devices {
+        assert!(restored.iter().any(|id| id.as_bytes() == location));
+        device.send(&update(location, 7)).unwrap();
+        device.recv(&mut buffer).unwrap();
+        assert_eq!(buffer[1], 0x44, "2.04");
+    }
+    drop(shards);
+}
+
+#[test]
 fn events_that_nobody_reads_stop_the_sockets_and_are_not_lost() {
     let tight = Options { events_len: 2, ..options(&["127.0.0.1:0"], 1) };
     let (shards, mut events) = Shards::start(&tight, Clock::start()).unwrap();

@@ -8,7 +8,7 @@ use common::{LIST, SECOND, World, address, answer, endpoint, notification, path,
 use lightship_coap::{Code, ContentFormat, Type};
 use lightship_dtls::{Config, Connect};
 use lightship_platform::Instant;
-use lightship_server::{Answer, BadFrozen, Event, ObservationId, Shard, Wanted};
+use lightship_server::{Answer, BadFrozen, Event, Frozen, ObservationId, Shard, Wanted};
 
 /// Ends the shard and goes on with another one, a while later, on a clock of its own.
 fn restart(world: World, names: &[&str]) -> World {
@@ -18,7 +18,7 @@ fn restart(world: World, names: &[&str]) -> World {
     next.shard = Shard::new(config, [9; 32]);
     next.credentials = Some(names.iter().map(|name| known(name)).collect());
     next.now = Instant::from_secs(400 * 86_400);
-    next.shard.thaw(next.now, 3 * SECOND, &frozen).expect("its own bytes");
+    next.shard.thaw(next.now, 3 * SECOND, frozen).expect("its own bytes");
     next.drain();
     next
 }
@@ -114,18 +114,19 @@ fn bytes_that_are_not_this_shards_change_nothing() {
     Device::register(&mut world, HOME, Config::default(), "lamp");
     world.register(address("192.0.2.3:5683"), "plain");
     let now = world.now;
-    let frozen = world.shard.freeze(now);
+    let frozen = world.shard.freeze(now).as_bytes().to_vec();
+    let copy = |bytes: &[u8]| Frozen::from_bytes(bytes.to_vec());
     let other = lightship_server::Config { shard: 1, shards: 2, ..config() };
-    assert_eq!(Shard::new(other, [1; 32]).thaw(now, SECOND, &frozen), Err(BadFrozen));
+    assert_eq!(Shard::new(other, [1; 32]).thaw(now, SECOND, copy(&frozen)), Err(BadFrozen));
     for len in (0..frozen.len()).step_by(7) {
         let mut shard = Shard::new(config(), [1; 32]);
-        assert_eq!(shard.thaw(now, SECOND, &frozen[..len]), Err(BadFrozen), "{len}");
+        assert_eq!(shard.thaw(now, SECOND, copy(&frozen[..len])), Err(BadFrozen), "{len}");
         assert_eq!((shard.stats().registrations, shard.stats().security.sessions), (0, 0));
     }
     for at in 0..frozen.len() {
         let mut changed = frozen.to_vec();
         changed[at] ^= 0xff;
         // It may be another legal state; it must not be a panic.
-        let _ = Shard::new(config(), [1; 32]).thaw(now, SECOND, &changed);
+        let _ = Shard::new(config(), [1; 32]).thaw(now, SECOND, copy(&changed));
     }
 }

@@ -36,6 +36,36 @@ impl fmt::Display for BadFrozen {
 
 impl std::error::Error for BadFrozen {}
 
+/// A shard as bytes. They hold keys, are erased when this is dropped, and are good for one [`Shard::thaw`] in all the world.
+pub struct Frozen(Zeroizing<Vec<u8>>);
+
+impl Frozen {
+    /// Takes the bytes of [`Frozen::as_bytes`], which must be nowhere else by now.
+    #[must_use]
+    pub fn from_bytes(bytes: Vec<u8>) -> Self {
+        Self(Zeroizing::new(bytes))
+    }
+
+    /// The bytes, to be kept secret.
+    #[must_use]
+    pub fn as_bytes(&self) -> &[u8] {
+        &self.0
+    }
+
+    /// The number of the shard that it was; `None` if the bytes are not a shard's.
+    #[must_use]
+    pub fn shard(&self) -> Option<u8> {
+        let mut reader = Reader::new(&self.0, Instant::ZERO);
+        if reader.array()? == MAGIC { reader.u8() } else { None }
+    }
+}
+
+impl fmt::Debug for Frozen {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Frozen({} bytes)", self.0.len())
+    }
+}
+
 /// A registration from before the restart.
 struct FrozenDevice {
     random: u32,
@@ -59,23 +89,24 @@ impl Shard {
     /// The shard as bytes for a new one of the same number; it is over with this, without a word to anybody. What is under way ends
     /// unheard: requests, questions to the host, handshakes.
     #[must_use]
-    pub fn freeze(mut self, now: Instant) -> Zeroizing<Vec<u8>> {
+    pub fn freeze(mut self, now: Instant) -> Frozen {
         let mut writer = Writer::new(now);
         writer.raw(&MAGIC);
         writer.u8(self.config.shard);
         writer.u8(self.config.node);
         self.freeze_devices(&mut writer);
         self.sessions.freeze(&mut writer);
-        writer.finish()
+        Frozen(writer.finish())
     }
 
     /// Goes on with what another shard was when it was frozen, `elapsed` ago. To be called before anything else; each registration is
-    /// told ([`Event::Restored`]). The bytes must never be used again, by nobody: whoever keeps them erases them first.
+    /// told ([`Event::Restored`]). Whoever kept the bytes has erased them before.
     ///
     /// # Errors
     /// [`BadFrozen`]; the shard is as it was then.
-    pub fn thaw(&mut self, now: Instant, elapsed: Duration, frozen: &[u8]) -> Result<(), BadFrozen> {
-        let mut reader = Reader::new(frozen, now - elapsed);
+    #[expect(clippy::needless_pass_by_value, reason = "it is used up")]
+    pub fn thaw(&mut self, now: Instant, elapsed: Duration, frozen: Frozen) -> Result<(), BadFrozen> {
+        let mut reader = Reader::new(&frozen.0, now - elapsed);
         let ours = [self.config.shard, self.config.node];
         let is_ours = reader.array() == Some(MAGIC) && reader.array() == Some(ours);
         let mut thaw = || {
