@@ -1,6 +1,7 @@
 //! Before an association: the stateless exchange that proves an address (RFC 6347 §4.2.1).
 //!
-//! A cookie is a MAC over the address and over what a ClientHello says before its extensions, except the cookie itself. Nothing
+//! A cookie is a MAC over the address and over what a ClientHello says before its extensions, except the cookie itself and the
+//! session ID: Mbed TLS up to 2.28 sends another ID with each ClientHello that carries a ticket. Nothing
 //! is kept per address and nothing is allocated. A ClientHello may come in fragments: its first one is judged alone, if it holds
 //! all that the cookie covers.
 
@@ -147,19 +148,11 @@ fn fresh(rng: &mut dyn Rng) -> Secret {
 
 fn cookie_of(secret: &Secret, host: &Host<'_>, from: &[u8], start: &HelloStart<'_>) -> [u8; COOKIE_LEN] {
     // Parts of variable length carry their length, so that no two inputs run together.
-    let lengths = [from.len(), start.session_id.len(), start.suites.len(), start.compression.len()]
+    let lengths = [from.len(), start.suites.len(), start.compression.len()]
         .map(|len| u32::try_from(len).unwrap_or(u32::MAX).to_be_bytes());
     let mac = host.crypto.hmac_sha256(
         secret.bytes(),
-        &[
-            lengths.as_flattened(),
-            from,
-            &start.version,
-            start.random,
-            start.session_id,
-            start.suites,
-            start.compression,
-        ],
+        &[lengths.as_flattened(), from, &start.version, start.random, start.suites, start.compression],
     );
     mac.first_chunk().copied().unwrap_or_default()
 }
