@@ -388,3 +388,6 @@ pub(crate) fn pair(suite: Suite) -> Pair {
     let server = Side::new(config(suite), 2, judge(&sessions));
     Pair::new(client, server)
 }
+
+/// Nothing happens to datagrams.
+pub(crate) const CALM: Weather = Weather { seed: 0, troubled: 0, loss: 0, duplicate: 0, reorder: 0 };

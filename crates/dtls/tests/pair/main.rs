@@ -2,8 +2,10 @@
 
 #![allow(missing_docs, clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "tests")]
 
+mod cookies;
 mod harness;
 mod refusals;
+mod resumption;
 mod storms;
 
 use harness::{From, pair, psk_connect};
