@@ -17,6 +17,8 @@ use crate::session::{Opened, Session};
 use crate::{Alert, Answer, Cid, Credential, DropReason, Event, Host, Resumption, SealError, Wear, alert};
 
 #[cfg(test)]
+mod late;
+#[cfg(test)]
 mod replay;
 
 /// One DTLS association with one peer.

@@ -100,6 +100,10 @@ impl Client {
 
     /// The suites that fit the credential, as configured.
     fn suites(&self, host: &Host<'_>) -> Vec<Suite> {
+        // No key protects nothing.
+        if matches!(&self.credential, Credential::Psk { key, .. } if key.bytes().is_empty()) {
+            return Vec::new();
+        }
         let has_group = host.config.groups.iter().any(|group| host.crypto.has_group(*group));
         let fits = |suite: &Suite| match (suite.key_exchange(), &self.credential) {
             (KeyExchange::Psk, Credential::Psk { .. }) => true,
@@ -115,7 +119,7 @@ impl Client {
     fn send_hello(&mut self, common: &mut Common, host: &Host<'_>) {
         let suites = self.suites(host);
         if suites.is_empty() {
-            common.fail(Abort::NOTHING_IN_COMMON);
+            common.refuse(Abort::NOTHING_IN_COMMON);
             return;
         }
         common.flight.clear();

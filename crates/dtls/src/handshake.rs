@@ -516,6 +516,12 @@ impl Common {
         self.end(Failure::AlertSent(alert, fault));
     }
 
+    /// Fails before the peer has heard of us, and lets it stay so.
+    pub(crate) fn refuse(&mut self, abort: Abort) {
+        self.fail(abort);
+        self.notice = None;
+    }
+
     fn end(&mut self, failure: Failure) {
         if self.is_over || self.is_done {
             return;

@@ -94,7 +94,12 @@ pub(crate) struct Pair {
     pub(crate) crypto: &'static dyn Crypto,
     /// Whether questions are answered only when nothing else happens.
     pub(crate) is_lazy: bool,
+    /// Somebody on the way.
+    pub(crate) tamper: Option<Tamper>,
 }
+
+/// Changes datagrams on their way.
+pub(crate) type Tamper = Box<dyn FnMut(From, &mut Vec<u8>)>;
 
 macro_rules! host {
     ($pair:expr, $side:ident) => {
@@ -117,6 +122,7 @@ impl Pair {
             session_id: Vec::new(),
             crypto: &FastCrypto,
             is_lazy: false,
+            tamper: None,
         }
     }
 
@@ -181,6 +187,9 @@ impl Pair {
 
     /// Delivers one datagram.
     pub(crate) fn deliver(&mut self, from: From, mut datagram: Vec<u8>) {
+        if let Some(tamper) = &mut self.tamper {
+            tamper(from, &mut datagram);
+        }
         match from {
             From::Client => {
                 if self.server.association.is_none() {

@@ -4,6 +4,7 @@
 
 mod cookies;
 mod harness;
+mod memory;
 mod refusals;
 mod resumption;
 mod storms;
