@@ -2,6 +2,8 @@
 //!
 //! All primitives come from libraries. Engines are handed a `&dyn Crypto` and never know which.
 
+#[cfg(feature = "rust-crypto")]
+mod aes_ccm;
 #[cfg(feature = "ecc")]
 mod curves;
 #[cfg(feature = "fast-crypto")]

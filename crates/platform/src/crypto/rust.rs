@@ -2,16 +2,16 @@
 
 use alloc::boxed::Box;
 
-use aes::{Aes128, Aes256};
+use aes::{Aes128Dec, Aes128Enc, Aes256Enc};
 use aes_gcm::AesGcm;
 use cbc::cipher::{BlockModeDecrypt, BlockModeEncrypt, KeyIvInit};
-use ccm::Ccm;
 use ccm::aead::inout::InOutBuf;
 use ccm::aead::{AeadInOut, KeyInit};
 use ccm::consts::{U8, U12, U16};
 use hmac::{Hmac, Mac};
 use sha2::Digest as _;
 
+use super::aes_ccm;
 use super::{Aead, Agreement, Crypto, CryptoError, Digest, Group, SigningKey};
 use crate::Rng;
 
@@ -46,10 +46,10 @@ impl Crypto for RustCrypto {
         buffer: &mut [u8],
     ) -> Result<[u8; 16], CryptoError> {
         match aead {
-            Aead::Aes128Ccm8 => seal_with::<Ccm<Aes128, U8, U12>>(key, nonce, aad, buffer),
-            Aead::Aes128Ccm => seal_with::<Ccm<Aes128, U16, U12>>(key, nonce, aad, buffer),
-            Aead::Aes128Gcm => seal_with::<AesGcm<Aes128, U12>>(key, nonce, aad, buffer),
-            Aead::Aes256Gcm => seal_with::<AesGcm<Aes256, U12>>(key, nonce, aad, buffer),
+            Aead::Aes128Ccm8 => aes_ccm::seal::<U8>(key, nonce, aad, buffer).map(|tag| whole(&tag)),
+            Aead::Aes128Ccm => aes_ccm::seal::<U16>(key, nonce, aad, buffer).map(|tag| whole(&tag)),
+            Aead::Aes128Gcm => seal_with::<AesGcm<Aes128Enc, U12>>(key, nonce, aad, buffer),
+            Aead::Aes256Gcm => seal_with::<AesGcm<Aes256Enc, U12>>(key, nonce, aad, buffer),
         }
     }
 
@@ -63,15 +63,15 @@ impl Crypto for RustCrypto {
         tag: &[u8],
     ) -> Result<(), CryptoError> {
         match aead {
-            Aead::Aes128Ccm8 => open_with::<Ccm<Aes128, U8, U12>>(key, nonce, aad, buffer, tag),
-            Aead::Aes128Ccm => open_with::<Ccm<Aes128, U16, U12>>(key, nonce, aad, buffer, tag),
-            Aead::Aes128Gcm => open_with::<AesGcm<Aes128, U12>>(key, nonce, aad, buffer, tag),
-            Aead::Aes256Gcm => open_with::<AesGcm<Aes256, U12>>(key, nonce, aad, buffer, tag),
+            Aead::Aes128Ccm8 => aes_ccm::open::<U8>(key, nonce, aad, buffer, tag),
+            Aead::Aes128Ccm => aes_ccm::open::<U16>(key, nonce, aad, buffer, tag),
+            Aead::Aes128Gcm => open_with::<AesGcm<Aes128Enc, U12>>(key, nonce, aad, buffer, tag),
+            Aead::Aes256Gcm => open_with::<AesGcm<Aes256Enc, U12>>(key, nonce, aad, buffer, tag),
         }
     }
 
     fn cbc_encrypt(&self, key: &[u8], iv: &[u8; 16], buffer: &mut [u8]) -> Result<(), CryptoError> {
-        let mut cipher = cbc::Encryptor::<Aes128>::new_from_slices(key, iv).map_err(|_| CryptoError)?;
+        let mut cipher = cbc::Encryptor::<Aes128Enc>::new_from_slices(key, iv).map_err(|_| CryptoError)?;
         let (blocks, rest) = InOutBuf::from(buffer).into_chunks::<U16>();
         if !rest.is_empty() {
             return Err(CryptoError);
@@ -81,7 +81,7 @@ impl Crypto for RustCrypto {
     }
 
     fn cbc_decrypt(&self, key: &[u8], iv: &[u8; 16], buffer: &mut [u8]) -> Result<(), CryptoError> {
-        let mut cipher = cbc::Decryptor::<Aes128>::new_from_slices(key, iv).map_err(|_| CryptoError)?;
+        let mut cipher = cbc::Decryptor::<Aes128Dec>::new_from_slices(key, iv).map_err(|_| CryptoError)?;
         let (blocks, rest) = InOutBuf::from(buffer).into_chunks::<U16>();
         if !rest.is_empty() {
             return Err(CryptoError);
@@ -156,9 +156,7 @@ fn seal_with<A: KeyInit + AeadInOut>(
     let cipher = A::new_from_slice(key).map_err(|_| CryptoError)?;
     let nonce = nonce.try_into().map_err(|_| CryptoError)?;
     let tag = cipher.encrypt_inout_detached(nonce, aad, buffer.into()).map_err(|_| CryptoError)?;
-    let mut whole = [0; 16];
-    copy(&mut whole, &tag);
-    Ok(whole)
+    Ok(whole(&tag))
 }
 
 fn open_with<A: KeyInit + AeadInOut>(
@@ -172,6 +170,13 @@ fn open_with<A: KeyInit + AeadInOut>(
     let nonce = nonce.try_into().map_err(|_| CryptoError)?;
     let tag = tag.try_into().map_err(|_| CryptoError)?;
     cipher.decrypt_inout_detached(nonce, aad, buffer.into(), tag).map_err(|_| CryptoError)
+}
+
+/// The tag in front of zeros.
+fn whole(tag: &[u8]) -> [u8; 16] {
+    let mut whole = [0; 16];
+    copy(&mut whole, tag);
+    whole
 }
 
 /// Copies as much as fits.

@@ -1,0 +1,102 @@
+//! AES-128-CCM: the mode and the cipher of RustCrypto, put together so that a record costs little.
+//!
+//! Each call of the cipher finds out which instructions the processor has and, with the widest ones, spreads the round
+//! keys for them. The mode calls it for every block. Here the cipher is called once for a record, and the mode
+//! works inside that call with what the cipher hands out: a quarter of the time is saved for 64 bytes.
+
+use aes::Aes128Enc;
+use ccm::aead::array::ArraySize;
+use ccm::aead::{AeadInOut, KeyInit};
+use ccm::consts::{U12, U16};
+use ccm::{Ccm, Tag, TagSize};
+
+use aes::cipher::{BlockCipherEncBackend, BlockCipherEncClosure, BlockCipherEncrypt, BlockSizeUser};
+
+use super::CryptoError;
+
+/// Encrypts in place; the tag has as many bytes as its type says.
+#[inline(never)]
+pub(super) fn seal<M: ArraySize + TagSize>(
+    key: &[u8],
+    nonce: &[u8; 12],
+    aad: &[u8],
+    buffer: &mut [u8],
+) -> Result<Tag<M>, CryptoError> {
+    let cipher = Aes128Enc::new_from_slice(key).map_err(|_| CryptoError)?;
+    let mut tag = Err(CryptoError);
+    cipher.encrypt_with_backend(Seal { nonce, aad, buffer, tag: &mut tag });
+    tag
+}
+
+/// Decrypts in place if the tag matches.
+#[inline(never)]
+pub(super) fn open<M: ArraySize + TagSize>(
+    key: &[u8],
+    nonce: &[u8; 12],
+    aad: &[u8],
+    buffer: &mut [u8],
+    tag: &[u8],
+) -> Result<(), CryptoError> {
+    let cipher = Aes128Enc::new_from_slice(key).map_err(|_| CryptoError)?;
+    let tag: &Tag<M> = tag.try_into().map_err(|_| CryptoError)?;
+    let mut verdict = Err(CryptoError);
+    cipher.encrypt_with_backend(Open { nonce, aad, buffer, tag, verdict: &mut verdict });
+    verdict
+}
+
+/// What the cipher hands out, as a cipher that needs no more finding out.
+struct Ready<'a, B>(&'a B);
+
+impl<B: BlockSizeUser<BlockSize = U16>> BlockSizeUser for Ready<'_, B> {
+    type BlockSize = U16;
+}
+
+impl<B: BlockCipherEncBackend<BlockSize = U16>> BlockCipherEncrypt for Ready<'_, B> {
+    #[inline(always)]
+    fn encrypt_with_backend(&self, work: impl BlockCipherEncClosure<BlockSize = U16>) {
+        work.call(self.0);
+    }
+}
+
+/// The work of sealing one record.
+struct Seal<'a, M: ArraySize> {
+    nonce: &'a [u8; 12],
+    aad: &'a [u8],
+    buffer: &'a mut [u8],
+    tag: &'a mut Result<Tag<M>, CryptoError>,
+}
+
+impl<M: ArraySize> BlockSizeUser for Seal<'_, M> {
+    type BlockSize = U16;
+}
+
+impl<M: ArraySize + TagSize> BlockCipherEncClosure for Seal<'_, M> {
+    #[inline(always)]
+    fn call<B: BlockCipherEncBackend<BlockSize = U16>>(self, cipher: &B) {
+        let mode = Ccm::<Ready<'_, B>, M, U12>::from(Ready(cipher));
+        let sealed = mode.encrypt_inout_detached(self.nonce.into(), self.aad, self.buffer.into());
+        *self.tag = sealed.map_err(|_| CryptoError);
+    }
+}
+
+/// The work of opening one record.
+struct Open<'a, M: ArraySize> {
+    nonce: &'a [u8; 12],
+    aad: &'a [u8],
+    buffer: &'a mut [u8],
+    tag: &'a Tag<M>,
+    verdict: &'a mut Result<(), CryptoError>,
+}
+
+impl<M: ArraySize> BlockSizeUser for Open<'_, M> {
+    type BlockSize = U16;
+}
+
+impl<M: ArraySize + TagSize> BlockCipherEncClosure for Open<'_, M> {
+    #[inline(always)]
+    fn call<B: BlockCipherEncBackend<BlockSize = U16>>(self, cipher: &B) {
+        let mode = Ccm::<Ready<'_, B>, M, U12>::from(Ready(cipher));
+        let opened = mode.decrypt_inout_detached(self.nonce.into(), self.aad, self.buffer.into(), self.tag);
+        *self.verdict = opened.map_err(|_| CryptoError);
+    }
+}
