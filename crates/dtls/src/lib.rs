@@ -34,6 +34,7 @@ mod event;
 mod failure;
 mod flight;
 mod handshake;
+pub mod inspect;
 mod keylog;
 pub mod message;
 mod protection;

@@ -19,7 +19,7 @@ use crate::{Cid, Suite, cbc};
 
 /// Which side of an association.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
-pub(crate) enum Role {
+pub enum Role {
     /// The one that begins the handshake.
     Client,
     /// The other.
@@ -29,7 +29,7 @@ pub(crate) enum Role {
 impl Role {
     /// The other side.
     #[must_use]
-    pub(crate) const fn peer(self) -> Self {
+    pub const fn peer(self) -> Self {
         match self {
             Self::Client => Self::Server,
             Self::Server => Self::Client,

@@ -213,7 +213,7 @@ impl Session {
 }
 
 /// The real type and the length of the content of a record with a connection ID: `content | type | zeros` (RFC 9146 §4).
-fn unpad(plain: &[u8]) -> (Option<ContentType>, usize) {
+pub(crate) fn unpad(plain: &[u8]) -> (Option<ContentType>, usize) {
     match plain.iter().rposition(|&byte| byte != 0) {
         None => (None, 0),
         Some(at) => {
