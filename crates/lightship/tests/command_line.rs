@@ -126,31 +126,73 @@ fn decode_reads_hex_from_arguments_files_and_standard_input() {
     assert_eq!(stdout(&from_input), stdout(&from_argument));
 }
 
-#[test]
-fn decode_reads_a_capture_and_names_what_an_answer_is_about() {
-    let datagram = |from: u16, to: u16, payload: &[u8]| {
+/// A capture of raw IP: who sends to whom, by port on loopback, and what.
+fn capture(datagrams: &[(u16, u16, &[u8])]) -> Vec<u8> {
+    let mut file =
+        vec![0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 101, 0, 0, 0];
+    for (from, to, payload) in datagrams {
         let udp_len = u16::try_from(payload.len() + 8).expect("short");
         let total = udp_len + 20;
         let mut packet = vec![0x45, 0, 0, 0, 0, 0, 0, 0, 64, 17, 0, 0, 127, 0, 0, 1, 127, 0, 0, 1];
         packet[2..4].copy_from_slice(&total.to_be_bytes());
-        for number in [from, to, udp_len, 0] {
+        for number in [*from, *to, udp_len, 0] {
             packet.extend_from_slice(&number.to_be_bytes());
         }
         packet.extend_from_slice(payload);
-        packet
-    };
-    // A capture of raw IP: GET /3/0/9 by the server, 2.05 with the text 84 by the device, noise on another port.
-    let mut file =
-        vec![0xd4, 0xc3, 0xb2, 0xa1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0xff, 0xff, 0, 0, 101, 0, 0, 0];
-    let get = [0x42, 0x01, 0x12, 0x34, 0xab, 0xcd, 0xb1, b'3', 0x01, b'0', 0x01, b'9'];
-    let content = [0x62, 0x45, 0x12, 0x34, 0xab, 0xcd, 0xc0, 0xff, b'8', b'4'];
-    for packet in [datagram(5683, 40000, &get), datagram(40000, 5683, &content), datagram(53, 99, b"noise")] {
-        let length = u32::try_from(packet.len()).expect("short").to_le_bytes();
+        let length = u32::from(total).to_le_bytes();
         file.extend_from_slice(&[0; 8]);
         file.extend_from_slice(&length);
         file.extend_from_slice(&length);
         file.extend_from_slice(&packet);
     }
+    file
+}
+
+#[test]
+fn decode_opens_a_capture_of_dtls_with_a_key_log_or_a_key() {
+    let text = include_str!("vectors/dtls12_cid_ccm8.json");
+    let vectors: serde_json::Value = serde_json::from_str(text).expect("JSON");
+    let exchange = &vectors["vectors"][0];
+    let member = |name: &str| exchange[name].as_str().expect("text");
+    let bytes = |hex: &str| -> Vec<u8> {
+        (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).expect("hex")).collect()
+    };
+    let datagrams: Vec<(bool, Vec<u8>)> = exchange["datagrams"]
+        .as_array()
+        .expect("datagrams")
+        .iter()
+        .map(|item| (item["dir"] == "C>S", bytes(item["hex"].as_str().expect("hex"))))
+        .collect();
+    let datagrams: Vec<(u16, u16, &[u8])> = datagrams
+        .iter()
+        .map(|(up, bytes)| if *up { (40000, 5684, &bytes[..]) } else { (5684, 40000, &bytes[..]) })
+        .collect();
+    let folder = tempfile::tempdir().expect("a folder");
+    let name = |name: &str| folder.path().join(name).to_str().expect("UTF-8").to_owned();
+    let (pcap, log) = (name("x.pcap"), name("keys.log"));
+    std::fs::write(&pcap, capture(&datagrams)).expect("written");
+    let line = format!("CLIENT_RANDOM {} {}\n", member("client_random"), member("master_secret"));
+    std::fs::write(&log, line).expect("written");
+    let plain = stdout(&lightship(&["decode", &pcap]));
+    assert!(plain.contains("identity: \"Client_identity\""), "{plain}");
+    assert!(plain.contains("protected; --keylog or --psk opens it"), "{plain}");
+    for secret in [["--keylog", &log], ["--psk", member("psk")]] {
+        let opened = lightship(&["decode", &pcap, secret[0], secret[1]]);
+        assert_eq!(opened.status.code(), Some(0), "{}", stderr(&opened));
+        let text = stdout(&opened);
+        assert!(text.contains("opened: ApplicationData") && text.contains("warning: close_notify"), "{text}");
+        assert!(!text.contains("not opened"), "{text}");
+    }
+    let wrong = lightship(&["decode", &pcap, "--psk", "xy"]);
+    assert_eq!(wrong.status.code(), Some(2));
+}
+
+#[test]
+fn decode_reads_a_capture_and_names_what_an_answer_is_about() {
+    // GET /3/0/9 by the server, 2.05 with the text 84 by the device, noise on another port.
+    let get = [0x42, 0x01, 0x12, 0x34, 0xab, 0xcd, 0xb1, b'3', 0x01, b'0', 0x01, b'9'];
+    let content = [0x62, 0x45, 0x12, 0x34, 0xab, 0xcd, 0xc0, 0xff, b'8', b'4'];
+    let file = capture(&[(5683, 40000, &get), (40000, 5683, &content), (53, 99, b"noise")]);
     let folder = tempfile::tempdir().expect("a folder");
     let path = folder.path().join("x.pcap");
     std::fs::write(&path, &file).expect("written");
