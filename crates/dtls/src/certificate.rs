@@ -226,7 +226,7 @@ pub fn public_key(certificate: &[u8]) -> Result<Vec<u8>, Refusal> {
     if certificate.len() > CHAIN_LEN_MAX {
         return Err(Refusal::TooLarge);
     }
-    View::parse(certificate)?.p256_key()
+    View::parse(certificate)?.p256_key().map(<[u8]>::to_vec)
 }
 
 /// The names in a certificate; nothing else is checked.

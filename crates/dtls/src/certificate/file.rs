@@ -7,6 +7,8 @@ use lightship_platform::crypto::Secret;
 use x509_cert::der::pem;
 use zeroize::Zeroizing;
 
+use crate::spki;
+
 /// Bytes of a file with keys or certificates, at most.
 const FILE_LEN_MAX: usize = 1_048_576;
 const BEGIN: &[u8] = b"-----BEGIN ";
@@ -91,7 +93,7 @@ pub fn raw_public_key(file: &[u8]) -> Result<Vec<u8>, FileFault> {
             found.ok_or(FileFault::Missing)?.1.to_vec()
         }
     };
-    if super::view::is_p256_key(&key) {
+    if spki::is_p256(&key) {
         return Ok(key);
     }
     super::public_key(&key).map_err(|_| FileFault::Malformed)

@@ -84,6 +84,9 @@ pub(super) fn verify<'a>(
         return Err(Refusal::Purpose { subject: view.subject() });
     }
     let end_entity = EndEntityCert::try_from(&leaf_der).map_err(|error| refusal(&error, &view, others))?;
+    if end_entity.subject_public_key_info().as_ref() != view.key() {
+        return Err(Refusal::Malformed);
+    }
     let intermediates: Vec<CertificateDer<'_>> =
         others.iter().map(|der| CertificateDer::from(*der)).collect();
     let budget = AtomicU32::new(SIGNATURES_MAX);

@@ -16,6 +16,7 @@ use x509_cert::name::Name;
 
 use super::names::Names;
 use super::{Refusal, shown};
+use crate::spki;
 
 /// id-at-commonName (RFC 5280 appendix A).
 const COMMON_NAME: ObjectIdentifier = ObjectIdentifier::new_unwrap("2.5.4.3");
@@ -26,55 +27,67 @@ const P256_HEAD: [u8; 26] = [
     0x30, 0x59, 0x30, 0x13, 0x06, 0x07, 0x2a, 0x86, 0x48, 0xce, 0x3d, 0x02, 0x01, 0x06, 0x08, 0x2a, 0x86,
     0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00,
 ];
-/// How an uncompressed point begins.
-const UNCOMPRESSED: u8 = 4;
-/// Length of an uncompressed point of P-256 in bytes.
-const POINT_LEN: usize = 65;
-
 /// A certificate that can be read.
-pub(super) struct View(Certificate);
+pub(super) struct View {
+    certificate: Certificate,
+    key: Vec<u8>,
+}
 
 impl View {
     pub(super) fn parse(der: &[u8]) -> Result<Self, Refusal> {
-        Certificate::from_der(der).map(Self).map_err(|_| Refusal::Malformed)
+        let certificate = Certificate::from_der(der).map_err(|_| Refusal::Malformed)?;
+        let key = certificate
+            .tbs_certificate()
+            .subject_public_key_info()
+            .to_der()
+            .map_err(|_| Refusal::Malformed)?;
+        // The key that is judged must be the one that the handshake proves.
+        if spki::of_certificate(der) == Some(&key) {
+            Ok(Self { certificate, key })
+        } else {
+            Err(Refusal::Malformed)
+        }
     }
 
-    /// The public key, SubjectPublicKeyInfo in DER, if it is an uncompressed point of P-256.
-    pub(super) fn p256_key(&self) -> Result<Vec<u8>, Refusal> {
-        let key =
-            self.0.tbs_certificate().subject_public_key_info().to_der().map_err(|_| Refusal::Malformed)?;
-        if is_p256_key(&key) { Ok(key) } else { Err(Refusal::Key) }
+    /// The public key, SubjectPublicKeyInfo in DER.
+    pub(super) fn key(&self) -> &[u8] {
+        &self.key
+    }
+
+    /// The public key, if it is an uncompressed point of P-256.
+    pub(super) fn p256_key(&self) -> Result<&[u8], Refusal> {
+        if spki::is_p256(&self.key) { Ok(&self.key) } else { Err(Refusal::Key) }
     }
 
     pub(super) fn is_version_3(&self) -> bool {
-        self.0.tbs_certificate().version() == Version::V3
+        self.certificate.tbs_certificate().version() == Version::V3
     }
 
     /// From when to when it is valid, since 1970.
     pub(super) fn validity(&self) -> (Duration, Duration) {
-        let validity = self.0.tbs_certificate().validity();
+        let validity = self.certificate.tbs_certificate().validity();
         (validity.not_before.to_unix_duration(), validity.not_after.to_unix_duration())
     }
 
     /// Whether it is issued by the other one, by the names.
     pub(super) fn names_as_issuer(&self, other: &Self) -> bool {
-        self.0.tbs_certificate().issuer() == other.0.tbs_certificate().subject()
+        self.certificate.tbs_certificate().issuer() == other.certificate.tbs_certificate().subject()
     }
 
     /// The subject in a few words.
     pub(super) fn subject(&self) -> Box<str> {
-        in_words(self.0.tbs_certificate().subject())
+        in_words(self.certificate.tbs_certificate().subject())
     }
 
     /// The issuer in a few words.
     pub(super) fn issuer(&self) -> Box<str> {
-        in_words(self.0.tbs_certificate().issuer())
+        in_words(self.certificate.tbs_certificate().issuer())
     }
 
     /// Which of the two uses of the key the certificate allows: to sign a handshake, to sign certificates. Without the
     /// extension every use is allowed (RFC 5280 §4.2.1.3).
     pub(super) fn may_sign(&self) -> Result<MaySign, Refusal> {
-        match self.0.tbs_certificate().get_extension::<KeyUsage>() {
+        match self.certificate.tbs_certificate().get_extension::<KeyUsage>() {
             Ok(None) => Ok(MaySign { handshakes: true, certificates: true }),
             Ok(Some((_, usage))) => {
                 Ok(MaySign { handshakes: usage.digital_signature(), certificates: usage.key_cert_sign() })
@@ -85,10 +98,10 @@ impl View {
 
     pub(super) fn names(&self) -> Result<Names, Refusal> {
         let mut names = Names {
-            common_name: attribute(self.0.tbs_certificate().subject(), COMMON_NAME),
+            common_name: attribute(self.certificate.tbs_certificate().subject(), COMMON_NAME),
             ..Names::default()
         };
-        let alternative = self.0.tbs_certificate().get_extension::<SubjectAltName>();
+        let alternative = self.certificate.tbs_certificate().get_extension::<SubjectAltName>();
         let Some((_, alternative)) = alternative.map_err(|_| Refusal::Malformed)? else { return Ok(names) };
         for name in alternative.0 {
             match name {
@@ -104,13 +117,6 @@ impl View {
         }
         Ok(names)
     }
-}
-
-/// Whether this is the SubjectPublicKeyInfo of an uncompressed point of P-256; whether the point is on the curve is not
-/// looked at.
-pub(super) fn is_p256_key(key: &[u8]) -> bool {
-    let point = key.strip_prefix(&P256_HEAD);
-    point.is_some_and(|point| point.len() == POINT_LEN && point.first() == Some(&UNCOMPRESSED))
 }
 
 /// The SubjectPublicKeyInfo of a point of P-256.
