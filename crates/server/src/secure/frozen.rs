@@ -126,6 +126,7 @@ impl<T: Default> Sessions<T> {
             if self.table.by_random(one.random).is_some() || self.table.by_id(one.id_random).is_some() {
                 continue;
             }
+            self.resumable += usize::from(one.marks.has(Marks::RESUMABLE));
             self.table.insert_open(Session {
                 association: one.association,
                 master: one.master,

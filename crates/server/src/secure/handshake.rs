@@ -357,7 +357,9 @@ impl<T: Default> Sessions<T> {
         session.master.copy_from_slice(resumption.master_secret.bytes().get(..48)?);
         session.id_random = locator.random;
         session.marks.set(Marks::RESUMABLE, true);
+        self.resumable += 1;
         if let Some(older) = older.and_then(|older| self.table.get_mut(older)) {
+            self.resumable -= usize::from(older.marks.has(Marks::RESUMABLE));
             older.marks.set(Marks::RESUMABLE, false);
         }
         self.ended.remove(locator.random);
@@ -445,6 +447,9 @@ impl<T: Default> Sessions<T> {
         };
         let keys: Vec<_> = self.pool.iter().copied().filter(is).collect();
         for key in keys {
+            if let (Some(session), Some(core)) = (self.table.get_mut(key), self.core.as_mut()) {
+                session.association.close(&mut core.host(now));
+            }
             self.fail(now, key, HandshakeFailure::Refused("the credential was taken away".into()));
         }
     }

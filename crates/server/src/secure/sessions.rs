@@ -43,6 +43,8 @@ pub(crate) struct Sessions<T> {
     pub(super) timers: Timers<Due<T>>,
     pub(super) happened: VecDeque<Happened<T>>,
     pub(super) stats: SecurityStats,
+    /// Open sessions that can be resumed by their ID.
+    pub(super) resumable: usize,
     sending: VecDeque<Key<Session<T>>>,
     unseen: VecDeque<(SocketAddr, [u8; ANSWER_LEN_MAX], usize)>,
     sweep: Option<Instant>,
@@ -129,6 +131,7 @@ impl<T: Default> Sessions<T> {
             timers: Timers::new(),
             happened: VecDeque::new(),
             stats: SecurityStats::default(),
+            resumable: 0,
             sending: VecDeque::new(),
             unseen: VecDeque::new(),
             sweep: None,
@@ -142,7 +145,7 @@ impl<T: Default> Sessions<T> {
         SecurityStats {
             sessions: count(live),
             handshakes: count(self.table.pending_len()),
-            resumptions: count(self.ended.len() + live),
+            resumptions: count(self.ended.len() + self.resumable),
             ..self.stats
         }
     }
@@ -411,7 +414,9 @@ impl<T: Default> Sessions<T> {
         if tell && let Some(core) = self.core.as_mut() {
             session.association.close(&mut core.host(now));
         }
-        let keep = !matches!(reason, SessionEnd::Ended) && session.marks.has(Marks::RESUMABLE);
+        let is_resumable = session.marks.has(Marks::RESUMABLE);
+        self.resumable -= usize::from(is_resumable);
+        let keep = !matches!(reason, SessionEnd::Ended) && is_resumable;
         if keep && let (Some(core), Some(suite), Some(party)) = (&self.core, session.suite, &session.party) {
             let ended = EndedSession {
                 id_random: session.id_random,

@@ -59,20 +59,34 @@ pub struct Known {
 }
 
 fn judge(known: &[Known], presented: &Presented) -> Credential {
+    let by_identity = |identity: &[u8]| known.iter().find(|one| one.identity == identity);
+    let by_name =
+        |name: Option<&str>| known.iter().find(|one| one.endpoints.one().map(|endpoint| &**endpoint) == name);
     let found = match presented {
         Presented::PskIdentity(identity) | Presented::Resumed(Principal::Psk(identity)) => {
-            known.iter().find(|one| *one.identity == **identity)
+            by_identity(identity)
+        }
+        Presented::RawPublicKey { sha256, .. } | Presented::Resumed(Principal::RawPublicKey(sha256)) => {
+            by_identity(sha256)
+        }
+        Presented::Certificates(chain) => by_identity(&chain[0]),
+        Presented::Resumed(Principal::Certificate(certificate)) => {
+            by_name(certificate.common_name.as_deref())
         }
         _ => None,
     };
-    match (presented, found) {
-        (Presented::PskIdentity(_), Some(one)) => {
-            Credential::Psk { key: Secret::new(&one.key), endpoints: one.endpoints.clone() }
+    let Some(one) = found else {
+        return Credential::Refused { alert: Alert::UNKNOWN_PSK_IDENTITY, reason: "unknown".into() };
+    };
+    let endpoints = one.endpoints.clone();
+    match presented {
+        Presented::PskIdentity(_) => Credential::Psk { key: Secret::new(&one.key), endpoints },
+        Presented::RawPublicKey { .. } => Credential::RawPublicKey { endpoints },
+        Presented::Certificates(_) => {
+            let common_name = endpoints.one().map(|endpoint| (**endpoint).into());
+            Credential::Certificate { common_name, names: Box::default(), endpoints }
         }
-        (_, Some(one)) => Credential::Resumed { endpoints: one.endpoints.clone() },
-        (_, None) => {
-            Credential::Refused { alert: Alert::UNKNOWN_PSK_IDENTITY, reason: "unknown PSK identity".into() }
-        }
+        _ => Credential::Resumed { endpoints },
     }
 }
 

@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use lightship_coap::Code;
-use lightship_dtls::{Association, Cid, Config, Connect, Credential, Event, Host, Path, Record, Resumption};
+use lightship_dtls::{
+    Answer, Association, Cid, Config, Connect, Credential, Event, Host, Path, Record, Resumption,
+};
 use lightship_platform::crypto::{RustCrypto, Secret};
 use lightship_platform::{Instant, SeededRng};
 use lightship_server::{Endpoints, Security};
@@ -113,6 +115,10 @@ impl Device {
             }
         }
         while let Some(event) = self.association.poll_event() {
+            if matches!(event, Event::Ask(_)) {
+                let mut host = Host { now, crypto: &RustCrypto, rng: &mut self.rng, config: &self.config };
+                self.association.answer(&mut host, Answer::Accept { note: Box::default() });
+            }
             self.events.push(event);
         }
     }
