@@ -6,7 +6,7 @@ mod common;
 use core::time::Duration;
 use std::sync::Arc;
 
-use common::secure::{Device, HOME, config, connect, security, with};
+use common::secure::{Coaps as _, Device, HOME, config, connect, security, with};
 use common::{Known, LIST, World, address, endpoint};
 use lightship_coap::Code;
 use lightship_dtls::{Cid, Config, Connect, Credential, OwnKey, TicketKey, TicketKeys};

@@ -5,7 +5,7 @@ mod common;
 
 use std::net::SocketAddr;
 
-use common::secure::{Device, HOME, without_cid, world};
+use common::secure::{Coaps as _, Device, HOME, without_cid, world};
 use common::{SECOND, World, address, answer, endpoint, path, read};
 use lightship_coap::{Code, ContentFormat};
 use lightship_dtls::Config;

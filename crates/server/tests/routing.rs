@@ -2,8 +2,10 @@
 
 mod common;
 
+use common::secure::{Coaps as _, Device, connect};
 use common::{World, address, answer, read};
 use lightship_coap::{Code, Type};
+use lightship_dtls::Connect;
 use lightship_server::{Config, Locator, Rebinding, Route};
 
 const HOME: &str = "192.0.2.1:5683";
@@ -65,4 +67,73 @@ fn one_shard_takes_everything() {
     assert_eq!(world.shard.route(address(HOME), &update.bytes()), Route::Here);
     let back = world.send(address(HOME), &update.bytes());
     assert_eq!((read(&back[0]).ty(), read(&back[0]).code()), (Type::Ack, Code::NOT_FOUND));
+}
+
+fn secured_shards() -> (World, World) {
+    let of = |shard| common::secure::with(Config { shard, shards: 2, ..common::secure::config() }, &["lamp"]);
+    (of(0), of(1))
+}
+
+/// Hands each datagram of a device to the shard that is to get it, which is asked of the one that receives it.
+fn deliver(worlds: (&mut World, &mut World), device: &mut Device) -> (usize, usize) {
+    let (here, there) = worlds;
+    let (mut at_home, mut handed_over) = (0, 0);
+    loop {
+        let mut quiet = true;
+        while let Some(datagram) = device.poll(here.now) {
+            quiet = false;
+            match here.shard.route_secured(device.address, &datagram) {
+                Route::Here => {
+                    at_home += 1;
+                    here.secured(device.address, &datagram);
+                }
+                Route::Shard(shard) => {
+                    assert_eq!(shard, 1);
+                    handed_over += 1;
+                    there.secured(device.address, &datagram);
+                }
+            }
+        }
+        for datagram in here.to(device.address).into_iter().chain(there.to(device.address)) {
+            quiet = false;
+            device.take(here.now, &datagram);
+        }
+        if quiet {
+            return (at_home, handed_over);
+        }
+    }
+}
+
+#[test]
+fn a_record_finds_the_shard_that_its_connection_id_names() {
+    let (mut here, mut there) = secured_shards();
+    let (mut device, location) =
+        Device::register(&mut there, MOVED, lightship_dtls::Config::default(), "lamp");
+    let update = there.update_packet(&location, "").bytes();
+    let record = device.seal(there.now, &update);
+    assert_eq!(here.shard.route_secured(address(HOME), &record), Route::Shard(1));
+    assert_eq!(there.shard.route_secured(address(HOME), &record), Route::Here);
+    let mut nowhere = record.clone();
+    nowhere[11] = 9;
+    assert_eq!(here.shard.route_secured(address(HOME), &nowhere), Route::Here, "there is no such shard");
+    here.secured(address(HOME), &nowhere);
+    assert_eq!(here.shard.stats().security.dropped.connection_id, 1);
+}
+
+#[test]
+fn who_wants_to_resume_is_served_where_the_session_is_until_the_address_begins_anew() {
+    let (mut here, mut there) = secured_shards();
+    let without = common::secure::without_cid;
+    let (device, _) = Device::register(&mut there, MOVED, without(), "lamp");
+    let resume = Connect { resume: device.resumption(), ..connect("lamp") };
+    let mut again = Device::new(here.now, address(HOME), without(), resume);
+    let (at_home, handed_over) = deliver((&mut here, &mut there), &mut again);
+    assert!(again.is_resumed());
+    assert_eq!((at_home, handed_over), (0, 3), "two hellos, and Finished, which names nothing");
+    // Data names nothing either.
+    let record = again.seal(here.now, &[0x40, 0, 1, 2]);
+    assert_eq!(here.shard.route_secured(address(HOME), &record), Route::Shard(1));
+    let mut anew = Device::new(here.now, address(HOME), without(), connect("lamp"));
+    let (at_home, handed_over) = deliver((&mut here, &mut there), &mut anew);
+    assert!(anew.association.is_established() && at_home > 0 && handed_over == 0);
 }

@@ -4,7 +4,7 @@
 
 mod common;
 
-use common::secure::{Device, HOME, config, connect, known, with, without_cid, world};
+use common::secure::{Coaps as _, Device, HOME, config, connect, known, with, without_cid, world};
 use common::{LIST, Packet, SECOND, World, address, answer, endpoint, path, read, uri, wanted};
 use lightship_coap::{Code, Type};
 use lightship_dtls::{Config, Connect};

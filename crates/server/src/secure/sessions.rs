@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use lightship_dtls::cookie::Cookies;
-use lightship_dtls::{DropReason, Event, Facts, Failure, Host, Path, Record, SealError};
+use lightship_dtls::{DropReason, Event, Facts, Failure, Host, Path, Record, SealError, Wear};
 use lightship_platform::crypto::Digest;
 use lightship_platform::{Instant, Rng as _, SeededRng};
 
@@ -268,6 +268,10 @@ impl<T: Default> Sessions<T> {
             let data = match record {
                 Record::Dropped(reason) => {
                     self.stats.dropped.count(reason);
+                    // So many forgeries that one may succeed: the peer has to make new keys (RFC 9147 §4.5.3).
+                    if reason == DropReason::BadMac && session.association.wear() == Wear::Out {
+                        self.end(now, key, SessionEnd::Exhausted);
+                    }
                     None
                 }
                 Record::Data { range, newest } => {

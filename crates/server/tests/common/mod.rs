@@ -58,7 +58,7 @@ pub struct Known {
     pub endpoints: Endpoints,
 }
 
-fn judge(known: &[Known], presented: &Presented) -> Credential {
+pub fn judge(known: &[Known], presented: &Presented) -> Credential {
     let by_identity = |identity: &[u8]| known.iter().find(|one| one.identity == identity);
     let by_name =
         |name: Option<&str>| known.iter().find(|one| one.endpoints.one().map(|endpoint| &**endpoint) == name);

@@ -1,6 +1,5 @@
 //! Devices that speak coaps with a shard.
 
-use core::time::Duration;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -72,10 +71,10 @@ impl Device {
     }
 
     /// A device with a session.
-    pub fn open(world: &mut World, address: SocketAddr, config: Config, connect: Connect) -> Self {
-        let mut device = Self::new(world.now, address, config, connect);
+    pub fn open(world: &mut impl Coaps, address: SocketAddr, config: Config, connect: Connect) -> Self {
+        let mut device = Self::new(world.now(), address, config, connect);
         device.run(world);
-        assert!(device.association.is_established(), "{:?} {:?}", device.events, world.events);
+        assert!(device.association.is_established(), "{:?}", device.events);
         device
     }
 
@@ -124,15 +123,15 @@ impl Device {
     }
 
     /// Lets both talk until neither has anything to say.
-    pub fn run(&mut self, world: &mut World) {
+    pub fn run(&mut self, world: &mut impl Coaps) {
         loop {
             let mut quiet = true;
-            while let Some(datagram) = self.poll(world.now) {
+            while let Some(datagram) = self.poll(world.now()) {
                 world.secured(self.address, &datagram);
                 quiet = false;
             }
             for datagram in world.to(self.address) {
-                self.take(world.now, &datagram);
+                self.take(world.now(), &datagram);
                 quiet = false;
             }
             if quiet {
@@ -152,12 +151,12 @@ impl Device {
     }
 
     /// Sends a message and returns what comes back to the device because of it.
-    pub fn say(&mut self, world: &mut World, packet: &Packet) -> Vec<Vec<u8>> {
+    pub fn say(&mut self, world: &mut impl Coaps, packet: &Packet) -> Vec<Vec<u8>> {
         self.say_bytes(world, &packet.bytes())
     }
 
-    pub fn say_bytes(&mut self, world: &mut World, message: &[u8]) -> Vec<Vec<u8>> {
-        let record = self.seal(world.now, message);
+    pub fn say_bytes(&mut self, world: &mut impl Coaps, message: &[u8]) -> Vec<Vec<u8>> {
+        let record = self.seal(world.now(), message);
         self.received.clear();
         world.secured(self.address, &record);
         self.run(world);
@@ -165,14 +164,14 @@ impl Device {
     }
 
     /// Sends a request and returns the code of the only answer.
-    pub fn ask(&mut self, world: &mut World, packet: &Packet) -> Code {
+    pub fn ask(&mut self, world: &mut impl Coaps, packet: &Packet) -> Code {
         let answers = self.say(world, packet);
         assert_eq!(answers.len(), 1, "one answer");
         read(&answers[0]).code()
     }
 
     /// What came to the device of the shard's accord.
-    pub fn hear(&mut self, world: &mut World) -> Vec<Vec<u8>> {
+    pub fn hear(&mut self, world: &mut impl Coaps) -> Vec<Vec<u8>> {
         self.received.clear();
         self.run(world);
         std::mem::take(&mut self.received)
@@ -198,31 +197,40 @@ impl Device {
         self.events.iter().any(|event| matches!(event, Event::Failed(_)))
     }
 
-    pub fn close(&mut self, world: &mut World) {
-        let mut host = Host { now: world.now, crypto: &RustCrypto, rng: &mut self.rng, config: &self.config };
+    pub fn close(&mut self, world: &mut impl Coaps) {
+        let mut host =
+            Host { now: world.now(), crypto: &RustCrypto, rng: &mut self.rng, config: &self.config };
         self.association.close(&mut host);
         self.run(world);
     }
 }
 
-impl World {
+/// Whatever speaks coaps with devices.
+pub trait Coaps {
+    fn now(&self) -> Instant;
+
     /// Hands a datagram to the socket for secured ones.
-    pub fn secured(&mut self, from: SocketAddr, datagram: &[u8]) {
+    fn secured(&mut self, from: SocketAddr, datagram: &[u8]);
+
+    /// What left for an address by that socket.
+    fn to(&mut self, address: SocketAddr) -> Vec<Vec<u8>>;
+}
+
+impl Coaps for World {
+    fn now(&self) -> Instant {
+        self.now
+    }
+
+    fn secured(&mut self, from: SocketAddr, datagram: &[u8]) {
         let mut datagram = datagram.to_vec();
         self.shard.handle_secured_input(self.now, from, &mut datagram);
         self.drain();
     }
 
-    /// What left for an address by that socket.
-    pub fn to(&mut self, address: SocketAddr) -> Vec<Vec<u8>> {
+    fn to(&mut self, address: SocketAddr) -> Vec<Vec<u8>> {
         let (there, others) = self.wire.drain(..).partition(|(to, _)| *to == address);
         self.wire = others;
         let there: Vec<(SocketAddr, Vec<u8>)> = there;
         there.into_iter().map(|(_, datagram)| datagram).collect()
-    }
-
-    /// Waits without the timers of anything else being looked at.
-    pub fn wait(&mut self, span: Duration) {
-        self.pass(span);
     }
 }
