@@ -413,6 +413,7 @@ fn observations_outlive_a_change_of_session() {
     let notify = common::notification(Type::Con, 77, &observe, 2, "2");
     let back = device.say(&mut world, &notify);
     assert_eq!(read(&back[0]).ty(), Type::Ack, "not a Reset");
+    assert_eq!(ends(&world), [(SessionEnd::Replaced, None)], "the session before is over");
     let events = world.take_events();
     assert!(events.iter().any(|event| matches!(event, Event::Notified { .. })));
     assert!(events.iter().any(|event| matches!(event, Event::Moved { .. })));
