@@ -31,8 +31,8 @@ use crate::{
 const EARLY_LEN_MAX: usize = 256;
 /// How many of them.
 const EARLY_MAX: usize = 2;
-/// How many records of the new epoch may fail before the handshake does.
-const BAD_FINISHED_MAX: u32 = 2;
+/// How many records that could be the peer's Finished may fail before the handshake does.
+const BAD_FINISHED_MAX: u8 = 2;
 /// How long the last flight can be asked for again: twice the life of a packet (RFC 6347 §4.2.4).
 const LINGER_TIME: Duration = Duration::from_secs(240);
 
@@ -132,6 +132,8 @@ pub(crate) struct Common {
     pub(crate) is_resumed: bool,
     /// Whether the peer has changed to the new keys.
     is_peer_changed: bool,
+    /// Records that could have been the peer's Finished, but were not authentic.
+    bad_finished: u8,
     /// Records of the new epoch that came before its keys.
     early: Vec<Box<[u8]>>,
     deadline: Instant,
@@ -201,8 +203,14 @@ impl Handshake {
             Ok(opened) => opened,
             Err(reason) => {
                 // One may be anybody's; two, the second when the peer repeats itself, mean that the keys differ.
-                if reason == DropReason::BadMac && session.failures() >= BAD_FINISHED_MAX {
-                    self.common.fail(Abort(Alert::DECRYPT_ERROR, Fault::BadFinished));
+                // Data does not count: it may be of an older association with the same address.
+                let may_be_finished =
+                    matches!(header.content_type, ContentType::Handshake | ContentType::Cid);
+                if reason == DropReason::BadMac && may_be_finished {
+                    self.common.bad_finished += 1;
+                    if self.common.bad_finished >= BAD_FINISHED_MAX {
+                        self.common.fail(Abort(Alert::DECRYPT_ERROR, Fault::BadFinished));
+                    }
                 }
                 return Err(reason);
             }
@@ -227,8 +235,9 @@ impl Handshake {
             Side::Client(_) => Client::answer(&answer),
             Side::Server(server) => server.answer(&mut self.common, host, answer),
         };
-        if let Err(abort) = result {
-            self.common.fail(abort);
+        match result {
+            Ok(()) => self.common.rearm(host),
+            Err(abort) => self.common.fail(abort),
         }
         self.drain(host);
         self.open_early(host);
@@ -366,6 +375,7 @@ impl Common {
             peer_key: Box::default(),
             is_resumed: false,
             is_peer_changed: false,
+            bad_finished: 0,
             early: Vec::new(),
             deadline: host.now + host.config.handshake_time,
             retransmit_at: None,
@@ -406,6 +416,13 @@ impl Common {
         self.wait = host.config.retransmit_first;
         self.repeats = 0;
         self.retransmit_at = Some(host.now + self.wait);
+    }
+
+    /// Goes on waiting for the peer, which the host's answer interrupted.
+    fn rearm(&mut self, host: &Host<'_>) {
+        if !self.is_asking && !self.is_done && self.retransmit_at.is_none() {
+            self.retransmit_at = Some(host.now + self.wait);
+        }
     }
 
     /// Makes the master secret by the rule that was agreed upon. All messages up to ClientKeyExchange have been hashed.

@@ -6,7 +6,7 @@ use super::agreed_cids;
 use crate::client::read_size_limit;
 use crate::handshake::{Abort, Terms};
 use crate::message::{ClientHello, Extension, Extensions, Reader, exchange};
-use crate::{CertificateType, Cid, Config, Host, KeyExchange, OwnKey, Suite};
+use crate::{Alert, CertificateType, Cid, Config, Fault, Host, KeyExchange, OwnKey, Suite};
 
 /// The suite number that stands for an empty `renegotiation_info` (RFC 5746 §3.3).
 const RENEGOTIATION_SCSV: u16 = 0x00ff;
@@ -140,6 +140,9 @@ fn read_cid(config: &Config, extensions: &Extensions<'_>) -> Result<Option<Cid>,
 fn choose(host: &Host<'_>, extensions: &Extensions<'_>, suites: u16) -> Result<Result<Choice, Abort>, Abort> {
     let group = choose_group(host, extensions)?;
     let certificate = choose_certificate(host.config, extensions)?;
+    let names_types =
+        extensions.has(Extension::ServerCertificateType) || extensions.has(Extension::ClientCertificateType);
+    let mut failure = Abort::NOTHING_IN_COMMON;
     for &suite in &host.config.suites {
         if position(suite.number()).is_none_or(|position| suites & 1 << position == 0) {
             continue;
@@ -158,10 +161,14 @@ fn choose(host: &Host<'_>, extensions: &Extensions<'_>, suites: u16) -> Result<R
             (KeyExchange::EcdheEcdsa, Some(group), Some(certificate)) => {
                 return Ok(Ok(Choice { suite, group: Some(group), ..*certificate }));
             }
+            // RFC 7250 §4.2.
+            (KeyExchange::EcdheEcdsa, Some(_), None) if names_types => {
+                failure = Abort(Alert::UNSUPPORTED_CERTIFICATE, Fault::NothingInCommon);
+            }
             (KeyExchange::EcdhePsk | KeyExchange::EcdheEcdsa, ..) => {}
         }
     }
-    Ok(Err(Abort::NOTHING_IN_COMMON))
+    Ok(Err(failure))
 }
 
 fn choose_group(host: &Host<'_>, extensions: &Extensions<'_>) -> Result<Option<Group>, Abort> {

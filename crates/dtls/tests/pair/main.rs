@@ -9,8 +9,8 @@ mod refusals;
 mod resumption;
 mod storms;
 
-use harness::{From, pair, psk_connect};
-use lightship_dtls::{Cid, Suite};
+use harness::{From, own_key, pair, psk_connect};
+use lightship_dtls::{Cid, Credential, Suite};
 
 #[test]
 fn a_pre_shared_key_opens_a_session() {
@@ -31,4 +31,38 @@ fn a_pre_shared_key_opens_a_session() {
         assert_eq!(pair.log[6].0, From::Client);
         assert_eq!(pair.log[6].1[0], 25);
     }
+}
+
+// Proves: DTL-13
+#[test]
+fn several_messages_may_share_a_record() {
+    for suite in [Suite::PskAes128Ccm8, Suite::EcdheEcdsaAes128Ccm8] {
+        let mut pair = pair(suite);
+        pair.server.config.keys = vec![own_key("lightship.example")];
+        let mut connect = psk_connect();
+        if suite == Suite::EcdheEcdsaAes128Ccm8 {
+            connect.credential = Credential::RawPublicKey { key: own_key("device").key };
+        }
+        pair.tamper = Some(Box::new(|_, datagram| *datagram = merged(datagram)));
+        pair.connect(connect);
+        pair.run();
+        pair.assert_talks();
+    }
+}
+
+/// The datagram with all handshake messages without protection in its first record.
+fn merged(datagram: &[u8]) -> Vec<u8> {
+    let mut merged: Vec<u8> = Vec::new();
+    let mut rest = datagram;
+    while rest.len() > 13 && rest[0] == 22 && rest[4] == 0 {
+        let len = usize::from(u16::from_be_bytes([rest[11], rest[12]]));
+        let (record, after) = rest.split_at(13 + len);
+        merged.extend_from_slice(if merged.is_empty() { record } else { &record[13..] });
+        rest = after;
+    }
+    if let Some(len) = merged.len().checked_sub(13) {
+        merged[11..13].copy_from_slice(&u16::try_from(len).unwrap().to_be_bytes());
+    }
+    merged.extend_from_slice(rest);
+    merged
 }

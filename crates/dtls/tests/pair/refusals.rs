@@ -547,3 +547,49 @@ proptest! {
         pair.assert_talks();
     }
 }
+
+#[test]
+fn records_of_an_older_association_do_not_disturb_a_new_one() {
+    let mut old = pair(Suite::PskAes128Ccm8);
+    old.connect(psk_connect());
+    old.run();
+    let mut new = pair(Suite::PskAes128Ccm8);
+    new.connect(psk_connect());
+    while let Some((from, datagram)) = new.wire.pop_front() {
+        for sender in [From::Client, From::Server] {
+            old.send(sender, b"from before");
+            let (_, datagram) = old.wire.pop_back().unwrap();
+            if new.server.association.is_some() || sender == From::Server {
+                new.deliver(sender, datagram);
+            }
+        }
+        new.deliver(from, datagram);
+    }
+    new.assert_talks();
+}
+
+#[test]
+fn a_kind_of_certificate_that_nobody_has_is_refused_by_name() {
+    let mut pair = impatient(Suite::EcdheEcdsaAes128Ccm8);
+    pair.server.config.keys = vec![own_key("lightship.example")];
+    pair.tamper = Some(on_message(From::Client, CLIENT_HELLO, |body| {
+        let at = body.windows(6).position(|six| six == [0, 20, 0, 2, 1, 2]).unwrap();
+        body[at + 5] = 1;
+    }));
+    let credential = Credential::RawPublicKey { key: own_key("device").key };
+    pair.connect(Connect { credential, ..psk_connect() });
+    pair.run();
+    let alert = Alert::UNSUPPORTED_CERTIFICATE;
+    assert_eq!(pair.server.failure(), Some(Failure::AlertSent(alert, Fault::NothingInCommon)));
+    assert_eq!(pair.client.failure(), Some(Failure::AlertReceived(alert)));
+    // A server with bare keys only has nothing for who wants certificates and does not say so.
+    let mut pair = impatient(Suite::EcdheEcdsaAes128Ccm8);
+    pair.server.config.keys =
+        vec![lightship_dtls::OwnKey { chain: Vec::new(), ..own_key("lightship.example") }];
+    let device = own_key("device");
+    let credential = Credential::Certificates { key: device.key, chain: device.chain };
+    pair.connect(Connect { credential, ..psk_connect() });
+    pair.run();
+    let alert = Alert::HANDSHAKE_FAILURE;
+    assert_eq!(pair.server.failure(), Some(Failure::AlertSent(alert, Fault::NothingInCommon)));
+}
