@@ -27,7 +27,8 @@ pub(crate) async fn list(set: CredentialSet, core: Arc<Core>, query: Option<Stri
         let page = core.keeper.page(&core.store, set, after.as_ref(), PAGE_LEN).await.map_err(refused)?;
         let Some(last) = page.last() else { break };
         after = Some(last.endpoint.clone());
-        items.extend(page.iter().filter(|kept| kept.endpoint.contains(filter)).map(security::Kept::shape));
+        let fitting = page.iter().filter(|kept| kept.endpoint.contains(filter));
+        items.extend(fitting.map(|kept| core.keeper.shape(kept)));
     }
     let has_more = items.len() > limit;
     items.truncate(limit);
@@ -39,7 +40,7 @@ pub(crate) async fn list(set: CredentialSet, core: Arc<Core>, query: Option<Stri
 pub(crate) async fn show(set: CredentialSet, core: Arc<Core>, endpoint: &str) -> Answer {
     let endpoint = name(endpoint)?;
     let kept = core.keeper.find(&core.store, set, &endpoint).await.map_err(refused)?;
-    json(StatusCode::OK, &kept.ok_or_else(|| nothing(&endpoint))?.shape())
+    json(StatusCode::OK, &core.keeper.shape(&kept.ok_or_else(|| nothing(&endpoint))?))
 }
 
 /// PUT of one
@@ -49,7 +50,7 @@ pub(crate) async fn put(set: CredentialSet, core: Arc<Core>, endpoint: &str, req
     let shape: Credential = input::object(&head.headers, &input::body(&core, body).await?)?;
     let change = security::put(&core, set, &endpoint, &shape).await.map_err(refused)?;
     let status = if change.before.is_some() { StatusCode::OK } else { StatusCode::CREATED };
-    json(status, &change.now.ok_or_else(|| nothing(&endpoint))?.shape())
+    json(status, &core.keeper.shape(&change.now.ok_or_else(|| nothing(&endpoint))?))
 }
 
 /// DELETE of one

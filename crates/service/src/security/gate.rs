@@ -150,7 +150,7 @@ async fn answer(core: &Core, set: CredentialSet, shard: u8, ask: Ask, presented:
     let _turn = core.gate.turn.read().await;
     let credential = judge::judge(core, set, presented).await;
     if let Credential::Refused { reason, .. } = &credential {
-        tracing::info!(%reason, "a handshake is refused");
+        tracing::debug!(%reason, "a handshake is refused");
     }
     // A stopped engine needs no answer.
     match set {

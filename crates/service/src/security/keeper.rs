@@ -1,7 +1,8 @@
 //! Keeper: credentials in the store, sealed; read, changed and taken away.
 
+use std::collections::HashMap;
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lightship_api as api;
 use lightship_lwm2m::Endpoint;
@@ -19,6 +20,8 @@ use crate::random::Random;
 pub(crate) struct Keeper {
     crypto: Arc<dyn Crypto>,
     sealer: Sealer,
+    /// How many credentials of either set have the same shared key, by a name of the key that does not give it away.
+    shared: Mutex<HashMap<[u8; 32], u32>>,
 }
 
 /// A credential as it is kept.
@@ -58,17 +61,6 @@ impl Change {
     }
 }
 
-impl Kept {
-    /// What may be shown of it.
-    pub(crate) fn shape(&self) -> api::Credential {
-        api::Credential {
-            endpoint: Some(self.endpoint.to_string()),
-            changed_at: Some(self.changed_at),
-            ..self.proof.shape()
-        }
-    }
-}
-
 impl Keeper {
     /// A keeper whose key opens everything that is kept.
     ///
@@ -81,7 +73,7 @@ impl Keeper {
         folder: Option<&Path>,
     ) -> Result<Keeper, KeepError> {
         let sealer = Sealer::new(crypto.clone(), found.key);
-        let keeper = Keeper { crypto, sealer };
+        let keeper = Keeper { crypto, sealer, shared: Mutex::default() };
         let wrong = || SealError::Wrong {
             folder: folder.unwrap_or(Path::new("memory")).to_owned(),
             origin: found.origin.clone(),
@@ -94,10 +86,11 @@ impl Keeper {
                 let Some(last) = page.last() else { break };
                 after = Some(last.key.endpoint.clone());
                 for record in &page {
-                    keeper.opened(record).map_err(|error| match error {
+                    let proof = keeper.opened(record).map_err(|error| match error {
                         OpenError::OtherKey => wrong(),
                         OpenError::Damaged => damaged(record),
                     })?;
+                    keeper.count(None, Some(&proof));
                 }
             }
         }
@@ -160,6 +153,7 @@ impl Keeper {
             Err(StoreError::Taken { by }) => return Err(KeepError::Taken { by }),
             stored => stored?,
         }
+        self.count(before.as_ref().map(|kept| &kept.proof), Some(&proof));
         let now = Kept { endpoint: endpoint.clone(), proof, changed_at: now };
         Ok(Change { before, now: Some(now) })
     }
@@ -174,7 +168,45 @@ impl Keeper {
         let Some(before) = self.find(store, set, endpoint).await? else { return Ok(None) };
         let key = CredentialKey { set, endpoint: endpoint.clone() };
         store.commit(Batch { facts: vec![Fact::NoCredential { key }] }).await?;
+        self.count(Some(&before.proof), None);
         Ok(Some(Change { before: Some(before), now: None }))
+    }
+
+    /// What may be shown of a credential.
+    pub(crate) fn shape(&self, kept: &Kept) -> api::Credential {
+        let mut shape = kept.proof.shape();
+        shape.endpoint = Some(kept.endpoint.to_string());
+        shape.changed_at = Some(kept.changed_at);
+        let shared = self.name_of_key(&kept.proof).and_then(|name| self.shared().get(&name).copied());
+        if shared.is_some_and(|count| count > 1) {
+            let what = "another credential has the same key: whoever knows one can pass for the other";
+            shape.warnings.push(what.to_owned());
+        }
+        shape
+    }
+
+    fn count(&self, before: Option<&Proof>, now: Option<&Proof>) {
+        let mut shared = self.shared();
+        if let Some(name) = before.and_then(|proof| self.name_of_key(proof))
+            && let Some(count) = shared.get_mut(&name)
+        {
+            *count -= 1;
+            if *count == 0 {
+                shared.remove(&name);
+            }
+        }
+        if let Some(name) = now.and_then(|proof| self.name_of_key(proof)) {
+            *shared.entry(name).or_default() += 1;
+        }
+    }
+
+    fn name_of_key(&self, proof: &Proof) -> Option<[u8; 32]> {
+        let Proof::Psk { key, .. } = proof else { return None };
+        Some(self.sealer.name_of(key))
+    }
+
+    fn shared(&self) -> MutexGuard<'_, HashMap<[u8; 32], u32>> {
+        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A bootstrap document, which holds keys, as it is kept.

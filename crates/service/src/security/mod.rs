@@ -25,7 +25,7 @@ use crate::core::Core;
 pub(crate) use credential::Proof;
 pub(crate) use encoded::{bytes_of_hex, der_of_pem};
 pub(crate) use gate::{Gate, take};
-pub(crate) use keeper::{Change, KeepError, Keeper, Kept};
+pub(crate) use keeper::{Change, KeepError, Keeper};
 pub(crate) use overview::overview;
 pub use seal::SealError;
 pub use setup::KeyError;

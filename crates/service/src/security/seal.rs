@@ -131,6 +131,11 @@ impl Sealer {
         opened.map(|()| secret).map_err(|_| OpenError::Damaged)
     }
 
+    /// A name of a secret, the same for the same secret, that says nothing about it to whoever lacks the sealing key.
+    pub(crate) fn name_of(&self, secret: &Secret) -> [u8; 32] {
+        self.crypto.hmac_sha256(self.key.bytes(), &[b"lightship secret", secret.bytes()])
+    }
+
     /// The key of one seal.
     fn key_of(&self, salt: &[u8; SALT_LEN]) -> Secret {
         Secret::new(&self.crypto.hmac_sha256(self.key.bytes(), &[b"lightship seal", salt]))

@@ -124,6 +124,16 @@ pub(super) fn reason(failure: &HandshakeFailure, claimed: Option<&Claim>) -> Str
             }
             _ => "the handshake was not finished: the device went silent",
         },
+        HandshakeFailure::Protocol(Failure::AlertSent(alert, Fault::BadFinished)) => {
+            return match claimed {
+                Some(Claim::PskIdentity(identity)) => {
+                    format!("the device has another key for PSK identity '{}' ({alert})", shown(identity))
+                }
+                _ => {
+                    format!("the device has another key, or somebody changed a message on the way ({alert})")
+                }
+            };
+        }
         HandshakeFailure::Protocol(Failure::AlertSent(alert, fault)) => {
             let what = match fault {
                 Fault::NothingInCommon => {
@@ -132,11 +142,10 @@ pub(super) fn reason(failure: &HandshakeFailure, claimed: Option<&Claim>) -> Str
                 Fault::BadMessage => "a message of the device makes no sense",
                 Fault::Refused => "what the device presented was refused",
                 Fault::BadSignature => "the device's signature does not match its key",
-                Fault::BadFinished => "the device has another key, or somebody changed a message on the way",
                 Fault::BadKeyShare => "the device's key share is not a point of its group",
                 Fault::NoExtendedMasterSecret => "the device does not know the extended master secret",
                 Fault::OldVersion => "the device offers nothing newer than DTLS 1.0",
-                _ => "the device broke a rule",
+                Fault::BadFinished | _ => "the device broke a rule",
             };
             return format!("{what} ({alert})");
         }

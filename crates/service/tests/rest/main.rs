@@ -11,6 +11,8 @@ mod deviations;
 mod events;
 mod operations;
 mod queue;
+mod secured;
+mod sessions;
 mod support;
 mod values;
 mod versions;

@@ -29,6 +29,10 @@ impl Server {
         Server { http: running.http().unwrap(), coap: running.coap().unwrap(), running }
     }
 
+    pub(crate) fn coaps(&self) -> SocketAddr {
+        self.running.coaps().unwrap()
+    }
+
     pub(crate) fn get(&self, address: &str) -> Reply {
         self.call("GET", address, "")
     }
@@ -63,6 +67,17 @@ impl Server {
         let encoded: String = endpoint.bytes().map(|byte| format!("%{byte:02x}")).collect();
         eventually(|| self.get(&format!("/api/v1/endpoints/{encoded}")).status == 200);
     }
+}
+
+/// A GET by somebody who has nothing but the server's address.
+pub(crate) fn get_at(http: SocketAddr, address: &str) -> Reply {
+    let mut stream = TcpStream::connect(http).unwrap();
+    stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    let request = format!("GET {address} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    let mut bytes = Vec::new();
+    let _ = stream.read_to_end(&mut bytes);
+    Reply::parse(&bytes)
 }
 
 /// Tries until it holds, or fails after ten seconds.

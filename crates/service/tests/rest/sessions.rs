@@ -1,0 +1,396 @@
+//! Devices over coaps: who is let in under which name, what is shown of it, and what ends it.
+
+use serde_json::{Value as Json, json};
+
+use super::secured::{Identity, Secured, psk, settle, uri};
+use super::support::{Events, Message, Server, eventually};
+
+const KEY: &str = "6c69676874736869702d6b65792d3132";
+const OTHER_KEY: &str = "00000000000000000000000000000001";
+
+fn put(server: &Server, endpoint: &str, credential: &Json) {
+    let reply = server.call("PUT", &format!("/api/v1/credentials/{endpoint}"), &credential.to_string());
+    assert!(matches!(reply.status, 200 | 201), "{reply:?}");
+}
+
+fn put_psk(server: &Server, endpoint: &str, identity: &str) {
+    put(server, endpoint, &json!({"mode": "psk", "identity": identity, "key_hex": KEY}));
+}
+
+fn endpoint(server: &Server, name: &str) -> Json {
+    server.wait_for(name);
+    server.get(&format!("/api/v1/endpoints/{name}")).json()
+}
+
+fn handshakes(server: &Server, name: &str) -> Vec<Json> {
+    let list = server.get(&format!("/api/v1/endpoints/{name}/handshakes")).json();
+    list["items"].as_array().unwrap().clone()
+}
+
+fn failures(server: &Server) -> Vec<Json> {
+    server.get("/api/v1/security/failures").json()["items"].as_array().unwrap().clone()
+}
+
+// Proves: SEC-01, SEC-02, SEC-08
+#[test]
+fn a_device_with_a_shared_key_is_served_and_shown_as_such() {
+    let server = Server::start();
+    put_psk(&server, "dev-7", "id-7");
+    let mut events = Events::follow(&server, "?type=session_opened,registered", None);
+    let mut device = Secured::psk(server.coaps(), b"id-7", KEY);
+    assert_eq!(device.register("dev-7"), Some(0x41));
+    let shown = endpoint(&server, "dev-7");
+    let security = &shown["security"];
+    assert_eq!((&security["mode"], &security["identity"]), (&json!("psk"), &json!("id-7")), "{shown}");
+    assert!(security["cipher_suite"].as_str().unwrap().starts_with("TLS_"), "{shown}");
+    assert_eq!(security["cid"].as_str().unwrap().len(), 12);
+    let session = &shown["session"];
+    assert_eq!(
+        (&session["resumed"], &session["rrc"], &session["cid"]),
+        (&json!(false), &json!(true), &security["cid"])
+    );
+    assert!(session["age_s"].as_u64().unwrap() < 10 && session["opened_at"].is_string());
+    let opened = events.event();
+    assert_eq!((&opened["type"], &opened["endpoint"]), (&json!("session_opened"), &json!("dev-7")));
+    assert_eq!(opened["handshake"]["server_name"], "lwm2m.example");
+    assert_eq!(events.event()["type"], "registered");
+    // Down the same session.
+    let address = server.http;
+    let read = std::thread::spawn(move || {
+        super::support::get_at(address, "/api/v1/endpoints/dev-7/resources/3/0/9")
+    });
+    let request = device.serve(|request| request.answer(0x45, Some(0), b"84")).expect("a request");
+    assert_eq!((request.code, request.path()), (1, "/3/0/9".to_owned()));
+    assert_eq!(read.join().unwrap().json()["content"]["value"], 84);
+    let metrics = server.get("/metrics").body;
+    for line in ["lightship_sessions{server=\"lwm2m\"} 1", "{server=\"lwm2m\",result=\"opened_psk\"} 1"] {
+        assert!(metrics.contains(line), "{line}: {metrics}");
+    }
+    for page in
+        ["/api/v1/endpoints/dev-7", "/api/v1/endpoints/dev-7/handshakes", "/api/v1/security", "/metrics"]
+    {
+        assert!(!server.get(page).body.contains(KEY), "{page}");
+    }
+}
+
+// Core TS 1.2, 7.1 and 6.2.1; the corpus of bad inputs, 126.
+// Proves: SEC-03
+#[test]
+fn nobody_speaks_in_the_name_of_another() {
+    let server = Server::start();
+    put_psk(&server, "dev-7", "id-7");
+    put_psk(&server, "dev-8", "id-8");
+    let mut seven = Secured::psk(server.coaps(), b"id-7", KEY);
+    assert_eq!(seven.register("dev-8"), Some(0x80));
+    assert_eq!(seven.register("stranger"), Some(0x80));
+    assert_eq!(server.get("/api/v1/endpoints").json()["items"], json!([]));
+    let registered = seven.ask(2, &["rd"], &["ep=dev-7", "lt=300", "lwm2m=1.1"], b"</3/0>").unwrap();
+    let location: Vec<String> = registered
+        .options
+        .iter()
+        .filter(|(number, _)| *number == 8)
+        .map(|(_, value)| String::from_utf8(value.clone()).unwrap())
+        .collect();
+    let location: Vec<&str> = location.iter().map(String::as_str).collect();
+    let mut eight = Secured::psk(server.coaps(), b"id-8", KEY);
+    // Update, Send and De-register of another's registration.
+    let update = eight.ask(2, &location, &["lt=600"], b"").unwrap();
+    assert!(matches!(update.code, 0x80 | 0x84), "{update:?}");
+    assert_eq!(endpoint(&server, "dev-7")["lifetime_s"], 300);
+    let send = eight.ask(2, &["dp"], &[], b"[]").unwrap();
+    assert!(matches!(send.code, 0x80..=0x8f), "{send:?}");
+    let deregister = eight.ask(4, &location, &[], b"").unwrap();
+    assert!(matches!(deregister.code, 0x80 | 0x84), "{deregister:?}");
+    assert_eq!(server.get("/api/v1/endpoints/dev-7").status, 200);
+    // Its owner may.
+    assert_eq!(seven.ask(2, &location, &["lt=600"], b"").unwrap().code, 0x44);
+    assert_eq!(seven.ask(4, &location, &[], b"").unwrap().code, 0x42);
+}
+
+// Proves: SEC-06
+#[test]
+fn a_credential_that_goes_or_changes_ends_its_session_at_once() {
+    let server = Server::start();
+    put_psk(&server, "dev-7", "id-7");
+    put_psk(&server, "dev-8", "id-8");
+    let mut seven = Secured::psk(server.coaps(), b"id-7", KEY);
+    let mut eight = Secured::psk(server.coaps(), b"id-8", KEY);
+    assert_eq!((seven.register("dev-7"), eight.register("dev-8")), (Some(0x41), Some(0x41)));
+    server.wait_for("dev-7");
+    let mut events = Events::follow(&server, "?type=session_closed", None);
+    // What changes nothing ends nothing.
+    put_psk(&server, "dev-7", "id-7");
+    assert_eq!(server.call("DELETE", "/api/v1/credentials/dev-7", "").status, 204);
+    assert!(seven.is_over(), "it is told");
+    eventually(|| server.get("/api/v1/endpoints/dev-7").status == 404);
+    let closed = events.event();
+    assert_eq!((&closed["endpoint"], &closed["handshake"]["result"]), (&json!("dev-7"), &json!("closed")));
+    assert_eq!(closed["handshake"]["reason"], "it was ended here");
+    // Neither anew nor by resumption.
+    let again = Secured::connect_with(server.coaps(), psk(b"id-7", KEY), seven.resumption.clone(), None);
+    assert!(again.facts.is_none() && again.over.is_some(), "{:?}", again.facts);
+    // Another key: the session goes, the registration waits for its device.
+    put(&server, "dev-8", &json!({"mode": "psk", "identity": "id-8", "key_hex": OTHER_KEY}));
+    assert!(eight.is_over());
+    eventually(|| server.get("/api/v1/endpoints/dev-8").json()["session"].is_null());
+    let mut eight = Secured::psk(server.coaps(), b"id-8", OTHER_KEY);
+    assert_eq!(eight.register("dev-8"), Some(0x41));
+    assert!(endpoint(&server, "dev-8")["session"].is_object());
+}
+
+#[test]
+fn failures_are_told_in_plain_words_and_strangers_cannot_play_tricks() {
+    let server = Server::start();
+    put_psk(&server, "dev-7", "id-7");
+    let wrong = Secured::psk(server.coaps(), b"id-7", OTHER_KEY);
+    assert!(wrong.facts.is_none());
+    for _ in 0..3 {
+        let unknown = Secured::psk(server.coaps(), b"\x1b[31m<script>\xff", KEY);
+        assert!(unknown.facts.is_none() && unknown.over.unwrap().contains("115"));
+    }
+    settle();
+    let told = failures(&server);
+    assert_eq!(told.len(), 2, "{told:?}");
+    assert_eq!(told[0]["reason"], "unknown PSK identity '\\u{1b}[31m<script>\\xff'");
+    assert_eq!((&told[0]["count"], &told[0]["endpoint"]), (&json!(3), &Json::Null));
+    assert!(told[1]["reason"].as_str().unwrap().contains("another key"), "{told:?}");
+    assert_eq!(told[1]["endpoint"], "dev-7");
+    assert_eq!(handshakes(&server, "dev-7")[0]["result"], "failed");
+    // The log tells what is about a device of ours, and once.
+    let mut events = Events::follow(&server, "?after=0&type=handshake_failed,session_opened", None);
+    let failed = events.event();
+    assert_eq!((&failed["type"], &failed["endpoint"]), (&json!("handshake_failed"), &json!("dev-7")));
+    assert!(Secured::psk(server.coaps(), b"id-7", KEY).facts.is_some());
+    assert_eq!(events.event()["type"], "session_opened");
+    // Whoever is known to the other server is helped.
+    let body = json!({"mode": "psk", "identity": "boots", "key_hex": KEY}).to_string();
+    server.call("PUT", "/api/v1/bootstrap/dev-9/credential", &body);
+    Secured::psk(server.coaps(), b"boots", KEY);
+    settle();
+    assert!(failures(&server)[0]["reason"].as_str().unwrap().contains("the Bootstrap-Server knows it"));
+}
+
+#[test]
+fn raw_public_keys_are_known_one_by_one() {
+    let server = Server::start();
+    let authority = Identity::authority("nobody");
+    let (known, unknown) = (Identity::of(&authority, "", |_| {}), Identity::of(&authority, "", |_| {}));
+    put(&server, "lamp", &json!({"mode": "rpk", "public_key_pem": known.public_key_pem()}));
+    let mut device = Secured::connect(server.coaps(), known.raw());
+    assert_eq!(device.register("lamp"), Some(0x41), "{:?}", device.over);
+    let shown = endpoint(&server, "lamp");
+    assert_eq!(shown["security"]["mode"], "rpk");
+    let kept = server.get("/api/v1/credentials/lamp").json();
+    assert_eq!(shown["security"]["identity"], kept["public_key_sha256"]);
+    let stranger = Secured::connect(server.coaps(), unknown.raw());
+    assert!(stranger.facts.is_none());
+    settle();
+    assert!(failures(&server)[0]["reason"].as_str().unwrap().starts_with("unknown raw public key"));
+    server.call("DELETE", "/api/v1/credentials/lamp", "");
+    assert!(device.is_over());
+}
+
+/// A server with a certificate that trusts an authority.
+fn trusting(
+    authority: &Identity,
+    more: impl FnOnce(&mut lightship_service::Config),
+) -> (Server, tempfile::TempDir) {
+    let folder = tempfile::tempdir().unwrap();
+    let own = Identity::of(authority, "lwm2m.example", |_| {});
+    let file = |name: &str, text: String| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let key_file = file("key.pem", own.key.serialize_pem());
+    let certificate_file = Some(file("own.pem", own.certificate.pem()));
+    let trust = file("trust.pem", authority.certificate.pem());
+    let server = Server::with(|config| {
+        let names = Vec::new();
+        config.security.keys = vec![lightship_service::config::KeyPair { names, key_file, certificate_file }];
+        config.security.trust_files = vec![trust];
+        more(config);
+    });
+    (server, folder)
+}
+
+#[test]
+fn certificates_are_known_by_their_names_or_one_by_one() {
+    let authority = Identity::authority("authority");
+    let (server, _folder) = trusting(&authority, |_| {});
+    let by_name = Identity::of(&authority, "meter", |_| {});
+    put(&server, "meter", &json!({"mode": "x509"}));
+    let mut device = Secured::connect(server.coaps(), by_name.x509());
+    assert_eq!(device.register("other"), Some(0x80), "{:?}", device.over);
+    assert_eq!(device.register("meter"), Some(0x41));
+    let shown = endpoint(&server, "meter");
+    assert_eq!(
+        (&shown["security"]["mode"], &shown["security"]["identity"]),
+        (&json!("x509"), &json!("meter"))
+    );
+    // By a URI of the subject, and by another name.
+    let by_uri =
+        Identity::of(&authority, "unit 7", |params| params.subject_alt_names = vec![uri("urn:dev:7")]);
+    put(&server, "urn%3Adev%3A7", &json!({"mode": "x509"}));
+    assert_eq!(Secured::connect(server.coaps(), by_uri.x509()).register("urn:dev:7"), Some(0x41));
+    let elsewhere = Identity::of(&authority, "serial 12", |_| {});
+    put(&server, "pump", &json!({"mode": "x509", "name": "serial 12"}));
+    assert_eq!(Secured::connect(server.coaps(), elsewhere.x509()).register("pump"), Some(0x41));
+    // Exactly this one, whoever issued it.
+    let own = Identity::of(&Identity::authority("unknown"), "self", |_| {});
+    put(&server, "pinned", &json!({"mode": "x509", "certificate_pem": own.certificate.pem()}));
+    assert_eq!(Secured::connect(server.coaps(), own.x509()).register("pinned"), Some(0x41));
+    // Taking the word back ends it.
+    server.call("DELETE", "/api/v1/credentials/meter", "");
+    assert!(device.is_over());
+}
+
+#[test]
+fn certificates_that_do_not_hold_are_refused_with_the_reason() {
+    let authority = Identity::authority("authority");
+    let (server, _folder) = trusting(&authority, |_| {});
+    for name in ["old", "stranger", "psk"] {
+        put(&server, name, &json!({"mode": "x509"}));
+    }
+    put_psk(&server, "psk", "psk");
+    let old = Identity::of(&authority, "old", |params| {
+        params.not_before = rcgen::date_time_ymd(2001, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2002, 2, 3);
+    });
+    let cases = [
+        (old, "expired on 2002-02-03"),
+        (Identity::of(&Identity::authority("somebody"), "stranger", |_| {}), "'somebody' is not trusted"),
+        (Identity::of(&authority, "nobody", |_| {}), "there is no credential for 'nobody'"),
+        (Identity::of(&authority, "psk", |_| {}), "has another credential"),
+        (Identity::of(&authority, "", |_| {}), "names no endpoint"),
+    ];
+    for (identity, reason) in cases {
+        let device = Secured::connect(server.coaps(), identity.x509());
+        assert!(device.facts.is_none(), "{reason}");
+        eventually(|| {
+            failures(&server).first().is_some_and(|one| one["reason"].as_str().unwrap().contains(reason))
+        });
+    }
+}
+
+#[test]
+fn rules_make_endpoints_of_what_is_presented() {
+    let authority = Identity::authority("authority");
+    let (server, _folder) = trusting(&authority, |config| {
+        config.security.endpoint_rules =
+            ["urn:dev:{cn}", "urn:id:{identity}"].map(|rule| rule.parse().unwrap()).to_vec();
+        config.security.accept_trusted = true;
+    });
+    let unit = Identity::of(&authority, "9", |_| {});
+    assert_eq!(Secured::connect(server.coaps(), unit.x509()).register("urn:dev:9"), Some(0x41));
+    assert_eq!(Secured::connect(server.coaps(), unit.x509()).register("9"), Some(0x80));
+    put_psk(&server, "kept", "7");
+    assert_eq!(Secured::psk(server.coaps(), b"7", KEY).register("kept"), Some(0x80));
+    assert_eq!(Secured::psk(server.coaps(), b"7", KEY).register("urn:id:7"), Some(0x41));
+    // Who has a credential of its own is not spoken for.
+    put_psk(&server, "urn%3Aid%3A8", "8-own");
+    put_psk(&server, "kept-8", "8");
+    let device = Secured::psk(server.coaps(), b"8", KEY);
+    assert!(device.facts.is_none());
+    eventually(|| failures(&server)[0]["reason"].as_str().unwrap().contains("credential of its own"));
+}
+
+#[test]
+fn a_session_is_resumed_and_follows_its_device() {
+    let server = Server::start();
+    put_psk(&server, "dev-7", "id-7");
+    let mut device = Secured::psk(server.coaps(), b"id-7", KEY);
+    assert_eq!(device.register("dev-7"), Some(0x41));
+    let before = endpoint(&server, "dev-7")["address"].clone();
+    device.rebind();
+    assert_eq!(device.ask(2, &["rd"], &["ep=other", "lt=300", "lwm2m=1.1"], b"</3/0>").unwrap().code, 0x80);
+    eventually(|| endpoint(&server, "dev-7")["address"] != before);
+    let resumption = device.resumption.take().expect("can be resumed");
+    let mut again = Secured::connect_with(server.coaps(), psk(b"id-7", KEY), Some(resumption), None);
+    assert!(again.facts.as_ref().is_some_and(|facts| facts.resumed), "{:?}", again.over);
+    assert_eq!(again.register("dev-7"), Some(0x41));
+    eventually(|| endpoint(&server, "dev-7")["session"]["resumed"] == true);
+    let told = handshakes(&server, "dev-7");
+    assert!(told.iter().any(|one| one["resumed"] == true && one["result"] == "opened"), "{told:?}");
+}
+
+#[test]
+fn the_bootstrap_server_has_credentials_of_its_own() {
+    let server = Server::start();
+    let document = json!({"servers": [{"short_server_id": 1, "uri": "coap://127.0.0.1", "mode": "nosec"}]});
+    server.call("PUT", "/api/v1/bootstrap/dev-7", &document.to_string());
+    let body = json!({"mode": "psk", "identity": "boot-7", "key_hex": KEY}).to_string();
+    server.call("PUT", "/api/v1/bootstrap/dev-7/credential", &body);
+    let address = server.running.bootstrap_coaps().unwrap();
+    let mut device = Secured::psk(address, b"boot-7", KEY);
+    assert_eq!(device.ask(2, &["bs"], &["ep=dev-8"], b"").unwrap().code, 0x80, "{:?}", device.over);
+    let mut device = Secured::psk(address, b"boot-7", KEY);
+    // Who is known by its credential need not say its name.
+    assert_eq!(device.ask(2, &["bs"], &[], b"").unwrap().code, 0x44, "{:?}", device.over);
+    eventually(|| server.get("/api/v1/bootstrap/dev-7/sessions").json()[0]["security"] == "psk");
+    let told = handshakes(&server, "dev-7");
+    assert!(told.iter().all(|one| one["server"] == "bootstrap") && !told.is_empty(), "{told:?}");
+    // Not with what the LwM2M Server knows.
+    put_psk(&server, "dev-7", "id-7");
+    assert!(Secured::psk(address, b"id-7", KEY).facts.is_none());
+    // And not without security any more.
+    let plain = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    plain.set_read_timeout(Some(std::time::Duration::from_secs(5))).unwrap();
+    let options = vec![(11, b"bs".to_vec()), (15, b"ep=dev-7".to_vec())];
+    let ask = Message { kind: 0, code: 2, id: 1, token: vec![1], options, payload: Vec::new() };
+    plain.send_to(&ask.bytes(), server.running.bootstrap().unwrap()).unwrap();
+    let mut buffer = [0; 100];
+    let len = plain.recv(&mut buffer).unwrap();
+    assert_eq!(Message::parse(&buffer[..len]).code, 0x80);
+}
+
+// Proves: SEC-05
+#[test]
+fn the_two_servers_do_not_share_a_key() {
+    let authority = Identity::authority("authority");
+    let folder = tempfile::tempdir().unwrap();
+    let key = folder.path().join("key.pem");
+    std::fs::write(&key, authority.key.serialize_pem()).unwrap();
+    let pair = || lightship_service::config::KeyPair {
+        names: Vec::new(),
+        key_file: key.clone(),
+        certificate_file: None,
+    };
+    let mut config = lightship_service::Config::loopback();
+    config.security.keys = vec![pair()];
+    config.bootstrap.key = Some(pair());
+    let error = lightship_service::Service::start(config).err().expect("must not start");
+    let text = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+    assert!(text.contains("each needs a key pair of its own"), "{error}: {text}");
+    // Made here they differ, too.
+    let server = Server::start();
+    let shown = server.get("/api/v1/security").json();
+    let keys: Vec<_> =
+        shown["identities"].as_array().unwrap().iter().map(|one| &one["public_key_sha256"]).collect();
+    assert!(keys.len() == 2 && keys[0] != keys[1], "{shown}");
+    assert!(!shown.to_string().contains("PRIVATE"), "{shown}");
+    // Devices have keys of their own: a raw public key is of one device, and a shared key of two is told.
+    let key = json!({"mode": "rpk", "public_key_pem": authority.public_key_pem()});
+    put(&server, "one", &key);
+    assert_eq!(server.call("PUT", "/api/v1/credentials/two", &key.to_string()).status, 409);
+    put_psk(&server, "one", "id-1");
+    let warnings = || server.get("/api/v1/credentials/one").json()["warnings"].to_string();
+    assert_eq!(warnings(), "null");
+    put_psk(&server, "two", "id-2");
+    assert!(warnings().contains("same key"), "{}", warnings());
+    server.call("DELETE", "/api/v1/credentials/two", "");
+    assert_eq!(warnings(), "null");
+}
+
+#[test]
+fn secrets_of_sessions_go_to_a_file_only_where_that_is_wanted() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("keys.log");
+    let server = Server::with(|config| config.security.key_log_file = Some(path.clone()));
+    put_psk(&server, "dev-7", "id-7");
+    assert!(Secured::psk(server.coaps(), b"id-7", KEY).facts.is_some());
+    eventually(|| std::fs::read_to_string(&path).unwrap().starts_with("CLIENT_RANDOM "));
+    assert_eq!(server.get("/api/v1/security").json()["key_log"], true);
+    let server = Server::start();
+    assert_eq!(server.get("/api/v1/security").json()["key_log"], false);
+}
