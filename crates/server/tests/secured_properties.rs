@@ -92,29 +92,12 @@ fn play(world: &mut World, places: &mut [Place], who: usize, step: &Step) {
     let place = &mut places[who];
     match step {
         Step::Open { cid, resume, register } => {
-            let config = if *cid { Config::default() } else { without_cid() };
-            let resumption = place.resumption.clone().filter(|_| *resume);
-            let connect = Connect { resume: resumption, ..connect(name) };
-            let mut device = Device::new(world.now, at(who, place.port), config, connect);
-            device.run(world);
-            if device.association.is_established() {
-                place.resumption = device.resumption().or(place.resumption.take());
-                place.device = Some(device);
-                if *register {
-                    play(world, places, who, &Step::Register);
-                }
+            open(world, place, who, (*cid, *resume));
+            if *register && place.device.as_ref().is_some_and(|device| device.association.is_established()) {
+                play(world, places, who, &Step::Register);
             }
         }
-        Step::Begin { datagrams } => {
-            let mut device = Device::new(world.now, at(who, place.port), Config::default(), connect(name));
-            for _ in 0..*datagrams {
-                let Some(datagram) = device.poll(world.now) else { break };
-                world.secured(device.address, &datagram);
-                for datagram in world.to(device.address) {
-                    device.take(world.now, &datagram);
-                }
-            }
-        }
+        Step::Begin { datagrams } => begin(world, place, who, *datagrams),
         Step::Update => {
             let location = place.location.clone().unwrap_or_else(|| "rd/000000000000".to_owned());
             let packet = world.update_packet(&location, "");
@@ -156,16 +139,7 @@ fn play(world: &mut World, places: &mut [Place], who: usize, step: &Step) {
             world.drain();
         }
         Step::Request => {
-            if world.registration(name).is_some() {
-                world.read_request(name, "/3/0/9");
-            }
-            let Some(device) = &mut place.device else { return };
-            for message in device.hear(world) {
-                if read(&message).code() == Code::GET {
-                    let content = answer(&message, Code::CONTENT).format(ContentFormat::TEXT).payload("1");
-                    device.say(world, &content);
-                }
-            }
+            request(world, place, name);
         }
         Step::Replay => {
             if let Some(record) = place.record.clone() {
@@ -173,13 +147,53 @@ fn play(world: &mut World, places: &mut [Place], who: usize, step: &Step) {
             }
         }
         Step::Pass { seconds } => world.pass(Duration::from_secs(*seconds)),
-        Step::Restart => {
-            let old = std::mem::replace(&mut world.shard, Shard::new(settings(), [8; 32]));
-            let frozen = Frozen::from_bytes(old.freeze(world.now).as_bytes().to_vec());
-            world.shard.thaw(world.now, Duration::ZERO, frozen).expect("its own bytes");
-            world.drain();
+        Step::Restart => restart(world),
+    }
+}
+
+fn open(world: &mut World, place: &mut Place, who: usize, (cid, resume): (bool, bool)) {
+    let config = if cid { Config::default() } else { without_cid() };
+    let resumption = place.resumption.clone().filter(|_| resume);
+    let connect = Connect { resume: resumption, ..connect(NAMES[who]) };
+    let mut device = Device::new(world.now, at(who, place.port), config, connect);
+    device.run(world);
+    if device.association.is_established() {
+        place.resumption = device.resumption().or(place.resumption.take());
+        place.device = Some(device);
+    }
+}
+
+/// A handshake that stops somewhere.
+fn begin(world: &mut World, place: &Place, who: usize, datagrams: usize) {
+    let mut device = Device::new(world.now, at(who, place.port), Config::default(), connect(NAMES[who]));
+    for _ in 0..datagrams {
+        let Some(datagram) = device.poll(world.now) else { break };
+        world.secured(device.address, &datagram);
+        for datagram in world.to(device.address) {
+            device.take(world.now, &datagram);
         }
     }
+}
+
+/// A Read, which the device answers if it gets it.
+fn request(world: &mut World, place: &mut Place, name: &str) {
+    if world.registration(name).is_some() {
+        world.read_request(name, "/3/0/9");
+    }
+    let Some(device) = &mut place.device else { return };
+    for message in device.hear(world) {
+        if read(&message).code() == Code::GET {
+            let content = answer(&message, Code::CONTENT).format(ContentFormat::TEXT).payload("1");
+            device.say(world, &content);
+        }
+    }
+}
+
+fn restart(world: &mut World) {
+    let old = std::mem::replace(&mut world.shard, Shard::new(settings(), [8; 32]));
+    let frozen = Frozen::from_bytes(old.freeze(world.now).as_bytes().to_vec());
+    world.shard.thaw(world.now, Duration::ZERO, frozen).expect("its own bytes");
+    world.drain();
 }
 
 fn say(world: &mut World, place: &mut Place, message: &[u8]) -> Vec<Vec<u8>> {
