@@ -158,6 +158,18 @@ pub(crate) enum CtlCommand {
         #[command(subcommand)]
         command: CredentialsCommand,
     },
+    /// How the server secures its sessions: cipher suites, its public keys, the authorities that it trusts
+    #[command(after_help = "Examples:\n  lightship ctl security\n  lightship ctl security failures")]
+    Security {
+        #[command(subcommand)]
+        command: Option<SecurityCommand>,
+    },
+    /// List a device's last handshakes, with the reasons of those that failed
+    #[command(after_help = "Example:\n  lightship ctl handshakes sensor-1")]
+    Handshakes {
+        /// The Endpoint Client Name; the device need not be registered
+        endpoint: String,
+    },
     /// What devices are given when they bootstrap, and how that went
     #[command(after_help = "Example:\n  lightship ctl bootstrap put sensor-1 --server coap://192.0.2.1")]
     Bootstrap {
@@ -416,5 +428,25 @@ pub(crate) enum ModelsCommand {
         /// The files
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
+    },
+}
+
+/// More about secure sessions.
+#[derive(Debug, Subcommand)]
+pub(crate) enum SecurityCommand {
+    /// List the last handshakes of anybody that came to nothing, with the reasons
+    #[command(after_help = "Example:\n  lightship ctl security failures")]
+    Failures,
+    /// Print the server's public key in PEM, which devices with raw public keys are given (`--rpk-peer`)
+    #[command(
+        after_help = "Examples:\n  lightship ctl security public-key > server.pub.pem\n  lightship ctl security public-key --bootstrap --name bs.example"
+    )]
+    PublicKey {
+        /// That of the Bootstrap-Server
+        #[arg(long)]
+        bootstrap: bool,
+        /// The one for this name (SNI)
+        #[arg(long, value_name = "NAME")]
+        name: Option<String>,
     },
 }

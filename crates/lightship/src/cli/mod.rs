@@ -9,7 +9,8 @@ mod serve;
 
 pub(crate) use self::ctl::{
     BootstrapCommand, CompositeCommand, CredentialsCommand, CtlArguments, CtlCommand, Delivery,
-    DocumentArguments, DownlinkCommand, ModelsCommand, ProofArguments, TemplatesCommand, Values,
+    DocumentArguments, DownlinkCommand, ModelsCommand, ProofArguments, SecurityCommand, TemplatesCommand,
+    Values,
 };
 pub(crate) use self::decode::DecodeArguments;
 pub(crate) use self::demo::DemoArguments;

@@ -8,6 +8,7 @@ mod composite;
 mod credentials;
 mod definition;
 mod events;
+mod security;
 mod show;
 mod value;
 
@@ -60,6 +61,8 @@ impl Session<'_> {
                 events::print(self.client, &wanted, self.json).map_err(|error| self.event_failure(error))
             }
             CtlCommand::Credentials { command } => self.credentials(command),
+            CtlCommand::Security { command } => self.security(command.as_ref()),
+            CtlCommand::Handshakes { endpoint } => self.handshakes(&endpoint),
             CtlCommand::Bootstrap { command } => self.bootstrap(command),
             CtlCommand::Models { command } => self.models(command),
             CtlCommand::Completions { shell } => cli::completions(shell),

@@ -63,10 +63,9 @@ pub(super) fn endpoints(items: &[Endpoint]) -> String {
 
 /// One registration.
 pub(super) fn registration(item: &Endpoint) -> String {
-    let security = match &item.security.identity {
-        Some(identity) => format!("{} {identity}", json_name(&item.security.mode)),
-        None => json_name(&item.security.mode),
-    };
+    let suite = item.security.cipher_suite.as_ref();
+    let parts = [Some(json_name(&item.security.mode)), item.security.identity.clone(), suite.cloned()];
+    let security = parts.into_iter().flatten().collect::<Vec<_>>().join(" ");
     let binding =
         if item.queue_mode { format!("{} (Queue Mode)", item.binding) } else { item.binding.clone() };
     let objects: Vec<String> = item
@@ -97,6 +96,7 @@ pub(super) fn registration(item: &Endpoint) -> String {
         ("objects", objects.join(" ")),
     ];
     let more = [
+        ("session", item.session.as_ref().map(session)),
         ("root", item.alternate_path.clone()),
         ("formats", Some(item.content_formats.join(" ")).filter(|formats| !formats.is_empty())),
         ("profile", item.profile_id.clone()),
@@ -114,6 +114,14 @@ pub(super) fn registration(item: &Endpoint) -> String {
         item.deviations.iter().map(|(what, count)| format!("{what} ({count} times)")).collect();
     lines.extend(deviations.into_iter().map(|text| ("deviation", text)));
     lines.iter().map(|(name, value)| format!("{name:<13}{value}")).collect::<Vec<_>>().join("\n")
+}
+
+fn session(session: &lightship_api::Session) -> String {
+    let how = if session.resumed { "resumed" } else { "full handshake" };
+    let cid = session.cid.as_ref().map(|cid| format!(", CID {cid}"));
+    let rrc = if session.rrc { ", new addresses are checked" } else { "" };
+    let since = moment(session.opened_at);
+    format!("{since}, {} s old, {how}{}{rrc}", session.age_s, cid.unwrap_or_default())
 }
 
 pub(super) fn json_name(value: &impl serde::Serialize) -> String {
@@ -370,7 +378,11 @@ pub(super) fn event(event: &Event) -> String {
     }
     add(event.code.as_deref().unwrap_or_default());
     add(&event.result.as_ref().map(json_name).unwrap_or_default());
-    if let Some(reason) = &event.reason {
+    if let Some(handshake) = &event.handshake {
+        let identity = handshake.identity.as_deref().unwrap_or_default();
+        add(&format!("address={} {identity}", handshake.address));
+        add(&super::security::what(handshake));
+    } else if let Some(reason) = &event.reason {
         add(&format!("({reason})"));
     }
     text
