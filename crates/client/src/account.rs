@@ -15,6 +15,13 @@ pub const SECRET_LEN_MAX: usize = 64;
 #[cfg(feature = "alloc")]
 pub const SECRET_LEN_MAX: usize = 8192;
 
+/// Longest Server Name Indication in bytes, without an allocator.
+#[cfg(not(feature = "alloc"))]
+pub const SERVER_NAME_LEN_MAX: usize = 64;
+/// Longest Server Name Indication in bytes.
+#[cfg(feature = "alloc")]
+pub const SERVER_NAME_LEN_MAX: usize = 255;
+
 /// One server account, or the Bootstrap-Server's: an instance of Security (0) and, unless it is the Bootstrap-Server's, the
 /// instance of Server (1) with the same Short Server ID.
 ///
@@ -172,11 +179,14 @@ pub struct Security {
     /// Matching Type, `/0/x/13`: 0 when absent.
     pub matching_type: Option<u8>,
     /// Server Name Indication, `/0/x/14`.
-    pub server_name: Option<Text<64>>,
+    pub server_name: Option<Text<SERVER_NAME_LEN_MAX>>,
     /// Certificate Usage, `/0/x/15`: 3 when absent.
     pub certificate_usage: Option<u8>,
-    /// Cipher suites, `/0/x/16`.
+    /// Cipher suites, `/0/x/16`: these and no others are offered, in this order.
     pub ciphersuites: Option<Array<u16, 4>>,
+    /// What else may be told about handshakes.
+    #[cfg(feature = "alloc")]
+    pub tls: Tls,
     /// The OSCORE instance (21) of this account, `/0/x/17`.
     pub oscore: Option<ObjectLink>,
 }
@@ -196,9 +206,31 @@ impl Default for Security {
             server_name: None,
             certificate_usage: None,
             ciphersuites: None,
+            #[cfg(feature = "alloc")]
+            tls: Tls::default(),
             oscore: None,
         }
     }
+}
+
+/// Features of handshakes, `/0/x/18` to `/0/x/24` (1.2). What is `None` is absent.
+#[cfg(feature = "alloc")]
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Tls {
+    /// Groups to use by the client, `/0/x/18`: these and no others are offered, in this order.
+    pub groups: Option<Array<u16, 4>>,
+    /// Signature algorithms that the server supports, `/0/x/19`.
+    pub server_signatures: Option<Array<u16, 4>>,
+    /// Signature algorithms to use by the client, `/0/x/20`.
+    pub signatures: Option<Array<u16, 4>>,
+    /// Signature algorithms in certificates, `/0/x/21`.
+    pub certificate_signatures: Option<Array<u16, 4>>,
+    /// TLS 1.3 features to use by the client, `/0/x/22`; DTLS 1.2 has none of them.
+    pub tls13_features: Option<u32>,
+    /// Extensions that the server supports, `/0/x/23`.
+    pub server_extensions: Option<u32>,
+    /// Extensions to use by the client, `/0/x/24`.
+    pub extensions: Option<u32>,
 }
 
 /// Security Mode, `/0/x/2`.

@@ -5,6 +5,10 @@ mod bootstrap;
 mod composite;
 mod enrol;
 mod keep;
+#[cfg(not(feature = "dtls"))]
+mod plain;
+#[cfg(feature = "dtls")]
+mod secured;
 mod send;
 mod serve;
 mod sleep;
@@ -33,9 +37,13 @@ use crate::object::{Objects, Refusal};
 use crate::observe::{Action, News, Observation};
 use crate::read::walk;
 use crate::register::{Outcome, Phase, Registration, Step};
+#[cfg(feature = "dtls")]
+use crate::secure::{SecureTransport, Tunnel};
 use crate::server_object::{ServerObject, Trigger};
 use crate::snapshot::Snapshot;
 use crate::uri::{Location, prefix};
+#[cfg(not(feature = "dtls"))]
+use plain::Tunnel;
 
 /// How many answers may be open at a time.
 const ASKS: usize = 4;
@@ -80,6 +88,8 @@ pub struct Client<
     /// The latest moment the host told.
     now: Instant,
     generation: u16,
+    #[cfg(feature = "dtls")]
+    transport: Option<SecureTransport>,
 }
 
 /// What the client knows of one server's side.
@@ -103,6 +113,7 @@ struct Link<B: Buffer> {
     busy: bool,
     /// The host said that nothing gets through.
     offline: bool,
+    tunnel: Tunnel,
 }
 
 /// A request that an object answers later.
@@ -163,6 +174,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
                 asleep: None,
                 busy: false,
                 offline: false,
+                tunnel: Tunnel::default(),
             }),
             observations: [const { None }; OBSERVATIONS],
             attached: Attached::new(),
@@ -179,6 +191,8 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             sampled_at: Instant::ZERO,
             now: Instant::ZERO,
             generation: 0,
+            #[cfg(feature = "dtls")]
+            transport: None,
         }
     }
 
@@ -261,10 +275,12 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         self.settle(now);
     }
 
-    /// Registers anew with every server: for a changed own address without transport security (TS_Core 6.2.2), or a new
-    /// session.
+    /// Registers anew with every server: for a changed own address without transport security (TS_Core 6.2.2). Secure sessions
+    /// are replaced before.
     pub fn reconnect(&mut self, now: Instant) {
         for index in (0..u8::MAX).take(SERVERS) {
+            #[cfg(feature = "dtls")]
+            self.lose_session(now, AccountId(index), crate::SessionEnd::Moved);
             if self.phase(AccountId(index)) != Phase::Idle {
                 self.register(now, AccountId(index));
             }
@@ -282,14 +298,19 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
     /// the server wants that (`/1/x/6`). Ends with [`Client::online`] or [`Client::reconnect`].
     pub fn offline(&mut self, now: Instant) {
         for index in (0..u8::MAX).take(SERVERS) {
-            self.with_link(AccountId(index), |link| link.offline = true);
+            self.with_link(AccountId(index), |link| {
+                link.offline = true;
+                // A handshake would only run out of time.
+                link.tunnel.give_up();
+            });
             self.go_away(AccountId(index));
         }
         self.settle(now);
     }
 
     /// Tells that servers can be reached again from the same address: registrations go on with an Update, observations with
-    /// what was kept for them. From another address without transport security [`Client::reconnect`] is what is needed.
+    /// what was kept for them. From another address [`Client::reconnect`] is what is needed without transport security, and
+    /// `Client::moved` with it.
     pub fn online(&mut self, now: Instant) {
         for index in (0..u8::MAX).take(SERVERS) {
             self.with_link(AccountId(index), |link| {
@@ -392,10 +413,21 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         self.settle(now);
     }
 
-    /// Takes in a datagram that came from the server of an account.
+    /// Takes in a datagram that came from the server of an account; it is decrypted in place.
     ///
     /// A request from a server with which the client is not registered is ignored (TS_Core 6.2.1).
-    pub fn handle_input(&mut self, now: Instant, from: AccountId, datagram: &[u8]) {
+    pub fn handle_input(&mut self, now: Instant, from: AccountId, datagram: &mut [u8]) {
+        #[cfg(feature = "dtls")]
+        if self.is_secured(from) {
+            self.take_in_secured(now, from, datagram);
+            return self.settle(now);
+        }
+        self.take_in(now, from, datagram);
+        self.settle(now);
+    }
+
+    /// Takes in a message.
+    fn take_in(&mut self, now: Instant, from: AccountId, datagram: &[u8]) {
         let Some(link) = self.links.get_mut(from.index()) else { return };
         if self.accounts.get(from.index()).is_none_or(Option::is_none) {
             return;
@@ -424,7 +456,6 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             Incoming::Notification(notification) => link.peer.reject(notification.ticket),
             Incoming::Nothing | Incoming::Dropped(_) => {}
         }
-        self.settle(now);
     }
 
     /// Acts on all timers that have ended, and looks at values that may have changed.
@@ -432,6 +463,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         for link in &mut self.links {
             link.peer.handle_timeout(now, &self.config.coap);
         }
+        self.tunnels_handle_timeout(now);
         let expired = |ask: &mut Ask| ask.deadline <= now;
         for index in 0..ASKS {
             if let Some(ask) = self.asks.get_mut(index).and_then(|slot| slot.take_if(expired)) {
@@ -447,13 +479,15 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         self.settle(now);
     }
 
-    /// Writes the next datagram into `out`, which should hold 1152 bytes; `None` when there is none.
+    /// Writes the next datagram into `out`, which should hold 1152 bytes, and 1280 where servers are behind coaps; `None` when
+    /// there is none.
     pub fn poll_transmit(&mut self, out: &mut [u8]) -> Option<Transmit> {
         let now = self.now;
-        self.links.iter_mut().zip(0..).find_map(|(link, index)| {
-            let len = link.peer.poll_transmit(out)?;
-            link.heard_at = now;
-            Some(Transmit { to: AccountId(index), len })
+        (0..u8::MAX).take(SERVERS).find_map(|index| {
+            let to = AccountId(index);
+            let len = self.transmit(to.index(), out)?;
+            self.links.get_mut(to.index())?.heard_at = now;
+            Some(Transmit { to, len })
         })
     }
 
@@ -468,9 +502,11 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             return Some(self.now);
         }
         let links = self.links.iter().filter_map(|link| {
-            let registration = link.registration.timeout().filter(|_| !link.busy && !link.offline);
+            let waits = link.busy || link.offline || link.tunnel.is_connecting();
+            let registration = link.registration.timeout().filter(|_| !waits);
             let peer = link.peer.poll_timeout(&self.config.coap);
-            [registration, peer, self.sleep_timeout(link)].into_iter().flatten().min()
+            let tunnel = link.tunnel.poll_timeout();
+            [registration, peer, tunnel, self.sleep_timeout(link)].into_iter().flatten().min()
         });
         let observations =
             self.observations.iter().flatten().filter(|observation| observation.runs()).filter_map(
@@ -496,6 +532,11 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         Some(self.sampled_at + every)
     }
 
+    /// Whether CoAP has to wait for a secure session.
+    fn is_cut(&self, id: AccountId) -> bool {
+        self.links.get(id.index()).is_some_and(|link| link.tunnel.is_cut(self.account(id)))
+    }
+
     fn with_link(&mut self, id: AccountId, change: impl FnOnce(&mut Link<B>)) {
         if self.account(id).is_some()
             && let Some(link) = self.links.get_mut(id.index())
@@ -518,6 +559,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             self.history.retain(|head| head.account != id.0 || head.subject == Subject::SEND);
         }
         if self.phase(id) == Phase::Idle {
+            self.hang_up(id, now);
             self.events.push(Event::Deregistered(id));
         }
     }

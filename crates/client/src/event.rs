@@ -70,6 +70,26 @@ pub enum Event {
         /// Time until the next attempt; `None` when there are servers that need none.
         retry_in: Option<Duration>,
     },
+    /// A secure session with the server is established; [`Client::session`](crate::Client::session) shows it.
+    #[cfg(feature = "dtls")]
+    Secured(AccountId),
+    /// No secure session with the server came about. What follows from it is told by [`Event::Failed`] or
+    /// [`Event::BootstrapFailed`], unless a full handshake follows at once where a session was to be resumed.
+    #[cfg(feature = "dtls")]
+    HandshakeFailed {
+        /// With which server.
+        account: AccountId,
+        /// Why.
+        reason: crate::SecurityFailure,
+    },
+    /// A secure session ended. Where there is something to say to the server, the next handshake follows by itself.
+    #[cfg(feature = "dtls")]
+    SessionEnded {
+        /// With which server.
+        account: AccountId,
+        /// Why.
+        reason: crate::SessionEnd,
+    },
     /// Accounts came, went or changed, by a bootstrap or its time-out: addresses are to be looked up, and accounts to be kept.
     AccountsChanged,
     /// In Queue Mode: the client sleeps towards that server, until something is due.
@@ -201,6 +221,8 @@ pub enum Failure {
     Ended,
     /// The server muted Send (`/1/x/23`) before it went out.
     Muted,
+    /// There is no secure session with the server.
+    NotSecured,
 }
 
 /// Events that the host has not taken yet. The drain rule bounds them; a host that breaks it loses the newest.

@@ -146,6 +146,8 @@ mod observe;
 mod profile;
 mod read;
 mod register;
+#[cfg(feature = "dtls")]
+mod secure;
 mod server_object;
 mod snapshot;
 #[cfg(feature = "bootstrap")]
@@ -153,7 +155,11 @@ mod staged;
 mod uri;
 mod write;
 
-pub use account::{Account, Retry, SECRET_LEN_MAX, Secret, Security, SecurityMode, URI_LEN_MAX};
+#[cfg(feature = "alloc")]
+pub use account::Tls;
+pub use account::{
+    Account, Retry, SECRET_LEN_MAX, SERVER_NAME_LEN_MAX, Secret, Security, SecurityMode, URI_LEN_MAX,
+};
 pub use config::{
     ALTERNATE_PATH_LEN_MAX, AlternatePath, Config, ENDPOINT_LEN_MAX, PROFILE_LEN_MAX, Profile, QueueMode,
     SMS_LEN_MAX, Thresholds,
@@ -161,6 +167,13 @@ pub use config::{
 pub use engine::Client;
 pub use event::{AccountId, AskId, Event, Failure, SendId, SendRefused, Transmit, Unusable};
 pub use register::Phase;
+#[cfg(feature = "dtls")]
+pub use secure::{Keys, SecureTransport, SecurityFailure, ServerFault, Session, SessionEnd};
+
+#[cfg(feature = "dtls")]
+pub use lightship_dtls as dtls;
+#[cfg(feature = "dtls")]
+pub use lightship_platform::crypto;
 
 // What a driver needs to name the engine, without knowing the rooms below it.
 #[cfg(feature = "alloc")]

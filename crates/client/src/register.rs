@@ -291,6 +291,41 @@ impl Registration {
         }
     }
 
+    /// There is no way to the server at present. `hopeless`: trying again leads to the same, so this was the last attempt.
+    #[cfg(feature = "dtls")]
+    pub(crate) fn not_connected(
+        &mut self,
+        now: Instant,
+        hopeless: bool,
+        account: &Account,
+        rng: &mut impl Rng,
+    ) -> Option<Outcome> {
+        if self.phase == Phase::Idle {
+            return None;
+        }
+        if self.leave.is_some() {
+            return self.gone(now);
+        }
+        self.updating = false;
+        if hopeless {
+            (self.attempt, self.sequence) = (u16::MAX, u16::MAX);
+        }
+        Some(self.failed(now, Failure::NotSecured, None, &account.retry, rng))
+    }
+
+    /// The way to the server was lost, and with it the request under way. What comes back by it begins with an Update, or with that
+    /// request.
+    #[cfg(feature = "dtls")]
+    pub(crate) fn cut_off(&mut self, now: Instant) {
+        self.updating = false;
+        match self.phase {
+            Phase::Registering => self.phase = Phase::Waiting { until: now },
+            Phase::Deregistering => self.phase = Phase::Registered { expires: None },
+            Phase::Registered { .. } => self.update_wanted = true,
+            Phase::Idle | Phase::Waiting { .. } => {}
+        }
+    }
+
     /// Registers anew because the server's picture and the client's have come apart.
     pub(crate) fn again(
         &mut self,

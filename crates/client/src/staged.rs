@@ -12,7 +12,7 @@ use lightship_lwm2m::{
     Value,
 };
 
-use crate::account::{Account, Secret, Security, SecurityMode};
+use crate::account::{Account, Secret, Security, SecurityMode, Tls};
 use crate::event::Unusable;
 use crate::object::{Array, Sink, Text};
 use crate::server_object;
@@ -267,12 +267,6 @@ fn security(id: u16, values: &Instance) -> Option<Security> {
         };
         Secret::new(if used { bytes(values, resource) } else { &[] })
     };
-    let mut ciphersuites = Array::new();
-    for (item, value) in values.get(&16).into_iter().flatten() {
-        let suite = value.as_value().as_f64().filter(|suite| (0.0..=65_535.0).contains(suite))?;
-        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked just before")]
-        ciphersuites.insert(ResourceInstanceId::new(*item)?, suite as u16).ok()?;
-    }
     Some(Security {
         instance: ObjectInstanceId::new(id)?,
         bootstrap: flag(values, 1)?,
@@ -285,9 +279,30 @@ fn security(id: u16, values: &Instance) -> Option<Security> {
         matching_type: small(values, 13),
         server_name: text(values, 14).map(Text::new),
         certificate_usage: small(values, 15),
-        ciphersuites: values.get(&16).map(|_| ciphersuites),
+        ciphersuites: numbers(values, 16)?,
+        tls: Tls {
+            groups: numbers(values, 18)?,
+            server_signatures: numbers(values, 19)?,
+            signatures: numbers(values, 20)?,
+            certificate_signatures: numbers(values, 21)?,
+            tls13_features: small(values, 22),
+            server_extensions: small(values, 23),
+            extensions: small(values, 24),
+        },
         oscore: link(values, 17),
     })
+}
+
+/// An array of numbers of two bytes, if it is there; `None` for what is none.
+fn numbers(values: &Instance, resource: u16) -> Option<Option<Array<u16, 4>>> {
+    let Some(held) = values.get(&resource) else { return Some(None) };
+    let mut numbers = Array::new();
+    for (item, value) in held {
+        let number = value.as_value().as_f64().filter(|number| (0.0..=65_535.0).contains(number))?;
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "checked just before")]
+        numbers.insert(ResourceInstanceId::new(*item)?, number as u16).ok()?;
+    }
+    Some(Some(numbers))
 }
 
 /// An instance of object 1 as half of an account; `None` for a value that cannot be.
@@ -356,9 +371,23 @@ fn security_values(account: &Account) -> Instance {
     put(14, security.server_name.as_ref().map(|name| OwnedValue::String(String::from(name.as_str()))));
     put(15, security.certificate_usage.map(|number| OwnedValue::Unsigned(number.into())));
     put(17, security.oscore.map(OwnedValue::ObjectLink));
-    if let Some(suites) = &security.ciphersuites {
-        let items = suites.iter().map(|(id, suite)| (id.get(), OwnedValue::Unsigned((*suite).into())));
-        values.insert(16, items.collect());
+    let tls = &security.tls;
+    let bitmaps = [(22, tls.tls13_features), (23, tls.server_extensions), (24, tls.extensions)];
+    for (resource, bitmap) in bitmaps {
+        put(resource, bitmap.map(|bits| OwnedValue::Unsigned(bits.into())));
+    }
+    let arrays = [
+        (16, &security.ciphersuites),
+        (18, &tls.groups),
+        (19, &tls.server_signatures),
+        (20, &tls.signatures),
+        (21, &tls.certificate_signatures),
+    ];
+    for (resource, numbers) in arrays {
+        if let Some(numbers) = numbers {
+            let items = numbers.iter().map(|(id, number)| (id.get(), OwnedValue::Unsigned((*number).into())));
+            values.insert(resource, items.collect());
+        }
     }
     values
 }

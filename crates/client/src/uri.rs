@@ -8,6 +8,29 @@ use lightship_lwm2m::Path;
 
 use crate::object::Bytes;
 
+/// The scheme of a URI; empty when there is none.
+#[cfg(feature = "dtls")]
+pub(crate) fn scheme(uri: &str) -> &str {
+    uri.split_once("://").map_or("", |(scheme, _)| scheme)
+}
+
+/// The host of a URI: a name, or an address, which in IPv6 keeps its brackets.
+#[cfg(feature = "dtls")]
+pub(crate) fn host(uri: &str) -> &str {
+    let authority = uri.split_once("://").map_or(uri, |(_, rest)| rest);
+    let authority = authority.split(['/', '?', '#']).next().unwrap_or_default();
+    match authority.split_once(']') {
+        Some((address, _)) => authority.get(..address.len().saturating_add(1)).unwrap_or_default(),
+        None => authority.split_once(':').map_or(authority, |(host, _)| host),
+    }
+}
+
+/// Whether a host is an address and no name.
+#[cfg(feature = "dtls")]
+pub(crate) fn is_address(host: &str) -> bool {
+    host.starts_with('[') || host.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.')
+}
+
 /// Adds the path segments and query parts of the server's URI, which stand before the client's own (TS_Transport 6.4.1).
 pub(crate) fn prefix(uri: &str, options: &mut OptionWriter<'_>) {
     // By bytes: searching for a text would link the library's large searcher.

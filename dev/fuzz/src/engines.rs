@@ -115,7 +115,7 @@ pub(crate) fn client(data: &[u8]) {
         match step % 8 {
             0..=4 => {
                 let Some(datagram) = script.piece() else { break };
-                client.handle_input(now, account, datagram);
+                client.handle_input(now, account, &mut datagram.to_vec());
             }
             5 => client
                 .objects_mut()

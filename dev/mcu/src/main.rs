@@ -78,7 +78,7 @@ fn round(client: &mut Thermometer, id: AccountId, buffer: &mut [u8]) {
     }
     black_box(client.poll_timeout());
     let received = black_box(buffer.len());
-    if let Some(datagram) = black_box(&buffer).get(..received) {
+    if let Some(datagram) = black_box(&mut *buffer).get_mut(..received) {
         client.handle_input(clock(), id, datagram);
     }
 }

@@ -101,7 +101,7 @@ impl Device {
     }
 
     /// A datagram from the server.
-    pub fn handle_input(&mut self, now: Instant, datagram: &[u8]) {
+    pub fn handle_input(&mut self, now: Instant, datagram: &mut [u8]) {
         if let Some((engine, account)) = &mut self.engine {
             engine.handle_input(now, *account, datagram);
         }

@@ -262,7 +262,7 @@ impl Fleet {
                     }
                     self.places_done();
                 }
-                What::Down(place, to, bytes) => self.arrive(place, to, &bytes),
+                What::Down(place, to, mut bytes) => self.arrive(place, to, &mut bytes),
                 What::Device(device) => {
                     self.wakes[device] = None;
                     if self.frozen[device] <= self.now {
@@ -284,7 +284,7 @@ impl Fleet {
         self.now = end;
     }
 
-    fn arrive(&mut self, place: usize, to: SocketAddr, bytes: &[u8]) {
+    fn arrive(&mut self, place: usize, to: SocketAddr, bytes: &mut [u8]) {
         let Some(device) = self.network.owner(to) else { return };
         let engine = &mut self.devices[device];
         let account = engine.accounts().find(|(_, account)| account.uri.as_str() == URIS[place]);

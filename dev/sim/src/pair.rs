@@ -253,7 +253,7 @@ impl<O: Objects> Pair<O> {
                 if to_server {
                     self.shard.handle_input(self.now, self.network.address(0), &mut bytes);
                 } else {
-                    self.client.handle_input(self.now, self.account, &bytes);
+                    self.client.handle_input(self.now, self.account, &mut bytes);
                 }
                 self.turn_to(present);
             }

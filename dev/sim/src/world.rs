@@ -160,9 +160,9 @@ impl World {
                 }
                 self.drain_server();
             }
-            What::ToDevice(to, datagram) => {
+            What::ToDevice(to, mut datagram) => {
                 if let Some(device) = self.network.owner(to) {
-                    self.devices[device].handle_input(self.now, &datagram);
+                    self.devices[device].handle_input(self.now, &mut datagram);
                     self.drain_device(device);
                 }
             }

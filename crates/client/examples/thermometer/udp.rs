@@ -46,7 +46,7 @@ pub(crate) fn run<O: Objects>(
             let wait = until.saturating_duration_since(now()).max(Duration::from_millis(1));
             socket.set_read_timeout(Some(wait))?;
             match socket.recv(&mut buffer) {
-                Ok(len) => client.handle_input(now(), id, &buffer[..len]),
+                Ok(len) => client.handle_input(now(), id, &mut buffer[..len]),
                 // Nothing came in time, or nobody listens there just now.
                 Err(error) if is_passing(&error) => {}
                 Err(error) => return Err(error),

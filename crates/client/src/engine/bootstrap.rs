@@ -56,6 +56,8 @@ enum Stage {
     Idle,
     /// The request goes out then.
     Waiting(Instant),
+    /// The request goes out once there is a secure session.
+    Connecting,
     /// Asked, or commanded; without a command it fails then.
     Open(Instant),
 }
@@ -68,7 +70,7 @@ impl Bootstrap {
 
     pub(super) fn timeout(&self) -> Option<Instant> {
         let stage = match self.stage {
-            Stage::Idle => None,
+            Stage::Idle | Stage::Connecting => None,
             Stage::Waiting(at) | Stage::Open(at) => Some(at),
         };
         stage.into_iter().chain(self.purge_at).min()
@@ -109,12 +111,17 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         let Some((id, _)) = self.bootstrap_account() else { return };
         match self.bootstrap.stage {
             Stage::Waiting(at) if at <= now => self.ask_for_bootstrap(now, id),
+            Stage::Connecting => self.ask_for_bootstrap(now, id),
             Stage::Open(at) if at <= now => self.bootstrap_failed(now, id, Failure::Timeout),
             Stage::Idle | Stage::Waiting(_) | Stage::Open(_) => {}
         }
     }
 
     fn ask_for_bootstrap(&mut self, now: Instant, id: AccountId) {
+        self.bootstrap.stage = Stage::Connecting;
+        if !self.reach(now, id) {
+            return;
+        }
         let Some(account) = self.accounts.get(id.index()).and_then(Option::as_ref) else { return };
         let Some(link) = self.links.get_mut(id.index()) else { return };
         if !link.peer.can_send(&self.config.coap) {
@@ -249,6 +256,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             RETRY_FIRST.saturating_mul(1 << self.bootstrap.failures.min(RETRY_DOUBLINGS)).min(RETRY_MAX);
         self.bootstrap.failures = self.bootstrap.failures.saturating_add(1);
         // Whoever has servers that take it needs nothing further.
+        self.hang_up(id, now);
         let has_servers = (0..u8::MAX)
             .take(SERVERS)
             .any(|index| matches!(self.phase(AccountId(index)), Phase::Registered { .. }));
@@ -256,6 +264,14 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         self.bootstrap.no_pack = false;
         self.bootstrap.stage = retry_in.map_or(Stage::Idle, |pause| Stage::Waiting(now + pause));
         self.events.push(Event::BootstrapFailed { reason, retry_in });
+    }
+
+    /// There is no secure session with the Bootstrap-Server, or none any more.
+    #[cfg(feature = "dtls")]
+    pub(super) fn no_way_to_bootstrap(&mut self, now: Instant, id: AccountId) {
+        if matches!(self.bootstrap.stage, Stage::Connecting | Stage::Open(_)) {
+            self.bootstrap_failed(now, id, Failure::NotSecured);
+        }
     }
 
     /// A request of the Bootstrap-Server.
@@ -459,6 +475,10 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         self.bootstrap.stage = Stage::Idle;
         self.bootstrap.no_pack = false;
         self.touched = true;
+        // Its association ends, but not before it could repeat its last request.
+        if let Some((id, _)) = self.bootstrap_account() {
+            self.hang_up(id, now + self.config.coap.exchange_lifetime());
+        }
         let mut fresh = Vec::new();
         let before: Vec<ShortServerId> = self.accounts().filter_map(|(_, account)| account.ssid).collect();
         for index in (0..u8::MAX).take(SERVERS) {
@@ -556,6 +576,8 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             link.location = Location::default();
             (link.told, link.known) = (enrol::Told::default(), enrol::Known::default());
             (link.turn, link.proven, link.asleep, link.offline) = (enrol::Turn::Free, false, None, false);
+            #[cfg(feature = "dtls")]
+            link.tunnel.forget();
         }
     }
 

@@ -84,6 +84,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             .flatten()
             .filter(|other| ours(other))
             .any(|other| other.confirmable(now, &self.effective(other), account));
+        let cut = self.is_cut(AccountId(one.account));
         let Some(link) = self.links.get_mut(usize::from(one.account)) else { return };
         let version = link.registration.version();
         let world = world(self.config.root(), &mut self.objects, &mut self.accounts, one.account, version);
@@ -101,7 +102,11 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
                 };
                 let content = self.body.get(..len).unwrap_or_default();
                 let new = one.notification(Code::CONTENT, confirmable);
-                link.peer.notify(now, &self.config.coap, new, options, content)
+                if cut {
+                    Err(SendError::Busy)
+                } else {
+                    link.peer.notify(now, &self.config.coap, new, options, content)
+                }
             }
         };
         let told = sent == Ok(()) && confirmable;

@@ -221,6 +221,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
                 self.with_link(id, |link| link.proven = true);
                 self.pass_turn(id);
             }
+            Some(Outcome::Deregistered) => self.hang_up(id, self.now),
             Some(Outcome::Failed { gave_up: true, .. }) => self.gave_up(id),
             _ => {}
         }
@@ -257,9 +258,10 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
     /// Sends the Register, Update or De-register that is due with one server.
     pub(super) fn step(&mut self, now: Instant, id: AccountId) {
         let Some(link) = self.links.get_mut(id.index()).filter(|link| !link.offline) else { return };
-        if link.busy || link.registration.timeout().is_none_or(|at| at > now) {
+        if link.busy || link.registration.timeout().is_none_or(|at| at > now) || !self.reach(now, id) {
             return;
         }
+        let Some(link) = self.links.get_mut(id.index()) else { return };
         if !link.peer.can_send(&self.config.coap) {
             link.busy = true;
             return;

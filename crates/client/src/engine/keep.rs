@@ -315,10 +315,15 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             options.observe(number);
             options.content_format(ContentFormat(format.number()));
         };
+        let cut = self.is_cut(AccountId(one.account));
         let content = self.body.get(..len).unwrap_or_default();
         let link = self.links.get_mut(usize::from(one.account)).ok_or(SendError::Busy)?;
         let new = one.notification(Code::CONTENT, true);
-        let sent = link.peer.notify(now, &self.config.coap, new, options, content);
+        let sent = if cut {
+            Err(SendError::Busy)
+        } else {
+            link.peer.notify(now, &self.config.coap, new, options, content)
+        };
         link.busy = link.busy || sent == Err(SendError::Busy);
         sent?;
         for member in self.observations.iter_mut().flatten().filter(|member| member.is_with(one)) {

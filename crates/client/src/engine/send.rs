@@ -246,9 +246,15 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             return self.end_send(id, send.id, Err(Failure::Muted));
         }
         let date_ms = self.date_ms(now);
+        let cut = self.is_cut(id);
         let Some(link) = self.links.get_mut(id.index()) else { return };
         let due = link.registration.timeout().is_some_and(|at| at <= now);
-        if link.busy || link.offline || link.asleep.is_some() || due || !link.peer.can_send(&self.config.coap)
+        if cut
+            || link.busy
+            || link.offline
+            || link.asleep.is_some()
+            || due
+            || !link.peer.can_send(&self.config.coap)
         {
             return;
         }
@@ -316,13 +322,24 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
 
     /// Ends all Sends to a server whose registration ended.
     pub(super) fn end_sends(&mut self, id: AccountId) {
+        self.end_sends_which(id, |_| true, Failure::Ended);
+    }
+
+    /// Ends the Sends whose answers are awaited, when the session ended that they would come by.
+    #[cfg(feature = "dtls")]
+    pub(super) fn end_sends_under_way(&mut self, id: AccountId) {
+        self.end_sends_which(id, |send| send.exchange.is_some(), Failure::NotSecured);
+    }
+
+    fn end_sends_which(&mut self, id: AccountId, which: impl Fn(&Sending) -> bool, reason: Failure) {
         for index in 0..SENDS {
-            let found = self.sends.slots.get(index).copied().flatten().filter(|send| send.account == id.0);
+            let ours = |send: &Sending| send.account == id.0 && which(send);
+            let found = self.sends.slots.get(index).copied().flatten().filter(ours);
             if let Some(send) = found {
                 if let (Some(exchange), Some(link)) = (send.exchange, self.links.get_mut(id.index())) {
                     link.peer.cancel(exchange);
                 }
-                self.end_send(id, send.id, Err(Failure::Ended));
+                self.end_send(id, send.id, Err(reason));
             }
         }
     }

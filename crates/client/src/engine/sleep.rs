@@ -21,6 +21,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             return None;
         }
         let needs_radio = |link: &Link<B>| match link.registration.phase() {
+            _ if link.tunnel.is_connecting() => true,
             Phase::Registering | Phase::Deregistering => true,
             Phase::Registered { .. } => link.asleep.is_none(),
             Phase::Idle | Phase::Waiting { .. } => !link.peer.is_idle(),
@@ -59,9 +60,10 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
     pub(super) fn wake(&mut self, now: Instant, id: AccountId) {
         let Some(link) = self.links.get_mut(id.index()) else { return };
         if link.asleep.take().is_some() {
-            link.heard_at = now;
             link.registration.want_update();
             self.events.push(Event::Awake(id));
+            self.renew_rested(now, id);
+            self.with_link(id, |link| link.heard_at = now);
         }
     }
 

@@ -11,6 +11,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
     /// Brings everything up to date after any call.
     pub(super) fn settle(&mut self, now: Instant) {
         self.now = now;
+        self.hear_tunnels(now);
         self.hear_peers(now);
         if core::mem::take(&mut self.touched) {
             self.observations.iter_mut().flatten().for_each(Observation::touch);
@@ -41,7 +42,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             if let Some(link) = self.links.get_mut(id.index()) {
                 // Whatever happened may have ended an exchange, so that the next one can begin.
                 link.busy = !link.peer.can_send(&self.config.coap);
-                if !link.busy {
+                if !link.busy && !self.is_cut(id) {
                     self.unblock(id);
                 }
             }
@@ -63,6 +64,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
                         // Perhaps nothing gets through. An Update finds out.
                         self.lose_patience(id);
                         self.with_link(id, |link| link.registration.want_update());
+                        self.renew_silent(now, id);
                     }
                     return;
                 }
@@ -71,11 +73,15 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
                     return;
                 }
                 link.exchange = None;
+                if reason == Failure::Timeout && self.renew_silent(now, id) {
+                    return;
+                }
                 let Some(account) = self.accounts.get(id.index()).and_then(Option::as_ref) else { return };
                 #[cfg(feature = "bootstrap")]
                 if account.is_bootstrap() {
                     return self.hear_bootstrap(now, id, Err(reason));
                 }
+                let Some(link) = self.links.get_mut(id.index()) else { return };
                 let outcome = link.registration.unanswered(now, reason, account, &mut self.jitter);
                 self.conclude(id, outcome);
             }
@@ -87,7 +93,10 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             }
             PeerEvent::NotificationTimedOut { .. } => {
                 // The observation is over (RFC 7641 section 4.5), though the server may count on it. A fresh registration makes
-                // both sides agree again; until then its values are kept.
+                // both sides agree again; until then its values are kept. Where a new session may help, its Update does the same.
+                if self.renew_silent(now, id) {
+                    return;
+                }
                 let Some(link) =
                     self.links.get_mut(id.index()).filter(|link| link.registration.is_registered())
                 else {
@@ -196,6 +205,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
                 options.content_format(format);
             }
         };
+        let cut = self.is_cut(AccountId(observation.account));
         let mut told = Snapshot::new();
         let version = self.version(AccountId(observation.account));
         let world =
@@ -203,7 +213,12 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         let _ = walk(&world, observation.path, &mut told);
         let content = self.body.get(..success.len).unwrap_or_default();
         let Some(link) = self.links.get_mut(usize::from(observation.account)) else { return };
-        match link.peer.notify(now, &self.config.coap, new, options, content) {
+        let sent = if cut {
+            Err(SendError::Busy)
+        } else {
+            link.peer.notify(now, &self.config.coap, new, options, content)
+        };
+        match sent {
             Ok(()) => {
                 observation.sequence = sequence;
                 observation.told(now, told, confirmable);

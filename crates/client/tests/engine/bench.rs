@@ -185,7 +185,7 @@ impl Bench {
     }
 
     pub(crate) fn input(&mut self, datagram: &[u8]) {
-        self.client.handle_input(self.now, self.id, datagram);
+        self.client.handle_input(self.now, self.id, &mut datagram.to_vec());
         self.drain();
     }
 

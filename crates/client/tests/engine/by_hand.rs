@@ -94,7 +94,7 @@ fn registered<'a, 'b>(objects: &'a mut [&'b mut dyn Object]) -> (Dynamic<'a, 'b>
     let mut created = Encoder::new(&mut buffer, Type::Ack, Code::CREATED, register.id, register.token);
     created.options().location_path("/rd/1");
     let len = created.finish().expect("fits");
-    client.handle_input(now, id, &buffer[..len]);
+    client.handle_input(now, id, &mut buffer[..len]);
     (client, register.text().to_owned())
 }
 
@@ -116,7 +116,7 @@ fn ask(client: &mut Dynamic<'_, '_>, code: Code, path: &str, text: &str) -> Repl
         message.options().content_format(lightship_coap::ContentFormat::TEXT);
     }
     let len = message.finish_with(text.as_bytes()).expect("fits");
-    client.handle_input(Instant::from_secs(2), id, &buffer[..len]);
+    client.handle_input(Instant::from_secs(2), id, &mut buffer[..len]);
     let reply = transmitted(client);
     while client.poll_event().is_some() {}
     reply

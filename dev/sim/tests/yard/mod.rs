@@ -159,7 +159,7 @@ impl Yard {
         match (to_server, &*uri, account.map(|(id, _)| id)) {
             (true, BS, _) => self.bootstrap.handle_input(self.now, device, &mut bytes),
             (true, SERVER, _) => self.server.handle_input(self.now, device, &mut bytes),
-            (false, _, Some(account)) => self.client.handle_input(self.now, account, &bytes),
+            (false, _, Some(account)) => self.client.handle_input(self.now, account, &mut bytes),
             _ => {}
         }
     }

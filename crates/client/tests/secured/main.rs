@@ -1,0 +1,7 @@
+//! The engine behind DTLS under virtual time, against servers whose CoAP is played by hand.
+
+#![allow(clippy::wildcard_enum_match_arm, reason = "a test looks for one event")]
+
+mod accounts;
+mod sessions;
+mod world;
