@@ -14,7 +14,10 @@ pub use route::{Target, TargetError};
 pub use traffic::{Counters, Traffic};
 
 use self::route::{Arrived, Route};
-use lightship_client::{Account, AccountId, Buffer, Client, Config, Event, Objects};
+use lightship_client::{
+    Account, AccountId, Buffer, Client, Config, Event, Objects, SecureTransport, Session,
+};
+use lightship_platform::crypto::FastCrypto;
 use lightship_platform::{Instant, SeededRng};
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -25,8 +28,8 @@ use std::time::Duration;
 
 /// The largest datagram that is received whole.
 const DATAGRAM_LEN_MAX: usize = 64 * 1024;
-/// The largest datagram that is sent (RFC 7252 §4.6).
-const TRANSMIT_LEN_MAX: usize = 1152;
+/// The largest datagram that is sent: what fits into one packet anywhere on IPv6.
+const TRANSMIT_LEN_MAX: usize = 1232;
 /// Datagrams and timeouts handled before the host gets a turn.
 const ROUNDS_MAX: usize = 64;
 
@@ -43,7 +46,11 @@ pub struct Driver<O, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize,
     /// The engine sleeps, so that what arrives is lost.
     deaf: bool,
     buffer: Box<[u8]>,
+    key_log: Option<KeyLog>,
 }
+
+/// Takes lines in the NSS format with the secrets of sessions.
+pub type KeyLog = Box<dyn FnMut(&str) + Send>;
 
 /// Why a server account cannot be added.
 #[derive(Debug, thiserror::Error)]
@@ -68,15 +75,19 @@ pub struct SocketInfo {
     pub peer: Option<SocketAddr>,
     /// Our address and port while the socket is open.
     pub local: Option<SocketAddr>,
+    /// The secure session, if there is one.
+    pub session: Option<Session>,
 }
 
 impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, const BODY: usize>
     Driver<O, B, SERVERS, OBSERVATIONS, BODY>
 {
-    /// A device without servers. `seed` must not be guessable where tokens shall not be.
+    /// A device without servers. Tokens, and the keys of secure sessions, come from `seed`: nobody may guess it, and it counts once.
     #[must_use]
     pub fn new(config: Config, objects: O, clock: Clock, counters: Arc<Counters>, seed: [u8; 32]) -> Self {
-        let client = Box::new(Client::new(config, objects, &mut SeededRng::new(seed)));
+        let mut rng = SeededRng::new(seed);
+        let mut client = Box::new(Client::new(config, objects, &mut rng));
+        client.secure(SecureTransport::new(Box::new(FastCrypto), Box::new(rng)));
         Self {
             client,
             clock,
@@ -87,13 +98,22 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             online: true,
             deaf: false,
             buffer: vec![0; DATAGRAM_LEN_MAX].into_boxed_slice(),
+            key_log: None,
+        }
+    }
+
+    /// Tells the secrets of all sessions that begin from now on, for Wireshark: whoever has them reads everything.
+    pub fn log_keys(&mut self, key_log: KeyLog) {
+        self.key_log = Some(key_log);
+        if let Some(transport) = self.client.secure_transport_mut() {
+            transport.config.key_log = true;
         }
     }
 
     /// Adds a server; its name is looked up when there is something to send.
     ///
     /// # Errors
-    /// A URI that is not CoAP over UDP, or an account that the engine does not take.
+    /// A URI that is not CoAP over UDP, plain or secured, or an account that the engine does not take.
     pub fn add_account(
         &mut self,
         account: Account,
@@ -124,14 +144,15 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         }
     }
 
-    /// Makes a way to an account that is newer than the ways: a bootstrap's first Register comes before the word of it.
+    /// Makes a way to an account that is newer than the ways: a bootstrap's first Register comes before the word of it. A
+    /// Bootstrap-Server whose place another one takes still gets its answer the old way.
     fn reach(&mut self, id: AccountId) {
-        if self.routes.iter().any(|(known, _)| *known == id) {
-            return;
-        }
-        let account = self.client.account(id);
-        if let Some(target) = account.and_then(|account| Target::parse(account.uri.as_str()).ok()) {
-            self.routes.push((id, Route::new(target, self.local)));
+        let Some(account) = self.client.account(id) else { return };
+        let Ok(target) = Target::parse(account.uri.as_str()) else { return };
+        match self.routes.iter_mut().find(|(known, _)| *known == id) {
+            Some((_, route)) if account.is_bootstrap() || *route.target() == target => {}
+            Some((_, route)) => *route = Route::new(target, self.local),
+            None => self.routes.push((id, Route::new(target, self.local))),
         }
     }
 
@@ -209,14 +230,20 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         self.command(Client::offline);
     }
 
-    /// Ends [`Driver::go_offline`]: with new sockets the device has a new address, so it registers anew
-    /// (TS_Core 6.2.2).
+    /// Ends [`Driver::go_offline`]: with new sockets the device has a new address. Secure sessions with a connection ID live on,
+    /// others are resumed; without security the device registers anew (TS_Core 6.2.2).
     pub fn go_online(&mut self) {
         self.online = true;
-        self.reconnect();
+        self.close_sockets();
+        self.command(Client::moved);
     }
 
-    /// Opens new sockets and registers anew.
+    /// Opens new sockets without telling the engine, which is what a NAT does that forgets.
+    pub fn rebind(&mut self) {
+        self.routes.iter_mut().for_each(|(_, route)| route.rebind());
+    }
+
+    /// Opens new sockets, begins new secure sessions, and registers anew.
     pub fn reconnect(&mut self) {
         self.close_sockets();
         self.command(Client::reconnect);
@@ -229,6 +256,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             server: route.target().clone(),
             peer: route.address(),
             local: route.local(),
+            session: self.client.session(*account).copied(),
         })
     }
 
@@ -252,7 +280,8 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         }
         self.deaf = sleeps;
         // What follows a failure goes out from the next socket, not from the one that is closed for it.
-        let mut changed = self.hear();
+        let mut left = Vec::new();
+        let mut changed = self.hear(&mut left);
         let mut out = [0; TRANSMIT_LEN_MAX];
         while let Some(transmit) = self.client.poll_transmit(&mut out) {
             let datagram = out.get(..transmit.len).unwrap_or_default();
@@ -264,41 +293,48 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
                 self.counters.sent(datagram.len());
             }
         }
-        changed |= self.hear();
+        changed |= self.hear(&mut left);
+        // Secure sessions end with last words on the socket that they had.
+        for (account, route) in &mut self.routes {
+            let used = self.client.session(*account).is_some() || self.client.is_connecting(*account);
+            if left.contains(account) && !used {
+                route.forget();
+            }
+        }
+        while let Some(line) = self.client.poll_key_log() {
+            if let Some(key_log) = &mut self.key_log {
+                key_log(&line);
+            }
+        }
         if changed {
             // Last, so that a Bootstrap-Server that gave its place to another one still gets its answer.
             self.follow_accounts();
         }
     }
 
-    /// Takes all that the engine tells; says whether there are other accounts.
-    fn hear(&mut self) -> bool {
+    /// Takes all that the engine tells; says whether there are other accounts. Servers that were left, and those whose address
+    /// may be another one by the next attempt, are forgotten; secured ones are only collected for that.
+    fn hear(&mut self, left: &mut Vec<AccountId>) -> bool {
         let mut changed = false;
         while let Some(event) = self.client.poll_event() {
-            // After a failure the server's address may be another one; a server that was left is not listened to any more.
-            if let Event::Failed { account, .. } | Event::Deregistered(account) = event {
-                let route = self.routes.iter_mut().find(|(known, _)| *known == account);
-                if let Some((_, route)) = route {
-                    route.forget();
-                }
-            }
             changed |= event == Event::AccountsChanged;
-            // The Bootstrap-Server's address may be another one by the next attempt.
-            if let Event::BootstrapFailed { .. } = event {
-                self.forget_bootstrap_server();
-            }
+            let account = if let Event::Failed { account, .. } | Event::Deregistered(account) = event {
+                Some(account)
+            } else if let Event::BootstrapFailed { .. } = event {
+                let mut accounts = self.client.accounts();
+                accounts.find(|(_, account)| account.is_bootstrap()).map(|(id, _)| id)
+            } else {
+                None
+            };
             self.events.push_back(event);
+            let route = self.routes.iter_mut().find(|(known, _)| Some(*known) == account);
+            match route {
+                Some((account, route)) if route.target().is_secured() => left.push(*account),
+                Some((_, route)) => route.forget(),
+                None => {}
+            }
         }
         changed
-    }
-
-    fn forget_bootstrap_server(&mut self) {
-        let accounts = self.client.accounts();
-        for id in accounts.filter(|(_, account)| account.is_bootstrap()).map(|(id, _)| id) {
-            if let Some((_, route)) = self.routes.iter_mut().find(|(known, _)| *known == id) {
-                route.forget();
-            }
-        }
     }
 
     /// Waits for a datagram, but not longer than that.
@@ -311,7 +347,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             None => Some(arrival.await),
         };
         if let Some(Some((account, len))) = arrived
-            && let Some(datagram) = self.buffer.get(..len)
+            && let Some(datagram) = self.buffer.get_mut(..len)
         {
             self.counters.received(len);
             let now = self.clock.now();

@@ -283,7 +283,7 @@ fn a_standing_clock_brings_the_update_when_it_is_moved() {
 #[test]
 fn accounts_that_cannot_work_are_refused() {
     let (mut device, _) = device(Clock::machine(), 6);
-    let refused = device.add_account(account("coaps://127.0.0.1"), None);
+    let refused = device.add_account(account("coaps+tcp://127.0.0.1"), None);
     assert!(matches!(refused, Err(AccountError::Target(TargetError::Scheme(_)))));
     device.add_account(account("coap://127.0.0.1"), None).expect("added");
     let twice = device.add_account(account("coap://127.0.0.2"), None);

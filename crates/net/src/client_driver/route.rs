@@ -12,8 +12,9 @@ use std::task::{Context, Poll};
 use tokio::io::ReadBuf;
 use tokio::net::{UdpSocket, lookup_host};
 
-/// CoAP's port for UDP without security (RFC 7252 §12.6).
+/// CoAP's ports for UDP without security and with (RFC 7252 §12.6, §12.7).
 const COAP_PORT: u16 = 5683;
+const COAPS_PORT: u16 = 5684;
 /// Datagrams kept while a name is being looked up; more than the engine sends before its first answer.
 const WAITING_MAX: usize = 4;
 
@@ -22,30 +23,32 @@ const WAITING_MAX: usize = 4;
 pub struct Target {
     host: String,
     port: u16,
+    secured: bool,
 }
 
 /// Why a server URI cannot be used here.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum TargetError {
-    /// Not `coap://…`.
-    #[error("{0:?} is not reachable over CoAP/UDP: the scheme must be coap://")]
+    /// Neither `coap://…` nor `coaps://…`.
+    #[error("{0:?} is not reachable over CoAP/UDP: the scheme must be coap:// or coaps://")]
     Scheme(String),
     /// No host, or a port that is no number.
-    #[error("{0:?} is no URI of a server: expected coap://host[:port]")]
+    #[error("{0:?} is no URI of a server: expected coap://host[:port] or coaps://host[:port]")]
     Authority(String),
 }
 
 impl Target {
-    /// Takes host and port out of `coap://host[:port][/…]`; the host may be a name, an IPv4 address or an IPv6 address in
+    /// Takes host and port out of `coap://host[:port][/…]` or the same with `coaps`; the host may be a name, an IPv4 address or an IPv6 address in
     /// brackets.
     ///
     /// # Errors
-    /// Another scheme than `coap`, no host, a wrong port.
+    /// Another scheme than `coap` and `coaps`, no host, a wrong port.
     pub fn parse(uri: &str) -> Result<Self, TargetError> {
         let bad = || TargetError::Authority(uri.to_owned());
         let (scheme, rest) = uri.split_once("://").ok_or_else(|| TargetError::Scheme(uri.to_owned()))?;
-        if !scheme.eq_ignore_ascii_case("coap") {
+        let secured = scheme.eq_ignore_ascii_case("coaps");
+        if !secured && !scheme.eq_ignore_ascii_case("coap") {
             return Err(TargetError::Scheme(uri.to_owned()));
         }
         let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
@@ -60,11 +63,18 @@ impl Target {
         if host.is_empty() || host.contains(['@', ' ']) {
             return Err(bad());
         }
-        let port = if port.is_empty() { COAP_PORT } else { port.parse().map_err(|_| bad())? };
+        let usual = if secured { COAPS_PORT } else { COAP_PORT };
+        let port = if port.is_empty() { usual } else { port.parse().map_err(|_| bad())? };
         if port == 0 {
             return Err(bad());
         }
-        Ok(Self { host: host.to_owned(), port })
+        Ok(Self { host: host.to_owned(), port, secured })
+    }
+
+    /// Whether the URI says `coaps`.
+    #[must_use]
+    pub fn is_secured(&self) -> bool {
+        self.secured
     }
 
     fn literal(&self) -> Option<SocketAddr> {
@@ -134,6 +144,14 @@ impl Route {
     /// Closes the socket; the next datagram opens another one.
     pub(super) fn close(&mut self) {
         self.socket = None;
+    }
+
+    /// Opens another socket in place of an open one.
+    pub(super) fn rebind(&mut self) {
+        self.local = self.local.map(|local| SocketAddr::new(local.ip(), 0));
+        if self.socket.is_some() {
+            self.reopen();
+        }
     }
 
     /// Opens another socket in place of a broken one, so that the server's requests still find us.
@@ -287,6 +305,8 @@ mod tests {
             ("COAP://lwm2m.example:99", "lwm2m.example:99"),
             ("coap://[::1]", "[::1]:5683"),
             ("coap://[fd00::1]:77", "[fd00::1]:77"),
+            ("coaps://lwm2m.example", "lwm2m.example:5684"),
+            ("coaps://[::1]:99/path", "[::1]:99"),
         ] {
             assert_eq!(Target::parse(uri).map(|target| target.to_string()), Ok(expected.to_owned()), "{uri}");
         }
@@ -294,7 +314,7 @@ mod tests {
 
     #[test]
     fn other_uris_are_refused() {
-        for uri in ["127.0.0.1", "coaps://host", "http://host", ""] {
+        for uri in ["127.0.0.1", "coaps+tcp://host", "http://host", ""] {
             assert!(matches!(Target::parse(uri), Err(TargetError::Scheme(_))), "{uri}");
         }
         for uri in [
