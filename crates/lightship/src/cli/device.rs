@@ -3,14 +3,11 @@
 use clap::Args;
 use std::path::PathBuf;
 
-/// Flags of the contract that are refused today.
-const NOT_YET: &str = "Not in this version yet (refused)";
-
 /// Run one LwM2M Client, steered from standard input
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  lightship device --endpoint sensor-1 --server coap://127.0.0.1:5683\n  lightship device --config device.toml\n  lightship device --object 3303=2 --object 3313 --lifetime 60\n\n\
-Commands on standard input, one a line, each answered by one line `ok …` or `error …`:\n  set /3303/0/5700 21.5        show [PATH]          create /3303/1      delete /3303/1\n  attributes /3303/0/5700 pmin=5   sockets          update [SSID]       deregister\n  register [SSID]   bootstrap\n  offline   online   reconnect     send /3303/0/5700 /3/0/9   send once /3/0/9\n  record /3303/0/5700   send recorded   advance SECONDS (with --virtual-clock)   quit\n\nEnd of input or `quit`: the device de-registers and exits with 0. Events go to standard output, one line each."
+    after_help = "Examples:\n  lightship device --endpoint sensor-1 --server coap://127.0.0.1:5683\n  lightship device --config device.toml\n  lightship device --object 3303=2 --object 3313 --lifetime 60\n  lightship device --server coaps://127.0.0.1:5684 --psk-identity dev-7 --psk-key 00112233445566778899aabbccddeeff\n\n\
+Commands on standard input, one a line, each answered by one line `ok …` or `error …`:\n  set /3303/0/5700 21.5        show [PATH]          create /3303/1      delete /3303/1\n  attributes /3303/0/5700 pmin=5   sockets          update [SSID]       deregister\n  register [SSID]   bootstrap\n  offline   online   reconnect     send /3303/0/5700 /3/0/9   send once /3/0/9\n  record /3303/0/5700   send recorded   advance SECONDS (with --virtual-clock)   rebind   quit\n\nEnd of input or `quit`: the device de-registers and exits with 0. Events go to standard output, one line each."
 )]
 pub(crate) struct DeviceArguments {
     /// A file with the same settings as these flags (a flag outranks the file)
@@ -69,34 +66,6 @@ pub(crate) struct DeviceArguments {
     #[arg(long, value_name = "S", allow_negative_numbers = true)]
     pub(crate) wake_every: Option<f64>,
 
-    /// Identity of the pre-shared key
-    #[arg(long, value_name = "ID", requires = "psk_key", help_heading = NOT_YET)]
-    pub(crate) psk_identity: Option<String>,
-
-    /// Pre-shared key in hex
-    #[arg(long, value_name = "HEX", requires = "psk_identity", help_heading = NOT_YET)]
-    pub(crate) psk_key: Option<String>,
-
-    /// The device's certificate (PEM)
-    #[arg(long, value_name = "FILE", help_heading = NOT_YET)]
-    pub(crate) cert: Option<PathBuf>,
-
-    /// The private key of the device's certificate (PEM)
-    #[arg(long, value_name = "FILE", help_heading = NOT_YET)]
-    pub(crate) key: Option<PathBuf>,
-
-    /// Certificates that the server's must chain to (PEM)
-    #[arg(long, value_name = "FILE", help_heading = NOT_YET)]
-    pub(crate) trust: Option<PathBuf>,
-
-    /// The device's private key for raw public keys (PEM)
-    #[arg(long, value_name = "FILE", help_heading = NOT_YET)]
-    pub(crate) rpk_key: Option<PathBuf>,
-
-    /// The server's raw public key (PEM)
-    #[arg(long, value_name = "FILE", help_heading = NOT_YET)]
-    pub(crate) rpk_peer: Option<PathBuf>,
-
     /// The local address to send from, as address or address:port (default: any)
     #[arg(long, value_name = "ADDR")]
     pub(crate) local: Option<String>,
@@ -114,7 +83,72 @@ pub(crate) struct DeviceArguments {
     pub(crate) virtual_clock: bool,
 
     #[command(flatten)]
+    pub(crate) security: SecurityArguments,
+
+    #[command(flatten)]
     pub(crate) coap: CoapArguments,
+}
+
+/// What servers behind coaps need: one of three kinds of credentials.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Servers behind coaps://")]
+pub(crate) struct SecurityArguments {
+    /// Identity of the pre-shared key
+    #[arg(long, value_name = "ID", requires = "psk_key")]
+    pub(crate) psk_identity: Option<String>,
+
+    /// Pre-shared key in hex, 1 to 64 bytes
+    #[arg(long, value_name = "HEX", requires = "psk_identity")]
+    pub(crate) psk_key: Option<String>,
+
+    /// The device's certificate, and those above it (PEM or DER)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cert: Option<PathBuf>,
+
+    /// The private key of the device's certificate (PEM or DER)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+
+    /// The certificate that the server's must chain to (PEM or DER); further ones are the device's own trust anchors
+    #[arg(long, value_name = "FILE")]
+    pub(crate) trust: Option<PathBuf>,
+
+    /// The device's private key for raw public keys (PEM or DER)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rpk_key: Option<PathBuf>,
+
+    /// The server's raw public key (PEM or DER)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rpk_peer: Option<PathBuf>,
+
+    /// The name that the server is asked for and known by (default: the host of its URI)
+    #[arg(long, value_name = "NAME")]
+    pub(crate) server_name: Option<String>,
+
+    /// What --trust is: 0 an authority, 1 the server's certificate, both below the device's own trust anchors; 2 the trust anchor itself,
+    /// 3 the server's certificate, and nothing else is checked (default: 2)
+    #[arg(long, value_name = "USAGE")]
+    pub(crate) certificate_usage: Option<u8>,
+
+    /// How the account keeps the server's certificate or key: 0 as it is, 1 SHA-256, 2 SHA-384, 3 SHA-512 (default: 0)
+    #[arg(long, value_name = "TYPE")]
+    pub(crate) matching_type: Option<u8>,
+
+    /// Offer exactly these cipher suites, by name or number (default: all that fit, without CBC)
+    #[arg(long, value_name = "SUITE", value_delimiter = ',')]
+    pub(crate) ciphersuites: Vec<String>,
+
+    /// Do without connection IDs, so that sessions end with their address
+    #[arg(long)]
+    pub(crate) no_cid: bool,
+
+    /// Seconds before the first flight of a handshake is repeated, doubled from then on (default: 9)
+    #[arg(long, value_name = "S", allow_negative_numbers = true)]
+    pub(crate) dtls_timeout: Option<f64>,
+
+    /// Append the secrets of all sessions to this file, for Wireshark: whoever reads it reads everything
+    #[arg(long, value_name = "FILE", env = "SSLKEYLOGFILE")]
+    pub(crate) key_log: Option<PathBuf>,
 }
 
 /// Parameters of CoAP and of the registration's retries.

@@ -26,6 +26,8 @@ pub(crate) enum Command {
     Offline,
     Online,
     Reconnect,
+    /// New sockets, and the engine is not told.
+    Rebind,
     Sockets,
     /// Attach what is given, then show what is in force.
     Attributes(Path, AttributeChange),
@@ -68,6 +70,7 @@ pub(crate) fn parse(line: &str) -> Result<Option<Command>, String> {
         "offline" => alone(rest, Command::Offline)?,
         "online" => alone(rest, Command::Online)?,
         "reconnect" => alone(rest, Command::Reconnect)?,
+        "rebind" => alone(rest, Command::Rebind)?,
         "sockets" => alone(rest, Command::Sockets)?,
         "quit" => alone(rest, Command::Quit)?,
         "send" if rest == "recorded" => Command::SendRecorded,
@@ -160,6 +163,7 @@ mod tests {
             ("offline", Command::Offline),
             ("online", Command::Online),
             ("reconnect", Command::Reconnect),
+            ("rebind", Command::Rebind),
             ("sockets", Command::Sockets),
             ("deregister", Command::Deregister),
             ("bootstrap", Command::Bootstrap),

@@ -1,22 +1,26 @@
 //! A device that runs: engine, objects and sockets, steered by commands, telling what happens.
 
 mod keep;
+mod tell;
 
 use self::keep::Kept;
+use self::tell::session_text;
 use super::command::{Command, quoted};
 use super::object::{ObjectSet, World};
-use super::settings::{SERVERS_MAX, Settings};
+use super::settings::{SERVERS_MAX, Secure, Settings};
 use crate::failure::{Failure, chain};
 use crate::value_text;
+use lightship_client::dtls::certificate::Anchors;
 use lightship_client::{
-    AccountId, Client, Event, Failure as RegistrationFailure, HeapBuffer, Instant, Phase, Refusal,
-    SendRefused, ShortServerId,
+    AccountId, Client, Event, HeapBuffer, Instant, Phase, Refusal, SendRefused, ShortServerId,
 };
 use lightship_lwm2m::attributes::AttributeChange;
 use lightship_lwm2m::{ObjectId, Path};
 use lightship_net::client_driver::{Clock, Driver};
 use lightship_platform::UnixTime;
 use std::collections::VecDeque;
+use std::fs::OpenOptions;
+use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -36,10 +40,11 @@ const STANDARD_OBJECTS: [(u16, u16); 10] =
     [(2, 0), (3, 1), (4, 1), (5, 1), (6, 1), (7, 1), (16, 1), (3303, 1), (3441, 1), (3442, 1)];
 
 type Engine = Client<ObjectSet, HeapBuffer, SERVERS_MAX, OBSERVATIONS_MAX, SENT_BODY_LEN_MAX>;
+type DeviceDriver = Driver<ObjectSet, HeapBuffer, SERVERS_MAX, OBSERVATIONS_MAX, SENT_BODY_LEN_MAX>;
 
 /// A device.
 pub(crate) struct Device {
-    driver: Driver<ObjectSet, HeapBuffer, SERVERS_MAX, OBSERVATIONS_MAX, SENT_BODY_LEN_MAX>,
+    driver: DeviceDriver,
     endpoint: String,
     world: Arc<World>,
     /// Lines that are still to be told.
@@ -68,11 +73,12 @@ impl Device {
         for entry in std::mem::take(&mut settings.access) {
             set.add_access(entry).map_err(Failure::usage)?;
         }
-        let (kept, attributes) = keep::take_up(&mut settings, &world, &mut set)?;
+        let (kept, attributes, sessions) = keep::take_up(&mut settings, &world, &mut set)?;
         world.set_server_count(settings.accounts.len());
         // Different from the seed of the objects' values, which anyone may see.
         getrandom::fill(&mut seed).map_err(Failure::failed)?;
         let mut driver = Driver::new(settings.config, set, clock, Arc::clone(&world.counters), seed);
+        secure(&mut driver, settings.secure)?;
         let mut local = settings.local;
         for account in settings.accounts {
             driver.add_account(account, local).map_err(|error| Failure::usage(chain(&error)))?;
@@ -82,6 +88,7 @@ impl Device {
             }
         }
         let mut device = Self { driver, endpoint, world, untold: VecDeque::new(), kept };
+        device.take_up_sessions(sessions);
         device.begin_to_keep(attributes)?;
         Ok(device)
     }
@@ -154,53 +161,6 @@ impl Device {
         self.driver.client().account(account).and_then(|account| account.ssid).map_or(0, ShortServerId::get)
     }
 
-    fn tell(&self, event: &Event) -> String {
-        let about = |word: &str, account: &AccountId| format!("event {word} ssid={}", self.ssid(*account));
-        match event {
-            Event::Registered(account) => {
-                let location: Vec<&str> = self.driver.client().location(*account).collect();
-                format!("{} location=/{}", about("registered", account), location.join("/"))
-            }
-            Event::Updated(account) => about("updated", account),
-            Event::Deregistered(account) => about("deregistered", account),
-            Event::Failed { account, reason, retry_in } => {
-                let head = about("failed", account);
-                format!("{head} reason={} retry_in_s={}", in_words(*reason), retry_in.as_secs_f64())
-            }
-            Event::BootstrapStarted => "event bootstrap_started".to_owned(),
-            Event::BootstrapFinished => "event bootstrap_finished".to_owned(),
-            Event::BootstrapUnusable(reason) => {
-                format!("event bootstrap_unusable reason={}", quoted(&reason.to_string()))
-            }
-            Event::BootstrapFailed { reason, retry_in } => {
-                let again = retry_in.map(|after| format!(" retry_in_s={}", after.as_secs_f64()));
-                format!("event bootstrap_failed reason={}{}", in_words(*reason), again.unwrap_or_default())
-            }
-            Event::AccountsChanged => {
-                let accounts = self.driver.client().accounts().map(|(_, account)| account.uri.as_str());
-                format!("event accounts_changed {}", accounts.collect::<Vec<_>>().join(" "))
-            }
-            Event::GaveUp(account) => about("gave_up", account),
-            Event::Asleep(account) => about("asleep", account),
-            Event::Awake(account) => about("awake", account),
-            Event::Sent { account, .. } => about("sent", account),
-            Event::SendFailed { account, reason, .. } => {
-                format!("{} reason={}", about("send_failed", account), in_words(*reason))
-            }
-            Event::Written { account, path } => format!("{} path={path}", about("written", account)),
-            Event::Executed { account, path } => format!("{} path={path}", about("executed", account)),
-            Event::Created { account, path } => format!("{} path={path}", about("created", account)),
-            Event::Deleted { account, path } => format!("{} path={path}", about("deleted", account)),
-            Event::Observed { account, path } => format!("{} path={path}", about("observed", account)),
-            Event::ObservationEnded { account, path } => {
-                format!("{} path={path}", about("observation_ended", account))
-            }
-            // No object here answers later.
-            Event::Asked { account, path, .. } => format!("{} path={path}", about("asked", account)),
-            _ => format!("event unknown {}", quoted(&format!("{event:?}"))),
-        }
-    }
-
     /// Obeys a command; what it answers stands behind `ok`.
     pub(crate) fn obey(&mut self, command: Command) -> Result<String, String> {
         let changes = matches!(command, Command::Set(..) | Command::Create(_) | Command::Delete(_));
@@ -238,6 +198,11 @@ impl Device {
             Command::Reconnect if !self.driver.is_online() => Err("the device is offline".to_owned()),
             Command::Reconnect => {
                 self.driver.reconnect();
+                Ok(String::new())
+            }
+            Command::Rebind if !self.driver.is_online() => Err("the device is offline".to_owned()),
+            Command::Rebind => {
+                self.driver.rebind();
                 Ok(String::new())
             }
             Command::Send(paths) => self.send(|client, now, id| client.send(now, id, &paths)),
@@ -345,7 +310,8 @@ impl Device {
         let texts = self.driver.sockets().map(|socket| {
             let local = socket.local.map_or_else(|| "closed".to_owned(), |local| local.to_string());
             let peer = socket.peer.map_or_else(|| socket.server.to_string(), |peer| peer.to_string());
-            format!("ssid={} {local} {peer}", self.ssid(socket.account))
+            let session = socket.session.as_ref().map_or_else(String::new, session_text);
+            format!("ssid={} {local} {peer}{session}", self.ssid(socket.account))
         });
         texts.collect::<Vec<_>>().join(", ")
     }
@@ -464,19 +430,31 @@ impl Device {
     }
 }
 
-/// Why a registration or a Send failed, as one word of an event line.
-fn in_words(reason: RegistrationFailure) -> String {
-    match reason {
-        RegistrationFailure::Timeout => "timeout".to_owned(),
-        RegistrationFailure::Reset => "reset".to_owned(),
-        RegistrationFailure::Refused(code) => format!("refused_{}.{:02}", code.class(), code.detail()),
-        RegistrationFailure::Nonsense => "nonsense".to_owned(),
-        RegistrationFailure::TooLarge => "too_large".to_owned(),
-        RegistrationFailure::Expired => "expired".to_owned(),
-        RegistrationFailure::Ended => "ended".to_owned(),
-        RegistrationFailure::Muted => "muted".to_owned(),
-        _ => "unknown".to_owned(),
+/// Makes the settings of secure sessions known to the engine.
+fn secure(driver: &mut DeviceDriver, settings: Secure) -> Result<(), Failure> {
+    let trust = Anchors::new(settings.trust.iter().map(Vec::as_slice)).map_err(Failure::usage)?;
+    driver.command(|client, _| {
+        if let Some(transport) = client.secure_transport_mut() {
+            transport.config.connection_id = settings.cid;
+            transport.config.retransmit_first = settings.timeout;
+            transport.trust = trust;
+        }
+    });
+    if let Some(path) = settings.key_log {
+        let mut options = OpenOptions::new();
+        options.create(true).append(true);
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
+        let mut file = options
+            .open(&path)
+            .map_err(|error| Failure::failed(format_args!("{}: {error}", path.display())))?;
+        driver.log_keys(Box::new(move |line| {
+            if let Err(error) = writeln!(file, "{line}") {
+                tracing::warn!(%error, "the key log cannot be written");
+            }
+        }));
     }
+    Ok(())
 }
 
 fn why_not_attached(refusal: Refusal, path: Path) -> String {

@@ -4,11 +4,14 @@
 //! owner may read it.
 
 mod account;
+mod session;
 
 use self::account::SavedAccount;
+use self::session::SavedSession;
 use super::object::ObjectSet;
 use lightship_api::Node;
 use lightship_client::Account;
+use lightship_client::dtls::Resumption;
 use lightship_lwm2m::Path as LwPath;
 use lightship_lwm2m::attributes::AttributeChange;
 use serde::{Deserialize, Serialize};
@@ -31,6 +34,9 @@ pub(crate) struct StateFile {
 #[derive(Debug)]
 pub(crate) struct State {
     pub(crate) accounts: Vec<Account>,
+    /// What sessions can be resumed with, by Short Server ID; none is the Bootstrap-Server's. Never a session itself: a record number
+    /// counts once, and a crash forgets how far they had come.
+    pub(crate) sessions: Vec<(Option<u16>, Resumption)>,
     /// By Short Server ID.
     pub(crate) attributes: Vec<(u16, LwPath, AttributeChange)>,
     /// The firmware that an update installed.
@@ -46,6 +52,8 @@ struct Document<N> {
     endpoint: String,
     firmware: String,
     accounts: Vec<SavedAccount>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    sessions: Vec<SavedSession>,
     attributes: Vec<SavedAttributes>,
     objects: Vec<N>,
 }
@@ -90,7 +98,10 @@ impl StateFile {
         &mut self,
         endpoint: &str,
         firmware: &str,
-        accounts: impl Iterator<Item = &'a Account>,
+        (accounts, sessions): (
+            impl Iterator<Item = &'a Account>,
+            impl Iterator<Item = (Option<u16>, &'a Resumption)>,
+        ),
         attributes: impl Iterator<Item = (u16, LwPath, AttributeChange)>,
         objects: &ObjectSet,
     ) -> io::Result<()> {
@@ -99,6 +110,7 @@ impl StateFile {
             endpoint: endpoint.to_owned(),
             firmware: firmware.to_owned(),
             accounts: accounts.map(SavedAccount::from).collect(),
+            sessions: sessions.map(SavedSession::from).collect(),
             attributes: attributes.map(saved_attributes).collect(),
             objects: objects.kept(),
         };
@@ -126,7 +138,8 @@ fn read(bytes: &[u8], endpoint: &str) -> Result<State, String> {
     }
     let accounts = document.accounts.iter().map(Account::try_from).collect::<Result<_, _>>()?;
     let attributes = document.attributes.iter().map(read_attributes).collect::<Result<_, _>>()?;
-    Ok(State { accounts, attributes, firmware: document.firmware, objects: document.objects })
+    let sessions = document.sessions.iter().map(SavedSession::resumption).collect::<Result<_, _>>()?;
+    Ok(State { accounts, sessions, attributes, firmware: document.firmware, objects: document.objects })
 }
 
 fn saved_attributes((short_server_id, path, change): (u16, LwPath, AttributeChange)) -> SavedAttributes {

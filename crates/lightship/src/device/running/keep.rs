@@ -5,6 +5,7 @@ use super::super::settings::Settings;
 use super::super::state::StateFile;
 use super::{Device, quoted};
 use crate::failure::Failure;
+use lightship_client::dtls::Resumption;
 use lightship_client::{Account, AccountId, Event, ShortServerId};
 use lightship_lwm2m::attributes::AttributeChange;
 use lightship_lwm2m::{Attributes, Path};
@@ -20,16 +21,18 @@ pub(super) struct Kept {
 
 /// Attributes by Short Server ID.
 pub(super) type Attached = Vec<(u16, Path, AttributeChange)>;
+/// What sessions can be resumed with, by Short Server ID; none is the Bootstrap-Server's.
+pub(super) type Sessions = Vec<(Option<u16>, Resumption)>;
 
 /// Opens the state file, if there is to be one, and puts what it holds in the place of settings and initial values.
 pub(super) fn take_up(
     settings: &mut Settings,
     world: &World,
     set: &mut ObjectSet,
-) -> Result<(Option<Kept>, Attached), Failure> {
-    let Some(path) = &settings.state else { return Ok((None, Attached::new())) };
+) -> Result<(Option<Kept>, Attached, Sessions), Failure> {
+    let Some(path) = &settings.state else { return Ok((None, Attached::new(), Sessions::new())) };
     let (file, state) = StateFile::open(path, settings.config.endpoint.as_str()).map_err(Failure::failed)?;
-    let mut attributes = Attached::new();
+    let (mut attributes, mut sessions) = (Attached::new(), Sessions::new());
     if let Some(state) = state {
         for object in &state.objects {
             set.restore(object)
@@ -38,12 +41,26 @@ pub(super) fn take_up(
         world.set_firmware_version(&state.firmware);
         settings.accounts = state.accounts;
         attributes = state.attributes;
+        sessions = state.sessions;
     }
     let kept = Kept { file, accounts: Vec::new(), attributes: Vec::new(), failing: false };
-    Ok((Some(kept), attributes))
+    Ok((Some(kept), attributes, sessions))
 }
 
 impl Device {
+    /// Lets the first handshakes resume the sessions of the last run.
+    pub(super) fn take_up_sessions(&mut self, sessions: Sessions) {
+        for (ssid, resumption) in sessions {
+            self.driver.command(|client, _| {
+                let known = |account: &Account| account.ssid.map(ShortServerId::get) == ssid;
+                let id = client.accounts().find(|(_, account)| known(account)).map(|(id, _)| id);
+                if let Some(id) = id {
+                    client.set_resumption(id, Some(resumption));
+                }
+            });
+        }
+    }
+
     /// Attaches what servers had attached, and writes the file for the first time: better it fails now than later.
     pub(super) fn begin_to_keep(&mut self, attributes: Attached) -> Result<(), Failure> {
         for (ssid, path, change) in attributes {
@@ -66,6 +83,7 @@ impl Device {
                 | Event::Created { .. }
                 | Event::Deleted { .. }
                 | Event::AccountsChanged
+                | Event::Secured(_)
         );
         if changes { self.keep_and_tell() } else { self.keep_what_changed() }
     }
@@ -103,9 +121,17 @@ impl Device {
         let attributes = kept.attributes.iter().filter_map(|(id, path, attributes)| {
             Some((ssid(*id)?, *path, AttributeChange::from(*attributes)))
         });
+        let sessions = client
+            .accounts()
+            .filter_map(|(id, account)| Some((account.ssid.map(ShortServerId::get), client.resumption(id)?)));
         let firmware = self.world.firmware_version();
-        let written =
-            kept.file.keep(&self.endpoint, &firmware, kept.accounts.iter(), attributes, client.objects());
+        let written = kept.file.keep(
+            &self.endpoint,
+            &firmware,
+            (kept.accounts.iter(), sessions),
+            attributes,
+            client.objects(),
+        );
         written.map_err(|error| format!("{}: {error}", kept.file.path().display()))
     }
 }

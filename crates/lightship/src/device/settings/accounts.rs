@@ -1,11 +1,12 @@
 //! The accounts that a device is made with, its factory settings: from addresses alone, or with every resource that they can have.
 
-use super::{OneOrMany, RawSettings, SERVERS_MAX};
+use super::{Credentials, OneOrMany, RawSettings, SERVERS_MAX};
 use crate::failure::Failure;
 use lightship_client::{Account, Array, ResourceInstanceId, Retry, Text, URI_LEN_MAX};
 use lightship_lwm2m::ShortServerId;
 use lightship_net::client_driver::Target;
 use serde::Deserialize;
+use std::path::PathBuf;
 
 /// An `[[account]]` of the file: resources of `/0` and `/1`. What is left out is absent, or as the settings of the device have it.
 #[derive(Debug, Default, Deserialize)]
@@ -56,10 +57,29 @@ pub(super) struct RawAccount {
     supported_versions: Vec<String>,
     #[serde(alias = "profile_hash")]
     profile_hash: Option<u8>,
+    #[serde(alias = "psk_identity")]
+    pub(super) psk_identity: Option<String>,
+    #[serde(alias = "psk_key")]
+    pub(super) psk_key: Option<String>,
+    pub(super) cert: Option<PathBuf>,
+    pub(super) key: Option<PathBuf>,
+    pub(super) trust: Option<PathBuf>,
+    #[serde(alias = "rpk_key")]
+    pub(super) rpk_key: Option<PathBuf>,
+    #[serde(alias = "rpk_peer")]
+    pub(super) rpk_peer: Option<PathBuf>,
+    #[serde(alias = "server_name")]
+    pub(super) server_name: Option<String>,
+    #[serde(alias = "certificate_usage")]
+    pub(super) certificate_usage: Option<u8>,
+    #[serde(alias = "matching_type")]
+    pub(super) matching_type: Option<u8>,
+    pub(super) ciphersuites: Option<Vec<String>>,
 }
 
-/// The accounts of the settings: `account` alone, or `server` and `bootstrap`, or the server on this machine.
-pub(super) fn accounts(raw: &mut RawSettings) -> Result<Vec<Account>, Failure> {
+/// The accounts of the settings: `account` alone, or `server` and `bootstrap`, or the server on this machine; and the certificates that
+/// they trust.
+pub(super) fn accounts(raw: &mut RawSettings) -> Result<(Vec<Account>, Vec<Vec<u8>>), Failure> {
     let servers = raw.server.take().map(OneOrMany::into_vec).unwrap_or_default();
     let bootstrap = raw.bootstrap.take();
     let plain = !servers.is_empty() || bootstrap.is_some();
@@ -84,9 +104,20 @@ pub(super) fn accounts(raw: &mut RawSettings) -> Result<Vec<Account>, Failure> {
         return Err(Failure::usage("a device has one Bootstrap-Server at most"));
     }
     let mut accounts: Vec<Account> = Vec::new();
+    let (mut trust, mut secured) = (Vec::new(), false);
     let mut next_ssid = 1;
+    let usual = Credentials::from(&*raw);
     for listed in listed {
-        let account = listed.account(raw, next_ssid)?;
+        let own = Credentials::from(&listed);
+        let credentials = own.clone().or(&usual);
+        let mut account = listed.account(raw, next_ssid)?;
+        let uri = account.uri.as_str();
+        if Target::parse(uri).is_ok_and(|target| target.is_secured()) {
+            trust.extend(credentials.apply(&mut account)?);
+            secured = true;
+        } else if !own.is_empty() {
+            return Err(Failure::usage(format_args!("{uri}: credentials are for coaps://")));
+        }
         next_ssid += u16::from(!account.is_bootstrap());
         if accounts.iter().any(|other| other.ssid == account.ssid) {
             let ssid = account.ssid.map_or(0, ShortServerId::get);
@@ -94,7 +125,11 @@ pub(super) fn accounts(raw: &mut RawSettings) -> Result<Vec<Account>, Failure> {
         }
         accounts.push(account);
     }
-    Ok(accounts)
+    if !usual.is_empty() && !secured {
+        return Err(Failure::usage("credentials are for servers behind coaps://, and there is none"));
+    }
+    trust.dedup();
+    Ok((accounts, trust))
 }
 
 fn server(uri: String) -> RawAccount {
@@ -104,11 +139,6 @@ fn server(uri: String) -> RawAccount {
 impl RawAccount {
     fn account(self, raw: &RawSettings, next_ssid: u16) -> Result<Account, Failure> {
         let uri = &self.uri;
-        if uri.starts_with("coaps://") {
-            return Err(Failure::usage(format_args!(
-                "{uri}: DTLS does not work in this version, use coap://"
-            )));
-        }
         if uri.len() > URI_LEN_MAX {
             return Err(Failure::usage(format_args!("{uri}: more than {URI_LEN_MAX} bytes")));
         }

@@ -3,7 +3,7 @@
 use crate::decode::hex;
 use lightship_client::{
     Account, Array, ObjectLink, ResourceInstanceId, Retry, Secret, Security, SecurityMode, ShortServerId,
-    Text, URI_LEN_MAX,
+    Text, Tls, URI_LEN_MAX,
 };
 use lightship_lwm2m::ObjectInstanceId;
 use serde::{Deserialize, Serialize};
@@ -67,6 +67,13 @@ saved! {
         server_name: String,
         certificate_usage: u8,
         ciphersuites: BTreeMap<u16, u16>,
+        groups: BTreeMap<u16, u16>,
+        server_signatures: BTreeMap<u16, u16>,
+        signatures: BTreeMap<u16, u16>,
+        certificate_signatures: BTreeMap<u16, u16>,
+        tls13_features: u32,
+        server_extensions: u32,
+        extensions: u32,
         oscore: String,
     }
 }
@@ -113,6 +120,7 @@ impl From<&Account> for SavedAccount {
 impl From<&Security> for SavedSecurity {
     fn from(security: &Security) -> Self {
         let secret = |secret: &Secret| (!secret.is_empty()).then(|| hex::print(secret.as_slice()));
+        let numbers = |array: &Option<Array<u16, 4>>| array.as_ref().map(|all| items(all, |number| *number));
         Self {
             instance: Some(security.instance.get()),
             bootstrap: Some(security.bootstrap),
@@ -125,7 +133,14 @@ impl From<&Security> for SavedSecurity {
             matching_type: security.matching_type,
             server_name: security.server_name.as_ref().map(|name| name.as_str().to_owned()),
             certificate_usage: security.certificate_usage,
-            ciphersuites: security.ciphersuites.as_ref().map(|all| items(all, |suite| *suite)),
+            ciphersuites: numbers(&security.ciphersuites),
+            groups: numbers(&security.tls.groups),
+            server_signatures: numbers(&security.tls.server_signatures),
+            signatures: numbers(&security.tls.signatures),
+            certificate_signatures: numbers(&security.tls.certificate_signatures),
+            tls13_features: security.tls.tls13_features,
+            server_extensions: security.tls.server_extensions,
+            extensions: security.tls.extensions,
             oscore: security.oscore.map(|link| link.to_string()),
         }
     }
@@ -188,6 +203,8 @@ impl TryFrom<&SavedSecurity> for Security {
 
     fn try_from(saved: &SavedSecurity) -> Result<Self, String> {
         let mode = saved.mode.unwrap_or(SecurityMode::NoSec.number());
+        let numbers =
+            |saved: &Option<BTreeMap<u16, u16>>| array::<u16, _, 4>(saved.as_ref(), |number| Ok(*number));
         Ok(Security {
             instance: instance(saved.instance)?,
             bootstrap: saved.bootstrap.unwrap_or(false),
@@ -200,7 +217,16 @@ impl TryFrom<&SavedSecurity> for Security {
             matching_type: saved.matching_type,
             server_name: saved.server_name.as_deref().map(text).transpose()?,
             certificate_usage: saved.certificate_usage,
-            ciphersuites: array(saved.ciphersuites.as_ref(), |suite| Ok(*suite))?,
+            ciphersuites: numbers(&saved.ciphersuites)?,
+            tls: Tls {
+                groups: numbers(&saved.groups)?,
+                server_signatures: numbers(&saved.server_signatures)?,
+                signatures: numbers(&saved.signatures)?,
+                certificate_signatures: numbers(&saved.certificate_signatures)?,
+                tls13_features: saved.tls13_features,
+                server_extensions: saved.server_extensions,
+                extensions: saved.extensions,
+            },
             oscore: saved.oscore.as_deref().map(link).transpose()?,
         })
     }

@@ -2,7 +2,8 @@
 
 use super::*;
 use crate::device::object::World;
-use lightship_client::{Array, ObjectLink, Retry, Secret, SecurityMode, ShortServerId, Text};
+use lightship_client::dtls::{Resumption, Suite};
+use lightship_client::{Array, ObjectLink, Retry, Secret, SecurityMode, ShortServerId, Text, Tls};
 use lightship_lwm2m::{ObjectId, ObjectInstanceId};
 use lightship_net::client_driver::Clock;
 use lightship_platform::UnixTime;
@@ -34,6 +35,15 @@ fn full() -> Account {
     account.security.server_name = Some(Text::new("server.example"));
     account.security.certificate_usage = Some(3);
     account.security.ciphersuites = Some(Array::from([0xc0a8, 0xc0ae, 0, 65_535]));
+    account.security.tls = Tls {
+        groups: Some(Array::from([0x17, 0x1d, 0, 1])),
+        server_signatures: Some(Array::from([0x403, 1, 2, 3])),
+        signatures: Some(Array::from([1, 0x403, 2, 3])),
+        certificate_signatures: Some(Array::from([1, 2, 0x403, 3])),
+        tls13_features: Some(0),
+        server_extensions: Some(u32::MAX),
+        extensions: Some(0x1001),
+    };
     account.security.oscore = Some(link);
     account.server_instance = ObjectInstanceId::new(9).unwrap();
     account.lifetime_s = u32::MAX;
@@ -60,9 +70,23 @@ fn full() -> Account {
     account
 }
 
+fn session() -> Resumption {
+    Resumption {
+        session_id: [1, 2, 3].into(),
+        ticket: [4; 300].into(),
+        master_secret: lightship_client::crypto::Secret::new(&[0xfe; 48]),
+        suite: Suite::PskAes128Ccm8,
+        extended_master_secret: true,
+        note: [5].into(),
+    }
+}
+
 fn kept(path: &Path, accounts: &[Account], attributes: &[(u16, LwPath, AttributeChange)], set: &ObjectSet) {
     let (mut file, _) = StateFile::open(path, "e").unwrap();
-    file.keep("e", "2.0", accounts.iter(), attributes.iter().copied(), set).unwrap();
+    let session = session();
+    let sessions = [(Some(65_534), &session), (None, &session)];
+    let accounts = (accounts.iter(), sessions.into_iter());
+    file.keep("e", "2.0", accounts, attributes.iter().copied(), set).unwrap();
 }
 
 #[test]
@@ -79,6 +103,7 @@ fn what_is_kept_comes_back() {
     let (_, state) = StateFile::open(&path, "e").unwrap();
     let state = state.unwrap();
     assert_eq!(state.accounts, accounts);
+    assert_eq!(state.sessions, [(Some(65_534), session()), (None, session())]);
     assert_eq!(state.attributes, attributes);
     assert_eq!(state.firmware, "2.0");
     // Every object of the registry, into a set that has nothing.
@@ -156,5 +181,5 @@ fn a_broken_file_is_an_error_that_says_why_and_stays_as_it_is() {
     }
     let missing = folder.path().join("no").join("such").join("folder");
     let (mut file, _) = StateFile::open(&missing, "e").unwrap();
-    assert!(file.keep("e", "", [].iter(), [].into_iter(), &objects()).is_err());
+    assert!(file.keep("e", "", ([].iter(), [].into_iter()), [].into_iter(), &objects()).is_err());
 }
