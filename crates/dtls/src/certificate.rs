@@ -147,7 +147,7 @@ pub fn verify_server(
         Usage::ServiceCertificateConstraint => {
             path::verify(
                 crypto,
-                leaf,
+                (leaf, &view),
                 &others,
                 trusted.ok_or(Refusal::NothingTrusted)?,
                 Purpose::Server,
@@ -160,7 +160,7 @@ pub fn verify_server(
         Usage::CaConstraint => {
             let path = path::verify(
                 crypto,
-                leaf,
+                (leaf, &view),
                 &others,
                 trusted.ok_or(Refusal::NothingTrusted)?,
                 Purpose::Server,
@@ -180,7 +180,7 @@ pub fn verify_server(
                 return Err(Refusal::DirectTrust);
             }
             let anchors = Anchors::new([anchor]).map_err(|_| Refusal::Expectation)?;
-            path::verify(crypto, leaf, &others, &anchors, Purpose::Server, date)?;
+            path::verify(crypto, (leaf, &view), &others, &anchors, Purpose::Server, date)?;
         }
     }
     view.names()?.check(expectation.name)
@@ -214,7 +214,7 @@ pub fn verify_client(
     let (leaf, others) = bounded(chain)?;
     let view = View::parse(leaf)?;
     view.p256_key()?;
-    path::verify(crypto, leaf, &others, trusted, Purpose::Client, date)?;
+    path::verify(crypto, (leaf, &view), &others, trusted, Purpose::Client, date)?;
     view.names()
 }
 

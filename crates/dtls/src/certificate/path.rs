@@ -69,21 +69,20 @@ pub(super) enum Purpose {
 /// The work is bounded: by the size of the chain, by [`SIGNATURES_MAX`], and by webpki's budgets for steps.
 pub(super) fn verify<'a>(
     crypto: &dyn Crypto,
-    leaf: &'a [u8],
+    (leaf, view): (&'a [u8], &View),
     others: &[&'a [u8]],
     anchors: &'a Anchors,
     purpose: Purpose,
     date: Option<UnixTime>,
 ) -> Result<Vec<Vec<u8>>, Refusal> {
-    let leaf_der = CertificateDer::from(leaf);
-    let view = View::parse(leaf)?;
+    let leaf = CertificateDer::from(leaf);
     if !view.is_version_3() {
         return Err(Refusal::Version);
     }
     if !view.may_sign()?.handshakes {
         return Err(Refusal::Purpose { subject: view.subject() });
     }
-    let end_entity = EndEntityCert::try_from(&leaf_der).map_err(|error| refusal(&error, &view, others))?;
+    let end_entity = EndEntityCert::try_from(&leaf).map_err(|error| refusal(&error, view, others))?;
     if end_entity.subject_public_key_info().as_ref() != view.key() {
         return Err(Refusal::Malformed);
     }
@@ -94,7 +93,7 @@ pub(super) fn verify<'a>(
     let algorithms: Vec<&dyn SignatureVerificationAlgorithm> =
         algorithms.iter().map(|algorithm| -> &dyn SignatureVerificationAlgorithm { algorithm }).collect();
     let mut complaint = None;
-    for at in moments(date, &view, others) {
+    for at in moments(date, view, others) {
         let at = rustls_pki_types::UnixTime::since_unix_epoch(at);
         match end_entity.verify_for_usage(
             &algorithms,
@@ -111,7 +110,7 @@ pub(super) fn verify<'a>(
                 complaint.get_or_insert(Refusal::NeverValid);
             }
             Err(error) => {
-                complaint.get_or_insert_with(|| refusal(&error, &view, others));
+                complaint.get_or_insert_with(|| refusal(&error, view, others));
             }
         }
     }
