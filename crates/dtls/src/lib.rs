@@ -13,7 +13,6 @@
 
 #![no_std]
 #![warn(clippy::indexing_slicing, clippy::std_instead_of_core)]
-#![expect(dead_code, reason = "the handshake does not call all of the record layer yet")]
 
 extern crate alloc;
 #[cfg(test)]

@@ -131,10 +131,4 @@ impl<'a> Message<'a> {
     pub(crate) fn body(&self) -> &'a [u8] {
         self.raw.get(HEADER_LEN..).unwrap_or_default()
     }
-
-    /// Which message of the sender it is.
-    pub(crate) fn sequence(&self) -> u16 {
-        let field = self.raw.get(4..6).and_then(|bytes| bytes.first_chunk());
-        u16::from_be_bytes(field.copied().unwrap_or_default())
-    }
 }
