@@ -8,19 +8,29 @@ mod common;
 use std::net::UdpSocket;
 
 use common::{Flags, World, drain, patience, receive, seal, tell};
-use lightship_dtls::{Association, Connect, Credential, Event, Path};
+use lightship_dtls::{Association, Connect, Credential, Event, Path, Resumption};
 
 fn main() -> Result<(), String> {
     let flags = Flags::read()?;
+    talk(&flags, None)?;
+    if flags.again {
+        let resume = flags.sessions.borrow().values().next().cloned();
+        talk(&flags, resume)?;
+    }
+    Ok(())
+}
+
+/// Has one session.
+fn talk(flags: &Flags, resume: Option<Resumption>) -> Result<(), String> {
     let local = if flags.address.is_ipv4() { "0.0.0.0:0" } else { "[::]:0" };
     let socket = UdpSocket::bind(local).map_err(|error| error.to_string())?;
     socket.connect(flags.address).map_err(|error| error.to_string())?;
     let mut world = World::new()?;
     let connect = Connect {
-        credential: credential(&flags)?,
+        credential: credential(flags)?,
         server_name: flags.server_name.clone(),
         own_cid: flags.own_cid(),
-        resume: None,
+        resume,
     };
     let mut association = Association::connect(&mut world.host(&flags.config), connect);
     let mut buffer = [0; 2048];
@@ -31,7 +41,7 @@ fn main() -> Result<(), String> {
         let mut host = world.host(&flags.config);
         association.handle_timeout(&mut host);
         let send = |datagram: &[u8]| drop(socket.send(datagram));
-        drain(&mut association, &mut host, &flags, send, |event| {
+        drain(&mut association, &mut host, flags, send, |event| {
             if let Event::Failed(failure) = &event {
                 outcome = Some(Err(format!("{failure:?}")));
             }

@@ -1,12 +1,15 @@
 //! What both examples need: flags, settings, a clock and randomness.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
 use std::fs;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use lightship_dtls::{
-    Answer, Association, CertificateType, Cid, Config, Event, Host, OwnKey, Path, Presented, Record, Suite,
+    Answer, Association, CertificateType, Cid, Config, Event, Host, OwnKey, Path, Presented, Record,
+    Resumption, Suite, TicketKey, TicketKeys,
 };
 use lightship_platform::crypto::{Crypto, RustCrypto, Secret, SigningKey};
 use lightship_platform::{Instant, SeededRng};
@@ -21,11 +24,15 @@ pub(crate) struct Flags {
     pub(crate) cid: Option<Vec<u8>>,
     pub(crate) server_name: Option<String>,
     pub(crate) count: u32,
+    /// Whether a client connects once more, with what the first session left.
+    pub(crate) again: bool,
     pub(crate) config: Config,
+    /// Sessions that can be resumed by their IDs.
+    pub(crate) sessions: RefCell<HashMap<Box<[u8]>, Resumption>>,
 }
 
 const USAGE: &str = "ADDRESS [--psk-identity TEXT] [--psk-key-hex HEX] [--key FILE.der [--cert FILE.der]...] \
-    [--suite NAME]... [--cid HEX] [--no-cid] [--server-name NAME] [--count N] [--datagram N] [--size-limit N] [--fragment N]\n\
+    [--suite NAME]... [--cid HEX] [--no-cid] [--tickets] [--again] [--server-name NAME] [--count N] [--datagram N] [--size-limit N] [--fragment N]\n\
     --key without --cert means a raw public key; --suite takes the name or number in the IANA registry.";
 
 impl Flags {
@@ -41,12 +48,19 @@ impl Flags {
             cid: None,
             server_name: None,
             count: 1,
+            again: false,
             config: Config::default(),
+            sessions: RefCell::default(),
         };
         let mut suites = Vec::new();
         while let Some(flag) = words.next() {
-            if flag == "--no-cid" {
-                flags.config.connection_id = false;
+            match flag.as_str() {
+                "--no-cid" => flags.config.connection_id = false,
+                "--again" => flags.again = true,
+                "--tickets" => flags.config.ticket_keys = Some(ticket_keys()?),
+                _ => {}
+            }
+            if ["--no-cid", "--again", "--tickets"].contains(&flag.as_str()) {
                 continue;
             }
             let value = words.next().ok_or(USAGE)?;
@@ -105,7 +119,7 @@ impl Flags {
                 eprintln!("{} certificates", chain.len());
                 Answer::Accept { note }
             }
-            Presented::SessionId(_) => Answer::Resume(None),
+            Presented::SessionId(id) => Answer::Resume(self.sessions.borrow().get(id).cloned()),
             _ => Answer::Accept { note },
         }
     }
@@ -148,6 +162,10 @@ pub(crate) fn drain(
         while let Some(event) = association.poll_event() {
             match event {
                 Event::Ask(presented) => association.answer(host, flags.judge(&presented)),
+                Event::Resumable(resumption) => {
+                    let id = resumption.session_id.clone();
+                    flags.sessions.borrow_mut().insert(id, resumption);
+                }
                 event => happen(event),
             }
             is_quiet = false;
@@ -219,6 +237,14 @@ pub(crate) fn tell(event: &Event) {
 pub(crate) fn patience(now: Instant, next: Option<Instant>) -> Duration {
     let wait = next.map_or(Duration::from_secs(1), |next| next.saturating_duration_since(now));
     wait.clamp(Duration::from_millis(1), Duration::from_secs(1))
+}
+
+/// A key for tickets, good as long as the program runs.
+fn ticket_keys() -> Result<Arc<TicketKeys>, String> {
+    let mut key = [0; 16];
+    getrandom::fill(&mut key).map_err(|error| error.to_string())?;
+    let current = TicketKey { name: *b"the only", key: Secret::new(&key), since: Instant::ZERO };
+    Ok(Arc::new(TicketKeys { current, previous: None, lifetime: Duration::from_secs(u64::from(u32::MAX)) }))
 }
 
 fn read(path: &str) -> Result<Vec<u8>, String> {
