@@ -11,6 +11,7 @@ mod coap;
 pub mod corpus;
 mod decode;
 mod documents;
+mod dtls;
 mod engines;
 mod lwm2m;
 mod pair;
@@ -39,4 +40,6 @@ pub const TARGETS: &[(&str, fn(&[u8]))] = &[
     ("client_engine", engines::client),
     ("certificate_chain", certificates::chain),
     ("certificate_file", certificates::file),
+    ("dtls_record", dtls::record::records),
+    ("dtls_handshake", dtls::handshake::handshake),
 ];
