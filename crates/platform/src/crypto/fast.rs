@@ -8,6 +8,8 @@ use aws_lc_rs::agreement::{self, EphemeralPrivateKey, UnparsedPublicKey};
 use aws_lc_rs::rand::SystemRandom;
 use aws_lc_rs::signature::{self, EcdsaKeyPair};
 
+use zeroize::Zeroizing;
+
 use super::curves::{self, POINT_LEN, SPKI_HEAD};
 use super::{
     Aead, Agreement, AuthoritySignature, Crypto, CryptoError, Digest, Group, RustCrypto, Secret, SigningKey,
@@ -117,9 +119,10 @@ impl Crypto for FastCrypto {
     fn signing_key(&self, key: &[u8]) -> Result<Box<dyn SigningKey>, CryptoError> {
         let secret = curves::private_key(key)?;
         let public = curves::public_key(&secret)?;
+        let number: Zeroizing<[u8; 32]> = Zeroizing::new(secret.to_bytes().into());
         let pair = EcdsaKeyPair::from_private_key_and_public_key(
             &signature::ECDSA_P256_SHA256_ASN1_SIGNING,
-            &secret.to_bytes(),
+            number.as_ref(),
             curves::spki_point(&public)?,
         )
         .map_err(|_| CryptoError)?;
