@@ -1,8 +1,9 @@
 //! Two associations and what lies between them, on a virtual clock.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, VecDeque};
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::rc::Rc;
+use std::sync::Mutex;
 use std::time::Duration;
 
 use lightship_dtls::cookie::{Cookies, Verdict};
@@ -369,15 +370,19 @@ pub(crate) fn config(suite: Suite) -> Config {
     }
 }
 
-/// A key and a certificate of its own.
+/// A key and a certificate of its own, the same for the same name.
 pub(crate) fn own_key(name: &str) -> OwnKey {
-    let key = KeyPair::generate().unwrap();
-    let certificate = CertificateParams::new([name.to_owned()]).unwrap().self_signed(&key).unwrap();
-    OwnKey {
-        names: vec![name.into()],
-        key: FastCrypto.signing_key(&key.serialize_der()).unwrap().into(),
-        chain: vec![certificate.der().to_vec()],
-    }
+    static MADE: Mutex<BTreeMap<String, OwnKey>> = Mutex::new(BTreeMap::new());
+    let make = || {
+        let key = KeyPair::generate().unwrap();
+        let certificate = CertificateParams::new([name.to_owned()]).unwrap().self_signed(&key).unwrap();
+        OwnKey {
+            names: vec![name.into()],
+            key: FastCrypto.signing_key(&key.serialize_der()).unwrap().into(),
+            chain: vec![certificate.der().to_vec()],
+        }
+    };
+    MADE.lock().unwrap().entry(name.into()).or_insert_with(make).clone()
 }
 
 /// A client's wish with the one key that there is.
