@@ -280,7 +280,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
     pub fn reconnect(&mut self, now: Instant) {
         for index in (0..u8::MAX).take(SERVERS) {
             #[cfg(feature = "dtls")]
-            self.lose_session(now, AccountId(index), crate::SessionEnd::Moved);
+            self.lose_session(now, AccountId(index), crate::SessionEnd::Renewed);
             if self.phase(AccountId(index)) != Phase::Idle {
                 self.register(now, AccountId(index));
             }

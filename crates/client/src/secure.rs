@@ -195,6 +195,8 @@ pub enum SessionEnd {
     Rested,
     /// The device has another address, and there is no connection ID.
     Moved,
+    /// The host wants another one.
+    Renewed,
     /// Its credentials were replaced.
     Replaced,
     /// Its keys have protected as many records as they may.
@@ -209,6 +211,7 @@ impl fmt::Display for SessionEnd {
             Self::Silent => "the server does not answer",
             Self::Rested => "it rested for too long without a connection ID",
             Self::Moved => "the device has another address, and there is no connection ID",
+            Self::Renewed => "the device begins another one",
             Self::Replaced => "its credentials were replaced",
             Self::UsedUp => "its keys are used up",
         })

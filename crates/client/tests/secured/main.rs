@@ -3,5 +3,6 @@
 #![allow(clippy::wildcard_enum_match_arm, reason = "a test looks for one event")]
 
 mod accounts;
+mod bootstrap;
 mod sessions;
 mod world;

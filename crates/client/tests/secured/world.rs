@@ -271,6 +271,16 @@ impl World {
         }
     }
 
+    /// One more server, for an account to come.
+    pub(crate) fn add_server(&mut self) {
+        self.servers.push(Server::new());
+    }
+
+    pub(crate) fn next_id(&mut self) -> u16 {
+        self.server().next += 1;
+        self.server().next
+    }
+
     pub(crate) fn server(&mut self) -> &mut Server {
         let index = self.id.index();
         &mut self.servers[index]
@@ -325,8 +335,7 @@ impl World {
 
     /// Asks something of the client; returns what the server got back.
     pub(crate) fn ask(&mut self, code: Code, path: &str, observe: Option<u32>) -> Told {
-        self.server().next += 1;
-        let next = self.server().next;
+        let next = self.next_id();
         let token = Token::new(&next.to_be_bytes()).expect("short");
         let mut buffer = [0; 256];
         let mut message = Encoder::new(&mut buffer, Type::Con, code, MessageId(next), token);
