@@ -1,8 +1,14 @@
 import java.io.BufferedReader;
 import java.io.InputStreamReader;
+import java.nio.charset.StandardCharsets;
+import java.security.cert.Certificate;
 import java.util.EnumSet;
 import java.util.List;
 import java.util.Map;
+import org.eclipse.californium.elements.Connector;
+import org.eclipse.californium.elements.config.Configuration;
+import org.eclipse.californium.scandium.DTLSConnector;
+import org.eclipse.californium.scandium.config.DtlsConnectorConfig;
 import org.eclipse.leshan.client.LeshanClient;
 import org.eclipse.leshan.client.LeshanClientBuilder;
 import org.eclipse.leshan.client.engine.DefaultRegistrationEngineFactory;
@@ -25,15 +31,24 @@ import org.eclipse.leshan.core.request.DeregisterRequest;
 import org.eclipse.leshan.core.request.RegisterRequest;
 import org.eclipse.leshan.core.request.UpdateRequest;
 import org.eclipse.leshan.core.response.SendResponse;
+import org.eclipse.leshan.core.util.datatype.ULong;
 import org.eclipse.leshan.transport.californium.client.endpoint.CaliforniumClientEndpointsProvider;
+import org.eclipse.leshan.transport.californium.client.endpoint.CaliforniumClientEndpointFactory;
 import org.eclipse.leshan.transport.californium.client.endpoint.coap.CoapClientProtocolProvider;
+import org.eclipse.leshan.transport.californium.client.endpoint.coaps.CoapsClientEndpointFactory;
+import org.eclipse.leshan.transport.californium.client.endpoint.coaps.CoapsClientProtocolProvider;
 
 /**
  * A device on Leshan's client library: LeshanDevice SERVER_URI ENDPOINT LIFETIME_S [FLAG…]. The flags: `bootstrap` (the
  * URI is a bootstrap server's), `queue` (Queue Mode), `prefers-tlv`, `additional` (two parameters of its own).
- * Standard input: `update`, `bootstrap`, `accounts`, `send FORMAT PATH…`, `collect PATH…`, `send-collected FORMAT`, `quit` (De-register first), `die` (without). Standard output: an event a line.
+ * Security: `psk=IDENTITY:HEX`, `rpk=OWN_PUBLIC:OWN_PRIVATE:SERVER_PUBLIC`, `x509=OWN_CHAIN:OWN_PRIVATE:SERVER`, files in
+ * DER; `usage=0` to 3, `sni=NAME`, `trust=FILE,…`, and what {@link Keys#configure} knows.
+ * Standard input: `resume` and `handshake` (an Update with an abbreviated or full handshake before it), `update`, `bootstrap`, `accounts`, `send FORMAT PATH…`, `collect PATH…`, `send-collected FORMAT`, `quit` (De-register first), `die` (without). Standard output: an event a line.
  */
 public final class LeshanDevice {
+    /** What was connected last. */
+    private static volatile DTLSConnector secured;
+
     private LeshanDevice() {
     }
 
@@ -41,12 +56,12 @@ public final class LeshanDevice {
         String uri = arguments[0];
         List<String> flags = List.of(arguments).subList(3, arguments.length);
         ObjectsInitializer objects = new ObjectsInitializer(new StaticModel(Models.all()));
-        if (flags.contains("bootstrap")) {
-            objects.setInstancesForObject(0, Security.noSecBootstrap(uri));
+        boolean bootstrap = flags.contains("bootstrap");
+        objects.setInstancesForObject(0, security(uri, flags, bootstrap));
+        if (bootstrap) {
             objects.setClassForObject(1, Server.class);
         } else {
             EnumSet<BindingMode> binding = EnumSet.of(BindingMode.U);
-            objects.setInstancesForObject(0, Security.noSec(uri, 1));
             objects.setInstancesForObject(1, new Server(1, Long.parseLong(arguments[2]), binding, false,
                     BindingMode.U));
         }
@@ -68,12 +83,64 @@ public final class LeshanDevice {
                 .setRegistrationEngineFactory(engine)
                 .setAdditionalAttributes(additional)
                 .setBootstrapAdditionalAttributes(additional)
-                .setEndpointsProviders(new CaliforniumClientEndpointsProvider.Builder(new CoapClientProtocolProvider())
-                        .build())
+                .setTrustStore(trusted(flags))
+                .setEndpointsProviders(transports(flags))
                 .build();
         client.addObserver(new Reporter());
         client.start();
         obey(client);
+    }
+
+    private static Security security(String uri, List<String> flags, boolean bootstrap) throws Exception {
+        String sni = Keys.flag(flags, "sni");
+        String usage = Keys.flag(flags, "usage");
+        ULong how = ULong.valueOf(usage == null ? 3 : Integer.parseInt(usage));
+        for (String mode : List.of("psk", "rpk", "x509")) {
+            String given = Keys.flag(flags, mode);
+            if (given == null) {
+                continue;
+            }
+            String[] parts = given.split(":");
+            if (mode.equals("psk")) {
+                byte[] identity = parts[0].getBytes(StandardCharsets.UTF_8);
+                byte[] key = Keys.hex(parts[1]);
+                return bootstrap ? Security.pskBootstrap(uri, identity, key) : Security.psk(uri, 1, identity, key);
+            }
+            byte[] own = Keys.bytes(parts[0]);
+            byte[] secret = Keys.bytes(parts[1]);
+            byte[] server = Keys.bytes(parts[2]);
+            if (mode.equals("rpk")) {
+                return bootstrap ? Security.rpkBootstrap(uri, own, secret, server, sni)
+                        : Security.rpk(uri, 1, own, secret, server, sni);
+            }
+            return bootstrap ? Security.x509Bootstrap(uri, own, secret, server, how, sni)
+                    : Security.x509(uri, 1, own, secret, server, how, sni);
+        }
+        return bootstrap ? Security.noSecBootstrap(uri) : Security.noSec(uri, 1);
+    }
+
+    private static List<Certificate> trusted(List<String> flags) throws Exception {
+        String files = Keys.flag(flags, "trust");
+        return files == null ? null : List.of(Keys.certificates(files));
+    }
+
+    private static CaliforniumClientEndpointsProvider transports(List<String> flags) {
+        CaliforniumClientEndpointsProvider.Builder builder = new CaliforniumClientEndpointsProvider.Builder(
+                new CoapClientProtocolProvider(), new CoapsClientProtocolProvider() {
+                    @Override
+                    public CaliforniumClientEndpointFactory createDefaultEndpointFactory() {
+                        return new CoapsClientEndpointFactory() {
+                            @Override
+                            protected Connector createSecuredConnector(DtlsConnectorConfig config) {
+                                secured = new DTLSConnector(config);
+                                return secured;
+                            }
+                        };
+                    }
+                });
+        Configuration configuration = builder.createDefaultConfiguration();
+        Keys.configure(configuration, flags);
+        return builder.setConfiguration(configuration).build();
     }
 
     private static void obey(LeshanClient client) throws Exception {
@@ -89,6 +156,14 @@ public final class LeshanDevice {
                 continue;
             }
             switch (line.trim()) {
+                case "resume" -> {
+                    secured.forceResumeAllSessions();
+                    client.triggerRegistrationUpdate();
+                }
+                case "handshake" -> {
+                    secured.clearConnectionState();
+                    client.triggerRegistrationUpdate();
+                }
                 case "update" -> client.triggerRegistrationUpdate();
                 case "bootstrap" -> say("bootstrap " + client.triggerClientInitiatedBootstrap(true));
                 case "accounts" -> say("accounts " + accounts(client));
@@ -164,6 +239,21 @@ public final class LeshanDevice {
         @Override
         public void onRegistrationSuccess(LwM2mServer server, RegisterRequest request, String id) {
             say("registered " + id);
+        }
+
+        @Override
+        public void onRegistrationTimeout(LwM2mServer server, RegisterRequest request) {
+            say("timed out");
+        }
+
+        @Override
+        public void onUpdateTimeout(LwM2mServer server, UpdateRequest request) {
+            say("update timed out");
+        }
+
+        @Override
+        public void onUnexpectedError(Throwable error) {
+            say("failed " + error);
         }
 
         @Override

@@ -75,9 +75,15 @@ import org.eclipse.leshan.server.registration.RegistrationUpdate;
 import org.eclipse.leshan.server.send.SendListener;
 import org.eclipse.leshan.transport.californium.server.endpoint.CaliforniumServerEndpointsProvider;
 import org.eclipse.leshan.transport.californium.server.endpoint.coap.CoapServerProtocolProvider;
+import org.eclipse.leshan.transport.californium.server.endpoint.coaps.CoapsServerProtocolProvider;
+import org.eclipse.leshan.servers.security.InMemorySecurityStore;
+import org.eclipse.leshan.servers.security.SecurityInfo;
+import org.eclipse.leshan.core.peer.LwM2mIdentity;
 
 /**
- * A server on Leshan's library: LeshanServer PORT [AWAKE_MS]. Listens on loopback.
+ * A server on Leshan's library: LeshanServer PORT [AWAKE_MS [FLAG…]]. Listens on loopback. The flags: `coaps`, `follow` (a
+ * notification may change the address), `key=PRIVATE`, `public=FILE` or `chain=FILE,…` with `trust=FILE,…`, all DER, and what
+ * {@link Keys#configure} knows. Orders `credential` and `forget-credential` need no registration.
  * Standard input: one JSON request a line, {"op", "endpoint", "path", …}. Standard output: one JSON answer a line,
  * {"code", …}; what happens unasked is a line {"event", …}.
  */
@@ -90,20 +96,39 @@ public final class LeshanServer {
     /** The composite observation that was begun last. */
     private CompositeObservation composite;
 
-    private LeshanServer(int port, int awakeMs) throws Exception {
+    private final InMemorySecurityStore credentials = new InMemorySecurityStore();
+
+    private LeshanServer(int port, int awakeMs, List<String> flags) throws Exception {
         List<ObjectModel> models = Models.all();
         model = new StaticModel(models);
+        Protocol protocol = flags.contains("coaps") ? Protocol.COAPS : Protocol.COAP;
         CaliforniumServerEndpointsProvider endpoints = new CaliforniumServerEndpointsProvider.Builder(
-                new CoapServerProtocolProvider())
-                .addEndpoint(new InetSocketAddress("127.0.0.1", port), Protocol.COAP)
+                new CoapServerProtocolProvider(), new CoapsServerProtocolProvider())
+                .setConfiguration(configuration -> Keys.configure(configuration, flags))
+                .addEndpoint(new InetSocketAddress("127.0.0.1", port), protocol)
                 .build();
-        server = new LeshanServerBuilder()
+        LeshanServerBuilder builder = new LeshanServerBuilder()
                 .setObjectModelProvider(new VersionedModelProvider(models))
                 .setEndpointsProviders(endpoints)
                 .setClientAwakeTimeProvider(new StaticClientAwakeTimeProvider(awakeMs))
+                .setUpdateRegistrationOnNotification(flags.contains("follow"))
                 .setEncoder(new DefaultLwM2mEncoder(true))
-                .setDecoder(new DefaultLwM2mDecoder(true))
-                .build();
+                .setDecoder(new DefaultLwM2mDecoder(true));
+        if (protocol == Protocol.COAPS) {
+            builder.setSecurityStore(credentials);
+        }
+        String key = Keys.flag(flags, "key");
+        if (key != null) {
+            builder.setPrivateKey(Keys.privateKey(key));
+            String chain = Keys.flag(flags, "chain");
+            if (chain != null) {
+                builder.setCertificateChain(Keys.certificates(chain));
+                builder.setTrustedCertificates(Keys.certificates(Keys.flag(flags, "trust")));
+            } else {
+                builder.setPublicKey(Keys.publicKey(Keys.flag(flags, "public")));
+            }
+        }
+        server = builder.build();
         Reporter reporter = new Reporter();
         server.getRegistrationService().addListener(reporter);
         server.getObservationService().addListener(reporter);
@@ -114,7 +139,8 @@ public final class LeshanServer {
 
     public static void main(String[] arguments) throws Exception {
         LeshanServer peer = new LeshanServer(Integer.parseInt(arguments[0]),
-                arguments.length > 1 ? Integer.parseInt(arguments[1]) : 93_000);
+                arguments.length > 1 ? Integer.parseInt(arguments[1]) : 93_000,
+                List.of(arguments).subList(Math.min(2, arguments.length), arguments.length));
         event("ready");
         BufferedReader input = new BufferedReader(new InputStreamReader(System.in));
         for (String line = input.readLine(); line != null; line = input.readLine()) {
@@ -132,6 +158,20 @@ public final class LeshanServer {
 
     private void serve(JsonNode request, ObjectNode answer) throws Exception {
         String endpoint = request.path("endpoint").asText();
+        switch (request.path("op").asText()) {
+            case "credential" -> {
+                credentials.add(credential(endpoint, request));
+                answer.put("done", true);
+                return;
+            }
+            case "forget-credential" -> {
+                credentials.remove(endpoint, true);
+                answer.put("done", true);
+                return;
+            }
+            default -> {
+            }
+        }
         Registration registration = server.getRegistrationService().getByEndpoint(endpoint);
         if (registration == null) {
             answer.put("error", "not registered");
@@ -180,6 +220,15 @@ public final class LeshanServer {
         }
     }
 
+    private static SecurityInfo credential(String endpoint, JsonNode request) throws Exception {
+        if (request.has("identity")) {
+            return SecurityInfo.newPreSharedKeyInfo(endpoint, request.get("identity").asText(),
+                    Keys.hex(request.get("key").asText()));
+        }
+        return request.has("public") ? SecurityInfo.newRawPublicKeyInfo(endpoint,
+                Keys.publicKey(request.get("public").asText())) : SecurityInfo.newX509CertInfo(endpoint);
+    }
+
     private static String code(LwM2mResponse response) {
         int code = response.getCode().getCode();
         return "%d.%02d".formatted(code / 100, code % 100);
@@ -192,6 +241,8 @@ public final class LeshanServer {
         answer.put("binding", registration.getBindingMode().toString());
         answer.put("queue", registration.usesQueueMode());
         answer.put("address", registration.getSocketAddress().toString());
+        LwM2mIdentity identity = registration.getClientTransportData().getIdentity();
+        answer.put("identity", identity.toString());
         registration.getAdditionalRegistrationAttributes()
                 .forEach((name, value) -> answer.withObject("/attributes").put(name, value));
         for (Link link : registration.getSortedObjectLinks()) {

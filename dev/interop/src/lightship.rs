@@ -36,6 +36,8 @@ impl Program {
 pub(crate) struct Serve {
     pub(crate) process: Process,
     pub(crate) coap: SocketAddr,
+    /// Where it listens for devices with DTLS.
+    pub(crate) coaps: Option<SocketAddr>,
     /// Where it listens for devices that bootstrap.
     pub(crate) bootstrap: Option<SocketAddr>,
     pub(crate) rest: Rest,
@@ -53,6 +55,36 @@ impl Serve {
         command.args(["serve", "--dev", "--coap", "127.0.0.1:0", "--http", "127.0.0.1:0", "--coaps", "none"]);
         command.args(["--bootstrap-coap", "127.0.0.1:0", "--bootstrap-coaps", "none"]);
         Self::from_command(program, name, command)
+    }
+
+    /// For devices with DTLS, at a free port of loopback; `security` is the text of that section of the configuration.
+    pub(crate) fn start_secure(program: &Program, name: &str, security: &str) -> Result<Self, String> {
+        Self::start_secure_at(program, name, "127.0.0.1:0", security, &[])
+    }
+
+    /// The same at an address, with more flags.
+    pub(crate) fn start_secure_at(
+        program: &Program,
+        name: &str,
+        coaps: &str,
+        security: &str,
+        more: &[&str],
+    ) -> Result<Self, String> {
+        let config = program.logs.join(format!("{name}.toml"));
+        let text = format!("[security]\n{security}\n");
+        std::fs::write(&config, text).map_err(|error| format!("{}: {error}", config.display()))?;
+        let mut command = program.command();
+        command.arg("serve").arg("--config").arg(&config).args(["--http", "127.0.0.1:0"]);
+        command.args(["--coap", "127.0.0.1:0", "--coaps", coaps, "--bootstrap-coap", "none"]);
+        command.args(["--bootstrap-coaps", "none"]).args(more).env("LIGHTSHIP_API__TOKEN", TOKEN);
+        let mut serve = Self::from_command(program, name, command)?;
+        serve.rest.token = Some(TOKEN);
+        Ok(serve)
+    }
+
+    /// Where devices with DTLS come.
+    pub(crate) fn secure(&self) -> Result<SocketAddr, String> {
+        self.coaps.ok_or_else(|| "serve printed no `listening coaps udp` line".to_owned())
     }
 
     /// At given addresses.
@@ -84,11 +116,13 @@ impl Serve {
         let mut process = Process::start(command, &program.log(name))?;
         let mut coap = None;
         let mut http = None;
-        let mut bootstrap = None;
+        let (mut coaps, mut bootstrap) = (None, None);
         process.wait_for("`ready`", START_LIMIT, |line| {
             let address = line.rsplit(' ').next().and_then(|text| text.parse::<SocketAddr>().ok());
             if line.starts_with("listening coap udp") {
                 coap = coap.or(address);
+            } else if line.starts_with("listening coaps udp") {
+                coaps = coaps.or(address);
             } else if line.starts_with("listening bootstrap-coap udp") {
                 bootstrap = bootstrap.or(address);
             } else if line.starts_with("listening http") {
@@ -98,7 +132,7 @@ impl Serve {
         })?;
         let coap = coap.ok_or("serve printed no `listening coap udp` line")?;
         let http = http.ok_or("serve printed no `listening http` line")?;
-        Ok(Self { process, coap, bootstrap, rest: Rest::new(http) })
+        Ok(Self { process, coap, coaps, bootstrap, rest: Rest::new(http) })
     }
 
     /// Waits until an endpoint is registered, and returns its registration.

@@ -12,16 +12,19 @@
 )]
 
 mod coverage;
+mod keys;
 mod leshan;
 mod lightship;
 mod process;
 mod relay;
 mod report;
 mod rest;
+mod secure;
 mod sides;
 mod suites;
 mod tools;
 mod wire;
+mod wire_dtls;
 mod wire_namespace;
 
 use report::{Report, say};

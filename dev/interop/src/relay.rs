@@ -25,6 +25,13 @@ struct Shared {
     back: Mutex<UdpSocket>,
     /// Responses and notifications (2.05) that the device sent.
     contents: AtomicUsize,
+    /// Datagrams that the server sent.
+    answers: AtomicUsize,
+    /// What the device sent last.
+    last: Mutex<Vec<u8>>,
+    /// Whether everything goes twice, both ways.
+    repeat: AtomicBool,
+    server: SocketAddr,
     ended: AtomicBool,
 }
 
@@ -36,10 +43,14 @@ impl Relay {
         let shared = Arc::new(Shared {
             back: Mutex::new(socket()?),
             contents: AtomicUsize::new(0),
+            answers: AtomicUsize::new(0),
+            last: Mutex::new(Vec::new()),
+            repeat: AtomicBool::new(false),
+            server,
             ended: AtomicBool::new(false),
         });
         let own = Arc::clone(&shared);
-        std::thread::spawn(move || own.run(&front, server, edit));
+        std::thread::spawn(move || own.run(&front, edit));
         Ok(Self { front: address, shared })
     }
 
@@ -47,6 +58,27 @@ impl Relay {
     pub(crate) fn rebind(&self) -> Result<(), String> {
         *self.shared.back.lock().unwrap_or_else(PoisonError::into_inner) = socket()?;
         Ok(())
+    }
+
+    /// Sends bytes to the server from where it sees the device.
+    pub(crate) fn inject(&self, bytes: &[u8]) -> Result<(), String> {
+        let back = self.shared.back.lock().unwrap_or_else(PoisonError::into_inner);
+        back.send_to(bytes, self.shared.server).map(drop).map_err(|error| error.to_string())
+    }
+
+    /// What the device sent last.
+    pub(crate) fn last(&self) -> Vec<u8> {
+        self.shared.last.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// How many datagrams the server sent so far.
+    pub(crate) fn answers(&self) -> usize {
+        self.shared.answers.load(Ordering::Relaxed)
+    }
+
+    /// Whether everything goes twice from now on.
+    pub(crate) fn repeat(&self, on: bool) {
+        self.shared.repeat.store(on, Ordering::Relaxed);
     }
 
     /// How many responses and notifications with content the device sent so far.
@@ -62,7 +94,11 @@ impl Drop for Relay {
 }
 
 impl Shared {
-    fn run(&self, front: &UdpSocket, server: SocketAddr, edit: Edit) {
+    fn copies(&self) -> usize {
+        1 + usize::from(self.repeat.load(Ordering::Relaxed))
+    }
+
+    fn run(&self, front: &UdpSocket, edit: Edit) {
         let mut buffer = vec![0; DATAGRAM_LEN_MAX];
         let mut device = None;
         while !self.ended.load(Ordering::Relaxed) {
@@ -76,11 +112,17 @@ impl Shared {
                 if datagram.get(1) == Some(&0x45) {
                     self.contents.fetch_add(1, Ordering::Relaxed);
                 }
-                let _lost = back.send_to(datagram, server);
+                datagram.clone_into(&mut self.last.lock().unwrap_or_else(PoisonError::into_inner));
+                for _ in 0..self.copies() {
+                    let _lost = back.send_to(datagram, self.server);
+                }
             }
             if let (Ok((len, _)), Some(device)) = (back.recv_from(&mut buffer), device) {
                 idle = false;
-                let _lost = front.send_to(&buffer[..len], device);
+                self.answers.fetch_add(1, Ordering::Relaxed);
+                for _ in 0..self.copies() {
+                    let _lost = front.send_to(&buffer[..len], device);
+                }
             }
             drop(back);
             if idle {

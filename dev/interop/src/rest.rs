@@ -34,6 +34,11 @@ impl Rest {
         Self { agent, base: format!("http://{address}"), token: None }
     }
 
+    /// The same API for another thread.
+    pub(crate) fn again(&self) -> Self {
+        Self { agent: self.agent.clone(), base: self.base.clone(), token: self.token }
+    }
+
     /// Where it listens.
     pub(crate) fn address(&self) -> String {
         self.base.trim_start_matches("http://").to_owned()

@@ -192,6 +192,9 @@ pub(crate) fn follow(world: &World, serve: &Serve, endpoint: &str) -> Result<Pro
     let mut command = world.program.command();
     command.args(["ctl", "--url", &format!("http://{}", serve.rest.address()), "--json", "events"]);
     command.args(["--follow", "--endpoint", endpoint]);
+    if let Some(token) = serve.rest.token {
+        command.env("LIGHTSHIP_TOKEN", token);
+    }
     Process::start(command, &world.program.logs.join(format!("events-{endpoint}.log")))
 }
 

@@ -55,6 +55,28 @@ fn class_path(folders: &Folders, name: &str) -> Result<String, String> {
     Ok(format!("{}:{}/*", classes.display(), jars.display()))
 }
 
+/// The program of `pion/`: pion/dtls, built by Go.
+pub(crate) fn pion_peer(folders: &Folders) -> Result<PathBuf, String> {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let program = folders.cache.join("pion-peer");
+    let mut go = Command::new("go");
+    go.current_dir(folders.source.join("pion")).args(["build", "-o"]).arg(&program).arg(".");
+    output_of(&mut go).map(|_| program)
+}
+
+/// The program of `mbedtls/`: Mbed TLS as Debian has it (`libmbedtls-dev`).
+pub(crate) fn mbedtls_peer(folders: &Folders) -> Result<PathBuf, String> {
+    let _alone = ALONE.lock().unwrap_or_else(PoisonError::into_inner);
+    let program = folders.cache.join("mbedtls-peer");
+    let source = folders.source.join("mbedtls/peer.c");
+    if newest(&source)? > newest(&program).unwrap_or(SystemTime::UNIX_EPOCH) {
+        let mut compiler = Command::new("cc");
+        compiler.args(["-O1", "-Wall", "-Wextra", "-Werror", "-o"]).arg(&program).arg(&source);
+        output_of(compiler.args(["-lmbedtls", "-lmbedx509", "-lmbedcrypto"]))?;
+    }
+    Ok(program)
+}
+
 fn sources(folder: &Path) -> Result<Vec<PathBuf>, String> {
     let entries = std::fs::read_dir(folder).map_err(|error| format!("{}: {error}", folder.display()))?;
     Ok(entries

@@ -3,9 +3,12 @@
 mod aiocoap;
 mod bad_blocks;
 mod bad_bootstrap;
+mod bad_dtls;
 mod bad_input;
 mod bad_registrations;
 mod ctl;
+mod dtls;
+mod dtls_peers;
 mod leshan_attributes;
 mod leshan_bootstrap;
 mod leshan_bootstrap_server;
@@ -17,6 +20,7 @@ mod leshan_observe;
 mod leshan_operations;
 mod leshan_queue;
 mod leshan_registration;
+mod leshan_secure;
 mod leshan_send;
 mod leshan_server;
 mod libcoap;
@@ -77,6 +81,14 @@ pub(crate) const ALL: &[Suite] = &[
     ("leshan-operations-device", leshan_operations::their_device),
     ("leshan-operations-server", leshan_operations::their_server),
     ("ctl", ctl::run),
+    ("leshan-secure-device", leshan_secure::their_device),
+    ("bad-input-dtls", bad_dtls::run),
+    ("dtls-devices", dtls::devices),
+    ("dtls-peers", dtls::peers),
+    ("dtls-openssl", dtls::openssl),
+    ("dtls-gnutls", dtls::gnutls),
+    ("dtls-mbedtls", dtls::mbedtls),
+    ("dtls-pion", dtls::pion),
 ];
 
 /// Runs a start as a case of its own; the suite goes on only when it passed.
