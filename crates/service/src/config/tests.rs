@@ -114,3 +114,14 @@ fn the_sample_file_says_the_truth_about_defaults() {
     assert_eq!(explicit, Config::from_raw(token).unwrap());
     assert!(active.contains("\ninbox_len = 1024\n"));
 }
+
+#[test]
+fn the_page_about_security_has_every_key_as_it_is() {
+    const PAGE: &str = include_str!("../../../../docs/security.md");
+    for field in FIELDS.iter().filter(|field| field.section == "security") {
+        let words = field.default.strip_prefix('<').and_then(|rest| rest.strip_suffix('>'));
+        let default = words.map_or_else(|| format!("`{}`", field.default), str::to_owned);
+        let row = format!("| `{}` | {default} | {} |\n", field.key, field.about);
+        assert!(PAGE.contains(&row), "docs/security.md lacks this row:\n{row}");
+    }
+}
