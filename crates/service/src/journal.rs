@@ -12,8 +12,8 @@ use lightship_api::{EventType, ObservingState};
 use lightship_lwm2m::{Endpoint, Path};
 use lightship_net::{ShardEvent, Wait};
 use lightship_server::{
-    Answer, Ask, Code, ContentFormat, Details, Ended, Event, Fact as Durable, Observed, Outcome, Presence,
-    Registration, RegistrationId, SecurityEvent,
+    Answer, Ask, Code, ContentFormat, Details, Ended, Event, Fact as Durable, ObservationId, Observed,
+    Outcome, Presence, Registration, RegistrationId, SecurityEvent, Wanted,
 };
 use lightship_store::{Batch, CredentialSet, Cursor, EventRecord, Fact, Store, StoreError, WantedKey};
 use tokio::sync::mpsc;
@@ -22,7 +22,7 @@ use self::report::{Asked, Heard};
 use crate::bootstrap::News;
 use crate::content;
 use crate::core::{self, Core};
-use crate::directory::Device;
+use crate::directory::{Device, Observed as Seen};
 use crate::queue::{NOTES_LEN, Note};
 use crate::security;
 
@@ -140,6 +140,9 @@ impl Journal {
                     device.registration = registration.clone();
                 });
             }
+            Event::Restored { registration, observations } => {
+                self.restored(shard, registration, &observations).await;
+            }
             Event::Security(event) => self.secured(shard, event).await,
             // Answered where the request was made.
             Event::RequestDone { .. } | _ => {}
@@ -207,6 +210,34 @@ impl Journal {
 
     fn registered(&mut self, shard: u8, registration: Registration, carried: bool) {
         let endpoint = registration.details.endpoint.clone();
+        let device = self.device(shard, registration);
+        let shape = Box::new(self.core.directory.registered(device, carried));
+        self.log(EventType::Registered, &endpoint, |event| event.registration = Some(shape));
+    }
+
+    /// A registration goes on from before a restart. Its device has done nothing, so there is no event to tell.
+    async fn restored(
+        &mut self,
+        shard: u8,
+        registration: Registration,
+        observations: &[(ObservationId, Wanted)],
+    ) {
+        let endpoint = registration.details.endpoint.clone();
+        let (party, presence) = (registration.party.clone(), registration.presence);
+        let mut device = self.device(shard, registration);
+        let since = Some(self.core.now());
+        for (_, wanted) in observations {
+            let seen = Seen { state: ObservingState::Active, since, ..Seen::default() };
+            device.observations.insert(key(&wanted.observed), seen);
+        }
+        self.core.directory.registered(device, false);
+        security::restored(&self.core, &endpoint, party.as_deref());
+        if !presence.is_asleep() {
+            self.shown(&endpoint).await;
+        }
+    }
+
+    fn device(&self, shard: u8, registration: Registration) -> Device {
         let clock = self.core.clock;
         let mut device = Device {
             shard,
@@ -230,8 +261,7 @@ impl Journal {
             registration,
         };
         device.present(device.registration.presence, |at| core::timestamp(clock.date_of(at)));
-        let shape = Box::new(self.core.directory.registered(device, carried));
-        self.log(EventType::Registered, &endpoint, |event| event.registration = Some(shape));
+        device
     }
 
     fn updated(&mut self, registration: &Registration, listed_anew: bool) {

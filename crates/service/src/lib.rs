@@ -15,6 +15,7 @@ mod content;
 mod core;
 mod deviation;
 mod directory;
+mod hand_over;
 mod http;
 mod journal;
 mod listen;

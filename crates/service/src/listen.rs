@@ -10,6 +10,7 @@ use lightship_server::bootstrap as bootstrap_engine;
 use tokio::sync::mpsc;
 
 use crate::config::Config;
+use crate::hand_over::HandOver;
 use crate::start::{Listener, StartError};
 
 /// The shards' threads. That the usual port of coaps is taken keeps nobody from serving on the other.
@@ -17,10 +18,12 @@ pub(crate) fn shards(
     config: &Config,
     security: engine::Security,
     clock: Clock,
+    before: &HandOver,
 ) -> Result<(Shards, mpsc::Receiver<ShardEvent>), StartError> {
     let mut options = options(config, security);
     loop {
-        match Shards::start(&options, clock) {
+        // An address that cannot be opened is found out before a shard goes on.
+        match Shards::resume(&options, clock, before.frozen(), before.elapsed) {
             Err(error) if !config.listen.coaps_said && is_about(&error, &options.secure_addresses) => {
                 leave_out("coaps", &error);
                 options.secure_addresses.clear();

@@ -17,6 +17,7 @@ use crate::bootstrap::{Bootstrap, News, Role};
 use crate::config::{Config, ConfigError};
 use crate::core::{Core, Counters};
 use crate::directory::Directory;
+use crate::hand_over::{self, HandOver};
 use crate::journal::Journal;
 use crate::models::{ModelError, Models};
 use crate::queue::{self, Note, Queue};
@@ -118,14 +119,16 @@ impl Service {
         let crypto: Arc<dyn Crypto> = Arc::new(FastCrypto);
         let setup = Setup::read(&config, &crypto, clock.now())?;
         let key_log = security::key_log(&config)?;
-        let (shards, events) = listen::shards(&config, setup.server, clock)?;
-        let (bootstrap, sessions) = listen::bootstrap(&config, setup.bootstrap, clock)?.unzip();
-        let mut listeners = listen::listeners(&shards, bootstrap.as_ref());
-        listeners.extend(https.iter().map(|(listener, _)| listener.clone()));
         let cursor = Cursor { writer, number: 0 };
         let store = AnyStore::Memory(store);
         let last = runtime.block_on(store.last_command())?;
         let keeper = runtime.block_on(open_credentials(&config, &store, &crypto))?;
+        let before = runtime.block_on(HandOver::take(&config, &store, &keeper, clock));
+        let (shards, events) = listen::shards(&config, setup.server, clock, &before)?;
+        drop(before);
+        let (bootstrap, sessions) = listen::bootstrap(&config, setup.bootstrap, clock)?.unzip();
+        let mut listeners = listen::listeners(&shards, bootstrap.as_ref());
+        listeners.extend(https.iter().map(|(listener, _)| listener.clone()));
         let (queue, notes) = Queue::new(writer, last);
         let inbox = bootstrap.as_ref().map(|thread| thread.inbox().clone());
         let (share, news) = Bootstrap::new(inbox);
@@ -272,7 +275,14 @@ impl Running {
             std::thread::park_timeout(GRACE_STEP);
         }
         if let Some(shards) = self.shards.take() {
-            shards.stop();
+            let core = &self.core;
+            let goes_on = core.config.store.folder.is_some() && !core.config.security.hand_over.is_zero();
+            if goes_on {
+                let frozen = shards.freeze();
+                runtime.block_on(hand_over::leave(&core.store, &core.keeper, core.clock, &frozen));
+            } else {
+                shards.stop();
+            }
         }
         if let Some(bootstrap) = self.bootstrap.take() {
             bootstrap.stop();

@@ -27,6 +27,7 @@ pub async fn all<S: Store>(fresh: impl Fn() -> S, reopen: impl Fn(S) -> S) {
     nobody_presents_what_another_presents(&fresh()).await;
     credentials_outlive_the_process(fresh(), &reopen).await;
     facts_outlive_the_process(fresh(), &reopen).await;
+    a_hand_over_is_given_once(fresh(), &reopen).await;
     commands_outlive_the_process(fresh(), &reopen).await;
 }
 
@@ -269,6 +270,17 @@ async fn facts_outlive_the_process<S: Store>(store: S, reopen: impl Fn(S) -> S) 
     assert_eq!(store.wanted(&endpoint("a")).await.expect("reads").len(), 1);
     let page = store.events(Some(at(1)), 100).await.expect("reads");
     assert!(page.gap || page.events.is_empty(), "either the log is gone, and says so, or it is there");
+}
+
+async fn a_hand_over_is_given_once<S: Store>(store: S, reopen: &impl Fn(S) -> S) {
+    assert_eq!(store.take_hand_over().await.expect("reads"), None);
+    store.leave_hand_over([1].into()).await.expect("writes");
+    store.leave_hand_over([2, 3].into()).await.expect("writes");
+    let store = reopen(store);
+    assert_eq!(store.take_hand_over().await.expect("reads"), Some(vec![2, 3]), "the last one counts");
+    assert_eq!(store.take_hand_over().await.expect("reads"), None);
+    let store = reopen(store);
+    assert_eq!(store.take_hand_over().await.expect("reads"), None, "nor to a process after");
 }
 
 async fn write_events<S: Store>(store: &S, numbers: impl IntoIterator<Item = u64>) {

@@ -17,6 +17,7 @@ mod credential;
 mod credentials;
 mod documents_file;
 mod file;
+mod hand_over;
 mod memory;
 mod ring;
 mod wanted_file;
@@ -130,6 +131,19 @@ pub trait Store {
         max: usize,
     ) -> impl Future<Output = Result<Vec<Arc<CredentialRecord>>, StoreError>> + Send;
 
+    /// Leaves something for the next process that opens this store; what was left before is replaced.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn leave_hand_over(&self, bytes: Box<[u8]>) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Takes what a process before has left. It is given once: it is gone for good before this returns, also when the process that
+    /// took it dies at once.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn take_hand_over(&self) -> impl Future<Output = Result<Option<Vec<u8>>, StoreError>> + Send;
+
     /// Events after a cursor, oldest first, at most `max`. Without a cursor: the oldest kept.
     ///
     /// # Errors
@@ -232,6 +246,18 @@ impl Store for AnyStore {
     ) -> Result<Vec<Arc<CredentialRecord>>, StoreError> {
         match self {
             AnyStore::Memory(store) => store.credentials(set, after, max).await,
+        }
+    }
+
+    async fn leave_hand_over(&self, bytes: Box<[u8]>) -> Result<(), StoreError> {
+        match self {
+            AnyStore::Memory(store) => store.leave_hand_over(bytes).await,
+        }
+    }
+
+    async fn take_hand_over(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        match self {
+            AnyStore::Memory(store) => store.take_hand_over().await,
         }
     }
 

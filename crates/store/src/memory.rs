@@ -13,6 +13,7 @@ use crate::commands::{self, Commands};
 use crate::credential::{CredentialKey, CredentialRecord, CredentialSet};
 use crate::credentials::{Change, Credentials, Frame};
 use crate::documents_file::{self, Documents};
+use crate::hand_over;
 use crate::ring::Ring;
 use crate::wanted_file::{self, Wanted};
 use crate::{Store, StoreError};
@@ -130,6 +131,16 @@ impl MemoryStore {
             }),
             writing: tokio::sync::Mutex::new(()),
         })
+    }
+
+    /// Does what waits for the disk on a thread for that.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let path = || self.folder.clone().unwrap_or_default();
+        let done = tokio::task::spawn_blocking(work).await;
+        done.map_err(|error| StoreError::Unavailable { path: path(), source: std::io::Error::other(error) })?
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -273,10 +284,8 @@ impl Store for MemoryStore {
         let _turn = self.writing.lock().await;
         let changes = self.changed(&batch)?;
         if let Some(folder) = self.folder.clone().filter(|_| !changes.is_empty()) {
-            let (path, written) = (folder.clone(), changes.clone());
-            tokio::task::spawn_blocking(move || write(&folder, &written))
-                .await
-                .map_err(|error| StoreError::Unavailable { path, source: std::io::Error::other(error) })??;
+            let written = changes.clone();
+            self.blocking(move || write(&folder, &written)).await?;
         }
         self.apply(batch, changes);
         Ok(())
@@ -304,6 +313,21 @@ impl Store for MemoryStore {
     ) -> Result<Vec<Arc<CredentialRecord>>, StoreError> {
         let page = self.state().credentials.page(set, after, max);
         std::future::ready(Ok(page)).await
+    }
+
+    async fn leave_hand_over(&self, bytes: Box<[u8]>) -> Result<(), StoreError> {
+        match self.folder.clone() {
+            Some(folder) => self.blocking(move || hand_over::write(&folder, &bytes)).await,
+            // Nothing of this store outlives the process.
+            None => Ok(()),
+        }
+    }
+
+    async fn take_hand_over(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        match self.folder.clone() {
+            Some(folder) => self.blocking(move || hand_over::take(&folder)).await,
+            None => Ok(None),
+        }
     }
 
     async fn command(&self, id: CommandId) -> Result<Option<Arc<CommandRecord>>, StoreError> {

@@ -5,6 +5,7 @@ use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use lightship_api::{EventType, Handshake, HandshakeResult, ServerIdentity};
+use lightship_dtls::Alert;
 use lightship_dtls::certificate::{self, Anchors};
 use lightship_lwm2m::Endpoint;
 use lightship_server::{Answer, Ask, Claim, Credential, Presented, Registrations, SecurityEvent, Whose};
@@ -215,6 +216,22 @@ async fn named(core: &Core, set: CredentialSet, subject: &Subject<'_>) -> Option
         }
     }
     None
+}
+
+/// Ends the sessions of a principal that is not welcome any more.
+pub(super) async fn ask_again(core: &Core, principal: &Principal) {
+    let presented = Presented::Resumed(principal.clone());
+    let judged = judge::judge(core, CredentialSet::Server, &presented).await;
+    // That the store does not answer now is no verdict.
+    if let Credential::Refused { reason, alert } = judged
+        && alert != Alert::INTERNAL_ERROR
+    {
+        tracing::info!(%principal, %reason, "not welcome any more");
+        let whose: Arc<[Whose]> = [Whose::Principal(principal.clone())].into();
+        for inbox in &core.inboxes {
+            let _ = inbox.end_sessions(whose.clone(), Registrations::End).await;
+        }
+    }
 }
 
 /// Ends sessions that rest on a credential that is otherwise now, or gone.

@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lightship_api as api;
 use lightship_lwm2m::Endpoint;
-use lightship_platform::crypto::{Crypto, Group};
+use lightship_platform::crypto::{Crypto, Group, Secret};
 use lightship_store::{
     AnyStore, Batch, CredentialKey, CredentialRecord, CredentialSet, DocumentKey, Fact, Store, StoreError,
 };
@@ -228,6 +228,16 @@ impl Keeper {
         text.ok_or(SealError::Damaged { endpoint: name })
     }
 
+    /// What one process leaves for the next, as it is kept.
+    pub(crate) fn seal_hand_over(&self, bytes: &[u8]) -> Result<Box<[u8]>, SealError> {
+        self.sealer.seal(HAND_OVER, bytes)
+    }
+
+    /// What the process before has left.
+    pub(crate) fn open_hand_over(&self, sealed: &[u8]) -> Option<Secret> {
+        self.sealer.open(HAND_OVER, sealed).ok()
+    }
+
     /// Whether the key opens what is sealed of documents.
     async fn check_documents(
         &self,
@@ -297,6 +307,8 @@ fn damaged(record: &CredentialRecord) -> SealError {
     SealError::Damaged { endpoint: record.key.endpoint.to_string() }
 }
 
+/// Whose a hand-over is.
+const HAND_OVER: &[u8] = b"hand-over";
 /// What stands before a sealed document.
 const SEALED: &str = "sealed:";
 /// Credentials looked at in one go.

@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 use lightship_lwm2m::Endpoint;
 use lightship_platform::crypto::Crypto;
+use lightship_server::Party;
 use lightship_store::{AnyStore, CredentialSet, Store, StoreError};
 
 use crate::config::{Config, SealKey};
@@ -149,6 +150,17 @@ async fn changed(core: &Arc<Core>, set: CredentialSet, endpoint: &Endpoint, chan
     gate::end_sessions(core, set, endpoint, change).await;
     if set == CredentialSet::Server {
         forget_unsecured(core, endpoint);
+    }
+}
+
+/// A registration goes on from before a restart: is its device still welcome? Nobody waits for the answer.
+pub(crate) fn restored(core: &Arc<Core>, endpoint: &Endpoint, party: Option<&Party>) {
+    match party {
+        None => forget_unsecured(core, endpoint),
+        Some(party) => {
+            let (core, principal) = (core.clone(), party.principal.clone());
+            tokio::spawn(async move { gate::ask_again(&core, &principal).await });
+        }
     }
 }
 

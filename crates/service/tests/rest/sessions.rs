@@ -394,3 +394,117 @@ fn secrets_of_sessions_go_to_a_file_only_where_that_is_wanted() {
     let server = Server::start();
     assert_eq!(server.get("/api/v1/security").json()["key_log"], false);
 }
+
+/// The same server once more, at the same addresses.
+fn restarted(
+    server: Server,
+    folder: &std::path::Path,
+    change: impl FnOnce(&mut lightship_service::Config),
+) -> Server {
+    let (coap, coaps) = (server.coap, server.coaps());
+    drop(server);
+    Server::with(|config| {
+        config.listen.coap = vec![coap];
+        config.listen.coaps = vec![coaps];
+        config.store.folder = Some(folder.to_owned());
+        change(config);
+    })
+}
+
+fn in_folder(folder: &std::path::Path) -> Server {
+    Server::with(|config| config.store.folder = Some(folder.to_owned()))
+}
+
+#[test]
+fn an_orderly_restart_keeps_sessions_with_their_registrations_and_observations() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = in_folder(folder.path());
+    put_psk(&server, "dev-7", "id-7");
+    let mut device = Secured::psk(server.coaps(), b"id-7", KEY);
+    assert_eq!(device.register("dev-7"), Some(0x41));
+    let before = endpoint(&server, "dev-7");
+    let address = server.http;
+    let observe = std::thread::spawn(move || {
+        super::support::put_at(address, "/api/v1/endpoints/dev-7/observations/3/0/9")
+    });
+    let mut token = Vec::new();
+    device
+        .serve(|request| {
+            let mut answer = request.answer(0x45, Some(0), b"84");
+            answer.options.insert(0, (6, vec![1]));
+            answer
+        })
+        .map(|request| token = request.token)
+        .expect("an Observe");
+    assert_eq!(observe.join().unwrap().status, 200);
+    let server = restarted(server, folder.path(), |_| {});
+    let kept = folder.path().join("hand-over");
+    assert!(!kept.exists(), "it is used once, whatever happens next");
+    let after = endpoint(&server, "dev-7");
+    for member in ["registration_id", "security", "address", "registered_at"] {
+        let (before, after) = (&before[member], &after[member]);
+        if member == "registered_at" {
+            assert_eq!(before.as_str().unwrap()[..16], after.as_str().unwrap()[..16]);
+        } else {
+            assert_eq!(before, after, "{member}");
+        }
+    }
+    assert_eq!(after["session"]["cid"], before["session"]["cid"]);
+    // The server speaks down the session, the device up, and what was observed goes on.
+    let address = server.http;
+    let read = std::thread::spawn(move || {
+        super::support::get_at(address, "/api/v1/endpoints/dev-7/resources/3/0/9")
+    });
+    assert_eq!(
+        device.serve(|request| request.answer(0x45, Some(0), b"83")).expect("a Read").path(),
+        "/3/0/9"
+    );
+    assert_eq!(read.join().unwrap().json()["content"]["value"], 83);
+    let notify = Message {
+        kind: 1,
+        code: 0x45,
+        id: 900,
+        token,
+        options: vec![(6, vec![2]), (12, vec![])],
+        payload: b"82".to_vec(),
+    };
+    device.send(&notify.bytes());
+    let observed = || server.get("/api/v1/endpoints/dev-7/observations").json()["items"][0].clone();
+    eventually(|| observed()["content"][0]["value"] == 82);
+    assert_eq!(observed()["state"], "active");
+    let metrics = server.get("/metrics").body;
+    assert!(metrics.contains("lightship_handshakes_total{server=\"lwm2m\",result=\"begun\"} 0"), "{metrics}");
+    // Another restart, another hand-over; but who is no longer welcome does not come back.
+    server.call("DELETE", "/api/v1/credentials/dev-7", "");
+    let server = restarted(server, folder.path(), |_| {});
+    assert_eq!(server.get("/api/v1/endpoints/dev-7").status, 404);
+}
+
+#[test]
+fn what_was_handed_over_too_long_ago_or_sealed_otherwise_is_lost_and_nothing_else_happens() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = in_folder(folder.path());
+    put_psk(&server, "dev-7", "id-7");
+    assert_eq!(Secured::psk(server.coaps(), b"id-7", KEY).register("dev-7"), Some(0x41));
+    let kept = folder.path().join("hand-over");
+    let server =
+        restarted(server, folder.path(), |config| config.security.hand_over = std::time::Duration::ZERO);
+    assert_eq!(server.get("/api/v1/endpoints").json()["items"], json!([]), "too old for that");
+    let server = restarted(server, folder.path(), |_| {});
+    assert_eq!(Secured::psk(server.coaps(), b"id-7", KEY).register("dev-7"), Some(0x41));
+    let (coap, coaps) = (server.coap, server.coaps());
+    drop(server);
+    let bytes = std::fs::read(&kept).unwrap();
+    assert!(!bytes.windows(5).any(|window| window == b"dev-7"), "sealed");
+    for bad in [&bytes[..bytes.len() / 2], b"", &[0; 100]] {
+        std::fs::write(&kept, bad).unwrap();
+        let server = Server::with(|config| {
+            config.listen.coap = vec![coap];
+            config.listen.coaps = vec![coaps];
+            config.store.folder = Some(folder.path().to_owned());
+        });
+        assert_eq!(server.get("/api/v1/endpoints").json()["items"], json!([]));
+        assert!(!kept.exists());
+        assert_eq!(Secured::psk(server.coaps(), b"id-7", KEY).register("dev-7"), Some(0x41));
+    }
+}

@@ -71,9 +71,18 @@ impl Server {
 
 /// A GET by somebody who has nothing but the server's address.
 pub(crate) fn get_at(http: SocketAddr, address: &str) -> Reply {
+    call_at(http, "GET", address)
+}
+
+/// A PUT without a body, likewise.
+pub(crate) fn put_at(http: SocketAddr, address: &str) -> Reply {
+    call_at(http, "PUT", address)
+}
+
+fn call_at(http: SocketAddr, method: &str, address: &str) -> Reply {
     let mut stream = TcpStream::connect(http).unwrap();
     stream.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
-    let request = format!("GET {address} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+    let request = format!("{method} {address} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
     stream.write_all(request.as_bytes()).unwrap();
     let mut bytes = Vec::new();
     let _ = stream.read_to_end(&mut bytes);
