@@ -94,6 +94,10 @@ impl Flight {
     }
 
     fn write_record(&mut self, sender: &mut Sender<'_>, out: &mut [u8]) -> Option<usize> {
+        if *sender.plain_sequence > record::SEQUENCE_MAX {
+            // The peer began at the end of the numbers. One more would read as another epoch.
+            return None;
+        }
         let protected = self.protected_from.is_some_and(|from| self.at >= from);
         if protected && !self.is_changed {
             let len = record::write_plain(out, ContentType::ChangeCipherSpec, *sender.plain_sequence, &[1])?;

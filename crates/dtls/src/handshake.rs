@@ -579,7 +579,7 @@ impl Common {
                 return;
             }
             self.repeats += 1;
-            self.wait = (self.wait * 2).min(host.config.retransmit_max);
+            self.wait = self.wait.saturating_mul(2).min(host.config.retransmit_max);
             self.retransmit_at = Some(host.now + self.wait);
             self.launched_at = host.now;
             self.flight.rewind();

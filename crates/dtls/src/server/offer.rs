@@ -234,3 +234,72 @@ fn is_match(pattern: &str, name: &str) -> bool {
             .is_some_and(|(label, rest)| !label.is_empty() && rest.eq_ignore_ascii_case(parent)),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use alloc::vec;
+    use alloc::vec::Vec;
+
+    use lightship_platform::crypto::RustCrypto;
+    use lightship_platform::{Instant, SeededRng};
+
+    use super::*;
+    use crate::message::write;
+
+    /// Reads an offer of a hello with these extensions.
+    fn offer(extensions: &[(Extension, &[u8])]) -> Result<Offer, Abort> {
+        let mut body: Vec<u8> = vec![0xfe, 0xfd];
+        body.extend_from_slice(&[7; 32]);
+        body.extend_from_slice(&[0, 0, 0, 2, 0xc0, 0xa8, 1, 0]);
+        write::nested16(&mut body, |out| {
+            for (extension, content) in extensions {
+                write::extension(out, *extension, |out| out.extend_from_slice(content));
+            }
+        });
+        let config = Config { suites: vec![Suite::PskAes128Ccm8], ..Config::default() };
+        let mut rng = SeededRng::from_number(1);
+        let host = Host { now: Instant::ZERO, crypto: &RustCrypto, rng: &mut rng, config: &config };
+        Offer::read(&host, &ClientHello::read(&body).ok_or(Abort::DECODE)?)
+    }
+
+    #[test]
+    fn a_connection_id_that_is_too_long_is_done_without() {
+        let cid_of = |len: u8| {
+            let mut content = vec![len];
+            content.resize(1 + usize::from(len), 9);
+            let offer = offer(&[(Extension::ConnectionId, &content)]).expect("an offer");
+            offer.terms(Suite::PskAes128Ccm8, Cid::EMPTY).cids.map(|(_, peer)| peer.bytes().len())
+        };
+        assert_eq!((cid_of(0), cid_of(20)), (Some(0), Some(20)));
+        assert_eq!((cid_of(21), cid_of(255)), (None, None));
+        assert!(offer(&[(Extension::ConnectionId, &[2, 1])]).is_err_and(|abort| abort == Abort::DECODE));
+        assert!(offer(&[(Extension::ConnectionId, &[1, 1, 1])]).is_err_and(|abort| abort == Abort::DECODE));
+    }
+
+    #[test]
+    fn what_contradicts_itself_is_refused() {
+        let cases: [((Extension, &[u8]), Abort); 8] = [
+            ((Extension::RecordSizeLimit, &[0, 63]), Abort::ILLEGAL),
+            ((Extension::RecordSizeLimit, &[64]), Abort::DECODE),
+            ((Extension::MaxFragmentLength, &[5]), Abort::ILLEGAL),
+            ((Extension::MaxFragmentLength, &[]), Abort::DECODE),
+            ((Extension::RenegotiationInfo, &[1, 1]), Abort::NOTHING_IN_COMMON),
+            ((Extension::PointFormats, &[1, 1]), Abort::ILLEGAL),
+            ((Extension::SupportedGroups, &[0, 1, 0]), Abort::DECODE),
+            ((Extension::ServerName, &[0, 3, 0, 0, 0]), Abort::DECODE),
+        ];
+        for (extension, abort) in cases {
+            assert_eq!(offer(&[extension]).err(), Some(abort), "{extension:?}");
+        }
+        let twice = [(Extension::ExtendedMasterSecret, &[][..]); 2];
+        assert_eq!(offer(&twice).err(), Some(Abort::DECODE));
+        assert!(offer(&[]).is_ok_and(|offer| offer.full.is_ok()));
+    }
+
+    #[test]
+    fn a_star_stands_for_one_label() {
+        assert!(is_match("*.example", "a.example") && is_match("a.example", "A.EXAMPLE"));
+        assert!(!is_match("*.example", "example") && !is_match("*.example", "b.a.example"));
+        assert!(!is_match("*.example", ".example"));
+    }
+}

@@ -10,7 +10,8 @@ mod resumption;
 mod storms;
 
 use harness::{From, own_key, pair, psk_connect};
-use lightship_dtls::{Cid, Credential, Suite};
+use lightship_dtls::{Alert, Cid, Credential, Failure, Fault, Suite};
+use lightship_platform::crypto::Group;
 
 #[test]
 fn a_pre_shared_key_opens_a_session() {
@@ -65,4 +66,71 @@ fn merged(datagram: &[u8]) -> Vec<u8> {
     }
     merged.extend_from_slice(rest);
     merged
+}
+
+#[test]
+fn either_group_will_do_and_one_must_be_common() {
+    let (p256, x25519) = (Group::Secp256r1, Group::X25519);
+    let table = [
+        (vec![x25519], vec![p256, x25519], true),
+        (vec![p256], vec![x25519, p256], true),
+        (vec![x25519, p256], vec![x25519], true),
+        (vec![x25519], vec![p256], false),
+    ];
+    for (client, server, is_common) in table {
+        for suite in [Suite::EcdhePskAes128Ccm8, Suite::EcdheEcdsaAes128Ccm8] {
+            let mut pair = pair(suite);
+            pair.client.config.groups.clone_from(&client);
+            pair.server.config.groups.clone_from(&server);
+            pair.server.config.keys = vec![own_key("lightship.example")];
+            let mut connect = psk_connect();
+            if suite == Suite::EcdheEcdsaAes128Ccm8 {
+                connect.credential = Credential::RawPublicKey { key: own_key("device").key };
+            }
+            pair.connect(connect);
+            pair.run();
+            assert_eq!(pair.client.is_established(), is_common);
+            if is_common {
+                pair.assert_talks();
+            } else {
+                let alert = Alert::HANDSHAKE_FAILURE;
+                let failure = Failure::AlertSent(alert, Fault::NothingInCommon);
+                assert_eq!(pair.server.failure(), Some(failure));
+            }
+        }
+    }
+}
+
+// Proves: DTL-14
+#[test]
+fn a_limit_of_records_is_kept_by_the_other_side() {
+    let table = [(Some(100), None, 100), (Some(100), Some(512), 100), (None, Some(512), 512)];
+    for (record_size_limit, max_fragment_len, most) in table {
+        for suite in [Suite::EcdheEcdsaAes128Ccm8, Suite::PskAes128Cbc] {
+            let mut pair = pair(suite);
+            pair.server.config.keys = vec![own_key("lightship.example")];
+            pair.client.config.record_size_limit = record_size_limit;
+            pair.client.config.max_fragment_len = max_fragment_len;
+            let mut connect = psk_connect();
+            if suite == Suite::EcdheEcdsaAes128Ccm8 {
+                let device = own_key("device");
+                connect.credential = Credential::Certificates { key: device.key, chain: device.chain };
+            }
+            pair.connect(connect);
+            pair.run();
+            pair.assert_talks();
+            assert_eq!(pair.server.association.as_ref().unwrap().data_len_max(), most);
+            // The fragment length holds for the handshake as well (RFC 6066 §4), the record limit for what is protected.
+            if let (None, Some(limit)) = (record_size_limit, max_fragment_len) {
+                for (_, datagram) in pair.log.iter().filter(|(from, _)| *from == From::Server) {
+                    let mut rest = &datagram[..];
+                    while rest.len() > 13 && rest[0] == 22 && rest[4] == 0 {
+                        let len = u16::from_be_bytes([rest[11], rest[12]]);
+                        assert!(len <= limit);
+                        rest = &rest[13 + usize::from(len)..];
+                    }
+                }
+            }
+        }
+    }
 }
