@@ -7,10 +7,13 @@
 use aes::Aes128Enc;
 use ccm::aead::array::ArraySize;
 use ccm::aead::{AeadInOut, KeyInit};
-use ccm::consts::{U12, U16};
+use ccm::consts::{U1, U12, U16};
 use ccm::{Ccm, Tag, TagSize};
 
-use aes::cipher::{BlockCipherEncBackend, BlockCipherEncClosure, BlockCipherEncrypt, BlockSizeUser};
+use aes::Block;
+use aes::cipher::{
+    BlockCipherEncBackend, BlockCipherEncClosure, BlockCipherEncrypt, BlockSizeUser, InOut, ParBlocksSizeUser,
+};
 
 use super::CryptoError;
 
@@ -54,7 +57,26 @@ impl<B: BlockSizeUser<BlockSize = U16>> BlockSizeUser for Ready<'_, B> {
 impl<B: BlockCipherEncBackend<BlockSize = U16>> BlockCipherEncrypt for Ready<'_, B> {
     #[inline(always)]
     fn encrypt_with_backend(&self, work: impl BlockCipherEncClosure<BlockSize = U16>) {
-        work.call(self.0);
+        work.call(&Single(self.0));
+    }
+}
+
+/// The same, one block after another: room for the 64 that the widest instructions take at once costs more to clear than
+/// a short record costs to encrypt.
+struct Single<'a, B>(&'a B);
+
+impl<B: BlockSizeUser<BlockSize = U16>> BlockSizeUser for Single<'_, B> {
+    type BlockSize = U16;
+}
+
+impl<B: BlockSizeUser<BlockSize = U16>> ParBlocksSizeUser for Single<'_, B> {
+    type ParBlocksSize = U1;
+}
+
+impl<B: BlockCipherEncBackend<BlockSize = U16>> BlockCipherEncBackend for Single<'_, B> {
+    #[inline(always)]
+    fn encrypt_block(&self, block: InOut<'_, '_, Block>) {
+        self.0.encrypt_block(block);
     }
 }
 
