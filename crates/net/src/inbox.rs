@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lightship_server::{
-    Answer, Ask, Endpoint, Operation, Outcome, Path, RegistrationId, Registrations, RequestError, Stats,
-    Wanted, WhenAsleep, Whose,
+    Answer, Ask, Endpoint, Operation, Outcome, Path, Registration, RegistrationId, Registrations,
+    RequestError, Stats, Wanted, WhenAsleep, Whose,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -91,6 +91,7 @@ pub(crate) enum Command {
     Observe { endpoint: Endpoint, wanted: Wanted, wait: Wait, reply: Sender<Outcome> },
     CancelObservation { endpoint: Endpoint, which: Which, wait: Duration, reply: Sender<Option<Outcome>> },
     Forget { endpoint: Endpoint, registration: RegistrationId, reply: Sender<()> },
+    Registration { endpoint: Endpoint, reply: Sender<Registration> },
 }
 
 /// One of a device's observations.
@@ -127,6 +128,14 @@ impl ShardInbox {
             ShardInbox { commands, controls },
             InboxReader { commands: command_reader, controls: control_reader },
         )
+    }
+
+    /// The registration of an endpoint as it is now, with the session that it uses and what was dropped of it.
+    ///
+    /// # Errors
+    /// [`InboxError`]: nothing will happen.
+    pub fn registration(&self, endpoint: Endpoint) -> Result<Reply<Registration>, InboxError> {
+        self.command(|reply| Command::Registration { endpoint, reply })
     }
 
     /// One downlink request; its outcome comes within the time of `wait`.

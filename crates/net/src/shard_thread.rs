@@ -372,6 +372,9 @@ impl ShardThread {
                     Err(error) => drop(reply.send(Err(error))),
                 }
             }
+            Command::Registration { endpoint, reply } => {
+                let _ = reply.send(self.shard.registration(&endpoint).ok_or(RequestError::UnknownEndpoint));
+            }
             Command::Forget { endpoint, registration, reply } => {
                 let known = self.shard.registration(&endpoint).is_some_and(|r| r.id == registration);
                 if known {

@@ -84,8 +84,8 @@ pub use request::{
 pub use route::Route;
 pub use secure::{
     Certificate, Claim, Credential, DropStats, Endpoints, FailureStats, HandshakeFailure, Mode, Party,
-    Presented, Principal, Registrations, Security, SecurityEvent, SecurityLimits, SecurityStats, SessionEnd,
-    SessionInfo, Whose, shard_of,
+    Presented, Principal, Registrations, Security, SecurityEvent, SecurityLimits, SecurityStats,
+    SessionDrops, SessionEnd, SessionInfo, Whose, shard_of,
 };
 pub use shard::{Shard, Transmit};
 pub use stats::Stats;

@@ -105,6 +105,8 @@ fn only_the_newest_authentic_record_moves_a_session() {
     assert!(moves(&world).is_empty() && world.to(address(AWAY)).is_empty());
     let dropped = world.shard.stats().security.dropped;
     assert_eq!((dropped.bad_mac, dropped.replayed, dropped.connection_id), (1, 1, 1));
+    let session = world.registration("lamp").and_then(|registration| registration.session).expect("secured");
+    assert_eq!((session.dropped.bad_mac, session.dropped.replayed, session.dropped.other), (1, 1, 0));
 }
 
 // Proves: DTL-16

@@ -371,8 +371,9 @@ fn a_new_hello_from_a_live_address_does_not_kill_the_session_until_it_is_done() 
         assert_eq!(device.hear(&mut world).len(), 1);
         // One that succeeds takes its place.
         world.credentials = Some(vec![known("lamp")]);
-        world.pass(300 * SECOND / 3);
+        world.pass(100 * SECOND);
         world.take_events();
+        world.wire.clear();
         let mut device = Device::open(&mut world, address(HOME), config, connect("lamp"));
         assert_eq!(ends(&world), [(SessionEnd::Replaced, Some("lamp".to_owned()))]);
         let update = world.update_packet(&location, "");

@@ -42,7 +42,7 @@ impl fmt::Debug for Security {
     }
 }
 
-/// Bounds of the secured sessions of one engine.
+/// Bounds of the secured sessions of one engine. The defaults let thousands of devices behind one carrier's NAT come back at once.
 #[derive(Clone, Debug)]
 pub struct SecurityLimits {
     /// Sessions; the one that was silent longest gives way to a new one.
@@ -68,10 +68,10 @@ impl Default for SecurityLimits {
         Self {
             sessions: 1_000_000,
             handshakes: 4096,
-            handshakes_per_address: 256,
-            handshakes_per_prefix: 1024,
-            handshakes_a_minute_per_address: 1200,
-            handshakes_a_minute_per_prefix: 6000,
+            handshakes_per_address: 1024,
+            handshakes_per_prefix: 2048,
+            handshakes_a_minute_per_address: 12_000,
+            handshakes_a_minute_per_prefix: 60_000,
             resumptions: 1_000_000,
             forwards: 4096,
         }

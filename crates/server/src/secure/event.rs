@@ -184,6 +184,19 @@ pub struct SessionInfo {
     pub resumed: bool,
     /// When the handshake was done.
     pub opened_at: Instant,
+    /// Records under its name that were dropped so far.
+    pub dropped: SessionDrops,
+}
+
+/// Records that named a session and were dropped; each count stays at its greatest number once it is there.
+#[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
+pub struct SessionDrops {
+    /// Not authentic: somebody else sent them, or they were damaged.
+    pub bad_mac: u32,
+    /// Seen before, or too old to tell.
+    pub replayed: u16,
+    /// For other reasons.
+    pub other: u16,
 }
 
 impl SessionInfo {

@@ -139,6 +139,8 @@ impl<T: Default> Sessions<T> {
                 suite: Some(one.suite),
                 stage: Stage::Open,
                 marks: one.marks,
+                replayed: 0,
+                dropped: 0,
                 held: T::default(),
             });
         }

@@ -99,6 +99,8 @@ impl<T: Default> Sessions<T> {
             suite: None,
             stage: Stage::Pending,
             marks: Marks(Marks::PROVEN),
+            replayed: 0,
+            dropped: 0,
             held: T::default(),
         });
         self.pool.push_back(key);

@@ -19,8 +19,8 @@ mod steer;
 pub(crate) use self::address::Address;
 pub use self::config::{Security, SecurityLimits};
 pub use self::event::{
-    Claim, Credential, HandshakeFailure, Presented, Registrations, SecurityEvent, SessionEnd, SessionInfo,
-    Whose,
+    Claim, Credential, HandshakeFailure, Presented, Registrations, SecurityEvent, SessionDrops, SessionEnd,
+    SessionInfo, Whose,
 };
 pub use self::party::{Certificate, Endpoints, Mode, Party, Principal};
 pub(crate) use self::session::Session;

@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use hashbrown::HashTable;
-use lightship_dtls::{Association, Suite};
+use lightship_dtls::{Association, DropReason, Suite};
 use lightship_platform::{Instant, Rng};
 use zeroize::Zeroizing;
 
@@ -40,6 +40,9 @@ pub(crate) struct Session<T> {
     pub(super) suite: Option<Suite>,
     pub(super) stage: Stage,
     pub(super) marks: Marks,
+    /// Records that were dropped: seen before, and for other reasons than a wrong tag.
+    pub(super) replayed: u16,
+    pub(super) dropped: u16,
     /// The engine's part.
     pub(crate) held: T,
 }
@@ -53,6 +56,24 @@ impl<T> Session<T> {
     /// Who the peer is.
     pub(crate) fn party(&self) -> Option<&Arc<Party>> {
         self.party.as_ref()
+    }
+
+    pub(super) fn count_dropped(&mut self, reason: DropReason) {
+        let counter = match reason {
+            // The association counts these.
+            DropReason::BadMac => return,
+            DropReason::Replayed => &mut self.replayed,
+            DropReason::Malformed
+            | DropReason::TooLong
+            | DropReason::Epoch
+            | DropReason::ConnectionId
+            | DropReason::NoSession
+            | DropReason::Handshake
+            | DropReason::Alert
+            | DropReason::Early
+            | _ => &mut self.dropped,
+        };
+        *counter = counter.saturating_add(1);
     }
 
     /// Whether somebody is known to be at the address.

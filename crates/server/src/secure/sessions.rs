@@ -23,7 +23,7 @@ use crate::devices::SecretHash;
 use crate::limits::{AMPLIFICATION_MAX, STATELESS_MAX};
 use crate::slab::{Key, Slab};
 use crate::timer::Timers;
-use crate::{Locator, Security, SecurityStats, SessionInfo, Whose};
+use crate::{Locator, Security, SecurityStats, SessionDrops, SessionInfo, Whose};
 
 /// All secured sessions of an engine, which keeps a `T` with each.
 pub(crate) struct Sessions<T> {
@@ -175,6 +175,11 @@ impl<T: Default> Sessions<T> {
             return_routability: session.marks.has(Marks::RETURN_ROUTABILITY),
             resumed: session.marks.has(Marks::RESUMED),
             opened_at: Instant::from_secs(session.opened_s.into()),
+            dropped: SessionDrops {
+                bad_mac: session.association.failures(),
+                replayed: session.replayed,
+                other: session.dropped,
+            },
         })
     }
 
@@ -268,6 +273,7 @@ impl<T: Default> Sessions<T> {
             let data = match record {
                 Record::Dropped(reason) => {
                     self.stats.dropped.count(reason);
+                    session.count_dropped(reason);
                     // So many forgeries that one may succeed: the peer has to make new keys (RFC 9147 §4.5.3).
                     if reason == DropReason::BadMac && session.association.wear() == Wear::Out {
                         self.end(now, key, SessionEnd::Exhausted);

@@ -188,22 +188,22 @@ impl Security {
             handshakes_per_address: small(
                 "security.handshakes_per_address",
                 raw.handshakes_per_address,
-                256,
+                1024,
             )?,
             handshakes_per_network: small(
                 "security.handshakes_per_network",
                 raw.handshakes_per_network,
-                1024,
+                2048,
             )?,
             handshakes_a_minute_per_address: small(
                 "security.handshakes_a_minute_per_address",
                 raw.handshakes_a_minute_per_address,
-                1200,
+                12_000,
             )?,
             handshakes_a_minute_per_network: small(
                 "security.handshakes_a_minute_per_network",
                 raw.handshakes_a_minute_per_network,
-                6000,
+                60_000,
             )?,
             hand_over: seconds("security.hand_over_s", raw.hand_over_s, 600, 86_400)?,
             key_log_file: raw.key_log_file,
