@@ -486,6 +486,7 @@ impl Common {
         self.retransmit_at = None;
         self.deadline = host.now + LINGER_TIME;
         self.early = Vec::new();
+        self.inbound.clear();
         if host.config.key_log
             && let Some(master) = &self.master
         {
@@ -548,6 +549,7 @@ impl Common {
         self.flight.stop();
         self.retransmit_at = None;
         self.early = Vec::new();
+        self.inbound.clear();
         self.master = None;
         self.events.push_back(Event::Failed(failure));
     }

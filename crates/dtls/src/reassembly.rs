@@ -72,6 +72,11 @@ impl Reassembly {
         self.expect(self.next.wrapping_add(1));
     }
 
+    /// Forgets what has come: nothing more is put together.
+    pub(crate) fn clear(&mut self) {
+        self.parts = Vec::new();
+    }
+
     /// Keeps a fragment; all together never keep more than `len_max` bytes.
     pub(crate) fn take(&mut self, fragment: &Fragment<'_>, protected: bool, len_max: usize) -> Took {
         let ahead = fragment.sequence.wrapping_sub(self.next);

@@ -61,6 +61,21 @@ fn a_handshake_that_is_never_finished_costs_little_and_a_bounded_more_if_it_is_a
 }
 
 #[test]
+fn a_client_that_says_nothing_after_its_handshake_costs_little() {
+    let mut pair = pair(Suite::EcdheEcdsaAes128Ccm8);
+    pair.server.config.keys = vec![own_key("lightship.example")];
+    let mut connect = psk_connect();
+    connect.credential = lightship_dtls::Credential::RawPublicKey { key: own_key("device").key };
+    pair.connect(connect);
+    pair.run();
+    assert!(pair.server.is_established());
+    let association = pair.server.association.take();
+    let info = allocation_counter::measure(|| drop(association));
+    let freed = info.bytes_current.unsigned_abs();
+    assert!(freed > 0 && freed < 2048, "{freed} bytes");
+}
+
+#[test]
 fn nothing_of_a_handshake_stays_in_memory() {
     for suite in [Suite::PskAes128Ccm8, Suite::EcdheEcdsaAes128Ccm8] {
         let mut pair = pair(suite);
