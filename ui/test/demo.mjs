@@ -26,6 +26,7 @@ import {
   stop,
   watch,
 } from "./lib.mjs";
+import { secured } from "./secured.mjs";
 
 const { values: flags } = parseArgs({
   options: {
@@ -45,11 +46,11 @@ function startDemo(ports) {
   if (flags.mock) return startMock(ports.http);
   if (!program) throw new Error("no program: build it with `cargo build --release`, or name it with --program");
   const at = (port) => `127.0.0.1:${port}`;
-  return start(program, ["demo", "--http", at(ports.http), "--coap", at(ports.coap), "--bootstrap-coap", at(ports.bootstrap)]);
+  return start(program, ["demo", "--http", at(ports.http), "--coap", at(ports.coap), "--bootstrap-coap", at(ports.bootstrap), "--coaps", at(ports.coaps), "--bootstrap-coaps", at(ports.bootstrapCoaps)]);
 }
 
 const program = flags.program ?? process.env.LIGHTSHIP ?? newestBuild();
-const ports = { http: await freeTcpPort(), coap: await freeUdpPort(), bootstrap: await freeUdpPort() };
+const ports = { http: await freeTcpPort(), coap: await freeUdpPort(), bootstrap: await freeUdpPort(), coaps: await freeUdpPort(), bootstrapCoaps: await freeUdpPort() };
 const base = `http://127.0.0.1:${ports.http}`;
 mkdirSync(flags.shots, { recursive: true });
 
@@ -329,6 +330,7 @@ async function main(browser, demo) {
   if (!flags.mock) {
     const before = trouble.length;
     await bootstrap({ page, base, shot, program, ports });
+    await secured({ page, base, shot, program, ports });
     // There it asks for what may not be there, and is refused on purpose; the browser's console notes that, too.
     const real = trouble.splice(before).filter((text) => !/the server responded with a status of (404|422)/.test(text));
     trouble.push(...real);

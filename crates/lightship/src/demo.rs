@@ -1,12 +1,13 @@
 //! `lightship demo`: a server, the web UI and three simulated devices in one process, over real sockets on loopback.
 
 use crate::cli::DemoArguments;
+use crate::decode::hex;
 use crate::device::{Device, Settings};
 use crate::failure::Failure;
 use crate::{output, serve};
-use lightship_api::AttributesBody;
 use lightship_api::bootstrap::{BootstrapAccount, BootstrapDocument, BootstrapTemplate};
-use lightship_api::client::{Client, DownlinkOptions};
+use lightship_api::client::{Client, CredentialSet, DownlinkOptions};
+use lightship_api::{AttributesBody, Credential};
 use lightship_client::QueueMode;
 use lightship_service::config::{OneOrMany, RawListen, RawQueue};
 use lightship_service::{Config, RawConfig, Running, Service};
@@ -37,6 +38,8 @@ struct Part {
     observed: &'static [&'static str],
     /// Whether it is in Queue Mode.
     sleeps: bool,
+    /// Whether it comes over DTLS, with a key that is made anew for each demo.
+    secured: bool,
 }
 
 const PARTS: [Part; 3] = [
@@ -46,6 +49,7 @@ const PARTS: [Part; 3] = [
         objects: &[(3, 1), (4, 1), (6, 1), (3303, 2), (3304, 1), (3442, 1)],
         observed: &["/3303/0/5700", "/3304/0/5700"],
         sleeps: false,
+        secured: false,
     },
     // Says what it counted when it wakes.
     Part {
@@ -53,13 +57,15 @@ const PARTS: [Part; 3] = [
         objects: &[(3, 1), (4, 1), (7, 1), (3316, 1), (3317, 1), (3331, 1)],
         observed: &["/3331/0/5700"],
         sleeps: true,
+        secured: false,
     },
-    // Takes a firmware image, which the other two do not.
+    // Takes a firmware image, which the other two do not, and has a key.
     Part {
         endpoint: "demo-updatable",
         objects: &[(3, 1), (4, 1), (5, 1), (3303, 1)],
         observed: &["/5/0/3"],
         sleeps: false,
+        secured: true,
     },
 ];
 
@@ -101,15 +107,20 @@ fn config(arguments: &DemoArguments) -> Result<Config, Failure> {
 
 /// Devices join, the user plays, devices leave.
 fn play(running: &Running) -> Result<(), Failure> {
-    let (Some(coap), Some(http)) = (running.coap(), running.http()) else {
-        return Err(Failure::usage("the demo needs both a CoAP and an HTTP address"));
+    let (Some(coap), Some(coaps), Some(http)) = (running.coap(), running.coaps(), running.http()) else {
+        return Err(Failure::usage("the demo needs addresses for CoAP, CoAPs and HTTP"));
     };
     let (stop, stopped) = watch::channel(false);
     let (registered, arrivals) = sync_channel(PARTS.len());
     let mut devices = Vec::new();
     for part in &PARTS {
         let lifetime_s = if part.sleeps { SLEEPER_LIFETIME_S } else { LIFETIME_S };
-        let mut settings = Settings::new(part.endpoint, &format!("coap://{coap}"), lifetime_s)?;
+        let mut settings = if part.secured {
+            let key_hex = make_key(http, part.endpoint)?;
+            Settings::with_key(part.endpoint, &format!("coaps://{coaps}"), lifetime_s, &key_hex)?
+        } else {
+            Settings::new(part.endpoint, &format!("coap://{coap}"), lifetime_s)?
+        };
         settings.config.queue_mode = part.sleeps.then(|| QueueMode {
             awake: Duration::from_secs(AWAKE_S),
             wake_every: Some(Duration::from_secs(WAKE_EVERY_S)),
@@ -132,6 +143,21 @@ fn play(running: &Running) -> Result<(), Failure> {
         let _ = device.join();
     }
     told
+}
+
+/// Makes a key for a device, and has it kept.
+fn make_key(http: SocketAddr, endpoint: &str) -> Result<String, Failure> {
+    let mut key = [0; 16];
+    getrandom::fill(&mut key).map_err(|error| Failure::failed(format_args!("no randomness: {error}")))?;
+    let key_hex = hex::print(&key);
+    let credential = Credential::psk(endpoint, &key_hex);
+    let kept = Client::new(&format!("http://{http}"), None).put_credential(
+        CredentialSet::Server,
+        endpoint,
+        &credential,
+    );
+    kept.map_err(|error| Failure::failed(crate::failure::chain(&error)))?;
+    Ok(key_hex)
 }
 
 fn start_device(
@@ -205,8 +231,8 @@ fn tell_the_way(http: SocketAddr) -> Result<(), Failure> {
     output::line(&format!(
         "\nThree simulated devices are registered. See them at  http://{http}/\n\
          or read a value:  curl http://{http}/api/v1/endpoints/{}/resources/3303/0/5700\n\
-         {} sleeps most of the time and wakes every {WAKE_EVERY_S} seconds.\n\
+         {} sleeps most of the time and wakes every {WAKE_EVERY_S} seconds; {} comes over DTLS.\n\
          Ctrl-C ends the demo.",
-        PARTS[0].endpoint, PARTS[1].endpoint
+        PARTS[0].endpoint, PARTS[1].endpoint, PARTS[2].endpoint
     ))
 }

@@ -480,6 +480,13 @@ fn the_demo_shows_three_devices() {
         .filter_map(|item| item["endpoint"].as_str())
         .collect();
     assert_eq!(names, ["demo-meter", "demo-sensor", "demo-updatable"]);
+    let secured = ctl(&["show", "demo-updatable"]);
+    assert_eq!(
+        (&secured["security"]["mode"], &secured["session"]["resumed"]),
+        (&"psk".into(), &false.into())
+    );
+    let kept = ctl(&["credentials", "get", "demo-updatable"]);
+    assert_eq!((&kept["key_set"], kept.get("key_hex")), (&true.into(), None), "{kept}");
     eventually("the sensor reports by itself", || {
         let found = ctl(&["observations", "demo-sensor"]);
         let reports =

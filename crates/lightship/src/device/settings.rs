@@ -150,13 +150,19 @@ pub(crate) struct Secure {
 impl Settings {
     /// A device that says what it is in code, not in flags.
     pub(crate) fn new(endpoint: &str, server: &str, lifetime_s: u32) -> Result<Self, Failure> {
-        let raw = RawSettings {
-            endpoint: Some(endpoint.to_owned()),
-            server: Some(OneOrMany::One(server.to_owned())),
-            lifetime: Some(lifetime_s),
-            ..RawSettings::default()
-        };
-        Self::from_raw(raw)
+        Self::from_raw(RawSettings::of(endpoint, server, lifetime_s))
+    }
+
+    /// The same with a pre-shared key in hex, whose identity is the endpoint.
+    pub(crate) fn with_key(
+        endpoint: &str,
+        server: &str,
+        lifetime_s: u32,
+        key_hex: &str,
+    ) -> Result<Self, Failure> {
+        let (psk_identity, psk_key) = (Some(endpoint.to_owned()), Some(key_hex.to_owned()));
+        let raw = RawSettings::of(endpoint, server, lifetime_s);
+        Self::from_raw(RawSettings { psk_identity, psk_key, ..raw })
     }
 
     /// Joins file and flags and finds out what they mean.
@@ -332,6 +338,15 @@ impl From<DeviceArguments> for RawSettings {
 }
 
 impl RawSettings {
+    fn of(endpoint: &str, server: &str, lifetime_s: u32) -> Self {
+        Self {
+            endpoint: Some(endpoint.to_owned()),
+            server: Some(OneOrMany::One(server.to_owned())),
+            lifetime: Some(lifetime_s),
+            ..Self::default()
+        }
+    }
+
     /// This with everything replaced that `higher` sets; addresses in place of accounts.
     fn under(self, higher: Self) -> Self {
         let account =
