@@ -1,11 +1,15 @@
 //! A simulated device: a real client engine and what survives its crashes.
 
+use lightship_client::dtls::Resumption;
 use lightship_client::{
-    Account, AccountId, Arguments, Client, Config, Event, Object, Phase, Refusal, Retry, Single, Text,
+    Account, AccountId, Arguments, Client, Config, Event, Object, Phase, Refusal, Retry, Session, Single,
+    Text,
 };
 use lightship_coap::peer::HeapBuffer;
 use lightship_lwm2m::{ShortServerId, Version};
-use lightship_platform::{Instant, SeededRng};
+use lightship_platform::{Instant, Rng as _, SeededRng};
+
+use crate::security::{self, Transport};
 
 /// What the device measures and remembers; survives a crash.
 #[derive(Object, Clone, Default, Debug)]
@@ -38,17 +42,22 @@ pub struct Device {
     pub lifetime_s: u32,
     /// Whether its notifications are confirmed: if not, one may be lost, and only the next brings the value.
     pub confirms: bool,
+    /// Its number.
+    number: usize,
+    transport: Transport,
     /// What it remembers while it is off.
     stored: Sensor,
+    resumption: Option<Resumption>,
     engine: Option<(Engine, AccountId)>,
 }
 
 impl Device {
     /// A device that is off.
     #[must_use]
-    pub fn new(name: String, lifetime_s: u32, confirms: bool) -> Self {
+    pub fn new(number: usize, lifetime_s: u32, confirms: bool, transport: Transport) -> Self {
         let stored = Sensor { application: Some(Text::new("fresh")), ..Sensor::default() };
-        Self { name, lifetime_s, confirms, stored, engine: None }
+        let name = format!("urn:sim:{number}");
+        Self { name, lifetime_s, confirms, number, transport, stored, resumption: None, engine: None }
     }
 
     /// Switches it on: it registers.
@@ -57,17 +66,26 @@ impl Device {
         config.version = Version::V1_1;
         let mut engine = Engine::new(config, (Single::new(self.stored.clone()),), rng);
         let ssid = ShortServerId::new(1).expect("a legal number");
-        let mut account = Account::new(ssid, "coap://server").lifetime(self.lifetime_s);
+        let scheme = if self.transport.is_secured() { "coaps" } else { "coap" };
+        let mut account = Account::new(ssid, &format!("{scheme}://server")).lifetime(self.lifetime_s);
         account.confirmable_notifications = Some(self.confirms);
         account.retry = Retry::new(5, 10, 120, 1);
+        if self.transport.is_secured() {
+            security::furnish(&mut account, self.number, &self.name);
+            let mut seed = [0; 32];
+            rng.fill(&mut seed);
+            engine.secure(security::transport(SeededRng::new(seed)));
+        }
         let account = engine.add_account(account).expect("the first account fits");
+        engine.set_resumption(account, self.resumption.take());
         engine.register(now, account);
         self.engine = Some((engine, account));
     }
 
     /// Switches it off without a word.
     pub fn crash(&mut self) {
-        if let Some((engine, _)) = self.engine.take() {
+        if let Some((engine, account)) = self.engine.take() {
+            self.resumption = engine.resumption(account).cloned();
             self.stored = (*engine.objects().0).clone();
         }
     }
@@ -118,6 +136,12 @@ impl Device {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         self.engine.as_ref()?.0.poll_timeout()
+    }
+
+    /// Its secure session.
+    #[must_use]
+    pub fn session(&self) -> Option<Session> {
+        self.engine.as_ref().and_then(|(engine, account)| engine.session(*account).copied())
     }
 
     /// The next datagram to the server.

@@ -9,7 +9,9 @@ use core::cmp::Reverse;
 use core::time::Duration;
 use std::collections::{BTreeMap, BinaryHeap, VecDeque};
 use std::net::SocketAddr;
+use std::sync::Arc;
 
+use lightship_client::dtls::Suite;
 use lightship_client::objects::Device;
 use lightship_client::{Account, Arguments, Array, Client, Config, Multiple, Object, Phase, Refusal, Single};
 use lightship_coap::Code;
@@ -20,13 +22,16 @@ use lightship_lwm2m::node::encode_entries;
 use lightship_lwm2m::{Endpoint, OwnedValue, Path, ShortServerId, path};
 use lightship_platform::{Instant, Rng, SeededRng, UnixTime};
 use lightship_server::bootstrap::{self as bs, BootstrapServer};
-use lightship_server::{Answer, Event, Operation, Rebinding, Request, RequestId, Shard, WhenAsleep};
+use lightship_server::{
+    Answer, Event, Operation, Rebinding, Request, RequestId, Security, SecurityEvent, Shard, WhenAsleep,
+};
 
 use crate::network::{Network, Quality};
+use crate::security::{self, Directory, Transport, furnish_psk, shared_key};
 
 const RESET: Path = path!(3303 / 0 / 5605);
 /// Where a device's accounts lead, by place: the Bootstrap-Server, and the servers.
-const URIS: [&str; 3] = ["coap://bs", "coap://one", "coap://two"];
+const PLACES: [&str; 3] = ["bs", "one", "two"];
 const TROUBLE: Duration = Duration::from_secs(2 * 3600);
 const CALM: Duration = Duration::from_secs(6 * 3600);
 
@@ -86,6 +91,10 @@ pub struct Report {
     pub unanswered: u64,
     /// Commands whose server died first.
     pub died: u64,
+    /// Secure sessions that were opened.
+    pub opened: u64,
+    /// Those among them that were resumed.
+    pub resumed: u64,
 }
 
 /// The fleet.
@@ -104,21 +113,37 @@ pub struct Fleet {
     agenda: BinaryHeap<Reverse<(Instant, u64, What)>>,
     order: u64,
     wakes: Vec<Option<Instant>>,
+    transport: Transport,
+    directory: Directory,
     report: Report,
 }
 
-fn shard(rng: &mut SeededRng) -> Shard {
+/// Secured servers of a fleet take pre-shared keys without curves, which take their time in a build that is not optimised.
+fn of_servers(transport: Transport) -> Option<Security> {
+    let mut security = transport.of_servers()?;
+    Arc::make_mut(&mut security.dtls).suites = vec![Suite::PskAes128Ccm8];
+    Some(security)
+}
+
+fn shard(rng: &mut SeededRng, transport: Transport) -> Shard {
     let mut secret = [0; 32];
     rng.fill(&mut secret);
-    let config =
-        lightship_server::Config { rebinding: Rebinding::Follow, ..lightship_server::Config::default() };
+    let config = lightship_server::Config {
+        rebinding: Rebinding::Follow,
+        security: of_servers(transport),
+        ..lightship_server::Config::default()
+    };
     Shard::new(config, secret)
 }
 
-fn bootstrap_server(rng: &mut SeededRng) -> BootstrapServer {
+fn bootstrap_server(rng: &mut SeededRng, transport: Transport) -> BootstrapServer {
     let mut secret = [0; 32];
     rng.fill(&mut secret);
-    BootstrapServer::new(bs::Config::default(), secret)
+    BootstrapServer::new(bs::Config { security: of_servers(transport), ..bs::Config::default() }, secret)
+}
+
+fn uri(place: usize, transport: Transport) -> String {
+    format!("{}://{}", if transport.is_secured() { "coaps" } else { "coap" }, PLACES[place])
 }
 
 fn endpoint(device: usize) -> Endpoint {
@@ -144,20 +169,25 @@ fn write_nodes(path: Path, values: &[(Path, OwnedValue)]) -> bs::Step {
 }
 
 /// What a device is told: an account for each of its servers.
-fn provisioning(device: usize) -> VecDeque<bs::Step> {
-    let nothing = || OwnedValue::Opaque(Vec::new());
+fn provisioning(device: usize, transport: Transport) -> VecDeque<bs::Step> {
+    let opaque = |bytes: &[u8]| OwnedValue::Opaque(bytes.to_vec());
+    let name = endpoint(device);
+    let (mode, identity, key) = match transport {
+        Transport::Plain => (3, opaque(&[]), opaque(&[])),
+        Transport::Secured { .. } => (0, opaque(name.as_bytes()), opaque(&shared_key(&name))),
+    };
     let number = OwnedValue::Integer;
     let mut steps = VecDeque::new();
-    for (server, uri) in URIS.iter().enumerate().skip(1).take(servers(device)) {
+    for server in 1..=servers(device) {
         let ssid = number(server as i64);
-        let uri = OwnedValue::String((*uri).to_owned());
+        let uri = OwnedValue::String(uri(server, transport));
         let security = [
             (0, uri),
             (1, OwnedValue::Boolean(false)),
-            (2, number(3)),
-            (3, nothing()),
-            (4, nothing()),
-            (5, nothing()),
+            (2, number(mode)),
+            (3, identity.clone()),
+            (4, opaque(&[])),
+            (5, key.clone()),
             (10, ssid.clone()),
         ];
         let account = [
@@ -196,6 +226,15 @@ impl Fleet {
     /// When something does not.
     #[must_use]
     pub fn play(seed: u64, devices: usize) -> Report {
+        Self::play_over(Transport::Plain, seed, devices)
+    }
+
+    /// The same, and how everybody talks.
+    ///
+    /// # Panics
+    /// When something does not hold.
+    #[must_use]
+    pub fn play_over(transport: Transport, seed: u64, devices: usize) -> Report {
         let mut rng = SeededRng::from_number(seed ^ 0xF1EE7);
         let mut secret = [0; 32];
         rng.fill(&mut secret);
@@ -212,7 +251,13 @@ impl Fleet {
                 ),
                 &mut rng,
             );
-            engine.add_account(Account::bootstrap(URIS[0])).unwrap_or_else(|_| panic!("room for one"));
+            let mut account = Account::bootstrap(&uri(0, transport));
+            if transport.is_secured() {
+                furnish_psk(&mut account, &endpoint(device));
+                rng.fill(&mut secret);
+                engine.secure(security::transport(SeededRng::new(secret)));
+            }
+            engine.add_account(account).unwrap_or_else(|_| panic!("room for one"));
             engine
         };
         let mut fleet = Self {
@@ -220,9 +265,11 @@ impl Fleet {
             network,
             devices: (0..devices).map(engine).collect(),
             frozen: vec![Instant::ZERO; devices],
-            bootstrap: bootstrap_server(&mut rng),
+            bootstrap: bootstrap_server(&mut rng, transport),
             sessions: BTreeMap::new(),
-            shards: [shard(&mut rng), shard(&mut rng)],
+            shards: [shard(&mut rng, transport), shard(&mut rng, transport)],
+            transport,
+            directory: Directory::default(),
             rng,
             commands: BTreeMap::new(),
             number: 0,
@@ -256,9 +303,12 @@ impl Fleet {
             self.now = self.now.max(at);
             match what {
                 What::Up(place, from, mut bytes) => {
-                    match place {
-                        0 => self.bootstrap.handle_input(self.now, from, &mut bytes),
-                        server => self.shards[server - 1].handle_input(self.now, from, &mut bytes),
+                    let now = self.now;
+                    match (place, self.transport.is_secured()) {
+                        (0, false) => self.bootstrap.handle_input(now, from, &mut bytes),
+                        (0, true) => self.bootstrap.handle_secured_input(now, from, &mut bytes),
+                        (server, false) => self.shards[server - 1].handle_input(now, from, &mut bytes),
+                        (server, true) => self.shards[server - 1].handle_secured_input(now, from, &mut bytes),
                     }
                     self.places_done();
                 }
@@ -287,7 +337,8 @@ impl Fleet {
     fn arrive(&mut self, place: usize, to: SocketAddr, bytes: &mut [u8]) {
         let Some(device) = self.network.owner(to) else { return };
         let engine = &mut self.devices[device];
-        let account = engine.accounts().find(|(_, account)| account.uri.as_str() == URIS[place]);
+        let uri = uri(place, self.transport);
+        let account = engine.accounts().find(|(_, account)| account.uri.as_str() == uri);
         let Some((account, _)) = account else { return };
         if self.frozen[device] <= self.now {
             engine.handle_input(self.now, account, bytes);
@@ -302,12 +353,12 @@ impl Fleet {
             0 => {
                 // Whatever it was doing ends in the middle.
                 self.report.cut_short += self.bootstrap.stats().sessions;
-                self.bootstrap = bootstrap_server(&mut self.rng);
+                self.bootstrap = bootstrap_server(&mut self.rng, self.transport);
                 self.sessions.clear();
             }
             1 => {
                 let server = self.rng.below(2) as usize;
-                self.shards[server] = shard(&mut self.rng);
+                self.shards[server] = shard(&mut self.rng, self.transport);
                 let before = self.commands.len();
                 self.commands.retain(|(of, _), _| *of != server);
                 self.report.died += (before - self.commands.len()) as u64;
@@ -355,8 +406,9 @@ impl Fleet {
         loop {
             let engine = &mut self.devices[device];
             if let Some(transmit) = engine.poll_transmit(&mut buffer) {
-                let uri = engine.account(transmit.to).expect("an account").uri;
-                let place = URIS.iter().position(|known| *known == uri.as_str()).expect("a known place");
+                let to = engine.account(transmit.to).expect("an account").uri;
+                let is_there = |place: &usize| uri(*place, self.transport) == to.as_str();
+                let place = (0..PLACES.len()).find(is_there).expect("a known place");
                 let from = self.network.address(device);
                 for at in self.network.send(self.now, device) {
                     self.plan(at, What::Up(place, from, buffer[..transmit.len].to_vec()));
@@ -379,7 +431,7 @@ impl Fleet {
 
     fn places_done(&mut self) {
         let mut buffer = [0; 1500];
-        for place in 0..URIS.len() {
+        for place in 0..PLACES.len() {
             loop {
                 let transmit = match place {
                     0 => self.bootstrap.poll_transmit(&mut buffer),
@@ -416,6 +468,12 @@ impl Fleet {
                     let number = self.commands.remove(&(server, id)).expect("a command ends once");
                     self.command_ended(server, number, &outcome);
                 }
+                Some(Event::Security(event)) => {
+                    self.hear_security(&event);
+                    if let Some((ask, answer)) = self.directory.answer(&event) {
+                        self.shards[server].answer(self.now, ask, Answer::Credential(answer));
+                    }
+                }
                 Some(_) => {}
             }
             return true;
@@ -424,7 +482,7 @@ impl Fleet {
         match event {
             bs::Event::AskBootstrap { ask, session, caller, .. } => {
                 let name = caller.endpoint.rsplit(':').next().and_then(|number| number.parse().ok());
-                let mut steps = provisioning(name.expect("one of ours"));
+                let mut steps = provisioning(name.expect("one of ours"), self.transport);
                 let first = steps.pop_front().expect("a step");
                 self.sessions.insert(session, steps);
                 self.bootstrap.answer(self.now, ask, bs::Answer::Step(first));
@@ -448,9 +506,22 @@ impl Fleet {
                     _ => self.report.cut_short += 1,
                 }
             }
+            bs::Event::Security(event) => {
+                self.hear_security(&event);
+                if let Some((ask, answer)) = self.directory.answer(&event) {
+                    self.bootstrap.answer(self.now, ask, bs::Answer::Credential(answer));
+                }
+            }
             _ => {}
         }
         true
+    }
+
+    fn hear_security(&mut self, event: &SecurityEvent) {
+        if let SecurityEvent::SessionOpened { facts, .. } = event {
+            self.report.opened += 1;
+            self.report.resumed += u64::from(facts.resumed);
+        }
     }
 
     fn command_ended(&mut self, _server: usize, number: u32, outcome: &lightship_server::Outcome) {
@@ -474,7 +545,8 @@ impl Fleet {
             let known = engine.accounts().filter(|(_, account)| !account.is_bootstrap());
             let mut uris: Vec<_> = known.map(|(_, account)| account.uri.as_str().to_owned()).collect();
             uris.sort_unstable();
-            assert_eq!(uris, URIS[1..=servers(device)], "the accounts of device {device}");
+            let expected: Vec<_> = (1..=servers(device)).map(|place| uri(place, self.transport)).collect();
+            assert_eq!(uris, expected, "the accounts of device {device}");
             for (server, shard) in self.shards.iter().enumerate() {
                 let registered = shard.registration(&endpoint(device)).is_some();
                 assert_eq!(

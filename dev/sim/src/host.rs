@@ -172,7 +172,12 @@ impl Host {
             Event::RequestDone { id, endpoint, outcome } => self.done(id, &endpoint, outcome),
             // The devices of the model do not sleep.
             Event::Awake { .. } | Event::Asleep { .. } => panic!("nobody uses Queue Mode"),
-            Event::Moved { .. } | Event::Security(_) | _ => panic!("an event that the model does not know"),
+            Event::Moved { registration, .. } => {
+                let endpoint = registration.details.endpoint.clone();
+                let known = self.registered.insert(endpoint, registration.clone());
+                assert_eq!(known.map(|known| known.id), Some(registration.id));
+            }
+            Event::Security(_) | _ => panic!("an event that the model does not know"),
         }
         None
     }

@@ -25,6 +25,7 @@ pub mod network;
 #[allow(clippy::wildcard_enum_match_arm, reason = "a test waits for one event")]
 pub mod pair;
 pub mod scenario;
+pub mod security;
 pub mod world;
 pub mod year;
 

@@ -8,6 +8,7 @@ use lightship_server::{Config, Operation, Outcome, Rebinding};
 
 use crate::host::{APPLICATION, VALUE, Verdict};
 use crate::network::Quality;
+use crate::security::Transport;
 use crate::world::{Act, World};
 
 /// A fleet, a network and a plan of accidents.
@@ -25,6 +26,8 @@ pub struct Scenario {
     pub server_deaths: u32,
     /// What becomes of a device with another address.
     pub rebinding: Rebinding,
+    /// How devices and server talk.
+    pub transport: Transport,
 }
 
 /// What a run came to.
@@ -36,6 +39,10 @@ pub struct Report {
     pub datagrams: u64,
     /// How many values the server was told.
     pub notifications: u64,
+    /// How many secure sessions were opened.
+    pub opened: u64,
+    /// How many of them were resumed.
+    pub resumed: u64,
 }
 
 /// How long accidents happen.
@@ -62,7 +69,16 @@ impl Scenario {
             accidents: rng.below(1 + 3 * u32::try_from(devices).unwrap_or(u32::MAX)),
             server_deaths: if rng.below(3) == 0 { 1 + rng.below(2) } else { 0 },
             rebinding: if rng.below(2) == 0 { Rebinding::Refuse } else { Rebinding::Follow },
+            transport: Transport::Plain,
         }
+    }
+
+    /// The scenario of a seed over DTLS: a smaller fleet, half of the seeds with connection IDs, half with resumption.
+    #[must_use]
+    pub fn secured(seed: u64) -> Self {
+        let plain = Self::of_seed(seed);
+        let transport = Transport::Secured { cid: seed.is_multiple_of(2), resumption: seed % 4 < 2 };
+        Self { devices: plain.devices.min(40), transport, ..plain }
     }
 
     /// Plays it and checks what must hold.
@@ -73,7 +89,7 @@ impl Scenario {
     #[must_use]
     pub fn play(&self) -> Report {
         let config = Config { rebinding: self.rebinding, ..Config::default() };
-        let mut world = World::new(self.seed, self.devices, self.quality, config);
+        let mut world = World::new(self.seed, self.devices, self.quality, config, self.transport);
         for device in 0..self.devices {
             let endpoint = world.endpoint(device);
             world.host.want(&endpoint, VALUE);
@@ -94,6 +110,8 @@ impl Scenario {
         Report {
             transcript: world.transcript(),
             datagrams: world.datagrams(),
+            opened: world.opened,
+            resumed: world.resumed,
             notifications: world.shard.as_ref().map_or(0, |shard| shard.stats().notifications),
         }
     }

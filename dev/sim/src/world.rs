@@ -9,11 +9,12 @@ use std::net::SocketAddr;
 
 use lightship_lwm2m::Endpoint;
 use lightship_platform::{Instant, Rng, SeededRng};
-use lightship_server::{Answer, Ask, Config, Shard};
+use lightship_server::{Answer, Ask, Config, Event, SecurityEvent, Shard};
 
 use crate::device::Device;
 use crate::host::Host;
 use crate::network::{Network, Quality};
+use crate::security::{Directory, Transport};
 
 /// Everybody and everything.
 pub struct World {
@@ -29,6 +30,13 @@ pub struct World {
     pub host: Host,
     /// For whoever decides what happens.
     pub rng: SeededRng,
+    /// How everybody talks.
+    pub transport: Transport,
+    /// Sessions that the server opened, and those among them that were resumed.
+    pub opened: u64,
+    /// See [`World::opened`].
+    pub resumed: u64,
+    directory: Directory,
     config: Config,
     agenda: BinaryHeap<Reverse<Entry>>,
     order: u64,
@@ -86,18 +94,32 @@ pub enum Act {
 impl World {
     /// A world of so many devices, all of them off, and a server that runs.
     #[must_use]
-    pub fn new(seed: u64, devices: usize, quality: Quality, config: Config) -> Self {
+    pub fn new(
+        seed: u64,
+        devices: usize,
+        quality: Quality,
+        mut config: Config,
+        transport: Transport,
+    ) -> Self {
+        config.security = transport.of_servers();
         let mut rng = SeededRng::from_number(seed);
         let network = Network::new(devices, quality, fork(&mut rng));
         let host = Host::new(fork(&mut rng));
         let make = |number| {
             let lifetime_s = 200 + 50 * u32::try_from(number % 4).unwrap_or(0);
-            Device::new(format!("urn:sim:{number}"), lifetime_s, number % 2 == 0)
+            Device::new(number, lifetime_s, number % 2 == 0, transport)
         };
+        let all: Vec<Device> = (0..devices).map(make).collect();
+        let names = all.iter().take(if transport.is_secured() { devices } else { 0 });
+        let directory = Directory::new(names.map(|device| device.name.clone()));
         let mut world = Self {
             now: Instant::from_secs(1),
             network,
-            devices: (0..devices).map(make).collect(),
+            devices: all,
+            transport,
+            directory,
+            opened: 0,
+            resumed: 0,
             shard: None,
             host,
             rng,
@@ -155,8 +177,12 @@ impl World {
     fn happen(&mut self, what: What) {
         match what {
             What::ToServer(from, mut datagram) => {
-                if let Some(shard) = &mut self.shard {
-                    shard.handle_input(self.now, from, &mut datagram);
+                match &mut self.shard {
+                    Some(shard) if self.transport.is_secured() => {
+                        shard.handle_secured_input(self.now, from, &mut datagram);
+                    }
+                    Some(shard) => shard.handle_input(self.now, from, &mut datagram),
+                    None => {}
                 }
                 self.drain_server();
             }
@@ -250,6 +276,16 @@ impl World {
                     }
                 }
             } else if let Some(event) = shard.poll_event() {
+                if let Event::Security(event) = event {
+                    if let Some((ask, answer)) = self.directory.answer(&event) {
+                        shard.answer(self.now, ask, Answer::Credential(answer));
+                    }
+                    if let SecurityEvent::SessionOpened { facts, .. } = event {
+                        self.opened += 1;
+                        self.resumed += u64::from(facts.resumed);
+                    }
+                    continue;
+                }
                 if let Some((ask, answer)) = self.host.handle(event) {
                     shard.answer(self.now, ask, answer);
                 }

@@ -4,6 +4,7 @@
 //! that is not optimised plays small ones only, since a thousand take it some minutes.
 
 use lightship_sim::fleet::Fleet;
+use lightship_sim::security::Transport;
 
 #[test]
 #[cfg_attr(debug_assertions, ignore = "takes minutes without optimisation: run it with --release")]
@@ -14,6 +15,25 @@ fn fleets_of_a_thousand_end_registered_where_they_should() {
         eprintln!("fleet {seed}: {report:?}");
         assert!(report.bootstrapped >= 1000 && report.cut_short > 0, "{report:?}");
         assert!(report.executed > 100 && report.unanswered > 0 && report.died > 0, "{report:?}");
+    }
+}
+
+#[test]
+#[cfg_attr(debug_assertions, ignore = "takes minutes without optimisation: run it with --release")]
+fn secured_fleets_of_five_hundred_do_too() {
+    let transport = Transport::Secured { cid: true, resumption: true };
+    let report = Fleet::play_over(transport, 0, 500);
+    eprintln!("secured fleet: {report:?}");
+    assert!(report.bootstrapped >= 500 && report.cut_short > 0 && report.executed > 100, "{report:?}");
+    assert!(report.resumed > 0 && report.opened > report.resumed + 1000, "{report:?}");
+}
+
+#[test]
+fn small_secured_fleets_do_too() {
+    for seed in 200..206 {
+        let transport = Transport::Secured { cid: seed % 2 == 0, resumption: seed % 3 > 0 };
+        let report = Fleet::play_over(transport, seed, 12);
+        assert!(report.bootstrapped >= 12 && report.opened >= 28, "seed {seed}: {report:?}");
     }
 }
 

@@ -6,13 +6,14 @@ use lightship_coap::{Code, ContentFormat};
 use lightship_server::{Config, Content, Operation, Outcome};
 use lightship_sim::host::{APPLICATION, RESET, VALUE};
 use lightship_sim::network::Quality;
+use lightship_sim::security::Transport;
 use lightship_sim::world::{Act, World};
 
 const DEVICES: usize = 60;
 
 /// Everything that was asked, reported and measured in one run, without times and identifiers.
 fn play(quality: Quality) -> (Vec<String>, Duration) {
-    let mut world = World::new(7, DEVICES, quality, Config::default());
+    let mut world = World::new(7, DEVICES, quality, Config::default(), Transport::Plain);
     let begin = world.now;
     for device in 0..DEVICES {
         let endpoint = world.endpoint(device);
@@ -75,7 +76,7 @@ fn losing_every_third_packet_changes_nothing_but_time() {
 /// The accident of the list, for each device: everything runs again without help.
 #[test]
 fn a_minute_without_network_ends_in_running_observations() {
-    let mut world = World::new(11, 20, Quality::PERFECT, Config::default());
+    let mut world = World::new(11, 20, Quality::PERFECT, Config::default(), Transport::Plain);
     for device in 0..20 {
         let endpoint = world.endpoint(device);
         world.host.want(&endpoint, VALUE);

@@ -14,10 +14,11 @@ fn number(name: &str) -> Option<u64> {
 }
 
 /// Plays seeds on all cores; the smallest that fails is named.
-fn play(seeds: u64) {
+fn play(seeds: u64, scenario: impl Fn(u64) -> Scenario + Sync) -> [u64; 2] {
     let next = AtomicU64::new(0);
     let failed: Mutex<Vec<u64>> = Mutex::new(Vec::new());
     let datagrams = AtomicU64::new(0);
+    let (opened, resumed) = (AtomicU64::new(0), AtomicU64::new(0));
     let workers = std::thread::available_parallelism().map_or(2, usize::from);
     std::thread::scope(|scope| {
         for _ in 0..workers {
@@ -27,9 +28,11 @@ fn play(seeds: u64) {
                     if seed >= seeds {
                         return;
                     }
-                    match catch_unwind(AssertUnwindSafe(|| Scenario::of_seed(seed).play())) {
+                    match catch_unwind(AssertUnwindSafe(|| scenario(seed).play())) {
                         Ok(report) => {
                             datagrams.fetch_add(report.datagrams, Ordering::Relaxed);
+                            opened.fetch_add(report.opened, Ordering::Relaxed);
+                            resumed.fetch_add(report.resumed, Ordering::Relaxed);
                         }
                         Err(_) => failed.lock().expect("nobody panics while holding it").push(seed),
                     }
@@ -45,7 +48,12 @@ fn play(seeds: u64) {
         failed.len(),
         failed[0]
     );
-    eprintln!("{seeds} seeds, {} datagrams", datagrams.into_inner());
+    let sessions = [opened.into_inner(), resumed.into_inner()];
+    eprintln!(
+        "{seeds} seeds, {} datagrams, sessions opened and resumed: {sessions:?}",
+        datagrams.into_inner()
+    );
+    sessions
 }
 
 // Proves: OBS-07, OBS-12, COA-02, COA-03
@@ -53,7 +61,25 @@ fn play(seeds: u64) {
 fn many_seeds_end_in_a_registered_observed_and_understood_fleet() {
     // A few seconds; a thousand, as every change to an engine wants, are under a minute.
     let usual = if cfg!(debug_assertions) { 60 } else { 1000 };
-    play(number("LIGHTSHIP_SIM_SEEDS").unwrap_or(usual));
+    play(number("LIGHTSHIP_SIM_SEEDS").unwrap_or(usual), Scenario::of_seed);
+}
+
+// Proves: SEC-01, SEC-09, DTL-14, DTL-15
+#[test]
+fn many_secured_seeds_do_too() {
+    let usual = if cfg!(debug_assertions) { 12 } else { 300 };
+    let seeds = number("LIGHTSHIP_SIM_SEEDS").unwrap_or(usual);
+    let [opened, resumed] = play(seeds, Scenario::secured);
+    assert!(resumed > 0 && opened > 2 * resumed, "{opened} sessions, {resumed} of them resumed");
+}
+
+#[test]
+fn one_secured_seed_gives_one_transcript() {
+    let scenario = Scenario::secured(number("LIGHTSHIP_SIM_SEED").unwrap_or(5));
+    eprintln!("{scenario:?}");
+    let report = scenario.play();
+    eprintln!("{report:?}");
+    assert_eq!(report, scenario.play());
 }
 
 #[test]
