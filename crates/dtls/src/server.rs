@@ -18,8 +18,7 @@ use core::fmt;
 use lightship_platform::crypto::{Agreement, Secret};
 
 use self::offer::{Choice, Offer};
-use crate::client::present;
-use crate::handshake::{Abort, Common, Terms};
+use crate::handshake::{Abort, Common, Terms, present};
 use crate::message::{ClientHello, ClientKeyExchange, Extension, Kind, Message, Signed, exchange, write};
 use crate::record::VERSION;
 use crate::schedule::{self, MasterSecret};

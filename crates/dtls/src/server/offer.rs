@@ -3,8 +3,7 @@
 use lightship_platform::crypto::Group;
 
 use super::agreed_cids;
-use crate::client::read_size_limit;
-use crate::handshake::{Abort, Terms};
+use crate::handshake::{Abort, Terms, read_size_limit};
 use crate::message::{ClientHello, Extension, Extensions, Reader, exchange};
 use crate::{Alert, CertificateType, Cid, Config, Fault, Host, KeyExchange, OwnKey, Suite};
 
