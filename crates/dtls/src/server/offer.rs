@@ -206,8 +206,14 @@ fn choose_certificate(config: &Config, extensions: &Extensions<'_>) -> Result<Op
     }
     let can_present =
         |key: &OwnKey, kind: CertificateType| kind == CertificateType::RawPublicKey || !key.chain.is_empty();
+    // LwM2M knows raw keys on both sides or certificates on both (TS_Transport 5.2.8): who shows one kind and would take either
+    // from us can as a rule check the same kind only. libcoap is such a client.
     let present = |key: &OwnKey| {
-        server_types.unwrap_or(DEFAULT).iter().filter_map(known).find(|kind| can_present(key, *kind))
+        let offered = server_types.unwrap_or(DEFAULT).iter().filter_map(known);
+        let mut possible = offered.filter(|kind| can_present(key, *kind));
+        let first = possible.next()?;
+        let alike = (Some(first) == client_type).then_some(first);
+        alike.or_else(|| possible.find(|kind| Some(*kind) == client_type)).or(Some(first))
     };
     let named = config.keys.iter().enumerate().find_map(|(index, key)| {
         let is_named = name.is_some_and(|name| key.names.iter().any(|pattern| is_match(pattern, name)));
