@@ -8,6 +8,8 @@ use std::sync::atomic::{AtomicU32, Ordering};
 pub(crate) struct Cable {
     namespace: String,
     far_link: String,
+    /// The two addresses of the far end, the first of which is used unless somebody says otherwise.
+    far: [String; 2],
     /// Address of the near end, where the server listens.
     pub(crate) near: String,
 }
@@ -22,14 +24,16 @@ impl Cable {
         let id = format!("{}x{laid}", std::process::id());
         let (namespace, near_link, far_link) =
             (format!("lightship{id}"), format!("lsn{id}"), format!("lsf{id}"));
-        let (near, far) = (format!("10.91.{number}.1"), format!("10.91.{number}.2"));
+        let [near, first, second] = [1, 2, 3].map(|host| format!("10.91.{number}.{host}"));
         ip(&["netns", "add", &namespace])?;
-        let cable = Self { namespace, far_link, near };
+        let cable = Self { namespace, far_link, far: [first, second], near };
         let inside = cable.namespace.as_str();
         ip(&["link", "add", &near_link, "type", "veth", "peer", "name", &cable.far_link, "netns", inside])?;
-        ip(&["address", "add", &format!("{}/30", cable.near), "dev", &near_link])?;
+        ip(&["address", "add", &format!("{}/29", cable.near), "dev", &near_link])?;
         ip(&["link", "set", &near_link, "up"])?;
-        ip(&["-n", inside, "address", "add", &format!("{far}/30"), "dev", &cable.far_link])?;
+        for address in &cable.far {
+            ip(&["-n", inside, "address", "add", &format!("{address}/29"), "dev", &cable.far_link])?;
+        }
         cable.mend()?;
         Ok(cable)
     }
@@ -43,11 +47,31 @@ impl Cable {
 
     /// Drops every third UDP packet, each direction counted for itself.
     pub(crate) fn lose_every_third(&self) -> Result<(), String> {
-        let rules = "add table inet lossy
+        self.rule(
+            "add table inet lossy
             add chain inet lossy in { type filter hook input priority 0; }
             add chain inet lossy out { type filter hook output priority 0; }
             add rule inet lossy in meta l4proto udp numgen inc mod 3 == 2 counter drop
-            add rule inet lossy out meta l4proto udp numgen inc mod 3 == 2 counter drop\n";
+            add rule inet lossy out meta l4proto udp numgen inc mod 3 == 2 counter drop\n",
+        )
+    }
+
+    /// Does from now on what a router does that lost its table: what the far end sends from `port` leaves its second
+    /// address and `outside`, what comes there comes to `port`, and the old address is nobody's.
+    pub(crate) fn rebind(&self, port: u16, outside: u16) -> Result<(), String> {
+        let [first, second] = &self.far;
+        self.rule(&format!(
+            "add table ip nat
+            flush table ip nat
+            add chain ip nat out {{ type filter hook output priority -300; }}
+            add chain ip nat in {{ type filter hook prerouting priority -300; }}
+            add rule ip nat out udp sport {port} ip saddr set {second} udp sport set {outside}
+            add rule ip nat in ip daddr {first} udp dport {port} drop
+            add rule ip nat in ip daddr {second} udp dport {outside} ip daddr set {first} udp dport set {port}\n"
+        ))
+    }
+
+    fn rule(&self, rules: &str) -> Result<(), String> {
         let mut nft = self.at_far_end(Command::new("nft").args(["-f", "-"]));
         let mut child = nft
             .stdin(Stdio::piped())

@@ -8,6 +8,7 @@ mod bad_input;
 mod bad_registrations;
 mod ctl;
 mod dtls;
+mod dtls_libcoap;
 mod dtls_peers;
 mod leshan_attributes;
 mod leshan_bootstrap;
@@ -26,6 +27,7 @@ mod leshan_server;
 mod libcoap;
 mod lockstep;
 mod lossy;
+mod nat;
 mod raw_device;
 mod raw_server;
 mod survival;
@@ -82,8 +84,10 @@ pub(crate) const ALL: &[Suite] = &[
     ("leshan-operations-server", leshan_operations::their_server),
     ("ctl", ctl::run),
     ("leshan-secure-device", leshan_secure::their_device),
+    ("nat", nat::run),
     ("bad-input-dtls", bad_dtls::run),
     ("dtls-devices", dtls::devices),
+    ("dtls-libcoap", dtls_libcoap::run),
     ("dtls-peers", dtls::peers),
     ("dtls-openssl", dtls::openssl),
     ("dtls-gnutls", dtls::gnutls),

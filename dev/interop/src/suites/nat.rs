@@ -1,0 +1,206 @@
+//! A router that forgets: the device's next record comes from another address and another port. Needs root, `ip` and `nft`.
+
+use super::dtls::put_credential;
+use super::dtls_peers::KEY;
+use super::{World, start};
+use crate::leshan::LeshanDevice;
+use crate::lightship::{Device, Serve};
+use crate::process::{Process, eventually, pause};
+use crate::report::{Check, Report, holds, same};
+use crate::sides::{SOON, follow};
+use crate::tools;
+use crate::wire_namespace::Cable;
+use serde_json::{Value, json};
+use std::net::SocketAddr;
+use std::process::Command;
+use std::time::Duration;
+
+/// How long a device is taken for awake after it was heard, in seconds.
+const AWAKE_S: &str = "2";
+/// Safely after that.
+const ASLEEP: Duration = Duration::from_secs(8);
+/// The port that the router gives out after it forgot.
+const OUTSIDE: u16 = 40_001;
+
+struct Site {
+    cable: Cable,
+    serve: Serve,
+    class_path: String,
+}
+
+/// Runs the suite.
+pub(crate) fn run(world: &World, report: &mut Report) {
+    let started = start(report, "nat/starts", || {
+        let cable = Cable::lay()?;
+        let at = format!("{}:0", cable.near);
+        let more = ["--awake-window", AWAKE_S];
+        let serve = Serve::start_secure_at(&world.program, "serve-nat", &at, "allow_nosec = true", &more)?;
+        Ok(Site { cable, serve, class_path: tools::leshan_class_path(&world.folders)? })
+    });
+    let Some(site) = started else { return };
+    site.with_connection_id(world, report);
+    site.without(world, report);
+    site.leshan(world, report);
+}
+
+impl Site {
+    /// A command that runs a device of ours behind the router.
+    fn ours(&self, world: &World, endpoint: &str, more: &[&str]) -> Result<Device, String> {
+        put_credential(&self.serve, endpoint, &json!({"mode": "psk", "identity": endpoint, "key_hex": KEY}))?;
+        let uri = format!("coaps://{}", self.serve.secure()?);
+        let mut command = world.program.command();
+        command.args(["device", "--endpoint", endpoint, "--lifetime", "3600", "--server", &uri]);
+        command
+            .args(["--psk-identity", endpoint, "--psk-key", KEY, "--dtls-timeout", "1", "--queue-mode"])
+            .args(more);
+        let mut device = Device::from_command(&world.program, endpoint, self.cable.at_far_end(&command))?;
+        device.event("registered", SOON)?;
+        Ok(device)
+    }
+
+    /// The router forgets. Returns the registration as it was before.
+    fn forget(&self, endpoint: &str) -> Result<Value, String> {
+        let before = self.serve.registered(endpoint, SOON)?;
+        let port = address(&before)?.port();
+        self.cable.rebind(port, OUTSIDE)?;
+        Ok(before)
+    }
+
+    fn asleep(&self, endpoint: &str) -> Check {
+        eventually(ASLEEP, || {
+            same("state", &self.serve.registered(endpoint, SOON)?["state"], &json!("asleep"))
+        })
+    }
+
+    fn with_connection_id(&self, world: &World, report: &mut Report) {
+        const NAME: &str = "nat-with-cid";
+        let started = start(report, "nat/with-cid/registers-and-sleeps", || {
+            let device = self.ours(world, NAME, &[])?;
+            self.asleep(NAME)?;
+            Ok((device, self.forget(NAME)?))
+        });
+        let Some((mut device, before)) = started else { return };
+        report.case("nat/with-cid/next-record-is-accepted-and-a-request-reaches-the-new-address", || {
+            let rest = self.serve.rest.again();
+            let path = format!("endpoints/{NAME}/resources/3/0/0?wait=20s");
+            let waiting = std::thread::spawn(move || rest.operate("GET", &path, None, "2.05"));
+            pause(Duration::from_millis(300));
+            device.obey("update")?;
+            waiting.join().map_err(|_| "the request panicked")??;
+            self.same_session_elsewhere(NAME, &before, OUTSIDE)
+        });
+        report.case("nat/with-cid/values-of-the-device-are-believed", || {
+            let mut events = follow(world, &self.serve, NAME)?;
+            self.asleep(NAME)?;
+            self.cable.rebind(address(&before)?.port(), OUTSIDE + 1)?;
+            device.obey("send once /3/0/0")?;
+            events.wait_for("sent", SOON, |line| line.contains("\"sent\"").then_some(()))?;
+            self.same_session_elsewhere(NAME, &before, OUTSIDE + 1)
+        });
+    }
+
+    fn same_session_elsewhere(&self, endpoint: &str, before: &Value, port: u16) -> Check {
+        let after = eventually(SOON, || {
+            let now = self.serve.registered(endpoint, SOON)?;
+            same("port", &address(&now)?.port(), &port).map(|()| now)
+        })?;
+        same("registration", &after["registration_id"], &before["registration_id"])?;
+        same("session", &after["session"]["cid"], &before["session"]["cid"])?;
+        let (new, old) = (address(&after)?, address(before)?);
+        holds(new.ip() != old.ip(), || format!("still at {new}"))
+    }
+
+    fn without(&self, world: &World, report: &mut Report) {
+        const NAME: &str = "nat-without-cid";
+        let started = start(report, "nat/without-cid/registers-and-sleeps", || {
+            let device = self.ours(world, NAME, &["--no-cid", "--ack-timeout", "0.5"])?;
+            self.asleep(NAME)?;
+            Ok((device, self.forget(NAME)?))
+        });
+        let Some((mut device, before)) = started else { return };
+        report.case("nat/without-cid/next-record-is-refused", || {
+            device.obey("update")?;
+            let updated = device.process.wait_for("updated", Duration::from_secs(3), |line| {
+                (line.starts_with("event updated") || line.starts_with("event registered"))
+                    .then(|| line.to_owned())
+            });
+            holds(updated.is_err(), || format!("accepted: {updated:?}"))?;
+            let now = self.serve.registered(NAME, SOON)?;
+            same("address", &now["address"], &before["address"])
+        });
+        report.case("nat/without-cid/it-comes-back-by-another-handshake", || {
+            device.event("secured", Duration::from_secs(60))?;
+            eventually(Duration::from_secs(60), || {
+                let now = self.serve.registered(NAME, SOON)?;
+                same("port", &address(&now)?.port(), &OUTSIDE)?;
+                same("resumed", &now["session"]["resumed"], &json!(true))
+            })?;
+            let path = format!("endpoints/{NAME}/resources/3/0/0?wait=20s");
+            self.serve.rest.operate("GET", &path, None, "2.05").map(drop)
+        });
+    }
+
+    fn leshan(&self, world: &World, report: &mut Report) {
+        for (cid, goes_on) in [("cid=0", true), ("", false)] {
+            let name = if goes_on { "nat/leshan-with-cid" } else { "nat/leshan-without-cid" };
+            let endpoint = name.replace('/', "-");
+            let started = start(report, &format!("{name}/registers"), || {
+                let psk = json!({"mode": "psk", "identity": endpoint, "key_hex": KEY});
+                put_credential(&self.serve, &endpoint, &psk)?;
+                let uri = format!("coaps://{}", self.serve.secure()?);
+                let mut java = Command::new("java");
+                java.args([
+                    "-Xmx256m",
+                    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
+                    "-cp",
+                    &self.class_path,
+                ]);
+                java.args([
+                    "LeshanDevice",
+                    &uri,
+                    &endpoint,
+                    "3600",
+                    "queue",
+                    &format!("psk={endpoint}:{KEY}"),
+                    cid,
+                ]);
+                let log = world.program.logs.join(format!("{endpoint}.log"));
+                let mut device =
+                    LeshanDevice { process: Process::start(self.cable.at_far_end(&java), &log)? };
+                device.registered()?;
+                Ok((device, self.forget(&endpoint)?))
+            });
+            let Some((mut device, before)) = started else { continue };
+            if goes_on {
+                report.case(&format!("{name}/goes-on-and-is-read-at-the-new-address"), || {
+                    device.process.tell("update")?;
+                    device.says("updated", SOON)?;
+                    let path = format!("endpoints/{endpoint}/resources/3/0/0?wait=10s");
+                    self.serve.rest.operate("GET", &path, None, "2.05")?;
+                    self.same_session_elsewhere(&endpoint, &before, OUTSIDE)
+                });
+            } else {
+                report.case(&format!("{name}/next-record-is-refused"), || {
+                    device.process.tell("update")?;
+                    let updated = device.says("updated", Duration::from_secs(3));
+                    holds(updated.is_err(), || "accepted".to_owned())?;
+                    let now = self.serve.registered(&endpoint, SOON)?;
+                    same("address", &now["address"], &before["address"])
+                });
+                report.case(&format!("{name}/comes-back-by-resumption"), || {
+                    device.process.tell("resume")?;
+                    eventually(Duration::from_secs(60), || {
+                        let now = self.serve.registered(&endpoint, SOON)?;
+                        same("port", &address(&now)?.port(), &OUTSIDE)?;
+                        same("resumed", &now["session"]["resumed"], &json!(true))
+                    })
+                });
+            }
+        }
+    }
+}
+
+fn address(registration: &Value) -> Result<SocketAddr, String> {
+    let text = registration["address"].as_str().ok_or("no address")?;
+    text.parse().map_err(|_| format!("no address: {text}"))
+}
