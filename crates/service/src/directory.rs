@@ -10,10 +10,11 @@ use lightship_lwm2m::object::implied_version;
 use lightship_lwm2m::{Endpoint, Format, ObjectVersion, Path};
 use lightship_net::Clock;
 use lightship_platform::Instant;
-use lightship_server::{Presence, Registration, RegistrationId};
+use lightship_server::{Locator, Presence, Registration, RegistrationId};
 use lightship_store::WantedKey;
 
 use crate::content;
+use crate::core;
 use crate::deviation::Deviation;
 use crate::security;
 
@@ -34,6 +35,8 @@ pub(crate) struct Device {
     pub(crate) shard: u8,
     pub(crate) registration: Registration,
     pub(crate) clock: Clock,
+    /// When its session was opened, so that this is always told in the same way.
+    pub(crate) session_opened: Option<(Locator, Timestamp)>,
     pub(crate) registered_at: Timestamp,
     pub(crate) updated_at: Timestamp,
     pub(crate) expires_at: Option<Timestamp>,
@@ -249,6 +252,22 @@ impl Device {
         }
     }
 
+    /// Takes the registration as it is now.
+    pub(crate) fn hold(&mut self, registration: Registration) {
+        if let Some(info) = &registration.session
+            && self.session_opened.is_none_or(|(id, _)| id != info.id)
+        {
+            self.session_opened = Some((info.id, core::timestamp(self.clock.date_of(info.opened_at))));
+        }
+        self.registration = registration;
+    }
+
+    fn session(&self) -> Option<api::Session> {
+        let info = self.registration.session.as_ref()?;
+        let (_, opened_at) = self.session_opened.filter(|(id, _)| *id == info.id)?;
+        Some(security::session(info, opened_at, self.clock))
+    }
+
     /// Takes note of whether it can be reached.
     pub(crate) fn present(&mut self, presence: Presence, date: impl Fn(Instant) -> Timestamp) {
         self.registration.presence = presence;
@@ -301,7 +320,7 @@ impl Device {
             updated_at: self.updated_at,
             expires_at: self.expires_at,
             security: security::facts(&self.registration),
-            session: self.registration.session.as_ref().map(|info| security::session(info, self.clock)),
+            session: self.session(),
             objects: objects.collect(),
             alternate_path: Some(format!("/{}", details.objects.root)).filter(|path| path != "/"),
             content_formats: details.objects.formats.iter().copied().map(content::format_name).collect(),

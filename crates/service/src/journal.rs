@@ -134,12 +134,7 @@ impl Journal {
                     device.registration.deviations.raise(deviation, count);
                 });
             }
-            Event::Moved { registration, .. } => {
-                let endpoint = &registration.details.endpoint;
-                self.core.directory.change(endpoint, Some(registration.id), |device| {
-                    device.registration = registration.clone();
-                });
-            }
+            Event::Moved { registration, .. } => self.moved(&registration),
             Event::Restored { registration, observations } => {
                 self.restored(shard, registration, &observations).await;
             }
@@ -242,6 +237,7 @@ impl Journal {
         let mut device = Device {
             shard,
             clock,
+            session_opened: None,
             registered_at: core::timestamp(clock.date_of(registration.registered_at)),
             updated_at: core::timestamp(clock.date_of(registration.updated_at)),
             expires_at: registration.expires_at.map(|at| core::timestamp(clock.date_of(at))),
@@ -258,8 +254,9 @@ impl Journal {
             deviations_before: Default::default(),
             format_left_open: Default::default(),
             asked: Default::default(),
-            registration,
+            registration: registration.clone(),
         };
+        device.hold(registration);
         device.present(device.registration.presence, |at| core::timestamp(clock.date_of(at)));
         device
     }
@@ -270,7 +267,7 @@ impl Journal {
         let shape = self.core.directory.change(endpoint, Some(registration.id), |device| {
             device.updated_at = core::timestamp(clock.date_of(registration.updated_at));
             device.expires_at = registration.expires_at.map(|at| core::timestamp(clock.date_of(at)));
-            device.registration = registration.clone();
+            device.hold(registration.clone());
             if listed_anew {
                 device.made.clear();
                 device.deleted.clear();
@@ -281,6 +278,14 @@ impl Journal {
         if let Some(shape) = shape {
             self.log(EventType::Updated, endpoint, |event| event.registration = Some(shape));
         }
+    }
+
+    /// A device is at another address, or has another session.
+    fn moved(&self, registration: &Registration) {
+        let endpoint = &registration.details.endpoint;
+        self.core
+            .directory
+            .change(endpoint, Some(registration.id), |device| device.hold(registration.clone()));
     }
 
     async fn secured(&mut self, shard: u8, event: SecurityEvent) {

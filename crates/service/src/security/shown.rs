@@ -9,7 +9,6 @@ use lightship_store::CredentialSet;
 
 use super::encoded::hex;
 use super::judge::{Subject, shown};
-use crate::core;
 
 /// How a device's messages are protected.
 pub(crate) fn facts(registration: &Registration) -> api::Security {
@@ -26,10 +25,10 @@ pub(crate) fn facts(registration: &Registration) -> api::Security {
 }
 
 /// The session of a device.
-pub(crate) fn session(info: &SessionInfo, clock: Clock) -> api::Session {
+pub(crate) fn session(info: &SessionInfo, opened_at: api::Timestamp, clock: Clock) -> api::Session {
     let age = clock.now().saturating_duration_since(info.opened_at);
     api::Session {
-        opened_at: core::timestamp(clock.date_of(info.opened_at)),
+        opened_at,
         age_s: age.as_secs(),
         resumed: info.resumed,
         cid: info.cid().map(|cid| hex(&cid)),
