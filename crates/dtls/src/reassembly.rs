@@ -5,6 +5,9 @@ use core::ops::Range;
 
 use crate::message::{Fragment, HEADER_LEN};
 
+#[cfg(test)]
+mod tests;
+
 /// How far ahead of its turn a message may come.
 const AHEAD_MAX: u16 = 8;
 /// How many holes a message may have while it is put together.

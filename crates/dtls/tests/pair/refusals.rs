@@ -4,10 +4,11 @@ use std::time::Duration;
 
 use lightship_dtls::message::Fragment;
 use lightship_dtls::{
-    Alert, Answer, Config, Connect, Credential, DropReason, Failure, Fault, KeyExchange, Presented, Suite,
+    Alert, Answer, Config, Connect, Credential, DropReason, Failure, Fault, KeyExchange, OwnKey, Presented,
+    Suite,
 };
-use lightship_platform::Rng as _;
-use lightship_platform::crypto::Secret;
+use lightship_platform::Rng;
+use lightship_platform::crypto::{CryptoError, Secret, SigningKey};
 use proptest::prelude::*;
 use proptest::sample::select;
 
@@ -584,12 +585,92 @@ fn a_kind_of_certificate_that_nobody_has_is_refused_by_name() {
     assert_eq!(pair.client.failure(), Some(Failure::AlertReceived(alert)));
     // A server with bare keys only has nothing for who wants certificates and does not say so.
     let mut pair = impatient(Suite::EcdheEcdsaAes128Ccm8);
-    pair.server.config.keys =
-        vec![lightship_dtls::OwnKey { chain: Vec::new(), ..own_key("lightship.example") }];
+    pair.server.config.keys = vec![OwnKey { chain: Vec::new(), ..own_key("lightship.example") }];
     let device = own_key("device");
     let credential = Credential::Certificates { key: device.key, chain: device.chain };
     pair.connect(Connect { credential, ..psk_connect() });
     pair.run();
     let alert = Alert::HANDSHAKE_FAILURE;
     assert_eq!(pair.server.failure(), Some(Failure::AlertSent(alert, Fault::NothingInCommon)));
+}
+
+#[test]
+fn finished_tells_that_somebody_changed_a_message_even_where_the_keys_do_not() {
+    // Without the extended master secret the keys follow from the randoms alone: only Finished covers the rest.
+    let mut pair = impatient(Suite::PskAes128Ccm8);
+    pair.tamper = Some(on_message(From::Client, CLIENT_HELLO, |body| {
+        let at = body.windows(4).position(|four| four == [0, 23, 0, 0]).unwrap();
+        body[at] = 0x7f;
+    }));
+    pair.connect(psk_connect());
+    pair.run();
+    let failure = Failure::AlertSent(Alert::DECRYPT_ERROR, Fault::BadFinished);
+    assert_eq!(pair.server.failure(), Some(failure));
+    assert_eq!(pair.client.failure(), Some(Failure::AlertReceived(Alert::DECRYPT_ERROR)));
+    // The ticket is the one message that only the server's Finished covers.
+    let mut pair = impatient(Suite::PskAes128Ccm8);
+    let current = lightship_dtls::TicketKey {
+        name: *b"the name",
+        key: Secret::new(&[7; 16]),
+        since: lightship_platform::Instant::ZERO,
+    };
+    let lifetime = Duration::from_secs(86_400);
+    let keys = lightship_dtls::TicketKeys { current, previous: None, lifetime };
+    pair.server.config.ticket_keys = Some(std::sync::Arc::new(keys));
+    pair.tamper = Some(on_message(From::Server, 4, |body| body[20] ^= 1));
+    pair.connect(psk_connect());
+    pair.run();
+    assert_eq!(pair.client.failure(), Some(failure));
+    assert!(!pair.client.is_established());
+}
+
+/// Shows somebody else's public key and signs with its own.
+struct Impostor {
+    shown: Vec<u8>,
+    own: std::sync::Arc<dyn SigningKey>,
+}
+
+impl SigningKey for Impostor {
+    fn public_key(&self) -> &[u8] {
+        &self.shown
+    }
+
+    fn sign(&self, rng: &mut dyn Rng, message: &[u8]) -> Result<Vec<u8>, CryptoError> {
+        self.own.sign(rng, message)
+    }
+}
+
+fn impostor(of: &OwnKey) -> OwnKey {
+    let own = own_key("impostor").key;
+    let key = std::sync::Arc::new(Impostor { shown: of.key.public_key().to_vec(), own });
+    OwnKey { key, ..of.clone() }
+}
+
+// Proves: SEC-01, DTL-04
+#[test]
+fn who_shows_a_key_without_holding_it_does_not_come_in() {
+    let failure = Failure::AlertSent(Alert::DECRYPT_ERROR, Fault::BadSignature);
+    for with_chain in [false, true] {
+        for liar in [From::Client, From::Server] {
+            let mut pair = impatient(Suite::EcdheEcdsaAes128Ccm8);
+            let (mut device, mut server) = (own_key("device"), own_key("lightship.example"));
+            match liar {
+                From::Client => device = impostor(&device),
+                From::Server => server = impostor(&server),
+            }
+            pair.server.config.keys = vec![server];
+            let credential = match with_chain {
+                true => Credential::Certificates { key: device.key, chain: device.chain },
+                false => Credential::RawPublicKey { key: device.key },
+            };
+            pair.connect(Connect { credential, ..psk_connect() });
+            pair.run();
+            let (honest, other) = match liar {
+                From::Client => (&pair.server, &pair.client),
+                From::Server => (&pair.client, &pair.server),
+            };
+            assert_eq!(honest.failure(), Some(failure));
+            assert_eq!(other.failure(), Some(Failure::AlertReceived(Alert::DECRYPT_ERROR)));
+        }
+    }
 }
