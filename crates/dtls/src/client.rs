@@ -209,10 +209,13 @@ impl Client {
     }
 
     /// Takes what the host says about the server's key or certificates.
-    pub(crate) fn answer(answer: &Answer) -> Result<(), Abort> {
+    pub(crate) fn answer(common: &mut Common, answer: Answer) -> Result<(), Abort> {
         match answer {
-            Answer::Accept { .. } => Ok(()),
-            Answer::Refuse(alert) => Err(Abort(*alert, Fault::Refused)),
+            Answer::Accept { note } => {
+                common.note = note;
+                Ok(())
+            }
+            Answer::Refuse(alert) => Err(Abort(alert, Fault::Refused)),
             Answer::Psk { .. } | Answer::Resume(_) => Err(Abort::INTERNAL),
         }
     }

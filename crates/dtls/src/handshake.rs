@@ -120,7 +120,7 @@ impl Handshake {
             return;
         }
         let result = match &mut self.side {
-            Side::Client(_) => Client::answer(&answer),
+            Side::Client(_) => Client::answer(&mut self.common, answer),
             Side::Server(server) => server.answer(&mut self.common, host, answer),
         };
         match result {

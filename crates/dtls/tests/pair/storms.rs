@@ -134,6 +134,9 @@ fn check(scene: &Scene, pair: &mut Pair, is_resumed: bool) {
     assert_eq!(server.peer_certificate_type, (with_keys && scene.client_authentication).then_some(kind));
     let is_noted = scene.suite.key_exchange() != KeyExchange::EcdheEcdsa || scene.client_authentication;
     assert_eq!(*server.note, *if is_noted || is_resumed { &b"note"[..] } else { &[] });
+    // A client is asked about keys and certificates only; what it said stays with the session.
+    let is_asked = scene.suite.key_exchange() == KeyExchange::EcdheEcdsa;
+    assert_eq!(*client.note, *if is_asked { &b"note"[..] } else { &[] });
     pair.assert_talks();
     // Nothing of the handshake is left when both sides have spoken.
     assert_eq!(pair.client.association.as_ref().unwrap().poll_timeout(), None);
