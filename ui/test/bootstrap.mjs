@@ -33,10 +33,13 @@ export async function bootstrap({ page, base, shot, program, ports }) {
       await second.getByRole("button", { name: "Make one" }).click();
       expect(/^[0-9a-f]{32}$/.test(await second.getByLabel("Key in hex").inputValue()), "no key was made");
       await page.getByRole("button", { name: "Keep document" }).click();
-      await page.getByText("Kept. The device gets it the next time it asks.").waitFor();
+      await page.getByText("Kept. The device gets it the next time it asks", { exact: false }).waitFor();
       const { from, servers } = await kept();
       expect(from === "document" && servers[0].lifetime_s === 77 && servers[1].key_set === true, JSON.stringify(servers));
       expect(servers[1].key_hex === undefined, "a secret is shown");
+      const credential = await (await fetch(`${base}/api/v1/credentials/${NAME}`)).json();
+      expect(credential.identity === "walker" && credential.key_set === true, "the same key is kept as its credential");
+      await fetch(`${base}/api/v1/credentials/${NAME}`, { method: "DELETE" });
       await shot("bootstrap-document-light");
     });
     await check("the whole document is edited as JSON, and the server's refusal is told", async () => {

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
+import type { Account } from "../../src/lib/api/bootstrap";
 import type { Credential, Handshake } from "../../src/lib/api/security";
-import { bodyOf, claimant, claimed, credentialText, draftError, draftOf, draftWarning } from "../../src/lib/lwm2m/security";
+import { bodyOf, claimant, claimed, credentialOf, credentialText, draftError, draftOf, draftWarning } from "../../src/lib/lwm2m/security";
 import { parseRoute, securityHref } from "../../src/lib/state/route";
 
 const DIGEST = "0123456789abcdef".repeat(4);
@@ -54,6 +55,22 @@ describe("credentials", () => {
   it("say in one line what they are", () => {
     expect(credentialText({ mode: "rpk", public_key_sha256: DIGEST })).toBe("SHA-256 01234567…89abcdef");
     expect(credentialText({ mode: "x509" })).toBe("its endpoint name");
+  });
+});
+
+describe("accounts of bootstrap documents", () => {
+  const account = (more: object): Account => ({ short_server_id: 1, uri: "coaps://h", mode: "psk", ...more });
+
+  it("bring the credential that lets the device in", () => {
+    expect(credentialOf([account({ identity: "i", key_hex: "00" })])).toEqual({ mode: "psk", identity: "i", key_hex: "00" });
+    expect(credentialOf([account({ mode: "rpk", public_key_pem: "p", secret_key_pem: "s" })])).toEqual({ mode: "rpk", public_key_pem: "p" });
+  });
+
+  it("bring none where the key is an old one, or whose it is cannot be told", () => {
+    expect(credentialOf([account({ identity: "i", key_set: true })])).toBeUndefined();
+    const one = account({ identity: "i", key_hex: "00" });
+    expect(credentialOf([one, one])).toBeUndefined();
+    expect(credentialOf([account({ mode: "nosec" })])).toBeUndefined();
   });
 });
 

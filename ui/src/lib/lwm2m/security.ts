@@ -1,6 +1,6 @@
 // Credentials between a form and the API; handshakes in words.
 
-import type { Mode } from "../api/bootstrap";
+import type { Account, Mode } from "../api/bootstrap";
 import type { Credential, Handshake, Role } from "../api/security";
 import type { StateText } from "./commands";
 
@@ -109,6 +109,19 @@ export function bodyOf(draft: Draft): Credential {
 
 function digestOr(text: string, digest: keyof Credential, pem: keyof Credential): Partial<Credential> {
   return isDigest(text.trim()) ? { [digest]: text.trim().toLowerCase() } : { [pem]: text.trim() };
+}
+
+/**
+ * The credential by which the server lets in what an account of a bootstrap document gives to the device; undefined where none or several
+ * of its accounts bring a new key.
+ */
+export function credentialOf(servers: Account[]): Credential | undefined {
+  const all = servers.flatMap((account): Credential[] => {
+    const { mode, identity, key_hex, public_key_pem } = account;
+    if (mode === "psk" && identity && key_hex) return [{ mode, identity, key_hex }];
+    return mode === "rpk" && public_key_pem ? [{ mode, public_key_pem }] : [];
+  });
+  return all.length === 1 ? all[0] : undefined;
 }
 
 /** How a credential is told apart from others, in one line. */
