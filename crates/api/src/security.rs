@@ -1,5 +1,7 @@
 //! Secure sessions: what they are, how they came about, and what came to nothing. Never a key.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -21,6 +23,10 @@ pub struct Session {
     pub cid: Option<String>,
     /// Whether a new address is checked before the session moves there (return routability check, RFC 9853).
     pub rrc: bool,
+    /// Records that came for this session and were dropped, by reason: `bad_mac` (not authentic), `replayed` (seen before, or too old),
+    /// `other`. Anybody can send such records; many of them are worth a look. Up to date where one device is shown.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub dropped: BTreeMap<String, u64>,
 }
 
 /// One handshake, or the end of the session that came of it.

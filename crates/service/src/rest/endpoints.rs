@@ -7,11 +7,13 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use lightship_api::{Endpoints, ProblemType};
+use lightship_server::Registration;
 
 use super::Refusal;
 use super::input::{self, Query};
 use super::reply::{Answer, json};
 use crate::core::Core;
+use crate::directory::Device;
 
 /// GET /endpoints
 pub(crate) async fn list(State(core): State<Arc<Core>>, RawQuery(query): RawQuery) -> Answer {
@@ -26,8 +28,21 @@ pub(crate) async fn list(State(core): State<Arc<Core>>, RawQuery(query): RawQuer
 
 /// GET /endpoints/{endpoint}
 pub(crate) async fn show(State(core): State<Arc<Core>>, Path(endpoint): Path<String>) -> Answer {
-    let device = input::device(&core, &endpoint).await?;
+    let mut device = input::device(&core, &endpoint).await?;
+    // What is counted of a session stands in its shard.
+    if device.registration.session.is_some()
+        && let Some(now) = asked(&core, &device).await
+        && now.id == device.registration.id
+    {
+        device.registration.session = now.session;
+    }
     json(StatusCode::OK, &device.shape())
+}
+
+/// The registration as its shard has it; `None` where that takes too long.
+async fn asked(core: &Core, device: &Device) -> Option<Registration> {
+    let reply = core.inbox(device.shard)?.registration(device.registration.details.endpoint.clone()).ok()?;
+    tokio::time::timeout(PATIENCE, reply).await.ok()?.ok()?.ok()
 }
 
 /// DELETE /endpoints/{endpoint}
@@ -50,3 +65,6 @@ pub(crate) async fn forget(State(core): State<Arc<Core>>, Path(endpoint): Path<S
     }
     Ok(StatusCode::NO_CONTENT.into_response())
 }
+
+/// How long a busy shard is waited for.
+const PATIENCE: Duration = Duration::from_millis(500);

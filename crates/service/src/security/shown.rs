@@ -1,10 +1,14 @@
 //! What may be shown of sessions and handshakes.
 
+use std::collections::BTreeMap;
+
 use lightship_api as api;
 use lightship_api::{Handshake, HandshakeResult, SecurityMode, ServerRole};
 use lightship_dtls::{Failure, Fault};
 use lightship_net::Clock;
-use lightship_server::{Claim, HandshakeFailure, Mode, Party, Principal, Registration, SessionInfo};
+use lightship_server::{
+    Claim, HandshakeFailure, Mode, Party, Principal, Registration, SessionDrops, SessionInfo,
+};
 use lightship_store::CredentialSet;
 
 use super::encoded::hex;
@@ -33,7 +37,16 @@ pub(crate) fn session(info: &SessionInfo, opened_at: api::Timestamp, clock: Cloc
         resumed: info.resumed,
         cid: info.cid().map(|cid| hex(&cid)),
         rrc: info.return_routability,
+        dropped: dropped(info),
     }
+}
+
+/// What was dropped of a session's records, by reason.
+fn dropped(info: &SessionInfo) -> BTreeMap<String, u64> {
+    let SessionDrops { bad_mac, replayed, other } = info.dropped;
+    let counts = [("bad_mac", u64::from(bad_mac)), ("replayed", replayed.into()), ("other", other.into())];
+    let some = counts.into_iter().filter(|(_, count)| *count > 0);
+    some.map(|(reason, count)| (reason.to_owned(), count)).collect()
 }
 
 /// What became of a session.

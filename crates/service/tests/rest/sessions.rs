@@ -171,6 +171,30 @@ fn failures_are_told_in_plain_words_and_strangers_cannot_play_tricks() {
 }
 
 #[test]
+fn dropped_records_are_counted_for_their_device_and_for_all() {
+    let server = Server::start();
+    put_psk(&server, "dev-7", "id-7");
+    let mut device = Secured::psk(server.coaps(), b"id-7", KEY);
+    assert_eq!(device.register("dev-7"), Some(0x41));
+    let cid = endpoint(&server, "dev-7")["session"]["cid"].as_str().unwrap().to_owned();
+    assert!(endpoint(&server, "dev-7")["session"]["dropped"].is_null());
+    // A record in its name that is not its own, three times, from somewhere else.
+    let cid: Vec<u8> = (0..6).map(|at| u8::from_str_radix(&cid[2 * at..2 * at + 2], 16).unwrap()).collect();
+    let head = [25, 0xfe, 0xfd, 0, 1, 0, 0, 0, 0, 0, 99];
+    let forged = [&head[..], &cid, &[0, 24], &[7; 24]].concat();
+    let stranger = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    for _ in 0..3 {
+        stranger.send_to(&forged, server.coaps()).unwrap();
+    }
+    eventually(|| endpoint(&server, "dev-7")["session"]["dropped"] == json!({"bad_mac": 3}));
+    let metrics = server.get("/metrics").body;
+    let line = "lightship_records_dropped_total{server=\"lwm2m\",reason=\"bad_mac\"} 3";
+    assert!(metrics.contains(line), "{metrics}");
+    // It lives, where it was.
+    assert_eq!(device.register("dev-7"), Some(0x41));
+}
+
+#[test]
 fn raw_public_keys_are_known_one_by_one() {
     let server = Server::start();
     let authority = Identity::authority("nobody");
