@@ -4,7 +4,8 @@
 //! `cargo run --release -p lightship-bench --bin dtls`
 //!
 //! OpenSSL and mbedTLS are measured by two small C programs, built with `cc` against the system's libraries; without a compiler
-//! or a library their columns stay empty. `-- loop psk|rpk|record` goes on for ever with one of ours, for a profiler.
+//! or a library their columns stay empty. `-- idle [COUNT]` measures only what a session costs in a shard
+//! and how much of that says who it is with, `-- loop psk|rpk|record` goes on for ever with one of ours, for a profiler.
 
 #![allow(
     clippy::print_stdout,
@@ -19,8 +20,11 @@ mod beside;
 mod foreign;
 mod measure;
 mod ours;
+mod shard;
 
 use lightship_dtls::Suite;
+use lightship_platform::SeededRng;
+use lightship_platform::crypto::{Crypto, FastCrypto, Group};
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair, KeyUsagePurpose};
 
 use crate::foreign::Figures;
@@ -82,9 +86,15 @@ fn main() {
     if arguments.first().is_some_and(|word| word == "loop") {
         return profile(&world, arguments.get(1).map_or("psk", String::as_str));
     }
+    if arguments.first().is_some_and(|word| word == "idle") {
+        let count = arguments.get(1).and_then(|count| count.parse().ok()).unwrap_or(IDLE);
+        let party = shard::party(count);
+        return println!("{} {party}", shard::idle_session(count));
+    }
     let foreign = foreign::all(&world);
     println!("\n| what the server does, µs of its CPU | Lightship | dimpl | OpenSSL | mbedTLS |");
     println!("|---|---|---|---|---|");
+    floor(&world);
     full_handshakes(&world, &foreign);
     resumed_handshakes(&world, &foreign);
     flows(&world, &foreign);
@@ -94,6 +104,24 @@ fn main() {
 fn line(what: &str, ours: f64, dimpl: Option<f64>, foreign: &[Figures; 2], key: &str) {
     let dimpl = dimpl.map_or("–".to_owned(), show);
     println!("| {what} | {} | {dimpl} | {} | {} |", show(ours), foreign[0].show(key), foreign[1].show(key));
+}
+
+/// What of a mutual handshake with raw public keys is the curve: a key pair, an agreement, a signature, a verification.
+fn floor(world: &World) {
+    let key = FastCrypto.signing_key(&world.leaf.key_der).expect("a key");
+    let mut rng = SeededRng::new([9; 32]);
+    let peer = FastCrypto.agreement(Group::Secp256r1, &mut rng).expect("a key pair");
+    let signature = key.sign(&mut rng, IDENTITY).expect("signed");
+    let mut work = || {
+        let ours = FastCrypto.agreement(Group::Secp256r1, &mut rng).expect("a key pair");
+        ours.agree(peer.share()).expect("agreed");
+        key.sign(&mut rng, IDENTITY).expect("signed");
+        FastCrypto.verify_ecdsa(key.public_key(), IDENTITY, &signature).expect("verified");
+    };
+    println!(
+        "| floor of those with keys: a key pair, an agreement, a signature and a verification of AWS-LC | {} | – | – | – |",
+        show(measure::each(200, &mut work))
+    );
 }
 
 fn full_handshakes(world: &World, foreign: &[Figures; 2]) {
@@ -155,7 +183,16 @@ fn flows(world: &World, foreign: &[Figures; 2]) {
     let dimpl = flow(|_| beside::Dimpl::new(&psk));
     let ccm = record(world, Suite::PskAes128Ccm8);
     line("a record of 64 bytes opened and one sealed, CCM_8", ccm, Some(dimpl), foreign, "psk_ccm8_record");
-    line("the same, GCM", record(world, Suite::PskAes128Gcm), None, foreign, "psk_gcm_record");
+    let setting = Setting::with_connection_ids(world, Suite::PskAes128Ccm8);
+    let with_id = flow(|number| Ours::new(&setting, number));
+    line("the same, with a connection ID in what is opened", with_id, None, foreign, "-");
+    line(
+        "a record of 64 bytes opened and one sealed, GCM",
+        record(world, Suite::PskAes128Gcm),
+        None,
+        foreign,
+        "psk_gcm_record",
+    );
 }
 
 fn record(world: &World, suite: Suite) -> f64 {
@@ -203,7 +240,7 @@ fn flow<P: Pair>(make: impl FnMut(u32) -> P) -> f64 {
 
 /// What one idle session of a server costs.
 fn memory(world: &World, foreign: &[Figures; 2]) {
-    let setting = Setting::new(world, Kind::Psk, Suite::PskAes128Ccm8, Resuming::No);
+    let setting = Setting::with_connection_ids(world, Suite::PskAes128Ccm8);
     let mut kept = Vec::new();
     let make = |from: u32, kept: &mut Vec<_>| {
         setting.forget();
@@ -229,9 +266,22 @@ fn memory(world: &World, foreign: &[Figures; 2]) {
     let dimpl = resident().saturating_sub(before) / IDLE_BESIDE;
     let [openssl, mbedtls] = foreign.each_ref().map(|figures| figures.show("heap_per_session"));
     println!("| bytes of an idle session | {ours} | {dimpl} | {openssl} | {mbedtls} |");
+    let [all, party] = idle_in_a_shard();
+    println!("| the same in a shard: secret to resume it, address, indexes | {} | – | – | – |", all - party);
+    println!("| and who it is with: identity and name of 24 bytes each | {party} | – | – | – |");
     println!(
         "\n{} idle sessions of ours, {IDLE_BESIDE} of dimpl: resident. The others: their heap. The value of ours is {} bytes.",
         kept.len(),
         size_of::<lightship_dtls::Association>(),
     );
+}
+
+/// Bytes of an idle session in a shard, and how many of them say who it is with. Another process finds out: in this one there is
+/// room that others have left.
+fn idle_in_a_shard() -> [usize; 2] {
+    let program = std::env::current_exe().expect("we run");
+    let output = std::process::Command::new(program).arg("idle").output().expect("it runs again");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let figures: Vec<usize> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
+    figures.try_into().expect("two figures")
 }

@@ -54,6 +54,17 @@ pub(crate) fn records(pairs: &mut [impl Pair], rounds: usize) -> f64 {
     micros(spent, pairs.len() * rounds)
 }
 
+/// Microseconds of CPU of one of `count` pieces of work.
+pub(crate) fn each(count: usize, work: &mut impl FnMut()) -> f64 {
+    let run = |work: &mut dyn FnMut()| {
+        let start = cpu();
+        (0..count).for_each(|_| work());
+        micros(cpu() - start, count)
+    };
+    run(work);
+    median((0..9).map(|_| run(work)).collect())
+}
+
 fn micros(time: Duration, count: usize) -> f64 {
     time.as_secs_f64() * 1e6 / f64::from(u32::try_from(count).unwrap_or(u32::MAX))
 }

@@ -63,7 +63,8 @@ impl Setting {
         };
         let now = Instant::from_secs(1000);
         let mut rng = SeededRng::new([7; 32]);
-        let client = Config { suites: vec![suite], ..Config::default() };
+        // The others have no connection IDs.
+        let client = Config { suites: vec![suite], connection_id: false, ..Config::default() };
         let ticket_keys = TicketKeys {
             current: TicketKey { name: [1; 8], key: Secret::new(&[2; 16]), since: now },
             previous: None,
@@ -87,6 +88,15 @@ impl Setting {
             offered: RefCell::default(),
             known: RefCell::default(),
         })
+    }
+
+    /// The same, with connection IDs in the records to the server.
+    pub(crate) fn with_connection_ids(world: &World, suite: Suite) -> Rc<Self> {
+        let setting = Self::new(world, Kind::Psk, suite, Resuming::No);
+        let Ok(mut setting) = Rc::try_unwrap(setting) else { panic!("nobody else has it yet") };
+        setting.client.connection_id = true;
+        setting.server.connection_id = true;
+        Rc::new(setting)
     }
 
     /// Makes the next clients offer nothing.
