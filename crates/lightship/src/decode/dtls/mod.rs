@@ -59,6 +59,9 @@ impl Sessions {
         let known = |one: &Association| one.is_between(way.from, way.to);
         let by_cid = |one: &Association| one.sender_by_cid(datagram).is_some();
         let newest = |is: &dyn Fn(&Association) -> bool| self.associations.iter().rposition(is);
+        if datagram.first() != Some(&CID) {
+            return newest(&known);
+        }
         newest(&|one| known(one) && by_cid(one)).or_else(|| newest(&by_cid)).or_else(|| newest(&known))
     }
 
