@@ -2,7 +2,7 @@
 
 pub(crate) mod handshake;
 pub(crate) mod record;
-mod toy;
+pub(crate) mod toy;
 
 use lightship_dtls::{
     Answer, Association, Cid, Config, Connect, Credential, Event, Host, OwnKey, Path, Presented, Record,
@@ -15,25 +15,25 @@ use std::sync::Arc;
 use toy::{Toy, ToyKey};
 
 const IDENTITY: &[u8] = b"urn:dev:1";
-const KEY: &[u8] = b"0123456789abcdef";
+pub(crate) const KEY: &[u8] = b"0123456789abcdef";
 const DATAGRAM_LEN_MAX: usize = 2048;
 
 /// One side of an association.
-struct Side {
-    association: Option<Association>,
+pub(crate) struct Side {
+    pub(crate) association: Option<Association>,
     config: Config,
     rng: SeededRng,
     /// What an earlier handshake left to be resumed.
-    resumption: Option<Resumption>,
+    pub(crate) resumption: Option<Resumption>,
     facts: Option<lightship_dtls::Facts>,
     /// Questions that nobody has answered yet.
     asked: Vec<Presented>,
-    received: Vec<Vec<u8>>,
+    pub(crate) received: Vec<Vec<u8>>,
     moved: bool,
 }
 
 impl Side {
-    fn new(config: Config, seed: u64) -> Self {
+    pub(crate) fn new(config: Config, seed: u64) -> Self {
         Self {
             association: None,
             config,
@@ -51,7 +51,7 @@ impl Side {
     }
 
     /// Hands a datagram in, record by record; tells what became of each.
-    fn receive(&mut self, now: Instant, path: Path, datagram: &mut [u8]) -> Vec<Record> {
+    pub(crate) fn receive(&mut self, now: Instant, path: Path, datagram: &mut [u8]) -> Vec<Record> {
         let Some(association) = &mut self.association else { return Vec::new() };
         let mut records = Vec::new();
         let mut at = 0;
@@ -70,7 +70,7 @@ impl Side {
     }
 
     /// Takes everything out; questions are kept if `answers` is false. Gives what is to be sent.
-    fn drain(&mut self, now: Instant, answers: bool) -> Vec<Vec<u8>> {
+    pub(crate) fn drain(&mut self, now: Instant, answers: bool) -> Vec<Vec<u8>> {
         let mut sent = Vec::new();
         let mut out = [0; DATAGRAM_LEN_MAX];
         for _ in 0..64 {
@@ -130,12 +130,12 @@ impl Side {
         }
     }
 
-    fn is_established(&self) -> bool {
+    pub(crate) fn is_established(&self) -> bool {
         self.association.as_ref().is_some_and(Association::is_established)
     }
 
     /// A record with this data.
-    fn seal(&mut self, now: Instant, data: &[u8]) -> Option<Vec<u8>> {
+    pub(crate) fn seal(&mut self, now: Instant, data: &[u8]) -> Option<Vec<u8>> {
         let association = self.association.as_mut()?;
         let mut buffer = vec![0; association.headroom() + data.len() + 64];
         let start = association.headroom();
@@ -148,7 +148,7 @@ impl Side {
 }
 
 /// The settings of both sides, chosen by two bytes, and what the client proves itself with.
-fn settings(suite: u8, more: u8) -> (Config, Config, Credential) {
+pub(crate) fn settings(suite: u8, more: u8) -> (Config, Config, Credential) {
     let suite = Suite::ALL[usize::from(suite) % Suite::ALL.len()];
     let key = Arc::new(ToyKey::new());
     let is_certificate = more & 1 != 0;
@@ -181,7 +181,13 @@ fn settings(suite: u8, more: u8) -> (Config, Config, Credential) {
     (client, server, credential)
 }
 
-fn connect(side: &mut Side, now: Instant, credential: Credential, own_cid: Cid, resume: Option<Resumption>) {
+pub(crate) fn connect(
+    side: &mut Side,
+    now: Instant,
+    credential: Credential,
+    own_cid: Cid,
+    resume: Option<Resumption>,
+) {
     let mut host = Side::host(now, &mut side.rng, &side.config);
     let connect = Connect { credential, server_name: Some("server.example".to_owned()), own_cid, resume };
     side.association = Some(Association::connect(&mut host, connect));
