@@ -2,7 +2,11 @@
 
 mod program;
 
-use program::Server;
+use lightship_api::Credential;
+use lightship_api::client::{Client, CredentialSet};
+use program::{Server, eventually};
+use rcgen::{CertificateParams, DnType, KeyPair};
+use std::process::{Child, Stdio};
 
 const KEY: &str = "6c69676874736869702d6b65792d3132";
 
@@ -40,4 +44,97 @@ fn credentials_are_put_shown_listed_and_taken_away_without_a_key_in_sight() {
     server.ctl(&["credentials", "delete", "a"]);
     assert!(server.ctl_refused(&["credentials", "get", "a"]).contains("no such credential"));
     assert!(server.ctl(&["credentials", "get", "a", "--bootstrap"]).contains("bs-a"));
+}
+
+/// A program that ends with its test.
+struct Logged(Child);
+
+impl Drop for Logged {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The real program with everything that it says in a file.
+fn start_logged(arguments: &[&str], log: &std::path::Path) -> Logged {
+    let file = std::fs::File::create(log).expect("a file");
+    let mut command = program::command(arguments);
+    command.stdin(Stdio::piped()).stdout(file.try_clone().expect("a file")).stderr(file);
+    Logged(command.spawn().expect("it runs"))
+}
+
+/// What stands behind `listening NAME … ` in a log, once it does.
+fn listening(log: &std::path::Path, name: &str) -> String {
+    eventually("it listens", || {
+        let text = std::fs::read_to_string(log).ok()?;
+        let line = text.lines().find(|line| line.starts_with(&format!("listening {name} ")))?;
+        line.split_whitespace().last().map(str::to_owned)
+    })
+}
+
+// Proves: SEC-08
+#[test]
+fn no_key_is_said_however_much_is_logged() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let at = |name: &str| folder.path().join(name);
+    let data = at("data");
+    let serve = ["serve", "--dev", "--coap", "none", "--coaps", "127.0.0.1:0", "--bootstrap-coap", "none"];
+    let more = ["--bootstrap-coaps", "none", "--http", "127.0.0.1:0", "--log", "trace", "--data"];
+    let arguments = [&serve[..], &more, &[data.to_str().expect("UTF-8")]].concat();
+    let server = start_logged(&arguments, &at("server.log"));
+    let (coaps, http) = (listening(&at("server.log"), "coaps"), listening(&at("server.log"), "http"));
+    let client = Client::new(&format!("http://{http}"), None);
+    let credential = Credential::psk("me", KEY);
+    client.put_credential(CredentialSet::Server, "loud", &credential).expect("kept");
+    let uri = format!("coaps://{coaps}");
+    let device = ["device", "--endpoint", "loud", "--server", &uri, "--psk-identity", "me", "--psk-key", KEY];
+    let arguments = [&device[..], &["--log", "trace"]].concat();
+    let device = start_logged(&arguments, &at("device.log"));
+    eventually("it registers", || client.endpoint("loud").ok());
+    // A mistake, too: what is wrong with a key is told without the key.
+    let wrong = Credential::psk("you", format!("{KEY}zz"));
+    let refused = client.put_credential(CredentialSet::Server, "other", &wrong).expect_err("no hex");
+    assert!(!refused.to_string().contains(KEY), "{refused}");
+    drop((device, server));
+    for (log, said) in [("server.log", "debug"), ("device.log", "event registered")] {
+        let text = std::fs::read_to_string(at(log)).expect("a log").to_lowercase();
+        assert!(text.contains(said), "{log} lacks {said}: {text}");
+        // In hex, as text, and as a list of numbers.
+        for key in [KEY, "lightship-key-12", "108, 105, 103, 104, 116"] {
+            assert!(!text.contains(key), "{log} says {key}");
+        }
+    }
+}
+
+#[cfg(unix)]
+#[test]
+fn trusted_authorities_are_read_anew_on_sighup() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let trust = folder.path().join("trust.pem");
+    let authority = |name: &str| {
+        let mut params = CertificateParams::new(Vec::new()).expect("no names");
+        params.distinguished_name.push(DnType::CommonName, name);
+        let key = KeyPair::generate().expect("a key");
+        params.self_signed(&key).expect("a certificate").pem()
+    };
+    std::fs::write(&trust, authority("first authority")).expect("written");
+    let config = folder.path().join("lightship.toml");
+    let text = format!("[security]\ntrust_files = [{:?}]\n", trust.to_str().expect("UTF-8"));
+    std::fs::write(&config, text).expect("written");
+    let server = Server::start(&["--config", config.to_str().expect("UTF-8")]);
+    let client = Client::new(&format!("http://{}", server.http), None);
+    let trusted =
+        || client.security().expect("told").trust.iter().map(|one| one.names.join(" ")).collect::<Vec<_>>();
+    assert_eq!(trusted(), ["first authority"]);
+    let both = authority("second authority") + &authority("third authority");
+    std::fs::write(&trust, both).expect("written");
+    server.program.signal("-HUP");
+    eventually("they are read anew", || (trusted() == ["second authority", "third authority"]).then_some(()));
+    // What cannot be read changes nothing.
+    std::fs::write(&trust, "nonsense").expect("written");
+    server.program.signal("-HUP");
+    std::fs::write(&trust, authority("fourth authority")).expect("written");
+    server.program.signal("-HUP");
+    eventually("and once more", || (trusted() == ["fourth authority"]).then_some(()));
 }

@@ -107,8 +107,13 @@ impl Program {
 
     /// SIGTERM.
     pub(crate) fn ask_to_end(&self) {
+        self.signal("-TERM");
+    }
+
+    /// A signal, as `kill` names it.
+    pub(crate) fn signal(&self, name: &str) {
         let pid = self.child.id().to_string();
-        let sent = Command::new("kill").args(["-TERM", &pid]).status().expect("kill runs");
+        let sent = Command::new("kill").args([name, &pid]).status().expect("kill runs");
         assert!(sent.success());
     }
 
