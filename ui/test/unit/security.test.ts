@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Account } from "../../src/lib/api/bootstrap";
 import type { Credential, Handshake } from "../../src/lib/api/security";
-import { bodyOf, claimant, claimed, credentialOf, credentialText, draftError, draftOf, draftWarning } from "../../src/lib/lwm2m/security";
+import { bodyOf, claimant, claimed, credentialOf, credentialText, deviceLine, draftError, draftOf, draftWarning } from "../../src/lib/lwm2m/security";
 import { parseRoute, securityHref } from "../../src/lib/state/route";
 
 const DIGEST = "0123456789abcdef".repeat(4);
@@ -50,6 +50,13 @@ describe("credentials", () => {
     expect(draftWarning({ ...draft, key: "0011" })).toContain("2 bytes");
     expect(draftWarning({ ...draft, key: "00".repeat(16) })).toBeUndefined();
     expect(draftWarning({ ...draft, mode: "nosec" })).toContain("Anybody");
+  });
+
+  it("come as a line for a shell that no identity can break out of", () => {
+    expect(deviceLine("lwm2m", "h", "e", "-x '; rm -rf ~ #", "00")).toBe(
+      "lightship device --endpoint=e --server coaps://h '--psk-identity=-x '\\''; rm -rf ~ #' --psk-key 00",
+    );
+    expect(deviceLine("bootstrap", "h", "e", "i", "00")).toContain("--bootstrap coaps://h:5784");
   });
 
   it("say in one line what they are", () => {

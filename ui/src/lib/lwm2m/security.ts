@@ -2,6 +2,7 @@
 
 import type { Account, Mode } from "../api/bootstrap";
 import type { Credential, Handshake, Role } from "../api/security";
+import { shellQuote } from "../api/curl";
 import type { StateText } from "./commands";
 
 export const MODE_TEXTS: Record<Mode, string> = {
@@ -163,4 +164,11 @@ export function claimed(item: Handshake): Partial<Draft> | undefined {
 /** The endpoint name that suggests itself for a claim. */
 export function claimant(item: Handshake): string {
   return item.endpoint ?? (item.mode === "rpk" ? `device-${shortDigest(item.identity).slice(0, 8)}` : (item.identity ?? ""));
+}
+
+/** A device with that key, as a line for a shell. What a stranger claimed to be stands in quotes, and is no flag. */
+export function deviceLine(role: Role, host: string, endpoint: string, identity: string, keyHex: string): string {
+  const server = role === "lwm2m" ? ["--server", `coaps://${host}`] : ["--bootstrap", `coaps://${host}:5784`];
+  const parts = ["lightship", "device", `--endpoint=${endpoint}`, ...server, `--psk-identity=${identity}`, "--psk-key", keyHex];
+  return parts.map(shellQuote).join(" ");
 }
