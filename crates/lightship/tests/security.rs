@@ -27,21 +27,24 @@ impl Keys {
         let issuer = Issuer::from_params(&authority, &authority_key);
         let keys = Keys { folder };
         keys.write("root.pem", &root.pem());
-        for (name, params) in [("server", params("a server", server_names)), ("device", params(device, &[]))]
-        {
+        let servers = ["server", "bootstrap"].map(|name| (name, params("a server", server_names)));
+        for (name, params) in servers.into_iter().chain([("device", params(device, &[]))]) {
             let key = KeyPair::generate().expect("a key");
             let certificate: Certificate = params.signed_by(&key, &issuer).expect("signed");
             keys.write(&format!("{name}.pem"), &certificate.pem());
             keys.write(&format!("{name}.key"), &key.serialize_pem());
+            keys.write(&format!("{name}.pub"), &key.public_key_pem());
         }
         let path = |name: &str| keys.path(name).display().to_string();
-        let security = format!(
-            "[security]\nkey_file = {:?}\ncertificate_file = {:?}\ntrust_files = [{:?}]\n",
-            path("server.key"),
-            path("server.pem"),
-            path("root.pem")
-        );
-        keys.write("server.toml", &security);
+        let section = |section: &str, name: &str| {
+            let (key, certificate) = (path(&format!("{name}.key")), path(&format!("{name}.pem")));
+            let root = path("root.pem");
+            format!(
+                "[{section}]\nkey_file = {key:?}\ncertificate_file = {certificate:?}\ntrust_files = [{root:?}]\n"
+            )
+        };
+        let config = [section("security", "server"), section("bootstrap", "bootstrap")].concat();
+        keys.write("server.toml", &config);
         keys
     }
 
@@ -203,4 +206,44 @@ fn lightweightm2m_1_1_int_403_a_server_with_another_name_is_not_trusted() {
     let mut device = keys.device("x509-3", &server, &["--server-name", "server.example"]);
     device.await_line("event registered ssid=1 location=/rd/");
     assert_reads(&server, "x509-3", "x509");
+}
+
+#[test]
+fn a_device_is_bootstrapped_with_every_kind_of_credential_and_its_own_only() {
+    let keys = Keys::new("boot-x509", &[loopback()]);
+    let server = keys.server(&["--bootstrap-coaps", "127.0.0.1:0"]);
+    let at = format!("coaps://{}", server.bootstrap_coaps.expect("with security"));
+    let path = |name: &str| keys.path(name).display().to_string();
+    let [certificate, key, root, public, peer] =
+        ["device.pem", "device.key", "root.pem", "device.pub", "bootstrap.pub"].map(path);
+    let kinds: [(&str, &[&str], &[&str]); 3] = [
+        (
+            "boot-psk",
+            &["--psk-identity", "me", "--psk-key", PSK],
+            &["--psk-identity", "me", "--psk-key", PSK],
+        ),
+        ("boot-rpk", &["--rpk", &public], &["--rpk-key", &key, "--rpk-peer", &peer]),
+        ("boot-x509", &["--x509"], &["--cert", &certificate, "--key", &key, "--trust", &root]),
+    ];
+    let account = |lifetime: u32| {
+        let uri = format!("coap://{}", server.coap);
+        serde_json::json!({"servers": [{"short_server_id": 9, "uri": uri, "mode": "nosec", "lifetime_s": lifetime}]})
+    };
+    put(&server, "boot-other", &account(999));
+    for (endpoint, credential, flags) in kinds {
+        put(&server, endpoint, &account(300));
+        let start = |endpoint: &str| {
+            Program::start(&[&["device", "--endpoint", endpoint, "--bootstrap", &at], flags].concat())
+        };
+        start(endpoint).await_line("event bootstrap_failed");
+        server.ctl(&[&["credentials", "put", endpoint, "--bootstrap"], credential].concat());
+        let mut device = start(endpoint);
+        device.await_line("event bootstrap_finished");
+        device.await_line("event registered ssid=9");
+        eventually("it is listed", || server.is_registered(endpoint).then_some(()));
+        assert_eq!(server.json(&["read", endpoint, "/1/0/1"])["content"]["value"], 300);
+        // In another name it gets nothing.
+        start("boot-other").await_line("event bootstrap_failed");
+        assert!(!server.is_registered("boot-other"));
+    }
 }

@@ -205,7 +205,7 @@ fn an_unknown_identity_is_told_so_and_the_host_knows_who_it_claimed_to_be() {
     Device::open(&mut world, address(HOME), Config::default(), connect(&longest));
 }
 
-// Proves: SEC-03, REG-03
+// Proves: SEC-03, REG-03, DAT-06
 #[test]
 fn an_identity_speaks_for_its_endpoint_only() {
     let mut world = world(&["lamp", "pump"]);
