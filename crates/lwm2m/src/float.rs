@@ -1,6 +1,6 @@
 //! Decimal text to 64-bit floating point numbers and back.
 //!
-//! With `alloc` these are the exact and shortest forms of the core library. They cost 20 KB of code, so a microcontroller
+//! With `std` these are the exact and shortest forms of the core library. They cost 20 KB of code, so a microcontroller
 //! gets small ones instead: exact and shortest for numbers of up to 15 digits between 10^-15 and 10^15, which is what
 //! sensors and thresholds have; beyond that the last digits may differ, and less than 10^-22 prints as 0.
 
@@ -8,7 +8,7 @@ use core::fmt;
 
 /// Reads digits with an optional sign, fraction and exponent.
 pub(crate) fn parse(text: &str) -> Option<f64> {
-    if cfg!(feature = "alloc") { text.parse().ok() } else { parse_small(text) }
+    if cfg!(feature = "std") { text.parse().ok() } else { parse_small(text) }
 }
 
 /// Prints as decimal digits, never with an exponent.
@@ -16,7 +16,7 @@ pub(crate) struct Decimal(pub(crate) f64);
 
 impl fmt::Display for Decimal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if cfg!(feature = "alloc") { fmt::Display::fmt(&self.0, f) } else { print_small(self.0, f) }
+        if cfg!(feature = "std") { fmt::Display::fmt(&self.0, f) } else { print_small(self.0, f) }
     }
 }
 
@@ -26,7 +26,7 @@ pub(crate) struct Scientific(pub(crate) f64);
 impl fmt::Display for Scientific {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let number = self.0;
-        if cfg!(feature = "alloc") && number != 0.0 && !(1e-6..1e16).contains(&number.abs()) {
+        if cfg!(feature = "std") && number != 0.0 && !(1e-6..1e16).contains(&number.abs()) {
             fmt::LowerExp::fmt(&number, f)
         } else {
             Decimal(number).fmt(f)

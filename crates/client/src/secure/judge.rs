@@ -13,7 +13,8 @@ use crate::account::{Account, Security, SecurityMode};
 /// What a server is judged by.
 pub(crate) struct Judge<'a> {
     pub(crate) account: &'a Account,
-    /// The date, where the client knows it.
+    /// The date, where the client knows it: certificates have one.
+    #[cfg_attr(not(feature = "x509"), expect(dead_code, reason = "a key has no date"))]
     pub(crate) date: Option<UnixTime>,
 }
 
