@@ -36,6 +36,16 @@ fn lists_come_from_the_environment_separated_by_commas() {
 }
 
 #[test]
+fn the_sealing_key_has_a_short_name_and_is_not_printed() {
+    for name in ["LIGHTSHIP_SEAL_KEY", "LIGHTSHIP_SECURITY__SEAL_KEY"] {
+        let key = "0123456789abcdef".repeat(4);
+        let config = Config::load(None, variables(&[TOKEN, (name, &key)]), RawConfig::default()).unwrap();
+        assert_eq!(config.security.seal_key, SealKey::Text(key));
+        assert!(!format!("{config:?}").contains("0123456789abcdef"));
+    }
+}
+
+#[test]
 fn unknown_keys_are_errors_everywhere() {
     assert!(RawConfig::from_toml("[listen]\ncaop = \"x\"", "file").unwrap_err().to_string().contains("caop"));
     assert!(RawConfig::from_toml("[lisen]\n", "file").is_err());

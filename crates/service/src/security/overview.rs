@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use lightship_api::SecurityOverview;
+use lightship_api::{SecurityOverview, ServerRole};
+use lightship_dtls::{KeyExchange, Suite};
 
 use super::setup::certificate_facts;
 use crate::core::Core;
@@ -23,9 +24,12 @@ pub(crate) async fn overview(core: &Core) -> SecurityOverview {
         sessions += engine.security.sessions;
         handshakes += engine.security.handshakes;
     }
+    let has_key = core.gate.identities.iter().any(|one| one.server == ServerRole::Lwm2m);
+    // Who has no key cannot sign.
+    let usable = |suite: &&Suite| has_key || suite.key_exchange() != KeyExchange::EcdheEcdsa;
     SecurityOverview {
         allow_nosec: security.allow_nosec,
-        cipher_suites: security.suites.iter().map(|suite| suite.name().to_owned()).collect(),
+        cipher_suites: security.suites.iter().filter(usable).map(|suite| suite.name().to_owned()).collect(),
         cid: security.cid,
         rrc: security.rrc,
         key_log: security.key_log_file.is_some(),
