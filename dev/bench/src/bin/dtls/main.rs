@@ -4,8 +4,7 @@
 //! `cargo run --release -p lightship-bench --bin dtls`
 //!
 //! OpenSSL and mbedTLS are measured by two small C programs, built with `cc` against the system's libraries; without a compiler
-//! or a library their columns stay empty. `-- idle [COUNT]` measures only what a session costs in a shard
-//! and how much of that says who it is with, `-- loop psk|rpk|record` goes on for ever with one of ours, for a profiler.
+//! or a library their columns stay empty. `-- loop psk|rpk|record` goes on for ever with one of ours, for a profiler.
 
 #![allow(
     clippy::print_stdout,
@@ -20,7 +19,6 @@ mod beside;
 mod foreign;
 mod measure;
 mod ours;
-mod shard;
 
 use lightship_dtls::Suite;
 use lightship_platform::SeededRng;
@@ -85,11 +83,6 @@ fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     if arguments.first().is_some_and(|word| word == "loop") {
         return profile(&world, arguments.get(1).map_or("psk", String::as_str));
-    }
-    if arguments.first().is_some_and(|word| word == "idle") {
-        let count = arguments.get(1).and_then(|count| count.parse().ok()).unwrap_or(IDLE);
-        let party = shard::party(count);
-        return println!("{} {party}", shard::idle_session(count));
     }
     let foreign = foreign::all(&world);
     println!("\n| what the server does, µs of its CPU | Lightship | dimpl | OpenSSL | mbedTLS |");
@@ -266,22 +259,9 @@ fn memory(world: &World, foreign: &[Figures; 2]) {
     let dimpl = resident().saturating_sub(before) / IDLE_BESIDE;
     let [openssl, mbedtls] = foreign.each_ref().map(|figures| figures.show("heap_per_session"));
     println!("| bytes of an idle session | {ours} | {dimpl} | {openssl} | {mbedtls} |");
-    let [all, party] = idle_in_a_shard();
-    println!("| the same in a shard: secret to resume it, address, indexes | {} | – | – | – |", all - party);
-    println!("| and who it is with: identity and name of 24 bytes each | {party} | – | – | – |");
     println!(
         "\n{} idle sessions of ours, {IDLE_BESIDE} of dimpl: resident. The others: their heap. The value of ours is {} bytes.",
         kept.len(),
         size_of::<lightship_dtls::Association>(),
     );
-}
-
-/// Bytes of an idle session in a shard, and how many of them say who it is with. Another process finds out: in this one there is
-/// room that others have left.
-fn idle_in_a_shard() -> [usize; 2] {
-    let program = std::env::current_exe().expect("we run");
-    let output = std::process::Command::new(program).arg("idle").output().expect("it runs again");
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    let figures: Vec<usize> = text.split_whitespace().filter_map(|word| word.parse().ok()).collect();
-    figures.try_into().expect("two figures")
 }
