@@ -4,8 +4,17 @@ import com.fasterxml.jackson.databind.node.ObjectNode;
 import java.io.BufferedReader;
 import java.io.InputStreamReader;
 import java.net.InetSocketAddress;
+import java.nio.file.Files;
+import java.nio.file.Path;
+import java.security.KeyFactory;
+import java.security.PublicKey;
+import java.security.cert.CertificateFactory;
+import java.security.cert.X509Certificate;
+import java.security.spec.PKCS8EncodedKeySpec;
+import java.security.spec.X509EncodedKeySpec;
 import java.util.ArrayList;
 import java.util.HashMap;
+import java.util.HexFormat;
 import java.util.List;
 import java.util.Map;
 import java.util.concurrent.ConcurrentHashMap;
@@ -33,11 +42,16 @@ import org.eclipse.leshan.server.bootstrap.InMemoryBootstrapConfigStore;
 import org.eclipse.leshan.server.bootstrap.LeshanBootstrapServerBuilder;
 import org.eclipse.leshan.server.californium.bootstrap.endpoint.CaliforniumBootstrapServerEndpointsProvider;
 import org.eclipse.leshan.server.californium.bootstrap.endpoint.coap.CoapBootstrapServerProtocolProvider;
+import org.eclipse.leshan.server.californium.bootstrap.endpoint.coaps.CoapsBootstrapServerProtocolProvider;
+import org.eclipse.leshan.server.security.BootstrapSecurityStoreAdapter;
+import org.eclipse.leshan.server.security.InMemorySecurityStore;
+import org.eclipse.leshan.server.security.SecurityInfo;
 
 /**
- * A bootstrap server on Leshan's library: LeshanBootstrapServer PORT. Listens on loopback.
- * Standard input: one device's configuration a line, {"endpoint", "accounts": [{"instance", "bootstrap", "ssid", "uri",
- * "lifetime"}], "delete": [paths], "format", "auto_ids", "begin": "discover /" or "read /1", "acls"}. Standard output: an
+ * A bootstrap server on Leshan's library: LeshanBootstrapServer PORT [FLAG…]. Listens on loopback. The flags: `coaps`,
+ * `key=PRIVATE` with `public=FILE` or `chain=FILE` and `trust=FILE`, all DER.
+ * Standard input: a credential, {"credential": ENDPOINT} with "identity" and "key", or "public", or neither (certificate); or one device's configuration a line, {"endpoint", "accounts": [{"instance", "bootstrap", "ssid", "uri",
+ * "lifetime", "identity", "key"}], "delete": [paths], "format", "auto_ids", "begin": "discover /" or "read /1", "acls"}. Standard output: an
  * event a line.
  */
 public final class LeshanBootstrapServer {
@@ -46,21 +60,63 @@ public final class LeshanBootstrapServer {
     private final InMemoryBootstrapConfigStore store = new InMemoryBootstrapConfigStore();
     private final Map<String, BootstrapDownlinkRequest<?>> begins = new ConcurrentHashMap<>();
 
-    private LeshanBootstrapServer(int port) {
+    private final InMemorySecurityStore credentials = new InMemorySecurityStore();
+
+    private LeshanBootstrapServer(int port, List<String> flags) throws Exception {
+        Protocol protocol = flags.contains("coaps") ? Protocol.COAPS : Protocol.COAP;
         CaliforniumBootstrapServerEndpointsProvider endpoints = new CaliforniumBootstrapServerEndpointsProvider.Builder(
-                new CoapBootstrapServerProtocolProvider())
-                .addEndpoint(new InetSocketAddress("127.0.0.1", port), Protocol.COAP)
+                new CoapBootstrapServerProtocolProvider(), new CoapsBootstrapServerProtocolProvider())
+                .addEndpoint(new InetSocketAddress("127.0.0.1", port), protocol)
                 .build();
-        org.eclipse.leshan.server.bootstrap.LeshanBootstrapServer server = new LeshanBootstrapServerBuilder()
+        LeshanBootstrapServerBuilder builder = new LeshanBootstrapServerBuilder()
                 .setTaskProvider(new Beginning())
-                .setEndpointsProviders(endpoints)
-                .build();
+                .setEndpointsProviders(endpoints);
+        if (protocol == Protocol.COAPS) {
+            builder.setSecurityStore(new BootstrapSecurityStoreAdapter(credentials));
+        }
+        for (String flag : flags) {
+            String file = flag.substring(flag.indexOf('=') + 1);
+            switch (flag.substring(0, Math.max(flag.indexOf('='), 0))) {
+                case "key" -> builder.setPrivateKey(
+                        KeyFactory.getInstance("EC").generatePrivate(new PKCS8EncodedKeySpec(bytes(file))));
+                case "public" -> builder.setPublicKey(publicKey(file));
+                case "chain" -> builder.setCertificateChain(new X509Certificate[] {certificate(file)});
+                case "trust" -> builder.setTrustedCertificates(new X509Certificate[] {certificate(file)});
+                default -> {
+                }
+            }
+        }
+        org.eclipse.leshan.server.bootstrap.LeshanBootstrapServer server = builder.build();
         server.addListener(new Reporter());
         server.start();
     }
 
+    private static byte[] bytes(String file) throws Exception {
+        return Files.readAllBytes(Path.of(file));
+    }
+
+    private static PublicKey publicKey(String file) throws Exception {
+        return KeyFactory.getInstance("EC").generatePublic(new X509EncodedKeySpec(bytes(file)));
+    }
+
+    private static X509Certificate certificate(String file) throws Exception {
+        return (X509Certificate) CertificateFactory.getInstance("X.509")
+                .generateCertificate(Files.newInputStream(Path.of(file)));
+    }
+
+    private static SecurityInfo credential(JsonNode request) throws Exception {
+        String endpoint = request.get("credential").asText();
+        if (request.has("identity")) {
+            return SecurityInfo.newPreSharedKeyInfo(endpoint, request.get("identity").asText(),
+                    HexFormat.of().parseHex(request.get("key").asText()));
+        }
+        return request.has("public") ? SecurityInfo.newRawPublicKeyInfo(endpoint,
+                publicKey(request.get("public").asText())) : SecurityInfo.newX509CertInfo(endpoint);
+    }
+
     public static void main(String[] arguments) throws Exception {
-        LeshanBootstrapServer peer = new LeshanBootstrapServer(Integer.parseInt(arguments[0]));
+        LeshanBootstrapServer peer = new LeshanBootstrapServer(Integer.parseInt(arguments[0]),
+                List.of(arguments).subList(1, arguments.length));
         say(JSON.createObjectNode().put("event", "ready"));
         BufferedReader input = new BufferedReader(new InputStreamReader(System.in));
         for (String line = input.readLine(); line != null; line = input.readLine()) {
@@ -77,6 +133,10 @@ public final class LeshanBootstrapServer {
     }
 
     private void configure(JsonNode request) throws Exception {
+        if (request.has("credential")) {
+            credentials.add(credential(request));
+            return;
+        }
         BootstrapConfig config = new BootstrapConfig();
         for (JsonNode account : request.path("accounts")) {
             int instance = account.path("instance").asInt();
@@ -84,6 +144,11 @@ public final class LeshanBootstrapServer {
             security.uri = account.path("uri").asText();
             security.bootstrapServer = account.path("bootstrap").asBoolean();
             security.securityMode = SecurityMode.NO_SEC;
+            if (account.has("identity")) {
+                security.securityMode = SecurityMode.PSK;
+                security.publicKeyOrId = account.get("identity").asText().getBytes();
+                security.secretKey = HexFormat.of().parseHex(account.get("key").asText());
+            }
             security.serverId = security.bootstrapServer ? null : account.path("ssid").asInt();
             config.security.put(instance, security);
             if (!security.bootstrapServer) {

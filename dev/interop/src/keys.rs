@@ -18,9 +18,8 @@ pub(crate) struct Keys {
 }
 
 impl Keys {
-    /// Two authorities (`ca`, `stranger`), one between (`between`, below `ca`), and certificates of servers: `server` (below
-    /// `ca`), `deep` (below `between`), `alone` (signed by itself), `foreign` (below `stranger`), `other` (below `ca`, of
-    /// another name), `expired` (below `ca`).
+    /// Two authorities (`ca`, `stranger`), one between (`between`, below `ca`), and certificates of servers: `server` and
+    /// `bootstrap` (below `ca`), `deep` (below `between`), `alone` (signed by itself), `other` (below `ca`, of another name).
     pub(crate) fn of_this_run(cache: &Path) -> Result<Self, String> {
         let keys = Self { folder: cache.join("keys") };
         let mut made = MADE.lock().unwrap_or_else(PoisonError::into_inner);
@@ -47,7 +46,7 @@ impl Keys {
         }
         self.pair("between")?;
         self.sign("between", "ca", "/CN=between", "basicConstraints=critical,CA:TRUE", "30")?;
-        for (server, issuer) in [("server", "ca"), ("deep", "between"), ("foreign", "stranger")] {
+        for (server, issuer) in [("server", "ca"), ("bootstrap", "ca"), ("deep", "between")] {
             self.pair(server)?;
             let subject = format!("/CN={SERVER_NAME}");
             self.sign(server, issuer, &subject, &format!("subjectAltName={names}"), "30")?;
@@ -55,10 +54,7 @@ impl Keys {
         self.pair("alone")?;
         self.sign_itself("alone", &format!("/CN={SERVER_NAME}"), &format!("subjectAltName={names}"))?;
         self.pair("other")?;
-        self.sign("other", "ca", "/CN=other.interop.test", "subjectAltName=DNS:other.interop.test", "30")?;
-        self.chain("deep", &["deep", "between"])?;
-        self.chain("deep-with-root", &["deep", "between", "ca"])?;
-        self.chain("server-with-root", &["server", "ca"])
+        self.sign("other", "ca", "/CN=other.interop.test", "subjectAltName=DNS:other.interop.test", "30")
     }
 
     fn openssl(&self, arguments: &[&str]) -> Result<(), String> {
@@ -105,15 +101,6 @@ impl Keys {
     fn der(&self, name: &str) -> Result<(), String> {
         let (pem, der) = (format!("{name}.crt"), format!("{name}.crt.der"));
         self.openssl(&["x509", "-in", &pem, "-outform", "DER", "-out", &der])
-    }
-
-    fn chain(&self, name: &str, parts: &[&str]) -> Result<(), String> {
-        let mut whole = String::new();
-        for part in parts {
-            let file = self.path(&format!("{part}.crt"));
-            whole.push_str(&std::fs::read_to_string(&file).map_err(|error| format!("{file}: {error}"))?);
-        }
-        std::fs::write(self.folder.join(format!("{name}.chain")), whole).map_err(|error| error.to_string())
     }
 
     /// Makes the key pair and the certificate of a device, with this common name, below `ca`; the name of its files is the

@@ -84,8 +84,20 @@ impl LeshanServer {
         endpoint: &str,
         awake: Duration,
     ) -> Result<Self, String> {
+        let awake = awake.as_millis().to_string();
+        Self::start_with(class_path, logs, port, endpoint, &[&awake])
+    }
+
+    /// The same with all its arguments, see `leshan/LeshanServer.java`.
+    pub(crate) fn start_with(
+        class_path: &str,
+        logs: &Path,
+        port: u16,
+        endpoint: &str,
+        arguments: &[&str],
+    ) -> Result<Self, String> {
         let mut command = java(class_path, "LeshanServer");
-        command.arg(port.to_string()).arg(awake.as_millis().to_string());
+        command.arg(port.to_string()).args(arguments);
         let mut process = Process::start(command, &logs.join(format!("{endpoint}-server.log")))?;
         process.wait_for("ready", START_LIMIT, |line| line.contains("\"ready\"").then_some(()))?;
         Ok(Self { process, endpoint: endpoint.to_owned(), overtaken: VecDeque::new() })
@@ -142,8 +154,18 @@ pub(crate) struct LeshanBootstrap {
 impl LeshanBootstrap {
     /// Listens on loopback at `port`.
     pub(crate) fn start(class_path: &str, log: &Path, port: u16) -> Result<Self, String> {
+        Self::start_with(class_path, log, port, &[])
+    }
+
+    /// The same with flags, see `leshan-bootstrap/LeshanBootstrapServer.java`.
+    pub(crate) fn start_with(
+        class_path: &str,
+        log: &Path,
+        port: u16,
+        flags: &[&str],
+    ) -> Result<Self, String> {
         let mut command = java(class_path, "LeshanBootstrapServer");
-        command.arg(port.to_string());
+        command.arg(port.to_string()).args(flags);
         let mut process = Process::start(command, log)?;
         process.wait_for("ready", START_LIMIT, |line| line.contains("\"ready\"").then_some(()))?;
         Ok(Self { process })

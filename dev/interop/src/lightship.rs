@@ -40,6 +40,8 @@ pub(crate) struct Serve {
     pub(crate) coaps: Option<SocketAddr>,
     /// Where it listens for devices that bootstrap.
     pub(crate) bootstrap: Option<SocketAddr>,
+    /// The same with DTLS.
+    pub(crate) bootstrap_coaps: Option<SocketAddr>,
     pub(crate) rest: Rest,
 }
 
@@ -70,13 +72,31 @@ impl Serve {
         security: &str,
         more: &[&str],
     ) -> Result<Self, String> {
+        let mut command = Self::secure_command(program, name, security)?;
+        command.args(["--coap", "127.0.0.1:0", "--coaps", coaps, "--bootstrap-coap", "none"]);
+        command.args(["--bootstrap-coaps", "none"]).args(more);
+        Self::started(program, name, command)
+    }
+
+    /// With both roles, at free ports of loopback.
+    pub(crate) fn start_secure_bootstrap(program: &Program, name: &str, text: &str) -> Result<Self, String> {
+        let mut command = Self::secure_command(program, name, text)?;
+        command.args(["--coap", "127.0.0.1:0", "--coaps", "127.0.0.1:0", "--bootstrap-coap", "none"]);
+        command.args(["--bootstrap-coaps", "127.0.0.1:0"]);
+        Self::started(program, name, command)
+    }
+
+    fn secure_command(program: &Program, name: &str, security: &str) -> Result<Command, String> {
         let config = program.logs.join(format!("{name}.toml"));
         let text = format!("[security]\n{security}\n");
         std::fs::write(&config, text).map_err(|error| format!("{}: {error}", config.display()))?;
         let mut command = program.command();
         command.arg("serve").arg("--config").arg(&config).args(["--http", "127.0.0.1:0"]);
-        command.args(["--coap", "127.0.0.1:0", "--coaps", coaps, "--bootstrap-coap", "none"]);
-        command.args(["--bootstrap-coaps", "none"]).args(more).env("LIGHTSHIP_API__TOKEN", TOKEN);
+        command.env("LIGHTSHIP_API__TOKEN", TOKEN);
+        Ok(command)
+    }
+
+    fn started(program: &Program, name: &str, command: Command) -> Result<Self, String> {
         let mut serve = Self::from_command(program, name, command)?;
         serve.rest.token = Some(TOKEN);
         Ok(serve)
@@ -116,13 +136,15 @@ impl Serve {
         let mut process = Process::start(command, &program.log(name))?;
         let mut coap = None;
         let mut http = None;
-        let (mut coaps, mut bootstrap) = (None, None);
+        let (mut coaps, mut bootstrap, mut bootstrap_coaps) = (None, None, None);
         process.wait_for("`ready`", START_LIMIT, |line| {
             let address = line.rsplit(' ').next().and_then(|text| text.parse::<SocketAddr>().ok());
             if line.starts_with("listening coap udp") {
                 coap = coap.or(address);
             } else if line.starts_with("listening coaps udp") {
                 coaps = coaps.or(address);
+            } else if line.starts_with("listening bootstrap-coaps udp") {
+                bootstrap_coaps = bootstrap_coaps.or(address);
             } else if line.starts_with("listening bootstrap-coap udp") {
                 bootstrap = bootstrap.or(address);
             } else if line.starts_with("listening http") {
@@ -132,7 +154,7 @@ impl Serve {
         })?;
         let coap = coap.ok_or("serve printed no `listening coap udp` line")?;
         let http = http.ok_or("serve printed no `listening http` line")?;
-        Ok(Self { process, coap, coaps, bootstrap, rest: Rest::new(http) })
+        Ok(Self { process, coap, coaps, bootstrap, bootstrap_coaps, rest: Rest::new(http) })
     }
 
     /// Waits until an endpoint is registered, and returns its registration.

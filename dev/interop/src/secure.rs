@@ -92,10 +92,15 @@ impl Tunnel {
 
     /// Registers as a device.
     pub(crate) fn register(&mut self, endpoint: &str) -> Result<String, String> {
+        self.register_as(&format!("ep={endpoint}&"))
+    }
+
+    /// The same with these parameters before the others.
+    pub(crate) fn register_as(&mut self, parameters: &str) -> Result<String, String> {
         let id = wire::fresh_id();
         let request = Message::new(CON, POST, id, &id.to_be_bytes())
             .path("/rd")
-            .query(&format!("ep={endpoint}&lt=300&lwm2m=1.1&b=U"))
+            .query(&format!("{parameters}lt=300&lwm2m=1.1&b=U"))
             .number(CONTENT_FORMAT, 40)
             .payload(b"</>;ct=11542,</1/0>,</3/0>");
         let answer = self.request(&request)?;

@@ -278,6 +278,13 @@ impl Hall<'_> {
             let mut tunnel = self.end(signed, endpoint, &[]).client(&self.secure()?)?;
             refused(&mut tunnel, endpoint)
         });
+        report.case(&format!("{name}/client/without-endpoint-name"), || {
+            self.admit(shared, "openssl-nameless")?;
+            let mut tunnel = self.end(shared, "openssl-nameless", &[]).client(&self.secure()?)?;
+            tunnel.register_as("")?;
+            self.serve.registered("openssl-nameless", SOON)?;
+            tunnel.serve_read(self.serve, "openssl-nameless")
+        });
         report.case(&format!("{name}/client/somebody-elses-endpoint"), || {
             self.admit(shared, "openssl-me")?;
             let mut tunnel = self.end(shared, "openssl-me", &[]).client(&self.secure()?)?;

@@ -22,6 +22,8 @@ mod leshan_operations;
 mod leshan_queue;
 mod leshan_registration;
 mod leshan_secure;
+mod leshan_secure_bootstrap;
+mod leshan_secure_server;
 mod leshan_send;
 mod leshan_server;
 mod libcoap;
@@ -84,6 +86,9 @@ pub(crate) const ALL: &[Suite] = &[
     ("leshan-operations-server", leshan_operations::their_server),
     ("ctl", ctl::run),
     ("leshan-secure-device", leshan_secure::their_device),
+    ("leshan-secure-server", leshan_secure_server::their_server),
+    ("leshan-secure-bootstrap-device", leshan_secure_bootstrap::their_device),
+    ("leshan-secure-bootstrap-server", leshan_secure_bootstrap::their_server),
     ("nat", nat::run),
     ("bad-input-dtls", bad_dtls::run),
     ("dtls-devices", dtls::devices),
