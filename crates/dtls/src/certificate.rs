@@ -139,36 +139,26 @@ pub fn verify_server(
     let view = View::parse(leaf)?;
     view.p256_key()?;
     let is_given = |certificate: &[u8]| expectation.matching.matches(crypto, expectation.given, certificate);
-    let (trusted, date) = (expectation.trusted, expectation.date);
-    match expectation.usage {
+    let path_to = |anchors: &Anchors| {
+        path::verify(crypto, (leaf, &view), &others, anchors, Purpose::Server, expectation.date)
+    };
+    let path = match expectation.usage {
         Usage::DomainIssuedCertificate => {
             return if is_given(leaf) { Ok(()) } else { Err(Refusal::OtherCertificate) };
         }
         Usage::ServiceCertificateConstraint => {
-            path::verify(
-                crypto,
-                (leaf, &view),
-                &others,
-                trusted.ok_or(Refusal::NothingTrusted)?,
-                Purpose::Server,
-                date,
-            )?;
+            let path = path_to(expectation.trusted.ok_or(Refusal::NothingTrusted)?)?;
             if !is_given(leaf) {
                 return Err(Refusal::OtherCertificate);
             }
+            path
         }
         Usage::CaConstraint => {
-            let path = path::verify(
-                crypto,
-                (leaf, &view),
-                &others,
-                trusted.ok_or(Refusal::NothingTrusted)?,
-                Purpose::Server,
-                date,
-            )?;
+            let path = path_to(expectation.trusted.ok_or(Refusal::NothingTrusted)?)?;
             if !path.iter().any(|authority| is_given(authority)) {
                 return Err(Refusal::OtherAuthority);
             }
+            path
         }
         Usage::TrustAnchorAssertion => {
             let anchor = match expectation.matching {
@@ -179,11 +169,16 @@ pub fn verify_server(
             if anchor == leaf {
                 return Err(Refusal::DirectTrust);
             }
-            let anchors = Anchors::new([anchor]).map_err(|_| Refusal::Expectation)?;
-            path::verify(crypto, (leaf, &view), &others, &anchors, Purpose::Server, date)?;
+            path_to(&Anchors::new([anchor]).map_err(|_| Refusal::Expectation)?)?
         }
+    };
+    let mut names = view.names()?;
+    // Constraints of names say nothing about common names (RFC 5280 §4.2.1.10), so that an authority that is held to
+    // some hosts could speak for any other.
+    if path.iter().any(|authority| View::parse(authority).is_ok_and(|view| view.constrains_names())) {
+        names.common_name = None;
     }
-    view.names()?.check(expectation.name)
+    names.check(expectation.name)
 }
 
 /// Judges the raw public key that a server presented: `given` is the key (SubjectPublicKeyInfo in DER) or its digest.

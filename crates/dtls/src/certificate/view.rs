@@ -11,7 +11,7 @@ use x509_cert::certificate::{Certificate, Version};
 use x509_cert::der::asn1::ObjectIdentifier;
 use x509_cert::der::{Any, Decode, Encode, Tag, Tagged};
 use x509_cert::ext::pkix::name::GeneralName;
-use x509_cert::ext::pkix::{KeyUsage, SubjectAltName};
+use x509_cert::ext::pkix::{KeyUsage, NameConstraints, SubjectAltName};
 use x509_cert::name::Name;
 
 use super::names::Names;
@@ -94,6 +94,11 @@ impl View {
             }
             Err(_) => Err(Refusal::Malformed),
         }
+    }
+
+    /// Whether it is an authority that may sign for some names only.
+    pub(super) fn constrains_names(&self) -> bool {
+        self.certificate.tbs_certificate().filter_extensions::<NameConstraints>().next().is_some()
     }
 
     pub(super) fn names(&self) -> Result<Names, Refusal> {

@@ -6,7 +6,9 @@ use lightship_dtls::certificate::{
 };
 use lightship_platform::UnixTime;
 use lightship_platform::crypto::{Crypto, Digest, FastCrypto, RustCrypto};
-use rcgen::{ExtendedKeyUsagePurpose, KeyUsagePurpose, SanType, date_time_ymd};
+use rcgen::{
+    ExtendedKeyUsagePurpose, GeneralSubtree, KeyUsagePurpose, NameConstraints, SanType, date_time_ymd,
+};
 
 use crate::{HOST, Party, World, anchors, authority, chain, dns, entity, self_signed, signed, today};
 
@@ -324,4 +326,33 @@ fn a_raw_public_key_is_compared_whole_or_by_its_digest() {
         assert_eq!(verify_server_key(&RustCrypto, other, matching, &hash[..len]), Err(Refusal::OtherKey));
         assert_eq!(verify_server_key(&RustCrypto, key, matching, &[]), Err(Refusal::OtherKey));
     }
+}
+
+#[test]
+fn an_authority_held_to_some_hosts_cannot_name_another_in_a_common_name() {
+    let root = self_signed(authority("Acme Root"));
+    let judge = |constraint: Option<&str>, params| {
+        let mut middle = authority("Acme Middle");
+        middle.name_constraints = constraint.map(|host| NameConstraints {
+            permitted_subtrees: vec![GeneralSubtree::DnsName(host.into())],
+            excluded_subtrees: vec![],
+        });
+        let middle = signed(middle, &root);
+        let server = signed(params, &middle);
+        let given = root.der();
+        let expectation = Expectation {
+            usage: ANCHOR,
+            matching: Matching::Exact,
+            given: &given,
+            trusted: None,
+            name: HOST,
+            date: today(),
+        };
+        verify_server(&FastCrypto, &chain(&[&server, &middle]), &expectation)
+    };
+    assert_eq!(judge(None, entity(HOST, &[])), Ok(()));
+    assert_eq!(judge(Some("example"), entity("x", &[dns(HOST)])), Ok(()));
+    let refusal = judge(Some("other.example"), entity(HOST, &[])).unwrap_err();
+    assert_eq!(refusal.to_string(), "the certificate names nobody, expected 'server.example'");
+    assert_eq!(judge(Some("other.example"), entity("x", &[dns(HOST)])), Err(Refusal::Constraint));
 }
