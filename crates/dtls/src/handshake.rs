@@ -218,6 +218,11 @@ impl Handshake {
 
     fn handle_alert(&mut self, content: &[u8]) -> Result<(), DropReason> {
         let (level, alert) = alert::parse(content).ok_or(DropReason::Alert)?;
+        // What no server of today has a reason to say leads a client nowhere (TS_Transport 5.2.8).
+        let odd = matches!(alert.0, 30 | 41 | 60 | 110);
+        if odd && matches!(self.side, Side::Client(_)) {
+            return Err(DropReason::Alert);
+        }
         if level == alert::Level::Fatal || alert == Alert::CLOSE_NOTIFY {
             self.common.end(Failure::AlertReceived(alert));
         }
