@@ -205,6 +205,16 @@ fn a_ticket_resumes_at_any_shard_with_the_keys_and_the_host_is_asked_again() {
     let mut elsewhere = with_tickets(&["lamp"]);
     let again = Device::open(&mut elsewhere, address(HOME), Config::default(), resume());
     assert!(again.is_resumed());
+    // A ticket that came of a ticket is no better than the first, and none outlives its key.
+    let second = again.resumption().unwrap_or_else(|| resumption.clone());
+    for ticket in [resumption.clone(), second] {
+        let mut changed = with_tickets(&["lamp"]);
+        changed.credentials.as_mut().expect("answers")[0].key = b"another key".to_vec();
+        let resume = Connect { resume: Some(ticket), ..connect("lamp") };
+        let mut thief = Device::new(changed.now, address(HOME), Config::default(), resume);
+        thief.run(&mut changed);
+        assert!(!thief.is_resumed() && !thief.association.is_established());
+    }
     let mut without = with_tickets(&["pump"]);
     let mut refused = Device::new(without.now, address(HOME), Config::default(), resume());
     refused.run(&mut without);

@@ -9,8 +9,8 @@ use lightship_dtls::{Cid, Credential, Path};
 use lightship_platform::Instant;
 use lightship_platform::crypto::Secret;
 use lightship_server::{
-    Answer, Config, Credential as Word, Endpoint, Endpoints, Event, Frozen, Presented, Registrations,
-    Security, SecurityEvent, SecurityLimits, Shard, Whose,
+    Answer, Config, Credential as Word, Endpoint, Endpoints, Event, Frozen, Presented, Principal,
+    Registrations, Security, SecurityEvent, SecurityLimits, Shard, Whose,
 };
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -170,7 +170,9 @@ impl Play {
             Event::Security(SecurityEvent::AskCredential { ask, presented, .. }) if self.answers => {
                 let endpoints = Endpoints::One(endpoint());
                 let word = match presented {
-                    Presented::PskIdentity(_) => Word::Psk { key: Secret::new(KEY), endpoints },
+                    Presented::PskIdentity(_) | Presented::Resumed(Principal::Psk(_)) => {
+                        Word::Psk { key: Secret::new(KEY), endpoints }
+                    }
                     Presented::RawPublicKey { .. } => Word::RawPublicKey { endpoints },
                     Presented::Certificates(_) => {
                         Word::Certificate { common_name: None, names: Box::default(), endpoints }

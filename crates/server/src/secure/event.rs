@@ -74,7 +74,8 @@ pub enum Presented {
     /// Certificates in DER, the end entity first, as they came: nothing of them has been checked. Answered with
     /// [`Credential::Certificate`].
     Certificates(Vec<Box<[u8]>>),
-    /// A session of this principal is to be resumed; answered with [`Credential::Resumed`].
+    /// A session of this principal is to be resumed; answered with [`Credential::Resumed`], or with [`Credential::Psk`] if it is a PSK
+    /// identity.
     Resumed(Principal),
 }
 
@@ -117,7 +118,8 @@ pub enum Credential {
         /// For whom the subject may speak.
         endpoints: Endpoints,
     },
-    /// The principal is still welcome.
+    /// The principal is still welcome. Where it is a PSK identity, [`Credential::Psk`] says so with the key of today: a ticket that
+    /// was given under another key is worth nothing.
     Resumed {
         /// For whom it may speak.
         endpoints: Endpoints,

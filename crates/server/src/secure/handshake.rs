@@ -11,6 +11,7 @@ use zeroize::Zeroizing;
 
 use super::address::Address;
 use super::event::{Claim, Credential, HandshakeFailure, Presented, SecurityEvent, SessionEnd};
+use super::party::KeyCheck;
 use super::resume::{locator_of, session_id};
 use super::session::{Busy, Marks, Session, Stage};
 use super::sessions::{Core, Due, Happened, Sessions};
@@ -27,6 +28,8 @@ pub(super) struct Handshake {
     asked: Option<(Key<Question>, TimerId)>,
     /// What was presented last.
     claim: Option<Claim>,
+    /// The note under which the session that is to be resumed was begun.
+    shown: Option<Box<[u8]>>,
     /// Who was accepted, and under which note.
     accepted: Option<(Arc<Party>, Box<[u8]>)>,
     /// Why the host did not accept.
@@ -155,10 +158,15 @@ impl<T: Default> Sessions<T> {
                 let claim = Claim::Certificate(chain.first().cloned().unwrap_or_default());
                 (Presented::Certificates(chain), claim)
             }
-            Shown::Resumed(note) => match Principal::from_note(&note) {
-                Some(principal) => (Presented::Resumed(principal.clone()), Claim::Resumed(principal)),
-                None => return self.refuse(now, key, Alert::ACCESS_DENIED, None),
-            },
+            Shown::Resumed(note) => {
+                let Some((principal, _)) = Principal::from_note(&note) else {
+                    return self.refuse(now, key, Alert::ACCESS_DENIED, None);
+                };
+                if let Some(handshake) = self.handshake_mut(key) {
+                    handshake.shown = Some(note);
+                }
+                (Presented::Resumed(principal.clone()), Claim::Resumed(principal))
+            }
             _ => return self.refuse(now, key, Alert::INTERNAL_ERROR, None),
         };
         let unfit =
@@ -219,9 +227,9 @@ impl<T: Default> Sessions<T> {
         };
         let key = Key::from_bits(session);
         self.forget_question(key);
-        let claim = self.handshake(key).and_then(|handshake| handshake.claim.clone());
-        match judge(claim, credential, self.core.as_ref()) {
-            Judged::Accepted(party, secret) => self.accept(now, key, party, secret),
+        let (Some(handshake), Some(core)) = (self.handshake(key), self.core.as_ref()) else { return };
+        match judge(handshake, credential, core) {
+            Judged::Accepted(party, note, secret) => self.accept(now, key, party, note, secret),
             Judged::Refused(alert, reason) => {
                 self.refuse(now, key, alert, Some(HandshakeFailure::Refused(reason)));
             }
@@ -230,8 +238,14 @@ impl<T: Default> Sessions<T> {
         self.stir_here(now, key);
     }
 
-    fn accept(&mut self, now: Instant, key: Key<Session<T>>, party: Party, secret: Option<Secret>) {
-        let note = party.principal.to_note().unwrap_or_default();
+    fn accept(
+        &mut self,
+        now: Instant,
+        key: Key<Session<T>>,
+        party: Party,
+        note: Box<[u8]>,
+        secret: Option<Secret>,
+    ) {
         if let Some(handshake) = self.handshake_mut(key) {
             handshake.accepted = Some((Arc::new(party), note.clone()));
         }
@@ -289,7 +303,7 @@ impl<T: Default> Sessions<T> {
             master_secret: Secret::new(&master[..]),
             suite,
             extended_master_secret,
-            note: party.principal.to_note()?,
+            note: party.principal.to_note(None)?,
         })
     }
 
@@ -459,34 +473,40 @@ impl<T: Default> Sessions<T> {
 
 /// What comes of the host's answer.
 enum Judged {
-    Accepted(Party, Option<Secret>),
+    /// Who it is, under which note, and with which key.
+    Accepted(Party, Box<[u8]>, Option<Secret>),
     Refused(Alert, Arc<str>),
     /// No to a session that was to be resumed: a full handshake follows.
     NotResumed,
 }
 
-fn judge(claim: Option<Claim>, credential: Credential, core: Option<&Core>) -> Judged {
-    let party = |principal, endpoints: Endpoints| Party { principal, endpoints };
-    match (claim, credential) {
+fn judge(handshake: &Handshake, credential: Credential, core: &Core) -> Judged {
+    let accepted = |principal: Principal, endpoints, key: Option<Secret>| {
+        let note = principal.to_note(key.as_ref().map(|key| core.key_check(key))).unwrap_or_default();
+        Judged::Accepted(Party { principal, endpoints }, note, key)
+    };
+    match (handshake.claim.clone(), credential) {
         (Some(Claim::PskIdentity(identity)), Credential::Psk { key, endpoints })
             if (1..=PSK_LEN_MAX).contains(&key.bytes().len()) =>
         {
-            Judged::Accepted(party(Principal::Psk(identity), endpoints), Some(key))
+            accepted(Principal::Psk(identity), endpoints, Some(key))
         }
         (Some(Claim::RawPublicKey(sha256)), Credential::RawPublicKey { endpoints }) => {
-            Judged::Accepted(party(Principal::RawPublicKey(sha256), endpoints), None)
+            accepted(Principal::RawPublicKey(sha256), endpoints, None)
         }
         (
             Some(Claim::Certificate(certificate)),
             Credential::Certificate { common_name, names, endpoints },
         ) => {
-            let Some(core) = core else { return Judged::NotResumed };
             let sha256 = core.sha256(&certificate);
             let certificate = Box::new(Certificate { sha256, common_name, names });
-            Judged::Accepted(party(Principal::Certificate(certificate), endpoints), None)
+            accepted(Principal::Certificate(certificate), endpoints, None)
         }
         (Some(Claim::Resumed(principal)), Credential::Resumed { endpoints }) => {
-            Judged::Accepted(party(principal, endpoints), None)
+            judge_resumed(handshake, principal, endpoints, None)
+        }
+        (Some(Claim::Resumed(principal)), Credential::Psk { key, endpoints }) => {
+            judge_resumed(handshake, principal, endpoints, Some(core.key_check(&key)))
         }
         (Some(Claim::Resumed(_)), _) => Judged::NotResumed,
         (_, Credential::Refused { alert, reason }) => Judged::Refused(alert, reason),
@@ -494,6 +514,21 @@ fn judge(claim: Option<Claim>, credential: Credential, core: Option<&Core>) -> J
             tracing::error!("the host's answer does not fit the credential that was presented");
             Judged::Refused(Alert::INTERNAL_ERROR, "the server's answer did not fit the credential".into())
         }
+    }
+}
+
+/// A ticket names the key that it was given under; without one, the sessions of a key that was changed have been ended.
+fn judge_resumed(
+    handshake: &Handshake,
+    principal: Principal,
+    endpoints: Endpoints,
+    check: Option<KeyCheck>,
+) -> Judged {
+    let Some(note) = handshake.shown.clone() else { return Judged::NotResumed };
+    match Principal::from_note(&note) {
+        Some((_, Some(then))) if check != Some(then) => Judged::NotResumed,
+        Some(_) => Judged::Accepted(Party { principal, endpoints }, note, None),
+        None => Judged::NotResumed,
     }
 }
 

@@ -71,8 +71,12 @@ impl Principal {
     }
 
     /// As bytes that come back when the session is resumed; `None` if they would be more than 255, so that it cannot be resumed.
-    pub(crate) fn to_note(&self) -> Option<Box<[u8]>> {
-        let mut note = vec![self.mode() as u8];
+    /// Where a ticket keeps them, a check of the shared key goes along: the ticket must not outlive the key.
+    pub(crate) fn to_note(&self, key_check: Option<KeyCheck>) -> Option<Box<[u8]>> {
+        let mut note = match key_check {
+            Some(check) => [&[CHECKED][..], &check].concat(),
+            None => vec![self.mode() as u8],
+        };
         match self {
             Self::Psk(identity) => note.extend(identity),
             Self::RawPublicKey(sha256) => note.extend(sha256),
@@ -91,9 +95,13 @@ impl Principal {
     }
 
     /// The reverse of [`Principal::to_note`].
-    pub(crate) fn from_note(note: &[u8]) -> Option<Self> {
+    pub(crate) fn from_note(note: &[u8]) -> Option<(Self, Option<KeyCheck>)> {
         let (mode, rest) = note.split_first()?;
-        Some(match *mode {
+        if *mode == CHECKED {
+            let (check, identity) = rest.split_first_chunk()?;
+            return Some((Self::Psk(identity.into()), Some(*check)));
+        }
+        let principal = match *mode {
             0 => Self::Psk(rest.into()),
             1 => Self::RawPublicKey(rest.try_into().ok()?),
             2 => {
@@ -113,9 +121,16 @@ impl Principal {
                 }))
             }
             _ => return None,
-        })
+        };
+        Some((principal, None))
     }
 }
+
+/// Tells whether a shared key is still the same, and nothing about it.
+pub(crate) type KeyCheck = [u8; 8];
+
+/// Stands before the check of a key and a PSK identity, in the place of a mode.
+const CHECKED: u8 = 0x80;
 
 /// Longest note that a session keeps.
 const NOTE_LEN_MAX: usize = 255;
@@ -192,11 +207,14 @@ mod tests {
             certificate(None, &["lamp.example"]),
             certificate(None, &[]),
         ] {
-            let note = principal.to_note().expect("it is short");
-            assert_eq!(Principal::from_note(&note), Some(principal));
+            let note = principal.to_note(None).expect("it is short");
+            assert_eq!(Principal::from_note(&note), Some((principal, None)));
         }
-        assert_eq!(certificate(Some(&"x".repeat(230)), &[]).to_note(), None);
-        for bad in [&[][..], &[9], &[1, 2, 3], &[2; 40]] {
+        let psk = Principal::Psk([0, 255].into());
+        let note = psk.to_note(Some([7; 8])).expect("it is short");
+        assert_eq!(Principal::from_note(&note), Some((psk, Some([7; 8]))));
+        assert_eq!(certificate(Some(&"x".repeat(230)), &[]).to_note(None), None);
+        for bad in [&[][..], &[9], &[1, 2, 3], &[2; 40], &[0x80; 8]] {
             assert_eq!(Principal::from_note(bad), None, "{bad:?}");
         }
     }

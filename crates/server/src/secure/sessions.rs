@@ -10,12 +10,13 @@ use std::net::SocketAddr;
 
 use lightship_dtls::cookie::Cookies;
 use lightship_dtls::{DropReason, Event, Facts, Failure, Host, Path, Record, SealError, Wear};
-use lightship_platform::crypto::Digest;
+use lightship_platform::crypto::{Digest, Secret};
 use lightship_platform::{Instant, Rng as _, SeededRng};
 
 use super::budget::Budgets;
 use super::event::{SecurityEvent, SessionEnd};
 use super::handshake::{ANSWER_LEN_MAX, Question};
+use super::party::KeyCheck;
 use super::resume::{EndedSession, EndedSessions};
 use super::session::{Busy, Marks, NewPath, Session, Stage, Table};
 use super::steer::{cid_of, hello_of, is_handshake, is_protected};
@@ -97,6 +98,12 @@ impl Core {
         let Security { dtls, crypto, .. } = &self.security;
         let cookies = self.cookies.get_or_insert_with(|| Cookies::new(now, &mut self.rng));
         (cookies, Host { now, crypto: &**crypto, rng: &mut self.rng, config: dtls })
+    }
+
+    /// What is left in a ticket of the key that it was given under.
+    pub(super) fn key_check(&self, key: &Secret) -> KeyCheck {
+        let mac = self.security.crypto.hmac_sha256(key.bytes(), &[b"the key behind a session ticket"]);
+        mac.first_chunk().copied().unwrap_or_default()
     }
 
     pub(super) fn sha256(&self, bytes: &[u8]) -> [u8; 32] {

@@ -80,7 +80,9 @@ pub fn judge(known: &[Known], presented: &Presented) -> Credential {
     };
     let endpoints = one.endpoints.clone();
     match presented {
-        Presented::PskIdentity(_) => Credential::Psk { key: Secret::new(&one.key), endpoints },
+        Presented::PskIdentity(_) | Presented::Resumed(Principal::Psk(_)) => {
+            Credential::Psk { key: Secret::new(&one.key), endpoints }
+        }
         Presented::RawPublicKey { .. } => Credential::RawPublicKey { endpoints },
         Presented::Certificates(_) => {
             let common_name = endpoints.one().map(|endpoint| (**endpoint).into());

@@ -23,9 +23,7 @@ pub(super) async fn judge(core: &Core, set: CredentialSet, presented: &Presented
             by_public_key(core, set, sha256).await.map(|endpoints| Credential::RawPublicKey { endpoints })
         }
         Presented::Certificates(chain) => by_certificates(core, set, chain).await,
-        Presented::Resumed(principal) => {
-            resumed(core, set, principal).await.map(|endpoints| Credential::Resumed { endpoints })
-        }
+        Presented::Resumed(principal) => resumed(core, set, principal).await,
         _ => Err(Refused::new(Alert::ACCESS_DENIED, "this kind of credential is not known")),
     };
     judged
@@ -122,9 +120,13 @@ async fn by_certificates(
     })
 }
 
-async fn resumed(core: &Core, set: CredentialSet, principal: &Principal) -> Result<Endpoints, Refused> {
-    match principal {
-        Principal::Psk(identity) => by_identity(core, set, identity).await.map(|(_, endpoints)| endpoints),
+async fn resumed(core: &Core, set: CredentialSet, principal: &Principal) -> Result<Credential, Refused> {
+    let endpoints = match principal {
+        // With the key of today: a ticket does not outlive the key that it was given under.
+        Principal::Psk(identity) => {
+            let (key, endpoints) = by_identity(core, set, identity).await?;
+            return Ok(Credential::Psk { key, endpoints });
+        }
         Principal::RawPublicKey(sha256) => by_public_key(core, set, sha256).await,
         Principal::Certificate(kept) => {
             let pinned = core.keeper.presented(&core.store, set, &tagged(b'C', &kept.sha256)).await?;
@@ -134,7 +136,8 @@ async fn resumed(core: &Core, set: CredentialSet, principal: &Principal) -> Resu
             }
         }
         _ => Err(Refused::new(Alert::ACCESS_DENIED, "this kind of credential is not known")),
-    }
+    };
+    endpoints.map(|endpoints| Credential::Resumed { endpoints })
 }
 
 /// The endpoint that a trusted certificate stands for.
