@@ -4,6 +4,7 @@
 //! which can cost him a handshake but nobody any memory.
 
 use core::hash::BuildHasher;
+use core::time::Duration;
 
 use lightship_platform::Instant;
 
@@ -79,14 +80,14 @@ impl Cell {
             u64::try_from(now.saturating_duration_since(self.since).as_millis()).unwrap_or(u64::MAX);
         let recovered = elapsed_ms.saturating_mul(u64::from(a_minute)) / 60;
         self.spent = self.spent.saturating_sub(recovered);
-        self.since = now;
+        // What is not a whole millisecond yet counts the next time, or who asks often would never recover anything.
+        self.since += Duration::from_millis(elapsed_ms);
         self.open < open_max && self.spent + ONE <= u64::from(a_minute) * ONE
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use core::time::Duration;
     use std::net::SocketAddr;
 
     use super::*;
@@ -122,5 +123,24 @@ mod tests {
         assert!(budgets.take(later, one, &limits), "one more after a quarter of it");
         assert!(!budgets.take(later, one, &limits));
         assert!(budgets.take(later, address("198.51.100.1:1"), &limits), "others have their own");
+    }
+
+    #[test]
+    fn who_asks_often_recovers_as_much_as_who_asks_seldom() {
+        let limits = SecurityLimits {
+            handshakes_per_address: u32::MAX,
+            handshakes_per_prefix: u32::MAX,
+            handshakes_a_minute_per_address: 600,
+            handshakes_a_minute_per_prefix: 600,
+            ..SecurityLimits::default()
+        };
+        let mut budgets = Budgets::new(SecretHash { secret: 1 });
+        let (mut now, from) = (Instant::from_secs(100), address("192.0.2.1:1"));
+        let mut taken = 0;
+        for _ in 0..60_000 {
+            taken += u32::from(budgets.take(now, from, &limits));
+            now += Duration::from_micros(500);
+        }
+        assert!((890..=900).contains(&taken), "600 at once and 300 in half a minute: {taken}");
     }
 }
