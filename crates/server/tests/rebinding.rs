@@ -131,6 +131,29 @@ fn an_address_that_does_not_answer_the_check_is_sent_little_and_not_believed() {
 
 // Proves: DTL-16
 #[test]
+fn many_records_in_one_datagram_allow_no_more_than_the_datagram() {
+    for config in [Config::default(), no_check()] {
+        let mut world = world(&["lamp"]);
+        let (mut device, _) = Device::register(&mut world, HOME, config, "lamp");
+        // Pings, from an address where nobody listens.
+        let ping =
+            |n: u16| common::Packet::new(lightship_coap::Type::Con, Code::EMPTY, 9000 + n, &[]).bytes();
+        let datagram: Vec<u8> = (0..16).flat_map(|n| device.seal(world.now, &ping(n))).collect();
+        let replies: usize = {
+            world.secured(address(AWAY), &datagram);
+            world.to(address(AWAY)).iter().map(Vec::len).sum()
+        };
+        for _ in 0..8 {
+            write(&mut world, 1000);
+        }
+        world.pass(60 * SECOND);
+        let sent: usize = replies + world.to(address(AWAY)).iter().map(Vec::len).sum::<usize>();
+        assert!(sent > 0 && sent <= 3 * datagram.len(), "{sent} for {}", datagram.len());
+    }
+}
+
+// Proves: DTL-16
+#[test]
 fn where_nobody_can_be_asked_a_new_address_is_sent_little_until_it_answers() {
     let mut world = world(&["lamp"]);
     let (mut device, location) = Device::register(&mut world, HOME, no_check(), "lamp");

@@ -277,6 +277,8 @@ impl<T: Default> Sessions<T> {
             let path = if session.address == from.into() { Path::Current } else { Path::New };
             let host = &mut self.core.as_mut()?.host(now);
             let record = session.association.handle_record(host, path, datagram, at)?;
+            // Each record counts for itself, or many in one datagram would count that one many times.
+            let len = at.saturating_sub(begin);
             let data = match record {
                 Record::Dropped(reason) => {
                     self.stats.dropped.count(reason);
@@ -289,11 +291,11 @@ impl<T: Default> Sessions<T> {
                 }
                 Record::Data { range, newest } => {
                     self.stats.records_in += 1;
-                    self.heard(key, path, from, datagram.len(), newest);
+                    self.heard(key, path, from, len, newest);
                     Some(range)
                 }
                 Record::Handled | _ => {
-                    self.heard(key, path, from, datagram.len(), false);
+                    self.heard(key, path, from, len, false);
                     None
                 }
             };
