@@ -11,7 +11,7 @@ use lightship_platform::crypto::Secret;
 use lightship_platform::{Instant, Rng};
 use subtle::ConstantTimeEq;
 
-use crate::message::{Fragment, HEADER_LEN, HelloStart, Kind};
+use crate::message::{ClientHello, Fragment, HEADER_LEN, HelloStart, Kind};
 use crate::record::{self, ContentType};
 use crate::{DropReason, Host};
 
@@ -64,6 +64,14 @@ impl<'a> ProvenHello<'a> {
     #[must_use]
     pub fn session_id(&self) -> &[u8] {
         self.start.session_id
+    }
+
+    /// The name of the server that the client wants to reach (RFC 6066 §3): outer `None` if the message came in fragments, so that
+    /// this is not known yet, or makes no sense; inner `None` if it names none.
+    #[must_use]
+    pub fn server_name(&self) -> Option<Option<&'a str>> {
+        let hello = ClientHello::read(self.fragment.body).filter(|_| self.fragment.is_whole())?;
+        hello.extensions.server_name()
     }
 
     /// The client's random: a ClientHello that is sent again has the same.

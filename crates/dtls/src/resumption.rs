@@ -6,7 +6,7 @@ use core::fmt;
 use core::time::Duration;
 
 use lightship_platform::Instant;
-use lightship_platform::crypto::{Aead, Crypto, Secret};
+use lightship_platform::crypto::{Aead, Crypto, Secret, Sha256};
 use zeroize::Zeroizing;
 
 use crate::message::Reader;
@@ -61,16 +61,25 @@ pub struct TicketKey {
 /// Length of the nonce in a ticket.
 const NONCE_LEN: usize = 12;
 /// The version of what stands in a ticket.
-const TICKET_VERSION: u8 = 1;
+const TICKET_VERSION: u8 = 2;
 /// What seals tickets.
 const TICKET_AEAD: Aead = Aead::Aes128Gcm;
 
-/// Seals what a session can be resumed with: `name8 | nonce12 | sealed (version1 suite2 extended1 age4 master48 note) | tag`. The
-/// age counts from the key's first use, so that it means the same on every node.
+/// What stands for a server's name in a ticket: the first bytes of the SHA-256 of the name in lower case, zeros for none.
+type NameTag = [u8; 8];
+
+fn tag_of(server_name: Option<&str>) -> NameTag {
+    let hash = server_name.map(|name| Sha256::of(name.to_ascii_lowercase().as_bytes()));
+    hash.and_then(|hash| hash.first_chunk().copied()).unwrap_or_default()
+}
+
+/// Seals what a session can be resumed with: `name8 | nonce12 | sealed (version1 suite2 extended1 age4 server's name8
+/// master48 note) | tag`. The age counts from the key's first use, so that it means the same on every node.
 pub(crate) fn seal_ticket(
     keys: &TicketKeys,
     host: &mut Host<'_>,
     resumption: &Resumption,
+    server_name: Option<&str>,
 ) -> Option<Vec<u8>> {
     let TicketKey { name, key, since } = &keys.current;
     let age_s = host.now.saturating_duration_since(*since).as_secs();
@@ -83,6 +92,7 @@ pub(crate) fn seal_ticket(
     ticket.extend_from_slice(&resumption.suite.number().to_be_bytes());
     ticket.push(resumption.extended_master_secret.into());
     ticket.extend_from_slice(&u32::try_from(age_s).ok()?.to_be_bytes());
+    ticket.extend_from_slice(&tag_of(server_name));
     ticket.extend_from_slice(resumption.master_secret.bytes());
     ticket.extend_from_slice(&resumption.note);
     let sealed = ticket.get_mut(name.len() + NONCE_LEN..)?;
@@ -91,12 +101,13 @@ pub(crate) fn seal_ticket(
     Some(ticket)
 }
 
-/// Opens a ticket of ours that is not too old.
+/// Opens a ticket of ours that is not too old, and was given under the same server name (RFC 6066 §3).
 pub(crate) fn open_ticket(
     keys: &TicketKeys,
     crypto: &dyn Crypto,
     now: Instant,
     ticket: &[u8],
+    server_name: Option<&str>,
 ) -> Option<Resumption> {
     let mut reader = Reader::new(ticket);
     let name: &[u8; 8] = reader.array()?;
@@ -115,6 +126,10 @@ pub(crate) fn open_ticket(
     let extended_master_secret = reader.u8()? != 0;
     let made_at = key.since + Duration::from_secs(u32::from_be_bytes(*reader.array()?).into());
     if now.saturating_duration_since(made_at) > keys.lifetime {
+        return None;
+    }
+    let name_tag: &NameTag = reader.array()?;
+    if *name_tag != tag_of(server_name) {
         return None;
     }
     let master_secret = Secret::new(reader.take(MasterSecret::LEN)?);

@@ -107,7 +107,9 @@ impl Server {
         common.transcript.add(message.raw);
         let ticket = hello.extensions.body(Extension::SessionTicket).unwrap_or_default();
         let opened = match &host.config.ticket_keys {
-            Some(keys) if !ticket.is_empty() => resumption::open_ticket(keys, host.crypto, host.now, ticket),
+            Some(keys) if !ticket.is_empty() => {
+                resumption::open_ticket(keys, host.crypto, host.now, ticket, common.server_name.as_deref())
+            }
             _ => None,
         };
         self.offer = Some(Box::new(offer));
@@ -323,7 +325,8 @@ impl Server {
         let resumption = common.resumption(Box::default()).ok_or(Abort::INTERNAL)?;
         common.flight.clear();
         if let Some(keys) = host.config.ticket_keys.as_deref().filter(|_| common.terms.ticket) {
-            let ticket = resumption::seal_ticket(keys, host, &resumption).ok_or(Abort::INTERNAL)?;
+            let ticket = resumption::seal_ticket(keys, host, &resumption, common.server_name.as_deref());
+            let ticket = ticket.ok_or(Abort::INTERNAL)?;
             let lifetime_s = u32::try_from(keys.lifetime.as_secs()).unwrap_or(u32::MAX);
             common.write(Kind::NewSessionTicket, |out| {
                 out.extend_from_slice(&lifetime_s.to_be_bytes());

@@ -323,6 +323,24 @@ fn a_credential_taken_away_ends_its_sessions_and_nothing_of_them_can_be_resumed(
 }
 
 #[test]
+fn a_session_is_not_resumed_under_another_name_of_the_server() {
+    let mut world = world(&["lamp"]);
+    let named =
+        |name: Option<&str>, resume| Connect { server_name: name.map(Into::into), resume, ..connect("lamp") };
+    for first in [Some("one.example"), None] {
+        let device = Device::open(&mut world, address(HOME), Config::default(), named(first, None));
+        for (n, other) in [None, Some("two.example"), Some("ONE.example")].into_iter().enumerate() {
+            let from = address(&format!("192.0.2.9:{}", 1000 + n));
+            let again = named(other, device.resumption());
+            assert!(again.resume.is_some());
+            let again = Device::open(&mut world, from, Config::default(), again);
+            let is_same = first.map(str::to_ascii_lowercase) == other.map(str::to_ascii_lowercase);
+            assert_eq!(again.is_resumed(), is_same, "{first:?} {other:?}");
+        }
+    }
+}
+
+#[test]
 fn a_session_is_resumed_by_its_id_while_it_lives_and_after_it_ended() {
     let mut world = world(&["lamp"]);
     let (first, location) = Device::register(&mut world, HOME, without_cid(), "lamp");

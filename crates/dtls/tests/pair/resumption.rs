@@ -73,6 +73,20 @@ fn a_ticket_is_good_while_its_key_and_its_time_last() {
 }
 
 #[test]
+fn a_session_is_not_resumed_under_another_name_of_the_server() {
+    // RFC 6066 §3: a full handshake instead.
+    for (name, is_same) in [(Some("LIGHTSHIP.example"), true), (Some("other.example"), false), (None, false)]
+    {
+        let mut pair = pair(SUITE);
+        pair.server.config.ticket_keys = ticket_keys(1, None);
+        let server_name = name.map(Into::into);
+        pair.connect(Connect { resume: Some(with_ticket()), server_name, ..psk_connect() });
+        pair.run();
+        assert_resumed(pair, is_same);
+    }
+}
+
+#[test]
 fn a_resumed_session_has_new_keys_and_new_connection_ids() {
     let resumption = with_ticket();
     let record = |pair: &mut Pair| {

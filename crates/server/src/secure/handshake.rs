@@ -85,8 +85,10 @@ impl<T: Default> Sessions<T> {
         let ended = &self.ended;
         let random_part = self.table.fresh_random(&mut core.rng, |random| ended.get(random).is_some());
         let locator = Locator { shard: self.shard, node: self.node, random: random_part };
-        let id = session_id(locator, self.id_tag);
-        let id = if core.security.limits.resumptions == 0 { &[][..] } else { &id[..] };
+        // A hello in fragments does not say the name yet that belongs to the ID: its session gets none.
+        let id = hello.server_name().map(|name| session_id(locator, self.id_tag, name));
+        let id = id.filter(|_| core.security.limits.resumptions > 0);
+        let id = id.as_ref().map_or(&[][..], <[u8; _]>::as_slice);
         let own_cid = Cid::new(&locator.to_bytes()).unwrap_or(Cid::EMPTY);
         let association = Association::accept(&mut core.host(now), hello, own_cid, id);
         let handshake = Handshake { random, ..Handshake::default() };
@@ -272,17 +274,18 @@ impl<T: Default> Sessions<T> {
 
     /// Looks up the session that the peer wants to resume: a live one, or one that has ended.
     fn resume(&mut self, now: Instant, key: Key<Session<T>>, id: &[u8]) {
-        let resumption = self.resumption(id);
+        let server_name = self.table.get(key).and_then(|session| session.association.server_name());
+        let resumption = self.resumption(id, server_name);
         if let Some(handshake) = self.handshake_mut(key) {
             handshake.resumable.clone_from(&resumption);
         }
         self.say(now, key, Answer::Resume(resumption));
     }
 
-    fn resumption(&self, id: &[u8]) -> Option<Resumption> {
+    fn resumption(&self, id: &[u8], server_name: Option<&str>) -> Option<Resumption> {
         let locator = locator_of(id)?;
-        if (locator.shard, locator.node) != (self.shard, self.node) || session_id(locator, self.id_tag) != *id
-        {
+        let is_ours = (locator.shard, locator.node) == (self.shard, self.node);
+        if !is_ours || session_id(locator, self.id_tag, server_name) != *id {
             return None;
         }
         let live = self.table.by_id(locator.random).and_then(|key| self.table.get(key));

@@ -17,12 +17,13 @@ use crate::{Locator, Party};
 pub(super) const SESSION_ID_LEN: usize = 16;
 
 /// The session ID of a locator: its bytes, so that a ClientHello finds the shard, and a check, so that it finds nothing in another
-/// run of the shard.
-pub(super) fn session_id(locator: Locator, tag: u128) -> [u8; SESSION_ID_LEN] {
+/// run of the shard, nor under another name of the server than that of the first handshake (RFC 6066 §3).
+pub(super) fn session_id(locator: Locator, tag: u128, server_name: Option<&str>) -> [u8; SESSION_ID_LEN] {
     let hashes = SecretHash { secret: tag };
+    let name = server_name.map(str::to_ascii_lowercase);
     let mut id = [0; SESSION_ID_LEN];
     id[..6].copy_from_slice(&locator.to_bytes());
-    id[6..14].copy_from_slice(&hashes.hash_one(locator.to_bytes()).to_be_bytes());
+    id[6..14].copy_from_slice(&hashes.hash_one((locator.to_bytes(), name)).to_be_bytes());
     id
 }
 

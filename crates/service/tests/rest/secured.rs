@@ -13,6 +13,9 @@ use rcgen::{CertificateParams, DnType, DnValue, Issuer, KeyPair, PKCS_ECDSA_P256
 
 use super::support::{Message, pause};
 
+/// The name by which a device asks for the server.
+pub(crate) const NAME: &str = "lwm2m.example";
+
 /// A device with one session; it takes whatever server answers.
 pub(crate) struct Secured {
     pub(crate) socket: UdpSocket,
@@ -31,7 +34,7 @@ pub(crate) struct Secured {
 impl Secured {
     /// Handshakes, to the end of it.
     pub(crate) fn connect(server: SocketAddr, credential: Credential) -> Secured {
-        Secured::connect_with(server, credential, None, Some("lwm2m.example"))
+        Secured::connect_with(server, credential, None, Some(NAME))
     }
 
     pub(crate) fn connect_with(

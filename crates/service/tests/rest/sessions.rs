@@ -2,7 +2,7 @@
 
 use serde_json::{Value as Json, json};
 
-use super::secured::{Identity, Secured, psk, settle, uri};
+use super::secured::{Identity, NAME, Secured, psk, settle, uri};
 use super::support::{Events, Message, Server, eventually};
 
 const KEY: &str = "6c69676874736869702d6b65792d3132";
@@ -127,7 +127,8 @@ fn a_credential_that_goes_or_changes_ends_its_session_at_once() {
     assert_eq!((&closed["endpoint"], &closed["handshake"]["result"]), (&json!("dev-7"), &json!("closed")));
     assert_eq!(closed["handshake"]["reason"], "it was ended here");
     // Neither anew nor by resumption.
-    let again = Secured::connect_with(server.coaps(), psk(b"id-7", KEY), seven.resumption.clone(), None);
+    let again =
+        Secured::connect_with(server.coaps(), psk(b"id-7", KEY), seven.resumption.clone(), Some(NAME));
     assert!(again.facts.is_none() && again.over.is_some(), "{:?}", again.facts);
     // Another key: the session goes, the registration waits for its device.
     put(&server, "dev-8", &json!({"mode": "psk", "identity": "id-8", "key_hex": OTHER_KEY}));
@@ -330,7 +331,7 @@ fn a_session_is_resumed_and_follows_its_device() {
     assert_eq!(device.ask(2, &["rd"], &["ep=other", "lt=300", "lwm2m=1.1"], b"</3/0>").unwrap().code, 0x80);
     eventually(|| endpoint(&server, "dev-7")["address"] != before);
     let resumption = device.resumption.take().expect("can be resumed");
-    let mut again = Secured::connect_with(server.coaps(), psk(b"id-7", KEY), Some(resumption), None);
+    let mut again = Secured::connect_with(server.coaps(), psk(b"id-7", KEY), Some(resumption), Some(NAME));
     assert!(again.facts.as_ref().is_some_and(|facts| facts.resumed), "{:?}", again.over);
     assert_eq!(again.register("dev-7"), Some(0x41));
     eventually(|| endpoint(&server, "dev-7")["session"]["resumed"] == true);
