@@ -177,6 +177,9 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         self.events.push(Event::Secured(id));
         let Some(link) = self.links.get_mut(id.index()) else { return };
         link.heard_at = now;
+        // What does not fit into a record never arrives, so it goes in smaller blocks; to the other servers as well.
+        let room = link.tunnel.message_len_max();
+        self.config.coap.message_len_max = self.config.coap.message_len_max.min(room);
         // Before 1.2 a new session ends a registration.
         let version = link.registration.version();
         if link.registration.is_registered() && !session.resumed && version < Version::V1_2 {

@@ -70,6 +70,11 @@ impl Tunnel {
         self.running.as_ref()?.session.as_ref()
     }
 
+    /// The longest message that one record carries to the server, in bytes.
+    pub(crate) fn message_len_max(&self) -> usize {
+        self.running.as_ref().map_or(usize::MAX, |running| running.association.data_len_max())
+    }
+
     /// Whether a handshake is under way.
     pub(crate) fn is_connecting(&self) -> bool {
         self.running.as_ref().is_some_and(|running| running.session.is_none())

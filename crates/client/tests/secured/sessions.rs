@@ -337,6 +337,17 @@ fn a_reconnect_begins_a_session_and_a_registration() {
 }
 
 #[test]
+fn what_does_not_fit_into_a_record_of_the_server_comes_in_blocks() {
+    let mut world = World::new();
+    world.client.secure_transport_mut().expect("there").config.record_size_limit = Some(1100);
+    world.server().config.record_size_limit = Some(128);
+    world.client.register(world.now, world.id);
+    world.run();
+    let first = world.take();
+    assert_eq!((first.path.as_str(), first.payload.len()), ("rd", 32), "a block of the list of objects");
+}
+
+#[test]
 fn offline_and_online_keep_the_session() {
     let mut world = World::registered();
     world.client.offline(world.now);
