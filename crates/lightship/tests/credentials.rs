@@ -138,3 +138,56 @@ fn trusted_authorities_are_read_anew_on_sighup() {
     server.program.signal("-HUP");
     eventually("and once more", || (trusted() == ["fourth authority"]).then_some(()));
 }
+
+#[cfg(unix)]
+#[test]
+fn who_was_vouched_for_by_an_authority_that_is_gone_does_not_stay() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = |name: &str, text: &str| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, text).expect("written");
+        path.to_str().expect("UTF-8").to_owned()
+    };
+    let mut params = CertificateParams::new(Vec::new()).expect("no names");
+    params.distinguished_name.push(DnType::CommonName, "authority");
+    params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Unconstrained);
+    params.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign];
+    let key = KeyPair::generate().expect("a key");
+    let authority = params.self_signed(&key).expect("a certificate").pem();
+    let issuer = rcgen::Issuer::from_params(&params, &key);
+    let of = |name: &str| {
+        let mut params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
+        params.distinguished_name = rcgen::DistinguishedName::new();
+        params.distinguished_name.push(DnType::CommonName, name);
+        let key = KeyPair::generate().expect("a key");
+        let certificate = params.signed_by(&key, &issuer).expect("signed").pem();
+        (file(&format!("{name}.key"), &key.serialize_pem()), file(&format!("{name}.pem"), &certificate))
+    };
+    let ((server_key, server_certificate), (device_key, device_certificate)) = (of("localhost"), of("meter"));
+    let (trust, device_trust) = (file("trust.pem", &authority), file("device-trust.pem", &authority));
+    let config = format!(
+        "[security]\nkey_file = {server_key:?}\ncertificate_file = {server_certificate:?}\ntrust_files = [{trust:?}]\n"
+    );
+    let server = Server::start(&["--config", &file("server.toml", &config), "--coaps", "127.0.0.1:0"]);
+    server.ctl(&["credentials", "put", "meter", "--x509"]);
+    let uri = format!("coaps://localhost:{}", server.coaps.expect("coaps").port());
+    let own = ["--cert", &device_certificate, "--key", &device_key, "--trust", &device_trust];
+    let mut device =
+        program::Program::start(&[&["device", "--endpoint", "meter", "--server", &uri], &own[..]].concat());
+    device.await_line("event registered");
+    let client = Client::new(&format!("http://{}", server.http), None);
+    let session = || client.endpoint("meter").ok()?.session;
+    eventually("it has a session", session);
+    let other =
+        CertificateParams::new(Vec::new()).expect("no names").self_signed(&key).expect("a certificate");
+    file("trust.pem", &other.pem());
+    server.program.signal("-HUP");
+    eventually("its session ends", || session().is_none().then_some(()));
+    device.say("update");
+    let refused = || {
+        let told = client.security_failures().ok()?.items;
+        told.into_iter()
+            .find(|one| one.reason.as_deref().is_some_and(|reason| reason.contains("not trusted")))
+    };
+    eventually("and it does not come back", refused);
+}

@@ -331,7 +331,7 @@ async fn reload(core: Arc<Core>) {
     loop {
         tokio::select! {
             told = told.recv() => match told {
-                Some(()) => security::trust_anew(&core),
+                Some(()) => security::trust_anew(&core).await,
                 None => return,
             },
             () = crate::core::stopped(&mut stopping) => return,

@@ -1,5 +1,6 @@
 //! Gate: what happens to secured sessions, of both servers.
 
+use std::collections::HashSet;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
@@ -28,6 +29,8 @@ pub(crate) struct Gate {
     pub(crate) history: History,
     pub(crate) identities: Vec<ServerIdentity>,
     trust: RwLock<Trust>,
+    /// Since an authority went: the certificates whose paths were checked after that, by SHA-256. A session of any other is not resumed.
+    checked: Mutex<Option<HashSet<[u8; 32]>>>,
     key_log: Option<Mutex<File>>,
     /// Held for reading from the look at a credential until the answer is on its way, for writing while credentials change: so no answer
     /// that rests on an old credential comes behind the order to end what rests on it.
@@ -47,6 +50,7 @@ impl Gate {
             history: History::default(),
             identities,
             trust: RwLock::new(trust),
+            checked: Mutex::default(),
             key_log: key_log.map(Mutex::new),
             turn: AsyncRwLock::new(()),
         }
@@ -69,6 +73,26 @@ impl Gate {
     /// Others count from now on.
     pub(crate) fn trust_anew(&self, trust: Trust) {
         *self.trust.write().unwrap_or_else(PoisonError::into_inner) = trust;
+    }
+
+    /// An authority has gone: no path that was checked before counts.
+    pub(super) fn check_all_anew(&self) {
+        *self.checked.lock().unwrap_or_else(PoisonError::into_inner) = Some(HashSet::new());
+    }
+
+    /// The path of a certificate was checked.
+    pub(super) fn is_checked(&self, sha256: [u8; 32]) {
+        let mut checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
+        // Who finds no room makes a full handshake each time.
+        if let Some(checked) = checked.as_mut().filter(|checked| checked.len() < CHECKED_MAX) {
+            checked.insert(sha256);
+        }
+    }
+
+    /// Whether a session of a certificate may be resumed, whose path is not checked then.
+    pub(super) fn may_resume(&self, sha256: &[u8; 32]) -> bool {
+        let checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
+        checked.as_ref().is_none_or(|checked| checked.contains(sha256))
     }
 
     fn log_key(&self, line: &str) {
@@ -234,6 +258,24 @@ pub(super) async fn ask_again(core: &Core, principal: &Principal) {
     }
 }
 
+/// Ends the sessions of devices that an authority vouches for, which may be one that is not trusted any more.
+pub(super) async fn end_vouched(core: &Core) {
+    let mut whose = Vec::new();
+    for party in core.directory.parties() {
+        if let Principal::Certificate(certificate) = &party.principal
+            && judge::owner(core, CredentialSet::Server, &tagged(b'C', &certificate.sha256)).await.is_none()
+        {
+            whose.push(Whose::Principal(party.principal.clone()));
+        }
+    }
+    tracing::info!(sessions = whose.len(), "an authority is gone: sessions with certificates end");
+    let whose: Arc<[Whose]> = whose.into();
+    for inbox in &core.inboxes {
+        // A stopped shard has no sessions.
+        let _ = inbox.end_sessions(whose.clone(), Registrations::Keep).await;
+    }
+}
+
 /// Ends sessions that rest on a credential that is otherwise now, or gone.
 pub(super) async fn end_sessions(core: &Core, set: CredentialSet, endpoint: &Endpoint, change: &Change) {
     let Some(before) = &change.before else { return };
@@ -265,3 +307,6 @@ pub(super) async fn end_sessions(core: &Core, set: CredentialSet, endpoint: &End
         }
     }
 }
+
+/// Certificates remembered as checked since an authority went.
+const CHECKED_MAX: usize = 100_000;

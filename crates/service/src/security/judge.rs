@@ -110,6 +110,7 @@ async fn by_certificates(
             let date = Some(core.clock.date());
             let names = certificate::verify_client(&*core.crypto, chain, &trust, date).map_err(untrusted)?;
             let endpoints = by_subject(core, set, &Subject::of(&names)).await?;
+            core.gate.is_checked(sha256);
             (names, endpoints)
         }
     };
@@ -132,6 +133,11 @@ async fn resumed(core: &Core, set: CredentialSet, principal: &Principal) -> Resu
             let pinned = core.keeper.presented(&core.store, set, &tagged(b'C', &kept.sha256)).await?;
             match pinned {
                 Some(kept) => Ok(endpoints(core, kept.endpoint)),
+                None if !core.gate.may_resume(&kept.sha256) => {
+                    let text =
+                        "an authority is not trusted any more, so its certificate has to be shown again";
+                    Err(Refused::new(Alert::ACCESS_DENIED, text))
+                }
                 None => by_subject(core, set, &Subject::of_principal(kept)).await,
             }
         }

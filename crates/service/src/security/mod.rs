@@ -76,12 +76,25 @@ pub(crate) fn key_log(config: &Config) -> Result<Option<File>, KeyError> {
     Ok(Some(file))
 }
 
-/// Reads the trusted authorities anew; where that does not work, those before go on to count.
-pub(crate) fn trust_anew(core: &Core) {
+/// Reads the trusted authorities anew; where that does not work, those before go on to count. Sessions that may rest on one that is
+/// gone end, and their devices are judged anew when they come back.
+pub(crate) async fn trust_anew(core: &Core) {
     match setup::Trust::read(&core.config) {
         Ok(trust) => {
+            // Nobody is judged by those before and let in by those behind.
+            let turn = core.gate.turn.write().await;
+            let before = core.gate.trusted();
             core.gate.trust_anew(trust);
-            tracing::info!("the trusted authorities were read anew");
+            let now = core.gate.trusted();
+            let is_gone = before.iter().any(|certificate| !now.contains(certificate));
+            if is_gone {
+                core.gate.check_all_anew();
+            }
+            drop(turn);
+            tracing::info!(authorities = now.len(), "the trusted authorities were read anew");
+            if is_gone {
+                gate::end_vouched(core).await;
+            }
         }
         Err(error) => {
             let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
