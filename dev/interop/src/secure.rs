@@ -115,6 +115,24 @@ impl Tunnel {
         same("code of Update", &answer.code_text().as_str(), &"2.04")
     }
 
+    /// The same, repeated as a device would when no answer comes; how often it was sent.
+    pub(crate) fn update_patiently(&mut self, location: &str) -> Result<u32, String> {
+        let id = wire::fresh_id();
+        let request = Message::new(CON, POST, id, &id.to_be_bytes()).path(location);
+        for sent in 1..=5 {
+            self.send(&request)?;
+            let end = Instant::now() + Duration::from_secs(sent.into());
+            while let Some(left) = end.checked_duration_since(Instant::now()) {
+                match self.receive(left) {
+                    Ok(answer) if answer.token == request.token => return Ok(sent),
+                    Ok(_) => {}
+                    Err(_) => break,
+                }
+            }
+        }
+        Err("no answer to an Update that was sent five times".to_owned())
+    }
+
     /// Answers one Read that our server is asked for meanwhile.
     pub(crate) fn serve_read(&mut self, serve: &Serve, endpoint: &str) -> Check {
         let rest = serve.rest.again();

@@ -15,6 +15,9 @@ use std::time::Duration;
 
 const NAME: &str = "leshan-secure-server";
 
+/// A usage, what the device was given, and whether it comes.
+type Row = (u8, &'static str, bool);
+
 struct Hall<'a> {
     world: &'a World,
     keys: Keys,
@@ -238,7 +241,7 @@ impl Hall<'_> {
 
     /// Each server chain, each usage: what the device was given, and whether it goes in.
     fn certificates(&self, report: &mut Report) {
-        let table: [(&str, &[(u8, &str, bool)]); 5] = [
+        let table: [(&str, &[Row]); 5] = [
             (
                 "server",
                 &[

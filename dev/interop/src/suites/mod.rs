@@ -1,5 +1,6 @@
 //! The suites: each starts what it needs once and then runs its cases.
 
+mod abuse;
 mod aiocoap;
 mod bad_blocks;
 mod bad_bootstrap;
@@ -90,6 +91,7 @@ pub(crate) const ALL: &[Suite] = &[
     ("leshan-secure-bootstrap-device", leshan_secure_bootstrap::their_device),
     ("leshan-secure-bootstrap-server", leshan_secure_bootstrap::their_server),
     ("nat", nat::run),
+    ("abuse", abuse::run),
     ("bad-input-dtls", bad_dtls::run),
     ("dtls-devices", dtls::devices),
     ("dtls-libcoap", dtls_libcoap::run),
