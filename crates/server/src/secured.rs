@@ -66,21 +66,19 @@ impl Shard {
         if let Some(shard) = shard_of(datagram, shards) {
             return to(shard);
         }
-        // Whoever wants to resume is served where the session is, and with him all that follows from his address.
-        let Some(session_id) = hello_session_id(datagram) else {
-            return self.secured_forwards.get(from).map_or(Route::Here, to);
-        };
-        let named =
-            session_id.filter(|locator: &Locator| locator.node == self.config.node && locator.shard < shards);
-        match named.filter(|locator| locator.shard != own) {
-            Some(locator) => {
-                self.secured_forwards.set(from, locator.shard);
-                Route::Shard(locator.shard)
+        // Whoever wants to resume is served where the session is, and with him all that follows from his address. Anybody can say so
+        // in another's name: that moves neither an address that was moved before nor one with a session here.
+        if let Some(shard) = self.secured_forwards.get(from) {
+            return to(shard);
+        }
+        let is_other =
+            |named: &Locator| named.node == self.config.node && named.shard < shards && named.shard != own;
+        match hello_session_id(datagram).flatten().filter(is_other) {
+            Some(named) if !self.sessions.needs_address(from) => {
+                self.secured_forwards.set(from, named.shard);
+                Route::Shard(named.shard)
             }
-            None => {
-                self.secured_forwards.forget(from);
-                Route::Here
-            }
+            Some(_) | None => Route::Here,
         }
     }
 

@@ -121,7 +121,7 @@ fn a_record_finds_the_shard_that_its_connection_id_names() {
 }
 
 #[test]
-fn who_wants_to_resume_is_served_where_the_session_is_until_the_address_begins_anew() {
+fn who_wants_to_resume_is_served_where_the_session_is_and_so_is_all_that_follows() {
     let (mut here, mut there) = secured_shards();
     let without = common::secure::without_cid;
     let (device, _) = Device::register(&mut there, MOVED, without(), "lamp");
@@ -130,10 +130,31 @@ fn who_wants_to_resume_is_served_where_the_session_is_until_the_address_begins_a
     let (at_home, handed_over) = deliver((&mut here, &mut there), &mut again);
     assert!(again.is_resumed());
     assert_eq!((at_home, handed_over), (0, 3), "two hellos, and Finished, which names nothing");
-    // Data names nothing either.
+    // Data names nothing either, nor does a handshake from the start.
     let record = again.seal(here.now, &[0x40, 0, 1, 2]);
     assert_eq!(here.shard.route_secured(address(HOME), &record), Route::Shard(1));
     let mut anew = Device::new(here.now, address(HOME), without(), connect("lamp"));
     let (at_home, handed_over) = deliver((&mut here, &mut there), &mut anew);
-    assert!(anew.association.is_established() && at_home > 0 && handed_over == 0);
+    assert!(anew.association.is_established() && at_home == 0 && handed_over > 0);
+}
+
+#[test]
+fn a_hello_in_anothers_name_does_not_move_his_address_to_another_shard() {
+    let (mut here, mut there) = secured_shards();
+    let without = common::secure::without_cid;
+    let (elsewhere, _) = Device::register(&mut there, MOVED, without(), "lamp");
+    let (mut device, location) = Device::register(&mut here, HOME, without(), "lamp");
+    // Somebody who knows a session of the other shard says in the device's name that he wants to resume it.
+    let resume = Connect { resume: elsewhere.resumption(), ..connect("lamp") };
+    let mut forger = Device::new(here.now, address("198.51.100.1:1"), without(), resume);
+    let hello = forger.poll(here.now).expect("a hello");
+    assert_eq!(here.shard.route_secured(address(HOME), &hello), Route::Here);
+    let update = here.update_packet(&location, "").bytes();
+    let record = device.seal(here.now, &update);
+    assert_eq!(here.shard.route_secured(address(HOME), &record), Route::Here);
+    // An address that is served elsewhere is not drawn back by a hello that names nothing.
+    assert_eq!(here.shard.route_secured(address(MOVED), &hello), Route::Shard(1));
+    let mut other = Device::new(here.now, address("198.51.100.2:1"), without(), connect("lamp"));
+    let plain = other.poll(here.now).expect("a hello");
+    assert_eq!(here.shard.route_secured(address(MOVED), &plain), Route::Shard(1));
 }

@@ -165,6 +165,13 @@ impl<T: Default> Sessions<T> {
         self.table.get_mut(key).filter(|session| session.stage == Stage::Open)
     }
 
+    /// Whether a session, or a handshake, is found by this address alone.
+    pub(crate) fn needs_address(&self, address: SocketAddr) -> bool {
+        let open = self.table.at_address(address.into()).and_then(|key| self.table.get(key));
+        open.is_some_and(|session| !session.marks.has(Marks::CONNECTION_ID))
+            || self.table.pending_at(address.into()).is_some()
+    }
+
     /// The open sessions.
     pub(crate) fn keys(&self) -> impl Iterator<Item = Key<Session<T>>> {
         self.table.iter().filter(|(_, session)| session.stage == Stage::Open).map(|(key, _)| key)
