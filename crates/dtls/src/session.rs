@@ -32,7 +32,7 @@ pub(crate) struct Session {
     failures: u32,
     /// The longest plaintext that the peer takes.
     peer_limit: u16,
-    return_routability: bool,
+    own: OwnTerms,
 }
 
 /// What the hellos agreed upon about records.
@@ -45,8 +45,31 @@ pub(crate) struct Terms {
     /// The longest plaintext that the peer takes, in bytes, by its record size limit (RFC 8449) or the maximum fragment length
     /// (RFC 6066 §4); `None` for what every record may have.
     pub(crate) peer_limit: Option<u16>,
+    /// The longest plaintext that we take, as we have told the peer in the same way; `None` for what every record may have.
+    pub(crate) own_limit: Option<u16>,
     /// Whether return routability checks are done (RFC 9853 §3).
     pub(crate) return_routability: bool,
+}
+
+/// What holds on our side: the longest plaintext that we take, and, in the highest bit, whether return routability checks are done.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+struct OwnTerms(u16);
+
+impl OwnTerms {
+    const RETURN_ROUTABILITY: u16 = 1 << 15;
+
+    fn new(limit: u16, return_routability: bool) -> Self {
+        let flag = if return_routability { Self::RETURN_ROUTABILITY } else { 0 };
+        Self(limit.min(u16::try_from(PLAIN_LEN_MAX).unwrap_or(u16::MAX)) | flag)
+    }
+
+    fn limit(self) -> usize {
+        usize::from(self.0 & !Self::RETURN_ROUTABILITY)
+    }
+
+    const fn return_routability(self) -> bool {
+        self.0 & Self::RETURN_ROUTABILITY != 0
+    }
 }
 
 /// A record that was authentic.
@@ -72,7 +95,7 @@ impl Session {
             next_sequence: 0,
             failures: 0,
             peer_limit: terms.peer_limit.map_or(most, |limit| limit.min(most)),
-            return_routability: terms.return_routability,
+            own: OwnTerms::new(terms.own_limit.unwrap_or(most), terms.return_routability),
         }
     }
 
@@ -93,7 +116,7 @@ impl Session {
 
     /// Whether return routability checks are done.
     pub(crate) const fn return_routability(&self) -> bool {
-        self.return_routability
+        self.own.return_routability()
     }
 
     /// How many records did not authenticate.
@@ -171,7 +194,8 @@ impl Session {
             if with_cid { unpad(plain) } else { (Some(header.content_type), plain.len()) };
         // It is authentic, so it counts as seen even if nobody can use it.
         let newest = self.window.remember(header.sequence());
-        if len > PLAIN_LEN_MAX {
+        // RFC 8449 §4 leaves it to us whether a record longer than we said is dropped or ends the association.
+        if len > self.own.limit() {
             return Err(DropReason::TooLong);
         }
         let start = header.fragment.start + inner.start;

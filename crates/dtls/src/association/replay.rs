@@ -483,6 +483,7 @@ impl<'a> Ours<'a> {
             own_cid: Cid::EMPTY,
             peer_cid: Cid::EMPTY,
             peer_limit: None,
+            own_limit: None,
             return_routability: false,
         };
         let mut session = Session::new(self.capture.keys(self.role.peer()), &terms);

@@ -156,13 +156,17 @@ impl Client {
         terms.return_routability = terms.cids.is_some() && extensions.has(Extension::ReturnRoutability);
         match (extensions.body(Extension::RecordSizeLimit), extensions.body(Extension::MaxFragmentLength)) {
             (None, None) => {}
-            (Some(limit), None) => terms.peer_limit = Some(read_size_limit(limit)?),
+            (Some(limit), None) => {
+                terms.peer_limit = Some(read_size_limit(limit)?);
+                terms.own_limit = config.record_size_limit;
+            }
             (None, Some(code)) => {
                 let asked = config.max_fragment_len.and_then(fragment_code);
                 if asked.is_none_or(|asked| code != [asked]) {
                     return Err(Abort::ILLEGAL);
                 }
                 terms.peer_limit = config.max_fragment_len;
+                terms.own_limit = config.max_fragment_len;
                 terms.limits_all = true;
             }
             (Some(_), Some(_)) => return Err(Abort::ILLEGAL),

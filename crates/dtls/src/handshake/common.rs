@@ -179,6 +179,7 @@ impl Common {
             own_cid,
             peer_cid,
             peer_limit: terms.peer_limit,
+            own_limit: terms.own_limit,
             return_routability: terms.return_routability,
         };
         self.session = Some(Session::new(keys, &terms));

@@ -28,7 +28,9 @@ pub(crate) struct Terms {
     pub(crate) return_routability: bool,
     /// The longest plaintext that the peer takes, in bytes.
     pub(crate) peer_limit: Option<u16>,
-    /// Whether that limit also holds for records without protection (RFC 6066 §4, unlike RFC 8449 §4).
+    /// The longest plaintext that we take, as the peer was told.
+    pub(crate) own_limit: Option<u16>,
+    /// Whether the peer's limit also holds for records without protection (RFC 6066 §4, unlike RFC 8449 §4).
     pub(crate) limits_all: bool,
     pub(crate) client_type: CertificateType,
     pub(crate) server_type: CertificateType,
@@ -45,6 +47,7 @@ impl Terms {
             cids: None,
             return_routability: false,
             peer_limit: None,
+            own_limit: None,
             limits_all: false,
             client_type: CertificateType::X509,
             server_type: CertificateType::X509,

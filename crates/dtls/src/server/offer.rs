@@ -74,10 +74,12 @@ impl Offer {
         if let Some(body) = extensions.body(Extension::RecordSizeLimit) {
             terms.peer_limit = Some(read_size_limit(body)?);
             own_limit = Some(config.record_size_limit.unwrap_or(1 << 14));
+            terms.own_limit = own_limit;
         } else if let Some(body) = extensions.body(Extension::MaxFragmentLength) {
             let (&code, _) = body.split_first().filter(|(_, rest)| rest.is_empty()).ok_or(Abort::DECODE)?;
             let len = 256_u16.checked_shl(code.into()).filter(|_| (1..=4).contains(&code));
             terms.peer_limit = Some(len.ok_or(Abort::ILLEGAL)?);
+            terms.own_limit = len;
             terms.limits_all = true;
             fragment_code = Some(code);
         }

@@ -1,7 +1,7 @@
 //! A session as bytes, for a planned hand-over from one process to the next.
 //!
 //! ```text
-//! format1 = 1 | protection1 | role1 | flags1 | next sequence8 | window16 | failures4 | peer limit2
+//! format1 = 2 | protection1 | role1 | flags1 | next sequence8 | window16 | failures4 | peer limit2 | own limit2
 //!   | own cid len1 | own cid | peer cid len1 | peer cid | key block (40 or 96)
 //! ```
 
@@ -9,14 +9,14 @@ use alloc::vec::Vec;
 
 use lightship_platform::crypto::Aead;
 
-use super::{Cids, Session};
+use super::{Cids, OwnTerms, Session};
 use crate::Cid;
 use crate::protection::{Keys, Order, Role};
 use crate::record::{PLAIN_LEN_MAX, SEQUENCE_MAX};
 use crate::window::Window;
 
 /// The first byte; another layout gets another.
-const FORMAT: u8 = 1;
+const FORMAT: u8 = 2;
 const FLAG_RETURN_ROUTABILITY: u8 = 1;
 
 impl Session {
@@ -34,14 +34,15 @@ impl Session {
             Role::Client => 0,
             Role::Server => 1,
         };
-        let flags = if self.return_routability { FLAG_RETURN_ROUTABILITY } else { 0 };
+        let flags = if self.return_routability() { FLAG_RETURN_ROUTABILITY } else { 0 };
         // With the whole room at once no copy with keys is left behind by growing.
-        let mut bytes = Vec::with_capacity(36 + 2 * Cid::LEN_MAX + self.keys.block().len());
+        let mut bytes = Vec::with_capacity(38 + 2 * Cid::LEN_MAX + self.keys.block().len());
         bytes.extend_from_slice(&[FORMAT, protection, role, flags]);
         bytes.extend_from_slice(&self.next_sequence.to_be_bytes());
         bytes.extend_from_slice(&self.window.to_bytes());
         bytes.extend_from_slice(&self.failures.to_be_bytes());
         bytes.extend_from_slice(&self.peer_limit.to_be_bytes());
+        bytes.extend_from_slice(&u16::try_from(self.own.limit()).unwrap_or_default().to_be_bytes());
         for cid in [self.cids.own(), self.cids.peer()] {
             bytes.push(u8::try_from(cid.len()).unwrap_or_default());
             bytes.extend_from_slice(cid);
@@ -69,9 +70,10 @@ impl Session {
         let window = Window::from_bytes(take(&mut rest)?)?;
         let failures = u32::from_be_bytes(take(&mut rest)?);
         let peer_limit = u16::from_be_bytes(take(&mut rest)?);
+        let own_limit = u16::from_be_bytes(take(&mut rest)?);
         let own_cid = take_cid(&mut rest)?;
         let peer_cid = take_cid(&mut rest)?;
-        if next_sequence > SEQUENCE_MAX + 1 || usize::from(peer_limit) > PLAIN_LEN_MAX {
+        if next_sequence > SEQUENCE_MAX + 1 || usize::from(peer_limit.max(own_limit)) > PLAIN_LEN_MAX {
             return None;
         }
         let aead = |aead| Some(Keys::Aead { aead, role, block: rest.try_into().ok()? });
@@ -86,7 +88,8 @@ impl Session {
             _ => None,
         }?;
         let cids = Cids::new(&own_cid, &peer_cid);
-        Some(Self { keys, cids, window, next_sequence, failures, peer_limit, return_routability })
+        let own = OwnTerms::new(own_limit, return_routability);
+        Some(Self { keys, cids, window, next_sequence, failures, peer_limit, own })
     }
 }
 

@@ -19,6 +19,7 @@ fn terms(own: &[u8], peer: &[u8]) -> Terms {
         own_cid: Cid::new(own).unwrap(),
         peer_cid: Cid::new(peer).unwrap(),
         peer_limit: None,
+        own_limit: None,
         return_routability: false,
     }
 }
@@ -266,6 +267,23 @@ fn a_peer_is_not_sent_more_than_it_takes() {
 }
 
 #[test]
+fn a_record_longer_than_we_take_is_dropped() {
+    for (suite, etm, cid) in [
+        (Suite::PskAes128Ccm8, false, &b""[..]),
+        (Suite::PskAes128Gcm, false, b"id"),
+        (Suite::PskAes128Cbc, true, b"id"),
+    ] {
+        let (mut client, mut server) = pair(suite, etm, (cid, b""));
+        server.own = OwnTerms::new(512, false);
+        let long = seal(&mut client, ContentType::ApplicationData, &[7; 513]);
+        assert_eq!(open(&mut server, &long), Err(DropReason::TooLong));
+        assert_eq!(open(&mut server, &long), Err(DropReason::Replayed), "it was authentic");
+        let fits = seal(&mut client, ContentType::ApplicationData, &[7; 512]);
+        assert!(open(&mut server, &fits).is_ok());
+    }
+}
+
+#[test]
 fn a_buffer_without_room_costs_no_number() {
     for (mut client, mut server) in everything() {
         let need = seal(&mut client, ContentType::ApplicationData, b"data").len();
@@ -331,14 +349,14 @@ fn a_thawed_session_goes_on_where_the_frozen_one_stopped() {
         seal(&mut server, ContentType::ApplicationData, b"unheard");
         let _ = open(&mut server, &[&old[..old.len() - 1], &[0]].concat());
         server.peer_limit = 600;
-        server.return_routability = true;
+        server.own = OwnTerms::new(700, true);
         let failures = server.failures();
         let frozen = server.freeze();
-        assert!(frozen.len() <= 36 + 40 + 96);
+        assert!(frozen.len() <= 38 + 40 + 96);
         let mut thawed = Session::thaw(&frozen).expect("what was frozen");
         assert_eq!(thawed.failures(), failures);
         assert_eq!(thawed.peer_limit, 600);
-        assert!(thawed.return_routability());
+        assert_eq!((thawed.return_routability(), thawed.own.limit()), (true, 700));
         assert_eq!(open(&mut thawed, &old), Err(DropReason::Replayed));
         let wire = seal(&mut client, ContentType::ApplicationData, b"after");
         assert!(open(&mut thawed, &wire).is_ok());
@@ -357,7 +375,7 @@ fn only_whole_frozen_sessions_thaw() {
         assert!(Session::thaw(&frozen[..len]).is_none(), "{len} bytes");
     }
     assert!(Session::thaw(&[&frozen[..], &[0]].concat()).is_none());
-    for (at, value) in [(0, 0), (0, 2), (1, 5), (2, 2), (3, 2), (4, 0xff)] {
+    for (at, value) in [(0, 1), (0, 3), (1, 5), (2, 2), (3, 2), (4, 0xff)] {
         let mut other = frozen.clone();
         other[at] = value;
         assert!(Session::thaw(&other).is_none(), "byte {at} = {value}");

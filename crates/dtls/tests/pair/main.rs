@@ -10,7 +10,7 @@ mod resumption;
 mod storms;
 
 use harness::{From, own_key, pair, psk_connect};
-use lightship_dtls::{Alert, Cid, Credential, Failure, Fault, Suite};
+use lightship_dtls::{Alert, Association, Cid, Credential, DropReason, Failure, Fault, Suite};
 use lightship_platform::crypto::Group;
 
 #[test]
@@ -98,6 +98,30 @@ fn either_group_will_do_and_one_must_be_common() {
                 assert_eq!(pair.server.failure(), Some(failure));
             }
         }
+    }
+}
+
+// Proves: DTL-14
+#[test]
+fn a_record_above_the_limit_that_was_announced_is_dropped() {
+    for (record_size_limit, max_fragment_len, most) in [(Some(100), None, 100), (None, Some(512), 512)] {
+        let mut pair = pair(Suite::PskAes128Ccm8);
+        pair.client.config.record_size_limit = record_size_limit;
+        pair.client.config.max_fragment_len = max_fragment_len;
+        pair.connect(psk_connect());
+        pair.run();
+        pair.assert_talks();
+        // A server that does not keep to it: what it has agreed to stands behind its counters.
+        let mut frozen = pair.server.association.take().and_then(Association::freeze).unwrap();
+        assert_eq!(frozen[32..34], u16::to_be_bytes(most));
+        frozen[32..34].copy_from_slice(&16_000_u16.to_be_bytes());
+        pair.server.association = Association::thaw(&frozen);
+        pair.send(From::Server, &vec![1; usize::from(most) + 1]);
+        pair.run();
+        assert_eq!(pair.client.dropped, [DropReason::TooLong]);
+        pair.send(From::Server, &vec![1; usize::from(most)]);
+        pair.run();
+        assert_eq!(pair.client.received.last().map(Vec::len), Some(most.into()));
     }
 }
 
