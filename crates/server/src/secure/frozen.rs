@@ -146,7 +146,7 @@ impl<T: Default> Sessions<T> {
         }
         for (until, ended) in frozen.ended {
             if until > now {
-                self.ended.insert(until, ended, resumptions_max);
+                self.ended.insert(until, ended, resumptions_max.saturating_sub(self.resumable));
             }
         }
         self.arm_sweep(now);

@@ -382,6 +382,7 @@ impl<T: Default> Sessions<T> {
             older.marks.set(Marks::RESUMABLE, false);
         }
         self.ended.remove(locator.random);
+        self.trim_ended();
         older
     }
 

@@ -93,6 +93,14 @@ impl EndedSessions {
         }
     }
 
+    /// Lets the oldest go until there are at most so many.
+    pub(super) fn trim(&mut self, max: usize) {
+        while self.slab.len() > max {
+            let Some((_, oldest)) = self.order.pop_front() else { return };
+            self.drop_key(oldest);
+        }
+    }
+
     pub(super) fn remove(&mut self, id_random: u32) {
         if let Some(key) = self.find(id_random) {
             self.drop_key(key);

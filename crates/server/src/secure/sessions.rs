@@ -452,7 +452,8 @@ impl<T: Default> Sessions<T> {
                 party: party.clone(),
             };
             let until = now + core.security.resumption_time;
-            self.ended.insert(until, ended, core.security.limits.resumptions);
+            let max = core.security.limits.resumptions.saturating_sub(self.resumable);
+            self.ended.insert(until, ended, max);
             self.arm_sweep(now);
         }
         self.happened.push_back(Happened::Closed { key, session: info, held, reason });
@@ -464,6 +465,13 @@ impl<T: Default> Sessions<T> {
         self.table.begin_closing(key);
         self.arm(key);
         self.queue(key);
+    }
+
+    /// Lets ended sessions go whose place the open ones take: the limit is one for both.
+    pub(super) fn trim_ended(&mut self) {
+        if let Some(core) = &self.core {
+            self.ended.trim(core.security.limits.resumptions.saturating_sub(self.resumable));
+        }
     }
 
     pub(super) fn arm_sweep(&mut self, now: Instant) {
