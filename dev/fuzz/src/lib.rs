@@ -44,4 +44,5 @@ pub const TARGETS: &[(&str, fn(&[u8]))] = &[
     ("dtls_record", dtls::record::records),
     ("dtls_handshake", dtls::handshake::handshake),
     ("server_sessions", sessions::sessions),
+    ("server_secured", dtls::shard::secured),
 ];

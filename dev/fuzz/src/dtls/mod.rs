@@ -2,6 +2,7 @@
 
 pub(crate) mod handshake;
 pub(crate) mod record;
+pub(crate) mod shard;
 pub(crate) mod toy;
 
 use lightship_dtls::{
