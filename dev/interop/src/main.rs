@@ -63,7 +63,7 @@ fn main() -> ExitCode {
         }
     };
     if options.list {
-        suites::ALL.iter().for_each(|(name, _)| say(name));
+        suites::ALL.iter().chain([&suites::IDLE]).for_each(|(name, _)| say(name));
         return ExitCode::SUCCESS;
     }
     let page = source.join("coverage.md");
@@ -96,7 +96,16 @@ fn main() -> ExitCode {
 fn play(world: &World, report: &mut Report, jobs: usize) {
     let wanted: Vec<_> = suites::ALL.iter().filter(|(name, _)| report.wants(name)).collect();
     let next = AtomicUsize::new(0);
+    let patient = report.wants(suites::IDLE.0);
     let parts: Vec<Report> = std::thread::scope(|scope| {
+        let mut part = report.part();
+        let idle = patient.then(|| {
+            scope.spawn(move || {
+                (suites::IDLE.1)(world, &mut part);
+                part.footline(suites::IDLE.0);
+                part
+            })
+        });
         let workers: Vec<_> = (0..jobs.max(1))
             .map(|_| {
                 let mut part = report.part();
@@ -111,10 +120,11 @@ fn play(world: &World, report: &mut Report, jobs: usize) {
                     part
                 })
             })
+            .chain(idle)
             .collect();
         workers.into_iter().filter_map(|worker| worker.join().ok()).collect()
     });
-    let whole = parts.len() == jobs.max(1);
+    let whole = parts.len() == jobs.max(1) + usize::from(patient);
     parts.into_iter().for_each(|part| report.join(part));
     if !whole {
         report.case("every-suite-ends", || Err("a suite panicked".to_owned()));

@@ -6,7 +6,7 @@ use super::{World, start};
 use crate::keys::{Keys, SERVER_NAME};
 use crate::leshan::LeshanDevice;
 use crate::lightship::Serve;
-use crate::process::eventually;
+use crate::process::{eventually, pause};
 use crate::relay::{Relay, unchanged};
 use crate::report::{Check, Report, holds, same};
 use crate::sides::{SOON, follow};
@@ -276,6 +276,7 @@ impl Hall<'_> {
                 self.admit_psk(&endpoint)?;
                 let (mut device, before) =
                     self.comes(&endpoint, &[&format!("psk={endpoint}:{KEY}")], "psk")?;
+                pause(Duration::from_millis(1100)); // the moment of opening is told in seconds
                 device.process.tell(order)?;
                 device.says("updated", SOON)?;
                 eventually(SOON, || {

@@ -6,6 +6,7 @@ mod bad_blocks;
 mod bad_bootstrap;
 mod bad_dtls;
 mod bad_input;
+mod bad_patience;
 mod bad_registrations;
 mod ctl;
 mod dtls;
@@ -48,7 +49,10 @@ pub(crate) struct World {
 /// A suite: its name, which begins its cases' names, and how it runs.
 pub(crate) type Suite = (&'static str, fn(&World, &mut Report));
 
-/// All of them, in the order they begin: the longest first.
+/// The one that only waits: it runs beside the others, whatever their number.
+pub(crate) const IDLE: Suite = ("bad-input-patience", bad_patience::run);
+
+/// All others, in the order they begin: the longest first.
 pub(crate) const ALL: &[Suite] = &[
     ("survival", survival::run),
     ("lossy", lossy::run),
