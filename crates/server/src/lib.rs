@@ -85,7 +85,7 @@ pub use route::Route;
 pub use secure::{
     Certificate, Claim, Credential, DropStats, Endpoints, FailureStats, HandshakeFailure, Mode, Party,
     Presented, Principal, Registrations, Security, SecurityEvent, SecurityLimits, SecurityStats,
-    SessionDrops, SessionEnd, SessionInfo, Whose, shard_of,
+    SessionDrops, SessionEnd, SessionInfo, TicketRotation, Whose, shard_of,
 };
 pub use shard::{Shard, Transmit};
 pub use stats::Stats;

@@ -13,7 +13,8 @@ use lightship_dtls::{Cid, Config, Connect, Credential, OwnKey, TicketKey, Ticket
 use lightship_platform::Instant;
 use lightship_platform::crypto::{Crypto, Digest, RustCrypto, Secret, SigningKey};
 use lightship_server::{
-    Alert, Answer, Endpoints, Event, HandshakeFailure, Mode, Principal, Registrations, SecurityEvent, Whose,
+    Alert, Answer, Endpoints, Event, HandshakeFailure, Mode, Principal, Registrations, SecurityEvent,
+    TicketRotation, Whose,
 };
 use rcgen::{CertificateParams, KeyPair};
 
@@ -225,4 +226,53 @@ fn a_ticket_resumes_at_any_shard_with_the_keys_and_the_host_is_asked_again() {
         _ => None,
     });
     assert_eq!(alert, Some(Alert::UNKNOWN_PSK_IDENTITY));
+}
+
+const DAY: Duration = Duration::from_secs(86_400);
+
+/// A shard whose ticket keys change every day, a little after its clock begins.
+fn with_rotation(secret: u8) -> World {
+    let mut security = security();
+    security.tickets = Some(TicketRotation {
+        secret: Secret::new(&[secret; 32]),
+        since: Instant::ZERO,
+        period: DAY,
+        lifetime: DAY,
+    });
+    security.limits.resumptions = 0;
+    with(lightship_server::Config { security: Some(security), ..config() }, &["lamp"])
+}
+
+fn is_resumed(world: &mut World, resumption: &lightship_dtls::Resumption) -> bool {
+    let resume = Connect { resume: Some(resumption.clone()), ..connect("lamp") };
+    Device::open(world, address(HOME), Config::default(), resume).is_resumed()
+}
+
+#[test]
+fn keys_of_tickets_change_daily_alike_in_all_shards_and_those_of_before_open_what_is_young_enough() {
+    let [mut first, mut second, mut late] = [7, 7, 7].map(with_rotation);
+    let mut other = with_rotation(8);
+    let (lamp, _) = Device::register(&mut first, HOME, Config::default(), "lamp");
+    let young = lamp.resumption().expect("a ticket");
+    first.pass(DAY / 2);
+    let lamp = Device::open(&mut first, address(HOME), Config::default(), connect("lamp"));
+    let old = lamp.resumption().expect("a ticket");
+    assert_eq!(young.ticket[..8], old.ticket[..8], "the name of the key");
+    // The next day: the key before still opens what is not older than a day.
+    for world in [&mut first, &mut second, &mut other] {
+        world.pass(DAY * 5 / 4 - world.now.saturating_duration_since(Instant::ZERO));
+    }
+    let lamp = Device::open(&mut first, address(HOME), Config::default(), connect("lamp"));
+    let new = lamp.resumption().expect("a ticket");
+    assert_ne!(new.ticket[..8], old.ticket[..8], "the key has changed");
+    for world in [&mut first, &mut second] {
+        assert!(is_resumed(world, &old) && is_resumed(world, &new));
+        assert!(!is_resumed(world, &young), "given more than a day ago");
+    }
+    assert!(!is_resumed(&mut other, &old) && !is_resumed(&mut other, &new), "keys of another server");
+    // A shard that nobody spoke to for two days is in step, too, and the first key is gone.
+    for world in [&mut first, &mut late] {
+        world.pass(DAY * 17 / 8 - world.now.saturating_duration_since(Instant::ZERO));
+        assert!(is_resumed(world, &new) && !is_resumed(world, &old));
+    }
 }

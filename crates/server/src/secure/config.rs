@@ -13,6 +13,8 @@ pub struct Security {
     pub dtls: Arc<lightship_dtls::Config>,
     /// The library of cryptography.
     pub crypto: Arc<dyn Crypto>,
+    /// Keys of session tickets that change with time; `None`: those in `dtls`, if there are any, and they stay.
+    pub tickets: Option<crate::TicketRotation>,
     /// How long the secrets of an ended session are kept, so that it can be resumed by its session ID.
     pub resumption_time: Duration,
     /// Every bound.
@@ -26,6 +28,7 @@ impl Security {
         Self {
             dtls: Arc::default(),
             crypto,
+            tickets: None,
             resumption_time: Duration::from_secs(24 * 60 * 60),
             limits: SecurityLimits::default(),
         }
@@ -36,6 +39,7 @@ impl fmt::Debug for Security {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Security")
             .field("dtls", &self.dtls)
+            .field("tickets", &self.tickets)
             .field("resumption_time", &self.resumption_time)
             .field("limits", &self.limits)
             .finish_non_exhaustive()

@@ -15,6 +15,7 @@ mod session;
 mod sessions;
 mod stats;
 mod steer;
+mod tickets;
 
 pub(crate) use self::address::Address;
 pub use self::config::{Security, SecurityLimits};
@@ -27,6 +28,7 @@ pub(crate) use self::session::Session;
 pub(crate) use self::sessions::{Happened, Sessions};
 pub use self::stats::{DropStats, FailureStats, SecurityStats};
 pub use self::steer::shard_of;
+pub use self::tickets::TicketRotation;
 use crate::Locator;
 
 /// The session that a ClientHello wants to resume: `Some(None)` for a ClientHello that names none of ours, `None` for other datagrams.

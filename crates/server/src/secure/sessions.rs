@@ -7,6 +7,7 @@ use core::ops::Range;
 use core::time::Duration;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use lightship_dtls::cookie::Cookies;
 use lightship_dtls::{DropReason, Event, Facts, Failure, Host, Path, Record, SealError, Wear};
@@ -90,11 +91,21 @@ pub(crate) struct Core {
 
 impl Core {
     pub(super) fn host(&mut self, now: Instant) -> Host<'_> {
+        self.turn_ticket_keys(now);
         let Security { dtls, crypto, .. } = &self.security;
         Host { now, crypto: &**crypto, rng: &mut self.rng, config: dtls }
     }
 
+    /// The keys of tickets are those of now.
+    fn turn_ticket_keys(&mut self, now: Instant) {
+        let Security { dtls, crypto, tickets: Some(tickets), .. } = &mut self.security else { return };
+        if let Some(keys) = tickets.turn(now, &**crypto, dtls.ticket_keys.as_deref()) {
+            Arc::make_mut(dtls).ticket_keys = Some(keys);
+        }
+    }
+
     pub(super) fn cookies_and_host(&mut self, now: Instant) -> (&mut Cookies, Host<'_>) {
+        self.turn_ticket_keys(now);
         let Security { dtls, crypto, .. } = &self.security;
         let cookies = self.cookies.get_or_insert_with(|| Cookies::new(now, &mut self.rng));
         (cookies, Host { now, crypto: &**crypto, rng: &mut self.rng, config: dtls })

@@ -3,6 +3,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use lightship_api::{CertificateFacts, ServerIdentity, ServerRole};
 use lightship_dtls as dtls;
@@ -219,8 +220,6 @@ fn engine_security(
     let security = &config.security;
     let has_key = !keys.is_empty();
     let needs_key = |suite: &dtls::Suite| suite.key_exchange() == dtls::KeyExchange::EcdheEcdsa;
-    let ticket_keys =
-        (!security.resumption.is_zero()).then(|| Arc::new(ticket_keys(now, security.resumption)));
     let dtls = dtls::Config {
         // Who has no key cannot sign.
         suites: security.suites.iter().copied().filter(|suite| has_key || !needs_key(suite)).collect(),
@@ -228,13 +227,13 @@ fn engine_security(
         connection_id: security.cid,
         return_routability: security.rrc,
         require_extended_master_secret: security.require_ems,
-        ticket_keys,
         key_log: security.key_log_file.is_some(),
         ..dtls::Config::default()
     };
     engine::Security {
         dtls: Arc::new(dtls),
         crypto: crypto.clone(),
+        tickets: (!security.resumption.is_zero()).then(|| tickets(now, security.resumption)),
         resumption_time: security.resumption,
         limits: engine::SecurityLimits {
             sessions: security.sessions_max,
@@ -249,14 +248,13 @@ fn engine_security(
     }
 }
 
-fn ticket_keys(now: Instant, lifetime: std::time::Duration) -> dtls::TicketKeys {
-    let mut name = [0; 8];
-    Random.fill(&mut name);
-    let mut bytes = [0; 16];
+/// Keys of tickets that this server alone has.
+fn tickets(since: Instant, lifetime: Duration) -> engine::TicketRotation {
+    let mut bytes = [0; 32];
     Random.fill(&mut bytes);
-    let key = Secret::new(&bytes);
+    let secret = Secret::new(&bytes);
     bytes.fill(0);
-    dtls::TicketKeys { current: dtls::TicketKey { name, key, since: now }, previous: None, lifetime }
+    engine::TicketRotation { secret, since, period: TICKET_KEY_PERIOD, lifetime }
 }
 
 fn bytes(path: &Path) -> Result<Vec<u8>, KeyError> {
@@ -268,3 +266,31 @@ fn content(path: &Path, fault: &dyn std::fmt::Display) -> KeyError {
 }
 
 const SELF_MADE_TRIES: u32 = 16;
+/// How long one key seals session tickets.
+const TICKET_KEY_PERIOD: Duration = Duration::from_secs(24 * 60 * 60);
+
+#[cfg(test)]
+mod tests {
+    use lightship_platform::crypto::FastCrypto;
+
+    use super::*;
+    use crate::config::RawConfig;
+
+    #[test]
+    fn the_two_servers_have_keys_of_tickets_that_the_other_has_not_and_none_without_resumption() {
+        let crypto: Arc<dyn Crypto> = Arc::new(FastCrypto);
+        let read = |resumption_s: u32| {
+            let text = format!("[security]\nresumption_s = {resumption_s}");
+            let token = ("LIGHTSHIP_API__TOKEN".to_owned(), "0123456789abcdef".to_owned());
+            let config = Config::load(None, [token], RawConfig::from_toml(&text, "test").unwrap()).unwrap();
+            let Setup { server, bootstrap, .. } =
+                Setup::read(&config, &crypto, Instant::from_secs(5)).unwrap();
+            (server.tickets, bootstrap.tickets)
+        };
+        let (Some(server), Some(bootstrap)) = read(3600) else { panic!("both have some") };
+        assert_ne!(server.secret, bootstrap.secret);
+        assert_eq!((server.since, server.period), (Instant::from_secs(5), TICKET_KEY_PERIOD));
+        assert_eq!(server.lifetime, Duration::from_secs(3600));
+        assert!(matches!(read(0), (None, None)));
+    }
+}
