@@ -224,6 +224,15 @@ pub fn public_key(certificate: &[u8]) -> Result<Vec<u8>, Refusal> {
     View::parse(certificate)?.p256_key().map(<[u8]>::to_vec)
 }
 
+/// The end of the validity of a chain: that of the first of its certificates to expire; `None` if none can be read.
+#[must_use]
+pub fn valid_until(chain: &[impl AsRef<[u8]>]) -> Option<UnixTime> {
+    let (leaf, others) = bounded(chain).ok()?;
+    let ends = others.into_iter().chain([leaf]).filter_map(|der| View::parse(der).ok());
+    let end = ends.map(|view| view.validity().1).min()?;
+    i64::try_from(end.as_secs()).ok().map(UnixTime::from_secs)
+}
+
 /// The names in a certificate; nothing else is checked.
 ///
 /// # Errors

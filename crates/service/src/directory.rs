@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
 use std::ops::Bound;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
+use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use lightship_api as api;
 use lightship_api::{ObservingState, Timestamp};
@@ -10,7 +10,7 @@ use lightship_lwm2m::object::implied_version;
 use lightship_lwm2m::{Endpoint, Format, ObjectVersion, Path};
 use lightship_net::Clock;
 use lightship_platform::Instant;
-use lightship_server::{Locator, Party, Presence, Registration, RegistrationId};
+use lightship_server::{Locator, Presence, Registration, RegistrationId};
 use lightship_store::WantedKey;
 
 use crate::content;
@@ -116,11 +116,6 @@ impl Directory {
     /// It has come, or it will not.
     pub(crate) fn arrived(&self, endpoint: &str) {
         self.arriving.lock().unwrap_or_else(PoisonError::into_inner).remove(endpoint);
-    }
-
-    /// Who the devices that came with security have proven to be.
-    pub(crate) fn parties(&self) -> Vec<Arc<Party>> {
-        self.read().values().filter_map(|device| device.registration.party.clone()).collect()
     }
 
     pub(crate) fn len(&self) -> usize {

@@ -217,6 +217,8 @@ pub enum Whose {
     Endpoint(Endpoint),
     /// Those with this principal.
     Principal(Principal),
+    /// Those that a certificate was presented for, whoever vouches for it.
+    Certificates,
     /// All of them.
     All,
 }
@@ -227,6 +229,7 @@ impl Whose {
         match self {
             Self::Endpoint(endpoint) => party.endpoints.one() == Some(endpoint),
             Self::Principal(principal) => party.principal == *principal,
+            Self::Certificates => party.principal.mode() == crate::Mode::Certificate,
             Self::All => true,
         }
     }
@@ -251,5 +254,19 @@ impl fmt::Display for SessionEnd {
             Self::Exhausted => f.write_str("its keys are used up"),
             Self::Done => f.write_str("it is not needed any more"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn those_with_certificates_are_those_alone() {
+        let party = |principal| Party { principal, endpoints: Endpoints::Any };
+        let certificate = crate::Certificate { sha256: [1; 32], common_name: None, names: Box::default() };
+        assert!(Whose::Certificates.is(&party(Principal::Certificate(Box::new(certificate)))));
+        assert!(!Whose::Certificates.is(&party(Principal::Psk(b"lamp".as_slice().into()))));
+        assert!(!Whose::Certificates.is(&party(Principal::RawPublicKey([1; 32]))));
     }
 }

@@ -1,14 +1,15 @@
 //! Gate: what happens to secured sessions, of both servers.
 
-use std::collections::HashSet;
+use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use lightship_api::{EventType, Handshake, HandshakeResult, ServerIdentity};
 use lightship_dtls::Alert;
 use lightship_dtls::certificate::{self, Anchors};
 use lightship_lwm2m::Endpoint;
+use lightship_platform::UnixTime;
 use lightship_server::{Answer, Ask, Claim, Credential, Presented, Registrations, SecurityEvent, Whose};
 use lightship_server::{Principal, bootstrap as bootstrap_engine};
 use lightship_store::CredentialSet;
@@ -29,8 +30,8 @@ pub(crate) struct Gate {
     pub(crate) history: History,
     pub(crate) identities: Vec<ServerIdentity>,
     trust: RwLock<Trust>,
-    /// Since an authority went: the certificates whose paths were checked after that, by SHA-256. A session of any other is not resumed.
-    checked: Mutex<Option<HashSet<[u8; 32]>>>,
+    /// The certificates whose paths were checked, by SHA-256, and how long those hold. A session of any other is not resumed.
+    checked: Mutex<HashMap<(CredentialSet, [u8; 32]), UnixTime>>,
     key_log: Option<Mutex<File>>,
     /// Held for reading from the look at a credential until the answer is on its way, for writing while credentials change: so no answer
     /// that rests on an old credential comes behind the order to end what rests on it.
@@ -77,22 +78,26 @@ impl Gate {
 
     /// An authority has gone: no path that was checked before counts.
     pub(super) fn check_all_anew(&self) {
-        *self.checked.lock().unwrap_or_else(PoisonError::into_inner) = Some(HashSet::new());
+        self.checked().clear();
     }
 
-    /// The path of a certificate was checked.
-    pub(super) fn is_checked(&self, sha256: [u8; 32]) {
-        let mut checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
+    /// The path of a certificate was checked, and holds until then.
+    pub(super) fn is_checked(&self, set: CredentialSet, sha256: [u8; 32], until: Option<UnixTime>) {
+        let Some(until) = until else { return };
+        let mut checked = self.checked();
         // Who finds no room makes a full handshake each time.
-        if let Some(checked) = checked.as_mut().filter(|checked| checked.len() < CHECKED_MAX) {
-            checked.insert(sha256);
+        if checked.len() < CHECKED_MAX || checked.contains_key(&(set, sha256)) {
+            checked.insert((set, sha256), until);
         }
     }
 
-    /// Whether a session of a certificate may be resumed, whose path is not checked then.
-    pub(super) fn may_resume(&self, sha256: &[u8; 32]) -> bool {
-        let checked = self.checked.lock().unwrap_or_else(PoisonError::into_inner);
-        checked.as_ref().is_none_or(|checked| checked.contains(sha256))
+    /// Whether a session of a certificate may be resumed, which is not shown and whose path is not checked then.
+    pub(super) fn may_resume(&self, set: CredentialSet, sha256: [u8; 32], now: UnixTime) -> bool {
+        self.checked().get(&(set, sha256)).is_some_and(|until| now <= *until)
+    }
+
+    fn checked(&self) -> MutexGuard<'_, HashMap<(CredentialSet, [u8; 32]), UnixTime>> {
+        self.checked.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn log_key(&self, line: &str) {
@@ -244,10 +249,8 @@ async fn named(core: &Core, set: CredentialSet, subject: &Subject<'_>) -> Option
 
 /// Ends the sessions of a principal that is not welcome any more.
 pub(super) async fn ask_again(core: &Core, principal: &Principal) {
-    let presented = Presented::Resumed(principal.clone());
-    let judged = judge::judge(core, CredentialSet::Server, &presented).await;
     // That the store does not answer now is no verdict.
-    if let Credential::Refused { reason, alert } = judged
+    if let Err((alert, reason)) = judge::again(core, principal).await
         && alert != Alert::INTERNAL_ERROR
     {
         tracing::info!(%principal, %reason, "not welcome any more");
@@ -258,21 +261,16 @@ pub(super) async fn ask_again(core: &Core, principal: &Principal) {
     }
 }
 
-/// Ends the sessions of devices that an authority vouches for, which may be one that is not trusted any more.
+/// Ends the sessions with certificates, of registered devices and of others: one of them may rest on an authority that is gone.
 pub(super) async fn end_vouched(core: &Core) {
-    let mut whose = Vec::new();
-    for party in core.directory.parties() {
-        if let Principal::Certificate(certificate) = &party.principal
-            && judge::owner(core, CredentialSet::Server, &tagged(b'C', &certificate.sha256)).await.is_none()
-        {
-            whose.push(Whose::Principal(party.principal.clone()));
-        }
-    }
-    tracing::info!(sessions = whose.len(), "an authority is gone: sessions with certificates end");
-    let whose: Arc<[Whose]> = whose.into();
+    tracing::info!("an authority is gone: sessions with certificates end");
+    let whose: Arc<[Whose]> = [Whose::Certificates].into();
     for inbox in &core.inboxes {
         // A stopped shard has no sessions.
         let _ = inbox.end_sessions(whose.clone(), Registrations::Keep).await;
+    }
+    if let Some(inbox) = &core.bootstrap.inbox {
+        let _ = inbox.end_sessions(whose).await;
     }
 }
 
@@ -308,5 +306,28 @@ pub(super) async fn end_sessions(core: &Core, set: CredentialSet, endpoint: &End
     }
 }
 
-/// Certificates remembered as checked since an authority went.
-const CHECKED_MAX: usize = 100_000;
+/// Certificates remembered as checked.
+const CHECKED_MAX: usize = 1_000_000;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_checked_certificate_counts_for_its_server_until_it_expires() {
+        let trust = Trust { server: Arc::default(), bootstrap: Arc::default(), certificates: Vec::new() };
+        let gate = Gate::new(Vec::new(), trust, None);
+        let (server, bootstrap) = (CredentialSet::Server, CredentialSet::Bootstrap);
+        let may = |set, second| gate.may_resume(set, [1; 32], UnixTime::from_secs(second));
+        assert!(!may(server, 0), "nobody has looked at it");
+        gate.is_checked(bootstrap, [1; 32], Some(UnixTime::from_secs(50)));
+        assert!(may(bootstrap, 50) && !may(bootstrap, 51));
+        assert!(!may(server, 0), "each server trusts whom it trusts");
+        gate.is_checked(server, [2; 32], Some(UnixTime::from_secs(50)));
+        assert!(!may(server, 0));
+        gate.is_checked(server, [1; 32], Some(UnixTime::from_secs(60)));
+        assert!(may(server, 60));
+        gate.check_all_anew();
+        assert!(!may(server, 0) && !may(bootstrap, 0));
+    }
+}

@@ -23,7 +23,7 @@ pub(super) async fn judge(core: &Core, set: CredentialSet, presented: &Presented
             by_public_key(core, set, sha256).await.map(|endpoints| Credential::RawPublicKey { endpoints })
         }
         Presented::Certificates(chain) => by_certificates(core, set, chain).await,
-        Presented::Resumed(principal) => resumed(core, set, principal).await,
+        Presented::Resumed(principal) => resumed(core, set, principal, true).await,
         _ => Err(Refused::new(Alert::ACCESS_DENIED, "this kind of credential is not known")),
     };
     judged
@@ -110,7 +110,7 @@ async fn by_certificates(
             let date = Some(core.clock.date());
             let names = certificate::verify_client(&*core.crypto, chain, &trust, date).map_err(untrusted)?;
             let endpoints = by_subject(core, set, &Subject::of(&names)).await?;
-            core.gate.is_checked(sha256);
+            core.gate.is_checked(set, sha256, certificate::valid_until(chain));
             (names, endpoints)
         }
     };
@@ -121,7 +121,19 @@ async fn by_certificates(
     })
 }
 
-async fn resumed(core: &Core, set: CredentialSet, principal: &Principal) -> Result<Credential, Refused> {
+/// Whether somebody who was accepted before the restart still would be; what was checked of a certificate is taken as it was.
+pub(super) async fn again(core: &Core, principal: &Principal) -> Result<(), (Alert, String)> {
+    let judged = resumed(core, CredentialSet::Server, principal, false).await;
+    judged.map(|_| ()).map_err(|refused| (refused.alert, refused.reason))
+}
+
+/// `anew`: a session begins, so that the path of a certificate must have been checked since the process began.
+async fn resumed(
+    core: &Core,
+    set: CredentialSet,
+    principal: &Principal,
+    anew: bool,
+) -> Result<Credential, Refused> {
     let endpoints = match principal {
         // With the key of today: a ticket does not outlive the key that it was given under.
         Principal::Psk(identity) => {
@@ -133,9 +145,8 @@ async fn resumed(core: &Core, set: CredentialSet, principal: &Principal) -> Resu
             let pinned = core.keeper.presented(&core.store, set, &tagged(b'C', &kept.sha256)).await?;
             match pinned {
                 Some(kept) => Ok(endpoints(core, kept.endpoint)),
-                None if !core.gate.may_resume(&kept.sha256) => {
-                    let text =
-                        "an authority is not trusted any more, so its certificate has to be shown again";
+                None if anew && !core.gate.may_resume(set, kept.sha256, core.clock.date()) => {
+                    let text = "its certificate has to be shown again";
                     Err(Refused::new(Alert::ACCESS_DENIED, text))
                 }
                 None => by_subject(core, set, &Subject::of_principal(kept)).await,

@@ -253,6 +253,13 @@ fn certificates_are_known_by_their_names_or_one_by_one() {
         (&shown["security"]["mode"], &shown["security"]["identity"]),
         (&json!("x509"), &json!("meter"))
     );
+    // Its session is resumed, since its certificate was looked at here and has not expired.
+    let resumption = device.resumption.clone();
+    assert!(resumption.is_some());
+    let mut again = Secured::connect_with(server.coaps(), by_name.x509(), resumption, Some(NAME));
+    assert!(again.facts.as_ref().is_some_and(|facts| facts.resumed), "{:?}", again.over);
+    assert_eq!(again.register("meter"), Some(0x41));
+    let mut device = again;
     // By a URI of the subject, and by another name.
     let by_uri =
         Identity::of(&authority, "unit 7", |params| params.subject_alt_names = vec![uri("urn:dev:7")]);
