@@ -674,3 +674,17 @@ fn who_shows_a_key_without_holding_it_does_not_come_in() {
         }
     }
 }
+
+#[test]
+fn nobody_is_the_device_without_an_identity() {
+    let mut pair = pair(Suite::PskAes128Ccm8);
+    // Whatever the host would say.
+    pair.server.judge = Box::new(|_| Answer::Psk { key: Secret::new(KEY), note: Box::default() });
+    let mut connect = psk_connect();
+    connect.credential = Credential::Psk { identity: Box::default(), key: Secret::new(KEY) };
+    pair.connect(connect);
+    pair.run();
+    let failure = Failure::AlertSent(Alert::UNKNOWN_PSK_IDENTITY, Fault::Refused);
+    assert_eq!(pair.server.failure(), Some(failure));
+    assert!(!pair.client.is_established() && !pair.server.is_established());
+}
