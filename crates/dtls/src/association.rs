@@ -106,7 +106,9 @@ impl Association {
     }
 
     /// A server's association with an address that has returned its cookie. `own_cid` is what the client shall put into its
-    /// records if it knows connection IDs; `session_id` is the ID that the session gets if it is a new one, 0 to 32 bytes.
+    /// records if it knows connection IDs, and its first two bytes are readable in a ticket
+    /// ([`TicketKeys::origin_of`](crate::TicketKeys::origin_of)); `session_id` is the ID that the session gets if it is a new one,
+    /// 0 to 32 bytes.
     pub fn accept(host: &mut Host<'_>, hello: ProvenHello<'_>, own_cid: Cid, session_id: &[u8]) -> Self {
         let mut handshake = Handshake::server(host, own_cid, session_id, hello.record_sequence);
         handshake.begin(host, &hello.fragment);

@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 
 use crate::message::Reader;
 use crate::schedule::MasterSecret;
-use crate::{Host, Suite};
+use crate::{Cid, Host, Suite};
 
 /// What a session can be resumed with (RFC 5246 §7.3, RFC 5077), on either side.
 #[derive(Clone, PartialEq, Eq)]
@@ -47,21 +47,41 @@ pub struct TicketKeys {
     pub lifetime: Duration,
 }
 
+impl TicketKeys {
+    /// Where a ticket was given: the first two bytes of the connection ID that [`Association::accept`](crate::Association::accept)
+    /// got then; `None` if the ticket is too short. Nothing is checked: anybody can write such bytes, and tickets of others have any
+    /// there, so they may steer a ClientHello, and nothing else.
+    #[must_use]
+    pub fn origin_of(ticket: &[u8]) -> Option<[u8; ORIGIN_LEN]> {
+        ticket.get(NAME_LEN..FRONT_LEN)?.first_chunk().copied()
+    }
+
+    fn named(&self, name: [u8; NAME_LEN]) -> Option<&TicketKey> {
+        [Some(&self.current), self.previous.as_ref()].into_iter().flatten().find(|key| key.name == name)
+    }
+}
+
 /// One key for tickets.
 #[derive(Clone, Debug)]
 pub struct TicketKey {
     /// Which one it is; stands in the ticket.
-    pub name: [u8; 8],
+    pub name: [u8; NAME_LEN],
     /// 16 bytes.
     pub key: Secret,
     /// When it came into use.
     pub since: Instant,
 }
 
+/// Length of a key's name.
+const NAME_LEN: usize = 8;
+/// Length of what says in a ticket where it was given.
+const ORIGIN_LEN: usize = 2;
 /// Length of the nonce in a ticket.
 const NONCE_LEN: usize = 12;
+/// Length of what stands in clear before the nonce: the key's name, the origin.
+const FRONT_LEN: usize = NAME_LEN + ORIGIN_LEN;
 /// The version of what stands in a ticket.
-const TICKET_VERSION: u8 = 2;
+const TICKET_VERSION: u8 = 3;
 /// What seals tickets.
 const TICKET_AEAD: Aead = Aead::Aes128Gcm;
 
@@ -73,11 +93,13 @@ fn tag_of(server_name: Option<&str>) -> NameTag {
     hash.and_then(|hash| hash.first_chunk().copied()).unwrap_or_default()
 }
 
-/// Seals what a session can be resumed with: `name8 | nonce12 | sealed (version1 suite2 extended1 age4 server's name8
-/// master48 note) | tag`. The age counts from the key's first use, so that it means the same on every node.
+/// Seals what a session can be resumed with: `name8 | origin2 | nonce12 | sealed (version1 suite2 extended1 age4 server's name8
+/// master48 note) | tag`. Name and origin stand in clear and are authenticated; the origin is the front of our connection ID, zeros
+/// if that is shorter. The age counts from the key's first use, so that it means the same on every node.
 pub(crate) fn seal_ticket(
     keys: &TicketKeys,
     host: &mut Host<'_>,
+    own_cid: &Cid,
     resumption: &Resumption,
     server_name: Option<&str>,
 ) -> Option<Vec<u8>> {
@@ -87,6 +109,7 @@ pub(crate) fn seal_ticket(
     host.rng.fill(&mut nonce);
     let mut ticket = Vec::with_capacity(128 + resumption.note.len());
     ticket.extend_from_slice(name);
+    ticket.extend_from_slice(&own_cid.bytes().first_chunk::<ORIGIN_LEN>().copied().unwrap_or_default());
     ticket.extend_from_slice(&nonce);
     ticket.push(TICKET_VERSION);
     ticket.extend_from_slice(&resumption.suite.number().to_be_bytes());
@@ -95,8 +118,9 @@ pub(crate) fn seal_ticket(
     ticket.extend_from_slice(&tag_of(server_name));
     ticket.extend_from_slice(resumption.master_secret.bytes());
     ticket.extend_from_slice(&resumption.note);
-    let sealed = ticket.get_mut(name.len() + NONCE_LEN..)?;
-    let tag = host.crypto.seal(TICKET_AEAD, key.bytes(), &nonce, name, sealed).ok()?;
+    let (front, sealed) = ticket.split_at_mut_checked(FRONT_LEN + NONCE_LEN)?;
+    let clear = front.get(..FRONT_LEN)?;
+    let tag = host.crypto.seal(TICKET_AEAD, key.bytes(), &nonce, clear, sealed).ok()?;
     ticket.extend_from_slice(tag.get(..TICKET_AEAD.tag_len())?);
     Some(ticket)
 }
@@ -110,14 +134,13 @@ pub(crate) fn open_ticket(
     server_name: Option<&str>,
 ) -> Option<Resumption> {
     let mut reader = Reader::new(ticket);
-    let name: &[u8; 8] = reader.array()?;
+    let clear: &[u8; FRONT_LEN] = reader.array()?;
     let nonce: &[u8; NONCE_LEN] = reader.array()?;
-    let key =
-        [Some(&keys.current), keys.previous.as_ref()].into_iter().flatten().find(|key| key.name == *name)?;
+    let key = keys.named(*clear.first_chunk()?)?;
     let (sealed, tag) =
         reader.rest().split_at_checked(reader.rest().len().checked_sub(TICKET_AEAD.tag_len())?)?;
     let mut opened = Zeroizing::new(sealed.to_vec());
-    crypto.open(TICKET_AEAD, key.key.bytes(), nonce, name, &mut opened, tag).ok()?;
+    crypto.open(TICKET_AEAD, key.key.bytes(), nonce, clear, &mut opened, tag).ok()?;
     let mut reader = Reader::new(&opened);
     if reader.u8()? != TICKET_VERSION {
         return None;

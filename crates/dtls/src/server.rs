@@ -325,7 +325,8 @@ impl Server {
         let resumption = common.resumption(Box::default()).ok_or(Abort::INTERNAL)?;
         common.flight.clear();
         if let Some(keys) = host.config.ticket_keys.as_deref().filter(|_| common.terms.ticket) {
-            let ticket = resumption::seal_ticket(keys, host, &resumption, common.server_name.as_deref());
+            let (own_cid, name) = (&common.own_cid, common.server_name.as_deref());
+            let ticket = resumption::seal_ticket(keys, host, own_cid, &resumption, name);
             let ticket = ticket.ok_or(Abort::INTERNAL)?;
             let lifetime_s = u32::try_from(keys.lifetime.as_secs()).unwrap_or(u32::MAX);
             common.write(Kind::NewSessionTicket, |out| {

@@ -12,11 +12,11 @@ use lightship_platform::Instant;
 use crate::devices::Device;
 use crate::links::Link;
 use crate::route::Route;
-use crate::secure::{Happened, Session, hello_session_id};
+use crate::secure::{Happened, Session, resumed_at};
 use crate::slab::Key;
 use crate::{
-    Ended, Event, Locator, Party, Registration, Registrations, SecurityEvent, SessionEnd, SessionInfo, Shard,
-    Whose, shard_of,
+    Ended, Event, Party, Registration, Registrations, SecurityEvent, SessionEnd, SessionInfo, Shard, Whose,
+    shard_of,
 };
 
 /// What the shard keeps with a session: places in the tables, which count if what is there names the session in turn.
@@ -72,11 +72,11 @@ impl Shard {
             return to(shard);
         }
         let is_other =
-            |named: &Locator| named.node == self.config.node && named.shard < shards && named.shard != own;
-        match hello_session_id(datagram).flatten().filter(is_other) {
-            Some(named) if !self.sessions.needs_address(from) => {
-                self.secured_forwards.set(from, named.shard);
-                Route::Shard(named.shard)
+            |(shard, node): &(u8, u8)| *node == self.config.node && *shard < shards && *shard != own;
+        match resumed_at(datagram).filter(is_other) {
+            Some((shard, _)) if !self.sessions.needs_address(from) => {
+                self.secured_forwards.set(from, shard);
+                Route::Shard(shard)
             }
             Some(_) | None => Route::Here,
         }

@@ -2,11 +2,16 @@
 
 mod common;
 
-use common::secure::{Coaps as _, Device, connect};
+use core::time::Duration;
+use std::net::SocketAddr;
+
+use common::secure::{Coaps, Device, connect};
 use common::{World, address, answer, read};
 use lightship_coap::{Code, Type};
 use lightship_dtls::Connect;
-use lightship_server::{Config, Locator, Rebinding, Route};
+use lightship_platform::Instant;
+use lightship_platform::crypto::Secret;
+use lightship_server::{Config, Event, Locator, Rebinding, Route, TicketRotation};
 
 const HOME: &str = "192.0.2.1:5683";
 const MOVED: &str = "192.0.2.1:40000";
@@ -157,4 +162,88 @@ fn a_hello_in_anothers_name_does_not_move_his_address_to_another_shard() {
     let mut other = Device::new(here.now, address("198.51.100.2:1"), without(), connect("lamp"));
     let plain = other.poll(here.now).expect("a hello");
     assert_eq!(here.shard.route_secured(address(MOVED), &plain), Route::Shard(1));
+}
+
+/// Two shards that give tickets, and keep nothing to resume with themselves. Neither has its keys before it meets a ClientHello.
+fn shards_with_tickets() -> Both {
+    let of = |shard| {
+        let (period, lifetime) = (Duration::from_secs(3600), Duration::from_secs(3600));
+        let tickets =
+            TicketRotation { secret: Secret::new(&[7; 32]), since: Instant::ZERO, period, lifetime };
+        let mut security = common::secure::security();
+        (security.tickets, security.limits.resumptions) = (Some(tickets), 0);
+        let config = Config { shard, shards: 2, security: Some(security), ..Config::default() };
+        common::secure::with(config, &["lamp"])
+    };
+    Both { here: of(0), there: of(1) }
+}
+
+/// Two shards of one server, where everything arrives at the first.
+struct Both {
+    here: World,
+    there: World,
+}
+
+impl Coaps for Both {
+    fn now(&self) -> Instant {
+        self.here.now
+    }
+
+    fn secured(&mut self, from: SocketAddr, datagram: &[u8]) {
+        match self.here.shard.route_secured(from, datagram) {
+            Route::Here => self.here.secured(from, datagram),
+            Route::Shard(_) => self.there.secured(from, datagram),
+        }
+    }
+
+    fn to(&mut self, address: SocketAddr) -> Vec<Vec<u8>> {
+        self.here.to(address).into_iter().chain(self.there.to(address)).collect()
+    }
+}
+
+#[test]
+fn who_comes_back_with_a_ticket_from_another_address_finds_his_registration() {
+    let mut both = shards_with_tickets();
+    let without = common::secure::without_cid;
+    let (device, location) = Device::register(&mut both.there, MOVED, without(), "lamp");
+    let resume = || Connect { resume: device.resumption(), ..connect("lamp") };
+    assert!(resume().resume.is_some_and(|resumption| !resumption.ticket.is_empty()));
+    let mut again = Device::open(&mut both, address(HOME), without(), resume());
+    assert!(again.is_resumed());
+    let update = both.here.update_packet(&location, "");
+    assert_eq!(again.ask(&mut both, &update), Code::CHANGED);
+    let registration = both.there.registration("lamp").expect("registered");
+    assert!(registration.session.is_some_and(|session| session.resumed));
+    assert_eq!((registration.address, both.here.shard.stats().security.sessions), (address(HOME), 0));
+    // What the shard has to say of its own accord arrives, and so does the answer.
+    both.there.read_request("lamp", "/3/0/0");
+    let request = again.hear(&mut both).pop().expect("a request");
+    again.say(&mut both, &answer(&request, Code::CONTENT).payload("1"));
+    assert!(both.there.take_events().iter().any(|event| matches!(event, Event::RequestDone { .. })));
+}
+
+#[test]
+fn a_ticket_of_a_shard_that_did_not_give_it_costs_a_full_handshake_and_one_that_names_none_steers_nothing() {
+    let mut both = shards_with_tickets();
+    let without = common::secure::without_cid;
+    let (device, _) = Device::register(&mut both.here, MOVED, without(), "lamp");
+    let resumption = device.resumption().expect("a ticket");
+    let forged = |at: usize, byte| {
+        let mut resumption = resumption.clone();
+        assert_eq!(resumption.ticket[8..10], [0, 0], "shard and node");
+        resumption.ticket[at] = byte;
+        Connect { resume: Some(resumption), ..connect("lamp") }
+    };
+    // Another key, a shard and a node that do not exist, and what is sealed: served here, by a full handshake.
+    for (n, (at, byte)) in [(0, 1), (8, 2), (8, 255), (9, 1), (40, 1)].into_iter().enumerate() {
+        let at_port = address(&format!("192.0.2.7:{}", 1000 + n));
+        let device = Device::open(&mut both, at_port, without(), forged(at, byte));
+        assert!(!device.is_resumed());
+        assert_eq!(both.there.shard.stats().security.handshakes_begun, 0);
+    }
+    // The other shard: served there, once handed over, and not resumed, since the ticket does not say so itself.
+    let mut other = Device::open(&mut both, address(HOME), without(), forged(8, 1));
+    assert!(!other.is_resumed());
+    assert_eq!(both.there.shard.stats().security.sessions, 1);
+    other.register_as(&mut both.there, "lamp");
 }

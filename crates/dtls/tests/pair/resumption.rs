@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lightship_dtls::{
-    Alert, Answer, Connect, Failure, Fault, Presented, Resumption, Suite, TicketKey, TicketKeys,
+    Alert, Answer, Cid, Connect, Failure, Fault, Presented, Resumption, Suite, TicketKey, TicketKeys,
 };
 use lightship_platform::Instant;
 use lightship_platform::crypto::Secret;
@@ -25,7 +25,12 @@ fn ticket_keys(current: u8, previous: Option<u8>) -> Option<Arc<TicketKeys>> {
 
 /// A first session with a ticket.
 fn with_ticket() -> Resumption {
+    with_ticket_of(Cid::EMPTY)
+}
+
+fn with_ticket_of(server_cid: Cid) -> Resumption {
     let mut pair = pair(SUITE);
+    pair.server_cid = server_cid;
     pair.server.config.ticket_keys = ticket_keys(1, None);
     pair.connect(psk_connect());
     pair.run();
@@ -70,6 +75,23 @@ fn a_ticket_is_good_while_its_key_and_its_time_last() {
     let last = forged.ticket.len() - 20;
     forged.ticket[last] ^= 1;
     assert_resumed(resume(forged, |_| ()), false);
+}
+
+#[test]
+fn a_ticket_says_in_clear_where_it_was_given_and_nobody_can_change_that() {
+    let resumption = with_ticket_of(Cid::new(&[3, 4, 5]).unwrap());
+    assert_eq!(TicketKeys::origin_of(&resumption.ticket), Some([3, 4]));
+    assert_eq!(TicketKeys::origin_of(&with_ticket().ticket), Some([0, 0]));
+    assert_resumed(resume(resumption.clone(), |_| ()), true);
+    for len in 0..10 {
+        assert_eq!(TicketKeys::origin_of(&resumption.ticket[..len]), None);
+    }
+    for at in [8, 9] {
+        let mut moved = resumption.clone();
+        moved.ticket[at] ^= 1;
+        assert_ne!(TicketKeys::origin_of(&moved.ticket), Some([3, 4]));
+        assert_resumed(resume(moved, |_| ()), false);
+    }
 }
 
 #[test]

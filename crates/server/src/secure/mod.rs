@@ -29,9 +29,13 @@ pub(crate) use self::sessions::{Happened, Sessions};
 pub use self::stats::{DropStats, FailureStats, SecurityStats};
 pub use self::steer::shard_of;
 pub use self::tickets::TicketRotation;
-use crate::Locator;
 
-/// The session that a ClientHello wants to resume: `Some(None)` for a ClientHello that names none of ours, `None` for other datagrams.
-pub(crate) fn hello_session_id(datagram: &[u8]) -> Option<Option<Locator>> {
-    Some(resume::locator_of(steer::hello_of(datagram)?.session_id))
+/// Which shard of which node gave what a ClientHello wants to resume with, as anybody can say; `None` for what names none, and for
+/// other datagrams. Beside a ticket the session ID means nothing (RFC 5077 §3.4).
+pub(crate) fn resumed_at(datagram: &[u8]) -> Option<(u8, u8)> {
+    let hello = steer::hello_of(datagram)?;
+    if hello.ticket.is_empty() {
+        return resume::locator_of(hello.session_id).map(|locator| (locator.shard, locator.node));
+    }
+    lightship_dtls::TicketKeys::origin_of(hello.ticket).map(|[shard, node]| (shard, node))
 }

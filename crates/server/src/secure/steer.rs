@@ -1,8 +1,10 @@
 //! Which shard a secured datagram names by itself.
 //!
-//! A connection ID and a session ID of ours begin with a [`Locator`], so whoever receives a record, or a ClientHello that wants to
-//! resume, knows the shard that has the session. The kernel's filter reads the connection ID alone ([`shard_of`]); it must agree
+//! A connection ID and a session ID of ours begin with a [`Locator`], and a ticket says where it was given, so whoever receives a
+//! record, or a ClientHello that wants to resume, knows the shard that has the session or had it. The kernel's filter reads the connection ID alone ([`shard_of`]); it must agree
 //! with the function here for every datagram.
+
+use lightship_dtls::message::{ClientHello, Extension, Fragment};
 
 use crate::Locator;
 
@@ -25,6 +27,8 @@ pub(crate) fn cid_of(datagram: &[u8]) -> Option<Locator> {
 pub(crate) struct Hello<'a> {
     /// The ID of the session that it wants to resume; empty if none.
     pub(crate) session_id: &'a [u8],
+    /// The ticket that it wants to resume with; empty if none, or if the message came in fragments, so that this is not known yet.
+    pub(crate) ticket: &'a [u8],
 }
 
 /// Reads the start of a ClientHello; `None` if the datagram begins with anything else, a later fragment too.
@@ -37,7 +41,15 @@ pub(crate) fn hello_of(datagram: &[u8]) -> Option<Hello<'_>> {
     }
     let len = usize::from(*datagram.get(SESSION_ID_AT)?);
     let session_id = datagram.get(SESSION_ID_AT + 1..SESSION_ID_AT + 1 + len)?;
-    Some(Hello { session_id })
+    Some(Hello { session_id, ticket: ticket_of(datagram).unwrap_or_default() })
+}
+
+/// The ticket in the ClientHello that a datagram begins with.
+fn ticket_of(datagram: &[u8]) -> Option<&[u8]> {
+    let len = usize::from(u16::from_be_bytes([*datagram.get(11)?, *datagram.get(12)?]));
+    let (fragment, _) = Fragment::read(datagram.get(13..13 + len)?)?;
+    let hello = ClientHello::read(fragment.body).filter(|_| fragment.is_whole())?;
+    hello.extensions.body(Extension::SessionTicket)
 }
 
 /// Whether a datagram's first record is of an epoch with keys; those before it belong to handshakes alone.
@@ -75,6 +87,34 @@ mod tests {
         record[0] = 23;
         assert_eq!(shard_of(&record, 4), None);
         assert_eq!(shard_of(&[], 4), None);
+    }
+
+    /// A ClientHello with a ticket of four bytes, whole or the first fragment of a longer one.
+    fn hello_with_ticket() -> Vec<u8> {
+        let mut body = vec![0xfe, 0xfd];
+        body.extend([1; 32]);
+        body.extend([0, 0, 0, 2, 0xc0, 0xa8, 1, 0, 0, 8, 0, 35, 0, 4, 9, 8, 7, 6]);
+        let len = u8::try_from(body.len()).expect("short");
+        let mut datagram = vec![22, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 0, 0, len + 12];
+        datagram.extend([1, 0, 0, len, 0, 0, 0, 0, 0, 0, 0, len]);
+        datagram.extend(body);
+        datagram
+    }
+
+    #[test]
+    fn a_ticket_is_read_from_a_hello_that_is_whole() {
+        let hello = hello_with_ticket();
+        let ticket = |datagram: &[u8]| hello_of(datagram).map(|hello| hello.ticket.to_vec());
+        assert_eq!(ticket(&hello).as_deref(), Some(&[9, 8, 7, 6][..]));
+        for len in 0..hello.len() {
+            assert!(ticket(&hello[..len]).is_none_or(|ticket| ticket.is_empty()), "{len}");
+        }
+        let mut fragment = hello.clone();
+        fragment[16] += 1;
+        assert_eq!(ticket(&fragment), Some(Vec::new()));
+        let mut longer = hello;
+        longer.extend([22; 40]);
+        assert_eq!(ticket(&longer).as_deref(), Some(&[9, 8, 7, 6][..]), "another record behind it");
     }
 
     #[test]
