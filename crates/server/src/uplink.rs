@@ -13,7 +13,10 @@ use crate::links::Link;
 use crate::parameters::{self, Said};
 use crate::slab::Key;
 use crate::stateless::{Target, target};
-use crate::{Details, Deviation, Deviations, Fact, Locator, Party, Rebinding, RegistrationId, Shard};
+use crate::{
+    Details, Deviation, Deviations, Event, Fact, Locator, Party, Rebinding, RegistrationId, SecurityEvent,
+    Shard,
+};
 use std::sync::Arc;
 
 /// An answer to a device's request.
@@ -88,7 +91,11 @@ impl Shard {
             let named = party.as_ref().and_then(|party| party.endpoints.one());
             let new = parameters::register(message, body, named, &self.config.limits);
             new.and_then(|new| {
-                if self.may_register(&party, &new.endpoint) { Ok(new) } else { Err(Code::BAD_REQUEST) }
+                if self.may_register(&party, &new.endpoint) {
+                    return Ok(new);
+                }
+                self.tell_name_refused(link, new.endpoint);
+                Err(Code::BAD_REQUEST)
             })
         };
         // Without a list that could be known, the device sends it on this code (TS_Core 6.2.1).
@@ -173,6 +180,14 @@ impl Shard {
 
     fn party_of(&self, link: Key<Link>) -> Option<Arc<Party>> {
         self.party(self.links.get(link)?.session?)
+    }
+
+    /// Tells the host of a name that a session's identity does not speak for.
+    fn tell_name_refused(&mut self, link: Key<Link>, endpoint: Endpoint) {
+        let session = self.links.get(link).and_then(|link| link.session);
+        if let Some(session) = session.and_then(|session| self.sessions.info(session)) {
+            self.events.push_back(Event::Security(SecurityEvent::NameRefused { session, endpoint }));
+        }
     }
 
     /// Whether the sender may register as this endpoint: its identity may speak for it, and without security nobody takes the place of

@@ -54,6 +54,13 @@ pub enum SecurityEvent {
         /// Why it failed.
         reason: HandshakeFailure,
     },
+    /// A Register in a name that the session's identity does not speak for was refused.
+    NameRefused {
+        /// The session.
+        session: SessionInfo,
+        /// The name that was asked for.
+        endpoint: Endpoint,
+    },
     /// A line for a key log in the NSS format; only if [`Config::key_log`](lightship_dtls::Config::key_log) is on.
     KeyLog(Box<str>),
 }

@@ -155,6 +155,16 @@ pub(crate) async fn take(
             handshake.endpoint = endpoint.as_ref().map(ToString::to_string);
             note(core, EventType::HandshakeFailed, endpoint, handshake)
         }
+        SecurityEvent::NameRefused { session, endpoint } => {
+            let mut handshake = facts::of_session(set, time, &session, HandshakeResult::Failed);
+            let identity = handshake.identity.as_deref().unwrap_or_default();
+            let name = shown(endpoint.as_str().as_bytes());
+            handshake.reason = Some(format!("'{identity}' may not speak for endpoint '{name}'"));
+            let owner = session.party.endpoints.one().cloned();
+            // The session itself came about, so there is no event to tell.
+            let _ = note(core, EventType::HandshakeFailed, owner, handshake);
+            None
+        }
         SecurityEvent::KeyLog(line) => {
             core.gate.log_key(&line);
             None

@@ -163,6 +163,13 @@ fn failures_are_told_in_plain_words_and_strangers_cannot_play_tricks() {
     assert_eq!((&failed["type"], &failed["endpoint"]), (&json!("handshake_failed"), &json!("dev-7")));
     assert!(Secured::psk(server.coaps(), b"id-7", KEY).facts.is_some());
     assert_eq!(events.event()["type"], "session_opened");
+    // A name that an identity does not speak for.
+    let mut seven = Secured::psk(server.coaps(), b"id-7", KEY);
+    assert_eq!(seven.register("dev-8"), Some(0x80));
+    settle();
+    let told = &failures(&server)[0];
+    assert_eq!(told["reason"], "'id-7' may not speak for endpoint 'dev-8'");
+    assert_eq!(told["endpoint"], "dev-7");
     // Whoever is known to the other server is helped.
     let body = json!({"mode": "psk", "identity": "boots", "key_hex": KEY}).to_string();
     server.call("PUT", "/api/v1/bootstrap/dev-9/credential", &body);
