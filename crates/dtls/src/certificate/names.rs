@@ -49,7 +49,11 @@ impl Names {
             return Ok(());
         }
         let mut presented = String::new();
-        for name in self.candidates() {
+        for (before, name) in self.candidates().enumerate() {
+            // A host is often both the common name and a host name.
+            if self.candidates().take(before).any(|other| other == name) {
+                continue;
+            }
             if !presented.is_empty() {
                 presented.push_str(", ");
             }

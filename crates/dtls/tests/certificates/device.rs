@@ -207,6 +207,8 @@ fn the_name_is_checked_in_every_usage_but_the_last() {
     }
     let refusal = verdict(entity("x", &[dns("a.example")]), HOST, today()).unwrap_err();
     assert_eq!(refusal.to_string(), "the certificate is for 'x, a.example', expected 'server.example'");
+    let refusal = verdict(entity("a.example", &[dns("a.example")]), HOST, today()).unwrap_err();
+    assert_eq!(refusal.to_string(), "the certificate is for 'a.example', expected 'server.example'");
     // Usage 0 and 1 look at the name as well, usage 3 does not.
     let w = World::new();
     let rooted = anchors(&[&w.root]);
