@@ -37,7 +37,9 @@ impl HandOver {
             }
         };
         let Some(opened) = keeper.open_hand_over(&sealed) else {
-            tracing::warn!("sessions of before the restart are lost: they were sealed with another key");
+            tracing::warn!(
+                "sessions of before the restart are lost: they were sealed with another key, or are damaged"
+            );
             return nothing;
         };
         let Some((at_ms, shards)) = decode(opened.bytes()) else {
