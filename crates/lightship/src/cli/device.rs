@@ -109,7 +109,7 @@ pub(crate) struct SecurityArguments {
     #[arg(long, value_name = "FILE")]
     pub(crate) key: Option<PathBuf>,
 
-    /// The certificate that the server's must chain to (PEM or DER); further ones are the device's own trust anchors
+    /// The certificate that the server's must chain to (PEM or DER); further ones in the file are the device's own trust anchors
     #[arg(long, value_name = "FILE")]
     pub(crate) trust: Option<PathBuf>,
 

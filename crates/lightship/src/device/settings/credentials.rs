@@ -120,8 +120,17 @@ impl Credentials {
                     return Err(wrong(&"cert, key and trust belong together"));
                 };
                 security.mode = SecurityMode::Certificate;
-                security.identity = secret(&read(cert, certificate::certificates)?.concat())?;
-                security.key = secret(&private_key(key)?.0)?;
+                let chain = read(cert, certificate::certificates)?;
+                let (private, public) = private_key(key)?;
+                let certified = chain.first().map(|leaf| certificate::public_key(leaf));
+                if certified.is_some_and(|certified| certified.is_ok_and(|certified| certified != public)) {
+                    let (cert, key) = (cert.display(), key.display());
+                    return Err(wrong(&format_args!(
+                        "the certificate in {cert} is not for the private key in {key}"
+                    )));
+                }
+                security.identity = secret(&chain.concat())?;
+                security.key = secret(&private)?;
                 trust = read(anchors, certificate::certificates)?;
                 security.server_key = secret(trust.first().map_or(&[], Vec::as_slice))?;
                 // What is to be trusted is an authority, unless something else is said.

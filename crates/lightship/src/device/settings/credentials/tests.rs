@@ -108,6 +108,10 @@ fn credentials_that_cannot_be_used_are_refused() {
         ("--server coaps://x --rpk-key @/pub.pem --rpk-peer @/pub.pem", "wanted kind"),
         ("--server coaps://x --rpk-key @/p8.pem --rpk-peer @/p8.pem", "wanted kind"),
         ("--server coaps://x --cert @/cert.pem --key @/p8.pem", "belong together"),
+        (
+            "--server coaps://x --cert @/cert.pem --key @/other.pem --trust @/cert.pem",
+            "is not for the private key",
+        ),
         ("--server coaps://x --cert @/none.pem --key @/p8.pem --trust @/cert.pem", "none.pem"),
         (
             "--server coaps://x --psk-identity a --psk-key 00 --rpk-key @/p8.pem --rpk-peer @/pub.pem",
