@@ -14,6 +14,8 @@ export async function security({ base, open, shot }) {
     expect(texts[0].includes("failed 4×") && texts.some((text) => text.includes("certificate expired on 2026-11-01")), texts.join("\n"));
     const escaped = failures.filter({ hasText: "\\x00\\xff\\x10" }).first();
     expect((await escaped.getByRole("link").count()) === 0, "nothing can be made of an identity that was no text");
+    const expired = failures.filter({ hasText: "certificate expired on 2026-11-01" }).first();
+    expect((await expired.getByRole("link").count()) === 0, "no credential heals a certificate that has expired");
     await shot(page, "security-light");
   });
   const card = page.getByRole("region", { name: "Credential for the LwM2M Server" });

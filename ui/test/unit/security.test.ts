@@ -88,6 +88,10 @@ describe("claims of failed handshakes", () => {
     expect(claimed(of({ mode: "psk", identity: "x" }))).toEqual({ mode: "psk", identity: "x" });
     expect(claimed(of({ mode: "rpk", identity: `sha256:${DIGEST}` }))).toEqual({ mode: "rpk", publicKey: DIGEST });
     expect(claimed(of({ mode: "x509", identity: "n" }))).toEqual({ mode: "x509", proof: "name", name: "n" });
+    expect(claimed(of({ mode: "x509", identity: "n", reason: "issuer 'CN=x' is not trusted" }))).toBeDefined();
+    for (const reason of ["certificate 'n' expired on 2026-11-01", "certificate 'n' is not valid before 2027-01-01", "the signature of a certificate is wrong"]) {
+      expect(claimed(of({ mode: "x509", identity: "n", reason }))).toBeUndefined();
+    }
     expect(claimed(of({ mode: "psk", identity: "\\x00" }))).toBeUndefined();
     expect(claimed(of({ mode: "rpk", identity: "?" }))).toBeUndefined();
     expect(claimed(of({ mode: "psk", identity: "x", result: "opened" }))).toBeUndefined();

@@ -156,10 +156,15 @@ export function claimed(item: Handshake): Partial<Draft> | undefined {
   if (item.result !== "failed" || identity === undefined || identity === "") return undefined;
   const digest = /\b[0-9a-f]{64}\b/i.exec(identity)?.[0];
   if (mode === "rpk") return digest ? { mode, publicKey: digest } : undefined;
+  if (mode === "x509" && BAD_CERTIFICATE.test(item.reason ?? "")) return undefined;
   if (mode === "x509") return { mode, proof: "name", name: identity };
   // What was no text is shown escaped, and what it was cannot be told from that.
   return mode === "psk" && !identity.includes("\\") ? { mode, identity } : undefined;
 }
+
+/** Reasons that lie in a certificate itself: the device needs another one, whatever is kept here. */
+const BAD_CERTIFICATE =
+  /\bexpired on \d|\bis not valid before \d|\bwere never valid\b|\bcertificate cannot be read|\bnot of version 3|\bnot one of P-256|\bunsupported algorithm|\bsignature of a certificate is wrong|\bmust not be used for this/;
 
 /** The endpoint name that suggests itself for a claim. */
 export function claimant(item: Handshake): string {
