@@ -15,7 +15,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use lightship_server::bootstrap::{Answer, BootstrapServer, Config, Event, Stats};
-use lightship_server::{Ask, Whose};
+use lightship_server::{Ask, CredentialEnd, Whose};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
@@ -57,7 +57,7 @@ pub struct BootstrapInbox {
 #[derive(Debug)]
 enum Control {
     Answer(Ask, Answer),
-    EndSessions(Arc<[Whose]>, oneshot::Sender<()>),
+    EndSessions(Arc<[Whose]>, CredentialEnd, oneshot::Sender<()>),
     Stats(oneshot::Sender<(Stats, SocketStats)>),
     Stop,
 }
@@ -75,9 +75,9 @@ impl BootstrapInbox {
     ///
     /// # Errors
     /// [`InboxError::Stopped`].
-    pub async fn end_sessions(&self, whose: Arc<[Whose]>) -> Result<(), InboxError> {
+    pub async fn end_sessions(&self, whose: Arc<[Whose]>, why: CredentialEnd) -> Result<(), InboxError> {
         let (done, is_done) = oneshot::channel();
-        self.controls.send(Control::EndSessions(whose, done)).await.map_err(|_| InboxError::Stopped)?;
+        self.controls.send(Control::EndSessions(whose, why, done)).await.map_err(|_| InboxError::Stopped)?;
         is_done.await.map_err(|_| InboxError::Stopped)
     }
 
@@ -369,8 +369,8 @@ impl Running {
                 self.engine.answer(self.clock.now(), ask, answer);
                 self.drain();
             }
-            Control::EndSessions(whose, done) => {
-                self.engine.end_sessions(self.clock.now(), &whose);
+            Control::EndSessions(whose, why, done) => {
+                self.engine.end_sessions(self.clock.now(), &whose, why);
                 self.drain();
                 self.sockets.flush(&mut self.sent);
                 let _ = done.send(());

@@ -5,8 +5,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use lightship_server::{
-    Answer, Ask, Endpoint, Operation, Outcome, Path, Registration, RegistrationId, Registrations,
-    RequestError, Stats, Wanted, WhenAsleep, Whose,
+    Answer, Ask, CredentialEnd, Endpoint, Operation, Outcome, Path, Registration, RegistrationId,
+    Registrations, RequestError, Stats, Wanted, WhenAsleep, Whose,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -105,8 +105,18 @@ pub(crate) enum Which {
 #[derive(Debug)]
 pub(crate) enum Control {
     Answer(Ask, Answer),
-    Datagram { kind: Kind, way: Way, from: SocketAddr, bytes: Box<[u8]> },
-    EndSessions { whose: Arc<[Whose]>, registrations: Registrations, done: oneshot::Sender<()> },
+    Datagram {
+        kind: Kind,
+        way: Way,
+        from: SocketAddr,
+        bytes: Box<[u8]>,
+    },
+    EndSessions {
+        whose: Arc<[Whose]>,
+        why: CredentialEnd,
+        registrations: Registrations,
+        done: oneshot::Sender<()>,
+    },
     Stats(oneshot::Sender<ShardStats>),
     Stop,
 }
@@ -215,10 +225,11 @@ impl ShardInbox {
     pub async fn end_sessions(
         &self,
         whose: Arc<[Whose]>,
+        why: CredentialEnd,
         registrations: Registrations,
     ) -> Result<(), InboxError> {
         let (done, is_done) = oneshot::channel();
-        let control = Control::EndSessions { whose, registrations, done };
+        let control = Control::EndSessions { whose, why, registrations, done };
         self.controls.send(control).await.map_err(|_| InboxError::Stopped)?;
         is_done.await.map_err(|_| InboxError::Stopped)
     }

@@ -321,8 +321,8 @@ impl ShardThread {
                 self.sockets.of(kind).heard(from, way);
                 self.feed(kind, from, &mut bytes);
             }
-            Control::EndSessions { whose, registrations, done } => {
-                self.shard.end_sessions(self.clock.now(), &whose, registrations);
+            Control::EndSessions { whose, why, registrations, done } => {
+                self.shard.end_sessions(self.clock.now(), &whose, why, registrations);
                 self.drain();
                 self.sockets.flush(&mut self.state.sent);
                 let _ = done.send(());

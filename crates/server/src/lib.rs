@@ -83,8 +83,8 @@ pub use request::{
 };
 pub use route::Route;
 pub use secure::{
-    Certificate, Claim, Credential, DropStats, Endpoints, FailureStats, HandshakeFailure, Mode, Party,
-    Presented, Principal, Registrations, Security, SecurityEvent, SecurityLimits, SecurityStats,
+    Certificate, Claim, Credential, CredentialEnd, DropStats, Endpoints, FailureStats, HandshakeFailure,
+    Mode, Party, Presented, Principal, Registrations, Security, SecurityEvent, SecurityLimits, SecurityStats,
     SessionDrops, SessionEnd, SessionInfo, TicketRotation, Whose, shard_of,
 };
 pub use shard::{Shard, Transmit};

@@ -15,8 +15,8 @@ use crate::route::Route;
 use crate::secure::{Happened, Session, resumed_at};
 use crate::slab::Key;
 use crate::{
-    Ended, Event, Party, Registration, Registrations, SecurityEvent, SessionEnd, SessionInfo, Shard, Whose,
-    shard_of,
+    CredentialEnd, Ended, Event, Party, Registration, Registrations, SecurityEvent, SessionEnd, SessionInfo,
+    Shard, Whose, shard_of,
 };
 
 /// What the shard keeps with a session: places in the tables, which count if what is there names the session in turn.
@@ -84,8 +84,14 @@ impl Shard {
 
     /// Ends secured sessions at once, because their credentials were taken away or changed; they cannot be resumed. One call for many
     /// is cheaper than many calls: each looks at all sessions.
-    pub fn end_sessions(&mut self, now: Instant, whose: &[Whose], registrations: Registrations) {
-        self.sessions.end_sessions(now, whose);
+    pub fn end_sessions(
+        &mut self,
+        now: Instant,
+        whose: &[Whose],
+        why: CredentialEnd,
+        registrations: Registrations,
+    ) {
+        self.sessions.end_sessions(now, whose, why);
         self.take_happened(now);
         if registrations == Registrations::End {
             let is = |device: &Device| {

@@ -13,8 +13,8 @@ use lightship_dtls::{Cid, Config, Connect, Credential, OwnKey, TicketKey, Ticket
 use lightship_platform::Instant;
 use lightship_platform::crypto::{Crypto, Digest, RustCrypto, Secret, SigningKey};
 use lightship_server::{
-    Alert, Answer, Endpoints, Event, HandshakeFailure, Mode, Principal, Registrations, SecurityEvent,
-    TicketRotation, Whose,
+    Alert, Answer, CredentialEnd, Endpoints, Event, HandshakeFailure, Mode, Principal, Registrations,
+    SecurityEvent, TicketRotation, Whose,
 };
 use rcgen::{CertificateParams, KeyPair};
 
@@ -107,7 +107,7 @@ fn devices_come_with_raw_public_keys_and_with_certificates() {
             if after {
                 world.credentials = Some(Vec::new());
                 let whose = std::slice::from_ref(&whose);
-                world.shard.end_sessions(world.now, whose, Registrations::Keep);
+                world.shard.end_sessions(world.now, whose, CredentialEnd::Untrusted, Registrations::Keep);
                 world.drain();
             }
             world.take_events();
@@ -139,7 +139,12 @@ fn a_credential_taken_away_between_the_answer_and_finished_opens_no_session() {
         }
     }
     assert_eq!(world.shard.stats().security.handshakes, 1, "answered, and the server has said Finished");
-    world.shard.end_sessions(world.now, &[Whose::Endpoint(endpoint("lamp"))], Registrations::Keep);
+    world.shard.end_sessions(
+        world.now,
+        &[Whose::Endpoint(endpoint("lamp"))],
+        CredentialEnd::Changed,
+        Registrations::Keep,
+    );
     world.drain();
     world.take_events();
     device.run(&mut world);

@@ -9,8 +9,8 @@ use common::{LIST, Packet, SECOND, World, address, answer, endpoint, path, read,
 use lightship_coap::{Code, Type};
 use lightship_dtls::{Config, Connect};
 use lightship_server::{
-    Answer, Ended, Endpoints, Event, HandshakeFailure, Mode, Outcome, Principal, Registrations,
-    SecurityEvent, SecurityLimits, SessionEnd, Whose,
+    Answer, CredentialEnd, Ended, Endpoints, Event, HandshakeFailure, Mode, Outcome, Principal,
+    Registrations, SecurityEvent, SecurityLimits, SessionEnd, Whose,
 };
 
 fn opened(world: &World) -> usize {
@@ -298,11 +298,11 @@ fn a_credential_taken_away_ends_its_sessions_and_nothing_of_them_can_be_resumed(
         let (mut pump, other) = Device::register(&mut world, "192.0.2.2:5684", Config::default(), "pump");
         world.take_events();
         world.credentials.as_mut().expect("answers").remove(0);
-        world.shard.end_sessions(world.now, &[whose], registrations);
+        world.shard.end_sessions(world.now, &[whose], CredentialEnd::TakenAway, registrations);
         world.drain();
         lamp.hear(&mut world);
         assert!(lamp.is_closed(), "told by an alert");
-        assert_eq!(ends(&world), [(SessionEnd::Ended, Some("lamp".to_owned()))]);
+        assert_eq!(ends(&world), [(SessionEnd::Ended(CredentialEnd::TakenAway), Some("lamp".to_owned()))]);
         let stands = world.registration("lamp");
         assert_eq!(stands.is_some(), registrations == Registrations::Keep);
         assert!(stands.is_none_or(|registration| registration.session.is_none()));

@@ -15,7 +15,7 @@ use lightship_platform::Instant;
 use lightship_server::bootstrap::{
     self, Answer, BootstrapServer, Caller, Ended, Event, Identity, Pack, Step,
 };
-use lightship_server::{Endpoints, SecurityEvent, SessionEnd, Whose};
+use lightship_server::{CredentialEnd, Endpoints, SecurityEvent, SessionEnd, Whose};
 
 /// The engine, and what came out of it.
 struct World {
@@ -192,12 +192,12 @@ fn a_credential_taken_away_ends_what_is_being_configured_by_it() {
         let request = world.request(&format!("ep={name}"));
         device.say(&mut world, &request);
     }
-    world.server.end_sessions(world.now, &[Whose::Endpoint(endpoint("lamp"))]);
+    world.server.end_sessions(world.now, &[Whose::Endpoint(endpoint("lamp"))], CredentialEnd::TakenAway);
     world.drain();
     lamp.hear(&mut world);
     assert!(lamp.is_closed() && !pump.is_closed());
     assert_eq!(world.ended, [("lamp".to_owned(), Ended::DeviceLost)]);
-    assert_eq!(world.closed, [(SessionEnd::Ended, Some("lamp".to_owned()))]);
+    assert_eq!(world.closed, [(SessionEnd::Ended(CredentialEnd::TakenAway), Some("lamp".to_owned()))]);
     assert_eq!(world.server.stats().security.sessions, 1);
 }
 

@@ -11,7 +11,7 @@ use common::secure::{Coaps as _, Device, connect, security, with, without_cid};
 use common::{World, answer, endpoint, read};
 use lightship_coap::{Code, ContentFormat};
 use lightship_dtls::{Config, Connect, Resumption};
-use lightship_server::{Event, Frozen, Locator, Registrations, SecurityEvent, Shard, Whose};
+use lightship_server::{CredentialEnd, Event, Frozen, Locator, Registrations, SecurityEvent, Shard, Whose};
 use proptest::prelude::*;
 
 const NAMES: [&str; 4] = ["a", "b", "c", "d"];
@@ -131,7 +131,12 @@ fn play(world: &mut World, places: &mut [Place], who: usize, step: &Step) {
         }
         Step::EndSessions { end } => {
             let registrations = if *end { Registrations::End } else { Registrations::Keep };
-            world.shard.end_sessions(world.now, &[Whose::Endpoint(endpoint(name))], registrations);
+            world.shard.end_sessions(
+                world.now,
+                &[Whose::Endpoint(endpoint(name))],
+                CredentialEnd::TakenAway,
+                registrations,
+            );
             world.drain();
         }
         Step::Forget => {

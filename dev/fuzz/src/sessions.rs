@@ -9,8 +9,8 @@ use lightship_dtls::{Cid, Credential, Path};
 use lightship_platform::Instant;
 use lightship_platform::crypto::Secret;
 use lightship_server::{
-    Answer, Config, Credential as Word, Endpoint, Endpoints, Event, Frozen, Presented, Principal,
-    Registrations, Security, SecurityEvent, SecurityLimits, Shard, Whose,
+    Answer, Config, Credential as Word, CredentialEnd, Endpoint, Endpoints, Event, Frozen, Presented,
+    Principal, Registrations, Security, SecurityEvent, SecurityLimits, Shard, Whose,
 };
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -103,7 +103,12 @@ impl Play {
             }
             12 => {
                 let what = if step & 16 == 0 { Registrations::Keep } else { Registrations::End };
-                self.shard.end_sessions(self.now, &[Whose::Endpoint(endpoint())], what);
+                self.shard.end_sessions(
+                    self.now,
+                    &[Whose::Endpoint(endpoint())],
+                    CredentialEnd::Changed,
+                    what,
+                );
             }
             13 => self.answers = step & 16 == 0,
             14 => {

@@ -8,7 +8,7 @@ use super::talk::Link;
 use super::{BootstrapServer, Event, Identity};
 use crate::secure::{self, Happened};
 use crate::slab::Key;
-use crate::{SecurityEvent, SessionEnd, Whose};
+use crate::{CredentialEnd, SecurityEvent, SessionEnd, Whose};
 
 /// What is kept with a secured session.
 #[derive(Default)]
@@ -44,8 +44,8 @@ impl BootstrapServer {
 
     /// Ends secured sessions at once, because their credentials were taken away or changed; they cannot be resumed. What was being
     /// configured by them ends as with a device that is lost.
-    pub fn end_sessions(&mut self, now: Instant, whose: &[Whose]) {
-        self.secured.end_sessions(now, whose);
+    pub fn end_sessions(&mut self, now: Instant, whose: &[Whose], why: CredentialEnd) {
+        self.secured.end_sessions(now, whose, why);
         self.take_happened(now);
     }
 

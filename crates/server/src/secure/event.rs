@@ -165,13 +165,24 @@ pub enum SessionEnd {
     /// The peer, or another one at its address, has made a new one.
     Replaced,
     /// The host wanted it ([`Shard::end_sessions`](crate::Shard::end_sessions)).
-    Ended,
+    Ended(CredentialEnd),
     /// It gave way to newer ones ([`SecurityLimits::sessions`](crate::SecurityLimits)).
     Crowded,
     /// Its keys are used up.
     Exhausted,
     /// The engine's part is done: a Bootstrap-Server does not keep sessions.
     Done,
+}
+
+/// What became of the credential that a session rests on.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
+pub enum CredentialEnd {
+    /// It is not accepted any more.
+    TakenAway,
+    /// Another one is in its place, or its key is another.
+    Changed,
+    /// An authority that may have vouched for it is not trusted any more.
+    Untrusted,
 }
 
 /// A secured session, as it was when the event that carries it happened. Cloning shares the party.
@@ -256,7 +267,11 @@ impl fmt::Display for SessionEnd {
         match self {
             Self::ByPeer(alert) => write!(f, "the peer ended it: {alert}"),
             Self::Replaced => f.write_str("a new one took its place"),
-            Self::Ended => f.write_str("it was ended here"),
+            Self::Ended(CredentialEnd::TakenAway) => f.write_str("its credential was taken away"),
+            Self::Ended(CredentialEnd::Changed) => f.write_str("its credential was changed"),
+            Self::Ended(CredentialEnd::Untrusted) => {
+                f.write_str("an authority that may have vouched for it is trusted no longer")
+            }
             Self::Crowded => f.write_str("it gave way to newer ones"),
             Self::Exhausted => f.write_str("its keys are used up"),
             Self::Done => f.write_str("it is not needed any more"),

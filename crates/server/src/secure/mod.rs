@@ -20,8 +20,8 @@ mod tickets;
 pub(crate) use self::address::Address;
 pub use self::config::{Security, SecurityLimits};
 pub use self::event::{
-    Claim, Credential, HandshakeFailure, Presented, Registrations, SecurityEvent, SessionDrops, SessionEnd,
-    SessionInfo, Whose,
+    Claim, Credential, CredentialEnd, HandshakeFailure, Presented, Registrations, SecurityEvent,
+    SessionDrops, SessionEnd, SessionInfo, Whose,
 };
 pub use self::party::{Certificate, Endpoints, Mode, Party, Principal};
 pub(crate) use self::session::Session;

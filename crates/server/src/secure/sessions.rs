@@ -15,7 +15,7 @@ use lightship_platform::crypto::{Digest, Secret};
 use lightship_platform::{Instant, Rng as _, SeededRng};
 
 use super::budget::Budgets;
-use super::event::{SecurityEvent, SessionEnd};
+use super::event::{CredentialEnd, SecurityEvent, SessionEnd};
 use super::handshake::{ANSWER_LEN_MAX, Question};
 use super::party::KeyCheck;
 use super::resume::{EndedSession, EndedSessions};
@@ -453,7 +453,7 @@ impl<T: Default> Sessions<T> {
         }
         let is_resumable = session.marks.has(Marks::RESUMABLE);
         self.resumable -= usize::from(is_resumable);
-        let keep = !matches!(reason, SessionEnd::Ended) && is_resumable;
+        let keep = !matches!(reason, SessionEnd::Ended(_)) && is_resumable;
         if keep && let (Some(core), Some(suite), Some(party)) = (&self.core, session.suite, &session.party) {
             let ended = EndedSession {
                 id_random: session.id_random,
@@ -496,7 +496,7 @@ impl<T: Default> Sessions<T> {
     }
 
     /// Ends the sessions of these, and forgets what they could be resumed with.
-    pub(crate) fn end_sessions(&mut self, now: Instant, whose: &[Whose]) {
+    pub(crate) fn end_sessions(&mut self, now: Instant, whose: &[Whose], why: CredentialEnd) {
         self.now = now;
         let is = |session: &Session<T>| {
             session.stage == Stage::Open
@@ -504,7 +504,7 @@ impl<T: Default> Sessions<T> {
         };
         let keys: Vec<_> = self.table.iter().filter(|(_, session)| is(session)).map(|(key, _)| key).collect();
         for key in keys {
-            self.end(now, key, SessionEnd::Ended);
+            self.end(now, key, SessionEnd::Ended(why));
         }
         self.ended.forget(|party| whose.iter().any(|one| one.is(party)));
         self.end_handshakes(now, whose);

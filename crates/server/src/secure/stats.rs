@@ -171,7 +171,7 @@ impl SecurityStats {
         let counter = match reason {
             SessionEnd::ByPeer(_) => &mut self.closed_by_peer,
             SessionEnd::Replaced => &mut self.closed_replaced,
-            SessionEnd::Ended => &mut self.closed_by_host,
+            SessionEnd::Ended(_) => &mut self.closed_by_host,
             SessionEnd::Crowded => &mut self.closed_crowded,
             SessionEnd::Exhausted => &mut self.closed_exhausted,
             SessionEnd::Done => &mut self.closed_done,

@@ -10,7 +10,9 @@ use lightship_dtls::Alert;
 use lightship_dtls::certificate::{self, Anchors};
 use lightship_lwm2m::Endpoint;
 use lightship_platform::UnixTime;
-use lightship_server::{Answer, Ask, Claim, Credential, Presented, Registrations, SecurityEvent, Whose};
+use lightship_server::{
+    Answer, Ask, Claim, Credential, CredentialEnd, Presented, Registrations, SecurityEvent, Whose,
+};
 use lightship_server::{Principal, bootstrap as bootstrap_engine};
 use lightship_store::CredentialSet;
 use tokio::sync::RwLock as AsyncRwLock;
@@ -266,7 +268,7 @@ pub(super) async fn ask_again(core: &Core, principal: &Principal) {
         tracing::info!(%principal, %reason, "not welcome any more");
         let whose: Arc<[Whose]> = [Whose::Principal(principal.clone())].into();
         for inbox in &core.inboxes {
-            let _ = inbox.end_sessions(whose.clone(), Registrations::End).await;
+            let _ = inbox.end_sessions(whose.clone(), CredentialEnd::TakenAway, Registrations::End).await;
         }
     }
 }
@@ -277,10 +279,10 @@ pub(super) async fn end_vouched(core: &Core) {
     let whose: Arc<[Whose]> = [Whose::Certificates].into();
     for inbox in &core.inboxes {
         // A stopped shard has no sessions.
-        let _ = inbox.end_sessions(whose.clone(), Registrations::Keep).await;
+        let _ = inbox.end_sessions(whose.clone(), CredentialEnd::Untrusted, Registrations::Keep).await;
     }
     if let Some(inbox) = &core.bootstrap.inbox {
-        let _ = inbox.end_sessions(whose).await;
+        let _ = inbox.end_sessions(whose, CredentialEnd::Untrusted).await;
     }
 }
 
@@ -299,18 +301,19 @@ pub(super) async fn end_sessions(core: &Core, set: CredentialSet, endpoint: &End
         Proof::Certificate { .. } | Proof::Named { .. } | Proof::EndpointNamed | Proof::Nosec => {}
     }
     let whose: Arc<[Whose]> = whose.into();
+    let gone = change.now.is_none();
+    let why = if gone { CredentialEnd::TakenAway } else { CredentialEnd::Changed };
     match set {
         CredentialSet::Server => {
-            let gone = change.now.is_none();
             let registrations = if gone { Registrations::End } else { Registrations::Keep };
             for inbox in &core.inboxes {
                 // A stopped shard has no sessions.
-                let _ = inbox.end_sessions(whose.clone(), registrations).await;
+                let _ = inbox.end_sessions(whose.clone(), why, registrations).await;
             }
         }
         CredentialSet::Bootstrap => {
             if let Some(inbox) = &core.bootstrap.inbox {
-                let _ = inbox.end_sessions(whose).await;
+                let _ = inbox.end_sessions(whose, why).await;
             }
         }
     }

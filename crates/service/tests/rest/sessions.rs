@@ -125,7 +125,7 @@ fn a_credential_that_goes_or_changes_ends_its_session_at_once() {
     eventually(|| server.get("/api/v1/endpoints/dev-7").status == 404);
     let closed = events.event();
     assert_eq!((&closed["endpoint"], &closed["handshake"]["result"]), (&json!("dev-7"), &json!("closed")));
-    assert_eq!(closed["handshake"]["reason"], "it was ended here");
+    assert_eq!(closed["handshake"]["reason"], "its credential was taken away");
     // Neither anew nor by resumption.
     let again =
         Secured::connect_with(server.coaps(), psk(b"id-7", KEY), seven.resumption.clone(), Some(NAME));
@@ -134,6 +134,8 @@ fn a_credential_that_goes_or_changes_ends_its_session_at_once() {
     put(&server, "dev-8", &json!({"mode": "psk", "identity": "id-8", "key_hex": OTHER_KEY}));
     assert!(eight.is_over());
     eventually(|| server.get("/api/v1/endpoints/dev-8").json()["session"].is_null());
+    let closed = events.event();
+    assert_eq!(closed["handshake"]["reason"], "its credential was changed");
     let mut eight = Secured::psk(server.coaps(), b"id-8", OTHER_KEY);
     assert_eq!(eight.register("dev-8"), Some(0x41));
     assert!(endpoint(&server, "dev-8")["session"].is_object());

@@ -9,8 +9,8 @@ use lightship_dtls::{Alert, Association, Cid, Credential as Own, Path};
 use lightship_platform::Instant;
 use lightship_platform::crypto::Secret;
 use lightship_server::{
-    Answer, Ask, Config, Credential, Endpoints, Event, Presented, Registrations, Security, SecurityEvent,
-    Shard, Whose,
+    Answer, Ask, Config, Credential, CredentialEnd, Endpoints, Event, Presented, Registrations, Security,
+    SecurityEvent, Shard, Whose,
 };
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -222,7 +222,7 @@ impl Play {
         let name = core::str::from_utf8(IDENTITY).ok().and_then(|name| name.parse().ok());
         let whose = [if how & 1 == 0 { Whose::All } else { Whose::Endpoint(name.expect("a name")) }];
         let registrations = if how & 2 == 0 { Registrations::Keep } else { Registrations::End };
-        self.shard.end_sessions(self.now, &whose, registrations);
+        self.shard.end_sessions(self.now, &whose, CredentialEnd::Changed, registrations);
         assert_eq!(self.shard.sessions().count(), 0, "all of them end at once");
     }
 
