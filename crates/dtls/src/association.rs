@@ -8,6 +8,7 @@ use core::ops::Range;
 
 use lightship_platform::Instant;
 
+#[cfg(feature = "server")]
 use crate::cookie::ProvenHello;
 use crate::handshake::Handshake;
 use crate::message::{Fragment, Kind};
@@ -16,9 +17,9 @@ use crate::rrc::{self, Rrc};
 use crate::session::{Opened, Session};
 use crate::{Alert, Answer, Cid, Credential, DropReason, Event, Host, Resumption, SealError, Wear, alert};
 
-#[cfg(test)]
+#[cfg(all(test, feature = "server"))]
 mod late;
-#[cfg(test)]
+#[cfg(all(test, feature = "server"))]
 mod replay;
 
 /// One DTLS association with one peer.
@@ -109,6 +110,7 @@ impl Association {
     /// records if it knows connection IDs, and its first two bytes are readable in a ticket
     /// ([`TicketKeys::origin_of`](crate::TicketKeys::origin_of)); `session_id` is the ID that the session gets if it is a new one,
     /// 0 to 32 bytes.
+    #[cfg(feature = "server")]
     pub fn accept(host: &mut Host<'_>, hello: ProvenHello<'_>, own_cid: Cid, session_id: &[u8]) -> Self {
         let mut handshake = Handshake::server(host, own_cid, session_id, hello.record_sequence);
         handshake.begin(host, &hello.fragment);

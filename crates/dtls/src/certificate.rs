@@ -93,7 +93,7 @@ impl Matching {
                     Digest::Sha384 => 48,
                     Digest::Sha512 => 64,
                 };
-                crypto.digest(digest, presented).get(..len) == Some(given)
+                crypto.digest(digest, presented).is_ok_and(|hash| hash.get(..len) == Some(given))
             }
         }
     }

@@ -9,13 +9,16 @@ pub(crate) use self::common::Common;
 pub(crate) use self::presented::present;
 pub(crate) use self::terms::{Abort, Terms, read_size_limit};
 pub(crate) use self::transcript::Transcript;
+#[cfg(feature = "server")]
+use crate::Cid;
 use crate::client::Client;
 use crate::message::{Fragment, Kind, Message};
 use crate::protection::Role;
 use crate::reassembly::Took;
 use crate::record::{self, ContentType, Header};
+#[cfg(feature = "server")]
 use crate::server::Server;
-use crate::{Alert, Answer, Cid, DropReason, Failure, Fault, Host, alert};
+use crate::{Alert, Answer, DropReason, Failure, Fault, Host, alert};
 
 /// How many records that could be the peer's Finished may fail before the handshake does.
 const BAD_FINISHED_MAX: u8 = 2;
@@ -30,6 +33,7 @@ pub(crate) struct Handshake {
 #[derive(Debug)]
 enum Side {
     Client(Client),
+    #[cfg(feature = "server")]
     Server(Server),
 }
 
@@ -40,6 +44,7 @@ impl Handshake {
         Self { common, side: Side::Client(client) }
     }
 
+    #[cfg(feature = "server")]
     pub(crate) fn server(host: &mut Host<'_>, own_cid: Cid, session_id: &[u8], record_sequence: u64) -> Self {
         let mut common = Common::new(host, Role::Server, own_cid);
         common.plain_sequence = record_sequence;
@@ -47,6 +52,7 @@ impl Handshake {
     }
 
     /// Takes the first fragment of the ClientHello that brought the cookie.
+    #[cfg(feature = "server")]
     pub(crate) fn begin(&mut self, host: &mut Host<'_>, fragment: &Fragment<'_>) {
         self.common.next_message = fragment.sequence;
         self.common.inbound.expect(fragment.sequence);
@@ -121,6 +127,7 @@ impl Handshake {
         }
         let result = match &mut self.side {
             Side::Client(_) => Client::answer(&mut self.common, answer),
+            #[cfg(feature = "server")]
             Side::Server(server) => server.answer(&mut self.common, host, answer),
         };
         match result {
@@ -157,7 +164,11 @@ impl Handshake {
     /// Whether the fragment was of use.
     fn handle_fragment(&mut self, host: &mut Host<'_>, fragment: &Fragment<'_>, protected: bool) -> bool {
         if fragment.kind == Kind::HelloVerifyRequest as u8 {
-            let Side::Client(client) = &mut self.side else { return false };
+            let client = match &mut self.side {
+                Side::Client(client) => client,
+                #[cfg(feature = "server")]
+                Side::Server(_) => return false,
+            };
             if !fragment.is_whole() || protected {
                 return false;
             }
@@ -206,6 +217,7 @@ impl Handshake {
                 let message = Message { kind, raw };
                 match &mut self.side {
                     Side::Client(client) => client.handle(&mut self.common, host, message),
+                    #[cfg(feature = "server")]
                     Side::Server(server) => server.handle(&mut self.common, host, message),
                 }
             }

@@ -28,6 +28,7 @@ pub mod certificate;
 mod cid;
 mod client;
 mod config;
+#[cfg(feature = "server")]
 pub mod cookie;
 mod event;
 mod failure;
@@ -42,10 +43,13 @@ mod record;
 mod resumption;
 mod rrc;
 mod schedule;
+#[cfg(feature = "server")]
 mod server;
 mod session;
 mod spki;
 mod suite;
+#[cfg(feature = "server")]
+mod ticket;
 mod window;
 
 pub use self::association::{Association, Connect, Path, Record, Transmit};

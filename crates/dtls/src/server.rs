@@ -23,7 +23,7 @@ use crate::message::{ClientHello, ClientKeyExchange, Extension, Kind, Message, S
 use crate::record::VERSION;
 use crate::schedule::{self, MasterSecret};
 use crate::{
-    Alert, Answer, CertificateType, Cid, Fault, Host, KeyExchange, OwnKey, Presented, Resumption, resumption,
+    Alert, Answer, CertificateType, Cid, Fault, Host, KeyExchange, OwnKey, Presented, Resumption, ticket,
 };
 
 /// Where a server is.
@@ -108,7 +108,7 @@ impl Server {
         let ticket = hello.extensions.body(Extension::SessionTicket).unwrap_or_default();
         let opened = match &host.config.ticket_keys {
             Some(keys) if !ticket.is_empty() => {
-                resumption::open_ticket(keys, host.crypto, host.now, ticket, common.server_name.as_deref())
+                ticket::open(keys, host.crypto, host.now, ticket, common.server_name.as_deref())
             }
             _ => None,
         };
@@ -326,7 +326,7 @@ impl Server {
         common.flight.clear();
         if let Some(keys) = host.config.ticket_keys.as_deref().filter(|_| common.terms.ticket) {
             let (own_cid, name) = (&common.own_cid, common.server_name.as_deref());
-            let ticket = resumption::seal_ticket(keys, host, own_cid, &resumption, name);
+            let ticket = ticket::seal(keys, host, own_cid, &resumption, name);
             let ticket = ticket.ok_or(Abort::INTERNAL)?;
             let lifetime_s = u32::try_from(keys.lifetime.as_secs()).unwrap_or(u32::MAX);
             common.write(Kind::NewSessionTicket, |out| {

@@ -1,6 +1,6 @@
 //! The cipher suites.
 
-use lightship_platform::crypto::Aead;
+use lightship_platform::crypto::{Aead, Crypto};
 
 /// A cipher suite; the discriminant is its number in the IANA registry, which is also what `/0/x/16` holds.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -130,5 +130,10 @@ impl Suite {
             Self::PskAes128Gcm | Self::EcdhePskAes128Gcm | Self::EcdheEcdsaAes128Gcm => Some(Aead::Aes128Gcm),
             Self::PskAes128Cbc | Self::EcdhePskAes128Cbc | Self::EcdheEcdsaAes128Cbc => None,
         }
+    }
+
+    /// Whether the library of cryptography has what protects the records.
+    pub(crate) fn is_known_to(self, crypto: &dyn Crypto) -> bool {
+        self.aead().map_or_else(|| crypto.has_cbc(), |aead| crypto.has_aead(aead))
     }
 }

@@ -123,12 +123,18 @@ pub trait Crypto: Send + Sync {
     fn hmac_sha256(&self, key: &[u8], parts: &[&[u8]]) -> [u8; 32];
 
     /// A digest of `bytes`, written to the front of the answer; the rest is zero.
-    fn digest(&self, digest: Digest, bytes: &[u8]) -> [u8; 64];
+    ///
+    /// # Errors
+    /// If the digest is not known.
+    fn digest(&self, digest: Digest, bytes: &[u8]) -> Result<[u8; 64], CryptoError>;
+
+    /// Whether [`Crypto::seal`] and [`Crypto::open`] know the algorithm.
+    fn has_aead(&self, aead: Aead) -> bool;
 
     /// Encrypts `buffer` in place and returns the tag, [`Aead::tag_len`] bytes of it.
     ///
     /// # Errors
-    /// If the key is not [`Aead::key_len`] bytes long.
+    /// If the key is not [`Aead::key_len`] bytes long, or the algorithm is not known.
     fn seal(
         &self,
         aead: Aead,
@@ -141,7 +147,7 @@ pub trait Crypto: Send + Sync {
     /// Decrypts `buffer` in place if `tag` matches; the buffer's content is undefined otherwise.
     ///
     /// # Errors
-    /// If the tag does not match, or the key or the tag has a wrong length.
+    /// If the tag does not match, the key or the tag has a wrong length, or the algorithm is not known.
     fn open(
         &self,
         aead: Aead,
@@ -152,16 +158,19 @@ pub trait Crypto: Send + Sync {
         tag: &[u8],
     ) -> Result<(), CryptoError>;
 
+    /// Whether [`Crypto::cbc_encrypt`] and [`Crypto::cbc_decrypt`] are there.
+    fn has_cbc(&self) -> bool;
+
     /// Encrypts whole blocks in place with AES-128-CBC, without padding.
     ///
     /// # Errors
-    /// If the key is not 16 bytes long or the buffer not a multiple of 16.
+    /// If the key is not 16 bytes long, the buffer not a multiple of 16, or CBC is not there.
     fn cbc_encrypt(&self, key: &[u8], iv: &[u8; 16], buffer: &mut [u8]) -> Result<(), CryptoError>;
 
     /// Decrypts whole blocks in place with AES-128-CBC; what the padding says is for the caller.
     ///
     /// # Errors
-    /// If the key is not 16 bytes long or the buffer not a multiple of 16.
+    /// If the key is not 16 bytes long, the buffer not a multiple of 16, or CBC is not there.
     fn cbc_decrypt(&self, key: &[u8], iv: &[u8; 16], buffer: &mut [u8]) -> Result<(), CryptoError>;
 
     /// Whether [`Crypto::agreement`] knows the group.

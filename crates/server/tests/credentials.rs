@@ -11,7 +11,7 @@ use common::{Known, LIST, World, address, endpoint};
 use lightship_coap::Code;
 use lightship_dtls::{Cid, Config, Connect, Credential, OwnKey, TicketKey, TicketKeys};
 use lightship_platform::Instant;
-use lightship_platform::crypto::{Crypto, Digest, RustCrypto, Secret, SigningKey};
+use lightship_platform::crypto::{Crypto, RustCrypto, Secret, Sha256, SigningKey};
 use lightship_server::{
     Alert, Answer, CredentialEnd, Endpoints, Event, HandshakeFailure, Mode, Principal, Registrations,
     SecurityEvent, TicketRotation, Whose,
@@ -30,7 +30,7 @@ fn own_key(name: &str) -> OwnKey {
 }
 
 fn sha256(bytes: &[u8]) -> Vec<u8> {
-    RustCrypto.digest(Digest::Sha256, bytes)[..32].to_vec()
+    Sha256::of(bytes).to_vec()
 }
 
 fn connect_with(credential: Credential) -> Connect {

@@ -17,8 +17,14 @@ impl Crypto for Gullible {
     fn hmac_sha256(&self, key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
         RustCrypto.hmac_sha256(key, parts)
     }
-    fn digest(&self, digest: Digest, bytes: &[u8]) -> [u8; 64] {
+    fn digest(&self, digest: Digest, bytes: &[u8]) -> Result<[u8; 64], CryptoError> {
         RustCrypto.digest(digest, bytes)
+    }
+    fn has_aead(&self, _: Aead) -> bool {
+        false
+    }
+    fn has_cbc(&self) -> bool {
+        false
     }
     fn seal(&self, _: Aead, _: &[u8], _: &[u8; 12], _: &[u8], _: &mut [u8]) -> Result<[u8; 16], CryptoError> {
         Err(CryptoError)

@@ -117,5 +117,5 @@ fn matches(security: &Security, crypto: &dyn Crypto, bytes: &[u8]) -> bool {
         3 => (Digest::Sha512, 64),
         _ => return false,
     };
-    crypto.digest(digest, bytes).get(..len) == Some(expected)
+    crypto.digest(digest, bytes).is_ok_and(|hash| hash.get(..len) == Some(expected))
 }

@@ -12,7 +12,7 @@ use crate::{Alert, CertificateType, Cid, Config, Credential, Fault, Host, KeyExc
 const RENEGOTIATION_SCSV: u16 = 0x00ff;
 
 impl Client {
-    /// The suites that fit the credential, as configured.
+    /// The suites that fit the credential and the library of cryptography, as configured.
     pub(super) fn suites(&self, host: &Host<'_>) -> Vec<Suite> {
         // No key protects nothing.
         if matches!(&self.credential, Credential::Psk { key, .. } if key.bytes().is_empty()) {
@@ -27,7 +27,12 @@ impl Client {
             }
             _ => false,
         };
-        host.config.suites.iter().copied().filter(fits).collect()
+        host.config
+            .suites
+            .iter()
+            .copied()
+            .filter(|suite| suite.is_known_to(host.crypto) && fits(suite))
+            .collect()
     }
 
     pub(super) fn send_hello(&mut self, common: &mut Common, host: &Host<'_>) {

@@ -92,6 +92,7 @@ impl Offer {
             & config
                 .suites
                 .iter()
+                .filter(|suite| suite.is_known_to(host.crypto))
                 .filter_map(|suite| position(suite.number()))
                 .fold(0, |all, at| all | 1 << at);
         Ok(Self {

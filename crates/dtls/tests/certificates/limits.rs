@@ -59,7 +59,9 @@ use lightship_platform::crypto::{Aead, Agreement, CryptoError, Digest, Group, Si
 impl Crypto for Counting {
     forward! {
         hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; 32];
-        digest(digest: Digest, bytes: &[u8]) -> [u8; 64];
+        digest(digest: Digest, bytes: &[u8]) -> Result<[u8; 64], CryptoError>;
+        has_aead(aead: Aead) -> bool;
+        has_cbc() -> bool;
         seal(aead: Aead, key: &[u8], nonce: &[u8; 12], aad: &[u8], buffer: &mut [u8]) -> Result<[u8; 16], CryptoError>;
         open(aead: Aead, key: &[u8], nonce: &[u8; 12], aad: &[u8], buffer: &mut [u8], tag: &[u8]) -> Result<(), CryptoError>;
         cbc_encrypt(key: &[u8], iv: &[u8; 16], buffer: &mut [u8]) -> Result<(), CryptoError>;

@@ -29,8 +29,12 @@ impl Crypto for FastCrypto {
         RustCrypto.hmac_sha256(key, parts)
     }
 
-    fn digest(&self, digest: Digest, bytes: &[u8]) -> [u8; 64] {
+    fn digest(&self, digest: Digest, bytes: &[u8]) -> Result<[u8; 64], CryptoError> {
         RustCrypto.digest(digest, bytes)
+    }
+
+    fn has_aead(&self, _aead: Aead) -> bool {
+        true
     }
 
     fn seal(
@@ -67,6 +71,10 @@ impl Crypto for FastCrypto {
         key.open_in_place_separate_tag(Nonce::from(nonce), aead::Aad::from(aad), tag, buffer)
             .map_err(|_| CryptoError)?;
         Ok(())
+    }
+
+    fn has_cbc(&self) -> bool {
+        true
     }
 
     fn cbc_encrypt(&self, key: &[u8], iv: &[u8; 16], buffer: &mut [u8]) -> Result<(), CryptoError> {

@@ -2,12 +2,24 @@
 
 use alloc::boxed::Box;
 
-use aes::{Aes128Dec, Aes128Enc, Aes256Enc};
+#[cfg(feature = "cbc")]
+use aes::Aes128Dec;
+#[cfg(any(feature = "cbc", feature = "gcm"))]
+use aes::Aes128Enc;
+#[cfg(feature = "gcm")]
+use aes::Aes256Enc;
+#[cfg(feature = "gcm")]
 use aes_gcm::AesGcm;
+#[cfg(feature = "cbc")]
 use cbc::cipher::{BlockModeDecrypt, BlockModeEncrypt, KeyIvInit};
+#[cfg(feature = "gcm")]
+use ccm::aead::AeadInOut;
+use ccm::aead::KeyInit;
+#[cfg(feature = "cbc")]
 use ccm::aead::inout::InOutBuf;
-use ccm::aead::{AeadInOut, KeyInit};
-use ccm::consts::{U8, U12, U16};
+#[cfg(feature = "gcm")]
+use ccm::consts::U12;
+use ccm::consts::{U8, U16};
 use hmac::{Hmac, Mac};
 use sha2::Digest as _;
 
@@ -18,7 +30,8 @@ use crate::Rng;
 /// The provider that runs everywhere: no standard library, no C, no allocation for hashes and ciphers.
 ///
 /// Whatever it draws it draws from the [`Rng`] that is handed in, and its signatures need none (RFC 6979), so equal
-/// seeds give equal bytes. Without the feature `ecc` it knows no group and no signature.
+/// seeds give equal bytes. Without the feature `ecc` it knows no group and no signature; GCM, CBC, SHA-384 and SHA-512 have
+/// features too.
 #[derive(Clone, Copy, Default, Debug)]
 pub struct RustCrypto;
 
@@ -27,14 +40,25 @@ impl Crypto for RustCrypto {
         hmac_sha256(key, parts)
     }
 
-    fn digest(&self, digest: Digest, bytes: &[u8]) -> [u8; 64] {
+    fn digest(&self, digest: Digest, bytes: &[u8]) -> Result<[u8; 64], CryptoError> {
         let mut hash = [0; 64];
         match digest {
             Digest::Sha256 => copy(&mut hash, &sha2::Sha256::digest(bytes)),
+            #[cfg(feature = "wide-digests")]
             Digest::Sha384 => copy(&mut hash, &sha2::Sha384::digest(bytes)),
+            #[cfg(feature = "wide-digests")]
             Digest::Sha512 => copy(&mut hash, &sha2::Sha512::digest(bytes)),
+            #[cfg(not(feature = "wide-digests"))]
+            Digest::Sha384 | Digest::Sha512 => return Err(CryptoError),
         }
-        hash
+        Ok(hash)
+    }
+
+    fn has_aead(&self, aead: Aead) -> bool {
+        match aead {
+            Aead::Aes128Ccm8 | Aead::Aes128Ccm => true,
+            Aead::Aes128Gcm | Aead::Aes256Gcm => cfg!(feature = "gcm"),
+        }
     }
 
     fn seal(
@@ -48,8 +72,12 @@ impl Crypto for RustCrypto {
         match aead {
             Aead::Aes128Ccm8 => aes_ccm::seal::<U8>(key, nonce, aad, buffer).map(|tag| whole(&tag)),
             Aead::Aes128Ccm => aes_ccm::seal::<U16>(key, nonce, aad, buffer).map(|tag| whole(&tag)),
+            #[cfg(feature = "gcm")]
             Aead::Aes128Gcm => seal_with::<AesGcm<Aes128Enc, U12>>(key, nonce, aad, buffer),
+            #[cfg(feature = "gcm")]
             Aead::Aes256Gcm => seal_with::<AesGcm<Aes256Enc, U12>>(key, nonce, aad, buffer),
+            #[cfg(not(feature = "gcm"))]
+            Aead::Aes128Gcm | Aead::Aes256Gcm => Err(CryptoError),
         }
     }
 
@@ -65,11 +93,20 @@ impl Crypto for RustCrypto {
         match aead {
             Aead::Aes128Ccm8 => aes_ccm::open::<U8>(key, nonce, aad, buffer, tag),
             Aead::Aes128Ccm => aes_ccm::open::<U16>(key, nonce, aad, buffer, tag),
+            #[cfg(feature = "gcm")]
             Aead::Aes128Gcm => open_with::<AesGcm<Aes128Enc, U12>>(key, nonce, aad, buffer, tag),
+            #[cfg(feature = "gcm")]
             Aead::Aes256Gcm => open_with::<AesGcm<Aes256Enc, U12>>(key, nonce, aad, buffer, tag),
+            #[cfg(not(feature = "gcm"))]
+            Aead::Aes128Gcm | Aead::Aes256Gcm => Err(CryptoError),
         }
     }
 
+    fn has_cbc(&self) -> bool {
+        cfg!(feature = "cbc")
+    }
+
+    #[cfg(feature = "cbc")]
     fn cbc_encrypt(&self, key: &[u8], iv: &[u8; 16], buffer: &mut [u8]) -> Result<(), CryptoError> {
         let mut cipher = cbc::Encryptor::<Aes128Enc>::new_from_slices(key, iv).map_err(|_| CryptoError)?;
         let (blocks, rest) = InOutBuf::from(buffer).into_chunks::<U16>();
@@ -80,6 +117,12 @@ impl Crypto for RustCrypto {
         Ok(())
     }
 
+    #[cfg(not(feature = "cbc"))]
+    fn cbc_encrypt(&self, _key: &[u8], _iv: &[u8; 16], _buffer: &mut [u8]) -> Result<(), CryptoError> {
+        Err(CryptoError)
+    }
+
+    #[cfg(feature = "cbc")]
     fn cbc_decrypt(&self, key: &[u8], iv: &[u8; 16], buffer: &mut [u8]) -> Result<(), CryptoError> {
         let mut cipher = cbc::Decryptor::<Aes128Dec>::new_from_slices(key, iv).map_err(|_| CryptoError)?;
         let (blocks, rest) = InOutBuf::from(buffer).into_chunks::<U16>();
@@ -88,6 +131,11 @@ impl Crypto for RustCrypto {
         }
         cipher.decrypt_blocks_inout(blocks);
         Ok(())
+    }
+
+    #[cfg(not(feature = "cbc"))]
+    fn cbc_decrypt(&self, _key: &[u8], _iv: &[u8; 16], _buffer: &mut [u8]) -> Result<(), CryptoError> {
+        Err(CryptoError)
     }
 
     #[cfg(feature = "ecc")]
@@ -147,6 +195,7 @@ fn hmac_sha256(key: &[u8], parts: &[&[u8]]) -> [u8; 32] {
     mac.finalize().into_bytes().into()
 }
 
+#[cfg(feature = "gcm")]
 fn seal_with<A: KeyInit + AeadInOut>(
     key: &[u8],
     nonce: &[u8],
@@ -159,6 +208,7 @@ fn seal_with<A: KeyInit + AeadInOut>(
     Ok(whole(&tag))
 }
 
+#[cfg(feature = "gcm")]
 fn open_with<A: KeyInit + AeadInOut>(
     key: &[u8],
     nonce: &[u8],

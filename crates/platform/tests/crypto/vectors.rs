@@ -99,7 +99,7 @@ fn digests_of_abc_are_those_of_fips_180() {
         for (digest, expected) in cases {
             let mut padded = hex(expected);
             padded.resize(64, 0);
-            assert_eq!(crypto.digest(digest, b"abc").to_vec(), padded, "{name}: {digest:?}");
+            assert_eq!(crypto.digest(digest, b"abc").unwrap().to_vec(), padded, "{name}: {digest:?}");
         }
     }
     assert_eq!(Sha256::of(b"abc").to_vec(), hex(cases[0].1));

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use lightship_dtls::cookie::Verdict;
 use lightship_dtls::{Alert, Answer, Association, Cid, Facts, Failure, Fault, Resumption};
 use lightship_platform::Instant;
-use lightship_platform::crypto::Secret;
+use lightship_platform::crypto::{Secret, Sha256};
 use zeroize::Zeroizing;
 
 use super::address::Address;
@@ -145,7 +145,9 @@ impl<T: Default> Sessions<T> {
         presented: lightship_dtls::Presented,
     ) {
         use lightship_dtls::Presented as Shown;
-        let Some(core) = self.core.as_ref() else { return };
+        if self.core.is_none() {
+            return;
+        }
         let (presented, claim) = match presented {
             Shown::SessionId(id) => return self.resume(now, key, &id),
             Shown::PskIdentity(identity) => {
@@ -153,7 +155,7 @@ impl<T: Default> Sessions<T> {
                 (Presented::PskIdentity(identity), claim)
             }
             Shown::RawPublicKey(public_key) => {
-                let sha256 = core.sha256(&public_key);
+                let sha256 = Sha256::of(&public_key);
                 (Presented::RawPublicKey { public_key, sha256 }, Claim::RawPublicKey(sha256))
             }
             Shown::Certificates(chain) => {
@@ -502,7 +504,7 @@ fn judge(handshake: &Handshake, credential: Credential, core: &Core) -> Judged {
             Some(Claim::Certificate(certificate)),
             Credential::Certificate { common_name, names, endpoints },
         ) => {
-            let sha256 = core.sha256(&certificate);
+            let sha256 = Sha256::of(&certificate);
             let certificate = Box::new(Certificate { sha256, common_name, names });
             accepted(Principal::Certificate(certificate), endpoints, None)
         }

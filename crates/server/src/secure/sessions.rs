@@ -11,7 +11,7 @@ use std::sync::Arc;
 
 use lightship_dtls::cookie::Cookies;
 use lightship_dtls::{DropReason, Event, Facts, Failure, Host, Path, Record, SealError, Wear};
-use lightship_platform::crypto::{Digest, Secret};
+use lightship_platform::crypto::Secret;
 use lightship_platform::{Instant, Rng as _, SeededRng};
 
 use super::budget::Budgets;
@@ -115,11 +115,6 @@ impl Core {
     pub(super) fn key_check(&self, key: &Secret) -> KeyCheck {
         let mac = self.security.crypto.hmac_sha256(key.bytes(), &[b"the key behind a session ticket"]);
         mac.first_chunk().copied().unwrap_or_default()
-    }
-
-    pub(super) fn sha256(&self, bytes: &[u8]) -> [u8; 32] {
-        let digest = self.security.crypto.digest(Digest::Sha256, bytes);
-        digest.first_chunk().copied().unwrap_or_default()
     }
 }
 

@@ -23,8 +23,16 @@ impl Crypto for Toy {
         RustCrypto.hmac_sha256(key, parts)
     }
 
-    fn digest(&self, digest: Digest, bytes: &[u8]) -> [u8; 64] {
+    fn digest(&self, digest: Digest, bytes: &[u8]) -> Result<[u8; 64], CryptoError> {
         RustCrypto.digest(digest, bytes)
+    }
+
+    fn has_aead(&self, aead: Aead) -> bool {
+        RustCrypto.has_aead(aead)
+    }
+
+    fn has_cbc(&self) -> bool {
+        RustCrypto.has_cbc()
     }
 
     fn seal(

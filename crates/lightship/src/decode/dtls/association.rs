@@ -4,7 +4,7 @@ use super::secrets::Given;
 use lightship_dtls::inspect::{self, Record, Role, Secrets};
 use lightship_dtls::message::{ClientHello, Extension, Extensions, Fragment, HEADER_LEN, Kind, ServerHello};
 use lightship_dtls::{KeyExchange, Suite};
-use lightship_platform::crypto::{Crypto, Digest, RustCrypto};
+use lightship_platform::crypto::{RustCrypto, Sha256};
 use std::collections::BTreeMap;
 
 /// Messages that are kept of a handshake, and their lengths; longer ones are not put together.
@@ -231,8 +231,7 @@ impl Association {
         for one in std::iter::once(hello).chain(server).chain(client) {
             transcript.extend_from_slice(&Some(one).filter(whole)?.raw);
         }
-        let digest = RustCrypto.digest(Digest::Sha256, &transcript);
-        digest.first_chunk().copied()
+        Some(Sha256::of(&transcript))
     }
 }
 

@@ -164,7 +164,9 @@ impl Credentials {
                 2 => (Digest::Sha384, 48),
                 _ => (Digest::Sha512, 64),
             };
-            let hash = FastCrypto.digest(digest, security.server_key.as_slice());
+            let hash = FastCrypto
+                .digest(digest, security.server_key.as_slice())
+                .map_err(|error| format!("matching-type: {error}"))?;
             security.server_key = Secret::new(hash.get(..len).unwrap_or_default()).unwrap_or_default();
         }
         if let Some(name) = &self.server_name {
