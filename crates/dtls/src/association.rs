@@ -17,9 +17,11 @@ use crate::rrc::{self, Rrc};
 use crate::session::{Opened, Session};
 use crate::{Alert, Answer, Cid, Credential, DropReason, Event, Host, Resumption, SealError, Wear, alert};
 
-#[cfg(all(test, feature = "server"))]
+#[cfg(test)]
+#[cfg(feature = "server")]
 mod late;
-#[cfg(all(test, feature = "server"))]
+#[cfg(test)]
+#[cfg(feature = "server")]
 mod replay;
 
 /// One DTLS association with one peer.

@@ -22,7 +22,8 @@ const MISSING: &str = "the toolchain for microcontrollers is not here; on Debian
   apt-get install --no-install-recommends rustc-web rust-web-src cargo-web libstd-rust-web-dev";
 const ROOMS: [&str; 4] = ["lightship-platform", "lightship-coap", "lightship-lwm2m", "lightship-client"];
 /// What a device may have where there is an allocator: values of its own, and all of security.
-const SECURED: &str = "lightship-client/bootstrap,lightship-client/x509,lightship-platform/ecc";
+const SECURED: &str = "lightship-client/bootstrap,lightship-client/x509,lightship-platform/ecc,\
+    lightship-platform/gcm,lightship-platform/cbc,lightship-platform/wide-digests";
 /// Crates of the firmware as they stand in symbol names.
 const OWNERS: [&str; 14] = [
     "lightship_mcu",
