@@ -223,7 +223,14 @@ fn an_identity_speaks_for_its_endpoint_only() {
         .format(lightship_coap::ContentFormat::SENML_JSON)
         .payload(r#"[{"n":"/3/0/9","v":1}]"#);
     assert_eq!(pump.ask(&mut world, &send), Code::NOT_FOUND, "Send of who is not registered");
-    assert!(world.events.is_empty(), "the host is not even asked");
+    assert!(
+        matches!(
+            &world.events[..],
+            [Event::Security(SecurityEvent::NameRefused { session, endpoint: name })]
+                if *name == endpoint("lamp") && session.party.endpoints == Endpoints::One(endpoint("pump"))
+        ),
+        "the host is told of the Register, and not even asked"
+    );
     let registration = world.registration("lamp").expect("as it was");
     assert_eq!((registration.address, registration.details.lifetime_s), (address(HOME), 300));
     // Without a name it is the identity's.
