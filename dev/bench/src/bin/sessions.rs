@@ -2,6 +2,8 @@
 //!
 //! `cargo run --release -p lightship-bench --bin sessions [number [without]]`
 
+#![allow(clippy::print_stdout, reason = "a program that measures and prints")]
+
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
