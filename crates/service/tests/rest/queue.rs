@@ -591,6 +591,8 @@ fn a_server_that_is_told_to_stop_hears_out_what_is_on_its_way() {
         Server::with(|config| {
             config.queue.awake_window = Duration::from_millis(AWAKE_MS);
             config.store.folder = Some(folder.path().to_owned());
+            // With the registration handed over the next server would send what waits at once.
+            config.security.hand_over = Duration::ZERO;
         })
     };
     let server = start();
