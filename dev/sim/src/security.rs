@@ -186,7 +186,8 @@ impl Directory {
 
     fn judge(&self, presented: &Presented) -> Option<Credential> {
         match presented {
-            Presented::PskIdentity(identity) => {
+            // A session of a shared key is resumed only with the key of today.
+            Presented::PskIdentity(identity) | Presented::Resumed(Principal::Psk(identity)) => {
                 let name = std::str::from_utf8(identity).ok()?;
                 let endpoints = Endpoints::One(Endpoint::new(name).ok()?);
                 Some(Credential::Psk { key: Key::new(&shared_key(name)), endpoints })
@@ -204,7 +205,6 @@ impl Directory {
             }
             Presented::Resumed(principal) => {
                 let endpoint = match principal {
-                    Principal::Psk(identity) => Endpoint::new(std::str::from_utf8(identity).ok()?).ok(),
                     Principal::RawPublicKey(sha256) => self.keys.get(sha256).cloned(),
                     Principal::Certificate(_) => self.certified.clone(),
                     _ => None,
