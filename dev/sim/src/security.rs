@@ -207,7 +207,7 @@ impl Directory {
                 let endpoint = match principal {
                     Principal::RawPublicKey(sha256) => self.keys.get(sha256).cloned(),
                     Principal::Certificate(_) => self.certified.clone(),
-                    _ => None,
+                    Principal::Psk(_) | _ => None,
                 };
                 Some(Credential::Resumed { endpoints: Endpoints::One(endpoint?) })
             }
