@@ -134,7 +134,6 @@ fn a_cookie_is_good_for_its_address_only() {
     assert_eq!(world.shard.stats().security.cookies_asked, 2);
 }
 
-// Proves: SEC-07
 #[test]
 fn handshakes_have_a_pool_and_budgets_and_half_open_ones_give_way() {
     let mut security = common::secure::security();

@@ -243,7 +243,7 @@ fn check(world: &World, open: &BTreeMap<Locator, ()>) {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(120))]
 
-    // Proves: SEC-07, DTL-17
+    // Proves: DTL-17
     #[test]
     fn sessions_and_registrations_stay_in_step(steps in proptest::collection::vec((0..NAMES.len(), step()), 1..60)) {
         let mut world = with(settings(), &NAMES);
