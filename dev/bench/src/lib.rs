@@ -9,4 +9,5 @@
 pub mod documents;
 pub mod memory_shard;
 pub mod others;
+pub mod report;
 pub mod traffic;

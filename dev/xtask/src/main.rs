@@ -6,6 +6,7 @@
 //! the same bytes for the same input.
 //! Start reading at: [`COMMANDS`], then the module of the command.
 
+mod bench;
 mod conformance;
 mod edges;
 mod files;
@@ -29,6 +30,8 @@ usage: cargo xtask <command> [options]
   registry --from DIR [--check]
                             write the object definition tables from OMA's XML files, or check that they are fresh
   no-std [--limit BYTES]    build the device side for a Cortex-M4 and print its sizes (Debian's rustc-web)
+  bench [--list] [--strict] [PART...]
+                            run the measurements behind BENCHMARKS.md and write the table of goals and figures
   interop [options]         build the program and run it against foreign peers (see dev/interop/README.md)
 ";
 
@@ -42,6 +45,7 @@ fn main() -> ExitCode {
         None => ("", &[] as &[String]),
     };
     let outcome = match command {
+        "bench" => bench::run(rest),
         "tidy" => tidy::run(rest),
         "proofs" => proofs::run(rest),
         "conformance" => conformance::run(rest),

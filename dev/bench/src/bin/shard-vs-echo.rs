@@ -13,6 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant as Clock;
 
 use lightship_bench::memory_shard::MemoryShard;
+use lightship_bench::report;
 use lightship_bench::traffic::{address, location, register, renumber, update};
 use lightship_net::{Clock as NetClock, Options, Shards, Steering};
 use lightship_server::{Answer, Config, Event};
@@ -49,6 +50,7 @@ fn main() -> io::Result<()> {
     row("bare UDP echo, datagrams of an Update", bare, "the same");
     let (rate, _) = load.run(ROUNDS)?;
     row("Update over UDP, one shard", rate, &share(rate, bare));
+    report::figure("update-vs-echo", rate / bare);
     Ok(())
 }
 
