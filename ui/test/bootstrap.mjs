@@ -1,7 +1,7 @@
 // A document is made, a device asks for it, and the page shows how that went.
 
 import { spawn } from "node:child_process";
-import { check, eventually, expect } from "./lib.mjs";
+import { check, eventually, expect, holdBack } from "./lib.mjs";
 
 const NAME = "walk-1";
 
@@ -55,6 +55,23 @@ export async function bootstrap({ page, base, shot, program, ports }) {
       await page.getByRole("button", { name: "Keep document" }).click();
       await page.getByText("Kept. The device gets it the next time it asks.").waitFor();
       expect((await kept()).servers.length === 1, "the second server is still there");
+    });
+    await check("what is typed while a document is on its way to be kept stays in the form", async () => {
+      await page.getByRole("button", { name: "Whole as JSON" }).click();
+      const text = page.getByLabel("Document as JSON");
+      const { from: _, ...document } = await kept();
+      const line = await holdBack(page, `**/api/v1/bootstrap/${NAME}`, "PUT");
+      await text.fill(JSON.stringify(document));
+      await page.getByRole("button", { name: "Keep document" }).click();
+      await line.stored;
+      await text.fill('{ "servers": [');
+      line.answer();
+      await page.getByText("Kept; what was changed since then is not yet.").waitFor();
+      expect((await text.inputValue()) === '{ "servers": [', "it was taken away");
+      await line.end();
+      await page.getByRole("button", { name: "Undo" }).click();
+      await page.getByLabel("Address").waitFor();
+      expect(await page.getByRole("button", { name: "Keep document" }).isDisabled(), "nothing is to keep");
     });
     await check("the plan shows what would be sent", async () => {
       const steps = section("Plan").getByRole("listitem");

@@ -7,7 +7,7 @@ import { parseArgs } from "node:util";
 import { composite, reporting } from "./composite.mjs";
 import { security } from "./security.mjs";
 import { sleep } from "./sleep.mjs";
-import { check, eventually, expect, finish, freeTcpPort, here, launch, score, startMock, STEP_MAX_MS, stop, watch } from "./lib.mjs";
+import { check, eventually, expect, finish, freeTcpPort, here, holdBack, launch, score, startMock, STEP_MAX_MS, stop, watch } from "./lib.mjs";
 
 const { values: flags } = parseArgs({
   options: {
@@ -94,6 +94,24 @@ async function editors(base) {
     const { 0: _left, ...rest } = (await value(base, "/3442/0/1120")).instances;
     const got = (await write(page, base, "/3442/0/1120", edit, "Write all")).instances;
     expect(JSON.stringify(got) === JSON.stringify({ ...rest, 9: 99 }), JSON.stringify(got));
+  });
+  await check("what is typed while a Write is on its way stays in the form", async () => {
+    const field = inspector(page).getByRole("textbox", { name: "New value" });
+    await page.goto(`${base}/#/devices/demo-sensor/data/3442/0/110`);
+    await eventually("the value is read", async () => (await field.inputValue()) === "grüße");
+    const line = await holdBack(page, "**/resources/3442/0/110*", "PUT");
+    await field.fill("sent");
+    await inspector(page).getByRole("button", { name: "Write", exact: true }).click();
+    await line.stored;
+    await field.fill("typed since");
+    line.answer();
+    await inspector(page).getByText("2.04 Changed").waitFor();
+    await line.end();
+    await page.getByRole("button", { name: "Read", exact: true }).first().click();
+    await eventually("its value is what was sent", async () => (await value(base, "/3442/0/110")).value === "sent");
+    expect((await field.inputValue()) === "typed since", "it was taken away");
+    await inspector(page).getByRole("button", { name: "Undo" }).click();
+    expect((await field.inputValue()) === "sent", "what the device has comes back");
   });
   await check("what does not fit is not sent, and the form says why", async () => {
     await page.goto(`${base}/#/devices/demo-sensor/data/3442/0/120`);

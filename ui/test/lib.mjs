@@ -147,3 +147,18 @@ export function watch(page, trouble) {
     if (message.type() === "error") trouble.push(`console: ${message.text()}`);
   });
 }
+
+/** Holds back the answers to one method at an address: `stored` is when the server has done it, `answer()` lets the page know. */
+export async function holdBack(page, address, method) {
+  const gates = {};
+  const late = new Promise((resolve) => (gates.answer = resolve));
+  const stored = new Promise((resolve) => (gates.stored = resolve));
+  await page.route(address, async (route) => {
+    if (route.request().method() !== method) return route.continue();
+    const response = await route.fetch();
+    gates.stored();
+    await late;
+    await route.fulfill({ response });
+  });
+  return { stored, answer: gates.answer, end: () => page.unroute(address) };
+}

@@ -1,6 +1,6 @@
 // Credentials, sessions and handshakes: who may prove to be whom, and who could not.
 
-import { check, eventually, expect } from "./lib.mjs";
+import { check, eventually, expect, holdBack } from "./lib.mjs";
 
 const HEX = /^[0-9a-f]{32}$/;
 
@@ -47,6 +47,26 @@ export async function security({ base, open, shot }) {
     await card.getByLabel("Identity", { exact: true }).fill("demo-firmware");
     await card.getByRole("button", { name: "Keep credential" }).click();
     await card.getByRole("alert").getByText("Another device has this identity", { exact: false }).waitFor();
+  });
+  await check("what is typed while an answer is on its way is not taken away by it", async () => {
+    const identity = card.getByLabel("Identity", { exact: true });
+    const key = card.getByRole("textbox", { name: "Key in hex" });
+    const keep = card.getByRole("button", { name: "Keep credential" });
+    const line = await holdBack(page, "**/api/v1/credentials/pump-3", "PUT");
+    await identity.fill("pump-3-sent");
+    await key.fill("00".repeat(16));
+    await keep.click();
+    await line.stored;
+    await identity.fill("pump-3-typed");
+    expect(await keep.isDisabled(), "not twice at once");
+    line.answer();
+    await card.getByText("what was changed since then is not kept yet", { exact: false }).waitFor();
+    expect((await identity.inputValue()) === "pump-3-typed", "the identity is as it was typed");
+    expect((await key.inputValue()) === "", "the key that was sent is forgotten");
+    expect((await kept("credentials/pump-3")).identity === "pump-3-sent", "kept is what was sent");
+    await line.end();
+    await keep.click();
+    await eventually("the identity is kept", async () => (await kept("credentials/pump-3")).identity === "pump-3-typed");
   });
   await check("raw public keys, certificates and no security are kept by what they show", async () => {
     await page.goto(`${base}/#/security/devices/kinds`);

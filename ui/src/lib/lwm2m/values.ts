@@ -125,3 +125,8 @@ function parseField(field: string, type: ValueType): Parsed {
       return { value: field };
   }
 }
+
+/** What a form has typed in it beyond what was sent from it: an answer that comes late must take nothing of that away. */
+export function typedSince<K extends string | number>(now: Record<K, string>, sent: Record<K, string>): Record<K, string> {
+  return Object.fromEntries(Object.entries(now).filter(([name, text]) => sent[name as K] !== text)) as Record<K, string>;
+}
