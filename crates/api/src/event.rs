@@ -15,6 +15,8 @@ use crate::time::Timestamp;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Event {
     /// Position in the log; give it as `after` or `Last-Event-ID` to go on behind it.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    #[schema(required)]
     pub id: String,
     /// When the server noticed.
     #[schema(value_type = String, format = DateTime)]
@@ -60,6 +62,13 @@ pub struct Event {
 }
 
 impl Event {
+    /// The JSON of an event with its place in the log, from its JSON without (an empty `id` is left out).
+    #[must_use]
+    pub fn numbered(id: &str, body: &str) -> String {
+        // A cursor needs no escapes.
+        format!("{{\"id\":\"{id}\",{}", body.strip_prefix('{').unwrap_or(body))
+    }
+
     /// An event with nothing but its head.
     #[must_use]
     pub fn new(id: String, time: Timestamp, kind: EventType, endpoint: String) -> Event {

@@ -88,6 +88,17 @@ impl Core {
         timestamp(self.clock.date())
     }
 
+    /// Wakes the readers of the log, once it is longer.
+    pub(crate) fn tell_newest(&self, newest: Cursor) {
+        self.newest.send_if_modified(|known| {
+            let is_newer = newest.number > known.number;
+            if is_newer {
+                *known = newest;
+            }
+            is_newer
+        });
+    }
+
     pub(crate) fn inbox(&self, shard: u8) -> Option<&ShardInbox> {
         self.inboxes.get(usize::from(shard))
     }

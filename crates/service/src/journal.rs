@@ -15,7 +15,7 @@ use lightship_server::{
     Answer, Ask, Code, ContentFormat, Details, Ended, Event, Fact as Durable, ObservationId, Observed,
     Outcome, Presence, Registration, RegistrationId, SecurityEvent, Wanted,
 };
-use lightship_store::{Batch, CredentialSet, Cursor, EventRecord, Fact, Store, StoreError, WantedKey};
+use lightship_store::{Batch, CredentialSet, Fact, NewEvent, Store, StoreError, WantedKey};
 use tokio::sync::mpsc;
 
 use self::report::{Asked, Heard};
@@ -29,7 +29,6 @@ use crate::security;
 /// The single writer of the event log.
 pub(crate) struct Journal {
     core: Arc<Core>,
-    cursor: Cursor,
     batch: Batch,
     /// Questions to be answered once the batch is safe.
     after_commit: Vec<(u8, Ask)>,
@@ -38,8 +37,8 @@ pub(crate) struct Journal {
 }
 
 impl Journal {
-    pub(crate) fn new(core: Arc<Core>, cursor: Cursor) -> Journal {
-        Journal { core, cursor, batch: Batch::default(), after_commit: Vec::new(), displaced: HashSet::new() }
+    pub(crate) fn new(core: Arc<Core>) -> Journal {
+        Journal { core, batch: Batch::default(), after_commit: Vec::new(), displaced: HashSet::new() }
     }
 
     /// Runs until the shards have stopped.
@@ -464,8 +463,8 @@ impl Journal {
 
     /// Adds an event to the batch.
     fn log(&mut self, kind: EventType, endpoint: &Endpoint, fill: impl FnOnce(&mut api::Event)) {
-        let cursor = Cursor { number: self.cursor.number + 1, ..self.cursor };
-        let mut event = api::Event::new(cursor.to_string(), self.core.now(), kind, endpoint.to_string());
+        let now = self.core.now();
+        let mut event = api::Event::new(String::new(), now, kind, endpoint.to_string());
         fill(&mut event);
         let body = match serde_json::to_string(&event) {
             Ok(body) => body.into(),
@@ -474,8 +473,9 @@ impl Journal {
                 return;
             }
         };
-        self.cursor = cursor;
-        let record = EventRecord { cursor, endpoint: endpoint.clone(), kind: kind.name(), body };
+        // An Update that is one of many says nothing that its registration does not.
+        let indexed = kind != EventType::Updated;
+        let record = NewEvent { at_ms: now.0, endpoint: endpoint.clone(), kind: kind.name(), body, indexed };
         self.batch.facts.push(Fact::Happened(record));
     }
 
@@ -497,16 +497,12 @@ impl Journal {
         }
     }
 
-    /// Writes the batch; what is not written has no number.
+    /// Writes the batch and tells the readers of the log.
     async fn write(&mut self) -> Result<(), StoreError> {
         let batch = std::mem::take(&mut self.batch);
-        let count = batch.facts.iter().filter(|fact| matches!(fact, Fact::Happened(_))).count();
-        let result = self.core.store.commit(batch).await;
-        if result.is_err() {
-            self.cursor.number -= u64::try_from(count).unwrap_or(0);
-        }
-        self.core.newest.send_replace(self.cursor);
-        result
+        let newest = self.core.store.commit(batch).await?;
+        self.core.tell_newest(newest);
+        Ok(())
     }
 }
 

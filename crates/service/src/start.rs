@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use lightship_net::{BootstrapThread, Clock, ShardEvent, Shards};
 use lightship_platform::crypto::{Crypto, FastCrypto};
-use lightship_store::{AnyStore, Cursor, MemoryStore, Options as StoreOptions, Store, StoreError};
+use lightship_store::{AnyStore, MemoryStore, Options as StoreOptions, Store, StoreError};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
@@ -119,9 +119,9 @@ impl Service {
         let crypto: Arc<dyn Crypto> = Arc::new(FastCrypto);
         let setup = Setup::read(&config, &crypto, clock.now())?;
         let key_log = security::key_log(&config)?;
-        let cursor = Cursor { writer, number: 0 };
         let store = AnyStore::Memory(store);
         let last = runtime.block_on(store.last_command())?;
+        let newest = runtime.block_on(store.newest())?;
         let keeper = runtime.block_on(open_credentials(&config, &store, &crypto))?;
         let before = runtime.block_on(HandOver::take(&config, &store, &keeper, clock));
         let (shards, events) = listen::shards(&config, setup.server, clock, &before)?;
@@ -143,13 +143,13 @@ impl Service {
             directory: Directory::default(),
             models,
             inboxes: shards.inboxes().to_vec(),
-            newest: watch::Sender::new(cursor),
+            newest: watch::Sender::new(newest),
             stopping: watch::Sender::new(false),
             store_ok: AtomicBool::new(true),
             counters: Counters::default(),
             config,
         });
-        launch(&runtime, &core, cursor, (events, notes, news), https);
+        launch(&runtime, &core, (events, notes, news), https);
         if let Some(sessions) = sessions {
             runtime.spawn(Role::new(core.clone()).run(sessions));
         }
@@ -160,11 +160,10 @@ impl Service {
 fn launch(
     runtime: &Runtime,
     core: &Arc<Core>,
-    cursor: Cursor,
     (events, notes, news): (mpsc::Receiver<ShardEvent>, mpsc::Receiver<Note>, mpsc::Receiver<News>),
     https: Vec<(Listener, TcpListener)>,
 ) {
-    runtime.spawn(Journal::new(core.clone(), cursor).run(events, notes, news));
+    runtime.spawn(Journal::new(core.clone()).run(events, notes, news));
     runtime.spawn(queue::keep_watch(core.clone()));
     #[cfg(unix)]
     runtime.spawn(reload(core.clone()));

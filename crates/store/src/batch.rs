@@ -1,5 +1,6 @@
 //! Batch: the only way to write. And what reads give back.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use lightship_lwm2m::{Endpoint, Path};
@@ -18,8 +19,26 @@ pub struct Batch {
 #[derive(Clone, Debug, PartialEq)]
 #[non_exhaustive]
 pub enum Fact {
-    /// An event joins the log. Its writer numbers its events without holes.
-    Happened(EventRecord),
+    /// An event joins the log; the store gives it its number.
+    Happened(NewEvent),
+    /// A device is registered like this from now on; replaces what it had.
+    Registered(Arc<RegistrationRecord>),
+    /// Its registration lives longer; nothing happens when it has another one by now.
+    Leased {
+        /// Which device.
+        endpoint: Endpoint,
+        /// Which registration.
+        id: u64,
+        /// When it ends, in milliseconds since 1970.
+        expires_ms: i64,
+    },
+    /// It is registered no longer; nothing happens when it has another registration by now.
+    Deregistered {
+        /// Which device.
+        endpoint: Endpoint,
+        /// Which registration.
+        id: u64,
+    },
     /// This shall be observed on a device from now on; replaces what was wanted under the same key.
     Wanted {
         /// Which device.
@@ -94,20 +113,67 @@ pub struct WantedObservation {
     pub attributes: Vec<String>,
 }
 
+/// A registration as it outlives the process.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct RegistrationRecord {
+    /// Whose it is.
+    pub endpoint: Endpoint,
+    /// Its locator, read as a number.
+    pub id: u64,
+    /// When the device registered, in milliseconds since 1970.
+    pub registered_ms: i64,
+    /// When it was heard last, as far as that is stored.
+    pub updated_ms: i64,
+    /// When it ends, as far as that is stored; `None`: never.
+    pub expires_ms: Option<i64>,
+    /// All that the device said, in the words of whoever serves it.
+    pub said: Arc<[u8]>,
+}
+
+/// An event on its way into the log.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewEvent {
+    /// When it happened, in milliseconds since 1970.
+    pub at_ms: i64,
+    /// Whom it is about.
+    pub endpoint: Endpoint,
+    /// What kind it is, as readers filter it.
+    pub kind: &'static str,
+    /// The event in the words of whoever shows it, who adds its cursor.
+    pub body: Arc<str>,
+    /// Whether it is found again by its device ([`Store::events_of`](crate::Store::events_of)).
+    pub indexed: bool,
+}
+
 /// One event of the log.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct EventRecord {
     /// Its place.
     pub cursor: Cursor,
+    /// When it happened, in milliseconds since 1970.
+    pub at_ms: i64,
     /// Whom it is about.
     pub endpoint: Endpoint,
     /// What kind it is, as readers filter it.
-    pub kind: &'static str,
-    /// The event as readers get it; shared by all of them.
+    pub kind: Cow<'static, str>,
+    /// The event in the words of whoever shows it; shared by all readers.
     pub body: Arc<str>,
 }
 
-/// A place in the log: `writer` started once (a restart makes a new one), `number` counts its events from 1.
+/// Which events of a device are asked for, the newest first.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct EventsOf {
+    /// Only those before this one.
+    pub before: Option<Cursor>,
+    /// Not older than this, in milliseconds since 1970.
+    pub from_ms: i64,
+    /// Older than this.
+    pub to_ms: i64,
+    /// At most so many.
+    pub max: usize,
+}
+
+/// A place in the log: `writer` names the log for as long as it exists, `number` counts its events from 1, over restarts too.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Cursor {
     /// Who wrote.

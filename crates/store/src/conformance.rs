@@ -6,7 +6,7 @@ use lightship_lwm2m::{Endpoint, Path};
 
 use crate::{
     Batch, CommandId, CommandRecord, CommandState, CredentialKey, CredentialRecord, CredentialSet, Cursor,
-    DocumentKey, EventRecord, Fact, Store, StoreError, WantedObservation,
+    DocumentKey, EventsOf, Fact, NewEvent, RegistrationRecord, Store, StoreError, WantedObservation,
 };
 
 /// Runs every check. `open` opens the backend: `fresh` gives an empty one that keeps 8 events, 5 wanted
@@ -18,6 +18,8 @@ pub async fn all<S: Store>(fresh: impl Fn() -> S, reopen: impl Fn(S) -> S) {
     events_come_back_in_order(&fresh()).await;
     a_slow_reader_is_told_of_its_gap(&fresh()).await;
     a_cursor_of_another_writer_is_a_gap(&fresh()).await;
+    events_of_a_device_come_newest_first(&fresh()).await;
+    registrations_are_kept_by_device(&fresh()).await;
     a_batch_is_all_or_nothing(&fresh()).await;
     wanted_observations_are_kept_by_path(&fresh()).await;
     commands_are_kept_in_their_order(&fresh()).await;
@@ -232,6 +234,63 @@ async fn a_cursor_of_another_writer_is_a_gap<S: Store>(store: &S) {
     }
 }
 
+async fn events_of_a_device_come_newest_first<S: Store>(store: &S) {
+    let newest = store.commit(Batch { facts: (1..=5).map(event).collect() }).await.expect("writes");
+    assert_eq!(newest, at(5), "who writes hears how far the log is");
+    let other =
+        NewEvent { at_ms: 3500, endpoint: endpoint("b"), kind: "sent", body: "b".into(), indexed: true };
+    let unfound = NewEvent { endpoint: endpoint("a"), indexed: false, ..other.clone() };
+    let facts = vec![Fact::Happened(other), Fact::Happened(unfound)];
+    assert_eq!(store.commit(Batch { facts }).await.expect("writes"), at(7));
+    let read = async |which: EventsOf| {
+        let events = store.events_of(&endpoint("a"), which).await.expect("reads");
+        events.iter().map(|event| event.cursor.number).collect::<Vec<_>>()
+    };
+    let all = EventsOf { before: None, from_ms: 0, to_ms: i64::MAX, max: 100 };
+    assert_eq!(read(all).await, [5, 4, 3, 2, 1]);
+    assert_eq!(read(EventsOf { from_ms: 2000, to_ms: 4000, ..all }).await, [3, 2]);
+    assert_eq!(read(EventsOf { before: Some(at(4)), max: 2, ..all }).await, [3, 2]);
+    let of_b = store.events_of(&endpoint("b"), all).await.expect("reads");
+    assert_eq!(of_b.iter().map(|event| (&*event.kind, &*event.body)).collect::<Vec<_>>(), [("sent", "b")]);
+}
+
+async fn registrations_are_kept_by_device<S: Store>(store: &S) {
+    let facts = vec![registered("b", 2), registered("a", 1), registered("b", 3)];
+    store.commit(Batch { facts }).await.expect("writes");
+    let leased = |id| Fact::Leased { endpoint: endpoint("a"), id, expires_ms: 77 };
+    store.commit(Batch { facts: vec![leased(9)] }).await.expect("writes");
+    let expires =
+        async || store.registration(&endpoint("a")).await.expect("reads").expect("is kept").expires_ms;
+    assert_eq!(expires().await, Some(60_000), "of another registration");
+    store.commit(Batch { facts: vec![leased(1)] }).await.expect("writes");
+    assert_eq!(expires().await, Some(77));
+    assert_eq!(registration_ids(store), [1, 3]);
+    let gone = |id| Fact::Deregistered { endpoint: endpoint("b"), id };
+    store.commit(Batch { facts: vec![gone(2)] }).await.expect("writes");
+    assert_eq!(registration_ids(store), [1, 3], "it has another by now");
+    store.commit(Batch { facts: vec![gone(3)] }).await.expect("writes");
+    assert_eq!(registration_ids(store), [1]);
+    assert_eq!(store.registration(&endpoint("b")).await.expect("reads"), None);
+}
+
+fn registered(name: &str, id: u64) -> Fact {
+    Fact::Registered(Arc::new(RegistrationRecord {
+        endpoint: endpoint(name),
+        id,
+        registered_ms: 1,
+        updated_ms: 2,
+        expires_ms: Some(60_000),
+        said: [1, 2, 3].into(),
+    }))
+}
+
+fn registration_ids<S: Store>(store: &S) -> Vec<u64> {
+    let mut ids = Vec::new();
+    let count = store.each_registration(&mut |record| ids.push(record.id)).expect("reads");
+    assert_eq!(usize::try_from(count).ok(), Some(ids.len()));
+    ids
+}
+
 async fn a_batch_is_all_or_nothing<S: Store>(store: &S) {
     let mut facts = vec![event(1)];
     facts.extend((0..6).map(|number| want("a", number)));
@@ -291,7 +350,8 @@ async fn write_events<S: Store>(store: &S, numbers: impl IntoIterator<Item = u64
 
 fn event(number: u64) -> Fact {
     let body = Arc::from(format!("event {number}"));
-    Fact::Happened(EventRecord { cursor: at(number), endpoint: endpoint("a"), kind: "updated", body })
+    let at_ms = i64::try_from(number).expect("a small number") * 1000;
+    Fact::Happened(NewEvent { at_ms, endpoint: endpoint("a"), kind: "updated", body, indexed: true })
 }
 
 fn want(name: &str, number: u16) -> Fact {

@@ -27,7 +27,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 pub use batch::{
-    BadCursor, Batch, Cursor, DocumentKey, EventPage, EventRecord, Fact, WantedKey, WantedObservation,
+    BadCursor, Batch, Cursor, DocumentKey, EventPage, EventRecord, EventsOf, Fact, NewEvent,
+    RegistrationRecord, WantedKey, WantedObservation,
 };
 pub use command::{CommandId, CommandRecord, CommandState};
 pub use credential::{CredentialKey, CredentialRecord, CredentialSet};
@@ -37,11 +38,33 @@ use lightship_lwm2m::Endpoint;
 
 /// What every backend does.
 pub trait Store {
-    /// The only write: everything in the batch or nothing of it.
+    /// The only write: everything in the batch or nothing of it. Anybody may write; what is written is safe when this comes
+    /// back, with the cursor of the newest event then.
     ///
     /// # Errors
     /// See [`StoreError`].
-    fn commit(&self, batch: Batch) -> impl Future<Output = Result<(), StoreError>> + Send;
+    fn commit(&self, batch: Batch) -> impl Future<Output = Result<Cursor, StoreError>> + Send;
+
+    /// Whether it takes what it is given. A store that failed tries by itself until it can write again.
+    fn health(&self) -> Health;
+
+    /// The registration of a device.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn registration(
+        &self,
+        endpoint: &Endpoint,
+    ) -> impl Future<Output = Result<Option<Arc<RegistrationRecord>>, StoreError>> + Send;
+
+    /// Shows every registration, in the order of names, and says how many there were. It blocks its thread: for the start.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn each_registration(
+        &self,
+        visit: &mut (dyn FnMut(RegistrationRecord) + Send),
+    ) -> Result<u64, StoreError>;
 
     /// What is wanted to be observed on a device, ordered by key.
     ///
@@ -154,6 +177,16 @@ pub trait Store {
         max: usize,
     ) -> impl Future<Output = Result<EventPage, StoreError>> + Send;
 
+    /// Events of a device that were written to be found again, newest first.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn events_of(
+        &self,
+        endpoint: &Endpoint,
+        which: EventsOf,
+    ) -> impl Future<Output = Result<Vec<Arc<EventRecord>>, StoreError>> + Send;
+
     /// The cursor behind the newest event.
     ///
     /// # Errors
@@ -170,9 +203,40 @@ pub enum AnyStore {
 }
 
 impl Store for AnyStore {
-    async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
+    async fn commit(&self, batch: Batch) -> Result<Cursor, StoreError> {
         match self {
             AnyStore::Memory(store) => store.commit(batch).await,
+        }
+    }
+
+    fn health(&self) -> Health {
+        match self {
+            AnyStore::Memory(store) => store.health(),
+        }
+    }
+
+    async fn registration(&self, endpoint: &Endpoint) -> Result<Option<Arc<RegistrationRecord>>, StoreError> {
+        match self {
+            AnyStore::Memory(store) => store.registration(endpoint).await,
+        }
+    }
+
+    fn each_registration(
+        &self,
+        visit: &mut (dyn FnMut(RegistrationRecord) + Send),
+    ) -> Result<u64, StoreError> {
+        match self {
+            AnyStore::Memory(store) => store.each_registration(visit),
+        }
+    }
+
+    async fn events_of(
+        &self,
+        endpoint: &Endpoint,
+        which: EventsOf,
+    ) -> Result<Vec<Arc<EventRecord>>, StoreError> {
+        match self {
+            AnyStore::Memory(store) => store.events_of(endpoint, which).await,
         }
     }
 
@@ -272,6 +336,20 @@ impl Store for AnyStore {
             AnyStore::Memory(store) => store.newest().await,
         }
     }
+}
+
+/// Whether a store takes what it is given.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Health {
+    /// It does.
+    Good,
+    /// It does not, until further notice; every commit is refused at once.
+    Failing {
+        /// Since when, in milliseconds since 1970.
+        since_ms: i64,
+        /// Why, in plain words.
+        reason: Arc<str>,
+    },
 }
 
 /// Why a store does not do what it is asked.

@@ -1,13 +1,16 @@
 //! The memory backend. With a folder, the rare facts (wanted observations, commands, bootstrap documents) are also in small
 //! files, one for each kind; each is written whole.
 
+use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lightship_lwm2m::Endpoint;
 
-use crate::batch::{Batch, Cursor, DocumentKey, EventPage, Fact, WantedObservation};
+use crate::batch::{
+    Batch, Cursor, DocumentKey, EventPage, EventRecord, EventsOf, Fact, RegistrationRecord, WantedObservation,
+};
 use crate::command::{CommandId, CommandRecord};
 use crate::commands::{self, Commands};
 use crate::credential::{CredentialKey, CredentialRecord, CredentialSet};
@@ -16,14 +19,14 @@ use crate::documents_file::{self, Documents};
 use crate::hand_over;
 use crate::ring::Ring;
 use crate::wanted_file::{self, Wanted};
-use crate::{Store, StoreError};
+use crate::{Health, Store, StoreError};
 
 /// How a memory store is made.
 #[derive(Clone, Debug)]
 pub struct Options {
     /// Folder for the rare facts; `None` = they end with the process.
     pub folder: Option<PathBuf>,
-    /// The number of this process among the writers of events; another one after each restart.
+    /// The name of the log; it ends with the process, so the next one has another.
     pub writer: u32,
     /// Events kept.
     pub events_max: usize,
@@ -78,6 +81,7 @@ pub struct MemoryStore {
 #[derive(Debug)]
 struct State {
     ring: Ring,
+    registrations: BTreeMap<Endpoint, Arc<RegistrationRecord>>,
     wanted: Arc<Wanted>,
     commands: Arc<Commands>,
     documents: Arc<Documents>,
@@ -124,6 +128,7 @@ impl MemoryStore {
             credentials_max: options.credentials_max,
             state: Mutex::new(State {
                 ring,
+                registrations: BTreeMap::new(),
                 wanted: Arc::new(wanted),
                 commands: Arc::new(commands),
                 documents: Arc::new(documents),
@@ -153,7 +158,8 @@ impl MemoryStore {
         let (mut wanted, mut commands, mut documents) = (None, None, None);
         for fact in &batch.facts {
             match fact {
-                Fact::Happened(_) => {}
+                Fact::Happened(_) | Fact::Registered(_) | Fact::Leased { .. } | Fact::Deregistered { .. } => {
+                }
                 Fact::Wanted { endpoint, observation } => {
                     let wanted = wanted.get_or_insert_with(|| Wanted::clone(&self.state().wanted.clone()));
                     let of_device = wanted.entry(endpoint.clone()).or_default();
@@ -217,7 +223,7 @@ impl MemoryStore {
     }
 
     fn within(&self, wanted: Wanted) -> Result<Arc<Wanted>, StoreError> {
-        let count: usize = wanted.values().map(std::collections::BTreeMap::len).sum();
+        let count: usize = wanted.values().map(BTreeMap::len).sum();
         if count > self.wanted_max {
             return Err(StoreError::Full { what: "wanted observations", max: self.wanted_max });
         }
@@ -233,7 +239,7 @@ impl MemoryStore {
         Ok(())
     }
 
-    fn apply(&self, batch: Batch, changes: Changes) {
+    fn apply(&self, batch: Batch, changes: Changes) -> Cursor {
         let mut state = self.state();
         if let Some(wanted) = changes.wanted {
             state.wanted = wanted;
@@ -245,14 +251,36 @@ impl MemoryStore {
             state.documents = documents;
         }
         for fact in batch.facts {
-            if let Fact::Happened(event) = fact {
-                state.ring.push(event);
+            match fact {
+                Fact::Happened(event) => state.ring.push(event),
+                Fact::Registered(record) => {
+                    state.registrations.insert(record.endpoint.clone(), record);
+                }
+                Fact::Leased { endpoint, id, expires_ms } => {
+                    let kept = state.registrations.get_mut(&endpoint).filter(|kept| kept.id == id);
+                    if let Some(kept) = kept {
+                        Arc::make_mut(kept).expires_ms = Some(expires_ms);
+                    }
+                }
+                Fact::Deregistered { endpoint, id } => {
+                    let is_kept = state.registrations.get(&endpoint).is_some_and(|kept| kept.id == id);
+                    is_kept.then(|| state.registrations.remove(&endpoint));
+                }
+                // Applied above, as a whole.
+                Fact::Wanted { .. }
+                | Fact::Unwanted { .. }
+                | Fact::Commanded(_)
+                | Fact::Document { .. }
+                | Fact::NoDocument { .. }
+                | Fact::Credential(_)
+                | Fact::NoCredential { .. } => {}
             }
         }
         changes.credentials.iter().for_each(|change| state.credentials.apply(change));
         if let Some(frame) = &changes.frame {
             state.credentials.written(frame, changes.credentials.len());
         }
+        state.ring.newest()
     }
 }
 
@@ -280,15 +308,45 @@ impl Changes {
 }
 
 impl Store for MemoryStore {
-    async fn commit(&self, batch: Batch) -> Result<(), StoreError> {
+    async fn commit(&self, batch: Batch) -> Result<Cursor, StoreError> {
         let _turn = self.writing.lock().await;
         let changes = self.changed(&batch)?;
         if let Some(folder) = self.folder.clone().filter(|_| !changes.is_empty()) {
             let written = changes.clone();
             self.blocking(move || write(&folder, &written)).await?;
         }
-        self.apply(batch, changes);
-        Ok(())
+        Ok(self.apply(batch, changes))
+    }
+
+    fn health(&self) -> Health {
+        Health::Good
+    }
+
+    async fn registration(&self, endpoint: &Endpoint) -> Result<Option<Arc<RegistrationRecord>>, StoreError> {
+        let registration = self.state().registrations.get(endpoint).cloned();
+        std::future::ready(Ok(registration)).await
+    }
+
+    fn each_registration(
+        &self,
+        visit: &mut (dyn FnMut(RegistrationRecord) + Send),
+    ) -> Result<u64, StoreError> {
+        let all = self.state().registrations.clone();
+        let mut count = 0;
+        for record in all.into_values() {
+            visit(Arc::unwrap_or_clone(record));
+            count += 1;
+        }
+        Ok(count)
+    }
+
+    async fn events_of(
+        &self,
+        endpoint: &Endpoint,
+        which: EventsOf,
+    ) -> Result<Vec<Arc<EventRecord>>, StoreError> {
+        let events = self.state().ring.of(endpoint, which);
+        std::future::ready(Ok(events)).await
     }
 
     async fn credential(&self, key: &CredentialKey) -> Result<Option<Arc<CredentialRecord>>, StoreError> {

@@ -3,12 +3,15 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use crate::batch::{Cursor, EventPage, EventRecord};
+use lightship_lwm2m::Endpoint;
+
+use crate::batch::{Cursor, EventPage, EventRecord, EventsOf, NewEvent};
 
 /// Events of one writer in the order of their numbers, without holes.
 #[derive(Debug)]
 pub(crate) struct Ring {
-    events: VecDeque<Arc<EventRecord>>,
+    /// Each with whether it is found by its device.
+    events: VecDeque<(Arc<EventRecord>, bool)>,
     newest: Cursor,
     bytes: usize,
     events_max: usize,
@@ -25,22 +28,22 @@ impl Ring {
         self.newest
     }
 
-    pub(crate) fn push(&mut self, event: EventRecord) {
-        debug_assert_eq!(event.cursor.writer, self.newest.writer);
-        debug_assert_eq!(event.cursor.number, self.newest.number + 1, "numbers have no holes");
-        self.newest = event.cursor;
+    pub(crate) fn push(&mut self, event: NewEvent) {
+        let NewEvent { at_ms, endpoint, kind, body, indexed } = event;
+        self.newest.number += 1;
+        let event = EventRecord { cursor: self.newest, at_ms, endpoint, kind: kind.into(), body };
         self.bytes += weight(&event);
-        self.events.push_back(Arc::new(event));
+        self.events.push_back((Arc::new(event), indexed));
         while self.events.len() > self.events_max || self.bytes > self.bytes_max {
             match self.events.pop_front() {
-                Some(old) => self.bytes -= weight(&old),
+                Some((old, _)) => self.bytes -= weight(&old),
                 None => break,
             }
         }
     }
 
     pub(crate) fn page(&self, after: Option<Cursor>, max: usize) -> EventPage {
-        let oldest = self.events.front().map_or(self.newest.number + 1, |event| event.cursor.number);
+        let oldest = self.events.front().map_or(self.newest.number + 1, |(event, _)| event.cursor.number);
         let (start, gap) = match after {
             None => (oldest, false),
             // A cursor from the future of this writer was never given out.
@@ -48,10 +51,22 @@ impl Ring {
             Some(c) => ((c.number + 1).max(oldest), c.number + 1 < oldest),
         };
         let skip = usize::try_from(start - oldest).unwrap_or(usize::MAX);
-        let events: Vec<_> = self.events.iter().skip(skip).take(max).cloned().collect();
+        let events: Vec<_> =
+            self.events.iter().skip(skip).take(max).map(|(event, _)| event.clone()).collect();
         let before = Cursor { number: start - 1, ..self.newest };
         let next = events.last().map_or(before, |event| event.cursor);
         EventPage { events, gap, next }
+    }
+
+    pub(crate) fn of(&self, endpoint: &Endpoint, which: EventsOf) -> Vec<Arc<EventRecord>> {
+        let EventsOf { before, from_ms, to_ms, max } = which;
+        let events = self.events.iter().rev().filter(|(_, indexed)| *indexed).map(|(event, _)| event);
+        let events = events.filter(|event| {
+            event.endpoint == *endpoint
+                && (from_ms..to_ms).contains(&event.at_ms)
+                && before.is_none_or(|before| event.cursor < before)
+        });
+        events.take(max).cloned().collect()
     }
 }
 

@@ -33,11 +33,12 @@ async fn the_memory_backend_with_a_folder_conforms() {
 
 #[tokio::test]
 async fn the_log_is_bounded_by_bytes_too() {
-    use lightship_store::{Batch, Cursor, EventRecord, Fact, Store};
+    use lightship_store::{Batch, Fact, NewEvent, Store};
     let store = MemoryStore::open(Options { event_bytes_max: 10_000, ..Options::default() }).unwrap();
     for number in 1..=100 {
-        let record = EventRecord {
-            cursor: Cursor { writer: 0, number },
+        let record = NewEvent {
+            at_ms: number,
+            indexed: false,
             endpoint: lightship_lwm2m::Endpoint::new("a").unwrap(),
             kind: "notified",
             body: "x".repeat(1000).into(),

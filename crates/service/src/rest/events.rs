@@ -154,7 +154,8 @@ impl Reader {
                 write!(text, "id: {place}\ndata: {}\n\n", serde_json::to_string(&event).unwrap_or_default());
         }
         for event in page.events.iter().filter(|event| self.wants(event)) {
-            let _ = write!(text, "id: {}\ndata: {}\n\n", event.cursor, event.body);
+            let cursor = event.cursor.to_string();
+            let _ = write!(text, "id: {cursor}\ndata: {}\n\n", Event::numbered(&cursor, &event.body));
         }
         self.cursor = Some(page.next);
         self.fresh = false;

@@ -182,7 +182,8 @@ pub(super) async fn end(call: &Call<'_>, key: WantedKey) -> Result<Done, Refusal
 }
 
 async fn keep(core: &Core, fact: Fact) -> Result<(), Refusal> {
-    core.store.commit(Batch { facts: vec![fact] }).await.map_err(|error| unstored(&error))
+    core.store.commit(Batch { facts: vec![fact] }).await.map_err(|error| unstored(&error))?;
+    Ok(())
 }
 
 fn unstored(error: &StoreError) -> Refusal {

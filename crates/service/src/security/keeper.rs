@@ -152,7 +152,7 @@ impl Keeper {
         match store.commit(Batch { facts: vec![Fact::Credential(record)] }).await {
             Err(StoreError::Taken { by }) => return Err(KeepError::Taken { by }),
             stored => stored?,
-        }
+        };
         self.count(before.as_ref().map(|kept| &kept.proof), Some(&proof));
         let now = Kept { endpoint: endpoint.clone(), proof, changed_at: now };
         Ok(Change { before, now: Some(now) })
