@@ -97,6 +97,24 @@ pub(crate) struct Pair {
     pub(crate) is_lazy: bool,
     /// Somebody on the way.
     pub(crate) tamper: Option<Tamper>,
+    /// What the weather did.
+    pub(crate) suffered: Suffered,
+}
+
+/// How many datagrams were lost, came twice, or were overtaken.
+#[derive(Clone, Copy, Default, Debug)]
+pub(crate) struct Suffered {
+    pub(crate) lost: u32,
+    pub(crate) doubled: u32,
+    pub(crate) overtaken: u32,
+}
+
+impl Suffered {
+    pub(crate) fn add(&mut self, other: Self) {
+        self.lost += other.lost;
+        self.doubled += other.doubled;
+        self.overtaken += other.overtaken;
+    }
 }
 
 /// Changes datagrams on their way.
@@ -124,6 +142,7 @@ impl Pair {
             crypto: &FastCrypto,
             is_lazy: false,
             tamper: None,
+            suffered: Suffered::default(),
         }
     }
 
@@ -251,12 +270,16 @@ impl Pair {
             let ahead = if troubled > 0 { weather.reorder } else { 0 };
             let index = dice.below(ahead + 1) as usize % self.wire.len().max(1);
             let Some((from, datagram)) = self.wire.remove(index) else { continue };
+            self.suffered.overtaken +=
+                u32::from(self.wire.iter().take(index).any(|(other, _)| *other == from));
             if troubled > 0 {
                 troubled -= 1;
                 if dice.below(100) < weather.duplicate {
+                    self.suffered.doubled += 1;
                     self.wire.push_back((from, datagram.clone()));
                 }
                 if dice.below(100) < weather.loss {
+                    self.suffered.lost += 1;
                     continue;
                 }
             }

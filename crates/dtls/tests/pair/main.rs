@@ -7,6 +7,7 @@ mod harness;
 mod memory;
 mod refusals;
 mod resumption;
+mod sizes;
 mod storms;
 
 use harness::{From, own_key, pair, psk_connect};
