@@ -8,7 +8,8 @@ use utoipa::ToSchema;
 use crate::security::Session;
 use crate::time::Timestamp;
 
-/// One page of registered devices, ordered by endpoint name.
+/// One page of registered devices, ordered by endpoint name. With a filter it may hold fewer than asked for, even none,
+/// and others still follow: a server looks at so many names a page and no more.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Endpoints {
     /// The devices of this page.

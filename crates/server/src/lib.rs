@@ -83,9 +83,9 @@ pub use request::{
 };
 pub use route::Route;
 pub use secure::{
-    Certificate, Claim, Credential, CredentialEnd, DropStats, Endpoints, FailureStats, HandshakeFailure,
-    Mode, Party, Presented, Principal, Registrations, Security, SecurityEvent, SecurityLimits, SecurityStats,
-    SessionDrops, SessionEnd, SessionInfo, TicketRotation, Whose, shard_of,
+    Address, Certificate, Claim, Credential, CredentialEnd, DropStats, Endpoints, FailureStats,
+    HandshakeFailure, Mode, Party, Presented, Principal, Registrations, Security, SecurityEvent,
+    SecurityLimits, SecurityStats, SessionDrops, SessionEnd, SessionInfo, TicketRotation, Whose, shard_of,
 };
 pub use shard::{Shard, Transmit};
 pub use stats::Stats;

@@ -1,7 +1,13 @@
 //! Directory: who is registered, where, and what was last heard of what is observed.
+//!
+//! The table keeps devices packed, since there may be a million of them; whoever asks for one gets it unpacked.
+
+mod last;
+mod names;
+mod packed;
+mod table;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
-use std::ops::Bound;
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use lightship_api as api;
@@ -13,15 +19,17 @@ use lightship_platform::Instant;
 use lightship_server::{Locator, Presence, Registration, RegistrationId};
 use lightship_store::WantedKey;
 
+pub(crate) use self::last::LastContent;
+use self::table::Table;
 use crate::content;
 use crate::core;
 use crate::deviation::Deviation;
 use crate::security;
 
 /// All registered devices, by endpoint.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Directory {
-    devices: RwLock<BTreeMap<Endpoint, Device>>,
+    devices: RwLock<Table>,
     /// Endpoints that have been allowed to register and whose registration is on its way here: the device may know of
     /// it already.
     arriving: Mutex<BTreeSet<Endpoint>>,
@@ -72,7 +80,8 @@ pub(crate) struct Device {
 pub(crate) struct Observed {
     pub(crate) state: ObservingState,
     pub(crate) reason: Option<String>,
-    pub(crate) content: Option<Vec<api::Node>>,
+    /// What is true now, and the moment of the last report.
+    pub(crate) content: LastContent,
     pub(crate) time: Option<Timestamp>,
     pub(crate) notifications: u64,
     /// When it last became active.
@@ -86,7 +95,7 @@ impl Default for Observed {
         Observed {
             state: ObservingState::Pending,
             reason: None,
-            content: None,
+            content: LastContent::default(),
             time: None,
             notifications: 0,
             since: None,
@@ -96,8 +105,16 @@ impl Default for Observed {
 }
 
 impl Directory {
+    pub(crate) fn new(clock: Clock) -> Directory {
+        Directory {
+            devices: RwLock::new(Table::new(clock)),
+            arriving: Mutex::default(),
+            past: Mutex::default(),
+        }
+    }
+
     pub(crate) fn find(&self, endpoint: &str) -> Option<Device> {
-        self.read().get(endpoint).cloned()
+        self.read().get(endpoint)
     }
 
     /// An endpoint has been allowed to register.
@@ -142,7 +159,7 @@ impl Directory {
             device.observations = past.restarts.into_iter().map(|(key, count)| (key, again(count))).collect();
         }
         let shape = device.shape();
-        devices.insert(endpoint.clone(), device);
+        devices.insert(device);
         drop(devices);
         self.arrived(endpoint.as_str());
         shape
@@ -168,8 +185,9 @@ impl Directory {
         change: impl FnOnce(&mut Device) -> T,
     ) -> Option<T> {
         let mut devices = self.write();
-        let device = devices.get_mut(endpoint)?;
-        id.is_none_or(|id| device.registration.id == id).then(|| change(device))
+        devices.change(endpoint, |device| {
+            id.is_none_or(|id| device.registration.id == id).then(|| change(device))
+        })?
     }
 
     /// Removes a device if that registration is still its present one; what was counted waits for its return.
@@ -187,38 +205,28 @@ impl Directory {
     }
 
     /// One page in the order of names: at most `limit` devices behind `after` whose name contains `filter`, and the
-    /// name to go on behind, if there are more.
+    /// name to go on behind, if there may be more. A page may hold fewer than that, even none, where few names
+    /// contain the text.
     pub(crate) fn page(
         &self,
         filter: &str,
         after: Option<&str>,
         limit: usize,
     ) -> (Vec<api::Endpoint>, Option<String>) {
-        let devices = self.read();
-        let start = after.map_or(Bound::Unbounded, Bound::Excluded);
-        let mut items: Vec<api::Endpoint> = Vec::new();
-        for (name, device) in devices.range::<str, _>((start, Bound::Unbounded)) {
-            if !name.as_str().contains(filter) {
-                continue;
-            }
-            if items.len() == limit {
-                let last = items.last().map(|last| last.endpoint.clone());
-                return (items, last);
-            }
-            items.push(device.shape());
-        }
-        (items, None)
+        // Their shapes are made after others may write again.
+        let (devices, next) = self.read().page(filter, after, limit);
+        (devices.iter().map(Device::shape).collect(), next)
     }
 
     fn past(&self) -> MutexGuard<'_, Pasts> {
         self.past.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn read(&self) -> RwLockReadGuard<'_, BTreeMap<Endpoint, Device>> {
+    fn read(&self) -> RwLockReadGuard<'_, Table> {
         self.devices.read().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn write(&self) -> RwLockWriteGuard<'_, BTreeMap<Endpoint, Device>> {
+    fn write(&self) -> RwLockWriteGuard<'_, Table> {
         self.devices.write().unwrap_or_else(PoisonError::into_inner)
     }
 }

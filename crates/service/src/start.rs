@@ -140,7 +140,7 @@ impl Service {
             clock,
             store,
             queue,
-            directory: Directory::default(),
+            directory: Directory::new(clock),
             models,
             inboxes: shards.inboxes().to_vec(),
             newest: watch::Sender::new(newest),

@@ -1,11 +1,12 @@
 //! An address in eighteen bytes, because a shard keeps up to a million of them.
 
+use core::fmt;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV6};
 
 /// An IP address and a port. An IPv4 address lies behind a prefix that no IPv6 address has; one that an IPv6 socket shows as mapped
 /// stays so, since answers must leave by that socket. The zone of a link-local address lies in bytes of it that are zero otherwise.
 #[derive(Clone, Copy, PartialEq, Eq, Hash)]
-pub(crate) struct Address {
+pub struct Address {
     ip: [u8; 16],
     port: [u8; 2],
 }
@@ -68,6 +69,12 @@ impl From<SocketAddr> for Address {
             }
         };
         Self { ip, port }
+    }
+}
+
+impl fmt::Debug for Address {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&SocketAddr::from(*self), f)
     }
 }
 

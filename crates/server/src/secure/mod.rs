@@ -17,7 +17,7 @@ mod stats;
 mod steer;
 mod tickets;
 
-pub(crate) use self::address::Address;
+pub use self::address::Address;
 pub use self::config::{Security, SecurityLimits};
 pub use self::event::{
     Claim, Credential, CredentialEnd, HandshakeFailure, Presented, Registrations, SecurityEvent,

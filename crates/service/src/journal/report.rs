@@ -12,7 +12,7 @@ use super::{Journal, name, raw};
 use crate::content::{self, Dialect, Payload};
 use crate::core;
 use crate::deviation::Deviation;
-use crate::directory;
+use crate::directory::{self, LastContent};
 
 impl Journal {
     /// What a device reported, as far as it can be understood.
@@ -62,7 +62,8 @@ impl Journal {
             count(observed);
             observed.reason = report.content.as_ref().err().cloned();
             if let Ok(content) = &report.content {
-                observed.content = Some(newest(content, observed.content.as_deref(), observed.time, now));
+                let known = || observed.content.nodes(key);
+                observed.content = LastContent::of(key, newest(content, known, observed.time, now));
                 observed.time = Some(now);
             }
         });
@@ -113,7 +114,7 @@ impl Report {
 /// that hold several Resources are all kept, the latest first: each may hold others.
 fn newest(
     reported: &[api::Node],
-    known: Option<&[api::Node]>,
+    known: impl FnOnce() -> Option<Vec<api::Node>>,
     known_at: Option<Timestamp>,
     now: Timestamp,
 ) -> Vec<api::Node> {
@@ -132,8 +133,10 @@ fn newest(
     if !newest.iter().all(|node| is_resource(node)) {
         newest.sort_by_key(|node| std::cmp::Reverse(time(node)));
     }
+    // What has just been measured is newer than all that is known, which need not be looked at then.
+    let known = newest.iter().any(|node| node.time.is_some()).then(known).flatten();
     let later = |node: &api::Node| {
-        let before = known?.iter().find(|other| is_resource(other) && other.path == node.path)?;
+        let before = known.as_ref()?.iter().find(|other| is_resource(other) && other.path == node.path)?;
         // A device's clock may be ahead, the time of arrival is not.
         let before_at = before.time.map_or(known_at, |time| known_at.map(|at| at.min(time)))?;
         (before_at > time(node)).then(|| before.clone())

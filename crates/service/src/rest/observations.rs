@@ -19,12 +19,24 @@ use super::order::Done;
 use super::reply::{Answer, json};
 use crate::content;
 use crate::core::Core;
+use crate::directory::LastContent;
+use crate::models;
 
 /// GET …/observations
 pub(crate) async fn list(State(core): State<Arc<Core>>, Parts(endpoint): Parts<String>) -> Answer {
     let device = input::device(&core, &endpoint).await?;
     let name = &device.registration.details.endpoint;
     let wanted = core.store.wanted(name).await.map_err(|error| unstored(&error))?;
+    let definitions = core.models.snapshot();
+    let content = |one: &WantedObservation, last: &LastContent| {
+        let mut nodes = last.nodes(&one.key)?;
+        for node in &mut nodes {
+            if let Some(path) = node.path.as_deref().and_then(|path| path.parse().ok()) {
+                models::describe(&definitions, device.object_version(path), node, path);
+            }
+        }
+        Some(nodes)
+    };
     let item = |one: &WantedObservation| {
         let seen = device.observations.get(&one.key).cloned().unwrap_or_default();
         let attributes = one.attributes.iter().filter_map(|text| {
@@ -42,7 +54,7 @@ pub(crate) async fn list(State(core): State<Arc<Core>>, Parts(endpoint): Parts<S
             state: seen.state,
             reason: seen.reason,
             attributes: attributes.collect(),
-            content: seen.content,
+            content: content(one, &seen.content),
             time: seen.time,
             notifications: seen.notifications,
             since: seen.since,

@@ -1,0 +1,252 @@
+//! Names: devices in the order of their names, and where in it a text may occur.
+//!
+//! ```text
+//! blocks, in order ─► 512 places in the order of their names, and a summary of these names:
+//!                     one bit for each four letters that stand side by side in one of them
+//! ```
+//! Each block grows and splits by itself, so that nothing is ever copied as a whole. A search for a text of four letters
+//! and more skips the blocks whose summary lacks some of it; the names of the others are looked at, so many a page at
+//! most. A device costs 8 to 20 bytes here.
+
+/// Where a device lies in the table.
+pub(super) type Place = u32;
+
+/// Devices in the order of their names. What they are called is the caller's to say.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    blocks: Vec<Block>,
+}
+
+#[derive(Debug)]
+struct Block {
+    /// Never empty.
+    places: Vec<Place>,
+    grams: Grams,
+    /// Names that are gone and may still be in the summary.
+    gone: usize,
+}
+
+/// Which four letters stand side by side in some names; may claim too much, never too little.
+#[derive(Debug)]
+struct Grams(Box<[u64; GRAM_BITS / 64]>);
+
+/// A page, and the name to go on behind if there may be more.
+pub(super) struct Found {
+    pub(super) places: Vec<Place>,
+    pub(super) next: Option<Place>,
+}
+
+impl Names {
+    /// Adds a device that is not here.
+    pub(super) fn insert<'a>(&mut self, place: Place, name_of: impl Fn(Place) -> &'a str) {
+        let name = name_of(place);
+        let Some(mut at) = self.block_of(name, &name_of) else {
+            self.blocks.push(Block::of(vec![place], &name_of));
+            return;
+        };
+        if let Some(block) = self.blocks.get(at)
+            && block.places.len() >= BLOCK_LEN
+        {
+            let is_last = at + 1 == self.blocks.len();
+            if is_last && block.places.last().is_some_and(|last| name_of(*last) < name) {
+                // Names that come in their order fill each block.
+                self.blocks.push(Block::of(vec![place], &name_of));
+                return;
+            }
+            self.split(at, &name_of);
+            at = self.block_of(name, &name_of).unwrap_or(at);
+        }
+        let Some(block) = self.blocks.get_mut(at) else { return };
+        let behind = block.places.partition_point(|other| name_of(*other) < name);
+        block.places.insert(behind, place);
+        block.grams.add(name);
+    }
+
+    /// Takes a device out; it still has its name.
+    pub(super) fn remove<'a>(&mut self, place: Place, name_of: impl Fn(Place) -> &'a str) {
+        let name = name_of(place);
+        let Some(at) = self.block_of(name, &name_of) else { return };
+        let Some(block) = self.blocks.get_mut(at) else { return };
+        let behind = block.places.partition_point(|other| name_of(*other) < name);
+        if block.places.get(behind) != Some(&place) {
+            return;
+        }
+        block.places.remove(behind);
+        block.gone += 1;
+        if block.places.is_empty() {
+            self.blocks.remove(at);
+        } else if block.places.len() <= BLOCK_LEN / 4 {
+            self.join(at, &name_of);
+        } else if block.gone >= BLOCK_LEN / 2 {
+            *block = Block::of(std::mem::take(&mut block.places), &name_of);
+        }
+    }
+
+    /// At most `limit` devices behind the name `after` whose names contain `text`.
+    pub(super) fn page<'a>(
+        &self,
+        text: &str,
+        after: Option<&str>,
+        limit: usize,
+        name_of: impl Fn(Place) -> &'a str,
+    ) -> Found {
+        let first = after.and_then(|after| self.block_of(after, &name_of)).unwrap_or(0);
+        let is_behind = |place: &Place| after.is_none_or(|after| name_of(*place) > after);
+        let grams: Vec<usize> = grams(text).collect();
+        let mut places: Vec<Place> = Vec::new();
+        let mut looked_at = 0;
+        for block in self.blocks.iter().skip(first).filter(|block| block.grams.have(&grams)) {
+            let begin = block.places.partition_point(|place| !is_behind(place));
+            for place in block.places.get(begin..).unwrap_or_default() {
+                if !name_of(*place).contains(text) {
+                    looked_at += 1;
+                    if looked_at >= LOOKED_AT_MAX {
+                        return Found { places, next: Some(*place) };
+                    }
+                    continue;
+                }
+                if places.len() == limit {
+                    let next = places.last().copied();
+                    return Found { places, next };
+                }
+                places.push(*place);
+            }
+        }
+        Found { places, next: None }
+    }
+
+    /// The block where a name is, or should be; none if there are no blocks.
+    fn block_of<'a>(&self, name: &str, name_of: impl Fn(Place) -> &'a str) -> Option<usize> {
+        let begins = |block: &Block| block.places.first().is_some_and(|first| name_of(*first) <= name);
+        let is_last = self.blocks.last().is_some_and(begins);
+        let behind = if is_last { self.blocks.len() } else { self.blocks.partition_point(begins) };
+        (!self.blocks.is_empty()).then(|| behind.saturating_sub(1))
+    }
+
+    fn split<'a>(&mut self, at: usize, name_of: impl Fn(Place) -> &'a str) {
+        let Some(block) = self.blocks.get_mut(at) else { return };
+        let upper = block.places.split_off(block.places.len() / 2);
+        block.places.shrink_to_fit();
+        *block = Block::of(std::mem::take(&mut block.places), &name_of);
+        self.blocks.insert(at + 1, Block::of(upper, &name_of));
+    }
+
+    /// Joins a block that has become short with the next one, if both fit into one with room to spare.
+    fn join<'a>(&mut self, at: usize, name_of: impl Fn(Place) -> &'a str) {
+        let len = |at: usize| self.blocks.get(at).map(|block| block.places.len());
+        let (Some(short), Some(next)) = (len(at), len(at + 1)) else { return };
+        if short + next > BLOCK_LEN / 4 * 3 {
+            return;
+        }
+        let next = self.blocks.remove(at + 1);
+        if let Some(block) = self.blocks.get_mut(at) {
+            let mut places = std::mem::take(&mut block.places);
+            places.extend(next.places);
+            *block = Block::of(places, &name_of);
+        }
+    }
+}
+
+impl Block {
+    fn of<'a>(places: Vec<Place>, name_of: impl Fn(Place) -> &'a str) -> Block {
+        let mut grams = Grams(Box::new([0; GRAM_BITS / 64]));
+        places.iter().for_each(|place| grams.add(name_of(*place)));
+        Block { places, grams, gone: 0 }
+    }
+}
+
+impl Grams {
+    fn add(&mut self, name: &str) {
+        for bit in grams(name) {
+            if let Some(word) = self.0.get_mut(bit / 64) {
+                *word |= 1 << (bit % 64);
+            }
+        }
+    }
+
+    fn have(&self, grams: &[usize]) -> bool {
+        grams.iter().all(|bit| self.0.get(bit / 64).is_some_and(|word| word >> (bit % 64) & 1 == 1))
+    }
+}
+
+/// The bits of all four letters that stand side by side.
+fn grams(text: &str) -> impl Iterator<Item = usize> {
+    text.as_bytes().windows(4).map(|four| {
+        let four = four.iter().fold(0_u32, |four, letter| four << 8 | u32::from(*letter));
+        // The highest bits of a product with an odd number depend on all letters.
+        usize::try_from(four.wrapping_mul(0x9e37_79b1) >> (32 - GRAM_BITS.ilog2())).unwrap_or(0)
+    })
+}
+
+/// Devices in a block, at most.
+const BLOCK_LEN: usize = 512;
+/// Bits in the summary of a block: random names of a block set about a third of them.
+const GRAM_BITS: usize = 32_768;
+/// Names looked at in vain for one page.
+const LOOKED_AT_MAX: usize = 20_000;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn pages(names: &Names, text: &str, limit: usize, table: &[String]) -> (Vec<String>, usize) {
+        let (mut all, mut after, mut pages) = (Vec::new(), None::<String>, 0);
+        loop {
+            let name_of = |place: Place| table[place as usize].as_str();
+            let found = names.page(text, after.as_deref(), limit, name_of);
+            pages += 1;
+            assert!(found.places.len() <= limit);
+            all.extend(found.places.iter().map(|place| name_of(*place).to_owned()));
+            match found.next {
+                Some(next) => after = Some(name_of(next).to_owned()),
+                None => return (all, pages),
+            }
+        }
+    }
+
+    #[test]
+    fn pages_are_those_of_a_sorted_set_whatever_comes_and_goes() {
+        let mut numbers = lightship_platform::SeededRng::from_number(7);
+        let mut below = |limit: u32| lightship_platform::Rng::below(&mut numbers, limit);
+        let table: Vec<String> =
+            (0..6000_u32).map(|n| format!("urn:{:08x}-{n}", n.wrapping_mul(0x9e37_79b1))).collect();
+        let name_of = |place: Place| table[place as usize].as_str();
+        let (mut names, mut model) = (Names::default(), BTreeSet::new());
+        for round in 0..30_000 {
+            let place = below(6000);
+            // It grows, then shrinks.
+            if below(10) < if round < 15_000 { 8 } else { 2 } {
+                if model.insert(name_of(place)) {
+                    names.insert(place, name_of);
+                }
+            } else if model.remove(name_of(place)) {
+                names.remove(place, name_of);
+            }
+            if round % 1000 == 0 {
+                for text in ["", "7", "9e3", "urn:9e37", "-42", "urn:00000000-0", "nothing like it"] {
+                    let expected: Vec<_> =
+                        model.iter().filter(|name| name.contains(text)).map(|n| (*n).to_owned()).collect();
+                    assert_eq!(pages(&names, text, 100, &table).0, expected, "{text:?} in round {round}");
+                }
+            }
+        }
+        assert!(names.blocks.len() <= 6000 / (BLOCK_LEN / 4) + 1, "{} blocks", names.blocks.len());
+    }
+
+    #[test]
+    fn a_rare_text_is_found_in_one_page_and_a_short_one_in_bounded_pages() {
+        let table: Vec<String> =
+            (0..100_000_u64).map(|n| format!("{:016x}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15))).collect();
+        let name_of = |place: Place| table[place as usize].as_str();
+        let mut names = Names::default();
+        for place in 0..100_000 {
+            names.insert(place, name_of);
+        }
+        let wanted = &table[77_777];
+        assert_eq!(pages(&names, &wanted[4..14], 10, &table), (vec![wanted.clone()], 1));
+        // No name has it: the pages are empty, but none looks at all names.
+        assert_eq!(pages(&names, "xyz", 10, &table), (Vec::new(), 100_000 / LOOKED_AT_MAX + 1));
+    }
+}

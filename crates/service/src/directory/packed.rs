@@ -1,0 +1,348 @@
+//! Packed: a device as the table keeps it. There are a million of these: what one costs is tested.
+//!
+//! Nearly all devices are silent, and listen always, and do what the standard says: whatever else there may be is behind
+//! one pointer each.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use lightship_api::{ObservingState, Timestamp};
+use lightship_lwm2m::{Format, Path};
+use lightship_net::Clock;
+use lightship_platform::Instant;
+use lightship_server::{
+    Address, Details, Deviations, Party, Presence, Registration, RegistrationId, SessionDrops, SessionInfo,
+    Suite,
+};
+use lightship_store::WantedKey;
+
+use super::{Device, LastContent, Observed};
+use crate::deviation::Deviation;
+
+/// A registered device in little space.
+#[derive(Clone, Debug)]
+pub(super) struct Packed {
+    details: Arc<Details>,
+    party: Option<Arc<Party>>,
+    session: Option<Box<Session>>,
+    sleep: Option<Box<Sleep>>,
+    rest: Option<Box<Rest>>,
+    observations: Box<[Seen]>,
+    began: [Instant; 2],
+    registered_at: Timestamp,
+    updated_at: Timestamp,
+    id: RegistrationId,
+    address: Address,
+    shard: u8,
+    speaks: Option<Format>,
+    list_format: Option<Format>,
+    no_composites: bool,
+}
+
+/// What a secured device has while it can be reached.
+#[derive(Clone, Debug)]
+struct Session {
+    opened_at: Instant,
+    /// The date of that, as it was told first.
+    opened: Timestamp,
+    party: Arc<Party>,
+    id: RegistrationId,
+    dropped: SessionDrops,
+    address: Address,
+    suite: Suite,
+    connection_id: bool,
+    return_routability: bool,
+    resumed: bool,
+}
+
+/// What a device in Queue Mode has.
+#[derive(Clone, Debug)]
+struct Sleep {
+    presence: Presence,
+    awake_until: Option<Timestamp>,
+    expected_wake: Option<Timestamp>,
+}
+
+/// What few devices have.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Rest {
+    deviations_counted: Deviations,
+    commands_waiting: u64,
+    made: BTreeSet<Path>,
+    deleted: BTreeSet<Path>,
+    deviations: BTreeMap<Deviation, u64>,
+    deviations_before: BTreeMap<lightship_server::Deviation, u64>,
+    /// Those of which nothing has been seen yet.
+    format_left_open: BTreeSet<WantedKey>,
+    asked: BTreeSet<WantedKey>,
+}
+
+/// What is known of one observation.
+#[derive(Clone, Debug)]
+struct Seen {
+    key: Key,
+    content: LastContent,
+    reason: Option<Box<str>>,
+    time: Moment,
+    since: Moment,
+    notifications: u64,
+    restarts: u32,
+    state: ObservingState,
+    format_left_open: bool,
+    asked: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Key {
+    Path(Path),
+    Name(Box<str>),
+}
+
+/// A moment, or the least one for none.
+#[derive(Clone, Copy, Debug)]
+struct Moment(i64);
+
+impl Moment {
+    const NONE: i64 = i64::MIN;
+
+    fn of(time: Option<Timestamp>) -> Moment {
+        Moment(time.map_or(Moment::NONE, |time| time.0))
+    }
+
+    fn open(self) -> Option<Timestamp> {
+        (self.0 != Moment::NONE).then_some(Timestamp(self.0))
+    }
+}
+
+impl Seen {
+    fn of(key: WantedKey, seen: Observed, format_left_open: bool, asked: bool) -> Seen {
+        let key = match key {
+            WantedKey::Path(path) => Key::Path(path),
+            WantedKey::Name(name) => Key::Name(name.into()),
+        };
+        Seen {
+            key,
+            content: seen.content,
+            reason: seen.reason.map(String::into_boxed_str),
+            time: Moment::of(seen.time),
+            since: Moment::of(seen.since),
+            notifications: seen.notifications,
+            restarts: u32::try_from(seen.restarts).unwrap_or(u32::MAX),
+            state: seen.state,
+            format_left_open,
+            asked,
+        }
+    }
+
+    fn open(self) -> (WantedKey, Observed) {
+        let key = match self.key {
+            Key::Path(path) => WantedKey::Path(path),
+            Key::Name(name) => WantedKey::Name(name.into_string()),
+        };
+        let seen = Observed {
+            state: self.state,
+            reason: self.reason.map(String::from),
+            content: self.content,
+            time: self.time.open(),
+            notifications: self.notifications,
+            since: self.since.open(),
+            restarts: self.restarts.into(),
+        };
+        (key, seen)
+    }
+}
+
+impl Session {
+    fn of(info: SessionInfo, opened: Timestamp) -> Session {
+        let SessionInfo { id, party, address, suite, opened_at, dropped, .. } = info;
+        let SessionInfo { connection_id, return_routability, resumed, .. } = info;
+        let address = address.into();
+        Session {
+            opened_at,
+            opened,
+            party,
+            id,
+            dropped,
+            address,
+            suite,
+            connection_id,
+            return_routability,
+            resumed,
+        }
+    }
+
+    fn open(self) -> (SessionInfo, Timestamp) {
+        let Session {
+            opened_at,
+            opened,
+            party,
+            id,
+            dropped,
+            address,
+            suite,
+            connection_id,
+            return_routability,
+            resumed,
+        } = self;
+        let address = address.into();
+        let info = SessionInfo {
+            id,
+            party,
+            address,
+            suite,
+            connection_id,
+            return_routability,
+            resumed,
+            opened_at,
+            dropped,
+        };
+        (info, opened)
+    }
+}
+
+impl Packed {
+    pub(super) fn of(device: Device) -> Packed {
+        let Registration {
+            id,
+            address,
+            party,
+            session,
+            details,
+            registered_at,
+            updated_at,
+            presence,
+            deviations,
+            ..
+        } = device.registration;
+        let mut rest = Rest {
+            deviations_counted: deviations,
+            commands_waiting: device.commands_waiting,
+            made: device.made,
+            deleted: device.deleted,
+            deviations: device.deviations,
+            deviations_before: device.deviations_before,
+            format_left_open: device.format_left_open,
+            asked: device.asked,
+        };
+        let observations = device.observations.into_iter().map(|(key, seen)| {
+            let (left_open, asked) = (rest.format_left_open.remove(&key), rest.asked.remove(&key));
+            Seen::of(key, seen, left_open, asked)
+        });
+        let observations = observations.collect();
+        let opened = device.session_opened;
+        let session = session.map(|info| {
+            // Whoever holds a registration with a session says when that was opened.
+            let opened = opened.filter(|(id, _)| *id == info.id).map_or(Timestamp(0), |(_, opened)| opened);
+            Box::new(Session::of(info, opened))
+        });
+        let Device { awake_until, expected_wake, .. } = device;
+        let sleep = match presence {
+            Presence::Listening => None,
+            Presence::Awake { .. } | Presence::Asleep { .. } => {
+                Some(Box::new(Sleep { presence, awake_until, expected_wake }))
+            }
+        };
+        Packed {
+            details,
+            party,
+            session,
+            sleep,
+            rest: (rest != Rest::default()).then(|| Box::new(rest)),
+            observations,
+            began: [registered_at, updated_at],
+            registered_at: device.registered_at,
+            updated_at: device.updated_at,
+            id,
+            address: address.into(),
+            shard: device.shard,
+            speaks: device.speaks,
+            list_format: device.list_format,
+            no_composites: device.no_composites,
+        }
+    }
+
+    pub(super) fn name(&self) -> &str {
+        self.details.endpoint.as_str()
+    }
+
+    /// A copy to look at.
+    pub(super) fn open(&self, clock: Clock) -> Device {
+        self.clone().into_device(clock)
+    }
+
+    /// The device, to work with.
+    pub(super) fn into_device(self, clock: Clock) -> Device {
+        let Packed { details, party, session, sleep, rest, observations, began, .. } = self;
+        let Rest {
+            deviations_counted,
+            commands_waiting,
+            made,
+            deleted,
+            deviations,
+            deviations_before,
+            mut format_left_open,
+            mut asked,
+        } = rest.map(|rest| *rest).unwrap_or_default();
+        let mut open = BTreeMap::new();
+        for seen in observations {
+            let (left_open, is_asked) = (seen.format_left_open, seen.asked);
+            let (key, seen) = seen.open();
+            format_left_open.extend(left_open.then(|| key.clone()));
+            asked.extend(is_asked.then(|| key.clone()));
+            open.insert(key, seen);
+        }
+        let (session, opened) = session.map(|session| session.open()).unzip();
+        let session_opened = session.as_ref().map(|info: &SessionInfo| info.id).zip(opened);
+        let sleep = sleep.map(|sleep| *sleep);
+        let presence = sleep.as_ref().map_or(Presence::Listening, |sleep| sleep.presence);
+        let [registered_at, updated_at] = began;
+        let (lifetime_s, endless) = (details.lifetime_s, details.lifetime_s == 0);
+        let lifetime = core::time::Duration::from_secs(lifetime_s.into());
+        let expires_at = Timestamp(self.updated_at.0.saturating_add(i64::from(lifetime_s) * 1000));
+        Device {
+            shard: self.shard,
+            clock,
+            session_opened,
+            registered_at: self.registered_at,
+            updated_at: self.updated_at,
+            expires_at: (!endless).then_some(expires_at),
+            awake_until: sleep.as_ref().and_then(|sleep| sleep.awake_until),
+            expected_wake: sleep.as_ref().and_then(|sleep| sleep.expected_wake),
+            commands_waiting,
+            speaks: self.speaks,
+            made,
+            deleted,
+            list_format: self.list_format,
+            no_composites: self.no_composites,
+            observations: open,
+            deviations,
+            deviations_before,
+            format_left_open,
+            asked,
+            registration: Registration {
+                id: self.id,
+                address: self.address.into(),
+                party,
+                session,
+                details,
+                registered_at,
+                updated_at,
+                presence,
+                deviations: deviations_counted,
+                expires_at: (!endless).then(|| updated_at + lifetime),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_packed_device_is_small() {
+        assert!(size_of::<Option<Packed>>() <= 128, "{}", size_of::<Option<Packed>>());
+        assert!(size_of::<Seen>() <= 88, "{}", size_of::<Seen>());
+        assert!(size_of::<Session>() <= 72, "{}", size_of::<Session>());
+    }
+}

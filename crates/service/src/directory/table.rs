@@ -1,0 +1,131 @@
+//! Table: every registered device, small, found by its name.
+
+use std::hash::{BuildHasher, RandomState};
+
+use hashbrown::HashTable;
+use lightship_net::Clock;
+
+use super::Device;
+use super::names::{Names, Place};
+use super::packed::Packed;
+
+/// The devices and their indexes.
+#[derive(Debug)]
+pub(super) struct Table {
+    clock: Clock,
+    /// In chunks, so that no insertion has to copy a table of a million.
+    chunks: Vec<Vec<Option<Packed>>>,
+    free: Vec<Place>,
+    by_name: HashTable<Place>,
+    names: Names,
+    hashes: RandomState,
+}
+
+impl Table {
+    pub(super) fn new(clock: Clock) -> Table {
+        Table {
+            clock,
+            chunks: Vec::new(),
+            free: Vec::new(),
+            by_name: HashTable::new(),
+            names: Names::default(),
+            hashes: RandomState::new(),
+        }
+    }
+
+    pub(super) fn len(&self) -> usize {
+        self.by_name.len()
+    }
+
+    pub(super) fn get(&self, name: &str) -> Option<Device> {
+        self.at(self.place_of(name)?).map(|packed| packed.open(self.clock))
+    }
+
+    /// Adds a device; gives back the one of the same name.
+    pub(super) fn insert(&mut self, device: Device) -> Option<Device> {
+        let packed = Packed::of(device);
+        if let Some(place) = self.place_of(packed.name()) {
+            let slot = self.slot_mut(place)?;
+            return slot.replace(packed).map(|old| old.into_device(self.clock));
+        }
+        let place = self.free.pop().unwrap_or_else(|| self.add_slot());
+        let hash = self.hashes.hash_one(packed.name());
+        if let Some(slot) = self.slot_mut(place) {
+            *slot = Some(packed);
+        }
+        let (chunks, hashes) = (&self.chunks, &self.hashes);
+        self.by_name.insert_unique(hash, place, |place| hashes.hash_one(name_in(chunks, *place)));
+        self.names.insert(place, |place| name_in(chunks, place));
+        None
+    }
+
+    pub(super) fn remove(&mut self, name: &str) -> Option<Device> {
+        let place = self.place_of(name)?;
+        let chunks = &self.chunks;
+        self.names.remove(place, |place| name_in(chunks, place));
+        if let Ok(entry) = self.by_name.find_entry(self.hashes.hash_one(name), |other| *other == place) {
+            entry.remove();
+        }
+        self.free.push(place);
+        let clock = self.clock;
+        self.slot_mut(place)?.take().map(|packed| packed.into_device(clock))
+    }
+
+    /// Changes a device, but not its name.
+    pub(super) fn change<T>(&mut self, name: &str, change: impl FnOnce(&mut Device) -> T) -> Option<T> {
+        let (place, clock) = (self.place_of(name)?, self.clock);
+        let slot = self.slot_mut(place)?;
+        let mut device = slot.take()?.into_device(clock);
+        let result = change(&mut device);
+        *slot = Some(Packed::of(device));
+        Some(result)
+    }
+
+    /// At most `limit` devices behind `after` whose name contains `text`, and the name to go on behind.
+    pub(super) fn page(
+        &self,
+        text: &str,
+        after: Option<&str>,
+        limit: usize,
+    ) -> (Vec<Device>, Option<String>) {
+        let found = self.names.page(text, after, limit, |place| name_in(&self.chunks, place));
+        let devices = found.places.iter().filter_map(|place| Some(self.at(*place)?.open(self.clock)));
+        (devices.collect(), found.next.map(|place| name_in(&self.chunks, place).to_owned()))
+    }
+
+    fn place_of(&self, name: &str) -> Option<Place> {
+        let is_it = |place: &Place| name_in(&self.chunks, *place) == name;
+        self.by_name.find(self.hashes.hash_one(name), is_it).copied()
+    }
+
+    fn at(&self, place: Place) -> Option<&Packed> {
+        at(&self.chunks, place)
+    }
+
+    fn slot_mut(&mut self, place: Place) -> Option<&mut Option<Packed>> {
+        let place = usize::try_from(place).ok()?;
+        self.chunks.get_mut(place / CHUNK)?.get_mut(place % CHUNK)
+    }
+
+    fn add_slot(&mut self) -> Place {
+        if self.chunks.last().is_none_or(|chunk| chunk.len() == CHUNK) {
+            self.chunks.push(Vec::with_capacity(CHUNK));
+        }
+        let before = (self.chunks.len() - 1) * CHUNK;
+        let chunk = self.chunks.last_mut().expect("one has just been made");
+        chunk.push(None);
+        Place::try_from(before + chunk.len() - 1).expect("the shards' limits keep it below 2^32")
+    }
+}
+
+fn at(chunks: &[Vec<Option<Packed>>], place: Place) -> Option<&Packed> {
+    let place = usize::try_from(place).ok()?;
+    chunks.get(place / CHUNK)?.get(place % CHUNK)?.as_ref()
+}
+
+fn name_in(chunks: &[Vec<Option<Packed>>], place: Place) -> &str {
+    at(chunks, place).map_or("", Packed::name)
+}
+
+/// Devices in a chunk.
+const CHUNK: usize = 256;
