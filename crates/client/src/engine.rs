@@ -504,9 +504,11 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         let links = self.links.iter().filter_map(|link| {
             let waits = link.busy || link.offline || link.tunnel.is_connecting();
             let registration = link.registration.timeout().filter(|_| !waits);
+            // An answer that stays away is not waited for beyond the lifetime.
+            let expired = link.registration.expired_at().filter(|_| link.busy && !link.offline);
             let peer = link.peer.poll_timeout(&self.config.coap);
             let tunnel = link.tunnel.poll_timeout();
-            [registration, peer, tunnel, self.sleep_timeout(link)].into_iter().flatten().min()
+            [registration, expired, peer, tunnel, self.sleep_timeout(link)].into_iter().flatten().min()
         });
         let observations =
             self.observations.iter().flatten().filter(|observation| observation.runs()).filter_map(

@@ -202,7 +202,15 @@ impl Registration {
 
     /// Whether the server has forgotten the client, because no Update came in time: after a long sleep.
     pub(crate) fn has_expired(&self, now: Instant) -> bool {
-        matches!(self.phase, Phase::Registered { expires: Some(expires) } if expires < now)
+        self.expired_at().is_some_and(|at| at <= now)
+    }
+
+    /// When the lifetime is over unless an Update succeeds before. What waits for an answer has to look at the clock then.
+    pub(crate) fn expired_at(&self) -> Option<Instant> {
+        match self.phase {
+            Phase::Registered { expires } => expires.map(|at| at + Duration::from_millis(1)),
+            _ => None,
+        }
     }
 
     /// Says what to send now; the caller sends it and reports the outcome.

@@ -243,15 +243,22 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         }
     }
 
-    /// Registers anew when the lifetime ended without an Update: nothing else may be sent before (TS_Core 6.2.2).
+    /// Registers anew when the lifetime ended without an Update: nothing else may be sent before (TS_Core 6.2.2). So it also ends
+    /// the wait for the answer to an Update.
     pub(super) fn expire(&mut self, now: Instant, id: AccountId) {
         let Some(link) = self.links.get_mut(id.index()) else { return };
         if link.registration.has_expired(now) {
+            let unanswered = link.busy;
             if let Some(exchange) = link.exchange.take() {
                 link.peer.cancel(exchange);
             }
             let outcome = link.registration.again(now, Failure::Expired, None);
             self.conclude(id, outcome);
+            if unanswered {
+                // A server that did not answer until the end may have lost its sessions, in a crash for example: the Register goes
+                // through a new one.
+                self.renew_silent(now, id);
+            }
         }
     }
 

@@ -4,7 +4,7 @@ use super::*;
 
 /// There is nothing in between.
 #[derive(Debug, Default)]
-pub(super) struct Tunnel;
+pub(super) struct Tunnel {}
 
 impl Tunnel {
     pub(super) fn is_cut(&self, _: Option<&Account>) -> bool {

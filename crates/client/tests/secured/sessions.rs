@@ -147,6 +147,36 @@ fn a_server_that_forgot_everything_is_registered_with_anew() {
     assert_eq!(world.server().accepted, 2);
 }
 
+// Proves: REG-21
+#[test]
+fn a_server_that_crashed_has_the_device_back_within_the_lifetime() {
+    for (lifetime_s, cid, sends) in
+        [(60, false, false), (60, true, false), (60, false, true), (20, true, false)]
+    {
+        let mut account = psk_account(1).lifetime(lifetime_s);
+        account.mute_send = Some(false);
+        let mut world = World::with(Config::new(IDENTITY), vec![account]);
+        world.server().config.connection_id = cid;
+        world.register();
+        let registered = world.now;
+        world.server().crash();
+        world.server().sessions.clear();
+        if sends {
+            // Its answer is awaited when the Update is due.
+            world.seconds(20);
+            let path = "/3303/0/5700".parse().expect("a path");
+            world.client.send(world.now, world.id, &[path]).expect("taken");
+        }
+        world.until_told();
+        let taken = world.now.saturating_duration_since(registered);
+        assert!(taken <= Duration::from_secs(u64::from(lifetime_s) + 1), "{taken:?} {:?}", world.events);
+        world.accept_register();
+        assert!(world.saw(ended(SessionEnd::Silent)));
+        assert!(world.client.session(world.id).is_some_and(|session| !session.resumed));
+        assert_eq!(world.server().accepted, 2);
+    }
+}
+
 #[test]
 fn a_server_that_answers_handshakes_alone_is_not_asked_for_ever() {
     let mut world = World::registered();
