@@ -614,3 +614,50 @@ fn a_server_that_is_told_to_stop_hears_out_what_is_on_its_way() {
     let state = |id: &str| server.get(&format!("/api/v1/commands/{id}")).json()["state"].clone();
     assert_eq!((state(&execute), state(&write)), (json!("done"), json!("waiting")));
 }
+
+#[test]
+fn a_server_that_hands_over_lets_its_successor_send_what_waits_and_nothing_goes_twice() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = |coap: Option<std::net::SocketAddr>| {
+        Server::with(|config| {
+            config.queue.awake_window = Duration::from_millis(AWAKE_MS);
+            config.store.folder = Some(folder.path().to_owned());
+            config.listen.coap.splice(.., coap.or(config.listen.coap.first().copied()));
+            assert!(!config.security.hand_over.is_zero(), "it is on unless it is switched off");
+        })
+    };
+    let server = start(None);
+    let slow: Script = Box::new(|request| {
+        if request.payload == b"0='slow'" {
+            pause(700);
+        }
+        Some(request.answer(0x44, None, b""))
+    });
+    let device = sleepy(&server, slow);
+    await_sleep(&server);
+    let before = shown(&server)["registration_id"].clone();
+    let execute = |text| queue(&server, "POST", "execute/3/0/4", &json!({ "arguments": text }).to_string());
+    let first = execute("0='slow'");
+    let write = queue(&server, "PUT", "resources/1/0/1?format=text", r#"{"value": 61}"#);
+    let second = execute("0='next'");
+    device.ask(&update(&server, 20));
+    await_state(&server, &first, "sent");
+    let coap = server.coap;
+    server.running.stop();
+    assert_eq!(paths(&device), [(2, "/3/0/4".to_owned())], "no other was begun by a server that stops");
+    let server = start(Some(coap));
+    // The first was heard out. The device is registered and awake as it was, so that the others need not wait for it to come.
+    assert_eq!(await_state(&server, &first, "done")["attempts"], 1);
+    for id in [&write, &second] {
+        assert_eq!(await_state(&server, id, "done")["attempts"], 1);
+    }
+    assert_eq!(shown(&server)["registration_id"], before);
+    await_sleep(&server);
+    assert_eq!(paths(&device), [(3, "/1/0/1".to_owned()), (2, "/3/0/4".to_owned())], "each once, in order");
+    // It sleeps for the successor as well, which keeps what comes then.
+    let later = queue(&server, "POST", "execute/3/0/4", r#"{"arguments": "0='later'"}"#);
+    pause(300);
+    assert_eq!(server.get(&format!("/api/v1/commands/{later}")).json()["state"], "waiting");
+    device.ask(&update(&server, 21));
+    await_state(&server, &later, "done");
+}
