@@ -52,6 +52,7 @@ pub mod limits;
 mod links;
 mod locator;
 mod message;
+mod meter;
 mod observe;
 mod parameters;
 mod presence;

@@ -34,6 +34,14 @@ pub struct Limits {
     pub profiles: usize,
     /// Addresses whose datagrams are handed to another shard.
     pub forwards: usize,
+    /// Registers of one device in a minute, in the long run; as many more may come at once, and beyond it a Register gets 4.29 with
+    /// the time to wait. The device is who has proven its name, or without security the name at that address. 0 = no limit.
+    pub registers_a_minute_per_device: u32,
+    /// Registers from one address in a minute, in the same way; beyond it 5.03. Loopback has no limit, since whoever comes from there
+    /// speaks for others. 0 = no limit.
+    pub registers_a_minute_per_address: u32,
+    /// The same for one network (/24 or /56).
+    pub registers_a_minute_per_prefix: u32,
 }
 
 impl Default for Limits {
@@ -52,6 +60,9 @@ impl Default for Limits {
             attributes: 16,
             profiles: 1024,
             forwards: 4096,
+            registers_a_minute_per_device: 12,
+            registers_a_minute_per_address: 12_000,
+            registers_a_minute_per_prefix: 60_000,
         }
     }
 }
@@ -94,6 +105,12 @@ pub const OBSERVE_RETRY_MAX: Duration = Duration::from_secs(15 * 60);
 
 /// About what a record takes besides its data, where it is weighed whether it may be sent.
 pub(crate) const RECORD_OVERHEAD: usize = 40;
+
+/// Devices, addresses and networks whose Registers are counted at a time, in 16 bytes each.
+pub(crate) const METERED_MAX: usize = 8192;
+
+/// Identities whose handshakes are counted at a time, in 16 bytes each.
+pub(crate) const METERED_IDENTITIES_MAX: usize = 4096;
 
 /// Longest PSK identity that is looked up, in bytes; longer ones are refused without asking (RFC 4279 §5.3 demands 128).
 pub const PSK_IDENTITY_LEN_MAX: usize = 128;

@@ -10,8 +10,9 @@ use lightship_platform::{Instant, Rng, SeededRng};
 use crate::asks::Question;
 use crate::devices::{Device, Devices, SecretHash};
 use crate::downlink::Job;
-use crate::limits::{RECORD_OVERHEAD, STATELESS_MAX};
+use crate::limits::{METERED_MAX, RECORD_OVERHEAD, STATELESS_MAX};
 use crate::links::{Link, Links};
+use crate::meter::Meter;
 use crate::observe::Observation;
 use crate::profiles::Profiles;
 use crate::route::Forwards;
@@ -44,6 +45,8 @@ pub struct Shard {
     pub(crate) forwards: Forwards,
     pub(crate) secured_forwards: Forwards,
     pub(crate) profiles: Profiles,
+    /// Registers by device, address and network.
+    pub(crate) registers: Meter,
     stateless: VecDeque<(SocketAddr, ShortAnswer)>,
     last_message_id: u16,
 }
@@ -118,6 +121,7 @@ impl Shard {
             forwards,
             secured_forwards,
             profiles: Profiles::default(),
+            registers: Meter::new(METERED_MAX, hashes),
             stateless: VecDeque::new(),
             last_message_id: 0,
         }

@@ -35,6 +35,8 @@ pub struct Stats {
     pub registers: u64,
     /// Registers refused, by us or by the host.
     pub registers_refused: u64,
+    /// Of these, Registers refused because their device, address or network had too many.
+    pub registers_metered: u64,
     /// Updates accepted.
     pub updates: u64,
     /// Updates and De-registers refused.

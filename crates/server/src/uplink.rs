@@ -1,5 +1,7 @@
 //! Requests from devices: Register, Update, De-register, Send, and what is none of them.
 
+use core::time::Duration;
+
 use lightship_coap::peer::Ticket;
 use lightship_coap::{Code, Message, Type};
 use lightship_lwm2m::format::Use;
@@ -11,11 +13,12 @@ use crate::deviation::is_other_case;
 use crate::devices::Device;
 use crate::links::Link;
 use crate::parameters::{self, Said};
+use crate::secure::Address;
 use crate::slab::Key;
 use crate::stateless::{Target, target};
 use crate::{
-    Details, Deviation, Deviations, Event, Fact, Locator, Party, Rebinding, RegistrationId, SecurityEvent,
-    Shard,
+    Details, Deviation, Deviations, Event, Fact, Locator, Party, Principal, Rebinding, RegistrationId,
+    SecurityEvent, Shard,
 };
 use std::sync::Arc;
 
@@ -37,10 +40,25 @@ impl Reply {
         Self { location: Some(id), ..Self::code(Code::CREATED) }
     }
 
+    /// Not before so long.
+    fn not_before(code: Code, wait: Duration) -> Self {
+        let whole_s = u32::try_from(wait.as_secs()).unwrap_or(u32::MAX);
+        Self { max_age_s: Some(whole_s.saturating_add(1)), ..Self::code(code) }
+    }
+
     /// Not now: RFC 7252 §5.9.3.4.
     pub(crate) fn busy() -> Self {
         Self { max_age_s: Some(BUSY_S), ..Self::code(Code::SERVICE_UNAVAILABLE) }
     }
+}
+
+/// Whose Registers are counted.
+#[derive(Hash)]
+enum Metered<'a> {
+    Address([u8; 16]),
+    Network([u8; 16]),
+    Device(&'a Principal, &'a Endpoint),
+    Claim([u8; 16], &'a Endpoint),
 }
 
 /// How long an overloaded server asks to be left alone.
@@ -98,6 +116,14 @@ impl Shard {
                 Err(Code::BAD_REQUEST)
             })
         };
+        if let Ok(new) = &new
+            && let Some(reply) = self.metered(now, link, &new.endpoint)
+        {
+            self.stats.registers_refused += 1;
+            self.stats.registers_metered += 1;
+            self.reply(now, link, ticket, reply);
+            return Ok(());
+        }
         // Without a list that could be known, the device sends it on this code (TS_Core 6.2.1).
         let new = new.and_then(|new| {
             Ok((self.profiles.resolve(&new.list, &self.config.limits).ok_or(Code::CONFLICT)?, new))
@@ -116,6 +142,34 @@ impl Shard {
         let deviations = Deviations::of_registration(message, body);
         self.ask_register(now, link, ticket, Arc::new(details), deviations);
         Ok(())
+    }
+
+    /// What a Register gets of which there were too many: 5.03 if too many come from there, 4.29 (RFC 8516) if the device sends too
+    /// many, each with the time to wait.
+    fn metered(&mut self, now: Instant, link: Key<Link>, endpoint: &Endpoint) -> Option<Reply> {
+        let limits = &self.config.limits;
+        let from = self.links.get(link)?.address;
+        let address = Address::from(from);
+        if !from.ip().to_canonical().is_loopback() {
+            let sources = [
+                (Metered::Address(address.host()), limits.registers_a_minute_per_address),
+                (Metered::Network(address.prefix()), limits.registers_a_minute_per_prefix),
+            ];
+            for (source, a_minute) in sources {
+                if let Err(wait) = self.registers.take(now, source, a_minute) {
+                    return Some(Reply::not_before(Code::SERVICE_UNAVAILABLE, wait));
+                }
+            }
+        }
+        let party = self.party_of(link);
+        // A name that nobody has proven is only that of its address, so that nobody spends another's.
+        let device = match &party {
+            Some(party) => Metered::Device(&party.principal, endpoint),
+            None => Metered::Claim(address.host(), endpoint),
+        };
+        let wait =
+            self.registers.take(now, device, self.config.limits.registers_a_minute_per_device).err()?;
+        Some(Reply::not_before(Code::TOO_MANY_REQUESTS, wait))
     }
 
     fn serve_update(

@@ -153,7 +153,7 @@ fn an_answer_to_a_stranger_is_not_longer_than_its_question() {
     assert!(back <= packet.len());
 }
 
-// Proves: COA-13
+// Proves: COA-13, SEC-07
 #[test]
 fn strangers_with_half_a_register_are_bounded_and_do_not_keep_others_out() {
     let limits = Limits { strangers: 100, ..Limits::default() };
@@ -191,7 +191,8 @@ fn registers_that_the_host_does_not_answer_are_bounded() {
 
 #[test]
 fn a_thousand_registers_of_one_endpoint_are_one_registration() {
-    let mut world = World::new();
+    let limits = Limits { registers_a_minute_per_device: 0, ..Limits::default() };
+    let mut world = World::with(Config { limits, ..Config::default() });
     world.accept = Some(Answer::Accept { observations: vec![common::wanted("/3303/0/5700")] });
     for n in 0..1000_u32 {
         let from = address(&format!("203.0.113.{}:{}", n % 7, 1000 + n));

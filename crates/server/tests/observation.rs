@@ -282,6 +282,7 @@ fn an_observation_by_command_has_one_attempt_and_then_stays() {
     assert_eq!(read(&again).observe(), Some(0));
 }
 
+// Proves: SEC-07
 #[test]
 fn a_device_has_one_observation_of_a_path_and_a_limit() {
     let limits = Limits { observations_per_device: 2, ..Limits::default() };

@@ -428,7 +428,7 @@ fn an_execute_that_was_under_way_when_the_device_moved_is_not_sent_again() {
 
 #[test]
 fn the_state_of_devices_that_went_is_bounded_like_that_of_strangers() {
-    let limits = Limits { strangers: 10, ..Limits::default() };
+    let limits = Limits { strangers: 10, registers_a_minute_per_device: 0, ..Limits::default() };
     let mut world = World::with(Config { limits, ..Config::default() });
     for port in 1..=50 {
         let from = address(&format!("192.0.2.1:{port}"));

@@ -95,6 +95,9 @@ fn options(config: &Config, security: engine::Security) -> Options {
     let limits = engine::Limits {
         registrations: config.limits.registrations_per_shard_max,
         body: config.limits.device_body_bytes_max,
+        registers_a_minute_per_device: config.limits.registers_a_minute_per_device,
+        registers_a_minute_per_address: config.limits.registers_a_minute_per_address,
+        registers_a_minute_per_prefix: config.limits.registers_a_minute_per_network,
         ..engine::Limits::default()
     };
     Options {

@@ -113,6 +113,7 @@ fn engines(shards: &[ShardStats], page: &mut Page) {
         &[
             ("register", sum(|s| s.registers)),
             ("register_refused", sum(|s| s.registers_refused)),
+            ("register_metered", sum(|s| s.registers_metered)),
             ("update", sum(|s| s.updates)),
             ("update_refused", sum(|s| s.updates_refused)),
             ("deregister", sum(|s| s.deregisters)),

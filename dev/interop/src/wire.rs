@@ -24,6 +24,7 @@ pub(crate) const OBSERVE: u16 = 6;
 pub(crate) const LOCATION_PATH: u16 = 8;
 pub(crate) const URI_PATH: u16 = 11;
 pub(crate) const CONTENT_FORMAT: u16 = 12;
+pub(crate) const MAX_AGE: u16 = 14;
 pub(crate) const URI_QUERY: u16 = 15;
 pub(crate) const ACCEPT: u16 = 17;
 pub(crate) const BLOCK2: u16 = 23;

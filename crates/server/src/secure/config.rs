@@ -61,6 +61,9 @@ pub struct SecurityLimits {
     pub handshakes_a_minute_per_address: u32,
     /// The same for one network.
     pub handshakes_a_minute_per_prefix: u32,
+    /// Handshakes of one identity in a minute, in the long run; as many more may come at once. Only those count in which the identity
+    /// was proven, so that nobody spends another's, and only of identities that stand for one endpoint. 0 = no limit.
+    pub handshakes_a_minute_per_identity: u32,
     /// Sessions that can be resumed by their ID, the live ones included; 0 = none, tickets only.
     pub resumptions: usize,
     /// Addresses whose datagrams are handed to another shard.
@@ -76,6 +79,7 @@ impl Default for SecurityLimits {
             handshakes_per_prefix: 2048,
             handshakes_a_minute_per_address: 12_000,
             handshakes_a_minute_per_prefix: 60_000,
+            handshakes_a_minute_per_identity: 60,
             resumptions: 1_000_000,
             forwards: 4096,
         }

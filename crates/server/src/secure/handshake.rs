@@ -233,6 +233,10 @@ impl<T: Default> Sessions<T> {
         self.forget_question(key);
         let (Some(handshake), Some(core)) = (self.handshake(key), self.core.as_ref()) else { return };
         match judge(handshake, credential, core) {
+            Judged::Accepted(party, ..) if self.has_too_many(now, &party) => {
+                self.stats.handshakes_metered += 1;
+                self.refuse(now, key, Alert::USER_CANCELED, Some(too_many()));
+            }
             Judged::Accepted(party, note, secret) => self.accept(now, key, party, note, secret),
             Judged::Refused(alert, reason) => {
                 self.refuse(now, key, alert, Some(HandshakeFailure::Refused(reason)));
@@ -240,6 +244,18 @@ impl<T: Default> Sessions<T> {
             Judged::NotResumed => self.refuse(now, key, Alert::ACCESS_DENIED, None),
         }
         self.stir_here(now, key);
+    }
+
+    /// Whether an identity has had too many handshakes of late. Whoever claims it now has not proven it, and spends nothing.
+    fn has_too_many(&mut self, now: Instant, party: &Party) -> bool {
+        let Some(a_minute) = self.a_minute(party) else { return false };
+        self.identities.look(now, &party.principal, a_minute).is_err()
+    }
+
+    /// How many handshakes an identity may have in a minute; many devices may share one that stands for no endpoint in particular.
+    fn a_minute(&self, party: &Party) -> Option<u32> {
+        party.endpoints.one()?;
+        self.core.as_ref().map(|core| core.security.limits.handshakes_a_minute_per_identity)
     }
 
     fn accept(
@@ -328,8 +344,7 @@ impl<T: Default> Sessions<T> {
             self.questions.remove(question);
             self.timers.cancel(timer);
         }
-        let Some(session) = self.table.get_mut(key) else { return };
-        let address = session.address;
+        let Some(address) = self.table.get(key).map(|session| session.address) else { return };
         self.budgets.give_back(address);
         // The note goes through the whole handshake, so that nobody is taken for whom the host accepted in an earlier step of it.
         let accepted = handshake.accepted.filter(|(_, note)| *note == facts.note);
@@ -338,6 +353,17 @@ impl<T: Default> Sessions<T> {
             let reason = HandshakeFailure::Protocol(Failure::AlertSent(Alert::ACCESS_DENIED, Fault::Refused));
             return self.give_up(now, key, handshake.claim, reason);
         };
+        if let Some(a_minute) = self.a_minute(&party)
+            && self.identities.take(now, &party.principal, a_minute).is_err()
+        {
+            // Those that ran side by side were all let in.
+            self.stats.handshakes_metered += 1;
+            if let (Some(session), Some(core)) = (self.table.get_mut(key), self.core.as_mut()) {
+                session.association.close(&mut core.host(now));
+            }
+            return self.give_up(now, key, handshake.claim, too_many());
+        }
+        let Some(session) = self.table.get_mut(key) else { return };
         session.party = Some(party.clone());
         session.suite = Some(facts.suite);
         session.opened_s = u32::try_from(now.as_micros() / 1_000_000).unwrap_or(u32::MAX);
@@ -475,6 +501,10 @@ impl<T: Default> Sessions<T> {
             self.fail(now, key, HandshakeFailure::Refused("the credential was taken away".into()));
         }
     }
+}
+
+fn too_many() -> HandshakeFailure {
+    HandshakeFailure::Refused("its identity has made too many handshakes of late".into())
 }
 
 /// What comes of the host's answer.

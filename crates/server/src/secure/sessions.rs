@@ -22,7 +22,8 @@ use super::resume::{EndedSession, EndedSessions};
 use super::session::{Busy, Marks, NewPath, Session, Stage, Table};
 use super::steer::{cid_of, hello_of, is_handshake, is_protected};
 use crate::devices::SecretHash;
-use crate::limits::{AMPLIFICATION_MAX, STATELESS_MAX};
+use crate::limits::{AMPLIFICATION_MAX, METERED_IDENTITIES_MAX, STATELESS_MAX};
+use crate::meter::Meter;
 use crate::slab::{Key, Slab};
 use crate::timer::Timers;
 use crate::{Locator, Security, SecurityStats, SessionDrops, SessionInfo, Whose};
@@ -39,6 +40,8 @@ pub(crate) struct Sessions<T> {
     pub(super) table: Table<T>,
     pub(super) ended: EndedSessions,
     pub(super) budgets: Budgets,
+    /// Handshakes by identity.
+    pub(super) identities: Meter,
     /// Handshakes, the oldest first; those that are over are skipped when they come up.
     pub(super) pool: VecDeque<Key<Session<T>>>,
     pub(super) questions: Slab<Question>,
@@ -139,6 +142,7 @@ impl<T: Default> Sessions<T> {
             table: Table::new(hashes),
             ended: EndedSessions::new(hashes),
             budgets: Budgets::new(hashes),
+            identities: Meter::new(METERED_IDENTITIES_MAX, hashes),
             pool: VecDeque::new(),
             questions: Slab::new(),
             timers: Timers::new(),

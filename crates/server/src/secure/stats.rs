@@ -30,6 +30,8 @@ pub struct SecurityStats {
     pub handshakes_begun: u64,
     /// Handshakes not begun because their address or network had too many.
     pub handshakes_over_budget: u64,
+    /// Handshakes refused because their identity had too many.
+    pub handshakes_metered: u64,
     /// Full handshakes done with a shared key.
     pub opened_psk: u64,
     /// Full handshakes done with raw public keys.

@@ -200,6 +200,13 @@ pub(super) const FIELDS: &[Field] = &[
     field("security", "handshakes_a_minute_per_network", Kind::Number, "60000", "The same from one network."),
     field(
         "security",
+        "handshakes_a_minute_per_identity",
+        Kind::Number,
+        "60",
+        "Handshakes in a minute at one shard in which the same identity was proven, where it stands for one endpoint; 0 = no limit.",
+    ),
+    field(
+        "security",
         "hand_over_s",
         Kind::Number,
         "600",
@@ -308,6 +315,27 @@ pub(super) const FIELDS: &[Field] = &[
         Kind::Number,
         "1000000",
         "Registrations that one shard holds.",
+    ),
+    field(
+        "limits",
+        "registers_a_minute_per_device",
+        Kind::Number,
+        "12",
+        "Registers of one device in a minute at one shard; as many may come at once, then it gets 4.29 and the time to wait. 0 = no limit.",
+    ),
+    field(
+        "limits",
+        "registers_a_minute_per_address",
+        Kind::Number,
+        "12000",
+        "Registers from one address in a minute at one shard, then 5.03 and the time to wait; those from loopback are not counted. 0 = no limit.",
+    ),
+    field(
+        "limits",
+        "registers_a_minute_per_network",
+        Kind::Number,
+        "60000",
+        "The same from one network (/24, or /56 of IPv6).",
     ),
     field("limits", "inbox_len", Kind::Number, "1024", "Commands that may wait before one shard."),
     field(

@@ -130,6 +130,12 @@ pub struct Limits {
     pub events_kept: usize,
     /// Registrations a shard holds.
     pub registrations_per_shard_max: usize,
+    /// Registers of one device in a minute at a shard; 0 = no limit.
+    pub registers_a_minute_per_device: u32,
+    /// Registers from one address in a minute at a shard; 0 = no limit.
+    pub registers_a_minute_per_address: u32,
+    /// Registers from one network in a minute at a shard; 0 = no limit.
+    pub registers_a_minute_per_network: u32,
     /// Commands that may wait before a shard.
     pub inbox_len: usize,
     /// The longest `wait=` a caller may ask for.
@@ -326,6 +332,21 @@ fn limits(raw: &RawLimits) -> Result<Limits, ConfigError> {
             1_000_000,
             10_000_000,
         )?,
+        registers_a_minute_per_device: rate(
+            "limits.registers_a_minute_per_device",
+            raw.registers_a_minute_per_device,
+            12,
+        )?,
+        registers_a_minute_per_address: rate(
+            "limits.registers_a_minute_per_address",
+            raw.registers_a_minute_per_address,
+            12_000,
+        )?,
+        registers_a_minute_per_network: rate(
+            "limits.registers_a_minute_per_network",
+            raw.registers_a_minute_per_network,
+            60_000,
+        )?,
         inbox_len: count("limits.inbox_len", raw.inbox_len, 1024, 1_000_000)?,
         wait_max: seconds("limits.wait_max_s", raw.wait_max_s, 3600, WEEK_S)?,
     })
@@ -391,6 +412,11 @@ fn number(key: &'static str, raw: Option<u64>, default: u64, min: u64, max: u64)
         return Ok(value);
     }
     Err(ConfigError::Value { key, message: format!("{value} is not within {min} to {max}") })
+}
+
+/// So many a minute; 0 = no limit.
+fn rate(key: &'static str, raw: Option<u64>, default: u64) -> Result<u32, ConfigError> {
+    number(key, raw, default, 0, 60_000_000).map(|a_minute| u32::try_from(a_minute).unwrap_or(u32::MAX))
 }
 
 const SHARDS_MAX: u64 = 64;

@@ -125,6 +125,7 @@ section! {
         handshakes_per_network: u64,
         handshakes_a_minute_per_address: u64,
         handshakes_a_minute_per_network: u64,
+        handshakes_a_minute_per_identity: u64,
         hand_over_s: u64,
         key_log_file: PathBuf,
     }
@@ -152,6 +153,9 @@ section! {
         event_readers_max: u64,
         events_kept: u64,
         registrations_per_shard_max: u64,
+        registers_a_minute_per_device: u64,
+        registers_a_minute_per_address: u64,
+        registers_a_minute_per_network: u64,
         inbox_len: u64,
         wait_max_s: u64,
     }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use lightship_dtls::Suite;
 
-use super::{ConfigError, OneOrMany, RawSecurity, number};
+use super::{ConfigError, OneOrMany, RawSecurity, number, rate};
 
 /// Who may come, and how sessions are secured.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -46,6 +46,8 @@ pub struct Security {
     pub handshakes_a_minute_per_address: u32,
     /// Handshakes begun in a minute at a shard from one network.
     pub handshakes_a_minute_per_network: u32,
+    /// Handshakes in a minute at a shard in which the same identity was proven; 0 = no limit.
+    pub handshakes_a_minute_per_identity: u32,
     /// Within what time a server that was stopped in order may go on with its sessions; zero = never.
     pub hand_over: Duration,
     /// File that secrets of sessions are written to.
@@ -204,6 +206,11 @@ impl Security {
                 "security.handshakes_a_minute_per_network",
                 raw.handshakes_a_minute_per_network,
                 60_000,
+            )?,
+            handshakes_a_minute_per_identity: rate(
+                "security.handshakes_a_minute_per_identity",
+                raw.handshakes_a_minute_per_identity,
+                60,
             )?,
             hand_over: seconds("security.hand_over_s", raw.hand_over_s, 600, 86_400)?,
             key_log_file: raw.key_log_file,

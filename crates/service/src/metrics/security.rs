@@ -44,6 +44,7 @@ const COUNTERS: &[Counter] = &[
             ("cookie_asked", |s| s.cookies_asked),
             ("begun", |s| s.handshakes_begun),
             ("over_budget", |s| s.handshakes_over_budget),
+            ("metered", |s| s.handshakes_metered),
             ("opened_psk", |s| s.opened_psk),
             ("opened_rpk", |s| s.opened_raw_public_key),
             ("opened_x509", |s| s.opened_certificate),

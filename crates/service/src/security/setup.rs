@@ -242,6 +242,7 @@ fn engine_security(
             handshakes_per_prefix: security.handshakes_per_network,
             handshakes_a_minute_per_address: security.handshakes_a_minute_per_address,
             handshakes_a_minute_per_prefix: security.handshakes_a_minute_per_network,
+            handshakes_a_minute_per_identity: security.handshakes_a_minute_per_identity,
             resumptions: if security.resumption.is_zero() { 0 } else { security.sessions_max },
             ..engine::SecurityLimits::default()
         },

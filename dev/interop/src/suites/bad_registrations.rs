@@ -1,6 +1,6 @@
 //! Sections F and G: registration parameters and object lists that no good device sends.
 
-use super::bad_input::{Row, Target, reaction};
+use super::bad_input::{Row, Target, good_register, reaction};
 use crate::report::{Check, Report, holds, same};
 use crate::wire::{self, CON, Message, Socket};
 use serde_json::json;
@@ -126,21 +126,7 @@ pub(crate) fn run(target: &Target<'_>, report: &mut Report) {
         target.serve.registered("named", Duration::ZERO).map(drop)
     });
     report.case("bad-input/151-locations-cannot-be-guessed", || locations_cannot_be_guessed(target));
-    report.case("bad-input/152-thousand-registers-of-one-endpoint", || {
-        let mut socket = Socket::open()?;
-        let mut last = String::new();
-        for _ in 0..1000 {
-            last = target.register(&mut socket, "eager")?;
-        }
-        let registration = target.serve.registered("eager", Duration::ZERO)?;
-        let id = registration["registration_id"].as_str().unwrap_or_default().to_owned();
-        holds(last.ends_with(&id) && !id.is_empty(), || format!("location {last}, registration {id}"))?;
-        let list = target.serve.rest.get("endpoints?limit=1000")?;
-        let count = list.body["items"]
-            .as_array()
-            .map_or(0, |all| all.iter().filter(|r| r["endpoint"] == "eager").count());
-        same("registrations", &count, &1)
-    });
+    report.case("bad-input/152-thousand-registers-of-one-endpoint", || thousand_registers(target));
     for (name, list) in [("164-brackets-in-linear-time", b'<'), ("165-commas-in-linear-time", b',')] {
         report.case(&format!("bad-input/{name}"), || {
             let socket = Socket::open()?;
@@ -165,6 +151,36 @@ pub(crate) fn run(target: &Target<'_>, report: &mut Report) {
         let listed = ["\"/0", "\"/21", "\"/23"].into_iter().find(|path| objects.contains(path));
         holds(listed.is_none() && objects.contains("\"/3/0\""), || objects)
     });
+}
+
+/// Those that come too fast are told when to come again; of the others the last one is the registration.
+fn thousand_registers(target: &Target<'_>) -> Check {
+    let mut socket = Socket::open()?;
+    let (mut last, mut accepted) = (String::new(), 0);
+    for number in 0..1000 {
+        let register = good_register(&mut socket, "eager");
+        let answer = socket.request(target.coap(), &register, ANSWER)?;
+        match answer.code_text().as_str() {
+            "2.01" => {
+                last = answer.joined(wire::LOCATION_PATH);
+                accepted += 1;
+            }
+            "4.29" => {
+                let wait = answer.first_number(wire::MAX_AGE).unwrap_or_default();
+                holds((1..=60).contains(&wait), || format!("told to wait {wait} s"))?;
+            }
+            other => return Err(format!("Register {number} got {other}")),
+        }
+    }
+    holds((12..500).contains(&accepted), || format!("{accepted} of a thousand were accepted"))?;
+    let registration = target.serve.registered("eager", Duration::ZERO)?;
+    let id = registration["registration_id"].as_str().unwrap_or_default().to_owned();
+    holds(last.ends_with(&id) && !id.is_empty(), || format!("location {last}, registration {id}"))?;
+    let list = target.serve.rest.get("endpoints?limit=1000")?;
+    let count = list.body["items"]
+        .as_array()
+        .map_or(0, |all| all.iter().filter(|r| r["endpoint"] == "eager").count());
+    same("registrations", &count, &1)
 }
 
 fn locations_cannot_be_guessed(target: &Target<'_>) -> Check {
