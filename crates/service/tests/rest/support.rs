@@ -23,6 +23,8 @@ impl Server {
 
     pub(crate) fn with(change: impl FnOnce(&mut Config)) -> Server {
         let mut config = Config::loopback();
+        // Devices of tests start anew faster than any that there are.
+        config.limits.registers_a_minute_per_device = 0;
         config.listen.shards = 2;
         change(&mut config);
         let running = Service::start(config).unwrap();
