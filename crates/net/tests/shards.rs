@@ -196,8 +196,8 @@ fn events_that_nobody_reads_stop_the_sockets_and_are_not_lost() {
     assert!(stats(&shards)[0].sockets.received <= 40, "{:?}", stats(&shards)[0]);
     let mut names = std::collections::BTreeSet::new();
     while names.len() < 100 {
-        if let Event::AskRegister { details, .. } = events.blocking_recv().unwrap().event {
-            names.insert(details.endpoint.to_string());
+        if let Event::AskRegister { registration, .. } = events.blocking_recv().unwrap().event {
+            names.insert(registration.details.endpoint.to_string());
         }
     }
 }

@@ -37,6 +37,9 @@ pub(crate) struct Device {
     pub(crate) expiry: Option<TimerId>,
     /// Whether it has answered a request of ours at its address.
     pub(crate) proven: bool,
+    /// Whether the host is being asked about an Update that changes something, or about its De-register; nothing new is
+    /// sent to it before it has its own answer.
+    pub(crate) is_asking: bool,
     /// Bytes that may be sent to it before that, while it has no CoAP state.
     pub(crate) allowance: u32,
     /// Its CoAP state, while something is going on.
@@ -221,7 +224,6 @@ impl Device {
 
     /// The registration as the host sees it.
     pub(crate) fn registration(&self, id: Locator, session: Option<SessionInfo>) -> Registration {
-        let lifetime = core::time::Duration::from_secs(self.details.lifetime_s.into());
         Registration {
             id,
             address: self.address,
@@ -232,8 +234,14 @@ impl Device {
             updated_at: self.updated_at,
             presence: self.presence(),
             deviations: self.deviations,
-            expires_at: (!lifetime.is_zero()).then(|| self.updated_at + lifetime),
+            expires_at: self.expires_at(),
         }
+    }
+
+    /// When its lifetime is over; `None` for a lifetime of 0.
+    pub(crate) fn expires_at(&self) -> Option<Instant> {
+        let lifetime = core::time::Duration::from_secs(self.details.lifetime_s.into());
+        (!lifetime.is_zero()).then(|| self.updated_at + lifetime)
     }
 }
 

@@ -174,10 +174,10 @@ impl Shard {
         self.settle(now, link);
     }
 
-    /// Takes the next job off the line if none is under way and the device is awake and in reach.
+    /// Takes the next job off the line if none is under way and the device is awake, in reach and not waiting for an answer itself.
     pub(crate) fn next_job(&mut self, key: Key<Device>) -> Option<Key<Job>> {
-        let device =
-            self.devices.get_mut(key).filter(|device| !device.is_asleep() && device.is_in_reach())?;
+        let may_go = |device: &&mut Device| !device.is_asleep() && device.is_in_reach() && !device.is_asking;
+        let device = self.devices.get_mut(key).filter(may_go)?;
         let line: &mut Line = device.line.as_mut()?;
         if line.current.is_some() {
             return None;

@@ -8,31 +8,40 @@ use lightship_lwm2m::{Endpoint, Path};
 use lightship_platform::Instant;
 
 use crate::{
-    Content, Credential, Details, Deviation, ObservationId, Outcome, Registration, RequestId, Response,
-    SecurityEvent, SessionInfo,
+    Content, Credential, Deviation, ObservationId, Outcome, Registration, RegistrationId, RequestId,
+    Response, SecurityEvent,
 };
 
 /// A question or a statement.
 #[derive(Debug)]
 #[non_exhaustive]
 pub enum Event {
-    /// May this device register, and what of it shall be observed? Unanswered means no (5.03).
+    /// May this device register, and what of it shall be observed? Whoever says yes has the registration safe, if it
+    /// shall outlive him: the device is told after the answer. Unanswered means no (5.03, and [`Event::Lapsed`]).
     AskRegister {
         /// What [`Shard::answer`](crate::Shard::answer) takes.
         ask: Ask,
-        /// What the device said.
-        details: Arc<Details>,
-        /// Where it came from.
-        from: SocketAddr,
-        /// The session that it came by, whose party may speak for this endpoint; `None`: it came without security.
-        session: Option<SessionInfo>,
+        /// The registration as it will be. A party, if it has one, may speak for its endpoint; without one it came
+        /// without security.
+        registration: Registration,
     },
-    /// Is this fact safe? The device is told so only after the answer; unanswered means no (5.03).
+    /// Is this fact safe? It becomes so, and the device is told, only after the answer; unanswered means no (5.03, and
+    /// [`Event::Lapsed`] if it is about a registration).
     AskDurable {
         /// What [`Shard::answer`](crate::Shard::answer) takes.
         ask: Ask,
         /// The fact.
         fact: Fact,
+    },
+    /// An answer did not come in time, or could not be followed any more: what the host may have stored of this
+    /// registration for its question is not so, and the device was not told.
+    Lapsed {
+        /// Whose registration.
+        endpoint: Endpoint,
+        /// Which one.
+        registration: RegistrationId,
+        /// What stands here now of that endpoint; maybe this very registration, as it was before.
+        standing: Option<Box<Registration>>,
     },
     /// A device registered and was told so.
     Registered {
@@ -41,7 +50,19 @@ pub enum Event {
         /// The registration of the same endpoint that gave way; its requests have ended.
         displaced: Option<Registration>,
     },
-    /// A device sent an Update.
+    /// A device sent an Update that says nothing new, and lives on.
+    Refreshed {
+        /// Which device.
+        endpoint: Endpoint,
+        /// Its registration.
+        registration: RegistrationId,
+        /// When.
+        at: Instant,
+        /// When it ends without another; `None` for a lifetime of 0.
+        expires_at: Option<Instant>,
+    },
+    /// A device sent an Update, and there is something to say of it: it changed what the device says of itself (safe by
+    /// [`Fact::Update`], told to it), or came from another address or session, or deviated.
     Updated {
         /// The registration as it is now.
         registration: Registration,
@@ -71,6 +92,10 @@ pub enum Event {
     },
     /// A value arrived for an observation, newer than all before.
     Notified {
+        /// What [`Shard::answer`](crate::Shard::answer) takes if the device wants an acknowledgement: it gets one when the host
+        /// has the value safe ([`Answer::Stored`]), and repeats itself otherwise. `None` if nobody waits: it was
+        /// not confirmable, or was fetched.
+        ask: Option<Ask>,
         /// Whose value it is.
         endpoint: Endpoint,
         /// The observation.
@@ -199,7 +224,7 @@ pub enum Answer {
         /// The wanted observations; tried until they run.
         observations: Vec<Wanted>,
     },
-    /// Yes to [`Event::AskDurable`].
+    /// Yes to [`Event::AskDurable`] and [`Event::Notified`].
     Stored,
     /// The word on a credential ([`SecurityEvent::AskCredential`]).
     Credential(Credential),
@@ -284,7 +309,7 @@ impl From<Path> for Observed {
 }
 
 /// A fact that must be safe before the device is told that it arrived.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, Debug)]
 #[non_exhaustive]
 pub enum Fact {
     /// The device sent values of its own accord (TS_Core 6.4.7).
@@ -295,6 +320,18 @@ pub enum Fact {
         content_format: Option<ContentFormat>,
         /// The payload, all blocks together.
         payload: Box<[u8]>,
+    },
+    /// The device sent an Update that changes something.
+    Update {
+        /// The registration as it will be.
+        registration: Registration,
+        /// What is other than before, the address left out.
+        changed: Changed,
+    },
+    /// The device de-registers.
+    Deregister {
+        /// The registration that ends.
+        registration: Registration,
     },
 }
 

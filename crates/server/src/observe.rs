@@ -24,7 +24,8 @@ use crate::shard::Due;
 use crate::slab::Key;
 use crate::timer::TimerId;
 use crate::{
-    Event, ObservationId, Observed, Outcome, RequestError, RequestId, Response, Shard, Wanted, WhenAsleep,
+    Ask, Event, ObservationId, Observed, Outcome, RequestError, RequestId, Response, Shard, Wanted,
+    WhenAsleep,
 };
 
 /// One observation of one device.
@@ -309,7 +310,7 @@ impl Shard {
             }
             let response = response.clone();
             if std::mem::take(&mut observation.renewing) {
-                self.tell_value(key, response);
+                self.tell_value(key, response, None);
             } else {
                 let observation = ObservationId(key.to_bits());
                 self.events.push_back(Event::ObservationStarted {
@@ -369,7 +370,7 @@ impl Shard {
     /// A value that is newer than all before, or the device's word that there will be none.
     pub(crate) fn notified(&mut self, now: Instant, key: Key<Observation>, response: Response, last: bool) {
         if !last {
-            return self.tell_value(key, response);
+            return self.tell_value(key, response, None);
         }
         let Some(observation) = self.observations.get_mut(key) else { return };
         observation.state = State::Idle;
@@ -414,15 +415,17 @@ impl Shard {
             && response.code == Code::CONTENT
             && matches!(observation.state, State::Running)
         {
-            self.tell_value(key, response);
+            self.tell_value(key, response, None);
         }
     }
 
-    fn tell_value(&mut self, key: Key<Observation>, response: Response) {
+    /// Tells a value, and the question that waits with it.
+    pub(crate) fn tell_value(&mut self, key: Key<Observation>, response: Response, ask: Option<Ask>) {
         let Some(observation) = self.observations.get(key) else { return };
         let Some(device) = self.devices.get(observation.device) else { return };
         self.stats.notifications += 1;
         self.events.push_back(Event::Notified {
+            ask,
             endpoint: device.details.endpoint.clone(),
             observation: ObservationId(key.to_bits()),
             observed: observation.wanted.observed.clone(),

@@ -11,6 +11,7 @@ use lightship_coap::peer::Ticket;
 use lightship_lwm2m::Endpoint;
 use lightship_platform::{Instant, Rng};
 
+use crate::asks::About;
 use crate::devices::Device;
 use crate::downlink::Job;
 use crate::links::Link;
@@ -21,9 +22,17 @@ use crate::shard::Due;
 use crate::slab::Key;
 use crate::uplink::Reply;
 use crate::{
-    Changed, Details, Deviations, Ended, Event, Locator, ObjectList, Outcome, Rebinding, Registration, Shard,
-    Wanted,
+    Changed, Details, Deviations, Ended, Event, Fact, Locator, ObjectList, Outcome, Presence, Rebinding,
+    Registration, Shard, Wanted,
 };
+
+/// What an Update changes, as it will be.
+pub(crate) struct Change {
+    details: Arc<Details>,
+    changed: Changed,
+    deviations: Deviations,
+    asked_at: Instant,
+}
 
 /// What is left of a registration that gave way to a new one.
 #[derive(Default)]
@@ -34,25 +43,70 @@ struct Displaced {
 }
 
 impl Shard {
+    /// Serves a Register: the registration as it will be is named, and the host asked.
+    pub(crate) fn register(
+        &mut self,
+        now: Instant,
+        link: Key<Link>,
+        ticket: Ticket,
+        details: Details,
+        deviations: Deviations,
+    ) {
+        let Some((address, session)) = self.links.get(link).map(|link| (link.address, link.session)) else {
+            return;
+        };
+        if self.is_full_for(&details.endpoint) {
+            self.stats.registers_refused += 1;
+            return self.reply(now, link, ticket, Reply::busy());
+        }
+        let before = self.devices.by_endpoint(&details.endpoint).and_then(|key| self.devices.get(key));
+        let mut counted = before.map(|before| before.deviations).unwrap_or_default();
+        counted.merge(&deviations);
+        let presence = if details.queue_mode {
+            Presence::Awake { until: now + self.config.awake_window }
+        } else {
+            Presence::Listening
+        };
+        let lifetime = Duration::from_secs(details.lifetime_s.into());
+        let registration = Registration {
+            id: Locator { shard: self.config.shard, node: self.config.node, random: self.fresh_random() },
+            address,
+            party: session.and_then(|session| self.party(session)),
+            session: session.and_then(|session| self.sessions.info(session)),
+            details: Arc::new(details),
+            registered_at: now,
+            updated_at: now,
+            presence,
+            deviations: counted,
+            expires_at: (!lifetime.is_zero()).then(|| now + lifetime),
+        };
+        self.ask_register(now, link, ticket, registration, deviations);
+    }
+
+    /// Whether there is no room for a device that is not registered yet.
+    fn is_full_for(&self, endpoint: &Endpoint) -> bool {
+        self.devices.by_endpoint(endpoint).is_none() && self.devices.len() >= self.config.limits.registrations
+    }
+
     /// The host has accepted a Register: the registration begins.
     pub(crate) fn register_accepted(
         &mut self,
         now: Instant,
         link: Key<Link>,
         ticket: Ticket,
-        (details, deviations): (Arc<Details>, Deviations),
+        (new, deviations): (Registration, Deviations),
         wanted: Vec<Wanted>,
     ) {
+        let Registration { id, details, registered_at, .. } = new;
         // A link that gave way to others while the host was thinking has forgotten the request: the device asks again.
-        let Some((address, session)) = self.links.get(link).map(|link| (link.address, link.session)) else {
-            return;
-        };
-        let known = self.devices.by_endpoint(&details.endpoint);
-        if known.is_none() && self.devices.len() >= self.config.limits.registrations {
+        let there = self.links.get(link).map(|link| (link.address, link.session));
+        let full = self.is_full_for(&details.endpoint) || self.devices.by_random(id.random).is_some();
+        let Some((address, session)) = there.filter(|_| !full) else {
             self.stats.registers_refused += 1;
             self.reply(now, link, ticket, Reply::busy());
-            return;
-        }
+            return self.tell_lapsed(details.endpoint.clone(), id);
+        };
+        let known = self.devices.by_endpoint(&details.endpoint);
         let left =
             known.and_then(|known| self.devices.get(known)?.session).filter(|left| Some(*left) != session);
         let Displaced { registration: displaced, sleep, held } =
@@ -61,15 +115,14 @@ impl Shard {
         counted.merge(&deviations);
         self.take_place(now, address, session);
         let party = session.and_then(|session| self.party(session));
-        let random = self.fresh_random();
         let device = self.devices.insert(Device {
-            random,
+            random: id.random,
             address,
             party,
             session,
             details,
-            registered_at: now,
-            updated_at: now,
+            registered_at,
+            updated_at: registered_at,
             expiry: None,
             proven: self.links.get(link).is_some_and(|link| link.proven),
             allowance: 0,
@@ -78,6 +131,7 @@ impl Shard {
             observations: Vec::new(),
             line: None,
             sleep: None,
+            is_asking: false,
         });
         if let Some(link) = self.links.get_mut(link) {
             link.device = Some(device);
@@ -113,7 +167,8 @@ impl Shard {
         self.devices.by_random(locator.random).filter(|_| ours)
     }
 
-    /// Serves an Update for a registration that the sender may update.
+    /// Serves an Update for a registration that the sender may update: at once if it changes nothing that lasts, else
+    /// when the host has the change safe.
     pub(crate) fn update(
         &mut self,
         now: Instant,
@@ -123,42 +178,98 @@ impl Shard {
         (changes, objects): (Changes, Option<ObjectList>),
         deviations: Deviations,
     ) {
-        let moved = self.move_device(now, key, link);
         if let Some(objects) = &objects {
             self.profiles.learn(objects, &self.config.limits);
         }
         let objects = objects.map(|objects| self.devices.intern(objects));
         let Some(device) = self.devices.get_mut(key) else { return };
-        let mut changed = Changed { address: moved, ..Changed::default() };
-        let mut details = Details::clone(&device.details);
-        if let Some(objects) = objects {
-            changed.objects = details.objects != objects;
-            details.objects = objects;
+        let Some((details, changed)) = after(&device.details, changes, objects) else {
+            self.reply(now, link, ticket, Reply::code(Code::CHANGED));
+            return self.refresh(now, link, key, &deviations);
+        };
+        if std::mem::replace(&mut device.is_asking, true) {
+            // What this one changes can be said when it is known what the one before has changed.
+            self.stats.updates_refused += 1;
+            return self.reply(now, link, ticket, Reply::busy());
         }
-        details.lifetime_s = changes.lifetime_s.unwrap_or(details.lifetime_s);
-        details.binding = changes.binding.unwrap_or(details.binding);
-        details.queue_mode = changes.queue_mode.unwrap_or(details.queue_mode);
-        details.sms = changes.sms.or(details.sms);
-        if !changes.attributes.is_empty() {
-            details.attributes = changes.attributes;
+        let details = Arc::new(details);
+        let Some(registration) = self.devices.get(key).map(|device| {
+            let lifetime = Duration::from_secs(details.lifetime_s.into());
+            let expires_at = (!lifetime.is_zero()).then(|| now + lifetime);
+            let registration = self.shown(device);
+            Registration { details: details.clone(), updated_at: now, expires_at, ..registration }
+        }) else {
+            return;
+        };
+        let change = Change { details, changed, deviations, asked_at: now };
+        let about = About::Update(ticket, key, Box::new(change));
+        self.ask_durable(now, link, ticket, (about, Fact::Update { registration, changed }));
+    }
+
+    /// The host has it safe what an Update changes: now it is so.
+    pub(crate) fn update_stored(
+        &mut self,
+        now: Instant,
+        link: Key<Link>,
+        ticket: Ticket,
+        key: Key<Device>,
+        change: Change,
+    ) {
+        let may = self.may_update(link, key);
+        let Some(device) = self.devices.get_mut(key) else {
+            self.stats.updates_refused += 1;
+            return self.reply(now, link, ticket, Reply::code(Code::NOT_FOUND));
+        };
+        device.is_asking = false;
+        if let Err(code) = may {
+            self.stats.updates_refused += 1;
+            let named = (device.details.endpoint.clone(), device.random);
+            self.reply(now, link, ticket, Reply::code(code));
+            self.pump(now, key);
+            let id = Locator { shard: self.config.shard, node: self.config.node, random: named.1 };
+            return self.tell_lapsed(named.0, id);
         }
-        if details != *device.details {
-            let only_objects = Details { objects: device.details.objects.clone(), ..details.clone() };
-            changed.parameters = only_objects != *device.details;
-            device.details = Arc::new(details);
-        }
-        device.deviations.merge(&deviations);
-        device.updated_at = now;
+        device.details = change.details;
+        device.deviations.merge(&change.deviations);
+        device.updated_at = device.updated_at.max(change.asked_at);
+        let moved = self.move_device(now, key, link);
         self.arm_expiry(now, key);
         self.stats.updates += 1;
         let awake = self.set_queue_mode(now, key);
+        self.reply(now, link, ticket, Reply::code(Code::CHANGED));
         let Some(device) = self.devices.get(key) else { return };
         let registration = self.shown(device);
-        self.reply(now, link, ticket, Reply::code(Code::CHANGED));
+        let changed = Changed { address: moved, ..change.changed };
         self.events.push_back(Event::Updated { registration, changed });
         if awake {
             self.tell_awake(key);
         }
+        self.resume_observations(now, key, moved);
+        self.pump(now, key);
+    }
+
+    /// An Update that says nothing new: the registration lives on.
+    fn refresh(&mut self, now: Instant, link: Key<Link>, key: Key<Device>, deviations: &Deviations) {
+        let session = self.devices.get(key).and_then(|device| device.session);
+        let moved = self.move_device(now, key, link);
+        let Some(device) = self.devices.get_mut(key) else { return };
+        device.deviations.merge(deviations);
+        device.updated_at = now;
+        let is_usual = !moved && device.session == session && *deviations == Deviations::default();
+        self.arm_expiry(now, key);
+        self.stats.updates += 1;
+        let Some(device) = self.devices.get(key) else { return };
+        self.events.push_back(if is_usual {
+            Event::Refreshed {
+                endpoint: device.details.endpoint.clone(),
+                registration: self.locator(device),
+                at: now,
+                expires_at: device.expires_at(),
+            }
+        } else {
+            let changed = Changed { address: moved, ..Changed::default() };
+            Event::Updated { registration: self.shown(device), changed }
+        });
         self.resume_observations(now, key, moved);
         self.pump(now, key);
     }
@@ -207,8 +318,30 @@ impl Shard {
         has_moved
     }
 
-    /// Serves a De-register.
+    /// Serves a De-register: the host is asked to have it safe.
     pub(crate) fn deregister(&mut self, now: Instant, link: Key<Link>, ticket: Ticket, key: Key<Device>) {
+        let Some(device) = self.devices.get_mut(key) else { return };
+        if std::mem::replace(&mut device.is_asking, true) {
+            self.stats.updates_refused += 1;
+            return self.reply(now, link, ticket, Reply::busy());
+        }
+        let Some(device) = self.devices.get(key) else { return };
+        let fact = Fact::Deregister { registration: self.shown(device) };
+        self.ask_durable(now, link, ticket, (About::Deregister(ticket, key), fact));
+    }
+
+    /// The host has a De-register safe: now it is so.
+    pub(crate) fn deregister_stored(
+        &mut self,
+        now: Instant,
+        link: Key<Link>,
+        ticket: Ticket,
+        key: Key<Device>,
+    ) {
+        if self.devices.get(key).is_none() {
+            self.stats.updates_refused += 1;
+            return self.reply(now, link, ticket, Reply::code(Code::NOT_FOUND));
+        }
         self.stats.deregisters += 1;
         self.reply(now, link, ticket, Reply::code(Code::DELETED));
         self.end_and_tell(now, key, Ended::Deregister);
@@ -319,4 +452,36 @@ impl Shard {
             }
         }
     }
+}
+
+/// What a device says of itself after an Update, and what of that is other than before; `None` if nothing is.
+fn after(before: &Details, changes: Changes, objects: Option<Arc<ObjectList>>) -> Option<(Details, Changed)> {
+    fn other<T: PartialEq>(said: Option<&T>, before: &T) -> bool {
+        said.is_some_and(|said| said != before)
+    }
+    let changed = Changed {
+        address: false,
+        parameters: other(changes.lifetime_s.as_ref(), &before.lifetime_s)
+            || other(changes.binding.as_ref(), &before.binding)
+            || other(changes.queue_mode.as_ref(), &before.queue_mode)
+            || changes.sms.is_some() && changes.sms != before.sms
+            || !changes.attributes.is_empty() && changes.attributes != before.attributes,
+        objects: other(objects.as_ref(), &before.objects),
+    };
+    if changed == Changed::default() {
+        return None;
+    }
+    let attributes =
+        if changes.attributes.is_empty() { before.attributes.clone() } else { changes.attributes };
+    let details = Details {
+        endpoint: before.endpoint.clone(),
+        version: before.version,
+        lifetime_s: changes.lifetime_s.unwrap_or(before.lifetime_s),
+        binding: changes.binding.unwrap_or(before.binding),
+        queue_mode: changes.queue_mode.unwrap_or(before.queue_mode),
+        sms: changes.sms.or_else(|| before.sms.clone()),
+        attributes,
+        objects: objects.unwrap_or_else(|| before.objects.clone()),
+    };
+    Some((details, changed))
 }

@@ -51,6 +51,8 @@ pub struct Stats {
     pub sends_refused: u64,
     /// Values of observations given to the host.
     pub notifications: u64,
+    /// Notifications that the host did not take, and that were not acknowledged.
+    pub notifications_refused: u64,
     /// Notifications that were older than the last one.
     pub notifications_stale: u64,
     /// Notifications that nobody waits for, answered with a Reset.

@@ -2,10 +2,13 @@
 
 use std::net::SocketAddr;
 
-use lightship_coap::peer::{Dropped, ExchangeId, Failure, NewRequest, Notification, Ticket};
-use lightship_coap::{Freshness, Incoming, Message, OptionWriter, PeerEvent, Token};
+use lightship_coap::peer::{
+    Dropped, ExchangeId, Failure, NewRequest, Notification, NotificationTicket, Ticket,
+};
+use lightship_coap::{Freshness, Incoming, Message, OptionWriter, PeerEvent, Token, Type};
 use lightship_platform::Instant;
 
+use crate::asks::Newest;
 use crate::deviation::of_notification;
 use crate::devices::Device;
 use crate::downlink::{Job, Task};
@@ -160,8 +163,7 @@ impl Shard {
             if let Some(key) = self.replaced(now, link, message.token()) {
                 self.crossed(now, key);
                 self.stats.notifications_stale += 1;
-                let Some(peer) = self.links.get_mut(link).map(|link| &mut link.peer) else { return };
-                return peer.accept(notification.ticket);
+                return self.acknowledge(link, notification.ticket);
             }
             self.stats.notifications_unknown += 1;
             let Some(link) = self.links.get_mut(link) else { return };
@@ -172,10 +174,9 @@ impl Shard {
             }
             return;
         };
-        let Some(peer) = self.links.get_mut(link).map(|link| &mut link.peer) else { return };
-        peer.accept(notification.ticket);
         let Some(observation) = self.observations.get_mut(key) else { return };
         observation.heard_at = now;
+        let before = observation.newest;
         // RFC 7641 §3.2: a response that is no success, or has no Observe option, is the last one.
         let sequence = message.observe().filter(|_| message.code().is_success());
         let last = sequence.is_none();
@@ -185,9 +186,10 @@ impl Shard {
             newest.is_repeated(sequence) && !newest.is_newer(now, sequence)
         });
         let newer = newest.is_some_and(|newest| sequence.is_none_or(|sequence| newest.accept(now, sequence)));
+        let newest = before.zip(observation.newest).map(|(before, now)| Newest { before, now });
         if !newer && !repeated {
             self.stats.notifications_stale += 1;
-            return;
+            return self.acknowledge(link, notification.ticket);
         }
         if repeated {
             let owner = observation.device;
@@ -200,9 +202,22 @@ impl Shard {
             self.judge_format(owner, of_notification(accept, format), format, message.payload());
         }
         if message.block2().is_some_and(|block| block.is_ok_and(|block| block.more())) {
-            self.fetch_value(now, link, key, notification);
-        } else {
-            self.notified(now, key, whole(message, message.payload()), last);
+            self.acknowledge(link, notification.ticket);
+            return self.fetch_value(now, link, key, notification);
+        }
+        let response = whole(message, message.payload());
+        match newest.filter(|_| !last && message.ty() == Type::Con) {
+            Some(newest) => self.ask_notified(now, link, (notification.ticket, key, newest), response),
+            None => {
+                self.acknowledge(link, notification.ticket);
+                self.notified(now, key, response, last);
+            }
+        }
+    }
+
+    fn acknowledge(&mut self, link: Key<Link>, ticket: NotificationTicket) {
+        if let Some(link) = self.links.get_mut(link) {
+            link.peer.accept(ticket);
         }
     }
 

@@ -9,6 +9,7 @@ use lightship_lwm2m::uplink::Send;
 use lightship_lwm2m::{Endpoint, Version};
 use lightship_platform::Instant;
 
+use crate::asks::About;
 use crate::deviation::is_other_case;
 use crate::devices::Device;
 use crate::links::Link;
@@ -140,7 +141,7 @@ impl Shard {
             objects: self.devices.intern(objects),
         };
         let deviations = Deviations::of_registration(message, body);
-        self.ask_register(now, link, ticket, Arc::new(details), deviations);
+        self.register(now, link, ticket, details, deviations);
         Ok(())
     }
 
@@ -255,7 +256,7 @@ impl Shard {
     }
 
     /// Whether the sender may change or end a registration, or the code that refuses it.
-    fn may_update(&self, link: Key<Link>, device: Key<Device>) -> Result<(), Code> {
+    pub(crate) fn may_update(&self, link: Key<Link>, device: Key<Device>) -> Result<(), Code> {
         let link_party = self.party_of(link);
         let device = self.devices.get(device).ok_or(Code::NOT_FOUND)?;
         let endpoint = &device.details.endpoint;
@@ -303,7 +304,7 @@ impl Shard {
         }
         let endpoint = details.endpoint.clone();
         let fact = Fact::Send { endpoint, content_format: message.content_format(), payload: body.into() };
-        self.ask_durable(now, link, ticket, fact);
+        self.ask_durable(now, link, ticket, (About::Send(ticket), fact));
         Ok(())
     }
 }

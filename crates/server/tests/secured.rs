@@ -48,7 +48,7 @@ fn a_device_registers_by_a_session_and_is_read_by_it() {
         assert_eq!((session.party.principal.mode(), session.resumed), (Mode::Psk, false));
         assert_eq!(session.cid().is_some(), config.connection_id);
         let asked = world.events.iter().find_map(|event| match event {
-            Event::AskRegister { session, .. } => session.clone(),
+            Event::AskRegister { registration, .. } => registration.session.clone(),
             _ => None,
         });
         assert_eq!(asked.map(|asked| asked.id), Some(session.id));

@@ -11,6 +11,7 @@ use lightship_api as api;
 use lightship_api::{EventType, ObservingState};
 use lightship_lwm2m::{Endpoint, Path};
 use lightship_net::{ShardEvent, Wait};
+use lightship_platform::Instant;
 use lightship_server::{
     Answer, Ask, Code, ContentFormat, Details, Ended, Event, Fact as Durable, ObservationId, Observed,
     Outcome, Presence, Registration, RegistrationId, SecurityEvent, Wanted,
@@ -77,8 +78,9 @@ impl Journal {
 
     async fn take(&mut self, shard: u8, event: Event) {
         match event {
-            Event::AskRegister { ask, details, session, .. } => {
-                self.asked_to_register(shard, ask, &details, session.is_some()).await;
+            Event::AskRegister { ask, registration } => {
+                self.asked_to_register(shard, ask, &registration.details, registration.session.is_some())
+                    .await;
             }
             Event::AskDurable { ask, fact } => match self.durable(&fact) {
                 Ok(()) => self.after_commit.push((shard, ask)),
@@ -106,11 +108,17 @@ impl Journal {
                 self.updated(&registration, changed.objects);
                 self.shown(&registration.details.endpoint).await;
             }
+            Event::Refreshed { endpoint, registration, at, expires_at } => {
+                self.refreshed(&endpoint, registration, at, expires_at);
+                self.shown(&endpoint).await;
+            }
             Event::Deregistered { registration, reason } => self.ended(&registration, reason),
-            Event::Notified { endpoint, observed, code, content_format, payload, .. } => {
+            Event::Notified { ask, endpoint, observed, code, content_format, payload, .. } => {
                 let heard = Heard { code: Some(code), format: content_format, payload: &payload };
                 self.notified(&endpoint, &observed, heard);
+                self.after_commit.extend(ask.map(|ask| (shard, ask)));
             }
+            Event::Lapsed { endpoint, .. } => self.core.directory.arrived(&endpoint),
             Event::ObservationStarted { endpoint, observed, response, .. } => {
                 let (code, format) = (Some(response.code), response.content_format);
                 self.observed(&endpoint, &observed, Heard { code, format, payload: &response.payload });
@@ -279,6 +287,28 @@ impl Journal {
         }
     }
 
+    /// A device sent an Update that says nothing new.
+    fn refreshed(
+        &mut self,
+        endpoint: &Endpoint,
+        id: RegistrationId,
+        at: Instant,
+        expires_at: Option<Instant>,
+    ) {
+        let clock = self.core.clock;
+        let until = at + self.core.config.queue.awake_window;
+        let shape = self.core.directory.change(endpoint, Some(id), |device| {
+            (device.registration.updated_at, device.registration.expires_at) = (at, expires_at);
+            device.updated_at = core::timestamp(clock.date_of(at));
+            device.expires_at = expires_at.map(|at| core::timestamp(clock.date_of(at)));
+            device.heard(until, |at| core::timestamp(clock.date_of(at)));
+            Box::new(device.shape())
+        });
+        if let Some(shape) = shape {
+            self.log(EventType::Updated, endpoint, |event| event.registration = Some(shape));
+        }
+    }
+
     /// A device is at another address, or has another session.
     fn moved(&self, registration: &Registration) {
         let endpoint = &registration.details.endpoint;
@@ -362,8 +392,11 @@ impl Journal {
 
     /// A Send: all of it, or none of it and the code that says why (TS_Core 6.4.7).
     fn durable(&mut self, fact: &Durable) -> Result<(), Code> {
-        let Durable::Send { endpoint, content_format, payload } = fact else {
-            return Err(Code::NOT_IMPLEMENTED);
+        let (endpoint, content_format, payload) = match fact {
+            Durable::Send { endpoint, content_format, payload } => (endpoint, content_format, payload),
+            // Their events follow when it is so.
+            Durable::Update { .. } | Durable::Deregister { .. } => return Ok(()),
+            _ => return Err(Code::NOT_IMPLEMENTED),
         };
         let device = self.core.directory.find(endpoint.as_str()).ok_or(Code::NOT_FOUND)?;
         let heard = Heard { code: None, format: *content_format, payload };

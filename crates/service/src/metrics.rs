@@ -141,6 +141,7 @@ fn engines(shards: &[ShardStats], page: &mut Page) {
             ("evicted", sum(|s| s.evicted_strangers)),
             ("stale_notification", sum(|s| s.notifications_stale)),
             ("unknown_notification", sum(|s| s.notifications_unknown)),
+            ("refused_notification", sum(|s| s.notifications_refused)),
         ],
     );
     page.counter(

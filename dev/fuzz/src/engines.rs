@@ -72,7 +72,9 @@ fn drain(shard: &mut Shard, now: Instant, answers: bool) {
             Event::AskRegister { ask, .. } if answers => {
                 shard.answer(now, ask, Answer::Accept { observations: Vec::new() });
             }
-            Event::AskDurable { ask, .. } if answers => shard.answer(now, ask, Answer::Stored),
+            Event::AskDurable { ask, .. } | Event::Notified { ask: Some(ask), .. } if answers => {
+                shard.answer(now, ask, Answer::Stored)
+            }
             _ => {}
         }
     }

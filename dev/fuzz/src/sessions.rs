@@ -186,8 +186,8 @@ impl Play {
                 };
                 self.shard.answer(self.now, ask, Answer::Credential(word));
             }
-            Event::AskRegister { ask, session, .. } if self.answers => {
-                assert!(session.is_some(), "nothing came without security");
+            Event::AskRegister { ask, registration } if self.answers => {
+                assert!(registration.session.is_some(), "nothing came without security");
                 self.shard.answer(self.now, ask, Answer::Accept { observations: Vec::new() });
             }
             _ => {}

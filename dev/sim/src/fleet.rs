@@ -464,6 +464,9 @@ impl Fleet {
                     let answer = Answer::Accept { observations: Vec::new() };
                     self.shards[server].answer(self.now, ask, answer);
                 }
+                Some(Event::AskDurable { ask, .. } | Event::Notified { ask: Some(ask), .. }) => {
+                    self.shards[server].answer(self.now, ask, Answer::Stored);
+                }
                 Some(Event::RequestDone { id, outcome, .. }) => {
                     let number = self.commands.remove(&(server, id)).expect("a command ends once");
                     self.command_ended(server, number, &outcome);

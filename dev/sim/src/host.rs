@@ -127,7 +127,9 @@ impl Host {
     /// Takes one event; returns an answer if it is due at once.
     pub fn handle(&mut self, event: Event) -> Option<(Ask, Answer)> {
         match event {
-            Event::AskRegister { ask, details, .. } => return self.asked(ask, &details.endpoint),
+            Event::AskRegister { ask, registration } => {
+                return self.asked(ask, &registration.details.endpoint);
+            }
             Event::AskDurable { ask, .. } => return Some((ask, Answer::Stored)),
             Event::Registered { registration, displaced } => {
                 let endpoint = registration.details.endpoint.clone();
@@ -151,13 +153,14 @@ impl Host {
                 assert!(self.running.insert((endpoint.clone(), path)), "{endpoint} {path} started twice");
                 self.value(endpoint, path, &response.payload, response.content_format);
             }
-            Event::Notified { endpoint, observed, payload, content_format, .. } => {
+            Event::Notified { ask, endpoint, observed, payload, content_format, .. } => {
                 let path = observed.path().expect("only single nodes are wanted");
                 assert!(
                     self.running.contains(&(endpoint.clone(), path)),
                     "{endpoint} {path} was not running"
                 );
                 self.value(endpoint, path, &payload, content_format);
+                return ask.map(|ask| (ask, Answer::Stored));
             }
             Event::ObservationFailed { endpoint, observed, retry_at, .. } => {
                 let path = observed.path().expect("only single nodes are wanted");

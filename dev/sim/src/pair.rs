@@ -308,7 +308,9 @@ impl<O: Objects> Pair<O> {
                         let answer = Answer::Accept { observations: self.wanted.clone() };
                         self.shard.answer(self.now, *ask, answer);
                     }
-                    Event::AskDurable { ask, .. } => self.shard.answer(self.now, *ask, Answer::Stored),
+                    Event::AskDurable { ask, .. } | Event::Notified { ask: Some(ask), .. } => {
+                        self.shard.answer(self.now, *ask, Answer::Stored)
+                    }
                     _ => {}
                 }
                 self.events.push(event);

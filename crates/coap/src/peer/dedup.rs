@@ -125,7 +125,7 @@ impl<L: List<Seen>> Dedup<L> {
         }
     }
 
-    fn remove<M: Bytes>(&mut self, index: usize, arena: &mut Arena<M>) {
+    pub(super) fn remove<M: Bytes>(&mut self, index: usize, arena: &mut Arena<M>) {
         if let Some(Seen { state: SeenState::Answer(blob), .. }) = self.list.as_slice().get(index) {
             arena.free(*blob);
         }

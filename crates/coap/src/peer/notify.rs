@@ -5,7 +5,7 @@ use lightship_platform::Instant;
 use super::buffer::{Buffer, List};
 use super::config::Config;
 use super::cut::{Cut, Head, Payload, etag, has_option};
-use super::dedup::SeenState;
+use super::dedup::{Seen, SeenState};
 use super::flight::{Flight, Kind};
 use super::types::{NewNotification, NotificationTicket, SendError};
 use super::{Peer, Scratch};
@@ -97,6 +97,18 @@ impl<B: Buffer> Peer<B> {
     pub fn reject(&mut self, ticket: NotificationTicket) {
         let is_worth_it = ticket.confirmable || ticket.observe;
         self.decide(ticket, if is_worth_it { SeenState::Reset } else { SeenState::Silent });
+    }
+
+    /// Takes back that a notification came: it is not acknowledged, and its repetition appears as a new one. For one that could
+    /// not be kept.
+    pub fn forget(&mut self, ticket: NotificationTicket) {
+        let undecided = |seen: &Seen| {
+            seen.message_id == ticket.message_id && seen.at == ticket.at && seen.state == SeenState::Undecided
+        };
+        let index = self.seen.iter().position(undecided);
+        if let Some(index) = index {
+            self.seen.remove(index, &mut self.arena);
+        }
     }
 
     fn decide(&mut self, ticket: NotificationTicket, state: SeenState) {

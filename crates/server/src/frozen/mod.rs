@@ -188,6 +188,7 @@ impl Shard {
             registered_at: frozen.registered_at,
             updated_at: frozen.updated_at,
             expiry: None,
+            is_asking: false,
             proven: frozen.proven,
             allowance: frozen.allowance,
             link: None,

@@ -10,8 +10,8 @@ use lightship_lwm2m::{Endpoint, Path};
 use lightship_platform::Instant;
 use lightship_platform::crypto::Secret;
 use lightship_server::{
-    Alert, Answer, Config, Credential, Endpoints, Event, Operation, Presented, Principal, Registration,
-    Request, SecurityEvent, Shard, Wanted,
+    Alert, Answer, Ask, Config, Credential, Endpoints, Event, Fact, Operation, Presented, Principal,
+    Registration, Request, SecurityEvent, Shard, Wanted,
 };
 
 pub mod secure;
@@ -25,6 +25,8 @@ pub struct World {
     pub now: Instant,
     /// What the host says to a Register; `None` = nothing yet.
     pub accept: Option<Answer>,
+    /// What it says to whatever else must be safe first, Sends left out; `None` = nothing yet.
+    pub durable: Option<Answer>,
     pub events: Vec<Event>,
     pub out: Vec<(SocketAddr, Vec<u8>)>,
     /// The same for the socket for secured datagrams.
@@ -89,6 +91,16 @@ pub fn judge(known: &[Known], presented: &Presented) -> Credential {
             Credential::Certificate { common_name, names: Box::default(), endpoints }
         }
         _ => Credential::Resumed { endpoints },
+    }
+}
+
+/// The question that waits with an event, a Send's left out.
+pub fn durable_ask(event: &Event) -> Option<Ask> {
+    match event {
+        Event::AskDurable { fact: Fact::Send { .. }, .. } => None,
+        Event::AskDurable { ask, .. } => Some(*ask),
+        Event::Notified { ask, .. } => *ask,
+        _ => None,
     }
 }
 
@@ -173,6 +185,7 @@ impl World {
             shard: Shard::new(config, [7; 32]),
             now: Instant::from_secs(1000),
             accept: Some(Answer::Accept { observations: Vec::new() }),
+            durable: Some(Answer::Stored),
             events: Vec::new(),
             out: Vec::new(),
             wire: Vec::new(),
@@ -198,6 +211,10 @@ impl World {
             let Some(event) = self.shard.poll_event() else { return };
             if let (Event::AskRegister { ask, .. }, Some(answer)) = (&event, &self.accept) {
                 let (ask, answer) = (*ask, answer.clone());
+                self.shard.answer(self.now, ask, answer);
+            }
+            if let (Some(ask), Some(answer)) = (durable_ask(&event), &self.durable) {
+                let answer = answer.clone();
                 self.shard.answer(self.now, ask, answer);
             }
             if let (Event::Security(SecurityEvent::AskCredential { ask, presented, .. }), Some(known)) =

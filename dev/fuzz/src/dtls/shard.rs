@@ -181,16 +181,18 @@ impl Play {
             Event::Security(SecurityEvent::AskCredential { ask, presented, .. }) => {
                 self.asked.push((ask, presented));
             }
-            Event::AskRegister { ask, details, session, .. } => {
-                let session = session.expect("it came by a session");
+            Event::AskRegister { ask, registration } => {
+                let session = registration.session.expect("it came by a session");
                 let may = match &session.party.endpoints {
-                    Endpoints::One(endpoint) => *endpoint == details.endpoint,
+                    Endpoints::One(endpoint) => *endpoint == registration.details.endpoint,
                     _ => true,
                 };
                 assert!(may, "nobody registers as somebody else");
                 self.shard.answer(self.now, ask, Answer::Accept { observations: Vec::new() });
             }
-            Event::AskDurable { ask, .. } => self.shard.answer(self.now, ask, Answer::Stored),
+            Event::AskDurable { ask, .. } | Event::Notified { ask: Some(ask), .. } => {
+                self.shard.answer(self.now, ask, Answer::Stored)
+            }
             _ => {}
         }
     }
