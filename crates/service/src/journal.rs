@@ -79,22 +79,14 @@ impl Journal {
     async fn take(&mut self, shard: u8, event: Event) {
         match event {
             Event::AskRegister { ask, registration } => {
-                self.asked_to_register(shard, ask, &registration.details, registration.session.is_some())
-                    .await;
+                self.asked_to_register(shard, ask, &registration).await;
             }
             Event::AskDurable { ask, fact } => match self.durable(&fact) {
                 Ok(()) => self.after_commit.push((shard, ask)),
                 Err(code) => self.answer(shard, ask, Answer::Refuse { code }).await,
             },
             Event::Registered { registration, displaced } => {
-                let endpoint = registration.details.endpoint.clone();
-                let is_secured = registration.party.is_some();
-                self.registered(shard, registration, displaced.is_some());
-                self.shown(&endpoint).await;
-                if !is_secured {
-                    // Its credential may have come while it registered.
-                    security::forget_unsecured(&self.core, &endpoint);
-                }
+                self.registered(shard, registration, displaced.is_some()).await;
             }
             Event::Awake { endpoint, until } => {
                 self.presence(&endpoint, Presence::Awake { until }, EventType::Awake);
@@ -115,8 +107,7 @@ impl Journal {
             Event::Deregistered { registration, reason } => self.ended(&registration, reason),
             Event::Notified { ask, endpoint, observed, code, content_format, payload, .. } => {
                 let heard = Heard { code: Some(code), format: content_format, payload: &payload };
-                self.notified(&endpoint, &observed, heard);
-                self.after_commit.extend(ask.map(|ask| (shard, ask)));
+                self.notified(&endpoint, &observed, heard, ask.map(|ask| (shard, ask)));
             }
             Event::Lapsed { endpoint, .. } => self.core.directory.arrived(&endpoint),
             Event::ObservationStarted { endpoint, observed, response, .. } => {
@@ -151,10 +142,11 @@ impl Journal {
         }
     }
 
-    async fn asked_to_register(&mut self, shard: u8, ask: Ask, details: &Details, is_secured: bool) {
-        let answer = self.may_register(shard, details, is_secured).await;
+    async fn asked_to_register(&mut self, shard: u8, ask: Ask, registration: &Registration) {
+        let is_secured = registration.session.is_some();
+        let answer = self.may_register(shard, &registration.details, is_secured).await;
         if matches!(answer, Answer::Accept { .. }) {
-            self.core.directory.arriving(&details.endpoint);
+            self.core.directory.arriving(&registration.details.endpoint);
         }
         self.answer(shard, ask, answer).await;
     }
@@ -210,11 +202,17 @@ impl Journal {
         }
     }
 
-    fn registered(&mut self, shard: u8, registration: Registration, carried: bool) {
+    async fn registered(&mut self, shard: u8, registration: Registration, carried: bool) {
         let endpoint = registration.details.endpoint.clone();
+        let is_secured = registration.party.is_some();
         let device = self.device(shard, registration);
         let shape = Box::new(self.core.directory.registered(device, carried));
         self.log(EventType::Registered, &endpoint, |event| event.registration = Some(shape));
+        self.shown(&endpoint).await;
+        if !is_secured {
+            // Its credential may have come while it registered.
+            security::forget_unsecured(&self.core, &endpoint);
+        }
     }
 
     /// A registration goes on from before a restart. Its device has done nothing, so there is no event to tell.
@@ -372,7 +370,14 @@ impl Journal {
         self.log(EventType::Observed, endpoint, |event| report.into_event(event, Some(&key), heard));
     }
 
-    fn notified(&mut self, endpoint: &Endpoint, observed: &Observed, heard: Heard<'_>) {
+    fn notified(
+        &mut self,
+        endpoint: &Endpoint,
+        observed: &Observed,
+        heard: Heard<'_>,
+        ask: Option<(u8, Ask)>,
+    ) {
+        self.after_commit.extend(ask);
         let report = self.report(endpoint, &self.asked(endpoint, observed), heard);
         let key = key(observed);
         self.remember(endpoint, &key, &report, |seen| seen.notifications += 1);

@@ -130,7 +130,16 @@ impl Host {
             Event::AskRegister { ask, registration } => {
                 return self.asked(ask, &registration.details.endpoint);
             }
-            Event::AskDurable { ask, .. } => return Some((ask, Answer::Stored)),
+            Event::AskDurable { ask, .. } => return self.judged(ask, Answer::Stored),
+            Event::Refreshed { endpoint, registration, at, expires_at } => {
+                let known = self.registered.get_mut(&endpoint).filter(|known| known.id == registration);
+                let known = known.expect("only what is registered lives on");
+                (known.updated_at, known.expires_at) = (at, expires_at);
+            }
+            Event::Lapsed { endpoint, standing, .. } => {
+                let known = self.registered.get(&endpoint).map(|known| (known.id, known.details.clone()));
+                assert_eq!(standing.map(|standing| (standing.id, standing.details)), known);
+            }
             Event::Registered { registration, displaced } => {
                 let endpoint = registration.details.endpoint.clone();
                 self.forget(&endpoint);
@@ -160,7 +169,7 @@ impl Host {
                     "{endpoint} {path} was not running"
                 );
                 self.value(endpoint, path, &payload, content_format);
-                return ask.map(|ask| (ask, Answer::Stored));
+                return ask.and_then(|ask| self.judged(ask, Answer::Stored));
             }
             Event::ObservationFailed { endpoint, observed, retry_at, .. } => {
                 let path = observed.path().expect("only single nodes are wanted");
@@ -193,6 +202,11 @@ impl Host {
         };
         let paths = self.wanted.get(endpoint).map(Vec::as_slice).unwrap_or_default();
         let answer = Answer::Accept { observations: paths.iter().map(wanted).collect() };
+        self.judged(ask, answer)
+    }
+
+    /// Answers at once, later, or not at all.
+    fn judged(&mut self, ask: Ask, answer: Answer) -> Option<(Ask, Answer)> {
         let mood = if self.diligent { 0 } else { self.rng.below(20) };
         match mood {
             // Says nothing at all: the device gets 5.03 and tries again.

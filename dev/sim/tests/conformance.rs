@@ -69,7 +69,7 @@ fn lightweightm2m_1_1_int_104_registration_update_trigger() {
     let before = world.pair.registration().expect("registered").id;
     assert_eq!(world.execute("/1/0/8"), Code::CHANGED);
     world.pair.run(Duration::from_secs(1));
-    assert!(world.pair.events.iter().any(|event| matches!(event, Event::Updated { .. })));
+    assert!(world.pair.events.iter().any(|event| matches!(event, Event::Refreshed { .. })));
     world.pair.run(Duration::from_secs(60));
     assert_eq!(world.pair.registration().map(|registration| registration.id), Some(before));
 }
