@@ -21,6 +21,7 @@ mod buffer;
 mod config;
 mod cut;
 mod dedup;
+mod digest;
 mod exchange;
 mod flight;
 mod notify;
@@ -193,6 +194,9 @@ impl<B: Buffer> Peer<B> {
                 SeenState::Acknowledged | SeenState::Ack => encode_empty(Type::Ack, seen.message_id, out),
                 SeenState::Reset => encode_empty(Type::Reset, seen.message_id, out),
                 SeenState::Answer(blob) => copy(self.arena.get(blob), out),
+                SeenState::Bare(code, token) => {
+                    Encoder::new(out, Type::Ack, code, seen.message_id, token).finish()
+                }
                 SeenState::Pending | SeenState::Undecided | SeenState::Silent | SeenState::Forgotten => {
                     continue;
                 }

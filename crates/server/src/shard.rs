@@ -93,6 +93,8 @@ impl Shard {
         config.coap.buffer_len_max = limits.body.max(limits.request_body).saturating_mul(2);
         // The device's line admits one request at a time; its blocks and retransmissions are the machine's.
         config.coap.nstart = 1;
+        // No answer of ours is long.
+        config.coap.keep_answers = false;
         let strangers_coap = lightship_coap::Config {
             body_len_max: limits.register_body,
             buffer_len_max: limits.register_body.saturating_mul(2),

@@ -10,15 +10,15 @@ use core::ops::Range;
 
 use super::buffer::Bytes;
 
-/// Names a blob; 0 names none.
+/// Names a blob; 0 names none. Bytes, so that what holds a name needs no alignment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub(crate) struct BlobId(u16);
+pub(crate) struct BlobId([u8; 2]);
 
 impl BlobId {
-    pub(super) const NONE: Self = Self(0);
+    pub(super) const NONE: Self = Self([0; 2]);
 
     pub(super) const fn is_none(self) -> bool {
-        self.0 == 0
+        matches!(self.0, [0, 0])
     }
 }
 
@@ -54,7 +54,7 @@ impl<M: Bytes> Arena<M> {
         let id = self.fresh_id(at);
         let head = self.memory.as_mut_slice().get_mut(at..at + HEAD).unwrap_or(&mut []);
         if let Some((id_place, len_place)) = head.split_first_chunk_mut() {
-            *id_place = id.0.to_ne_bytes();
+            *id_place = id.0;
             len_place.copy_from_slice(&len_word.to_ne_bytes());
         }
         id
@@ -132,11 +132,11 @@ impl<M: Bytes> Arena<M> {
         if id.is_none() {
             return None;
         }
-        self.walk(self.len()).find(|(_, found, _)| *found == id.0).map(|(at, _, len)| (at, len))
+        self.walk(self.len()).find(|(_, found, _)| *found == id).map(|(at, _, len)| (at, len))
     }
 
     /// The position, name and length of each blob that begins before `end`.
-    fn walk(&self, end: usize) -> impl Iterator<Item = (usize, u16, usize)> {
+    fn walk(&self, end: usize) -> impl Iterator<Item = (usize, BlobId, usize)> {
         let memory = self.memory.as_slice();
         let mut at = 0;
         core::iter::from_fn(move || {
@@ -145,7 +145,7 @@ impl<M: Bytes> Arena<M> {
             }
             let (&[a, b, c, d, e, f], _) = memory.get(at..)?.split_first_chunk()?;
             let len = usize::try_from(u32::from_ne_bytes([c, d, e, f])).ok()?;
-            let blob = (at, u16::from_ne_bytes([a, b]), len);
+            let blob = (at, BlobId([a, b]), len);
             at += HEAD + len;
             Some(blob)
         })
@@ -155,9 +155,9 @@ impl<M: Bytes> Arena<M> {
     fn fresh_id(&mut self, end: usize) -> BlobId {
         loop {
             self.last_id = self.last_id.checked_add(1).unwrap_or(1);
-            let id = self.last_id;
+            let id = BlobId(self.last_id.to_ne_bytes());
             if !self.walk(end).any(|(_, taken, _)| taken == id) {
-                return BlobId(id);
+                return id;
             }
         }
     }

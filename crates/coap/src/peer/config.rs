@@ -51,6 +51,10 @@ pub struct Config {
     /// A byte put before the random bytes of each token, for whoever wants to sort incoming
     /// responses by it. Default none.
     pub token_prefix: Option<u8>,
+    /// Whether answers that do not fit one message are kept for the other side to fetch block by
+    /// block. Default yes; who answers with short messages only turns it off, and spares each
+    /// request without a Block option the hash that would identify it.
+    pub keep_answers: bool,
     /// The critical options that the application (or this crate) acts upon. A request with any
     /// other is refused with 4.02, or 5.05 for a proxy's. The default is what LwM2M needs.
     pub understood: &'static [OptionNumber],
@@ -87,6 +91,7 @@ impl Config {
             seen_max: 16,
             token_len: 4,
             token_prefix: None,
+            keep_answers: true,
             understood: UNDERSTOOD,
         }
     }
@@ -102,35 +107,41 @@ impl Config {
     /// 45 s by default.
     #[must_use]
     pub fn max_transmit_span(&self) -> Duration {
-        self.longest_first_timeout().saturating_mul(self.doublings(0) - 1)
+        Duration::from_micros(self.transmit_span_us(0))
     }
 
     /// MAX_TRANSMIT_WAIT: from the first sending to giving up; 93 s by default.
     #[must_use]
     pub fn max_transmit_wait(&self) -> Duration {
-        self.longest_first_timeout().saturating_mul(self.doublings(1) - 1)
+        Duration::from_micros(self.transmit_span_us(1))
     }
 
     /// EXCHANGE_LIFETIME: how long a confirmable message's ID stays in use; 247 s by default.
     #[must_use]
     pub fn exchange_lifetime(&self) -> Duration {
-        let there_and_back = self.max_latency.saturating_mul(2);
-        self.max_transmit_span().saturating_add(there_and_back).saturating_add(self.ack_timeout)
+        let there_and_back = micros(self.max_latency).saturating_mul(2);
+        let span = self.transmit_span_us(0).saturating_add(there_and_back);
+        Duration::from_micros(span.saturating_add(micros(self.ack_timeout)))
     }
 
     /// NON_LIFETIME: how long a non-confirmable message's ID stays in use; 145 s by default.
     #[must_use]
     pub fn non_lifetime(&self) -> Duration {
-        self.max_transmit_span().saturating_add(self.max_latency)
+        Duration::from_micros(self.transmit_span_us(0).saturating_add(micros(self.max_latency)))
     }
 
-    fn longest_first_timeout(&self) -> Duration {
-        self.ack_timeout.saturating_mul(u32::from(self.ack_random_percent.max(100))) / 100
+    /// From the first sending to the last repetition and `more` waits, each twice as long as the one before. In microseconds,
+    /// since this is asked for each message.
+    fn transmit_span_us(&self, more: u32) -> u64 {
+        let percent = u64::from(self.ack_random_percent.max(100));
+        let first = micros(self.ack_timeout).saturating_mul(percent) / 100;
+        let doublings = 1_u64.checked_shl(u32::from(self.max_retransmit) + more).unwrap_or(u64::MAX);
+        first.saturating_mul(doublings - 1)
     }
+}
 
-    fn doublings(&self, more: u32) -> u32 {
-        1_u32.checked_shl(u32::from(self.max_retransmit) + more).unwrap_or(u32::MAX)
-    }
+fn micros(span: Duration) -> u64 {
+    span.as_secs().saturating_mul(1_000_000).saturating_add(u64::from(span.subsec_micros()))
 }
 
 impl Default for Config {

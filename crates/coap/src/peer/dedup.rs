@@ -6,7 +6,7 @@ use lightship_platform::{Duration, Instant};
 use super::arena::{Arena, BlobId};
 use super::buffer::{Bytes, List};
 use super::config::Config;
-use crate::code::MessageId;
+use crate::code::{Code, MessageId, Token};
 
 /// A message ID received, and how it was or will be answered.
 #[doc(hidden)]
@@ -40,6 +40,8 @@ pub(crate) enum SeenState {
     Reset,
     /// By these bytes.
     Answer(BlobId),
+    /// By an acknowledgement with a code and nothing else, as most requests are.
+    Bare(Code, Token),
     /// By bytes that had to make room; a repetition stays unanswered.
     Forgotten,
 }
@@ -48,6 +50,8 @@ pub(crate) enum SeenState {
 #[derive(Debug, Default)]
 pub(super) struct Dedup<L> {
     list: L,
+    /// Whether any of them may be due: what [`Dedup::find`] has lent may have been marked.
+    maybe_due: bool,
 }
 
 impl<L: List<Seen>> Dedup<L> {
@@ -61,12 +65,20 @@ impl<L: List<Seen>> Dedup<L> {
     }
 
     pub(super) fn find(&mut self, message_id: MessageId) -> Option<&mut Seen> {
-        self.list.as_mut_slice().iter_mut().find(|seen| seen.message_id == message_id)
+        self.maybe_due = true;
+        // The newest first: a message is asked for most often while it is handled.
+        self.list.as_mut_slice().iter_mut().rfind(|seen| seen.message_id == message_id)
     }
 
     /// The first whose answer is to be sent; the mark is taken off.
     pub(super) fn take_due(&mut self) -> Option<Seen> {
-        let seen = self.list.as_mut_slice().iter_mut().find(|seen| seen.due)?;
+        if !self.maybe_due {
+            return None;
+        }
+        let mut due = self.list.as_mut_slice().iter_mut().filter(|seen| seen.due);
+        let first = due.next();
+        self.maybe_due = due.next().is_some();
+        let seen = first?;
         seen.due = false;
         Some(*seen)
     }
@@ -75,6 +87,7 @@ impl<L: List<Seen>> Dedup<L> {
     /// dealt with without the application; or else the oldest settled; or else the oldest.
     pub(super) fn note<M: Bytes>(&mut self, seen: Seen, arena: &mut Arena<M>, config: &Config) {
         let limit = config.seen_max.max(1);
+        self.maybe_due |= seen.due;
         while !self.list.push(seen, limit) {
             let list = self.list.as_slice();
             let ours = list.iter().position(|seen| seen.is_settled() && !seen.is_handed);
@@ -85,10 +98,12 @@ impl<L: List<Seen>> Dedup<L> {
 
     /// Forgets those whose lifetime is over.
     pub(super) fn expire<M: Bytes>(&mut self, now: Instant, arena: &mut Arena<M>, config: &Config) {
-        if self.list.as_slice().is_empty() {
+        let Some(oldest) = self.list.as_slice().first() else { return };
+        let lifetimes = Lifetimes::of(config);
+        // They stand in the order in which they came.
+        if oldest.at + lifetimes.confirmable.min(lifetimes.non_confirmable) > now {
             return;
         }
-        let lifetimes = Lifetimes::of(config);
         let is_over = |seen: &Seen| seen.expires(&lifetimes) <= now;
         while let Some(index) = self.list.as_slice().iter().position(is_over) {
             self.remove(index, arena);
@@ -98,6 +113,10 @@ impl<L: List<Seen>> Dedup<L> {
     /// When the last of them will be forgotten.
     pub(super) fn all_expired_at(&self, config: &Config) -> Option<Instant> {
         let lifetimes = Lifetimes::of(config);
+        let newest = self.list.as_slice().last()?;
+        if newest.confirmable && lifetimes.confirmable >= lifetimes.non_confirmable {
+            return Some(newest.expires(&lifetimes));
+        }
         self.iter().map(|seen| seen.expires(&lifetimes)).max()
     }
 
@@ -121,6 +140,7 @@ impl<L: List<Seen>> Dedup<L> {
             if seen.ack_due_at(config).is_some_and(|at| at <= now) {
                 seen.state = SeenState::Acknowledged;
                 seen.due = true;
+                self.maybe_due = true;
             }
         }
     }
@@ -162,7 +182,19 @@ impl Seen {
             | SeenState::Ack
             | SeenState::Reset
             | SeenState::Answer(_)
+            | SeenState::Bare(..)
             | SeenState::Forgotten => !self.due,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A peer remembers up to sixteen, and a shard has many peers.
+    #[test]
+    fn what_is_remembered_of_a_message_is_small() {
+        assert_eq!(size_of::<Seen>(), 24);
     }
 }

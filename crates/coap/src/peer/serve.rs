@@ -9,6 +9,7 @@ use super::buffer::Buffer;
 use super::config::Config;
 use super::cut::{Cut, Head, Payload, etag, has_option};
 use super::dedup::{Seen, SeenState};
+use super::digest::Digest;
 use super::flight::Flight;
 use super::transfer::{Direction, Transfer};
 use super::types::{Body, CacheKey, Dropped, Incoming, Place, Request, SendError, Ticket};
@@ -77,18 +78,21 @@ impl<B: Buffer> Peer<B> {
             due: false,
         };
         self.seen.note(seen, &mut self.arena, config);
+        let digest = Digest::of(&message, config.understood);
+        let is_in_blocks = digest.block1.is_some() || digest.block2.is_some();
+        let needs_key = config.keep_answers || is_in_blocks;
         let ticket = Ticket {
             at: now,
             message_id: message.message_id(),
             token: message.token(),
             confirmable,
             method: message.code(),
-            no_response: message.no_response(),
-            block1: message.block1().and_then(Result::ok),
-            block2: message.block2().and_then(Result::ok),
-            key: self.cache_key(&message),
+            no_response: digest.no_response,
+            block1: digest.block1.and_then(Result::ok),
+            block2: digest.block2.and_then(Result::ok),
+            key: if needs_key { self.cache_key(&message) } else { CacheKey::default() },
         };
-        if let Some(bad) = message.bad_option(config.understood) {
+        if let Some(bad) = digest.bad {
             let code = match bad.number {
                 OptionNumber::PROXY_URI | OptionNumber::PROXY_SCHEME => Code::PROXYING_NOT_SUPPORTED,
                 _ => Code::BAD_OPTION,
@@ -99,7 +103,7 @@ impl<B: Buffer> Peer<B> {
             let _ = write!(diagnosis, "{}", bad.number);
             return self.refuse(now, config, &ticket, code, diagnosis.as_str());
         }
-        if let Some(code) = flaw(config, &message) {
+        if let Some(code) = flaw(config, &message, &digest) {
             return self.refuse(now, config, &ticket, code, "");
         }
         self.on_good_request(now, config, message, ticket)
@@ -143,7 +147,11 @@ impl<B: Buffer> Peer<B> {
     pub(super) fn answer_again(&mut self, message_id: MessageId) -> bool {
         let Some(seen) = self.seen.find(message_id) else { return false };
         seen.due = match seen.state {
-            SeenState::Acknowledged | SeenState::Ack | SeenState::Reset | SeenState::Answer(_) => true,
+            SeenState::Acknowledged
+            | SeenState::Ack
+            | SeenState::Reset
+            | SeenState::Answer(_)
+            | SeenState::Bare(..) => true,
             SeenState::Pending | SeenState::Undecided | SeenState::Silent | SeenState::Forgotten => false,
         };
         true
@@ -301,6 +309,9 @@ impl<B: Buffer> Peer<B> {
         };
         let tag = (cut.is_part() && !has_option(options, OptionNumber::ETAG)).then(|| etag(payload));
         let kept = if cut.has_more() {
+            if !config.keep_answers {
+                return Err(SendError::TooLarge);
+            }
             let kept = self.keep(now, config, ticket.key, code, options, tag, payload);
             if ticket.method == Code::GET { kept.ok() } else { Some(kept?) }
         } else {
@@ -360,6 +371,11 @@ impl<B: Buffer> Peer<B> {
     ) -> Result<(), SendError> {
         let state = self.waiting_state(ticket)?;
         let piggyback = ticket.confirmable && state == Some(SeenState::Pending);
+        let is_bare = options.is_empty() && body_len == 0 && ticket.block1.is_none() && cut.block.is_none();
+        if piggyback && is_bare {
+            self.settle(ticket, SeenState::Bare(code, ticket.token), true);
+            return Ok(());
+        }
         let (ty, message_id) = match (piggyback, ticket.confirmable) {
             (true, _) => (Type::Ack, ticket.message_id),
             (false, true) => (Type::Con, self.random.message_id()),
@@ -412,6 +428,7 @@ impl<B: Buffer> Peer<B> {
                 | SeenState::Ack
                 | SeenState::Reset
                 | SeenState::Answer(_)
+                | SeenState::Bare(..)
                 | SeenState::Forgotten => Err(SendError::Answered),
             },
         }
@@ -450,16 +467,12 @@ fn steers_only_the_content(number: OptionNumber) -> bool {
 }
 
 /// The code to refuse a request with whose critical options are understood, but flawed.
-fn flaw(config: &Config, message: &Message<'_>) -> Option<Code> {
+fn flaw(config: &Config, message: &Message<'_>, digest: &Digest) -> Option<Code> {
     if message.code().detail() > Code::IPATCH.detail() {
         return Some(Code::METHOD_NOT_ALLOWED);
     }
-    let bad_text = message.options().any(|option| {
-        matches!(option.number, OptionNumber::URI_HOST | OptionNumber::URI_PATH | OptionNumber::URI_QUERY)
-            && core::str::from_utf8(option.value).is_err()
-    });
-    let reserved_size = matches!(message.block1(), Some(Err(_))) || matches!(message.block2(), Some(Err(_)));
-    if bad_text || reserved_size {
+    let reserved_size = matches!(digest.block1, Some(Err(_))) || matches!(digest.block2, Some(Err(_)));
+    if !digest.is_text || reserved_size {
         return Some(Code::BAD_REQUEST);
     }
     (message.payload().len() > config.body_len_max).then_some(Code::REQUEST_ENTITY_TOO_LARGE)
