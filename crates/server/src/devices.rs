@@ -3,9 +3,8 @@
 //! One entry is small, because a shard keeps up to a million of them: what devices say about themselves is shared
 //! where it is equal, and whatever only a busy device needs is behind one pointer.
 
-use core::hash::{BuildHasher, Hasher};
+use core::hash::BuildHasher;
 use std::collections::VecDeque;
-use std::hash::DefaultHasher;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -14,6 +13,7 @@ use lightship_coap::peer::ExchangeId;
 use lightship_platform::Instant;
 
 use crate::downlink::Job;
+pub(crate) use crate::hash::SecretHash;
 use crate::links::Link;
 use crate::observe::Observation;
 use crate::presence::Sleep;
@@ -74,22 +74,6 @@ pub(crate) struct Devices {
     lists: HashTable<Arc<ObjectList>>,
     lists_sweep_at: usize,
     hashes: SecretHash,
-}
-
-/// Hashes that a stranger who chooses names and addresses cannot make collide, and that are equal in equal runs.
-#[derive(Clone, Copy)]
-pub(crate) struct SecretHash {
-    pub(crate) secret: u128,
-}
-
-impl BuildHasher for SecretHash {
-    type Hasher = DefaultHasher;
-
-    fn build_hasher(&self) -> DefaultHasher {
-        let mut hasher = DefaultHasher::new();
-        hasher.write_u128(self.secret);
-        hasher
-    }
 }
 
 impl Devices {

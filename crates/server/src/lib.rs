@@ -48,6 +48,7 @@ mod doubt;
 mod downlink;
 mod event;
 mod frozen;
+mod hash;
 pub mod limits;
 mod links;
 mod locator;
