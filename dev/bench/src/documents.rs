@@ -69,6 +69,12 @@ impl Document {
         Self { name: "100 resources", base: Path::ROOT, tlv_base: path!(3303), values, data_type }
     }
 
+    /// One measured temperature.
+    #[must_use]
+    pub fn temperature() -> Self {
+        Self::one(path!(3303 / 0 / 5700), Value::Float(21.5), |_| DataType::Float)
+    }
+
     /// One value, for the formats that hold one.
     #[must_use]
     pub fn one(path: Path, value: Value<'static>, data_type: fn(Path) -> DataType) -> Self {

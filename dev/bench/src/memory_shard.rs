@@ -1,11 +1,19 @@
 //! A shard in memory with a host that says yes.
 
-use lightship_platform::Instant;
-use lightship_server::{Answer, Config, Event, Shard};
-
+use std::mem;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
-/// A shard, its time, and the last datagram it gave out.
+use lightship_platform::Instant;
+use lightship_platform::crypto::{FastCrypto, Secret};
+use lightship_server::{
+    Answer, Ask, Config, Credential, Endpoint, Endpoints, Event, Presented, Security, SecurityEvent, Shard,
+    Wanted,
+};
+
+use crate::session::KEY;
+
+/// A shard, its time, and the last datagrams it gave out.
 pub struct MemoryShard {
     /// The engine.
     pub shard: Shard,
@@ -13,32 +21,60 @@ pub struct MemoryShard {
     pub now: Instant,
     /// The last datagram given out.
     pub out: Vec<u8>,
+    /// The one before it.
+    pub previous: Vec<u8>,
+    /// What is observed of each device that registers.
+    pub observe: Vec<Wanted>,
 }
 
 impl Default for MemoryShard {
     fn default() -> Self {
-        let shard = Shard::new(Config::default(), [1; 32]);
-        Self { shard, now: Instant::from_secs(1), out: Vec::new() }
+        Self::with(Config::default())
     }
 }
 
 impl MemoryShard {
+    /// A shard with these settings.
+    #[must_use]
+    pub fn with(config: Config) -> Self {
+        let shard = Shard::new(config, [1; 32]);
+        let now = Instant::from_secs(1);
+        Self { shard, now, out: Vec::new(), previous: Vec::new(), observe: Vec::new() }
+    }
+
+    /// A shard that speaks coaps, too.
+    #[must_use]
+    pub fn secured() -> Self {
+        let mut security = Security::new(Arc::new(FastCrypto));
+        // All come from a few addresses here.
+        security.limits.handshakes_a_minute_per_address = u32::MAX;
+        security.limits.handshakes_a_minute_per_prefix = u32::MAX;
+        Self::with(Config { security: Some(security), ..Config::default() })
+    }
+
     /// Hands a datagram in and takes out everything that comes of it.
     pub fn input(&mut self, from: SocketAddr, datagram: &mut [u8]) {
         self.shard.handle_input(self.now, from, datagram);
         self.drain();
     }
 
-    /// Takes everything out, and says yes to every Register.
+    /// The same by the socket for secured datagrams.
+    pub fn secured_input(&mut self, from: SocketAddr, datagram: &mut [u8]) {
+        self.shard.handle_secured_input(self.now, from, datagram);
+        self.drain();
+    }
+
+    /// Takes everything out, and says yes to every question.
     pub fn drain(&mut self) {
         let mut buffer = [0; 1280];
         loop {
             if let Some(transmit) = self.shard.poll_transmit(&mut buffer) {
+                mem::swap(&mut self.out, &mut self.previous);
                 self.out.clear();
                 self.out.extend_from_slice(&buffer[..transmit.len]);
             } else if let Some(event) = self.shard.poll_event() {
-                if let Event::AskRegister { ask, .. } = event {
-                    self.shard.answer(self.now, ask, Answer::Accept { observations: Vec::new() });
+                if let Some((ask, answer)) = yes(&event, &self.observe) {
+                    self.shard.answer(self.now, ask, answer);
                 }
             } else {
                 return;
@@ -51,5 +87,25 @@ impl MemoryShard {
         self.now = now;
         self.shard.handle_timeout(now);
         self.drain();
+    }
+}
+
+#[allow(clippy::wildcard_enum_match_arm, reason = "the others are no questions")]
+/// What a host answers that believes everything: every PSK identity is an endpoint's name, with the same key.
+#[must_use]
+pub fn yes(event: &Event, observe: &[Wanted]) -> Option<(Ask, Answer)> {
+    match event {
+        Event::AskRegister { ask, .. } => Some((*ask, Answer::Accept { observations: observe.to_vec() })),
+        Event::AskDurable { ask, .. } => Some((*ask, Answer::Stored)),
+        Event::Security(SecurityEvent::AskCredential {
+            ask,
+            presented: Presented::PskIdentity(identity),
+            ..
+        }) => {
+            let endpoint = Endpoint::new(core::str::from_utf8(identity).ok()?).ok()?;
+            let credential = Credential::Psk { key: Secret::new(KEY), endpoints: Endpoints::One(endpoint) };
+            Some((*ask, Answer::Credential(credential)))
+        }
+        _ => None,
     }
 }

@@ -14,13 +14,19 @@ pub fn address(number: u32) -> SocketAddr {
     SocketAddr::new(IpAddr::V4(Ipv4Addr::new(10, b, c, d)), 5683)
 }
 
+/// The name of the n-th device.
+#[must_use]
+pub fn endpoint(number: u32) -> String {
+    format!("urn:imei:{number:015}")
+}
+
 /// A Register of the n-th device.
 #[must_use]
 pub fn register(number: u32, message_id: u16) -> Vec<u8> {
     let mut buffer = [0; 512];
     let token = token(number);
     let mut message = Encoder::new(&mut buffer, Type::Con, Code::POST, MessageId(message_id), token);
-    let name = format!("urn:imei:{number:015}");
+    let name = endpoint(number);
     message.options().uri_path("rd").content_format(ContentFormat::LINK);
     message.options().uri_query("b=U").uri_query("lwm2m=1.1").uri_query("lt=86400");
     message.options().uri_query_fmt(format_args!("ep={name}"));
