@@ -70,7 +70,13 @@ pub struct DownlinkOptions {
     pub queue: bool,
     /// When to give the command up: a span such as `24h`, or a moment of RFC 3339.
     pub not_after: Option<String>,
-    /// Let commands for the same operation and target that still wait give way.
+    /// Of one device, commands of a higher priority are sent first: from -100 to 100.
+    pub priority: Option<i8>,
+    /// How often the command may be sent.
+    pub attempts: Option<u32>,
+    /// The pause after an attempt that brought no answer, such as `5m`.
+    pub retry_after: Option<String>,
+    /// Let commands that still wait give way if this one does again all that they do.
     pub supersede: bool,
     /// What is compared with the object definitions: `none values operations`.
     pub check: Option<String>,
@@ -500,12 +506,17 @@ fn at(endpoint: &str, rest: &str) -> String {
 
 fn downlink(endpoint: &str, what: &str, path: &str, options: &DownlinkOptions) -> String {
     let wait = options.wait.map(|wait| format!("{}ms", wait.as_millis()));
+    let priority = options.priority.map(|priority| priority.to_string());
+    let attempts = options.attempts.map(|attempts| attempts.to_string());
     let address = at(endpoint, &format!("/{what}/{}", path.trim_start_matches('/')));
     let query = [
         ("format", options.format.as_deref()),
         ("wait", wait.as_deref()),
         ("queue", options.queue.then_some("true")),
         ("not_after", options.not_after.as_deref()),
+        ("priority", priority.as_deref()),
+        ("attempts", attempts.as_deref()),
+        ("retry_after", options.retry_after.as_deref()),
         ("supersede", options.supersede.then_some("true")),
         ("check", options.check.as_deref()),
         ("fallback", options.fallback.then_some("true")),

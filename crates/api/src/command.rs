@@ -32,8 +32,18 @@ pub struct Command {
     /// When its state changed last.
     #[schema(value_type = String, format = DateTime)]
     pub changed_at: Timestamp,
+    /// Of one device, a higher one is sent first; 0 unless the caller said otherwise.
+    #[serde(default)]
+    pub priority: i8,
     /// How often it was sent to the device. What changes something that a second time would change again is sent once.
     pub attempts: u32,
+    /// How often it may be sent; absent: as often as it takes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempts_max: Option<u32>,
+    /// It is not sent again before this, unless the device wakes or registers anew.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = DateTime)]
+    pub next_attempt_at: Option<Timestamp>,
     /// When it is given up if it has not been done by then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]

@@ -88,10 +88,25 @@ const NOT_AFTER: Query = query(
     "string",
     "With `queue`: when to give it up, as a span such as 24h or a moment of RFC 3339; default 7 days.",
 );
+const PRIORITY: Query = query(
+    "priority",
+    "integer",
+    "With `queue`: from -100 to 100, default 0; of one device, commands of a higher priority are sent first, those of one priority in the order they came.",
+);
+const ATTEMPTS: Query = query(
+    "attempts",
+    "integer",
+    "With `queue`: how often it may be sent, 1 to 1000; default: until `not_after`. What would change something a second time is sent once in any case.",
+);
+const RETRY_AFTER: Query = query(
+    "retry_after",
+    "string",
+    "With `queue`: the pause after an attempt that brought no answer (or 5.03, 4.29), from 1s to 7d; default 60s. It doubles each time, to an hour at most, and ends when the device wakes or registers anew.",
+);
 const SUPERSEDE: Query = query(
     "supersede",
     "boolean",
-    "With `queue`: commands for the same operation and target that still wait give way to this one.",
+    "With `queue`: commands that still wait give way to this one if it does again all that they do: a write to a write of the same values, anything else to the same operation on the same target.",
 );
 const RAW: Query = query("raw", "boolean", "Also give the payload as it came.");
 const CHECK: Query = query(
@@ -104,8 +119,10 @@ const FALLBACK: Query = query(
     "boolean",
     "Where the device refuses: read the paths one by one (Read-Composite), or attach the attributes by Write-Attributes first (Observe-Composite).",
 );
-const DOWNLINK: &[Query] = &[FORMAT, WAIT, QUEUE, NOT_AFTER, SUPERSEDE, RAW, CHECK];
-const COMPOSITE: &[Query] = &[FORMAT, WAIT, QUEUE, NOT_AFTER, SUPERSEDE, RAW, CHECK, FALLBACK];
+const DOWNLINK: &[Query] =
+    &[FORMAT, WAIT, QUEUE, NOT_AFTER, PRIORITY, ATTEMPTS, RETRY_AFTER, SUPERSEDE, RAW, CHECK];
+const COMPOSITE: &[Query] =
+    &[FORMAT, WAIT, QUEUE, NOT_AFTER, PRIORITY, ATTEMPTS, RETRY_AFTER, SUPERSEDE, RAW, CHECK, FALLBACK];
 const REFUSALS: &[u16] = &[400, 401, 403, 404, 409, 413, 422, 501, 503, 504];
 
 const fn route(
@@ -226,6 +243,9 @@ pub const ROUTES: &[Route] = &[
             WAIT,
             QUEUE,
             NOT_AFTER,
+            PRIORITY,
+            ATTEMPTS,
+            RETRY_AFTER,
             SUPERSEDE,
             RAW,
             CHECK,

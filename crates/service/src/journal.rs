@@ -1,6 +1,5 @@
 //! Journal: takes what happens in the shards, answers their questions, writes the log.
 
-mod command;
 mod report;
 
 use std::collections::HashSet;
@@ -24,7 +23,7 @@ use crate::bootstrap::News;
 use crate::content;
 use crate::core::{self, Core};
 use crate::directory::{Device, Observed as Seen};
-use crate::queue::{NOTES_LEN, Note};
+use crate::queue;
 use crate::security;
 
 /// The single writer of the event log.
@@ -46,11 +45,9 @@ impl Journal {
     pub(crate) async fn run(
         mut self,
         mut events: mpsc::Receiver<ShardEvent>,
-        mut notes: mpsc::Receiver<Note>,
         mut news: mpsc::Receiver<News>,
     ) {
         let mut taken = Vec::with_capacity(BATCH_LEN);
-        let mut noted = Vec::with_capacity(NOTES_LEN);
         loop {
             tokio::select! {
                 count = events.recv_many(&mut taken, BATCH_LEN) => {
@@ -62,8 +59,6 @@ impl Journal {
                     }
                     self.commit().await;
                 }
-                // The queue lives as long as the journal; there is always at least one.
-                _ = notes.recv_many(&mut noted, NOTES_LEN) => self.commands(&mut noted).await,
                 Some(news) = news.recv() => {
                     self.log(news.kind, &news.endpoint, |event| {
                         event.result = news.result;
@@ -90,7 +85,7 @@ impl Journal {
             }
             Event::Awake { endpoint, until } => {
                 self.presence(&endpoint, Presence::Awake { until }, EventType::Awake);
-                self.shown(&endpoint).await;
+                queue::came(&self.core, &endpoint);
             }
             Event::Asleep { endpoint, expected } => {
                 let presence = Presence::Asleep { since: self.core.clock.now(), expected };
@@ -98,11 +93,9 @@ impl Journal {
             }
             Event::Updated { registration, changed } => {
                 self.updated(&registration, changed.objects);
-                self.shown(&registration.details.endpoint).await;
             }
             Event::Refreshed { endpoint, registration, at, expires_at } => {
                 self.refreshed(&endpoint, registration, at, expires_at);
-                self.shown(&endpoint).await;
             }
             Event::Deregistered { registration, reason } => self.ended(&registration, reason),
             Event::Notified { ask, endpoint, observed, code, content_format, payload, .. } => {
@@ -208,7 +201,7 @@ impl Journal {
         let device = self.device(shard, registration);
         let shape = Box::new(self.core.directory.registered(device, carried));
         self.log(EventType::Registered, &endpoint, |event| event.registration = Some(shape));
-        self.shown(&endpoint).await;
+        queue::came(&self.core, &endpoint);
         if !is_secured {
             // Its credential may have come while it registered.
             security::forget_unsecured(&self.core, &endpoint);
@@ -233,7 +226,7 @@ impl Journal {
         self.core.directory.registered(device, false);
         security::restored(&self.core, &endpoint, party.as_deref());
         if !presence.is_asleep() {
-            self.shown(&endpoint).await;
+            queue::came(&self.core, &endpoint);
         }
     }
 

@@ -7,7 +7,6 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use lightship_net::ShardStats;
-use lightship_store::Store;
 
 use crate::core::Core;
 
@@ -21,7 +20,7 @@ pub(crate) async fn text(core: &Core) -> String {
     }
     let mut page = Page::default();
     service(core, &mut page);
-    commands(core, &mut page).await;
+    commands(core, &mut page);
     engines(&shards, &mut page);
     sockets(&shards, &mut page);
     let mut secured = vec![("lwm2m", shards.iter().map(|shard| shard.engine.security).collect())];
@@ -77,7 +76,7 @@ fn service(core: &Core, page: &mut Page) {
     );
 }
 
-async fn commands(core: &Core, page: &mut Page) {
+fn commands(core: &Core, page: &mut Page) {
     let counters = &core.counters.commands;
     let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
     page.labelled(
@@ -94,8 +93,7 @@ async fn commands(core: &Core, page: &mut Page) {
             ("superseded", read(&counters.superseded)),
         ],
     );
-    let live = core.store.live_commands().await.map_or(0, |live| live.len());
-    let live = u64::try_from(live).unwrap_or(u64::MAX);
+    let live = u64::try_from(core.queue.live()).unwrap_or(u64::MAX);
     page.gauge("lightship_commands_live", "Durable commands that wait or are on their way.", live);
 }
 

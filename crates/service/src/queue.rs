@@ -9,53 +9,65 @@
 //! ```
 //! `sent` is in the store before the first byte leaves: after a crash nothing that may have been done is done again.
 
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
+mod agenda;
+mod serve;
+mod shape;
+mod watch;
+
 use std::hash::{DefaultHasher, Hash, Hasher};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use lightship_api as api;
-use lightship_api::{DownlinkAnswer, EventType, Problem, ProblemType, Timestamp};
+use lightship_api::{Event, EventType, Problem, ProblemType, Timestamp};
 use lightship_lwm2m::Endpoint;
-use lightship_server::Presence;
-use lightship_store::{CommandId, CommandRecord, CommandState, Store};
-use tokio::sync::{mpsc, oneshot};
+use lightship_store::{Batch, CommandId, CommandRecord, CommandState, Fact, NewEvent, Store, StoreError};
+use tokio::sync::Notify;
 
-use crate::core::{Core, stopped};
-use crate::directory::Device;
+use self::agenda::Agenda;
+pub(crate) use self::shape::shape;
+pub(crate) use self::watch::keep_watch;
+use crate::core::Core;
 use crate::rest::Refusal;
-use crate::rest::call::{Call, Fate};
-use crate::rest::order::{Done, Order, OrderText, Verb};
+use crate::rest::order::OrderText;
 
 /// What is shared about commands; the commands themselves are in the store.
 pub(crate) struct Queue {
     /// Tells commands of this process from those before it.
     writer: u32,
     last: AtomicU64,
-    /// To the journal, which alone writes events.
-    notes: mpsc::Sender<Note>,
-    /// Devices that are being served, and whether something has happened meanwhile.
-    serving: Mutex<HashMap<Endpoint, bool>>,
+    agenda: Mutex<Agenda>,
+    /// Told when an alarm was set that may be the first.
+    alarmed: Notify,
     /// One of them is held by whoever takes a command of a device out of `waiting`, or puts one in.
     turns: [tokio::sync::Mutex<()>; TURNS],
 }
 
-/// A change of a command, for the journal to store together with its event.
-pub(crate) struct Note {
-    pub(crate) record: Arc<CommandRecord>,
-    pub(crate) event: Option<EventType>,
-    /// Hears whether it is stored.
-    pub(crate) stored: oneshot::Sender<bool>,
+/// One command as it is from now on.
+#[derive(Clone)]
+struct Change {
+    record: Arc<CommandRecord>,
+    event: Option<EventType>,
 }
 
 impl Queue {
-    pub(crate) fn new(writer: u32, last: u64) -> (Queue, mpsc::Receiver<Note>) {
-        let (notes, receiver) = mpsc::channel(NOTES_LEN);
-        let (last, serving) = (AtomicU64::new(last), Mutex::default());
+    /// The commands that a store holds; `writer` names those of this process.
+    pub(crate) async fn open(writer: u32, kept: &impl Store) -> Result<Queue, StoreError> {
+        let last = AtomicU64::new(kept.last_command().await?);
+        let mut agenda = Agenda::default();
+        for record in kept.live_commands().await? {
+            agenda.put(&record);
+            if record.state == CommandState::Sent {
+                // Whoever sent it has ended.
+                agenda.snooze(&record.endpoint, record.id, 0);
+            }
+        }
         let turns = std::array::from_fn(|_| tokio::sync::Mutex::default());
-        (Queue { writer, last, notes, serving, turns }, receiver)
+        Ok(Queue { writer, last, agenda: Mutex::new(agenda), alarmed: Notify::new(), turns })
+    }
+
+    fn agenda(&self) -> MutexGuard<'_, Agenda> {
+        self.agenda.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// The right to change which commands of a device wait.
@@ -70,22 +82,79 @@ impl Queue {
 
     /// Whether no command is on its way.
     pub(crate) fn is_idle(&self) -> bool {
-        self.serving.lock().unwrap_or_else(PoisonError::into_inner).is_empty()
+        self.agenda().is_idle()
     }
 
-    async fn note(&self, record: CommandRecord, event: Option<EventType>) -> Result<(), Refusal> {
-        let (stored, answer) = oneshot::channel();
-        let note = Note { record: Arc::new(record), event, stored };
-        let unstored =
-            || Refusal(Problem::new(ProblemType::Overloaded, "the command cannot be stored").retry_after(5));
-        self.notes.send(note).await.map_err(|_| unstored())?;
-        if answer.await == Ok(true) { Ok(()) } else { Err(unstored()) }
+    /// Commands of all devices that wait or are on their way.
+    pub(crate) fn live(&self) -> usize {
+        self.agenda().live()
+    }
+
+    /// Commands of a device that wait.
+    fn waiting(&self, endpoint: &Endpoint) -> u64 {
+        u64::try_from(self.agenda().waiting(endpoint)).unwrap_or(u64::MAX)
     }
 }
 
-/// When to give a new command up, and whether others give way to it.
+/// Stores changes of one device's commands, all or none, and what follows from them.
+async fn store(core: &Core, changes: Vec<Change>) -> Result<(), Refusal> {
+    let facts = changes.iter().flat_map(|Change { record, event }| {
+        let event = event.and_then(|kind| happened(core, kind, record));
+        std::iter::once(Fact::Commanded(record.clone())).chain(event.map(Fact::Happened))
+    });
+    let newest =
+        core.store.commit(Batch { facts: facts.collect() }).await.map_err(|error| unstored(&error))?;
+    core.tell_newest(newest);
+    let mut agenda = core.queue.agenda();
+    let before = agenda.first_alarm_ms();
+    for Change { record, event } in &changes {
+        agenda.put(record);
+        core.counters.commands.count(record.state, *event == Some(EventType::CommandQueued));
+    }
+    let first = agenda.first_alarm_ms();
+    drop(agenda);
+    if first < before || before.is_none() {
+        core.queue.alarmed.notify_one();
+    }
+    if let Some(change) = changes.first() {
+        show_waiting(core, &change.record.endpoint);
+    }
+    Ok(())
+}
+
+/// The event that tells of a command.
+fn happened(core: &Core, kind: EventType, record: &CommandRecord) -> Option<NewEvent> {
+    let now = core.now();
+    let mut event = Event::new(String::new(), now, kind, record.endpoint.to_string());
+    event.command = Some(Box::new(shape(record)));
+    let body = serde_json::to_string(&event).ok()?.into();
+    Some(NewEvent { at_ms: now.0, endpoint: record.endpoint.clone(), kind: kind.name(), body, indexed: true })
+}
+
+/// Says in the directory how many commands wait for a device.
+fn show_waiting(core: &Core, endpoint: &Endpoint) {
+    let waiting = core.queue.waiting(endpoint);
+    core.directory.change(endpoint, None, |device| device.commands_waiting = waiting);
+}
+
+fn unstored(error: &StoreError) -> Refusal {
+    if !matches!(error, StoreError::Full { .. }) {
+        tracing::error!(%error, "the store does not take commands");
+    }
+    Refusal(Problem::new(ProblemType::Overloaded, error.to_string()).retry_after(5))
+}
+
+/// On which terms a command is accepted.
+#[derive(Clone, Debug, Default)]
 pub(crate) struct Terms {
     pub(crate) not_after: Option<Timestamp>,
+    /// Higher ones go first.
+    pub(crate) priority: i8,
+    /// How often it may be sent.
+    pub(crate) attempts: Option<u32>,
+    /// Between the first attempt and the second.
+    pub(crate) pause: Option<Duration>,
+    /// Whether others give way to it.
     pub(crate) supersede: bool,
 }
 
@@ -98,19 +167,15 @@ pub(crate) async fn accept(
 ) -> Result<CommandRecord, Refusal> {
     let queue = &core.queue;
     let turn = queue.turn(endpoint).await;
-    let before = core.store.commands(endpoint).await.map_err(|error| unread(&error))?;
-    let live = before.iter().filter(|record| record.state.is_live());
-    let superseded: Vec<&Arc<CommandRecord>> = live
-        .clone()
-        .filter(|record| terms.supersede && record.state == CommandState::Waiting)
-        .filter(|record| OrderText::read(&record.order).is_some_and(|other| other.is_for_the_same(order)))
-        .collect();
-    if live.count() >= COMMANDS_PER_DEVICE_MAX + superseded.len() {
+    let superseded = if terms.supersede { give_way(core, endpoint, order).await? } else { Vec::new() };
+    let live = queue.agenda().live_of(endpoint);
+    if live >= COMMANDS_PER_DEVICE_MAX + superseded.len() {
         let detail = format!("{COMMANDS_PER_DEVICE_MAX} commands wait for this device already");
         return Err(Refusal(Problem::new(ProblemType::Overloaded, detail).retry_after(60)));
     }
     let now_ms = core.now().0;
     let number = queue.last.fetch_add(1, Ordering::Relaxed) + 1;
+    let pause = terms.pause.unwrap_or(PAUSE);
     let record = CommandRecord {
         id: CommandId { number, writer: queue.writer },
         endpoint: endpoint.clone(),
@@ -119,18 +184,37 @@ pub(crate) async fn accept(
         created_ms: now_ms,
         changed_ms: now_ms,
         not_after_ms: terms.not_after.map_or(now_ms.saturating_add(COMMAND_LIFE_MS), |time| time.0),
+        priority: terms.priority,
         attempts: 0,
+        attempts_max: terms.attempts.unwrap_or(u32::MAX),
+        pause_ms: u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
+        next_ms: 0,
         reason: None,
         answer: None,
     };
-    queue.note(record.clone(), Some(EventType::CommandQueued)).await?;
-    for old in superseded {
-        let reason = format!("The command {} took its place.", record.id);
-        end(core, CommandRecord::clone(old), CommandState::Superseded, Some(&reason)).await?;
-    }
+    let reason = format!("The command {} took its place.", record.id);
+    let queued = Change { record: Arc::new(record.clone()), event: Some(EventType::CommandQueued) };
+    let superseded = superseded
+        .into_iter()
+        .map(|old| ended(core, CommandRecord::clone(&old), CommandState::Superseded, Some(&reason)));
+    store(core, std::iter::once(queued).chain(superseded).collect()).await?;
     drop(turn);
     kick(core, endpoint);
     Ok(record)
+}
+
+/// Commands of a device that wait and need not be done once that order is.
+async fn give_way(
+    core: &Core,
+    endpoint: &Endpoint,
+    order: &OrderText,
+) -> Result<Vec<Arc<CommandRecord>>, Refusal> {
+    let mut all = core.store.commands(endpoint).await.map_err(|error| unread(&error))?;
+    all.retain(|record| {
+        record.state == CommandState::Waiting
+            && OrderText::read(&record.order).is_some_and(|other| other.gives_way_to(order))
+    });
+    Ok(all)
 }
 
 /// Cancels a command that still waits.
@@ -141,27 +225,33 @@ pub(crate) async fn cancel(core: &Core, id: CommandId) -> Result<CommandRecord, 
     let _turn = core.queue.turn(&endpoint).await;
     let record = read().await?.ok_or_else(gone)?;
     if record.state != CommandState::Waiting {
-        let detail = format!("the command is {}", state(record.state).name());
+        let detail = format!("the command is {}", shape::state(record.state).name());
         return Err(Refusal::new(ProblemType::CommandOver, detail));
     }
-    end(core, CommandRecord::clone(&record), CommandState::Cancelled, None).await
+    let change = ended(core, CommandRecord::clone(&record), CommandState::Cancelled, None);
+    let record = CommandRecord::clone(&change.record);
+    store(core, vec![change]).await?;
+    Ok(record)
 }
 
 /// Comes back when the commands that were there before have ended, or the time is over: who waits for a device that
 /// sleeps is served in turn.
 pub(crate) async fn in_turn(core: &Core, endpoint: &Endpoint, at_most: Duration) {
     let last = core.queue.last.load(Ordering::Relaxed);
-    let before = async || {
-        let commands = core.store.commands(endpoint).await.unwrap_or_default();
-        commands.iter().any(|record| record.state.is_live() && record.id.number <= last)
-    };
     let wait = async {
-        while before().await {
-            tokio::time::sleep(TURN_EVERY).await;
+        loop {
+            let Some(moved) = core.queue.agenda().listen(endpoint, last) else { return };
+            let told = moved.notified();
+            // It hears from here on; what was before it has been missed.
+            if core.queue.agenda().listen(endpoint, last).is_none() {
+                return;
+            }
+            told.await;
         }
     };
     // Out of time is out of turn: the caller hears that the device sleeps, or does not answer.
     let _ = tokio::time::timeout(at_most, wait).await;
+    core.queue.agenda().unlisten(endpoint);
 }
 
 /// A command that is not kept.
@@ -169,278 +259,41 @@ pub(crate) fn unknown(id: &str) -> Refusal {
     Refusal::new(ProblemType::UnknownCommand, format!("no command {id:?} is kept"))
 }
 
+/// A device has registered, or woken: what waits for it may go, also what paused because it did not answer.
+pub(crate) fn came(core: &Arc<Core>, endpoint: &Endpoint) {
+    let any = core.queue.agenda().came(endpoint);
+    if any {
+        show_waiting(core, endpoint);
+        kick(core, endpoint);
+    }
+}
+
 /// Sees to the commands of a device, if it has any and can be reached. Cheap when it is done already.
-pub(crate) fn kick(core: &Arc<Core>, endpoint: &Endpoint) {
-    match core.queue.serving.lock().unwrap_or_else(PoisonError::into_inner).entry(endpoint.clone()) {
-        Entry::Occupied(mut again) => {
-            again.insert(true);
-        }
-        Entry::Vacant(place) => {
-            place.insert(false);
-            let (core, endpoint) = (core.clone(), endpoint.clone());
-            tokio::spawn(async move { serve(&core, &endpoint).await });
-        }
+fn kick(core: &Arc<Core>, endpoint: &Endpoint) {
+    let mine = core.queue.agenda().enter(endpoint);
+    if mine {
+        let (core, endpoint) = (core.clone(), endpoint.clone());
+        tokio::spawn(async move { serve::serve(&core, &endpoint).await });
     }
 }
 
-/// Sends what waits for a device until nothing is left, or the device cannot be reached.
-async fn serve(core: &Arc<Core>, endpoint: &Endpoint) {
-    loop {
-        while let Some(record) = take(core, endpoint).await {
-            if !attempt(core, record).await {
-                break;
-            }
-        }
-        let mut serving = core.queue.serving.lock().unwrap_or_else(PoisonError::into_inner);
-        // Whatever happened from here on starts a new one.
-        if serving.insert(endpoint.clone(), false) != Some(true) {
-            serving.remove(endpoint);
-            return;
-        }
-    }
+/// A command at its end.
+fn ended(core: &Core, record: CommandRecord, state: CommandState, reason: Option<&str>) -> Change {
+    let reason = reason.map(Arc::from);
+    let record = CommandRecord { state, changed_ms: core.now().0, next_ms: 0, reason, ..record };
+    Change { record: Arc::new(record), event: Some(EventType::CommandDone) }
 }
 
-/// The next command of a device, marked as sent; `None` when there is none or the device cannot be reached.
-async fn take(core: &Arc<Core>, endpoint: &Endpoint) -> Option<CommandRecord> {
-    let _turn = core.queue.turn(endpoint).await;
-    if *core.stopping.borrow() {
-        return None;
-    }
-    reachable(core, endpoint)?;
-    let now_ms = core.now().0;
-    for record in core.store.commands(endpoint).await.ok()? {
-        if record.state != CommandState::Waiting {
-            continue;
-        }
-        let record = CommandRecord::clone(&record);
-        if record.not_after_ms <= now_ms {
-            end(core, record, CommandState::Expired, Some(TOO_LATE)).await.ok()?;
-            continue;
-        }
-        let attempts = record.attempts.saturating_add(1);
-        let sent = CommandRecord { state: CommandState::Sent, attempts, changed_ms: now_ms, ..record };
-        core.queue.note(sent.clone(), None).await.ok()?;
-        return Some(sent);
-    }
-    None
-}
-
-fn reachable(core: &Core, endpoint: &Endpoint) -> Option<Device> {
-    core.directory.find(endpoint.as_str()).filter(|device| !device.registration.presence.is_asleep())
-}
-
-/// Tries a command that is marked as sent; says whether the device can be sent the next.
-async fn attempt(core: &Arc<Core>, record: CommandRecord) -> bool {
-    let Some(device) = reachable(core, &record.endpoint) else {
-        return again(core, unsent(record), None).await;
-    };
-    let order = match OrderText::read(&record.order).map(|text| Order::stored(core, &text)) {
-        Some(Ok(order)) => order,
-        Some(Err(refusal)) => return refuse(core, unsent(record), &refusal.0).await,
-        None => {
-            let problem = Problem::new(ProblemType::Internal, "the command cannot be read");
-            return refuse(core, unsent(record), &problem).await;
-        }
-    };
-    let wrong = stale(&device, &order).or_else(|| order.check(core, &device).err().map(|refusal| refusal.0));
-    if let Some(problem) = wrong {
-        return refuse(core, unsent(record), &problem).await;
-    }
-    let call = Call::within(core, device, &order, ATTEMPT_MAX);
-    match order.run(&call).await {
-        Ok(Done::Answered(answer) | Done::Created(answer)) => {
-            let state = if answer.code.starts_with('2') { CommandState::Done } else { CommandState::Refused };
-            let (answer, reason) = kept(answer);
-            end(core, CommandRecord { answer, ..record }, state, reason).await.is_ok()
-        }
-        Ok(Done::Nothing) => end(core, record, CommandState::Done, None).await.is_ok(),
-        Err(refusal) => match call.fate() {
-            Fate::Unsent if refusal.is_passing() => {
-                again(core, unsent(record), Some(&words(&refusal.0))).await
-            }
-            Fate::Unsent => refuse(core, unsent(record), &refusal.0).await,
-            Fate::Rejected => refuse(core, record, &refusal.0).await,
-            Fate::Lost if order.verb.may_be_repeated() => again(core, record, Some(LOST)).await,
-            Fate::Lost => end(core, record, CommandState::Expired, Some(PERHAPS_DONE)).await.is_ok(),
-        },
-    }
-}
-
-/// The answer as it is kept, and why it is not whole.
-fn kept(mut answer: DownlinkAnswer) -> (Option<Arc<str>>, Option<&'static str>) {
-    let text = serde_json::to_string(&answer).unwrap_or_default();
-    if text.len() <= ANSWER_LEN_MAX {
-        return (Some(text.into()), None);
-    }
-    (answer.content, answer.raw) = (None, None);
-    (serde_json::to_string(&answer).ok().map(Arc::from), Some(TOO_LONG))
-}
-
-/// A command for an Object that the device has registered without lately makes no sense any more.
-fn stale(device: &Device, order: &Order) -> Option<Problem> {
-    let object = order.path.object_id()?;
-    let objects = &device.registration.details.objects.objects;
-    let listed = objects.iter().any(|link| link.path.object_id() == Some(object));
-    let detail = format!("the device has no Object {object} any more");
-    (!listed && !objects.is_empty()).then(|| Problem::new(ProblemType::Conflict, detail))
-}
-
-/// An attempt that sent nothing does not count.
-fn unsent(record: CommandRecord) -> CommandRecord {
-    CommandRecord { attempts: record.attempts.saturating_sub(1), ..record }
-}
-
-/// Back to waiting.
-async fn again(core: &Core, record: CommandRecord, reason: Option<&str>) -> bool {
-    let waiting = CommandRecord {
-        state: CommandState::Waiting,
-        changed_ms: core.now().0,
-        reason: reason.map(Arc::from),
-        ..record
-    };
-    let _ = core.queue.note(waiting, None).await;
-    false
-}
-
-async fn refuse(core: &Core, record: CommandRecord, problem: &Problem) -> bool {
-    end(core, record, CommandState::Refused, Some(&words(problem))).await.is_ok()
-}
-
-fn words(problem: &Problem) -> String {
-    problem.detail.clone().unwrap_or_else(|| problem.title.to_string())
-}
-
-async fn end(
-    core: &Core,
-    record: CommandRecord,
-    state: CommandState,
-    reason: Option<&str>,
-) -> Result<CommandRecord, Refusal> {
-    let ended = CommandRecord { state, changed_ms: core.now().0, reason: reason.map(Arc::from), ..record };
-    core.queue.note(ended.clone(), Some(EventType::CommandDone)).await?;
-    Ok(ended)
-}
-
-/// What nobody tells: the end of a command's time, devices without Queue Mode that did not answer, and commands whose
-/// end could not be stored.
-pub(crate) async fn keep_watch(core: Arc<Core>) {
-    let mut stopping = core.stopping.subscribe();
-    loop {
-        let live = core.store.live_commands().await.unwrap_or_default();
-        for some in live.chunks(NOTES_LEN) {
-            // Together, so that they share a write of the store.
-            futures_util::future::join_all(some.iter().map(|record| look_after(&core, record))).await;
-        }
-        tokio::select! {
-            () = tokio::time::sleep(WATCH_EVERY) => {}
-            () = stopped(&mut stopping) => return,
-        }
-    }
-}
-
-async fn look_after(core: &Arc<Core>, record: &CommandRecord) {
-    let now_ms = core.now().0;
-    if record.state == CommandState::Sent {
-        settle(core, record).await;
-    } else if record.not_after_ms <= now_ms {
-        expire(core, record).await;
-    } else if is_due(core, record, now_ms) {
-        kick(core, &record.endpoint);
-    }
-}
-
-/// Whether a command that waits for a device that could be reached should be tried.
-fn is_due(core: &Core, record: &CommandRecord, now_ms: i64) -> bool {
-    let pause = if record.attempts == 0 { 0 } else { RETRY_PAUSE_MS };
-    let listens = |device: &Device| !matches!(device.registration.presence, Presence::Asleep { .. });
-    now_ms.saturating_sub(record.changed_ms) >= pause
-        && core.directory.find(record.endpoint.as_str()).as_ref().is_some_and(listens)
-}
-
-async fn expire(core: &Core, record: &CommandRecord) {
-    let _turn = core.queue.turn(&record.endpoint).await;
-    if let Ok(Some(record)) = core.store.command(record.id).await
-        && record.state == CommandState::Waiting
-    {
-        let _ = end(core, CommandRecord::clone(&record), CommandState::Expired, Some(TOO_LATE)).await;
-    }
-}
-
-/// A command that is on its way and that nobody waits for: the process that sent it has ended, or its end could not be
-/// stored.
-async fn settle(core: &Core, record: &CommandRecord) {
-    let _turn = core.queue.turn(&record.endpoint).await;
-    let served =
-        |endpoint| core.queue.serving.lock().unwrap_or_else(PoisonError::into_inner).contains_key(endpoint);
-    if served(&record.endpoint) {
-        return;
-    }
-    let Ok(Some(record)) = core.store.command(record.id).await else { return };
-    if record.state != CommandState::Sent {
-        return;
-    }
-    let verb = OrderText::read(&record.order).map(|text| text.verb);
-    let record = CommandRecord::clone(&record);
-    if verb.is_some_and(Verb::may_be_repeated) {
-        again(core, record, Some(LOST)).await;
-    } else {
-        let _ = end(core, record, CommandState::Expired, Some(PERHAPS_DONE)).await;
-    }
-}
-
-/// A command as the API shows it.
-pub(crate) fn shape(record: &CommandRecord) -> api::Command {
-    let text = OrderText::read(&record.order);
-    api::Command {
-        id: record.id.to_string(),
-        endpoint: record.endpoint.to_string(),
-        operation: text.as_ref().map_or("", |text| text.verb.operation()).to_owned(),
-        path: text.map_or_else(|| "/".to_owned(), |text| text.path()),
-        state: state(record.state),
-        created_at: Timestamp(record.created_ms),
-        changed_at: Timestamp(record.changed_ms),
-        attempts: record.attempts,
-        not_after: Some(Timestamp(record.not_after_ms)),
-        reason: record.reason.as_deref().map(str::to_owned),
-        answer: record.answer.as_deref().and_then(|answer| serde_json::from_str(answer).ok()),
-    }
-}
-
-fn state(state: CommandState) -> api::CommandState {
-    match state {
-        CommandState::Waiting => api::CommandState::Waiting,
-        CommandState::Sent => api::CommandState::Sent,
-        CommandState::Done => api::CommandState::Done,
-        CommandState::Refused => api::CommandState::Refused,
-        CommandState::Expired => api::CommandState::Expired,
-        CommandState::Cancelled => api::CommandState::Cancelled,
-        CommandState::Superseded => api::CommandState::Superseded,
-    }
-}
-
-pub(crate) fn unread(error: &lightship_store::StoreError) -> Refusal {
+pub(crate) fn unread(error: &StoreError) -> Refusal {
     tracing::error!(%error, "the store does not answer");
     Refusal(Problem::new(ProblemType::Overloaded, error.to_string()).retry_after(5))
 }
 
-const TOO_LATE: &str = "The device could not be reached in time.";
-const LOST: &str = "No answer came; it is sent again.";
-const PERHAPS_DONE: &str = "No answer came. The device may have done it, and it must not be done twice.";
-const TOO_LONG: &str = "What the device answered is too long to be kept.";
-/// Bytes of an answer that is kept.
-const ANSWER_LEN_MAX: usize = 256 << 10;
 /// Commands of one device that may wait.
 const COMMANDS_PER_DEVICE_MAX: usize = 100;
 /// Seven days.
 const COMMAND_LIFE_MS: i64 = 7 * 24 * 3_600_000;
-/// The longest that a device is waited for once it is spoken to: a CoAP exchange (RFC 7252 §4.8.2) and some blocks.
-const ATTEMPT_MAX: Duration = Duration::from_secs(300);
+/// Between two attempts with a device that listens and did not answer, unless the caller says otherwise.
+const PAUSE: Duration = Duration::from_secs(60);
 /// Enough that devices rarely wait for each other.
 const TURNS: usize = 256;
-/// Changes that may wait for the journal, and that it takes at once.
-pub(crate) const NOTES_LEN: usize = 256;
-const WATCH_EVERY: Duration = Duration::from_secs(1);
-/// Between two looks whether it is a waiting caller's turn.
-const TURN_EVERY: Duration = Duration::from_millis(20);
-/// Between two attempts with a device that listens and did not answer.
-const RETRY_PAUSE_MS: i64 = 60_000;

@@ -20,7 +20,7 @@ use crate::directory::Directory;
 use crate::hand_over::{self, HandOver};
 use crate::journal::Journal;
 use crate::models::{ModelError, Models};
-use crate::queue::{self, Note, Queue};
+use crate::queue::{self, Queue};
 use crate::security::{self, Gate, KeepError, Keeper, KeyError, SealError, Setup};
 use crate::{http, listen, rest};
 
@@ -120,7 +120,6 @@ impl Service {
         let setup = Setup::read(&config, &crypto, clock.now())?;
         let key_log = security::key_log(&config)?;
         let store = AnyStore::Memory(store);
-        let last = runtime.block_on(store.last_command())?;
         let newest = runtime.block_on(store.newest())?;
         let keeper = runtime.block_on(open_credentials(&config, &store, &crypto))?;
         let before = runtime.block_on(HandOver::take(&config, &store, &keeper, clock));
@@ -129,7 +128,7 @@ impl Service {
         let (bootstrap, sessions) = listen::bootstrap(&config, setup.bootstrap, clock)?.unzip();
         let mut listeners = listen::listeners(&shards, bootstrap.as_ref());
         listeners.extend(https.iter().map(|(listener, _)| listener.clone()));
-        let (queue, notes) = Queue::new(writer, last);
+        let queue = runtime.block_on(Queue::open(writer, &store))?;
         let inbox = bootstrap.as_ref().map(|thread| thread.inbox().clone());
         let (share, news) = Bootstrap::new(inbox);
         let core = Arc::new(Core {
@@ -149,7 +148,7 @@ impl Service {
             counters: Counters::default(),
             config,
         });
-        launch(&runtime, &core, (events, notes, news), https);
+        launch(&runtime, &core, (events, news), https);
         if let Some(sessions) = sessions {
             runtime.spawn(Role::new(core.clone()).run(sessions));
         }
@@ -160,10 +159,10 @@ impl Service {
 fn launch(
     runtime: &Runtime,
     core: &Arc<Core>,
-    (events, notes, news): (mpsc::Receiver<ShardEvent>, mpsc::Receiver<Note>, mpsc::Receiver<News>),
+    (events, news): (mpsc::Receiver<ShardEvent>, mpsc::Receiver<News>),
     https: Vec<(Listener, TcpListener)>,
 ) {
-    runtime.spawn(Journal::new(core.clone()).run(events, notes, news));
+    runtime.spawn(Journal::new(core.clone()).run(events, news));
     runtime.spawn(queue::keep_watch(core.clone()));
     #[cfg(unix)]
     runtime.spawn(reload(core.clone()));

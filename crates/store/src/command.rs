@@ -9,7 +9,7 @@ use crate::BadCursor;
 /// One command as it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommandRecord {
-    /// Which one. Of one device, a lower number is sent first.
+    /// Which one. Of one device, and of one priority, a lower number is sent first.
     pub id: CommandId,
     /// For whom.
     pub endpoint: Endpoint,
@@ -23,8 +23,16 @@ pub struct CommandRecord {
     pub changed_ms: i64,
     /// When it is given up.
     pub not_after_ms: i64,
+    /// Of one device, a higher one is sent first.
+    pub priority: i8,
     /// How often it was sent.
     pub attempts: u32,
+    /// How often it may be sent; `u32::MAX`: as often as it takes.
+    pub attempts_max: u32,
+    /// The pause after the first attempt that brought no answer, in milliseconds.
+    pub pause_ms: u64,
+    /// It is not sent before this; 0: at any time.
+    pub next_ms: i64,
     /// Why it stands where it stands.
     pub reason: Option<Arc<str>>,
     /// What the device answered, in the words of whoever asked.

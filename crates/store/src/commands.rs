@@ -1,7 +1,7 @@
 //! The commands of all devices in memory, and their file.
 //!
-//! CBOR: `["lightship-commands", 1, [[writer, number, endpoint, state, order, created, changed, not after, attempts,
-//! reason or null, answer or null], …]]`.
+//! CBOR: `["lightship-commands", 2, [[writer, number, endpoint, state, order, created, changed, not after, attempts,
+//! reason or null, answer or null, priority, attempts at most, pause, not before], …]]`.
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::convert::Infallible;
@@ -128,7 +128,7 @@ fn encode_into(
     for record in commands.by_number.values() {
         let state = CommandState::ALL.iter().position(|state| *state == record.state);
         let state = state.and_then(|place| u8::try_from(place).ok()).unwrap_or(0);
-        out.array(11)?
+        out.array(15)?
             .u32(record.id.writer)?
             .u64(record.id.number)?
             .str(record.endpoint.as_str())?
@@ -141,6 +141,7 @@ fn encode_into(
                 None => out.null()?,
             };
         }
+        out.i8(record.priority)?.u32(record.attempts_max)?.u64(record.pause_ms)?.i64(record.next_ms)?;
     }
     Ok(())
 }
@@ -162,7 +163,7 @@ fn decode_from(input: &mut Decoder<'_>) -> Result<Commands, String> {
     }
     let mut commands = Commands::default();
     for _ in 0..length(input)? {
-        if length(input)? != 11 {
+        if length(input)? != 15 {
             return Err("a command is wrong".to_owned());
         }
         let id = CommandId { writer: input.u32().map_err(text)?, number: input.u64().map_err(text)? };
@@ -179,6 +180,10 @@ fn decode_from(input: &mut Decoder<'_>) -> Result<Commands, String> {
             attempts: input.u32().map_err(text)?,
             reason: optional(input)?,
             answer: optional(input)?,
+            priority: input.i8().map_err(text)?,
+            attempts_max: input.u32().map_err(text)?,
+            pause_ms: input.u64().map_err(text)?,
+            next_ms: input.i64().map_err(text)?,
         };
         commands.put(Arc::new(record));
     }
@@ -192,7 +197,7 @@ fn optional(input: &mut Decoder<'_>) -> Result<Option<Arc<str>>, String> {
 
 const FILE: &str = "commands.cbor";
 const NAME: &str = "lightship-commands";
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 
 #[cfg(test)]
 mod tests {
@@ -207,7 +212,11 @@ mod tests {
             created_ms: 1,
             changed_ms: -2,
             not_after_ms: i64::MAX,
+            priority: -3,
             attempts: 3,
+            attempts_max: u32::MAX,
+            pause_ms: 60_000,
+            next_ms: 7,
             reason: number.is_multiple_of(2).then(|| "because".into()),
             answer: number.is_multiple_of(3).then(|| r#"{"code":"2.05"}"#.into()),
         })

@@ -42,7 +42,11 @@ fn command(number: u64, endpoint_name: &str, state: CommandState) -> Fact {
         created_ms: 1,
         changed_ms: 2,
         not_after_ms: 3,
-        attempts: 0,
+        priority: -7,
+        attempts: 1,
+        attempts_max: u32::MAX,
+        pause_ms: 60_000,
+        next_ms: i64::MAX,
         reason: None,
         answer: None,
     }))

@@ -57,7 +57,20 @@ pub(crate) struct Delivery {
     #[arg(long, value_name = "TIME", requires = "queue")]
     pub(crate) not_after: Option<String>,
 
-    /// Let commands for the same operation and target that still wait give way to this one
+    /// Send it before commands of a lower priority: from -100 to 100 (default: 0)
+    #[arg(long, value_name = "N", requires = "queue", allow_negative_numbers = true)]
+    pub(crate) priority: Option<i8>,
+
+    /// How often the command may be sent when no answer comes (default: until it is given up)
+    #[arg(long, value_name = "N", requires = "queue")]
+    pub(crate) attempts: Option<u32>,
+
+    /// The pause after an attempt that brought no answer, for example 5m; it doubles each time, to an hour at most
+    /// (default: 60s)
+    #[arg(long, value_name = "TIME", requires = "queue")]
+    pub(crate) retry_after: Option<String>,
+
+    /// Let commands that still wait give way if this one does again all that they do
     #[arg(long, requires = "queue")]
     pub(crate) supersede: bool,
 

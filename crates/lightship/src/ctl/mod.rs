@@ -290,6 +290,9 @@ fn options(delivery: &Delivery) -> Result<DownlinkOptions, Failure> {
         wait,
         queue: delivery.queue,
         not_after: delivery.not_after.clone(),
+        priority: delivery.priority,
+        attempts: delivery.attempts,
+        retry_after: delivery.retry_after.clone(),
         supersede: delivery.supersede,
         check: delivery.check.clone(),
         ..DownlinkOptions::default()

@@ -141,11 +141,17 @@ pub(super) fn commands(found: &Commands) -> String {
             item.operation.clone(),
             item.path.clone(),
             moment(item.created_at),
-            item.attempts.to_string(),
+            attempts(item),
             outcome(item),
         ]);
     }
     finish(&table)
+}
+
+/// How often it was sent, of how often it may be.
+fn attempts(command: &Command) -> String {
+    let most = command.attempts_max.map(|most| format!(" of {most}")).unwrap_or_default();
+    format!("{}{most}", command.attempts)
 }
 
 fn outcome(command: &Command) -> String {
@@ -162,8 +168,10 @@ pub(super) fn command(item: &Command) -> String {
         ("state", item.state.name().to_owned()),
         ("created", moment(item.created_at)),
         ("changed", moment(item.changed_at)),
-        ("attempts", item.attempts.to_string()),
+        ("attempts", attempts(item)),
     ];
+    lines.extend(Some(item.priority).filter(|p| *p != 0).map(|p| ("priority", p.to_string())));
+    lines.extend(item.next_attempt_at.map(|time| ("next attempt", moment(time))));
     lines.extend(item.not_after.map(|time| ("not after", moment(time))));
     lines.extend(Some(outcome(item)).filter(|text| !text.is_empty()).map(|text| ("outcome", text)));
     lines.iter().map(|(name, value)| format!("{name:<13}{value}")).collect::<Vec<_>>().join("\n")

@@ -54,7 +54,7 @@ impl Query {
     /// On which terms the caller wants a durable command; `None` = it wants none.
     pub(crate) fn terms(&self, core: &Core) -> Result<Option<Terms>, Refusal> {
         if !self.flag("queue")? {
-            let lost = ["not_after", "supersede"].into_iter().find(|name| self.text(name).is_some());
+            let lost = TERMS.iter().find(|name| self.text(name).is_some());
             return lost.map_or(Ok(None), |name| Err(parameter(name, "goes with queue=true only")));
         }
         if self.text("wait").is_some() {
@@ -73,7 +73,30 @@ impl Query {
             )
         };
         let not_after = self.text("not_after").map(end).transpose()?;
-        Ok(Some(Terms { not_after, supersede: self.flag("supersede")? }))
+        let pause = |text: &str| {
+            span(text)
+                .filter(|pause| (PAUSE_MIN..=PAUSE_MAX).contains(pause))
+                .ok_or_else(|| parameter("retry_after", "is a span such as 30s, 5m or 1h, from 1s to 7d"))
+        };
+        let attempts = self.number("attempts", 1, ATTEMPTS_MAX)?;
+        Ok(Some(Terms {
+            not_after,
+            priority: self.priority()?,
+            attempts: attempts.and_then(|attempts| u32::try_from(attempts).ok()),
+            pause: self.text("retry_after").map(pause).transpose()?,
+            supersede: self.flag("supersede")?,
+        }))
+    }
+
+    fn priority(&self) -> Result<i8, Refusal> {
+        let Some(text) = self.text("priority") else { return Ok(0) };
+        let priority = text.parse().ok().filter(|priority| (-PRIORITY_MAX..=PRIORITY_MAX).contains(priority));
+        priority.ok_or_else(|| {
+            parameter(
+                "priority",
+                &format!("is a number from -{PRIORITY_MAX} to {PRIORITY_MAX}; 0 when not given"),
+            )
+        })
     }
 
     pub(crate) fn number(&self, name: &str, min: u64, max: u64) -> Result<Option<u64>, Refusal> {
@@ -137,7 +160,24 @@ impl Choices {
 }
 
 /// Names of the query parameters of every downlink operation.
-pub(crate) const DOWNLINK: &[&str] = &["format", "wait", "queue", "not_after", "supersede", "raw", "check"];
+pub(crate) const DOWNLINK: &[&str] = &[
+    "format",
+    "wait",
+    "queue",
+    "not_after",
+    "priority",
+    "attempts",
+    "retry_after",
+    "supersede",
+    "raw",
+    "check",
+];
+/// Those that go with `queue`.
+const TERMS: &[&str] = &["not_after", "priority", "attempts", "retry_after", "supersede"];
+const PRIORITY_MAX: i8 = 100;
+const ATTEMPTS_MAX: u64 = 1000;
+const PAUSE_MIN: Duration = Duration::from_secs(1);
+const PAUSE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);
 
 /// 366 days.
 const COMMAND_LIFE_MAX_MS: i64 = 366 * 24 * 3_600_000;

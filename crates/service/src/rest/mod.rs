@@ -5,6 +5,7 @@ pub(crate) mod call;
 mod check;
 mod commands;
 mod composite;
+mod cover;
 mod credentials;
 mod downlink;
 mod endpoints;

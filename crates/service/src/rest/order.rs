@@ -179,6 +179,10 @@ pub(crate) struct OrderText {
 }
 
 impl OrderText {
+    pub(super) fn new(verb: Verb, place: &str, query: &str, body: &str) -> OrderText {
+        OrderText { verb, place: place.to_owned(), query: query.to_owned(), body: body.to_owned() }
+    }
+
     pub(crate) fn read(text: &str) -> Option<OrderText> {
         serde_json::from_str(text).ok()
     }
@@ -193,9 +197,14 @@ impl OrderText {
         if self.verb.path().is_some() { format!("/{}", self.place) } else { "/".to_owned() }
     }
 
-    /// Whether both do the same with the same, whatever the values.
-    pub(crate) fn is_for_the_same(&self, other: &OrderText) -> bool {
-        (self.verb, &self.place) == (other.verb, &other.place)
+    /// The path without its first slash, or the name.
+    pub(super) fn place(&self) -> &str {
+        &self.place
+    }
+
+    /// What it needs besides its path.
+    pub(super) fn task(&self) -> Result<Task, Refusal> {
+        Order::task(self.verb, &self.place, &HeaderMap::new(), self.body.as_bytes())
     }
 }
 
@@ -208,8 +217,7 @@ impl Order {
             None => Path::ROOT,
         };
         let choices = Choices::read(core, &input::Query::parse(Some(&text.query), &verb.parameters())?)?;
-        let task = Order::task(verb, &text.place, &HeaderMap::new(), text.body.as_bytes())?;
-        Ok(Order { verb, path, choices, task })
+        Ok(Order { verb, path, choices, task: text.task()? })
     }
 
     /// Reads the body of an operation.
@@ -313,12 +321,7 @@ async fn serve(
     let order = Order { verb, path, choices, task };
     order.check(core, &device)?;
     if let Some(terms) = terms {
-        let text = OrderText {
-            verb,
-            place: place.to_owned(),
-            query: query.unwrap_or_default().to_owned(),
-            body: String::from_utf8_lossy(&body).into_owned(),
-        };
+        let text = OrderText::new(verb, place, query.unwrap_or_default(), &String::from_utf8_lossy(&body));
         return queued(core, &device, &text, &terms).await;
     }
     let mut call = Call::new(core, device, &order);
