@@ -127,7 +127,7 @@ impl Journal {
             }
             Event::Moved { registration, .. } => self.moved(&registration),
             Event::Restored { registration, observations } => {
-                self.restored(shard, registration, &observations).await;
+                self.restored(shard, registration, &observations);
             }
             Event::Security(event) => self.secured(shard, event).await,
             // Answered where the request was made.
@@ -209,14 +209,9 @@ impl Journal {
     }
 
     /// A registration goes on from before a restart. Its device has done nothing, so there is no event to tell.
-    async fn restored(
-        &mut self,
-        shard: u8,
-        registration: Registration,
-        observations: &[(ObservationId, Wanted)],
-    ) {
+    fn restored(&mut self, shard: u8, registration: Registration, observations: &[(ObservationId, Wanted)]) {
         let endpoint = registration.details.endpoint.clone();
-        let (party, presence) = (registration.party.clone(), registration.presence);
+        let party = registration.party.clone();
         let mut device = self.device(shard, registration);
         let since = Some(self.core.now());
         for (_, wanted) in observations {
@@ -225,9 +220,7 @@ impl Journal {
         }
         self.core.directory.registered(device, false);
         security::restored(&self.core, &endpoint, party.as_deref());
-        if !presence.is_asleep() {
-            queue::came(&self.core, &endpoint);
-        }
+        queue::came(&self.core, &endpoint);
     }
 
     fn device(&self, shard: u8, registration: Registration) -> Device {
