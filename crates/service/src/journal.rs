@@ -81,7 +81,7 @@ impl Journal {
                 Err(code) => self.answer(shard, ask, Answer::Refuse { code }).await,
             },
             Event::Registered { registration, displaced } => {
-                self.registered(shard, registration, displaced.is_some()).await;
+                self.registered(shard, registration, displaced.is_some());
             }
             Event::Awake { endpoint, until } => {
                 self.presence(&endpoint, Presence::Awake { until }, EventType::Awake);
@@ -195,7 +195,7 @@ impl Journal {
         }
     }
 
-    async fn registered(&mut self, shard: u8, registration: Registration, carried: bool) {
+    fn registered(&mut self, shard: u8, registration: Registration, carried: bool) {
         let endpoint = registration.details.endpoint.clone();
         let is_secured = registration.party.is_some();
         let device = self.device(shard, registration);

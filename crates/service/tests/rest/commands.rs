@@ -62,6 +62,8 @@ fn urgent_commands_are_sent_first_and_equals_in_the_order_they_came() {
         Server::with(|config| {
             config.queue.awake_window = Duration::from_millis(600);
             config.store.folder = Some(folder.path().to_owned());
+            // With the registration handed over the next server would send what waits at once.
+            config.security.hand_over = Duration::ZERO;
         })
     };
     let server = start();
