@@ -16,7 +16,7 @@ use lightship_platform::Instant;
 
 use crate::devices::Device;
 use crate::links::Link;
-use crate::observe::Observation;
+use crate::observation::Observation;
 use crate::register::Change;
 use crate::shard::Due;
 use crate::slab::Key;
@@ -213,9 +213,10 @@ impl Shard {
             link.peer.forget(ticket);
         }
         if let Some(observation) = self.observations.get_mut(key)
-            && observation.newest == Some(newest.now)
+            && let Some(known) = observation.newest_mut()
+            && *known == newest.now
         {
-            observation.newest = Some(newest.before);
+            *known = newest.before;
         }
     }
 

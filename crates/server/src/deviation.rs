@@ -148,8 +148,9 @@ impl Shard {
     /// Counts a deviation of a device, and tells the host.
     pub(crate) fn deviated(&mut self, key: Key<Device>, deviation: Deviation) {
         let Some(device) = self.devices.get_mut(key) else { return };
-        let before = device.deviations.count(deviation);
-        let count = device.deviations.add(deviation);
+        let deviations = device.deviations.get_or_insert_default();
+        let before = deviations.count(deviation);
+        let count = deviations.add(deviation);
         if count > before {
             let endpoint = device.details.endpoint.clone();
             self.events.push_back(Event::Deviated { endpoint, deviation, count });

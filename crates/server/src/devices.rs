@@ -14,24 +14,26 @@ use lightship_platform::Instant;
 
 use crate::downlink::Job;
 pub(crate) use crate::hash::SecretHash;
+use crate::interned::Interned;
 use crate::links::Link;
-use crate::observe::Observation;
+use crate::observation::Observation;
 use crate::presence::Sleep;
+use crate::secure::Address;
 use crate::secured::SecuredSession;
-use crate::slab::{Key, Slab};
+use crate::slab::{Key, Keys, Slab};
 use crate::timer::TimerId;
-use crate::{Details, Deviations, Locator, ObjectList, Party, Registration, SessionInfo};
+use crate::{Details, Deviations, Locator, ObjectList, Party, Registration, SessionInfo, Terms};
 
 /// One registered device.
 pub(crate) struct Device {
     /// The random part of its locator.
     pub(crate) random: u32,
-    pub(crate) address: SocketAddr,
+    pub(crate) address: Address,
     /// Whose it is; `None` for a device without security.
     pub(crate) party: Option<Arc<Party>>,
     /// The session that its messages come by; a secured device may have none for a while.
     pub(crate) session: Option<Key<SecuredSession>>,
-    pub(crate) details: Arc<Details>,
+    pub(crate) details: Details,
     pub(crate) registered_at: Instant,
     pub(crate) updated_at: Instant,
     pub(crate) expiry: Option<TimerId>,
@@ -44,10 +46,11 @@ pub(crate) struct Device {
     pub(crate) allowance: u32,
     /// Its CoAP state, while something is going on.
     pub(crate) link: Option<Key<Link>>,
-    pub(crate) deviations: Deviations,
+    /// What it did otherwise than the standard says; `None` where there is nothing, as a rule.
+    pub(crate) deviations: Option<Box<Deviations>>,
     /// Its sleep, if it uses Queue Mode.
     pub(crate) sleep: Option<Box<Sleep>>,
-    pub(crate) observations: Vec<Key<Observation>>,
+    pub(crate) observations: Keys<Observation>,
     /// What is under way and what waits; `None` when there is nothing.
     pub(crate) line: Option<Box<Line>>,
 }
@@ -71,8 +74,8 @@ pub(crate) struct Devices {
     by_endpoint: HashTable<u32>,
     by_locator: HashTable<u32>,
     by_address: HashTable<u32>,
-    lists: HashTable<Arc<ObjectList>>,
-    lists_sweep_at: usize,
+    lists: Interned<ObjectList>,
+    terms: Interned<Terms>,
     hashes: SecretHash,
 }
 
@@ -83,8 +86,8 @@ impl Devices {
             by_endpoint: HashTable::new(),
             by_locator: HashTable::new(),
             by_address: HashTable::new(),
-            lists: HashTable::new(),
-            lists_sweep_at: LISTS_SWEEP_MIN,
+            lists: Interned::new(hashes),
+            terms: Interned::new(hashes),
             hashes,
         }
     }
@@ -119,6 +122,7 @@ impl Devices {
     }
 
     pub(crate) fn by_address(&self, address: SocketAddr) -> Option<Key<Device>> {
+        let address = Address::from(address);
         let hash = self.hashes.hash_one(address);
         let found = |index: &u32| self.slab.at(*index).is_some_and(|(_, d)| d.address == address);
         self.key(self.by_address.find(hash, found))
@@ -158,7 +162,7 @@ impl Devices {
         secured: Option<(Key<SecuredSession>, Arc<Party>)>,
     ) {
         let Some(device) = self.slab.get_mut(key) else { return };
-        let old = std::mem::replace(&mut device.address, address);
+        let old = std::mem::replace(&mut device.address, address.into());
         (device.session, device.party) = secured.unzip();
         remove(&mut self.by_address, self.hashes.hash_one(old), key.index);
         self.index_address(key);
@@ -183,24 +187,39 @@ impl Devices {
     }
 
     /// The shared copy of an object list.
-    pub(crate) fn intern(&mut self, list: ObjectList) -> Arc<ObjectList> {
-        let hashes = self.hashes;
-        let hash = hashes.hash_one(&list);
-        if let Some(known) = self.lists.find(hash, |known| **known == list) {
-            return known.clone();
-        }
-        if self.lists.len() >= self.lists_sweep_at {
-            // The table's own reference is the last one of a list that nobody has any more.
-            self.lists.retain(|known| Arc::strong_count(known) > 1);
-            self.lists_sweep_at = 2 * self.lists.len().max(LISTS_SWEEP_MIN);
-        }
-        let list = Arc::new(list);
-        self.lists.insert_unique(hash, list.clone(), |known| hashes.hash_one(&**known));
-        list
+    pub(crate) fn share_list(&mut self, list: ObjectList) -> Arc<ObjectList> {
+        self.lists.share(list)
+    }
+
+    /// The shared copy of what a device says beside its name; the list in it is a shared copy.
+    pub(crate) fn share_terms(&mut self, terms: Terms) -> Arc<Terms> {
+        self.terms.share(terms)
     }
 }
 
 impl Device {
+    /// Where it is.
+    pub(crate) fn address(&self) -> SocketAddr {
+        self.address.into()
+    }
+
+    /// It is at another address of the same session; returns where it was. Those without security are moved by
+    /// [`Devices::place`].
+    pub(crate) fn move_to(&mut self, address: SocketAddr) -> SocketAddr {
+        std::mem::replace(&mut self.address, address.into()).into()
+    }
+
+    /// What it did otherwise than the standard says.
+    pub(crate) fn deviations(&self) -> Deviations {
+        self.deviations.as_deref().copied().unwrap_or_default()
+    }
+
+    pub(crate) fn merge_deviations(&mut self, more: &Deviations) {
+        if *more != Deviations::default() {
+            self.deviations.get_or_insert_default().merge(more);
+        }
+    }
+
     /// Whether a request can be sent at all: a secured device without a session has to come back first.
     pub(crate) fn is_in_reach(&self) -> bool {
         self.party.is_none() || self.session.is_some()
@@ -210,14 +229,14 @@ impl Device {
     pub(crate) fn registration(&self, id: Locator, session: Option<SessionInfo>) -> Registration {
         Registration {
             id,
-            address: self.address,
+            address: self.address(),
             party: self.party.clone(),
             session,
             details: self.details.clone(),
             registered_at: self.registered_at,
             updated_at: self.updated_at,
             presence: self.presence(),
-            deviations: self.deviations,
+            deviations: self.deviations(),
             expires_at: self.expires_at(),
         }
     }
@@ -228,9 +247,6 @@ impl Device {
         (!lifetime.is_zero()).then(|| self.updated_at + lifetime)
     }
 }
-
-/// Unused object lists are looked for when their number has doubled, and not below this.
-const LISTS_SWEEP_MIN: usize = 64;
 
 fn remove(table: &mut HashTable<u32>, hash: u64, index: u32) {
     if let Ok(entry) = table.find_entry(hash, |found| *found == index) {
@@ -243,20 +259,8 @@ mod tests {
     use super::*;
 
     #[test]
-    fn equal_object_lists_are_kept_once_and_unused_ones_not_at_all() {
-        let mut devices = Devices::new(SecretHash { secret: 1 });
-        let list = |n: usize| ObjectList { root: format!("r{n}").into(), ..ObjectList::default() };
-        let kept = devices.intern(list(0));
-        assert!(Arc::ptr_eq(&kept, &devices.intern(list(0))));
-        for n in 1..10_000 {
-            devices.intern(list(n));
-        }
-        assert!(devices.lists.len() <= 2 * LISTS_SWEEP_MIN);
-        assert!(Arc::ptr_eq(&kept, &devices.intern(list(0))));
-    }
-
-    #[test]
     fn a_device_is_small() {
-        assert!(size_of::<Device>() <= 160, "{}", size_of::<Device>());
+        let slot = crate::slab::slot_len::<Device>();
+        assert!(slot <= 152, "{slot}");
     }
 }

@@ -11,7 +11,7 @@ use crate::Shard;
 use crate::devices::Device;
 use crate::limits::{CROSSED_SETTLE, OBSERVE_RETRY_MAX, SLEEPER_REFRESH_MIN, TRANSMIT_SPAN_MAX};
 use crate::links::Link;
-use crate::observe::{Crossed, Observation, State};
+use crate::observation::{Crossed, Observation, State};
 use crate::shard::Due;
 use crate::slab::Key;
 
@@ -33,7 +33,7 @@ impl Shard {
                 State::Pausing(_) | State::Idle => true,
                 State::Running => {
                     let silent = now.saturating_duration_since(observation.heard_at) >= refresh;
-                    moved || observation.doubtful || silent
+                    moved || observation.rare().doubtful || silent
                 }
                 State::Starting(_) => false,
             })
@@ -43,7 +43,7 @@ impl Shard {
         let crossed = if moved { Crossed::Yes } else { Crossed::No };
         for key in &doubtful {
             if let Some(observation) = self.observations.get_mut(*key) {
-                observation.crossed = crossed;
+                observation.set_crossed(crossed);
             }
         }
         self.start_anew(now, owner, &doubtful);
@@ -55,7 +55,7 @@ impl Shard {
         let device = self.devices.get(self.links.get(link)?.device?)?;
         let replaced = |key: &&Key<Observation>| {
             self.observations.get(**key).is_some_and(|observation| {
-                observation.previous == Some(token)
+                observation.rare().previous == Some(token)
                     && match observation.state {
                         State::Starting(_) => true,
                         State::Running => now < observation.started_at + TRANSMIT_SPAN_MAX,
@@ -70,13 +70,15 @@ impl Shard {
     /// its secret, so it is asked once more when nothing is under way.
     pub(crate) fn crossed(&mut self, now: Instant, key: Key<Observation>) {
         let Some(observation) = self.observations.get_mut(key) else { return };
-        if observation.crossed != Crossed::No {
+        let runs = matches!(observation.state, State::Running);
+        let rare = observation.rare_mut();
+        if rare.crossed != Crossed::No {
             return;
         }
-        observation.crossed = Crossed::Yes;
-        if matches!(observation.state, State::Running) && observation.recheck.is_none() {
-            observation.crossed = Crossed::Settled;
-            observation.recheck = Some(self.timers.arm(now + CROSSED_SETTLE, Due::Doubt(key)));
+        rare.crossed = Crossed::Yes;
+        if runs && rare.recheck.is_none() {
+            rare.crossed = Crossed::Settled;
+            rare.recheck = Some(self.timers.arm(now + CROSSED_SETTLE, Due::Doubt(key)));
         }
     }
 
@@ -84,9 +86,10 @@ impl Shard {
     /// believe to run: devices that keep one for each path take a request of ours that was late for a newer one.
     pub(crate) fn doubt(&mut self, now: Instant, owner: Key<Device>, token: Token) {
         let Some(device) = self.devices.get(owner) else { return };
-        let keys = device.observations.clone();
-        let explained =
-            |key: &Key<Observation>| self.observations.get(*key).is_some_and(|o| o.previous == Some(token));
+        let keys = device.observations.to_vec();
+        let explained = |key: &Key<Observation>| {
+            self.observations.get(*key).is_some_and(|o| o.rare().previous == Some(token))
+        };
         if keys.iter().any(explained) {
             return;
         }
@@ -96,13 +99,15 @@ impl Shard {
             if !matches!(observation.state, State::Running) {
                 continue;
             }
-            observation.doubtful = true;
+            let started_at = observation.started_at;
+            let rare = observation.rare_mut();
+            rare.doubtful = true;
             // The others wait, so that a device that goes on does not keep us busy.
-            let trusted_until = observation.started_at + observation.trust;
+            let trusted_until = started_at + rare.trust;
             if now >= trusted_until {
                 doubtful.push(key);
-            } else if observation.recheck.is_none() {
-                observation.recheck = Some(self.timers.arm(trusted_until, Due::Doubt(key)));
+            } else if rare.recheck.is_none() {
+                rare.recheck = Some(self.timers.arm(trusted_until, Due::Doubt(key)));
             }
         }
         self.distrust(now, owner, &doubtful);
@@ -111,8 +116,10 @@ impl Shard {
     /// A doubtful observation has run for as long as it was trusted, or one whose start was crossed for a moment.
     pub(crate) fn doubt_due(&mut self, now: Instant, key: Key<Observation>) {
         let Some(observation) = self.observations.get_mut(key) else { return };
-        observation.recheck = None;
-        let (owner, doubtful) = (observation.device, observation.doubtful);
+        let owner = observation.device;
+        let rare = observation.rare_mut();
+        rare.recheck = None;
+        let doubtful = rare.doubtful;
         if doubtful {
             self.distrust(now, owner, &[key]);
         } else {
@@ -123,14 +130,15 @@ impl Shard {
     fn distrust(&mut self, now: Instant, owner: Key<Device>, keys: &[Key<Observation>]) {
         for key in keys {
             if let Some(observation) = self.observations.get_mut(*key) {
-                observation.trust = (observation.trust * 2).min(OBSERVE_RETRY_MAX);
+                let rare = observation.rare_mut();
+                rare.trust = (rare.trust * 2).min(OBSERVE_RETRY_MAX);
             }
         }
         self.start_anew(now, owner, keys);
     }
 
     pub(crate) fn forget_doubt(&mut self, key: Key<Observation>) {
-        if let Some(timer) = self.observations.get_mut(key).and_then(|one| one.recheck.take()) {
+        if let Some(timer) = self.observations.get_mut(key).and_then(Observation::take_recheck) {
             self.timers.cancel(timer);
         }
     }

@@ -12,7 +12,7 @@ use lightship_platform::Instant;
 
 use crate::devices::{Device, Line};
 use crate::links::Link;
-use crate::observe::Observation;
+use crate::observation::Observation;
 use crate::shard::Due;
 use crate::slab::Key;
 use crate::timer::TimerId;

@@ -236,7 +236,7 @@ pub enum Answer {
 }
 
 /// An observation that the host wants to run.
-#[derive(Clone, PartialEq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Wanted {
     /// What to observe.
     pub observed: Observed,
@@ -247,7 +247,7 @@ pub struct Wanted {
 }
 
 /// What an observation is of. A device has one observation of each path, and one under each name.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub enum Observed {
     /// An object, instance, resource or resource instance.
     Node(Path),
@@ -256,7 +256,7 @@ pub enum Observed {
 }
 
 /// Several nodes that are observed together.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Composite {
     /// A name of the host's choice.
     pub name: Arc<str>,

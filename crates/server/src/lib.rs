@@ -49,11 +49,13 @@ mod downlink;
 mod event;
 mod frozen;
 mod hash;
+mod interned;
 pub mod limits;
 mod links;
 mod locator;
 mod message;
 mod meter;
+mod observation;
 mod observe;
 mod parameters;
 mod presence;
@@ -79,7 +81,7 @@ pub use frozen::{BadFrozen, Frozen};
 pub use limits::Limits;
 pub use locator::{BadLocator, Locator, RegistrationId};
 pub use presence::Presence;
-pub use registration::{Details, ObjectLink, ObjectList, Registration};
+pub use registration::{Details, ObjectLink, ObjectList, Registration, Terms};
 pub use request::{
     Content, ObservationId, Operation, Outcome, Request, RequestError, RequestId, Response, WhenAsleep,
 };

@@ -8,7 +8,7 @@
 //! A registration's observations end with it (TS_Core 6.4.4.2); those of its successor come with the answer to
 //! [`Event::AskRegister`](crate::Event::AskRegister).
 
-use core::time::Duration;
+use std::sync::Arc;
 
 use lightship_coap::peer::Notification;
 use lightship_coap::{Code, Freshness, Token};
@@ -16,97 +16,21 @@ use lightship_lwm2m::{Endpoint, Path};
 use lightship_platform::Instant;
 
 use crate::devices::Device;
-use crate::downlink::{Job, Task};
-use crate::frozen::{Reader, Writer};
+use crate::downlink::Task;
+use crate::frozen::Writer;
 use crate::limits::{CROSSED_SETTLE, OBSERVE_RETRY_MAX, OBSERVE_RETRY_MIN};
 use crate::links::Link;
+use crate::observation::{Crossed, FrozenObservation, Observation, State};
 use crate::shard::Due;
 use crate::slab::Key;
-use crate::timer::TimerId;
 use crate::{
     Ask, Event, ObservationId, Observed, Outcome, RequestError, RequestId, Response, Shard, Wanted,
     WhenAsleep,
 };
 
-/// One observation of one device.
-pub(crate) struct Observation {
-    pub(crate) device: Key<Device>,
-    pub(crate) wanted: Wanted,
-    pub(crate) state: State,
-    /// Chosen anew for each attempt, so that values of an earlier one are not taken for this one's.
-    pub(crate) token: Option<Token>,
-    /// Which of its values is the newest (RFC 7641 §3.4).
-    pub(crate) newest: Option<Freshness>,
-    /// When the device last said anything under it.
-    pub(crate) heard_at: Instant,
-    pub(crate) started_at: Instant,
-    /// The token before the last start: a notification under it is explained.
-    pub(crate) previous: Option<Token>,
-    /// Whether the device may have it under a token that is not ours any more.
-    pub(crate) doubtful: bool,
-    /// How long it must have run before a doubt starts it anew at once; doubles each time.
-    pub(crate) trust: Duration,
-    /// Starts it anew when that time is over, if a doubt came before.
-    pub(crate) recheck: Option<TimerId>,
-    pub(crate) crossed: Crossed,
-    /// Whether the whole of a value is being fetched.
-    pub(crate) fetching: bool,
-    /// Whether the host knows it as running, though it is being started anew.
-    renewing: bool,
-    pause: Duration,
-    /// Whether a failure of this attempt ends the observation.
-    one_attempt: bool,
-}
-
-/// An observation from before a restart.
-pub(crate) struct FrozenObservation {
-    wanted: Wanted,
-    running: Option<FrozenRun>,
-}
-
-struct FrozenRun {
-    token: Token,
-    newest: Freshness,
-    heard_at: Instant,
-    started_at: Instant,
-}
-
-impl FrozenObservation {
-    pub(crate) fn read(reader: &mut Reader<'_>) -> Option<Self> {
-        let wanted = Wanted::thaw(reader)?;
-        let running = reader.maybe(|reader| {
-            let token = Token::new(reader.bytes()?)?;
-            let sequence = reader.u32()?;
-            let newest = Freshness::new(reader.moment()?, sequence);
-            Some(FrozenRun { token, newest, heard_at: reader.moment()?, started_at: reader.moment()? })
-        })?;
-        Some(Self { wanted, running })
-    }
-}
-
-pub(crate) enum State {
-    /// In the device's line.
-    Starting(Key<Job>),
-    Running,
-    /// Until the timer fires or the device shows itself.
-    Pausing(TimerId),
-    /// It was just made, or the device sleeps: until it shows itself.
-    Idle,
-}
-
-/// Whether something of the observation before crossed the start of this one, so that the device may go on with that.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Crossed {
-    No,
-    /// It is to be started once more as soon as it has run for a moment.
-    Yes,
-    /// It has been, or will be by its timer.
-    Settled,
-}
-
 /// What it takes to end an observation at the device.
 pub(crate) struct Cancelled {
-    pub(crate) wanted: Wanted,
+    pub(crate) wanted: Arc<Wanted>,
     pub(crate) token: Token,
 }
 
@@ -141,6 +65,7 @@ impl Shard {
         let key = match known {
             Some(key) => {
                 self.stop_attempt(now, key);
+                let wanted = self.wanted.share(wanted);
                 if let Some(observation) = self.observations.get_mut(key) {
                     observation.wanted = wanted;
                 }
@@ -160,7 +85,7 @@ impl Shard {
         }
         if let Some(observation) = self.observations.get_mut(key) {
             observation.state = State::Starting(job);
-            observation.one_attempt = true;
+            observation.rare_mut().one_attempt = true;
         }
         self.pump(now, owner);
         Ok(ObservationId(key.to_bits()))
@@ -253,9 +178,8 @@ impl Shard {
             let (renewing, token) = (matches!(observation.state, State::Running), observation.token);
             self.stop_attempt(now, key);
             if let Some(observation) = self.observations.get_mut(key) {
-                observation.renewing = renewing;
-                observation.previous = token;
-                observation.pause = OBSERVE_RETRY_MIN;
+                let rare = observation.rare_mut();
+                (rare.renewing, rare.previous, rare.pause) = (renewing, token, OBSERVE_RETRY_MIN);
             }
             self.attempt(now, key);
         }
@@ -282,7 +206,7 @@ impl Shard {
         match job {
             Ok(job) => observation.state = State::Starting(job),
             Err(_) => {
-                let due = now + observation.pause;
+                let due = now + observation.rare().pause;
                 observation.state = State::Pausing(self.timers.arm(due, Due::Pause(key)));
             }
         }
@@ -294,22 +218,25 @@ impl Shard {
         observation.state = State::Idle;
         let endpoint = self.devices.get(observation.device).map(|device| device.details.endpoint.clone());
         let (Some(endpoint), observed) = (endpoint, observation.wanted.observed.clone()) else { return };
-        let begun = observation.newest.is_some();
+        let begun = observation.token.is_some();
         if let Outcome::Response(response) = &outcome
             && begun
             && response.code == Code::CONTENT
         {
             observation.state = State::Running;
-            observation.one_attempt = false;
-            observation.pause = OBSERVE_RETRY_MIN;
             (observation.heard_at, observation.started_at) = (now, now);
-            observation.doubtful = false;
-            if observation.crossed == Crossed::Yes {
-                observation.crossed = Crossed::Settled;
-                observation.recheck = Some(self.timers.arm(now + CROSSED_SETTLE, Due::Doubt(key)));
+            let mut was_renewed = false;
+            if let Some(rare) = &mut observation.rare {
+                (rare.one_attempt, rare.doubtful, rare.pause) = (false, false, OBSERVE_RETRY_MIN);
+                was_renewed = std::mem::take(&mut rare.renewing);
+                if rare.crossed == Crossed::Yes {
+                    rare.crossed = Crossed::Settled;
+                    rare.recheck = Some(self.timers.arm(now + CROSSED_SETTLE, Due::Doubt(key)));
+                }
             }
+            observation.tidy();
             let response = response.clone();
-            if std::mem::take(&mut observation.renewing) {
+            if was_renewed {
                 self.tell_value(key, response, None);
             } else {
                 let observation = ObservationId(key.to_bits());
@@ -335,13 +262,12 @@ impl Shard {
     ) {
         self.forget_doubt(key);
         let Some(observation) = self.observations.get_mut(key) else { return };
-        observation.token = None;
-        observation.newest = None;
-        observation.renewing = false;
-        let Wanted { observed, accept, .. } = observation.wanted.clone();
-        let retry_at = (!observation.one_attempt).then(|| now + observation.pause);
+        observation.halt();
+        let (observed, accept) = (observation.wanted.observed.clone(), observation.wanted.accept);
+        let rare = observation.rare_mut();
+        let retry_at = (!rare.one_attempt).then(|| now + rare.pause);
         if let Some(due) = retry_at {
-            observation.pause = (observation.pause * 2).min(OBSERVE_RETRY_MAX);
+            rare.pause = (rare.pause * 2).min(OBSERVE_RETRY_MAX);
             observation.state = State::Pausing(self.timers.arm(due, Due::Pause(key)));
         }
         let observation = ObservationId(key.to_bits());
@@ -391,7 +317,7 @@ impl Shard {
     ) {
         let Some(observation) = self.observations.get_mut(key) else { return };
         let owner = observation.device;
-        if std::mem::replace(&mut observation.fetching, true) {
+        if std::mem::replace(&mut observation.rare_mut().fetching, true) {
             return;
         }
         let Ok(job) = self.enqueue(owner, Task::FetchValue(key), None) else {
@@ -410,7 +336,8 @@ impl Shard {
     /// The whole of a value has been read, or could not be: then the next notification brings a newer one.
     pub(crate) fn value_fetched(&mut self, key: Key<Observation>, outcome: Outcome) {
         let Some(observation) = self.observations.get_mut(key) else { return };
-        observation.fetching = false;
+        observation.rare_mut().fetching = false;
+        observation.tidy();
         if let Outcome::Response(response) = outcome
             && response.code == Code::CONTENT
             && matches!(observation.state, State::Running)
@@ -440,9 +367,7 @@ impl Shard {
         self.forget_doubt(key);
         let Some(observation) = self.observations.get_mut(key) else { return };
         let state = std::mem::replace(&mut observation.state, State::Idle);
-        observation.token = None;
-        observation.newest = None;
-        observation.renewing = false;
+        observation.halt();
         match state {
             State::Pausing(timer) => self.timers.cancel(timer),
             State::Starting(job) => self.withdraw(now, job),
@@ -465,21 +390,13 @@ impl Shard {
     fn add_observation(&mut self, owner: Key<Device>, wanted: Wanted) -> Key<Observation> {
         let key = self.observations.insert(Observation {
             device: owner,
-            wanted,
+            wanted: self.wanted.share(wanted),
             state: State::Idle,
             token: None,
-            newest: None,
+            newest: Freshness::new(Instant::ZERO, 0),
             heard_at: Instant::ZERO,
             started_at: Instant::ZERO,
-            previous: None,
-            doubtful: false,
-            trust: OBSERVE_RETRY_MIN,
-            recheck: None,
-            crossed: Crossed::No,
-            fetching: false,
-            renewing: false,
-            pause: OBSERVE_RETRY_MIN,
-            one_attempt: false,
+            rare: None,
         });
         if let Some(device) = self.devices.get_mut(owner) {
             device.observations.push(key);
@@ -494,7 +411,7 @@ impl Shard {
             self.timers.cancel(timer);
         }
         if let Some(device) = self.devices.get_mut(observation.device) {
-            device.observations.retain(|other| *other != key);
+            device.observations.remove(key);
         }
     }
 
@@ -503,7 +420,7 @@ impl Shard {
         let Some(observation) = self.observations.get(key) else { return };
         observation.wanted.freeze(writer);
         let is_running = matches!(observation.state, State::Running);
-        let running = observation.token.zip(observation.newest).filter(|_| is_running);
+        let running = observation.token.zip(observation.newest()).filter(|_| is_running);
         writer.maybe(running, |writer, (token, newest)| {
             writer.bytes(token.as_bytes());
             writer.u32(newest.sequence());
@@ -515,7 +432,7 @@ impl Shard {
 
     /// Whether an observation goes on after a restart: one whose only attempt has not succeeded yet does not.
     pub(crate) fn is_lasting(&self, key: Key<Observation>) -> bool {
-        let is = |one: &Observation| !one.one_attempt || matches!(one.state, State::Running);
+        let is = |one: &Observation| !one.rare().one_attempt || matches!(one.state, State::Running);
         self.observations.get(key).is_some_and(is)
     }
 
@@ -528,8 +445,7 @@ impl Shard {
         let key = self.add_observation(owner, frozen.wanted);
         if let (Some(observation), Some(running)) = (self.observations.get_mut(key), frozen.running) {
             observation.state = State::Running;
-            observation.token = Some(running.token);
-            observation.newest = Some(running.newest);
+            observation.begin(running.token, running.newest);
             observation.heard_at = running.heard_at;
             observation.started_at = running.started_at;
         }

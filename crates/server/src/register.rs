@@ -19,16 +19,16 @@ use crate::parameters::Changes;
 use crate::presence::Sleep;
 use crate::secured::{Held, SecuredSession};
 use crate::shard::Due;
-use crate::slab::Key;
+use crate::slab::{Key, Keys};
 use crate::uplink::Reply;
 use crate::{
     Changed, Details, Deviations, Ended, Event, Fact, Locator, ObjectList, Outcome, Presence, Rebinding,
-    Registration, Shard, Wanted,
+    Registration, Shard, Terms, Wanted,
 };
 
 /// What an Update changes, as it will be.
 pub(crate) struct Change {
-    details: Arc<Details>,
+    terms: Arc<Terms>,
     changed: Changed,
     deviations: Deviations,
     asked_at: Instant,
@@ -60,7 +60,7 @@ impl Shard {
             return self.reply(now, link, ticket, Reply::busy());
         }
         let before = self.devices.by_endpoint(&details.endpoint).and_then(|key| self.devices.get(key));
-        let mut counted = before.map(|before| before.deviations).unwrap_or_default();
+        let mut counted = before.map(Device::deviations).unwrap_or_default();
         counted.merge(&deviations);
         let presence = if details.queue_mode {
             Presence::Awake { until: now + self.config.awake_window }
@@ -73,7 +73,7 @@ impl Shard {
             address,
             party: session.and_then(|session| self.party(session)),
             session: session.and_then(|session| self.sessions.info(session)),
-            details: Arc::new(details),
+            details,
             registered_at: now,
             updated_at: now,
             presence,
@@ -117,7 +117,7 @@ impl Shard {
         let party = session.and_then(|session| self.party(session));
         let device = self.devices.insert(Device {
             random: id.random,
-            address,
+            address: address.into(),
             party,
             session,
             details,
@@ -127,12 +127,15 @@ impl Shard {
             proven: self.links.get(link).is_some_and(|link| link.proven),
             allowance: 0,
             link: Some(link),
-            deviations: counted,
-            observations: Vec::new(),
+            deviations: None,
+            observations: Keys::default(),
             line: None,
             sleep: None,
             is_asking: false,
         });
+        if let Some(entry) = self.devices.get_mut(device) {
+            entry.merge_deviations(&counted);
+        }
         if let Some(link) = self.links.get_mut(link) {
             link.device = Some(device);
         }
@@ -181,9 +184,9 @@ impl Shard {
         if let Some(objects) = &objects {
             self.profiles.learn(objects, &self.config.limits);
         }
-        let objects = objects.map(|objects| self.devices.intern(objects));
+        let objects = objects.map(|objects| self.devices.share_list(objects));
         let Some(device) = self.devices.get_mut(key) else { return };
-        let Some((details, changed)) = after(&device.details, changes, objects) else {
+        let Some((terms, changed)) = after(&device.details, changes, objects) else {
             self.reply(now, link, ticket, Reply::code(Code::CHANGED));
             return self.refresh(now, link, key, &deviations);
         };
@@ -192,16 +195,17 @@ impl Shard {
             self.stats.updates_refused += 1;
             return self.reply(now, link, ticket, Reply::busy());
         }
-        let details = Arc::new(details);
+        let terms = self.devices.share_terms(terms);
         let Some(registration) = self.devices.get(key).map(|device| {
-            let lifetime = Duration::from_secs(details.lifetime_s.into());
+            let lifetime = Duration::from_secs(terms.lifetime_s.into());
             let expires_at = (!lifetime.is_zero()).then(|| now + lifetime);
             let registration = self.shown(device);
-            Registration { details: details.clone(), updated_at: now, expires_at, ..registration }
+            let details = Details { terms: terms.clone(), ..registration.details };
+            Registration { details, updated_at: now, expires_at, ..registration }
         }) else {
             return;
         };
-        let change = Change { details, changed, deviations, asked_at: now };
+        let change = Change { terms, changed, deviations, asked_at: now };
         let about = About::Update(ticket, key, Box::new(change));
         self.ask_durable(now, link, ticket, (about, Fact::Update { registration, changed }));
     }
@@ -229,8 +233,8 @@ impl Shard {
             let id = Locator { shard: self.config.shard, node: self.config.node, random: named.1 };
             return self.tell_lapsed(named.0, id);
         }
-        device.details = change.details;
-        device.deviations.merge(&change.deviations);
+        device.details.terms = change.terms;
+        device.merge_deviations(&change.deviations);
         device.updated_at = device.updated_at.max(change.asked_at);
         let moved = self.move_device(now, key, link);
         self.arm_expiry(now, key);
@@ -253,7 +257,7 @@ impl Shard {
         let session = self.devices.get(key).and_then(|device| device.session);
         let moved = self.move_device(now, key, link);
         let Some(device) = self.devices.get_mut(key) else { return };
-        device.deviations.merge(deviations);
+        device.merge_deviations(deviations);
         device.updated_at = now;
         let is_usual = !moved && device.session == session && *deviations == Deviations::default();
         self.arm_expiry(now, key);
@@ -292,7 +296,7 @@ impl Shard {
         };
         let Some(device) = self.devices.get(key) else { return false };
         let left = device.session;
-        let has_moved = device.address != address;
+        let has_moved = device.address() != address;
         if left == session && (session.is_some() || !has_moved) {
             return false;
         }
@@ -455,7 +459,7 @@ impl Shard {
 }
 
 /// What a device says of itself after an Update, and what of that is other than before; `None` if nothing is.
-fn after(before: &Details, changes: Changes, objects: Option<Arc<ObjectList>>) -> Option<(Details, Changed)> {
+fn after(before: &Terms, changes: Changes, objects: Option<Arc<ObjectList>>) -> Option<(Terms, Changed)> {
     fn other<T: PartialEq>(said: Option<&T>, before: &T) -> bool {
         said.is_some_and(|said| said != before)
     }
@@ -473,8 +477,7 @@ fn after(before: &Details, changes: Changes, objects: Option<Arc<ObjectList>>) -
     }
     let attributes =
         if changes.attributes.is_empty() { before.attributes.clone() } else { changes.attributes };
-    let details = Details {
-        endpoint: before.endpoint.clone(),
+    let terms = Terms {
         version: before.version,
         lifetime_s: changes.lifetime_s.unwrap_or(before.lifetime_s),
         binding: changes.binding.unwrap_or(before.binding),
@@ -483,5 +486,5 @@ fn after(before: &Details, changes: Changes, objects: Option<Arc<ObjectList>>) -
         attributes,
         objects: objects.unwrap_or_else(|| before.objects.clone()),
     };
-    Some((details, changed))
+    Some((terms, changed))
 }

@@ -1,5 +1,7 @@
 //! What the server knows of a registered device.
 
+use core::hash::{Hash, Hasher};
+use core::ops::Deref;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -21,7 +23,7 @@ pub struct Registration {
     /// The session by which the device can be reached; `None` without security, and while a secured device has none.
     pub session: Option<SessionInfo>,
     /// What the device said.
-    pub details: Arc<Details>,
+    pub details: Details,
     /// When it registered.
     pub registered_at: Instant,
     /// When it registered or sent an Update last.
@@ -34,11 +36,26 @@ pub struct Registration {
     pub expires_at: Option<Instant>,
 }
 
-/// What a device says about itself when it registers (TS_Core 6.2.1).
+/// What a device says about itself when it registers (TS_Core 6.2.1): its name, and all the rest. Cloning shares both.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Details {
     /// The Endpoint Client Name.
     pub endpoint: Endpoint,
+    /// What it says beside its name; a shard keeps equal ones once.
+    pub terms: Arc<Terms>,
+}
+
+impl Deref for Details {
+    type Target = Terms;
+
+    fn deref(&self) -> &Terms {
+        &self.terms
+    }
+}
+
+/// What a device says in its registration beside its name, as all devices of one kind do, as a rule.
+#[derive(Clone, PartialEq, Eq, Debug)]
+pub struct Terms {
     /// The version of LwM2M that the device speaks.
     pub version: Version,
     /// Seconds without an Update after which the registration ends; 0 = never.
@@ -53,6 +70,15 @@ pub struct Details {
     pub attributes: Box<[(Box<str>, Box<str>)]>,
     /// What the device offers; devices of one kind share one list.
     pub objects: Arc<ObjectList>,
+}
+
+impl Hash for Terms {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        let Self { version, lifetime_s, binding, queue_mode, sms, attributes, objects } = self;
+        (version, lifetime_s, binding, queue_mode, sms, attributes).hash(state);
+        // Where terms are shared, their lists are: the same list lies in one place.
+        core::ptr::hash(Arc::as_ptr(objects), state);
+    }
 }
 
 /// The list of objects of a registration (TS_Core 6.2.1, link format).

@@ -111,7 +111,7 @@ pub enum Operation {
 }
 
 /// A payload and the format that it is in. Cloning shares the bytes.
-#[derive(Clone, PartialEq, Eq, Debug)]
+#[derive(Clone, PartialEq, Eq, Hash, Debug)]
 pub struct Content {
     /// The content format.
     pub format: ContentFormat,

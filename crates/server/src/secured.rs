@@ -176,7 +176,7 @@ impl Shard {
         if !theirs.is_some_and(|theirs| party.may_continue(theirs, &endpoint)) {
             return;
         }
-        let from = self.devices.get(key).map(|device| device.address);
+        let from = self.devices.get(key).map(Device::address);
         self.move_device(now, key, link);
         if let (Some(from), Some(device)) = (from, self.devices.get(key)) {
             let registration = self.shown(device);
@@ -232,7 +232,7 @@ impl Shard {
         }
         let Some(owner) = self.devices.of_session(held.device, key) else { return };
         let Some(device) = self.devices.get_mut(owner) else { return };
-        let from = std::mem::replace(&mut device.address, to);
+        let from = device.move_to(to);
         (device.proven, device.allowance) = (is_proven, allowance);
         if let Some(device) = self.devices.get(owner) {
             let registration = self.shown(device);

@@ -10,10 +10,11 @@ use lightship_platform::{Instant, Rng, SeededRng};
 use crate::asks::Question;
 use crate::devices::{Device, Devices, SecretHash};
 use crate::downlink::Job;
+use crate::interned::Interned;
 use crate::limits::{METERED_MAX, RECORD_OVERHEAD, STATELESS_MAX};
 use crate::links::{Link, Links};
 use crate::meter::Meter;
-use crate::observe::Observation;
+use crate::observation::Observation;
 use crate::profiles::Profiles;
 use crate::route::Forwards;
 use crate::secure::Sessions;
@@ -21,7 +22,7 @@ use crate::secured::Held;
 use crate::slab::{Key, Slab};
 use crate::stateless::{FirstContact, ShortAnswer, first_contact, refuse};
 use crate::timer::Timers;
-use crate::{Config, Event, Locator, Registration, Stats};
+use crate::{Config, Event, Locator, Registration, Stats, Wanted};
 
 /// One shard of a LwM2M Server: many devices, no sockets, no clock.
 ///
@@ -39,6 +40,7 @@ pub struct Shard {
     pub(crate) sessions: Sessions<Held>,
     pub(crate) jobs: Slab<Job>,
     pub(crate) observations: Slab<Observation>,
+    pub(crate) wanted: Interned<Wanted>,
     pub(crate) questions: Slab<Question>,
     pub(crate) timers: Timers<Due>,
     pub(crate) events: VecDeque<Event>,
@@ -117,6 +119,7 @@ impl Shard {
             sessions,
             jobs: Slab::new(),
             observations: Slab::new(),
+            wanted: Interned::new(hashes),
             questions: Slab::new(),
             timers: Timers::new(),
             events: VecDeque::new(),

@@ -4,6 +4,7 @@
 //! carries a generation, so that one that outlived its value finds nothing instead of a stranger.
 
 use core::num::NonZeroU32;
+use core::ops::Deref;
 use std::marker::PhantomData;
 
 /// Names one value of a [`Slab`].
@@ -163,6 +164,52 @@ impl<T> Slab<T> {
         let full = self.chunks.len().saturating_sub(1) * CHUNK;
         let slots = full + self.chunks.last().map_or(0, Vec::len);
         u32::try_from(slots).expect("the limits keep tables below 2^32 entries")
+    }
+}
+
+/// A list of keys that takes little where it is short.
+pub(crate) enum Keys<T> {
+    /// None or one.
+    Few(Option<Key<T>>),
+    #[expect(clippy::box_collection, reason = "what few have may cost more, so that the rest costs less")]
+    Many(Box<Vec<Key<T>>>),
+}
+
+impl<T> Keys<T> {
+    pub(crate) fn push(&mut self, key: Key<T>) {
+        match self {
+            Self::Few(None) => *self = Self::Few(Some(key)),
+            Self::Few(Some(first)) => *self = Self::Many(Box::new(vec![*first, key])),
+            Self::Many(keys) => keys.push(key),
+        }
+    }
+
+    pub(crate) fn remove(&mut self, key: Key<T>) {
+        if let Self::Many(keys) = self {
+            keys.retain(|other| *other != key);
+            if let [] | [_] = keys[..] {
+                *self = Self::Few(keys.first().copied());
+            }
+        } else if **self == [key] {
+            *self = Self::Few(None);
+        }
+    }
+}
+
+impl<T> Default for Keys<T> {
+    fn default() -> Self {
+        Self::Few(None)
+    }
+}
+
+impl<T> Deref for Keys<T> {
+    type Target = [Key<T>];
+
+    fn deref(&self) -> &[Key<T>] {
+        match self {
+            Self::Few(key) => key.as_slice(),
+            Self::Many(keys) => keys,
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use crate::downlink::{Job, Task};
 use crate::limits::UNPROVEN_PAYLOAD_MAX;
 use crate::links::Link;
 use crate::message::Outgoing;
-use crate::observe::Observation;
+use crate::observation::Observation;
 use crate::secured::{Held, SecuredSession};
 use crate::shard::Due;
 use crate::slab::Key;
@@ -67,7 +67,7 @@ impl Shard {
             (Some(link), _) => Some(link),
             (None, Some(session)) => self.link_of_session(now, session),
             (None, None) if device.party.is_some() => None,
-            (None, None) => Some(self.open_link(now, (device.address, None), Some(key))),
+            (None, None) => Some(self.open_link(now, (device.address(), None), Some(key))),
         }
     }
 
@@ -140,8 +140,7 @@ impl Shard {
         if let (Some(key), Some((token, sequence))) = (self.observation_started_by(link, exchange), begun)
             && let Some(observation) = self.observations.get_mut(key)
         {
-            observation.token = Some(token);
-            observation.newest = Some(Freshness::new(now, sequence));
+            observation.begin(token, Freshness::new(now, sequence));
         }
         self.exchange_done(now, link, exchange, Outcome::Response(response));
     }
@@ -176,17 +175,17 @@ impl Shard {
         };
         let Some(observation) = self.observations.get_mut(key) else { return };
         observation.heard_at = now;
-        let before = observation.newest;
+        let before = observation.newest();
         // RFC 7641 §3.2: a response that is no success, or has no Observe option, is the last one.
         let sequence = message.observe().filter(|_| message.code().is_success());
         let last = sequence.is_none();
-        let newest = observation.newest.as_mut();
+        let newest = observation.newest_mut();
         // Copies of a message do not come this far: the same number on another one is a value in its own right.
         let repeated = newest.as_ref().zip(sequence).is_some_and(|(newest, sequence)| {
             newest.is_repeated(sequence) && !newest.is_newer(now, sequence)
         });
         let newer = newest.is_some_and(|newest| sequence.is_none_or(|sequence| newest.accept(now, sequence)));
-        let newest = before.zip(observation.newest).map(|(before, now)| Newest { before, now });
+        let newest = before.zip(observation.newest()).map(|(before, now)| Newest { before, now });
         if !newer && !repeated {
             self.stats.notifications_stale += 1;
             return self.acknowledge(link, notification.ticket);

@@ -19,7 +19,7 @@ use crate::slab::Key;
 use crate::stateless::{Target, target};
 use crate::{
     Details, Deviation, Deviations, Event, Fact, Locator, Party, Principal, Rebinding, RegistrationId,
-    SecurityEvent, Shard,
+    SecurityEvent, Shard, Terms,
 };
 use std::sync::Arc;
 
@@ -130,16 +130,16 @@ impl Shard {
             Ok((self.profiles.resolve(&new.list, &self.config.limits).ok_or(Code::CONFLICT)?, new))
         });
         let (objects, new) = new.inspect_err(|_| self.stats.registers_refused += 1)?;
-        let details = Details {
-            endpoint: new.endpoint,
+        let terms = Terms {
             version: new.version,
             lifetime_s: new.lifetime_s,
             binding: new.binding,
             queue_mode: new.queue_mode,
             sms: new.sms,
             attributes: new.attributes,
-            objects: self.devices.intern(objects),
+            objects: self.devices.share_list(objects),
         };
+        let details = Details { endpoint: new.endpoint, terms: self.devices.share_terms(terms) };
         let deviations = Deviations::of_registration(message, body);
         self.register(now, link, ticket, details, deviations);
         Ok(())
@@ -268,7 +268,7 @@ impl Shard {
             // Nothing is said of it to who has not proven anything.
             (None, Some(_)) => Err(Code::NOT_FOUND),
             (None, None) => {
-                let is_there = self.links.get(link).is_some_and(|link| link.address == device.address);
+                let is_there = self.links.get(link).is_some_and(|link| link.address == device.address());
                 let follow = self.config.rebinding == Rebinding::Follow;
                 if is_there || follow { Ok(()) } else { Err(Code::NOT_FOUND) }
             }

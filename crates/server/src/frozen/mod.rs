@@ -18,11 +18,11 @@ use zeroize::Zeroizing;
 
 pub(crate) use self::bytes::{Reader, Writer};
 use crate::devices::Device;
-use crate::observe::FrozenObservation;
+use crate::observation::FrozenObservation;
 use crate::presence::Sleep;
 use crate::secure::Address;
-use crate::slab::Key;
-use crate::{Details, Deviation, Deviations, Event, ObjectList, ObservationId, Party, Shard};
+use crate::slab::{Key, Keys};
+use crate::{Details, Deviation, Deviations, Event, ObjectList, ObservationId, Party, Shard, Terms, Wanted};
 
 /// The bytes are not those of a shard of this number, of this node and of this version.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -145,7 +145,7 @@ impl Shard {
 
     fn freeze_device(&self, device: &Device, list: usize, writer: &mut Writer) {
         writer.u32(device.random);
-        writer.raw(&Address::from(device.address).bytes());
+        writer.raw(&device.address.bytes());
         writer.maybe(device.party.as_ref(), |writer, party| party.freeze(writer));
         let session = device.session.and_then(|session| self.sessions.info(session));
         writer.maybe(session.map(|session| session.id.random), Writer::u32);
@@ -156,7 +156,8 @@ impl Shard {
         let link = device.link.and_then(|link| self.links.get(link));
         writer.bool(link.map_or(device.proven, |link| link.proven));
         writer.u32(link.map_or(device.allowance, |link| link.allowance));
-        let counts = device.deviations.counts();
+        let deviations = device.deviations();
+        let counts = deviations.counts();
         writer.len(counts.len());
         counts.iter().for_each(|count| writer.u16(*count));
         writer.maybe(device.sleep.as_ref(), |writer, sleep| sleep.freeze(writer));
@@ -177,14 +178,15 @@ impl Shard {
         }
         let session = frozen.session.and_then(|random| self.sessions.by_random(random));
         self.profiles.learn(&details.objects, &self.config.limits);
-        let details =
-            Details { objects: self.devices.intern(ObjectList::clone(&details.objects)), ..details };
+        let objects = self.devices.share_list(ObjectList::clone(&details.objects));
+        let terms = self.devices.share_terms(Terms { objects, ..Terms::clone(&details.terms) });
+        let details = Details { endpoint: details.endpoint, terms };
         let key = self.devices.insert(Device {
             random: frozen.random,
-            address: session.map_or(address, |(_, address)| address),
+            address: session.map_or(address, |(_, address)| address).into(),
             session: session.map(|(session, _)| session).filter(|_| party.is_some()),
             party,
-            details: Arc::new(details),
+            details,
             registered_at: frozen.registered_at,
             updated_at: frozen.updated_at,
             expiry: None,
@@ -192,13 +194,16 @@ impl Shard {
             proven: frozen.proven,
             allowance: frozen.allowance,
             link: None,
-            deviations: frozen.deviations,
+            deviations: None,
             sleep: None,
-            observations: Vec::new(),
+            observations: Keys::default(),
             line: None,
         });
         if let Some(session) = session.and_then(|(session, _)| self.sessions.get_mut(session)) {
             session.held.device = key.index;
+        }
+        if let Some(device) = self.devices.get_mut(key) {
+            device.merge_deviations(&frozen.deviations);
         }
         self.arm_expiry(frozen.updated_at, key);
         self.thaw_sleep(key, sleep);
@@ -211,8 +216,9 @@ impl Shard {
         }
         let keys: Vec<_> =
             observations.into_iter().map(|frozen| self.thaw_observation(key, frozen)).collect();
-        let named =
-            |key: &Key<_>| Some((ObservationId(key.to_bits()), self.observations.get(*key)?.wanted.clone()));
+        let named = |key: &Key<_>| {
+            Some((ObservationId(key.to_bits()), Wanted::clone(&self.observations.get(*key)?.wanted)))
+        };
         let observations = keys.iter().filter_map(named).collect();
         if let Some(device) = self.devices.get(key) {
             let registration = self.shown(device);

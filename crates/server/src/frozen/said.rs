@@ -8,7 +8,7 @@ use lightship_lwm2m::{Binding, Endpoint, Version};
 use super::{Reader, Writer};
 use crate::{
     Certificate, Composite, Content, Details, Endpoints, Mode, ObjectLink, ObjectList, Observed, Party,
-    Principal, Wanted,
+    Principal, Terms, Wanted,
 };
 
 impl Party {
@@ -95,8 +95,8 @@ impl Details {
     }
 
     pub(super) fn thaw(reader: &mut Reader<'_>, objects: Arc<ObjectList>) -> Option<Self> {
-        Some(Self {
-            endpoint: Endpoint::new(reader.text()?).ok()?,
+        let endpoint = Endpoint::new(reader.text()?).ok()?;
+        let terms = Terms {
             version: reader.text()?.parse().ok()?,
             lifetime_s: reader.u32()?,
             binding: Binding::parse(reader.text()?, Version::V1_1)?.0,
@@ -104,7 +104,8 @@ impl Details {
             sms: reader.maybe(Reader::text)?.map(Into::into),
             attributes: reader.list(|reader| Some((reader.text()?.into(), reader.text()?.into())))?.into(),
             objects,
-        })
+        };
+        Some(Self { endpoint, terms: Arc::new(terms) })
     }
 }
 
