@@ -59,16 +59,25 @@ impl Cable {
     /// Does from now on what a router does that lost its table: what the far end sends from `port` leaves its second
     /// address and `outside`, what comes there comes to `port`, and the old address is nobody's.
     pub(crate) fn rebind(&self, port: u16, outside: u16) -> Result<(), String> {
+        self.rebind_all(&[(port, outside)])
+    }
+
+    /// The same for several ports at once.
+    pub(crate) fn rebind_all(&self, ports: &[(u16, u16)]) -> Result<(), String> {
         let [first, second] = &self.far;
-        self.rule(&format!(
-            "add table ip nat
+        let mut rules = "add table ip nat
             flush table ip nat
-            add chain ip nat out {{ type filter hook output priority -300; }}
-            add chain ip nat in {{ type filter hook prerouting priority -300; }}
-            add rule ip nat out udp sport {port} ip saddr set {second} udp sport set {outside}
-            add rule ip nat in ip daddr {first} udp dport {port} drop
-            add rule ip nat in ip daddr {second} udp dport {outside} ip daddr set {first} udp dport set {port}\n"
-        ))
+            add chain ip nat out { type filter hook output priority -300; }
+            add chain ip nat in { type filter hook prerouting priority -300; }\n"
+            .to_owned();
+        for (port, outside) in ports {
+            rules += &format!(
+                "add rule ip nat out udp sport {port} ip saddr set {second} udp sport set {outside}
+                add rule ip nat in ip daddr {first} udp dport {port} drop
+                add rule ip nat in ip daddr {second} udp dport {outside} ip daddr set {first} udp dport set {port}\n"
+            );
+        }
+        self.rule(&rules)
     }
 
     fn rule(&self, rules: &str) -> Result<(), String> {

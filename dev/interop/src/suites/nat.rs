@@ -21,6 +21,8 @@ const AWAKE_S: &str = "2";
 const ASLEEP: Duration = Duration::from_secs(8);
 /// The port that the router gives out after it forgot.
 const OUTSIDE: u16 = 40_001;
+/// Ports of devices behind the router, which nobody but the two has.
+const INSIDE: [u16; 2] = [45_001, 45_002];
 
 struct Site {
     cable: Cable,
@@ -41,6 +43,7 @@ pub(crate) fn run(world: &World, report: &mut Report) {
     site.with_connection_id(world, report);
     site.without(world, report);
     site.leshan(world, report);
+    site.given_away(world, report);
 }
 
 impl Site {
@@ -81,12 +84,7 @@ impl Site {
         });
         let Some((mut device, before)) = started else { return };
         report.case("nat/with-cid/next-record-is-accepted-and-a-request-reaches-the-new-address", || {
-            let rest = self.serve.rest.again();
-            let path = format!("endpoints/{NAME}/resources/3/0/0?wait=20s");
-            let waiting = std::thread::spawn(move || rest.operate("GET", &path, None, "2.05"));
-            pause(Duration::from_millis(300));
-            device.obey("update")?;
-            waiting.join().map_err(|_| "the request panicked")??;
+            self.read_awake(NAME, &mut device)?;
             self.same_session_elsewhere(NAME, &before, OUTSIDE)
         });
         report.case("nat/with-cid/values-of-the-device-are-believed", || {
@@ -107,7 +105,7 @@ impl Site {
         same("registration", &after["registration_id"], &before["registration_id"])?;
         same("session", &after["session"]["cid"], &before["session"]["cid"])?;
         let (new, old) = (address(&after)?, address(before)?);
-        holds(new.ip() != old.ip(), || format!("still at {new}"))
+        holds(new != old, || format!("still at {new}"))
     }
 
     fn without(&self, world: &World, report: &mut Report) {
@@ -138,6 +136,89 @@ impl Site {
             let path = format!("endpoints/{NAME}/resources/3/0/0?wait=20s");
             self.serve.rest.operate("GET", &path, None, "2.05").map(drop)
         });
+    }
+
+    /// The router gives the address of one device to another, while the first one's session lives; the other is a stranger, or
+    /// has a session that it can resume.
+    fn given_away(&self, world: &World, report: &mut Report) {
+        let mut outside = OUTSIDE + 10;
+        for (case, cid, stranger) in [
+            ("with-cid/to-a-stranger", &[][..], true),
+            ("with-cid/to-a-known-one", &[], false),
+            ("without-cid/to-a-stranger", &["--no-cid"], true),
+            ("without-cid/to-a-known-one", &["--no-cid"], false),
+        ] {
+            let name = format!("nat/given-away/{case}");
+            let [first, second] =
+                ["first", "second"].map(|which| format!("nat-{which}-{}", case.replace('/', "-")));
+            let local = INSIDE.map(|port| format!("0.0.0.0:{port}"));
+            let quick = ["--ack-timeout", "0.5", "--local"];
+            let start_second =
+                || self.ours(world, &second, &[&["--no-cid"], &quick[..], &[&local[1]]].concat());
+            let started = start(report, &format!("{name}/the-first-registers"), || {
+                self.cable.rebind(INSIDE[0], outside)?;
+                let one = self.ours(world, &first, &[cid, &quick, &[&local[0]]].concat())?;
+                let before = self.serve.registered(&first, SOON)?;
+                same("port", &address(&before)?.port(), &outside)?;
+                let known = if stranger { None } else { Some(start_second()?) };
+                self.cable.rebind_all(&[(INSIDE[0], outside + 1), (INSIDE[1], outside)])?;
+                Ok((one, known, before))
+            });
+            let Some((mut one, known, before)) = started else { continue };
+            let there =
+                start(report, &format!("{name}/the-other-makes-a-handshake-there-and-is-read"), || {
+                    let mut two = match known {
+                        None => start_second()?,
+                        Some(mut known) => {
+                            known.obey("update")?;
+                            known.event("secured", Duration::from_secs(60))?;
+                            known
+                        }
+                    };
+                    let now = eventually(SOON, || {
+                        let now = self.serve.registered(&second, SOON)?;
+                        same("address", &now["address"], &before["address"]).map(|()| now)
+                    })?;
+                    if stranger {
+                        same("resumed", &now["session"]["resumed"], &json!(false))?;
+                    }
+                    self.read_awake(&second, &mut two)?;
+                    Ok(two)
+                });
+            let Some(mut two) = there else { continue };
+            if cid.is_empty() {
+                report.case(&format!("{name}/the-first-goes-on-with-its-session"), || {
+                    self.read_awake(&first, &mut one)?;
+                    self.same_session_elsewhere(&first, &before, outside + 1)
+                });
+            } else {
+                report.case(&format!("{name}/the-first-comes-back-by-a-handshake"), || {
+                    one.obey("update")?;
+                    one.event("secured", Duration::from_secs(60))?;
+                    eventually(SOON, || {
+                        let now = self.serve.registered(&first, SOON)?;
+                        same("port", &address(&now)?.port(), &(outside + 1))
+                    })?;
+                    self.read_awake(&first, &mut one)
+                });
+            }
+            report.case(&format!("{name}/the-other-stays-where-it-is"), || {
+                self.read_awake(&second, &mut two)?;
+                let now = self.serve.registered(&second, SOON)?;
+                same("address", &now["address"], &before["address"])
+            });
+            outside += 2;
+        }
+    }
+
+    /// Reads a device that is told to show itself meanwhile.
+    fn read_awake(&self, endpoint: &str, device: &mut Device) -> Check {
+        let rest = self.serve.rest.again();
+        let path = format!("endpoints/{endpoint}/resources/3/0/0?wait=20s");
+        let waiting = std::thread::spawn(move || rest.operate("GET", &path, None, "2.05"));
+        pause(Duration::from_millis(300));
+        device.obey("update")?;
+        waiting.join().map_err(|_| "the request panicked")?.map(drop)
     }
 
     fn leshan(&self, world: &World, report: &mut Report) {
