@@ -161,7 +161,8 @@ pub enum Event {
         /// Where it was.
         from: SocketAddr,
     },
-    /// A registration goes on from before an orderly restart ([`Shard::thaw`](crate::Shard::thaw)).
+    /// A registration goes on from before a restart ([`Shard::thaw`](crate::Shard::thaw),
+    /// [`Shard::restore`](crate::Shard::restore)).
     Restored {
         /// The registration.
         registration: Registration,

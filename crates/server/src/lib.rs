@@ -77,7 +77,7 @@ mod uplink;
 pub use config::{Config, Rebinding};
 pub use deviation::{Deviation, Deviations};
 pub use event::{Answer, Ask, Changed, Composite, Ended, Event, Fact, Observed, Wanted};
-pub use frozen::{BadFrozen, Frozen};
+pub use frozen::{BadFrozen, Frozen, Stored};
 pub use limits::Limits;
 pub use locator::{BadLocator, Locator, RegistrationId};
 pub use presence::Presence;

@@ -138,6 +138,13 @@ impl Shard {
         Ok(request)
     }
 
+    /// Starts what shall be observed on a registered device, and is not yet, as what comes with [`Answer::Accept`](crate::Answer) is.
+    /// Says whether the device is registered.
+    pub fn want(&mut self, now: Instant, endpoint: &Endpoint, wanted: Vec<Wanted>) -> bool {
+        let owner = self.devices.by_endpoint(endpoint);
+        owner.inspect(|owner| self.observe_wanted(now, *owner, wanted)).is_some()
+    }
+
     /// Starts the observations that the host wants of a device that has just registered.
     pub(crate) fn observe_wanted(&mut self, now: Instant, owner: Key<Device>, wanted: Vec<Wanted>) {
         for one in wanted {

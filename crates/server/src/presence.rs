@@ -112,6 +112,11 @@ impl Sleep {
         self.window = Some(timers.arm(self.edge, Due::Window(key)));
     }
 
+    /// Of a device of whom nobody knows when it was awake last.
+    pub(crate) fn asleep(now: Instant) -> Self {
+        Self { window: None, edge: now, woke_at: now, rhythm: Rhythm::default() }
+    }
+
     fn wakes(&mut self, now: Instant) {
         self.rhythm.beat(now.saturating_duration_since(self.woke_at));
         self.woke_at = now;

@@ -321,6 +321,9 @@ async fn wanted_observations_are_kept_by_path<S: Store>(store: &S) {
         wanted.iter().map(|one| (one.key.clone(), one.accept)).collect::<Vec<_>>(),
         [(path(1).into(), None), (path(2).into(), Some(60))]
     );
+    let mut devices = Vec::new();
+    store.each_wanted(&mut |endpoint| devices.push(endpoint)).expect("reads");
+    assert_eq!(devices, [endpoint("a"), endpoint("b")]);
     let gone = Fact::Unwanted { endpoint: endpoint("a"), key: path(2).into() };
     store.commit(Batch { facts: vec![gone.clone(), gone] }).await.expect("writes");
     assert_eq!(store.wanted(&endpoint("a")).await.expect("reads").len(), 1);

@@ -75,6 +75,12 @@ pub trait Store {
         endpoint: &Endpoint,
     ) -> impl Future<Output = Result<Vec<WantedObservation>, StoreError>> + Send;
 
+    /// Shows every device of which something is wanted, once, in the order of names. It blocks its thread.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn each_wanted(&self, visit: &mut (dyn FnMut(Endpoint) + Send)) -> Result<(), StoreError>;
+
     /// A command, if it is kept.
     ///
     /// # Errors
@@ -243,6 +249,12 @@ impl Store for AnyStore {
     async fn wanted(&self, endpoint: &Endpoint) -> Result<Vec<WantedObservation>, StoreError> {
         match self {
             AnyStore::Memory(store) => store.wanted(endpoint).await,
+        }
+    }
+
+    fn each_wanted(&self, visit: &mut (dyn FnMut(Endpoint) + Send)) -> Result<(), StoreError> {
+        match self {
+            AnyStore::Memory(store) => store.each_wanted(visit),
         }
     }
 

@@ -430,6 +430,12 @@ impl Store for MemoryStore {
         std::future::ready(Ok(of_device.unwrap_or_default())).await
     }
 
+    fn each_wanted(&self, visit: &mut (dyn FnMut(Endpoint) + Send)) -> Result<(), StoreError> {
+        let wanted = self.state().wanted.clone();
+        wanted.keys().cloned().for_each(visit);
+        Ok(())
+    }
+
     async fn events(&self, after: Option<Cursor>, max: usize) -> Result<EventPage, StoreError> {
         let page = self.state().ring.page(after, max);
         std::future::ready(Ok(page)).await

@@ -16,6 +16,11 @@ impl Writer {
         Self { bytes: Zeroizing::new(Vec::new()), now }
     }
 
+    /// One for few bytes.
+    pub(crate) fn with_capacity(now: Instant, capacity: usize) -> Self {
+        Self { bytes: Zeroizing::new(Vec::with_capacity(capacity)), now }
+    }
+
     pub(crate) fn finish(self) -> Zeroizing<Vec<u8>> {
         self.bytes
     }
@@ -100,6 +105,11 @@ impl<'a> Reader<'a> {
 
     pub(crate) fn is_at_end(&self) -> bool {
         self.rest.is_empty()
+    }
+
+    /// All that is not read yet.
+    pub(crate) fn rest(&self) -> &'a [u8] {
+        self.rest
     }
 
     pub(crate) fn raw(&mut self, len: usize) -> Option<&'a [u8]> {

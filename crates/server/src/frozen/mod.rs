@@ -6,6 +6,7 @@
 
 mod bytes;
 mod said;
+mod stored;
 
 use core::fmt;
 use core::time::Duration;
@@ -17,6 +18,7 @@ use lightship_platform::Instant;
 use zeroize::Zeroizing;
 
 pub(crate) use self::bytes::{Reader, Writer};
+pub use self::stored::Stored;
 use crate::devices::Device;
 use crate::observation::FrozenObservation;
 use crate::presence::Sleep;
