@@ -22,7 +22,7 @@ use crate::clock::Clock;
 use crate::inbox::{InboxError, SocketStats};
 use crate::shards::ListenError;
 use crate::socket_group::{Kind, Sent, Sockets, Way};
-use crate::sys::{DATAGRAM_LEN_MAX, Slot};
+use crate::sys::Slot;
 use crate::udp;
 
 /// What a Bootstrap-Server's thread is started with.
@@ -208,6 +208,7 @@ impl Start {
                 controls: self.controls,
                 stop: self.stop,
                 waiting: VecDeque::new(),
+                outgoing: Slot::default(),
                 stats: SocketStats::default(),
                 sent: Sent::default(),
                 stopping: false,
@@ -226,6 +227,8 @@ struct Running {
     stop: Arc<AtomicBool>,
     /// Events that the host has no room for yet.
     waiting: VecDeque<Event>,
+    /// Where the engine writes its next datagram.
+    outgoing: Slot,
     stats: SocketStats,
     sent: Sent,
     stopping: bool,
@@ -336,9 +339,8 @@ impl Running {
 
     /// Takes everything out of the engine that the last call put there.
     fn drain(&mut self) {
-        let mut buffer = [0; DATAGRAM_LEN_MAX];
-        while let Some(transmit) = self.engine.poll_transmit(&mut buffer) {
-            self.sockets.push(transmit, &buffer, &mut self.sent);
+        while let Some(transmit) = self.engine.poll_transmit(&mut self.outgoing.bytes) {
+            self.sockets.push(transmit, &mut self.outgoing, &mut self.sent);
         }
         while let Some(event) = self.engine.poll_event() {
             self.waiting.push_back(event);

@@ -105,6 +105,7 @@ pub(crate) enum Which {
 #[derive(Debug)]
 pub(crate) enum Control {
     Answer(Ask, Answer),
+    Answers(Vec<(Ask, Answer)>),
     Datagram {
         kind: Kind,
         way: Way,
@@ -216,6 +217,14 @@ impl ShardInbox {
     /// [`InboxError::Stopped`].
     pub async fn answer(&self, ask: Ask, answer: Answer) -> Result<(), InboxError> {
         self.controls.send(Control::Answer(ask, answer)).await.map_err(|_| InboxError::Stopped)
+    }
+
+    /// Answers many questions of the shard by one message; waits for room, which the shard always makes.
+    ///
+    /// # Errors
+    /// [`InboxError::Stopped`].
+    pub async fn answer_many(&self, answers: Vec<(Ask, Answer)>) -> Result<(), InboxError> {
+        self.controls.send(Control::Answers(answers)).await.map_err(|_| InboxError::Stopped)
     }
 
     /// Ends secured sessions at once; returns when they have ended. Waits for room, which the shard always makes.

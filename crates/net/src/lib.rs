@@ -12,6 +12,8 @@
 mod bootstrap_thread;
 pub mod client_driver;
 mod clock;
+mod echo;
+mod events;
 mod inbox;
 mod shard_thread;
 mod shards;
@@ -21,8 +23,9 @@ mod udp;
 
 pub use bootstrap_thread::{BootstrapInbox, BootstrapOptions, BootstrapThread};
 pub use clock::Clock;
+pub use echo::Echo;
+pub use events::{Events, ShardEvent, ShardEvents};
 pub use inbox::{InboxError, Reply, ShardInbox, ShardStats, SocketStats, Wait};
-pub use shard_thread::ShardEvent;
 pub use shards::{ListenError, Options, Shards};
 
 // What my interface speaks of, so that a host needs no further room for it.

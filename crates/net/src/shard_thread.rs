@@ -1,10 +1,10 @@
 //! One thread, one shard, its sockets: the loop that moves datagrams, commands and events.
 //!
-//! The order of a round is fixed: time that is due, answers, commands, up to 32 datagrams a socket, each followed by a
-//! drain; then one batch of datagrams leaves. While events cannot be delivered the shard reads neither commands nor
+//! The order of a round is fixed: time that is due, answers, commands, up to a batch of datagrams a socket, each followed by a
+//! drain; then the datagrams leave in batches, and the events in one message. While events cannot be delivered the shard reads neither commands nor
 //! sockets: the network waits, nothing is lost.
 
-use std::collections::{HashMap, VecDeque};
+use std::collections::HashMap;
 use std::future::poll_fn;
 use std::net::SocketAddr;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -16,21 +16,12 @@ use lightship_platform::Instant;
 use lightship_server::{
     Event, Frozen, ObservationId, Outcome, Request, RequestError, RequestId, Route, Shard,
 };
-use tokio::sync::mpsc;
 
 use crate::clock::Clock;
+use crate::events::{Delivery, EventSender};
 use crate::inbox::{Command, Control, InboxReader, Sender, ShardInbox, ShardStats, SocketStats, Wait, Which};
 use crate::socket_group::{Kind, Sent, Sockets, Way};
-use crate::sys::{DATAGRAM_LEN_MAX, Slot};
-
-/// An event and the shard it happened in.
-#[derive(Debug)]
-pub struct ShardEvent {
-    /// The shard's number.
-    pub shard: u8,
-    /// What happened.
-    pub event: Event,
-}
+use crate::sys::Slot;
 
 /// What a shard thread is made of.
 pub(crate) struct ShardThread {
@@ -41,7 +32,7 @@ pub(crate) struct ShardThread {
     pub(crate) inbox: InboxReader,
     /// The inboxes of all shards, for datagrams that belong elsewhere.
     pub(crate) others: Vec<ShardInbox>,
-    pub(crate) events: mpsc::Sender<ShardEvent>,
+    pub(crate) events: EventSender,
     /// Set when all shards shall stop; a message in the inbox wakes those that sleep.
     pub(crate) stop: Arc<AtomicBool>,
     /// Set before that if they shall leave something to go on with.
@@ -52,8 +43,10 @@ pub(crate) struct ShardThread {
 /// What a shard thread remembers between rounds.
 #[derive(Default)]
 pub(crate) struct State {
-    /// Events that the host has no room for yet.
-    waiting: VecDeque<Event>,
+    /// Events of this round, and those that the host has no room for yet.
+    waiting: Vec<Event>,
+    /// Where the engine writes its next datagram.
+    outgoing: Slot,
     requests: HashMap<RequestId, Waiting>,
     observations: HashMap<ObservationId, Sender<Outcome>>,
     stats: SocketStats,
@@ -107,32 +100,30 @@ impl ShardThread {
             self.drain();
         }
         self.sweep(now);
+        // What the host had no room for keeps commands and datagrams waiting; controls always get through.
+        let held = self.deliver() == Delivery::Full;
         let mut busy = false;
         for _ in 0..CONTROLS_PER_ROUND {
             let Ok(control) = self.inbox.controls.try_recv() else { break };
             self.take_control(control);
             busy = true;
         }
-        self.deliver();
-        for _ in 0..COMMANDS_PER_ROUND {
-            if !self.state.waiting.is_empty() {
-                break;
+        if !held {
+            for _ in 0..COMMANDS_PER_ROUND {
+                let Ok(command) = self.inbox.commands.try_recv() else { break };
+                self.take_command(command);
+                busy = true;
             }
-            let Ok(command) = self.inbox.commands.try_recv() else { break };
-            self.take_command(command);
-            self.deliver();
-            busy = true;
-        }
-        for kind in [Kind::Plain, Kind::Secured] {
-            for index in 0..self.sockets.of(kind).len() {
-                if self.state.waiting.is_empty() {
+            for kind in [Kind::Plain, Kind::Secured] {
+                for index in 0..self.sockets.of(kind).len() {
                     busy |= self.receive(kind, index, slots);
-                    self.deliver();
                 }
             }
         }
+        // The host works while the datagrams leave.
+        let delivered = self.deliver() == Delivery::Done;
         self.sockets.flush(&mut self.state.sent);
-        busy
+        busy && delivered
     }
 
     /// Takes back requests whose callers have hung up and that have not left yet: nobody expects them to be done when
@@ -162,15 +153,7 @@ impl ShardThread {
             () = poll_fn(|context| sockets.poll_readable(context)), if delivered => Woken::Nothing,
             control = self.inbox.controls.recv() => control.map_or(Woken::Stop, Woken::Control),
             Some(command) = self.inbox.commands.recv(), if delivered => Woken::Command(command),
-            permit = self.events.reserve(), if !delivered => match permit {
-                Ok(permit) => {
-                    if let Some(event) = self.state.waiting.pop_front() {
-                        permit.send(ShardEvent { shard: self.number, event });
-                    }
-                    Woken::Nothing
-                }
-                Err(_) => Woken::Stop,
-            },
+            () = self.events.room(), if !delivered => Woken::Nothing,
             () = sleep => Woken::Nothing,
         };
         match woken {
@@ -189,6 +172,10 @@ impl ShardThread {
                 0
             }
         };
+        if count == 0 {
+            return false;
+        }
+        let now = self.clock.now();
         for slot in slots.iter_mut().take(count) {
             self.state.stats.received += 1;
             if slot.len == 0 {
@@ -203,10 +190,12 @@ impl ShardThread {
             };
             match route {
                 Route::Shard(owner) if owner != self.number => self.hand_over(owner, kind, way, slot),
-                Route::Here | Route::Shard(_) => self.feed(kind, slot.address, &mut slot.bytes[..slot.len]),
+                Route::Here | Route::Shard(_) => {
+                    self.feed(now, kind, slot.address, &mut slot.bytes[..slot.len]);
+                }
             }
         }
-        count > 0
+        true
     }
 
     fn hand_over(&mut self, owner: u8, kind: Kind, way: Way, slot: &Slot) {
@@ -222,8 +211,7 @@ impl ShardThread {
     }
 
     /// Gives one datagram to the engine. A panic in there is our bug: it costs this datagram, not the shard.
-    fn feed(&mut self, kind: Kind, from: SocketAddr, datagram: &mut [u8]) {
-        let now = self.clock.now();
+    fn feed(&mut self, now: Instant, kind: Kind, from: SocketAddr, datagram: &mut [u8]) {
         let shard = &mut self.shard;
         let fed = catch_unwind(AssertUnwindSafe(|| match kind {
             Kind::Plain => shard.handle_input(now, from, datagram),
@@ -238,11 +226,10 @@ impl ShardThread {
 
     /// Takes everything out of the engine that the last call put there.
     fn drain(&mut self) {
-        let mut buffer = [0; DATAGRAM_LEN_MAX];
         loop {
             let mut idle = true;
-            while let Some(transmit) = self.shard.poll_transmit(&mut buffer) {
-                self.sockets.push(transmit, &buffer, &mut self.state.sent);
+            while let Some(transmit) = self.shard.poll_transmit(&mut self.state.outgoing.bytes) {
+                self.sockets.push(transmit, &mut self.state.outgoing, &mut self.state.sent);
                 idle = false;
             }
             while let Some(event) = self.shard.poll_event() {
@@ -290,25 +277,14 @@ impl ShardThread {
             | Event::Deviated { .. }
             | _ => {}
         }
-        self.state.waiting.push_back(event);
+        self.state.waiting.push(event);
     }
 
     /// Gives events to the host as long as it has room.
-    fn deliver(&mut self) {
-        while !self.state.waiting.is_empty() {
-            match self.events.try_reserve() {
-                Ok(permit) => {
-                    if let Some(event) = self.state.waiting.pop_front() {
-                        permit.send(ShardEvent { shard: self.number, event });
-                    }
-                }
-                Err(mpsc::error::TrySendError::Full(())) => return,
-                Err(mpsc::error::TrySendError::Closed(())) => {
-                    self.state.stopping = true;
-                    return;
-                }
-            }
-        }
+    fn deliver(&mut self) -> Delivery {
+        let delivery = self.events.deliver(self.number, &mut self.state.waiting);
+        self.state.stopping |= delivery == Delivery::Closed;
+        delivery
     }
 
     fn take_control(&mut self, control: Control) {
@@ -317,9 +293,16 @@ impl ShardThread {
                 self.shard.answer(self.clock.now(), ask, answer);
                 self.drain();
             }
+            Control::Answers(answers) => {
+                let now = self.clock.now();
+                for (ask, answer) in answers {
+                    self.shard.answer(now, ask, answer);
+                    self.drain();
+                }
+            }
             Control::Datagram { kind, way, from, mut bytes } => {
                 self.sockets.of(kind).heard(from, way);
-                self.feed(kind, from, &mut bytes);
+                self.feed(self.clock.now(), kind, from, &mut bytes);
             }
             Control::EndSessions { whose, why, registrations, done } => {
                 self.shard.end_sessions(self.clock.now(), &whose, why, registrations);
@@ -393,7 +376,7 @@ const ROUNDS_MAX: u32 = 64;
 const CONTROLS_PER_ROUND: usize = 256;
 /// Commands taken in one round.
 const COMMANDS_PER_ROUND: usize = 64;
-/// Longest sleep; waking for nothing once in a while costs nothing.
 /// Between two looks for requests that nobody waits for any more.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
+/// Longest sleep; waking for nothing once in a while costs nothing.
 const SLEEP_MAX: Duration = Duration::from_secs(60);

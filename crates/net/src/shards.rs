@@ -8,11 +8,11 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use lightship_server::{Config, Frozen, Shard};
-use tokio::sync::mpsc;
 
 use crate::clock::Clock;
+use crate::events::{self, EventSender, Events};
 use crate::inbox::{InboxReader, ShardInbox};
-use crate::shard_thread::{ShardEvent, ShardThread, State};
+use crate::shard_thread::{ShardThread, State};
 use crate::socket_group::Sockets;
 use crate::udp::{self, Steering};
 
@@ -69,10 +69,7 @@ impl Shards {
     ///
     /// # Errors
     /// See [`ListenError`].
-    pub fn start(
-        options: &Options,
-        clock: Clock,
-    ) -> Result<(Shards, mpsc::Receiver<ShardEvent>), ListenError> {
+    pub fn start(options: &Options, clock: Clock) -> Result<(Shards, Events), ListenError> {
         Self::resume(options, clock, Vec::new(), Duration::ZERO)
     }
 
@@ -86,13 +83,13 @@ impl Shards {
         clock: Clock,
         mut frozen: Vec<Frozen>,
         elapsed: Duration,
-    ) -> Result<(Shards, mpsc::Receiver<ShardEvent>), ListenError> {
+    ) -> Result<(Shards, Events), ListenError> {
         let count = options.shards.max(1);
         let (plain, addresses) = open(&options.addresses, count, |address| udp::bind(address, count))?;
         let (secured, secure_addresses) = open(&options.secure_addresses, count, |address| {
             udp::bind_secured(address, count, options.steering)
         })?;
-        let (events, event_reader) = mpsc::channel(options.events_len.max(1));
+        let (events, event_reader) = events::channel(options.events_len);
         let (inboxes, readers): (Vec<_>, Vec<_>) =
             (0..count).map(|_| ShardInbox::new(options.inbox_len)).unzip();
         let mut shards = Shards {
@@ -209,7 +206,7 @@ struct Start {
     freeze: Arc<AtomicBool>,
     engine: Config,
     others: Vec<ShardInbox>,
-    events: mpsc::Sender<ShardEvent>,
+    events: EventSender,
     stop: Arc<AtomicBool>,
 }
 

@@ -23,6 +23,8 @@ struct Socket {
     outgoing: Vec<Slot>,
     outgoing_len: usize,
     is_ipv4: bool,
+    /// Whether no other socket of the group is of its family.
+    is_only: bool,
     /// The address of ours that it was asked at first: what is sent from elsewhere is the exception to remember.
     usual: Option<IpAddr>,
 }
@@ -33,9 +35,22 @@ impl SocketGroup {
         let open = |socket: UdpSocket| {
             let is_ipv4 = socket.local_addr()?.is_ipv4();
             let readiness = tokio::net::UdpSocket::from_std(socket.try_clone()?)?;
-            Ok(Socket { socket, readiness, outgoing: Slot::batch(), outgoing_len: 0, is_ipv4, usual: None })
+            Ok(Socket {
+                socket,
+                readiness,
+                outgoing: Slot::batch(),
+                outgoing_len: 0,
+                is_ipv4,
+                is_only: false,
+                usual: None,
+            })
         };
-        let sockets: Vec<Socket> = sockets.into_iter().map(open).collect::<io::Result<_>>()?;
+        let mut sockets: Vec<Socket> = sockets.into_iter().map(open).collect::<io::Result<_>>()?;
+        let of_ipv4 = sockets.iter().filter(|socket| socket.is_ipv4).count();
+        let of_ipv6 = sockets.len() - of_ipv4;
+        for socket in &mut sockets {
+            socket.is_only = if socket.is_ipv4 { of_ipv4 == 1 } else { of_ipv6 == 1 };
+        }
         Ok(SocketGroup { senders: Senders::default(), sockets })
     }
 
@@ -65,15 +80,15 @@ impl SocketGroup {
 
     /// Remembers that this address was heard at that socket and that address of ours.
     pub(crate) fn heard(&mut self, from: SocketAddr, way: Way) {
-        let only = self.sockets.iter().filter(|socket| socket.is_ipv4 == from.is_ipv4()).count() == 1;
         let Some(socket) = self.sockets.get_mut(way.socket) else { return };
         socket.usual = socket.usual.or(way.local);
         let usual = way.local == socket.usual;
-        self.senders.note(from, way, only && usual);
+        self.senders.note(from, way, socket.is_only && usual);
     }
 
-    /// Puts a datagram into the batch of the socket that leads to its address; a full batch leaves at once.
-    pub(crate) fn push(&mut self, to: SocketAddr, data: &[u8], counters: &mut Sent) {
+    /// Puts the first bytes of a slot into the batch of the socket that leads to that address, and leaves other bytes in their place;
+    /// a full batch leaves at once.
+    pub(crate) fn push(&mut self, to: SocketAddr, len: usize, from: &mut Slot, counters: &mut Sent) {
         let way = self.senders.find(to).or_else(|| {
             let socket = self.sockets.iter().position(|socket| socket.is_ipv4 == to.is_ipv4())?;
             Some(Way { socket, local: self.sockets.get(socket)?.usual })
@@ -83,12 +98,8 @@ impl SocketGroup {
             return;
         };
         let Some(slot) = socket.outgoing.get_mut(socket.outgoing_len) else { return };
-        let Some(place) = slot.bytes.get_mut(..data.len()) else {
-            counters.unsent += 1;
-            return;
-        };
-        place.copy_from_slice(data);
-        slot.len = data.len();
+        std::mem::swap(&mut slot.bytes, &mut from.bytes);
+        slot.len = len;
         slot.address = to;
         slot.local = way.local;
         socket.outgoing_len += 1;
@@ -177,11 +188,10 @@ impl Sockets {
         }
     }
 
-    /// Puts a datagram that the engine has written into its batch.
-    pub(crate) fn push(&mut self, transmit: Transmit, buffer: &[u8], counters: &mut Sent) {
+    /// Puts a datagram that the engine has written there into its batch, without copying it.
+    pub(crate) fn push(&mut self, transmit: Transmit, written: &mut Slot, counters: &mut Sent) {
         let kind = if transmit.secured { Kind::Secured } else { Kind::Plain };
-        let data = buffer.get(..transmit.len).unwrap_or_default();
-        self.of(kind).push(transmit.to, data, counters);
+        self.of(kind).push(transmit.to, transmit.len, written, counters);
     }
 
     /// Sends everything that waits.

@@ -4,9 +4,8 @@
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
-use lightship_net::{Clock, Options, ShardEvent, Shards, Steering, Wait};
+use lightship_net::{Clock, Events, Options, ShardEvent, Shards, Steering, Wait};
 use lightship_server::{Answer, Config, Event, Operation};
-use tokio::sync::mpsc::Receiver;
 
 fn options(addresses: &[&str], shards: u8) -> Options {
     Options {
@@ -56,7 +55,7 @@ fn update(location: &[u8], id: u16) -> Vec<u8> {
 }
 
 /// Says yes to everyone from a thread of its own, until the shards stop.
-fn accept(shards: &Shards, mut events: Receiver<ShardEvent>) {
+fn accept(shards: &Shards, mut events: Events) {
     let inboxes = shards.inboxes().to_vec();
     std::thread::spawn(move || {
         let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();

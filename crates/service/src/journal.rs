@@ -9,7 +9,7 @@ use std::sync::atomic::Ordering;
 use lightship_api as api;
 use lightship_api::{EventType, ObservingState};
 use lightship_lwm2m::{Endpoint, Path};
-use lightship_net::{ShardEvent, Wait};
+use lightship_net::{Events, ShardEvent, Wait};
 use lightship_platform::Instant;
 use lightship_server::{
     Answer, Ask, Code, ContentFormat, Details, Ended, Event, Fact as Durable, ObservationId, Observed,
@@ -42,11 +42,7 @@ impl Journal {
     }
 
     /// Runs until the shards have stopped.
-    pub(crate) async fn run(
-        mut self,
-        mut events: mpsc::Receiver<ShardEvent>,
-        mut news: mpsc::Receiver<News>,
-    ) {
+    pub(crate) async fn run(mut self, mut events: Events, mut news: mpsc::Receiver<News>) {
         let mut taken = Vec::with_capacity(BATCH_LEN);
         loop {
             tokio::select! {

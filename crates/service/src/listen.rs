@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use lightship_net::{
-    BootstrapOptions, BootstrapThread, Clock, ListenError, Options, ShardEvent, Shards, Steering,
+    BootstrapOptions, BootstrapThread, Clock, Events, ListenError, Options, Shards, Steering,
 };
 use lightship_server as engine;
 use lightship_server::bootstrap as bootstrap_engine;
@@ -19,7 +19,7 @@ pub(crate) fn shards(
     security: engine::Security,
     clock: Clock,
     before: &HandOver,
-) -> Result<(Shards, mpsc::Receiver<ShardEvent>), StartError> {
+) -> Result<(Shards, Events), StartError> {
     let mut options = options(config, security);
     loop {
         // An address that cannot be opened is found out before a shard goes on.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use lightship_net::{BootstrapThread, Clock, ShardEvent, Shards};
+use lightship_net::{BootstrapThread, Clock, Events, Shards};
 use lightship_platform::crypto::{Crypto, FastCrypto};
 use lightship_store::{AnyStore, MemoryStore, Options as StoreOptions, Store, StoreError};
 use tokio::net::TcpListener;
@@ -159,7 +159,7 @@ impl Service {
 fn launch(
     runtime: &Runtime,
     core: &Arc<Core>,
-    (events, news): (mpsc::Receiver<ShardEvent>, mpsc::Receiver<News>),
+    (events, news): (Events, mpsc::Receiver<News>),
     https: Vec<(Listener, TcpListener)>,
 ) {
     runtime.spawn(Journal::new(core.clone()).run(events, news));

@@ -1,12 +1,10 @@
 //! `recvmmsg` and `sendmmsg`, with the local address of each datagram on sockets that listen on all addresses.
 
 use std::io;
-use std::mem;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::mem::{self, MaybeUninit};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4, SocketAddrV6, UdpSocket};
 use std::os::fd::AsRawFd;
 use std::ptr;
-
-use socket2::{SockAddr, SockAddrStorage};
 
 use super::{BATCH_LEN, Slot};
 
@@ -85,37 +83,37 @@ fn instruction(code: u32, yes: u8, no: u8, k: u32) -> libc::sock_filter {
 /// a datagram that was empty, too long or from no address.
 pub(crate) fn receive(socket: &UdpSocket, slots: &mut [Slot]) -> io::Result<usize> {
     let count = slots.len().min(BATCH_LEN);
-    let mut names: [SockAddrStorage; BATCH_LEN] = std::array::from_fn(|_| SockAddrStorage::zeroed());
-    let mut controls = [Control::EMPTY; BATCH_LEN];
-    let mut vectors: [libc::iovec; BATCH_LEN] = [EMPTY_VECTOR; BATCH_LEN];
-    // SAFETY: mmsghdr is plain data for which all zeroes is a legal value.
-    let mut headers: [libc::mmsghdr; BATCH_LEN] = unsafe { mem::zeroed() };
+    let mut names = [const { MaybeUninit::<Name>::uninit() }; BATCH_LEN];
+    let mut controls = [const { MaybeUninit::<Control>::uninit() }; BATCH_LEN];
+    let mut vectors = [const { MaybeUninit::<libc::iovec>::uninit() }; BATCH_LEN];
+    let mut headers = [const { MaybeUninit::<libc::mmsghdr>::uninit() }; BATCH_LEN];
     let parts = headers.iter_mut().zip(&mut vectors).zip(&mut names).zip(&mut controls);
     for ((((header, vector), name), control), slot) in parts.zip(slots.iter_mut()).take(count) {
-        *vector = libc::iovec { iov_base: slot.bytes.as_mut_ptr().cast(), iov_len: slot.bytes.len() };
-        header.msg_hdr.msg_name = ptr::from_mut(name).cast();
-        header.msg_hdr.msg_namelen = name.size_of();
-        header.msg_hdr.msg_control = control.0.as_mut_ptr().cast();
+        let bytes = libc::iovec { iov_base: slot.bytes.as_mut_ptr().cast(), iov_len: slot.bytes.len() };
+        let header = header.write(header_of(vector.write(bytes)));
+        header.msg_hdr.msg_name = name.as_mut_ptr().cast();
+        header.msg_hdr.msg_namelen = NAME_LEN;
+        header.msg_hdr.msg_control = control.as_mut_ptr().cast();
         header.msg_hdr.msg_controllen = CONTROL_LEN as _;
-        header.msg_hdr.msg_iov = vector;
-        header.msg_hdr.msg_iovlen = 1;
     }
-    // SAFETY: the first `count` headers point to one vector, one name, one control buffer and one slot each, all of
-    // which outlive the call, are borrowed mutably here and nowhere else, and have the sizes written beside them; no
-    // time-out is given.
+    // SAFETY: the first `count` headers are written and point to one vector, one name, one control buffer and one slot each,
+    // all of which outlive the call, are borrowed mutably here and nowhere else, and have the sizes written beside them; names
+    // and control buffers are only written by the kernel; no time-out is given.
     let received = unsafe {
         libc::recvmmsg(
             socket.as_raw_fd(),
-            headers.as_mut_ptr(),
+            headers.as_mut_ptr().cast(),
             length(count),
             libc::MSG_DONTWAIT as _,
             ptr::null_mut(),
         )
     };
     let received = usize::try_from(received).map_err(|_| io::Error::last_os_error())?;
-    for ((header, name), slot) in headers.iter().zip(names).zip(slots.iter_mut()).take(received) {
-        // SAFETY: the kernel wrote an address of `msg_namelen` bytes into the storage.
-        let address = unsafe { SockAddr::new(name, header.msg_hdr.msg_namelen) }.as_socket();
+    for ((header, name), slot) in headers.iter().zip(&names).zip(slots.iter_mut()).take(received.min(count)) {
+        // SAFETY: the first `count` headers are written, and `received` is not more.
+        let header = unsafe { header.assume_init_ref() };
+        // SAFETY: the kernel wrote an address of `msg_namelen` bytes there.
+        let address = unsafe { address_of(name, header.msg_hdr.msg_namelen) };
         let whole = header.msg_hdr.msg_flags & libc::MSG_TRUNC == 0;
         // SAFETY: the kernel wrote `msg_controllen` bytes of control messages into the buffer, which still lives.
         slot.local = unsafe { local_of(&header.msg_hdr) };
@@ -132,31 +130,106 @@ pub(crate) fn receive(socket: &UdpSocket, slots: &mut [Slot]) -> io::Result<usiz
 /// is an error about the first. Each leaves from its slot's local address if it has one.
 pub(crate) fn send(socket: &UdpSocket, slots: &[Slot]) -> io::Result<usize> {
     let count = slots.len().min(BATCH_LEN);
-    let names: Vec<SockAddr> = slots.iter().take(count).map(|slot| SockAddr::from(slot.address)).collect();
-    let mut controls = [Control::EMPTY; BATCH_LEN];
-    let mut vectors: [libc::iovec; BATCH_LEN] = [EMPTY_VECTOR; BATCH_LEN];
-    // SAFETY: mmsghdr is plain data for which all zeroes is a legal value.
-    let mut headers: [libc::mmsghdr; BATCH_LEN] = unsafe { mem::zeroed() };
-    let parts = headers.iter_mut().zip(&mut vectors).zip(&mut controls).zip(&names);
-    for ((((header, vector), control), name), slot) in parts.zip(slots) {
+    let mut names = [const { MaybeUninit::<Name>::uninit() }; BATCH_LEN];
+    let mut controls = [const { MaybeUninit::<Control>::uninit() }; BATCH_LEN];
+    let mut vectors = [const { MaybeUninit::<libc::iovec>::uninit() }; BATCH_LEN];
+    let mut headers = [const { MaybeUninit::<libc::mmsghdr>::uninit() }; BATCH_LEN];
+    let parts = headers.iter_mut().zip(&mut vectors).zip(&mut names).zip(&mut controls);
+    for ((((header, vector), name), control), slot) in parts.zip(slots).take(count) {
         let data = slot.data();
-        *vector = libc::iovec { iov_base: data.as_ptr().cast_mut().cast(), iov_len: data.len() };
-        header.msg_hdr.msg_name = name.as_ptr().cast_mut().cast();
-        header.msg_hdr.msg_namelen = name.len();
-        header.msg_hdr.msg_iov = vector;
-        header.msg_hdr.msg_iovlen = 1;
+        let bytes = libc::iovec { iov_base: data.as_ptr().cast_mut().cast(), iov_len: data.len() };
+        let header = header.write(header_of(vector.write(bytes)));
+        header.msg_hdr.msg_namelen = name_of(slot.address, name);
+        header.msg_hdr.msg_name = name.as_mut_ptr().cast();
         if let Some(local) = slot.local {
-            leave_from(&mut header.msg_hdr, control, local);
+            leave_from(&mut header.msg_hdr, control.write(Control::EMPTY), local);
         }
     }
-    // SAFETY: the first `count` headers point to one vector, one name, one slot and, some, one control buffer each,
-    // which outlive the call and have the sizes written beside them; sendmmsg writes only to the headers' msg_len.
+    // SAFETY: the first `count` headers are written and point to one vector, one name, one slot and, some, one control buffer
+    // each, which are written as far as is said beside them and outlive the call; sendmmsg writes only to the headers' msg_len.
     let sent = unsafe {
         let flags = libc::MSG_DONTWAIT | libc::MSG_NOSIGNAL;
-        libc::sendmmsg(socket.as_raw_fd(), headers.as_mut_ptr(), length(count), flags as _)
+        libc::sendmmsg(socket.as_raw_fd(), headers.as_mut_ptr().cast(), length(count), flags as _)
     };
     usize::try_from(sent).map_err(|_| io::Error::last_os_error())
 }
+
+/// A header for one vector, without name and control messages.
+fn header_of(vector: &mut libc::iovec) -> libc::mmsghdr {
+    // SAFETY: mmsghdr is plain data for which all zeroes is a legal value.
+    let mut header: libc::mmsghdr = unsafe { mem::zeroed() };
+    header.msg_hdr.msg_iov = vector;
+    header.msg_hdr.msg_iovlen = 1;
+    header
+}
+
+/// Room for the address of either family: the larger of the two, aligned for both.
+type Name = libc::sockaddr_in6;
+
+#[allow(clippy::cast_possible_truncation, reason = "28 bytes")]
+const NAME_LEN: libc::socklen_t = size_of::<Name>() as libc::socklen_t;
+
+/// Writes an address as the system wants it and gives its length.
+fn name_of(address: SocketAddr, name: &mut MaybeUninit<Name>) -> libc::socklen_t {
+    match address {
+        SocketAddr::V4(address) => {
+            const { assert!(size_of::<libc::sockaddr_in>() <= size_of::<Name>()) };
+            const { assert!(align_of::<libc::sockaddr_in>() <= align_of::<Name>()) };
+            let four = libc::sockaddr_in {
+                sin_family: FAMILY_4,
+                sin_port: address.port().to_be(),
+                sin_addr: libc::in_addr { s_addr: u32::from(*address.ip()).to_be() },
+                sin_zero: [0; 8],
+            };
+            // SAFETY: the place is large enough and aligned for it, as is asserted above.
+            unsafe { name.as_mut_ptr().cast::<libc::sockaddr_in>().write(four) };
+            libc::socklen_t::try_from(size_of::<libc::sockaddr_in>()).unwrap_or(0)
+        }
+        SocketAddr::V6(address) => {
+            name.write(libc::sockaddr_in6 {
+                sin6_family: FAMILY_6,
+                sin6_port: address.port().to_be(),
+                sin6_flowinfo: address.flowinfo(),
+                sin6_addr: libc::in6_addr { s6_addr: address.ip().octets() },
+                sin6_scope_id: address.scope_id(),
+            });
+            NAME_LEN
+        }
+    }
+}
+
+/// The address that the system has written.
+///
+/// # Safety
+/// The first `len` bytes of `name` must have been written.
+unsafe fn address_of(name: &MaybeUninit<Name>, len: libc::socklen_t) -> Option<SocketAddr> {
+    let four = libc::socklen_t::try_from(size_of::<libc::sockaddr_in>()).unwrap_or(0);
+    if len < four {
+        return None;
+    }
+    // SAFETY: both families begin with the family, and so much is written; plain data that is aligned.
+    match unsafe { name.as_ptr().cast::<libc::sa_family_t>().read() } {
+        FAMILY_4 => {
+            // SAFETY: an address of this family is so long, and it is written; plain data that is aligned.
+            let found = unsafe { name.as_ptr().cast::<libc::sockaddr_in>().read() };
+            let ip = Ipv4Addr::from(u32::from_be(found.sin_addr.s_addr));
+            Some(SocketAddrV4::new(ip, u16::from_be(found.sin_port)).into())
+        }
+        FAMILY_6 if len >= NAME_LEN => {
+            // SAFETY: the whole is written.
+            let found = unsafe { name.assume_init_ref() };
+            let ip = Ipv6Addr::from(found.sin6_addr.s6_addr);
+            let port = u16::from_be(found.sin6_port);
+            Some(SocketAddrV6::new(ip, port, found.sin6_flowinfo, found.sin6_scope_id).into())
+        }
+        _ => None,
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, reason = "small numbers")]
+const FAMILY_4: libc::sa_family_t = libc::AF_INET as libc::sa_family_t;
+#[allow(clippy::cast_possible_truncation, reason = "small numbers")]
+const FAMILY_6: libc::sa_family_t = libc::AF_INET6 as libc::sa_family_t;
 
 /// Room for one packet-info message, aligned as the kernel's macros want it.
 #[derive(Clone, Copy)]
@@ -241,6 +314,5 @@ fn length(count: usize) -> libc::c_uint {
     libc::c_uint::try_from(count.min(BATCH_LEN)).unwrap_or(0)
 }
 
-const EMPTY_VECTOR: libc::iovec = libc::iovec { iov_base: ptr::null_mut(), iov_len: 0 };
 /// More than a header of 16 and a payload of 20 bytes.
 const CONTROL_LEN: usize = 64;

@@ -35,16 +35,19 @@ pub(crate) struct Slot {
 impl Slot {
     /// Slots for one batch.
     pub(crate) fn batch() -> Vec<Slot> {
-        let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
-        vec![
-            Slot { address, local: None, len: 0, bytes: vec![0; DATAGRAM_LEN_MAX].into_boxed_slice() };
-            BATCH_LEN
-        ]
+        vec![Slot::default(); BATCH_LEN]
     }
 
     /// The bytes in use.
     pub(crate) fn data(&self) -> &[u8] {
         self.bytes.get(..self.len).unwrap_or_default()
+    }
+}
+
+impl Default for Slot {
+    fn default() -> Self {
+        let address = SocketAddr::from((Ipv4Addr::UNSPECIFIED, 0));
+        Slot { address, local: None, len: 0, bytes: vec![0; DATAGRAM_LEN_MAX].into_boxed_slice() }
     }
 }
 
