@@ -268,6 +268,7 @@ impl Running {
             busy = true;
         }
         self.deliver();
+        self.sockets.relieve(now);
         for kind in [Kind::Plain, Kind::Secured] {
             for index in 0..self.sockets.of(kind).len() {
                 if self.waiting.is_empty() {
@@ -284,7 +285,8 @@ impl Running {
     async fn wait(&mut self) {
         let delivered = self.waiting.is_empty();
         let due = self.engine.poll_timeout().map(|due| due.saturating_duration_since(self.clock.now()));
-        let sleep = tokio::time::sleep(due.unwrap_or(SLEEP_MAX).min(SLEEP_MAX));
+        let sleep_max = self.sockets.look_within().unwrap_or(SLEEP_MAX);
+        let sleep = tokio::time::sleep(due.unwrap_or(sleep_max).min(sleep_max));
         let sockets = &self.sockets;
         let control = tokio::select! {
             () = poll_fn(|context| sockets.poll_readable(context)), if delivered => None,
@@ -379,7 +381,8 @@ impl Running {
             }
             Control::Stats(reply) => {
                 let Sent { sent, unsent } = self.sent;
-                let sockets = SocketStats { sent, unsent, ..self.stats };
+                let (shedding, lost) = self.sockets.losses();
+                let sockets = SocketStats { sent, unsent, lost, shedding, ..self.stats };
                 let _ = reply.send((self.engine.stats(), sockets));
             }
             Control::Stop => self.stopping = true,

@@ -80,6 +80,11 @@ pub struct SocketStats {
     pub handed_over: u64,
     /// Datagrams lost because that shard's inbox was full.
     pub hand_over_lost: u64,
+    /// Datagrams that the system dropped before they were received: there was no room for them, or they were ClientHellos of which
+    /// more came than could be answered.
+    pub lost: u64,
+    /// Gauge: how much of the ClientHellos the system is told to drop, from 0 (nothing) to 8 (nearly all).
+    pub shedding: u64,
     /// Panics caught while a datagram was handled: mistakes of ours.
     pub bugs: u64,
 }

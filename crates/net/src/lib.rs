@@ -3,10 +3,11 @@
 //! ```text
 //! I am the only one who touches UDP sockets: shard threads for servers, a driver for devices.
 //! I may: open sockets, start threads, read the clock, call the system (in sys/ alone).
-//! I must not: know what a datagram means, decide anything about devices, keep state that an engine could keep.
+//! I must not: know what a datagram means (but for what the filters in sys/ read off its first bytes), decide anything about
+//!   devices, keep state that an engine could keep.
 //! My invariants: every queue has a bound · an event is never lost: when nobody reads, sockets are not read · a datagram
 //!   is handed to another shard at most once · no datagram and no answer of the network kills a socket.
-//! Start reading at: shard_thread.rs (the loop), then inbox.rs.
+//! Start reading at: shard_thread.rs (the loop), then inbox.rs; shedding.rs for floods.
 //! ```
 
 mod bootstrap_thread;
@@ -17,6 +18,7 @@ mod events;
 mod inbox;
 mod shard_thread;
 mod shards;
+mod shedding;
 mod socket_group;
 mod sys;
 mod udp;

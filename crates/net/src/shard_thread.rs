@@ -114,6 +114,7 @@ impl ShardThread {
                 self.take_command(command);
                 busy = true;
             }
+            self.sockets.relieve(now);
             for kind in [Kind::Plain, Kind::Secured] {
                 for index in 0..self.sockets.of(kind).len() {
                     busy |= self.receive(kind, index, slots);
@@ -147,7 +148,8 @@ impl ShardThread {
     async fn wait(&mut self) {
         let delivered = self.state.waiting.is_empty();
         let due = self.shard.poll_timeout().map(|due| due.saturating_duration_since(self.clock.now()));
-        let sleep = tokio::time::sleep(due.unwrap_or(SLEEP_MAX).min(SLEEP_MAX));
+        let sleep_max = self.sockets.look_within().unwrap_or(SLEEP_MAX);
+        let sleep = tokio::time::sleep(due.unwrap_or(sleep_max).min(sleep_max));
         let sockets = &self.sockets;
         let woken = tokio::select! {
             () = poll_fn(|context| sockets.poll_readable(context)), if delivered => Woken::Nothing,
@@ -312,7 +314,8 @@ impl ShardThread {
             }
             Control::Stats(reply) => {
                 let Sent { sent, unsent } = self.state.sent;
-                let sockets = SocketStats { sent, unsent, ..self.state.stats };
+                let (shedding, lost) = self.sockets.losses();
+                let sockets = SocketStats { sent, unsent, lost, shedding, ..self.state.stats };
                 let _ = reply.send(ShardStats { engine: self.shard.stats(), sockets });
             }
             Control::Stop => {}

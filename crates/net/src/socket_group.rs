@@ -4,10 +4,13 @@ use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
+use lightship_platform::Instant;
 use lightship_server::Transmit;
 use tokio::io::Interest;
 
+use crate::shedding::{Shedding, WAKE_EVERY};
 use crate::sys::{self, BATCH_LEN, Slot};
 use crate::udp::concerns_one_datagram;
 
@@ -27,6 +30,7 @@ struct Socket {
     is_only: bool,
     /// The address of ours that it was asked at first: what is sent from elsewhere is the exception to remember.
     usual: Option<IpAddr>,
+    shedding: Shedding,
 }
 
 impl SocketGroup {
@@ -43,6 +47,7 @@ impl SocketGroup {
                 is_ipv4,
                 is_only: false,
                 usual: None,
+                shedding: Shedding::default(),
             })
         };
         let mut sockets: Vec<Socket> = sockets.into_iter().map(open).collect::<io::Result<_>>()?;
@@ -76,6 +81,27 @@ impl SocketGroup {
             }
         }
         Poll::Pending
+    }
+
+    /// Lets the system drop a part of the ClientHellos while more of them come than can be answered.
+    pub(crate) fn relieve(&mut self, now: Instant) {
+        for socket in &mut self.sockets {
+            socket.shedding.look(now, &socket.socket);
+        }
+    }
+
+    /// How much of them is dropped, at the socket where it is most; 0 = nothing.
+    pub(crate) fn shedding(&self) -> u8 {
+        self.sockets.iter().map(|socket| socket.shedding.level()).max().unwrap_or(0)
+    }
+
+    /// Datagrams that the system has dropped: there was no room, or they were ClientHellos too many.
+    pub(crate) fn lost(&self) -> u64 {
+        self.sockets
+            .iter()
+            .filter_map(|socket| sys::fill(&socket.socket).ok())
+            .map(|fill| u64::from(fill.dropped))
+            .sum()
     }
 
     /// Remembers that this address was heard at that socket and that address of ours.
@@ -178,6 +204,21 @@ impl Sockets {
             Kind::Plain => &mut self.plain,
             Kind::Secured => &mut self.secured,
         }
+    }
+
+    /// Looks whether more ClientHellos come than can be answered.
+    pub(crate) fn relieve(&mut self, now: Instant) {
+        self.secured.relieve(now);
+    }
+
+    /// How long nothing may be looked at, if that matters.
+    pub(crate) fn look_within(&self) -> Option<Duration> {
+        (self.secured.shedding() > 0).then_some(WAKE_EVERY)
+    }
+
+    /// What is dropped of the ClientHellos, and how many datagrams the system has dropped, these included.
+    pub(crate) fn losses(&self) -> (u64, u64) {
+        (self.secured.shedding().into(), self.plain.lost() + self.secured.lost())
     }
 
     /// Ready when any socket may have something.

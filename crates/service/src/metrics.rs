@@ -167,7 +167,13 @@ fn sockets(shards: &[ShardStats], page: &mut Page) {
             ("unusable", sum(|s| s.unusable)),
             ("unsent", sum(|s| s.unsent)),
             ("hand_over", sum(|s| s.hand_over_lost)),
+            ("system", sum(|s| s.lost)),
         ],
+    );
+    page.gauge(
+        "lightship_hellos_shed_level",
+        "How much of the ClientHellos the system is told to drop, because more come than can be answered; 0 to 8 for each shard, added up.",
+        sum(|s| s.shedding),
     );
     page.counter(
         "lightship_datagrams_handed_over_total",

@@ -75,7 +75,7 @@ fn connection_id_filter(shards: u8) -> [libc::sock_filter; 8] {
 }
 
 /// One instruction; `yes` and `no` are how many of the next ones a jump leaves out.
-fn instruction(code: u32, yes: u8, no: u8, k: u32) -> libc::sock_filter {
+pub(super) fn instruction(code: u32, yes: u8, no: u8, k: u32) -> libc::sock_filter {
     libc::sock_filter { code: u16::try_from(code).unwrap_or(0), jt: yes, jf: no, k }
 }
 

@@ -5,13 +5,43 @@
 mod linux;
 #[cfg(any(not(target_os = "linux"), test))]
 mod other;
+#[cfg(target_os = "linux")]
+#[allow(unsafe_code, reason = "system calls live here and nowhere else")]
+mod shed;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{receive, send, steer_by_connection_id, tell_local};
 #[cfg(not(target_os = "linux"))]
-pub(crate) use other::{receive, send, steer_by_connection_id, tell_local};
+pub(crate) use other::{fill, receive, send, shed_hellos, steer_by_connection_id, tell_local};
+#[cfg(target_os = "linux")]
+pub(crate) use shed::{fill, shed_hellos};
+
+/// Which part of the ClientHellos the kernel lets through: of 2³², one more than this.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Shed {
+    /// Of those without a cookie.
+    pub(crate) kept_without_cookie: u32,
+    /// Of those with one, whatever it is worth.
+    pub(crate) kept_with_cookie: u32,
+}
+
+impl Shed {
+    /// All of them.
+    pub(crate) const NOTHING: Shed = Shed { kept_without_cookie: u32::MAX, kept_with_cookie: u32::MAX };
+}
+
+/// How full a socket is.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) struct Fill {
+    /// What waits to be received, in bytes as the kernel counts them.
+    pub(crate) waiting: u32,
+    /// How much may wait.
+    pub(crate) room: u32,
+    /// Datagrams dropped so far: the socket was full, or a filter said so. Begins anew behind the greatest number.
+    pub(crate) dropped: u32,
+}
 
 /// Datagrams moved by one system call.
 pub(crate) const BATCH_LEN: usize = 32;
@@ -51,6 +81,8 @@ impl Default for Slot {
     }
 }
 
+#[cfg(all(test, target_os = "linux"))]
+mod shed_tests;
 #[cfg(all(test, target_os = "linux"))]
 mod steering_tests;
 #[cfg(test)]

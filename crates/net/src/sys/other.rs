@@ -18,6 +18,18 @@ pub(crate) fn steer_by_connection_id(_socket: &UdpSocket, _shards: u8) -> io::Re
     Err(io::ErrorKind::Unsupported.into())
 }
 
+/// Nor this one.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn shed_hellos(_socket: &UdpSocket, _shed: super::Shed) -> io::Result<()> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
+/// Nor can they tell this.
+#[cfg(not(target_os = "linux"))]
+pub(crate) fn fill(_socket: &UdpSocket) -> io::Result<super::Fill> {
+    Err(io::ErrorKind::Unsupported.into())
+}
+
 /// Receives datagrams until none is there or every slot is full.
 pub(crate) fn receive(socket: &UdpSocket, slots: &mut [Slot]) -> io::Result<usize> {
     let mut count = 0;
