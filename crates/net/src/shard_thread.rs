@@ -100,6 +100,7 @@ impl ShardThread {
             self.drain();
         }
         self.sweep(now);
+        self.sockets.relieve(now);
         // What the host had no room for keeps commands and datagrams waiting; controls always get through.
         let held = self.deliver() == Delivery::Full;
         let mut busy = false;
@@ -114,7 +115,6 @@ impl ShardThread {
                 self.take_command(command);
                 busy = true;
             }
-            self.sockets.relieve(now);
             for kind in [Kind::Plain, Kind::Secured] {
                 for index in 0..self.sockets.of(kind).len() {
                     busy |= self.receive(kind, index, slots);
