@@ -135,10 +135,27 @@ impl fmt::Display for SecurityFailure {
 
 fn explain(failure: &dtls::Failure, f: &mut fmt::Formatter<'_>) -> fmt::Result {
     match failure {
-        dtls::Failure::AlertReceived(alert) => write!(f, "the server refused: {alert}"),
+        dtls::Failure::AlertReceived(alert) => {
+            write!(f, "the server refused: {alert}")?;
+            f.write_str(meaning(*alert))
+        }
         dtls::Failure::AlertSent(alert, fault) => write!(f, "{}: {alert}", blame(*fault)),
         dtls::Failure::TimedOut => f.write_str("the server did not answer"),
         _ => f.write_str("the handshake failed"),
+    }
+}
+
+/// What an alert of a server says about this account, where its name alone does not.
+fn meaning(alert: Alert) -> &'static str {
+    match alert {
+        Alert::HANDSHAKE_FAILURE => {
+            "; nothing in common with what this account offers (a server without a key pair knows pre-shared keys only)"
+        }
+        Alert::UNSUPPORTED_CERTIFICATE => {
+            "; it has no key, or no certificate, of the kind that this account wants"
+        }
+        Alert::UNKNOWN_PSK_IDENTITY => "; it does not know this identity",
+        _ => "",
     }
 }
 

@@ -121,6 +121,8 @@ pub enum Failure {
 pub enum Fault {
     /// No cipher suite, group, signature algorithm or certificate type in common.
     NothingInCommon,
+    /// The client wants to see a key or a certificate, and we have no key at all.
+    NoKey,
     /// A message that cannot be parsed, is too long, or comes at the wrong time.
     BadMessage,
     /// The host refused what the peer presented.

@@ -41,6 +41,8 @@ fn credentials_are_put_shown_listed_and_taken_away_without_a_key_in_sight() {
     assert!(refused.contains("\"a\" has it"), "{refused}");
     let refused = server.ctl_refused(&["credentials", "put", "x", "--psk-identity", "x", "--psk-key", "zz"]);
     assert!(refused.contains("no hex") && refused.contains("/key_hex"), "{refused}");
+    let refused = server.ctl_refused(&["credentials", "put", "y", "--psk-identity", "y"]);
+    assert!(refused.contains("give one with --psk-key or --psk-key-file"), "{refused}");
     server.ctl(&["credentials", "delete", "a"]);
     assert!(server.ctl_refused(&["credentials", "get", "a"]).contains("no such credential"));
     assert!(server.ctl(&["credentials", "get", "a", "--bootstrap"]).contains("bs-a"));

@@ -97,6 +97,8 @@ fn the_state_file_lets_a_restarted_device_resume_and_the_key_log_tells_every_ses
     let path = |name: &str| folder.path().join(name).to_str().expect("UTF-8").to_owned();
     let (state, keys) = (path("state.json"), path("keys.log"));
     let more = ["--state", state.as_str(), "--key-log", keys.as_str()];
+    // It may have been there before, for everybody.
+    std::fs::write(&keys, "").expect("written");
     for resumed in ["false", "true"] {
         let mut device = device(&server, "again", &more);
         assert_eq!(field(&device.await_line("event secured"), "resumed"), resumed);
@@ -130,7 +132,7 @@ fn a_device_says_why_it_has_no_session_and_comes_when_it_is_known() {
         KEY,
     ]);
     let failed = stranger.await_line("event handshake-failed");
-    assert!(failed.contains("unknown_psk_identity"), "{failed}");
+    assert!(failed.contains("unknown_psk_identity (115); it does not know this identity"), "{failed}");
     assert_eq!(field(&stranger.await_line("event failed"), "reason"), "not_secured");
     stranger.await_line("event gave_up");
     server.ctl(&["credentials", "put", "late", "--psk-identity", "late", "--psk-key", KEY]);
@@ -141,4 +143,17 @@ fn a_device_says_why_it_has_no_session_and_comes_when_it_is_known() {
     stranger.await_line("event session-ended");
     assert!(stranger.await_line("event handshake-failed").contains("unknown_psk_identity"));
     assert!(!stranger.say("sockets").contains("suite="));
+}
+
+#[test]
+fn a_device_that_comes_in_another_name_is_told_what_may_be_wrong() {
+    let server = server();
+    server.ctl(&["credentials", "put", "mine", "--psk-identity", "mine", "--psk-key", KEY]);
+    let uri = format!("coaps://{}", server.coaps.expect("coaps"));
+    let line =
+        ["device", "--endpoint", "other", "--server", &uri, "--psk-identity", "mine", "--psk-key", KEY];
+    let mut device = Program::start(&line);
+    let failed = device.await_line("event failed");
+    assert_eq!(field(&failed, "reason"), "refused_4.00");
+    assert!(failed.contains("hint=") && failed.contains("may not be what the identity"), "{failed}");
 }

@@ -35,7 +35,10 @@ fn each_alert_has_its_reaction() {
 fn failures_read_like_sentences() {
     let said = |failure: SecurityFailure| failure.to_string();
     let refused = SecurityFailure::Handshake(Failure::AlertReceived(Alert::UNKNOWN_PSK_IDENTITY));
-    assert_eq!(said(refused), "the server refused: unknown_psk_identity (115)");
+    assert_eq!(
+        said(refused),
+        "the server refused: unknown_psk_identity (115); it does not know this identity"
+    );
     assert_eq!(said(SecurityFailure::Handshake(Failure::TimedOut)), "the server did not answer");
     let finished = Failure::AlertSent(Alert::DECRYPT_ERROR, Fault::BadFinished);
     assert_eq!(

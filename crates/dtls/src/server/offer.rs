@@ -163,9 +163,10 @@ fn choose(host: &Host<'_>, extensions: &Extensions<'_>, suites: u16) -> Result<R
             (KeyExchange::EcdheEcdsa, Some(group), Some(certificate)) => {
                 return Ok(Ok(Choice { suite, group: Some(group), ..*certificate }));
             }
-            // RFC 7250 §4.2.
-            (KeyExchange::EcdheEcdsa, Some(_), None) if names_types => {
-                failure = Abort(Alert::UNSUPPORTED_CERTIFICATE, Fault::NothingInCommon);
+            (KeyExchange::EcdheEcdsa, Some(_), None) => {
+                let fault = if host.config.keys.is_empty() { Fault::NoKey } else { Fault::NothingInCommon };
+                // RFC 7250 §4.2.
+                failure = Abort(if names_types { Alert::UNSUPPORTED_CERTIFICATE } else { failure.0 }, fault);
             }
             (KeyExchange::EcdhePsk | KeyExchange::EcdheEcdsa, ..) => {}
         }

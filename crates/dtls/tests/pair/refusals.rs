@@ -583,6 +583,12 @@ fn a_kind_of_certificate_that_nobody_has_is_refused_by_name() {
     let alert = Alert::UNSUPPORTED_CERTIFICATE;
     assert_eq!(pair.server.failure(), Some(Failure::AlertSent(alert, Fault::NothingInCommon)));
     assert_eq!(pair.client.failure(), Some(Failure::AlertReceived(alert)));
+    // Nor by one without any key.
+    let mut pair = impatient(Suite::EcdheEcdsaAes128Ccm8);
+    let credential = Credential::RawPublicKey { key: own_key("device").key };
+    pair.connect(Connect { credential, ..psk_connect() });
+    pair.run();
+    assert_eq!(pair.server.failure(), Some(Failure::AlertSent(alert, Fault::NoKey)));
     // A server with bare keys only has nothing for who wants certificates and does not say so.
     let mut pair = impatient(Suite::EcdheEcdsaAes128Ccm8);
     pair.server.config.keys = vec![OwnKey { chain: Vec::new(), ..own_key("lightship.example") }];

@@ -3,8 +3,8 @@
 use super::{Session, show};
 use crate::cli::{CredentialsCommand, ProofArguments};
 use crate::failure::Failure;
-use lightship_api::client::CredentialSet;
-use lightship_api::{Credential, SecurityMode};
+use lightship_api::client::{ClientError, CredentialSet};
+use lightship_api::{Credential, ProblemType, SecurityMode};
 use std::io::Read;
 use std::path::Path;
 
@@ -22,7 +22,15 @@ impl Session<'_> {
             CredentialsCommand::Put { endpoint, proof, bootstrap } => {
                 let credential = read(&proof)?;
                 let kept = self.client.put_credential(set(bootstrap), &endpoint, &credential);
-                let kept = kept.map_err(|error| self.refused(error))?;
+                let kept = kept.map_err(|error| {
+                    let keyless = credential.key_set == Some(true) && is_unusable(&error);
+                    match self.refused(error) {
+                        Failure::Failed(message) if keyless => Failure::failed(format_args!(
+                            "{message}\nThe server has no key of this device that could stay: give one with --psk-key or --psk-key-file."
+                        )),
+                        failure => failure,
+                    }
+                })?;
                 self.print(&kept, || one(&kept))
             }
             CredentialsCommand::Delete { endpoint, bootstrap } => {
@@ -47,6 +55,10 @@ impl Session<'_> {
         }
         self.print(&serde_json::json!({ "items": items }), || list(&items))
     }
+}
+
+fn is_unusable(error: &ClientError) -> bool {
+    matches!(error, ClientError::Problem(problem) if problem.is(ProblemType::InvalidCredential))
 }
 
 fn set(bootstrap: bool) -> CredentialSet {

@@ -144,7 +144,7 @@ impl FailureStats {
             HandshakeFailure::Protocol(Failure::AlertSent(_, fault)) => match fault {
                 Fault::Refused => &mut self.refused,
                 Fault::BadSignature | Fault::BadFinished | Fault::BadKeyShare => &mut self.bad_proof,
-                Fault::NothingInCommon | Fault::OldVersion | Fault::NoExtendedMasterSecret => {
+                Fault::NothingInCommon | Fault::NoKey | Fault::OldVersion | Fault::NoExtendedMasterSecret => {
                     &mut self.nothing_in_common
                 }
                 Fault::BadMessage | _ => &mut self.bad_message,

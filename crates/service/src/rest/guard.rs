@@ -46,6 +46,12 @@ fn check(api: &Api, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
             ));
         }
     }
+    if !is_percent_encoded(uri.path()) {
+        return Err(Refusal::new(
+            ProblemType::MalformedRequest,
+            "% stands before two hex digits in an address",
+        ));
+    }
     match &api.token {
         Some(token) if needs_token(uri.path()) => authorize(token, headers),
         _ => Ok(()),
@@ -64,6 +70,13 @@ fn host(uri: &Uri, headers: &HeaderMap) -> Result<String, Refusal> {
     };
     host.filter(|host| !host.is_empty() && !host.contains('@'))
         .ok_or_else(|| Refusal::new(ProblemType::MalformedRequest, "the Host header is missing or wrong"))
+}
+
+/// Whether two hex digits follow every `%`: others would take a broken one for itself, and keep it as part of a name.
+fn is_percent_encoded(path: &str) -> bool {
+    let mut parts = path.split('%');
+    let _before = parts.next();
+    parts.all(|part| part.get(..2).is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit())))
 }
 
 /// The name without its port.
@@ -142,6 +155,18 @@ mod tests {
         assert_eq!(status(&api(None), "/", &[]), 400);
         assert_eq!(status(&api(None), "/", &[("host", "localhost"), ("host", "localhost")]), 400);
         assert_eq!(status(&api(None), "/", &[("host", "evil@localhost")]), 400);
+    }
+
+    #[test]
+    fn a_broken_escape_is_no_part_of_a_name() {
+        let host = [("host", "localhost")];
+        for path in ["/api/v1/credentials/a%zz", "/api/v1/credentials/a%", "/api/v1/credentials/%4", "/%%41"]
+        {
+            assert_eq!(status(&api(None), path, &host), 400, "{path}");
+        }
+        for path in ["/api/v1/credentials/a%7a", "/api/v1/credentials/a%25zz", "/%C3%a9"] {
+            assert_eq!(status(&api(None), path, &host), 200, "{path}");
+        }
     }
 
     #[test]

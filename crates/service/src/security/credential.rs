@@ -214,7 +214,7 @@ fn key(shape: &api::Credential, kept: Option<&Proof>) -> Result<Secret, Unusable
         }
         (None, Some(Proof::Psk { key, .. })) if shape.key_set == Some(true) => Ok(key.clone()),
         (None, _) if shape.key_set == Some(true) => {
-            Err(unusable("/key_set", "there is no key that could be kept: give it"))
+            Err(unusable("/key_set", "there is no key that could be kept: give one (key_hex)"))
         }
         (None, _) => Err(unusable(at, "mode psk needs a key")),
     }

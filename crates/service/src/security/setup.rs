@@ -218,11 +218,8 @@ fn engine_security(
     keys: Vec<Own>,
 ) -> engine::Security {
     let security = &config.security;
-    let has_key = !keys.is_empty();
-    let needs_key = |suite: &dtls::Suite| suite.key_exchange() == dtls::KeyExchange::EcdheEcdsa;
     let dtls = dtls::Config {
-        // Who has no key cannot sign.
-        suites: security.suites.iter().copied().filter(|suite| has_key || !needs_key(suite)).collect(),
+        suites: security.suites.clone(),
         keys: keys.into_iter().map(|own| own.key).collect(),
         connection_id: security.cid,
         return_routability: security.rrc,

@@ -151,6 +151,10 @@ pub(super) fn reason(failure: &HandshakeFailure, claimed: Option<&Claim>) -> Str
                 Fault::NothingInCommon => {
                     "no cipher suite, group, signature algorithm or certificate type in common"
                 }
+                Fault::NoKey => {
+                    "the device wants a key or certificate of the server, and this server has none \
+                     (security.key_file, or --dev)"
+                }
                 Fault::BadMessage => "a message of the device makes no sense",
                 Fault::Refused => "what the device presented was refused",
                 Fault::BadSignature => "the device's signature does not match its key",

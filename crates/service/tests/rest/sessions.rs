@@ -181,6 +181,19 @@ fn failures_are_told_in_plain_words_and_strangers_cannot_play_tricks() {
 }
 
 #[test]
+fn a_server_without_a_key_pair_says_so_when_a_device_wants_to_see_it() {
+    let server = Server::with(|config| config.security.self_made_keys = false);
+    let lamp = Identity::of(&Identity::authority("nobody"), "", |_| {});
+    put(&server, "lamp", &json!({"mode": "rpk", "public_key_pem": lamp.public_key_pem()}));
+    for credential in [lamp.raw(), lamp.x509()] {
+        assert!(Secured::connect(server.coaps(), credential).facts.is_none());
+        settle();
+        let reason = failures(&server)[0]["reason"].as_str().unwrap().to_owned();
+        assert!(reason.contains("this server has none (security.key_file"), "{reason}");
+    }
+}
+
+#[test]
 fn dropped_records_are_counted_for_their_device_and_for_all() {
     let server = Server::start();
     put_psk(&server, "dev-7", "id-7");
@@ -430,10 +443,20 @@ fn the_two_servers_do_not_share_a_key() {
 fn secrets_of_sessions_go_to_a_file_only_where_that_is_wanted() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("keys.log");
+    // One that was there before, and that everybody could read.
+    std::fs::write(&path, "").unwrap();
+    #[cfg(unix)]
+    let mode = {
+        use std::os::unix::fs::PermissionsExt as _;
+        std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o644)).unwrap();
+        || std::fs::metadata(&path).unwrap().permissions().mode() & 0o777
+    };
     let server = Server::with(|config| config.security.key_log_file = Some(path.clone()));
     put_psk(&server, "dev-7", "id-7");
     assert!(Secured::psk(server.coaps(), b"id-7", KEY).facts.is_some());
     eventually(|| std::fs::read_to_string(&path).unwrap().starts_with("CLIENT_RANDOM "));
+    #[cfg(unix)]
+    assert_eq!(mode(), 0o600);
     assert_eq!(server.get("/api/v1/security").json()["key_log"], true);
     let server = Server::start();
     assert_eq!(server.get("/api/v1/security").json()["key_log"], false);

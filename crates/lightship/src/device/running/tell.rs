@@ -17,7 +17,8 @@ impl Device {
             Event::Deregistered(account) => about("deregistered", account),
             Event::Failed { account, reason, retry_in } => {
                 let head = about("failed", account);
-                format!("{head} reason={} retry_in_s={}", in_words(*reason), retry_in.as_secs_f64())
+                let hint = hint(*reason).map_or_else(String::new, |hint| format!(" hint={}", quoted(hint)));
+                format!("{head} reason={} retry_in_s={}{hint}", in_words(*reason), retry_in.as_secs_f64())
             }
             Event::BootstrapStarted => "event bootstrap_started".to_owned(),
             Event::BootstrapFinished => "event bootstrap_finished".to_owned(),
@@ -64,6 +65,22 @@ impl Device {
             Event::Asked { account, path, .. } => format!("{} path={path}", about("asked", account)),
             _ => format!("event unknown {}", quoted(&format!("{event:?}"))),
         }
+    }
+}
+
+/// What people can do about it, where the reason alone does not say.
+fn hint(reason: Failure) -> Option<&'static str> {
+    let Failure::Refused(code) = reason else { return None };
+    match (code.class(), code.detail()) {
+        (4, 0) => Some(
+            "this endpoint name may not be what the identity or certificate stands for, or a parameter is not taken; \
+             the server's events and handshakes say which",
+        ),
+        (4, 1 | 3) => Some(
+            "the server does not let this endpoint in like this; one without security may need coaps:// and a credential",
+        ),
+        (4, 12) => Some("the server does not speak this LwM2M version; --lwm2m offers another"),
+        _ => None,
     }
 }
 
