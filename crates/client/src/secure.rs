@@ -169,7 +169,7 @@ fn blame(fault: dtls::Fault) -> &'static str {
         dtls::Fault::BadKeyShare => "the server's key share is none",
         dtls::Fault::NoExtendedMasterSecret => "the server does without the extended master secret",
         dtls::Fault::OldVersion => "the server has no DTLS 1.2",
-        _ => "the handshake failed",
+        dtls::Fault::NoKey | _ => "the handshake failed",
     }
 }
 
