@@ -6,11 +6,8 @@
 //! My invariants: what is compared does the same work on the same bytes.
 //! Start reading at: `src/bin/formats.rs`.
 
-pub mod crew;
-pub mod documents;
-pub mod hot;
-pub mod memory_shard;
 pub mod others;
 pub mod report;
-pub mod session;
-pub mod traffic;
+pub mod udp;
+
+pub use lightship_hot::{crew, documents, memory_shard, session, traffic};

@@ -10,6 +10,7 @@ mod bench;
 mod conformance;
 mod edges;
 mod files;
+mod instructions;
 mod interop;
 mod no_std;
 mod proofs;
@@ -32,6 +33,8 @@ usage: cargo xtask <command> [options]
   no-std [--limit BYTES]    build the device side for a Cortex-M4 and print its sizes (Debian's rustc-web)
   bench [--list] [--strict] [PART...]
                             run the measurements behind BENCHMARKS.md and write the table of goals and figures
+  instructions [--renew] [PATH...]
+                            count the instructions of the hot paths and compare them with the baseline (valgrind)
   interop [options]         build the program and run it against foreign peers (see dev/interop/README.md)
 ";
 
@@ -49,6 +52,7 @@ fn main() -> ExitCode {
         "tidy" => tidy::run(rest),
         "proofs" => proofs::run(rest),
         "conformance" => conformance::run(rest),
+        "instructions" => instructions::run(rest),
         "interop" => interop::run(rest),
         "no-std" => no_std::run(rest),
         "registry" => registry::run(rest),

@@ -201,7 +201,7 @@ impl Shard {
         let allowance = u32::try_from(stored_len(&details)).unwrap_or(0).saturating_mul(AMPLIFICATION_MAX);
         let key = self.devices.insert(Device {
             random: id.random,
-            address: address.into(),
+            address,
             party,
             session: None,
             details,

@@ -1,69 +1,131 @@
-//! Registrations and updates per second of one shard: in memory, over loopback UDP, and beside a bare UDP echo loop
-//! that the same load runs against.
+//! One shard beside a bare UDP echo that makes the same system calls, under the same load, plain and in DTLS: in turns, so that
+//! what else runs on the machine meets both; of all turns the middle one. And what one shard does in memory.
 //!
-//! `cargo run --release -p lightship-bench --bin shard-vs-echo [DEVICES]`
+//! `cargo run --release -p lightship-bench --bin shard-vs-echo`
 
 #![allow(clippy::print_stdout, clippy::disallowed_methods, reason = "a program that measures and prints")]
 
 use core::time::Duration;
 use std::io;
-use std::net::{SocketAddr, UdpSocket};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::net::SocketAddr;
 use std::time::Instant as Clock;
 
 use lightship_bench::memory_shard::MemoryShard;
 use lightship_bench::report;
-use lightship_bench::traffic::{address, location, register, renumber, update};
-use lightship_net::{Clock as NetClock, Options, Shards, Steering};
-use lightship_server::{Answer, Config, Event};
+use lightship_bench::session::Session;
+use lightship_bench::traffic::{address, location, register, update};
+use lightship_bench::udp::{Load, Round, Server, Taken, cpu_s};
+use lightship_coap::{Code, Message};
+use lightship_net::Echo;
 
 /// Devices in the measurement in memory.
 const IN_MEMORY: u32 = 200_000;
 /// Devices, each a socket of its own, in the measurement over UDP.
-const OVER_UDP: u32 = 2_000;
-/// Devices that wait for an answer at the same time, of one load thread.
-const WINDOW: usize = 64;
-/// Threads that make load.
-const LOAD_THREADS: usize = 2;
-/// Rounds through all devices.
-const ROUNDS: u16 = 50;
+const OVER_UDP: u32 = 1000;
+/// Turns of echo and shard, and rounds through all devices in each.
+const TURNS: u16 = 9;
+const ROUNDS: u16 = 60;
 
 fn main() -> io::Result<()> {
-    let devices = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(IN_MEMORY);
-    println!("| what | per second | note |\n|---|---|---|");
-    memory(devices);
-    in_memory(devices);
-    let echo = Echo::start()?;
-    let registers: Vec<_> = (0..OVER_UDP).map(|number| register(number, 1)).collect();
-    let bare = Load::new(echo.address, &registers)?.run(ROUNDS)?.0;
-    row("bare UDP echo, datagrams of a Register", bare, "one thread, recv_from and send_to");
-    let server = Server::start()?;
-    let mut load = Load::new(server.address, &registers)?;
-    let (rate, answers) = load.run(ROUNDS)?;
-    row("Register over UDP, one shard", rate, &share(rate, bare));
-    let locations = answers.iter().map(|answer| location(answer).ok_or_else(|| io::Error::other("refused")));
-    let locations: Vec<_> = locations.collect::<io::Result<_>>()?;
-    let updates: Vec<_> = locations.iter().map(|location| update(location, 1)).collect();
-    load.messages.clone_from(&updates);
-    let bare = Load::new(echo.address, &updates)?.run(ROUNDS)?.0;
-    row("bare UDP echo, datagrams of an Update", bare, "the same");
-    let (rate, _) = load.run(ROUNDS)?;
-    row("Update over UDP, one shard", rate, &share(rate, bare));
-    report::figure("update-vs-echo", rate / bare);
-    Ok(())
+    println!(
+        "| what | per second | ns of CPU each | of the echo's rate | CPU, echo : shard |\n|---|---|---|---|---|"
+    );
+    in_memory();
+    let echo = Echo::start(SocketAddr::from(([127, 0, 0, 1], 0)))?;
+    let server = Server::start(1, Vec::new())?;
+    let load = Load::new(OVER_UDP as usize)?;
+    let turns = |turn: u16| turn * ROUNDS + 1..(turn + 1) * ROUNDS + 1;
+
+    let made = |turn| rounds(turns(turn), |number, id| register(number, id).into());
+    compare("Register", "register-volatile-vs-echo", &load, (echo.address(), server.plain()), made)?;
+
+    let registered = load.run(server.plain(), &[round(|number| register(number, 60_000).into())])?;
+    let locations: Vec<String> =
+        registered.answers.iter().map(|answer| located(answer)).collect::<io::Result<_>>()?;
+    let made = |turn| rounds(turns(turn), |number, id| update(&locations[number as usize], id).into());
+    let last = compare("Update", "update-vs-echo", &load, (echo.address(), server.plain()), made)?;
+    all_changed(last.answers.iter().map(|answer| Some(answer.clone())))?;
+
+    let mut sessions = load.handshakes(server.secured())?;
+    let first = seal_round(&mut sessions, |number| register(number, 60_001));
+    let answers = load.run(server.secured(), &[first])?.answers;
+    let opened: Vec<Vec<u8>> = open(&mut sessions, &answers).map(Option::unwrap_or_default).collect();
+    let locations: Vec<String> = opened.iter().map(|answer| located(answer)).collect::<io::Result<_>>()?;
+    let made = |turn| {
+        turns(turn).map(|id| seal_round(&mut sessions, |n| update(&locations[n as usize], id))).collect()
+    };
+    let last =
+        compare("Update, DTLS", "update-secured-vs-echo", &load, (echo.address(), server.secured()), made)?;
+    all_changed(open(&mut sessions, &last.answers))
 }
 
-fn row(what: &str, rate: f64, note: &str) {
-    println!("| {what} | {rate:.0} | {note} |");
+/// Puts the same load on the echo and on the shard, in turns.
+fn compare(
+    what: &str,
+    figure: &str,
+    load: &Load,
+    (echo, shard): (SocketAddr, SocketAddr),
+    mut made: impl FnMut(u16) -> Vec<Round>,
+) -> io::Result<Taken> {
+    let mut turns = Vec::new();
+    let mut last = None;
+    for turn in 0..TURNS {
+        let rounds = made(turn);
+        let before = (cpu_s("echo"), cpu_s("shard-"));
+        let bare = load.run(echo, &rounds)?;
+        let taken = load.run(shard, &rounds)?;
+        let spent = (cpu_s("echo") - before.0, cpu_s("shard-") - before.1);
+        turns.push((taken.rate / bare.rate, bare.rate, taken.rate, spent));
+        last = Some(taken);
+    }
+    turns.sort_by(|one, other| one.0.total_cmp(&other.0));
+    let (ratio, bare, rate, _) = turns[turns.len() / 2];
+    let each = |of: fn(&(f64, f64)) -> f64| {
+        let messages = f64::from(OVER_UDP) * f64::from(ROUNDS) * f64::from(TURNS);
+        1e9 * turns.iter().map(|(.., spent)| of(spent)).sum::<f64>() / messages
+    };
+    let (of_echo, of_shard) = (each(|spent| spent.0), each(|spent| spent.1));
+    println!("| bare echo, datagrams of {what} | {bare:.0} | {of_echo:.0} | | |");
+    println!(
+        "| {what} over UDP, one shard | {rate:.0} | {of_shard:.0} | {ratio:.2} | {:.2} |",
+        of_echo / of_shard
+    );
+    report::figure(figure, ratio);
+    report::figure(&format!("{figure}-by-cpu"), of_echo / of_shard);
+    last.ok_or_else(|| io::Error::other("no turns"))
 }
 
-fn share(rate: f64, bare: f64) -> String {
-    format!("{:.0} % of the bare echo", 100.0 * rate / bare)
+fn round(make: impl FnMut(u32) -> Box<[u8]>) -> Round {
+    (0..OVER_UDP).map(make).collect()
 }
 
-fn in_memory(devices: u32) {
-    let mut registers: Vec<_> = (0..devices).map(|number| register(number, 1)).collect();
+fn rounds(ids: core::ops::Range<u16>, make: impl Fn(u32, u16) -> Box<[u8]>) -> Vec<Round> {
+    ids.map(|id| round(|number| make(number, id))).collect()
+}
+
+fn seal_round(sessions: &mut [Session], make: impl Fn(u32) -> Vec<u8>) -> Round {
+    (0..).zip(sessions).map(|(number, session)| session.seal(&make(number)).into()).collect()
+}
+
+fn open(sessions: &mut [Session], answers: &[Vec<u8>]) -> impl Iterator<Item = Option<Vec<u8>>> {
+    sessions.iter_mut().zip(answers).map(|(session, answer)| session.take(answer))
+}
+
+fn located(answer: &[u8]) -> io::Result<String> {
+    location(answer).ok_or_else(|| io::Error::other("a Register was refused"))
+}
+
+/// Whether what was measured are answers to Updates that were served.
+fn all_changed(mut answers: impl Iterator<Item = Option<Vec<u8>>>) -> io::Result<()> {
+    let is_changed = |answer: Option<Vec<u8>>| {
+        answer
+            .is_some_and(|answer| Message::parse(&answer).is_ok_and(|answer| answer.code() == Code::CHANGED))
+    };
+    if answers.all(is_changed) { Ok(()) } else { Err(io::Error::other("an Update was refused")) }
+}
+
+fn in_memory() {
+    let mut registers: Vec<_> = (0..IN_MEMORY).map(|number| register(number, 1)).collect();
     let mut updates = Vec::with_capacity(registers.len());
     let mut world = MemoryShard::default();
     let begin = Clock::now();
@@ -74,175 +136,15 @@ fn in_memory(devices: u32) {
         updates.push(update(&location(&world.out).expect("registered"), 2));
         reading += pause.elapsed();
     }
-    let rate = f64::from(devices) / (begin.elapsed() - reading).as_secs_f64();
-    row("Register in memory, one shard", rate, &format!("{devices} new devices"));
+    row("Register in memory, new devices", begin.elapsed() - reading);
     let begin = Clock::now();
     for (number, datagram) in (0..).zip(&mut updates) {
         world.input(address(number), datagram);
     }
-    row(
-        "Update in memory, one shard",
-        f64::from(devices) / begin.elapsed().as_secs_f64(),
-        "that changes nothing",
-    );
+    row("Update in memory, that changes nothing", begin.elapsed());
 }
 
-/// What a device costs that has registered and is silent, as nearly all are at any moment.
-fn memory(devices: u32) {
-    const SLICES: u32 = 50;
-    let mut registers: Vec<_> = (0..devices).map(|number| register(number, 1)).collect();
-    let before = resident();
-    let mut world = MemoryShard::default();
-    for (number, datagram) in (0..).zip(&mut registers) {
-        world.input(address(number), datagram);
-        if number % (devices / SLICES).max(1) == 0 {
-            // Answers are kept for repetitions until nobody can repeat the request any more.
-            world.pass(world.now + Duration::from_secs(250));
-        }
-    }
-    let bytes = resident().saturating_sub(before) / usize::try_from(devices).unwrap_or(usize::MAX);
-    println!("| memory of a silent registered device | {bytes} B | resident, all included |");
-}
-
-/// Resident memory in bytes; 0 where the system does not tell.
-fn resident() -> usize {
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages: usize = statm.split(' ').nth(1).and_then(|text| text.parse().ok()).unwrap_or(0);
-    pages * 4096
-}
-
-/// A thread that sends back whatever comes.
-struct Echo {
-    address: SocketAddr,
-    stop: Arc<AtomicBool>,
-}
-
-impl Echo {
-    fn start() -> io::Result<Self> {
-        let socket = UdpSocket::bind("127.0.0.1:0")?;
-        socket.set_read_timeout(Some(Duration::from_millis(200)))?;
-        let echo = Self { address: socket.local_addr()?, stop: Arc::default() };
-        let stop = echo.stop.clone();
-        std::thread::spawn(move || {
-            let mut buffer = [0; 2048];
-            while !stop.load(Ordering::Relaxed) {
-                if let Ok((len, from)) = socket.recv_from(&mut buffer) {
-                    // A lost echo shows as a timeout on the other side.
-                    let _ = socket.send_to(&buffer[..len], from);
-                }
-            }
-        });
-        Ok(echo)
-    }
-}
-
-impl Drop for Echo {
-    fn drop(&mut self) {
-        self.stop.store(true, Ordering::Relaxed);
-    }
-}
-
-/// One shard on its thread and a host that says yes.
-struct Server {
-    address: SocketAddr,
-    _shards: Shards,
-}
-
-impl Server {
-    fn start() -> io::Result<Self> {
-        let options = Options {
-            addresses: vec![SocketAddr::from(([127, 0, 0, 1], 0))],
-            shards: 1,
-            engine: Config::default(),
-            secure_addresses: Vec::new(),
-            steering: Steering::Kernel,
-            inbox_len: 1024,
-            events_len: 4096,
-        };
-        let (shards, mut events) = Shards::start(&options, NetClock::start())
-            .map_err(|error| io::Error::other(error.to_string()))?;
-        let inbox = shards.inboxes()[0].clone();
-        let runtime = tokio::runtime::Builder::new_current_thread().build()?;
-        std::thread::spawn(move || {
-            runtime.block_on(async {
-                while let Some(event) = events.recv().await {
-                    if let Event::AskRegister { ask, .. } = event.event
-                        && inbox.answer(ask, Answer::Accept { observations: Vec::new() }).await.is_err()
-                    {
-                        return;
-                    }
-                }
-            });
-        });
-        Ok(Self { address: shards.addresses()[0], _shards: shards })
-    }
-}
-
-/// Devices with a socket and a message each.
-struct Load {
-    sockets: Vec<UdpSocket>,
-    messages: Vec<Vec<u8>>,
-    next_id: u16,
-}
-
-impl Load {
-    fn new(server: SocketAddr, messages: &[Vec<u8>]) -> io::Result<Self> {
-        let open = |_| {
-            let socket = UdpSocket::bind("127.0.0.1:0")?;
-            socket.connect(server)?;
-            socket.set_read_timeout(Some(Duration::from_secs(5)))?;
-            Ok(socket)
-        };
-        let sockets = (0..messages.len()).map(open).collect::<io::Result<_>>()?;
-        Ok(Self { sockets, messages: messages.to_vec(), next_id: 1 })
-    }
-
-    /// Sends each message so many times, always with a new message ID; returns answers per second, and the last ones.
-    fn run(&mut self, rounds: u16) -> io::Result<(f64, Vec<Vec<u8>>)> {
-        let first_id = self.next_id;
-        self.next_id += rounds;
-        let share = self.sockets.len().div_ceil(LOAD_THREADS);
-        let begin = Clock::now();
-        let answers = std::thread::scope(|scope| {
-            let threads: Vec<_> = self
-                .sockets
-                .chunks(share)
-                .zip(self.messages.chunks_mut(share))
-                .map(|(sockets, messages)| scope.spawn(move || exchange(sockets, messages, first_id, rounds)))
-                .collect();
-            let join = |thread: std::thread::ScopedJoinHandle<'_, _>| {
-                thread.join().unwrap_or_else(|_| Err(io::Error::other("a load thread panicked")))
-            };
-            threads.into_iter().map(join).collect::<io::Result<Vec<Vec<Vec<u8>>>>>()
-        })?;
-        let count = self.sockets.len() * usize::from(rounds);
-        #[allow(clippy::cast_precision_loss, reason = "a rate to be read by people")]
-        let rate = count as f64 / begin.elapsed().as_secs_f64();
-        Ok((rate, answers.concat()))
-    }
-}
-
-fn exchange(
-    sockets: &[UdpSocket],
-    messages: &mut [Vec<u8>],
-    first_id: u16,
-    rounds: u16,
-) -> io::Result<Vec<Vec<u8>>> {
-    let mut buffer = [0; 2048];
-    let mut answers = vec![Vec::new(); sockets.len()];
-    for id in first_id..first_id + rounds {
-        messages.iter_mut().for_each(|message| renumber(message, id));
-        let windows = sockets.chunks(WINDOW).zip(messages.chunks(WINDOW)).zip(answers.chunks_mut(WINDOW));
-        for ((sockets, messages), answers) in windows {
-            for (socket, message) in sockets.iter().zip(messages) {
-                socket.send(message)?;
-            }
-            for (socket, answer) in sockets.iter().zip(answers) {
-                let len = socket.recv(&mut buffer)?;
-                answer.clear();
-                answer.extend_from_slice(&buffer[..len]);
-            }
-        }
-    }
-    Ok(answers)
+fn row(what: &str, span: Duration) {
+    let rate = f64::from(IN_MEMORY) / span.as_secs_f64();
+    println!("| {what} | {rate:.0} | {:.0} | | |", 1e9 / rate);
 }

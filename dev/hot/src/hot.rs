@@ -24,6 +24,8 @@ pub const HOT_PATHS: &[HotPath] = &[
     HotPath { name: "coap-encode-read", prepare: encode_read },
     HotPath { name: "tlv-decode", prepare: || decode(Document::device(), Format::Tlv) },
     HotPath { name: "senml-cbor-decode", prepare: || decode(Document::device(), Format::SenmlCbor) },
+    HotPath { name: "record-seal", prepare: seal },
+    HotPath { name: "record-open", prepare: open },
     HotPath { name: "shard-register", prepare: || with_crew(Transport::Plain, Crew::register) },
     HotPath { name: "shard-update", prepare: || with_crew(Transport::Plain, Crew::update) },
     HotPath { name: "shard-notify", prepare: || with_crew(Transport::Plain, Crew::notify) },
@@ -33,6 +35,8 @@ pub const HOT_PATHS: &[HotPath] = &[
 
 /// More devices than one, and few enough to begin soon.
 const DEVICES: u32 = 16;
+/// More than are ever opened.
+const RECORDS: usize = 10_000;
 
 fn with_crew(transport: Transport, act: fn(&mut Crew)) -> Box<dyn FnMut()> {
     let mut crew = Crew::new(DEVICES, transport);
@@ -59,6 +63,29 @@ fn encode_read() -> Box<dyn FnMut()> {
             Encoder::new(black_box(&mut buffer), Type::Con, Code::GET, MessageId(1), black_box(token));
         message.options().uri_path("3303/0/5700").accept(ContentFormat::SENML_CBOR);
         black_box(message.finish().expect("the buffer is large enough"));
+    })
+}
+
+/// A record of a device, with an Update in it.
+fn seal() -> Box<dyn FnMut()> {
+    let mut crew = Crew::new(1, Transport::Secured);
+    let (mut device, message) = crew.leave();
+    let mut out = [0; 256];
+    Box::new(move || {
+        black_box(device.seal_into(black_box(&message), &mut out));
+    })
+}
+
+/// The same record as the shard opens it: sealed before, and another one each time, since each is taken once.
+fn open() -> Box<dyn FnMut()> {
+    let mut crew = Crew::new(1, Transport::Secured);
+    let (mut device, _) = crew.leave();
+    // Too short for a message, so that there is nothing to do behind the record.
+    let records: Vec<Vec<u8>> = (0..RECORDS).map(|_| device.seal(&[0; 3])).collect();
+    let mut records = records.into_iter();
+    Box::new(move || {
+        let mut record = records.next().expect("enough records");
+        crew.world.secured_input(crew.home(), black_box(&mut record));
     })
 }
 

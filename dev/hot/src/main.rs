@@ -1,12 +1,12 @@
 //! Does one of the hot paths so many times: to be counted or profiled from outside (`cargo xtask instructions`).
 //!
-//! `cargo run --release -p lightship-bench --bin hot-path [NAME TIMES]`
+//! `cargo run --release -p lightship-hot [NAME TIMES]`
 
 #![allow(clippy::print_stdout, reason = "a program that prints")]
 
 use std::process::ExitCode;
 
-use lightship_bench::hot::HOT_PATHS;
+use lightship_hot::hot::HOT_PATHS;
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

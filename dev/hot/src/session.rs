@@ -65,10 +65,18 @@ impl Session {
     #[must_use]
     pub fn seal(&mut self, message: &[u8]) -> Vec<u8> {
         let mut out = [0; 2048];
+        let len = self.seal_into(message, &mut out);
+        out[..len].to_vec()
+    }
+
+    /// The same, into a buffer; gives the length.
+    ///
+    /// # Panics
+    /// Before the handshake is done, and where the buffer is too small.
+    pub fn seal_into(&mut self, message: &[u8], out: &mut [u8]) -> usize {
         let headroom = self.association.headroom();
         out[headroom..headroom + message.len()].copy_from_slice(message);
         let mut host = Host { now: self.now, crypto: &FastCrypto, rng: &mut self.rng, config: &self.config };
-        let len = self.association.seal(&mut host, &mut out, message.len()).expect("an established session");
-        out[..len].to_vec()
+        self.association.seal(&mut host, out, message.len()).expect("an established session")
     }
 }

@@ -99,6 +99,21 @@ impl Crew {
         exchange(&mut self.world, member.address, &mut member.session, &member.send);
     }
 
+    /// Takes the session of the first device, and an Update of it.
+    ///
+    /// # Panics
+    /// Without security.
+    pub fn leave(&mut self) -> (Session, Vec<u8>) {
+        let member = &mut self.members[0];
+        (member.session.take().expect("a session"), member.update.clone())
+    }
+
+    /// Where the first device is.
+    #[must_use]
+    pub fn home(&self) -> SocketAddr {
+        self.members[0].address
+    }
+
     /// The code of the last answer, for those without security.
     #[must_use]
     pub fn answer(&self) -> Option<Code> {
