@@ -6,15 +6,26 @@ use lightship_lwm2m::{Endpoint, Path};
 
 use crate::{
     Batch, CommandId, CommandRecord, CommandState, CredentialKey, CredentialRecord, CredentialSet, Cursor,
-    DocumentKey, EventsOf, Fact, NewEvent, RegistrationRecord, Store, StoreError, WantedObservation,
+    DocumentKey, EventPage, EventsOf, Fact, Limits, NewEvent, RegistrationRecord, Store, StoreError,
+    WantedObservation,
 };
 
-/// Runs every check. `open` opens the backend: `fresh` gives an empty one that keeps 8 events, 5 wanted
-/// observations, 6 credentials, 4 commands that wait and 3 that have ended, written by writer 7; `reopen` gives the same data again to a new process, writer 8.
+/// What is kept of everything but events by the stores that are checked.
+pub const LIMITS: Limits = Limits {
+    wanted_max: 5,
+    commands_max: 4,
+    commands_kept: 3,
+    command_bytes_max: 16 << 20,
+    documents_max: 100,
+    credentials_max: 6,
+};
+
+/// Runs every check of one process. `fresh` gives an empty store with [`LIMITS`] that keeps 8 events, its log having the
+/// name 7.
 ///
 /// # Panics
 /// When the backend breaks a promise.
-pub async fn all<S: Store>(fresh: impl Fn() -> S, reopen: impl Fn(S) -> S) {
+pub async fn all<S: Store>(fresh: impl Fn() -> S) {
     events_come_back_in_order(&fresh()).await;
     a_slow_reader_is_told_of_its_gap(&fresh()).await;
     a_cursor_of_another_writer_is_a_gap(&fresh()).await;
@@ -24,11 +35,21 @@ pub async fn all<S: Store>(fresh: impl Fn() -> S, reopen: impl Fn(S) -> S) {
     wanted_observations_are_kept_by_path(&fresh()).await;
     commands_are_kept_in_their_order(&fresh()).await;
     documents_are_kept_by_key(&fresh()).await;
-    documents_outlive_the_process(fresh(), &reopen).await;
     credentials_are_kept_by_device_and_by_what_is_presented(&fresh()).await;
     nobody_presents_what_another_presents(&fresh()).await;
+    batches_of_many_writers_are_numbered_without_holes(&fresh()).await;
+}
+
+/// Runs every check of a backend whose facts outlive the process. `reopen` gives what was closed to another process.
+///
+/// # Panics
+/// When the backend breaks a promise.
+pub async fn outliving<S: Store>(fresh: impl Fn() -> S, reopen: impl Fn(S) -> S) {
+    documents_outlive_the_process(fresh(), &reopen).await;
     credentials_outlive_the_process(fresh(), &reopen).await;
     facts_outlive_the_process(fresh(), &reopen).await;
+    a_refused_batch_leaves_nothing_behind(fresh(), &reopen).await;
+    the_log_goes_on_in_the_next_process(fresh(), &reopen).await;
     a_hand_over_is_given_once(fresh(), &reopen).await;
     commands_outlive_the_process(fresh(), &reopen).await;
 }
@@ -86,7 +107,7 @@ async fn commands_are_kept_in_their_order<S: Store>(store: &S) {
     assert!(store.live_commands().await.expect("reads").is_empty());
 }
 
-async fn commands_outlive_the_process<S: Store>(store: S, reopen: impl Fn(S) -> S) {
+async fn commands_outlive_the_process<S: Store>(store: S, reopen: &impl Fn(S) -> S) {
     let facts = vec![command(1, "a", CommandState::Done), command(2, "a", CommandState::Sent)];
     store.commit(Batch { facts }).await.expect("stores");
     let store = reopen(store);
@@ -330,12 +351,79 @@ async fn wanted_observations_are_kept_by_path<S: Store>(store: &S) {
     assert_eq!(store.wanted(&endpoint("b")).await.expect("reads").len(), 1);
 }
 
-async fn facts_outlive_the_process<S: Store>(store: S, reopen: impl Fn(S) -> S) {
-    store.commit(Batch { facts: vec![want("a", 1), event(1)] }).await.expect("writes");
+async fn facts_outlive_the_process<S: Store>(store: S, reopen: &impl Fn(S) -> S) {
+    store.commit(Batch { facts: vec![want("a", 1), event(1), registered("a", 4)] }).await.expect("writes");
     let store = reopen(store);
     assert_eq!(store.wanted(&endpoint("a")).await.expect("reads").len(), 1);
+    assert_eq!(registration_ids(&store), [4]);
+}
+
+async fn a_refused_batch_leaves_nothing_behind<S: Store>(store: S, reopen: &impl Fn(S) -> S) {
+    let document =
+        |body: &str| Fact::Document { key: DocumentKey::Template("t".to_owned()), body: body.into() };
+    let server = CredentialSet::Server;
+    let facts = vec![credential(server, "a", Some("x"), "A"), document("before"), registered("a", 1)];
+    store.commit(Batch { facts }).await.expect("writes");
+    let facts = vec![
+        event(1),
+        document("after"),
+        registered("a", 2),
+        want("a", 1),
+        command(1, "a", CommandState::Waiting),
+        credential(server, "a", Some("y"), "A2"),
+        credential(server, "b", Some("y"), "B"),
+    ];
+    let refused = store.commit(Batch { facts }).await;
+    assert!(matches!(refused, Err(StoreError::Taken { .. })), "{refused:?}");
+    // One that is taken, behind it.
+    store.commit(Batch { facts: vec![registered("b", 3)] }).await.expect("writes");
+    let check = async |store: &S| {
+        assert_eq!(registration_ids(store), [1, 3]);
+        assert_eq!(store.newest().await.expect("reads"), at(0));
+        assert!(store.wanted(&endpoint("a")).await.expect("reads").is_empty());
+        assert!(store.live_commands().await.expect("reads").is_empty());
+        assert_eq!(presented(store, server, "x").await.as_deref(), Some("A"));
+        assert_eq!(presented(store, server, "y").await, None);
+        let kept = store.document(&DocumentKey::Template("t".to_owned())).await.expect("reads");
+        assert_eq!(kept.as_deref(), Some("before"));
+    };
+    check(&store).await;
+    check(&reopen(store)).await;
+}
+
+async fn the_log_goes_on_in_the_next_process<S: Store>(store: S, reopen: &impl Fn(S) -> S) {
+    write_events(&store, 1..=6).await;
+    let store = reopen(store);
+    assert_eq!(store.newest().await.expect("reads"), at(6), "with its name and its numbers");
+    let page = store.events(Some(at(2)), 100).await.expect("reads");
+    let numbers = |page: &EventPage| page.events.iter().map(|event| event.cursor.number).collect::<Vec<_>>();
+    assert_eq!((numbers(&page), page.gap), (vec![3, 4, 5, 6], false));
+    assert_eq!(page.events.first().map(|event| event.body.to_string()).as_deref(), Some("event 3"));
+    write_events(&store, 7..=10).await;
+    let page = store.events(Some(at(4)), 100).await.expect("reads");
+    assert_eq!((numbers(&page), page.gap), ((5..=10).collect(), false), "from both processes");
+    let all = EventsOf { before: None, from_ms: 0, to_ms: i64::MAX, max: 3 };
+    let found = store.events_of(&endpoint("a"), all).await.expect("reads");
+    assert_eq!(found.iter().map(|event| event.cursor.number).collect::<Vec<_>>(), [10, 9, 8]);
     let page = store.events(Some(at(1)), 100).await.expect("reads");
-    assert!(page.gap || page.events.is_empty(), "either the log is gone, and says so, or it is there");
+    assert!(page.gap && page.events.len() == 8, "8 are kept");
+}
+
+async fn batches_of_many_writers_are_numbered_without_holes<S: Store>(store: &S) {
+    let one = |name: &'static str| {
+        let event =
+            NewEvent { at_ms: 1, endpoint: endpoint(name), kind: "sent", body: name.into(), indexed: false };
+        store.commit(Batch { facts: vec![Fact::Happened(event.clone()), Fact::Happened(event)] })
+    };
+    let full = store.commit(Batch { facts: (0..6).map(|number| want("a", number)).collect() });
+    let (a, b, full, c) = tokio::join!(one("a"), one("b"), full, one("c"));
+    assert!(matches!(full, Err(StoreError::Full { .. })), "among the others: {full:?}");
+    let newest = [a, b, c].map(|cursor| cursor.expect("writes").number).into_iter().max();
+    assert_eq!(newest, Some(6));
+    let page = store.events(None, 100).await.expect("reads");
+    let bodies: Vec<_> = page.events.iter().map(|event| (event.cursor.number, &*event.body)).collect();
+    assert_eq!(bodies.iter().map(|(number, _)| *number).collect::<Vec<_>>(), [1, 2, 3, 4, 5, 6]);
+    assert!(bodies.chunks(2).all(|pair| pair.first().map(|p| p.1) == pair.last().map(|p| p.1)), "{bodies:?}");
 }
 
 async fn a_hand_over_is_given_once<S: Store>(store: S, reopen: &impl Fn(S) -> S) {

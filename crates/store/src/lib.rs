@@ -2,37 +2,41 @@
 //!
 //! ```text
 //! I am what a server remembers: an event log that readers follow by cursor, and facts that outlive the process.
-//! I may: read and write files of the folder I am given, hold locks for moments.
+//! I may: read and write files of the folder I am given, hold locks for moments, have one thread that writes.
 //! I must not: know CoAP, HTTP or JSON; decide what is kept; call anyone.
 //! My invariants: a batch is written whole or not at all · what commit has acknowledged is in the next process (facts
 //!   in a folder) and in every later page (events) · a reader that was too slow is told about its gap · memory is bounded.
-//! Start reading at: batch.rs (the only write), then memory.rs.
+//! Start reading at: batch.rs (the only write), then memory.rs (everything in memory), then embedded/mod.rs (on the disk).
 //! ```
 
+mod any;
 mod batch;
 mod command;
 mod commands;
 pub mod conformance;
 mod credential;
 mod credentials;
-mod documents_file;
+mod embedded;
 mod file;
 mod hand_over;
 mod memory;
+mod options;
 mod ring;
-mod wanted_file;
 
 use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+pub use any::AnyStore;
 pub use batch::{
     BadCursor, Batch, Cursor, DocumentKey, EventPage, EventRecord, EventsOf, Fact, NewEvent,
     RegistrationRecord, WantedKey, WantedObservation,
 };
 pub use command::{CommandId, CommandRecord, CommandState};
 pub use credential::{CredentialKey, CredentialRecord, CredentialSet};
+pub use embedded::EmbeddedStore;
 pub use memory::{MemoryStore, Options};
+pub use options::{Durability, EmbeddedOptions, Limits, LogLimits, NowMs};
 
 use lightship_lwm2m::Endpoint;
 
@@ -200,156 +204,6 @@ pub trait Store {
     fn newest(&self) -> impl Future<Output = Result<Cursor, StoreError>> + Send;
 }
 
-/// The backend in use.
-#[derive(Debug)]
-#[non_exhaustive]
-pub enum AnyStore {
-    /// Memory, with rare facts in a file when there is a folder.
-    Memory(MemoryStore),
-}
-
-impl Store for AnyStore {
-    async fn commit(&self, batch: Batch) -> Result<Cursor, StoreError> {
-        match self {
-            AnyStore::Memory(store) => store.commit(batch).await,
-        }
-    }
-
-    fn health(&self) -> Health {
-        match self {
-            AnyStore::Memory(store) => store.health(),
-        }
-    }
-
-    async fn registration(&self, endpoint: &Endpoint) -> Result<Option<Arc<RegistrationRecord>>, StoreError> {
-        match self {
-            AnyStore::Memory(store) => store.registration(endpoint).await,
-        }
-    }
-
-    fn each_registration(
-        &self,
-        visit: &mut (dyn FnMut(RegistrationRecord) + Send),
-    ) -> Result<u64, StoreError> {
-        match self {
-            AnyStore::Memory(store) => store.each_registration(visit),
-        }
-    }
-
-    async fn events_of(
-        &self,
-        endpoint: &Endpoint,
-        which: EventsOf,
-    ) -> Result<Vec<Arc<EventRecord>>, StoreError> {
-        match self {
-            AnyStore::Memory(store) => store.events_of(endpoint, which).await,
-        }
-    }
-
-    async fn wanted(&self, endpoint: &Endpoint) -> Result<Vec<WantedObservation>, StoreError> {
-        match self {
-            AnyStore::Memory(store) => store.wanted(endpoint).await,
-        }
-    }
-
-    fn each_wanted(&self, visit: &mut (dyn FnMut(Endpoint) + Send)) -> Result<(), StoreError> {
-        match self {
-            AnyStore::Memory(store) => store.each_wanted(visit),
-        }
-    }
-
-    async fn command(&self, id: CommandId) -> Result<Option<Arc<CommandRecord>>, StoreError> {
-        match self {
-            AnyStore::Memory(store) => store.command(id).await,
-        }
-    }
-
-    async fn commands(&self, endpoint: &Endpoint) -> Result<Vec<Arc<CommandRecord>>, StoreError> {
-        match self {
-            AnyStore::Memory(store) => store.commands(endpoint).await,
-        }
-    }
-
-    async fn live_commands(&self) -> Result<Vec<Arc<CommandRecord>>, StoreError> {
-        match self {
-            AnyStore::Memory(store) => store.live_commands().await,
-        }
-    }
-
-    async fn last_command(&self) -> Result<u64, StoreError> {
-        match self {
-            AnyStore::Memory(store) => store.last_command().await,
-        }
-    }
-
-    async fn document(&self, key: &DocumentKey) -> Result<Option<Arc<str>>, StoreError> {
-        match self {
-            AnyStore::Memory(store) => store.document(key).await,
-        }
-    }
-
-    async fn documents(
-        &self,
-        after: Option<&DocumentKey>,
-        max: usize,
-    ) -> Result<Vec<(DocumentKey, Arc<str>)>, StoreError> {
-        match self {
-            AnyStore::Memory(store) => store.documents(after, max).await,
-        }
-    }
-
-    async fn credential(&self, key: &CredentialKey) -> Result<Option<Arc<CredentialRecord>>, StoreError> {
-        match self {
-            AnyStore::Memory(store) => store.credential(key).await,
-        }
-    }
-
-    async fn credential_presented(
-        &self,
-        set: CredentialSet,
-        principal: &[u8],
-    ) -> Result<Option<Arc<CredentialRecord>>, StoreError> {
-        match self {
-            AnyStore::Memory(store) => store.credential_presented(set, principal).await,
-        }
-    }
-
-    async fn credentials(
-        &self,
-        set: CredentialSet,
-        after: Option<&Endpoint>,
-        max: usize,
-    ) -> Result<Vec<Arc<CredentialRecord>>, StoreError> {
-        match self {
-            AnyStore::Memory(store) => store.credentials(set, after, max).await,
-        }
-    }
-
-    async fn leave_hand_over(&self, bytes: Box<[u8]>) -> Result<(), StoreError> {
-        match self {
-            AnyStore::Memory(store) => store.leave_hand_over(bytes).await,
-        }
-    }
-
-    async fn take_hand_over(&self) -> Result<Option<Vec<u8>>, StoreError> {
-        match self {
-            AnyStore::Memory(store) => store.take_hand_over().await,
-        }
-    }
-
-    async fn events(&self, after: Option<Cursor>, max: usize) -> Result<EventPage, StoreError> {
-        match self {
-            AnyStore::Memory(store) => store.events(after, max).await,
-        }
-    }
-
-    async fn newest(&self) -> Result<Cursor, StoreError> {
-        match self {
-            AnyStore::Memory(store) => store.newest().await,
-        }
-    }
-}
-
 /// Whether a store takes what it is given.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Health {
@@ -377,6 +231,14 @@ pub enum StoreError {
         #[source]
         source: std::io::Error,
     },
+    /// Another process has it open.
+    #[error("{} is in use by another process{}", path.display(), by.map(|pid| format!(", number {pid}")).unwrap_or_default())]
+    InUse {
+        /// The folder.
+        path: PathBuf,
+        /// Which process, if it says so.
+        by: Option<u32>,
+    },
     /// What is stored makes no sense; stop.
     #[error("{path} is damaged or of a newer version: {message}")]
     Corrupt {
@@ -399,4 +261,18 @@ pub enum StoreError {
         /// How many it holds.
         max: usize,
     },
+}
+
+impl StoreError {
+    /// What happened and why, in one line.
+    pub(crate) fn chain(&self) -> String {
+        let mut text = self.to_string();
+        let mut source = std::error::Error::source(self);
+        while let Some(error) = source {
+            text.push_str(": ");
+            text.push_str(&error.to_string());
+            source = error.source();
+        }
+        text
+    }
 }

@@ -24,6 +24,23 @@ impl Ring {
         Ring { events: VecDeque::new(), newest, bytes: 0, events_max, bytes_max }
     }
 
+    /// Forgets all; what comes next is behind this one.
+    pub(crate) fn begin_at(&mut self, newest: Cursor) {
+        self.events.clear();
+        self.bytes = 0;
+        self.newest = newest;
+    }
+
+    /// Whether all events behind this one are here.
+    pub(crate) fn covers(&self, after: Cursor) -> bool {
+        let oldest = self.oldest();
+        after.writer == self.newest.writer && (oldest..=self.newest.number + 1).contains(&(after.number + 1))
+    }
+
+    fn oldest(&self) -> u64 {
+        self.events.front().map_or(self.newest.number + 1, |(event, _)| event.cursor.number)
+    }
+
     pub(crate) fn newest(&self) -> Cursor {
         self.newest
     }
@@ -43,7 +60,7 @@ impl Ring {
     }
 
     pub(crate) fn page(&self, after: Option<Cursor>, max: usize) -> EventPage {
-        let oldest = self.events.front().map_or(self.newest.number + 1, |(event, _)| event.cursor.number);
+        let oldest = self.oldest();
         let (start, gap) = match after {
             None => (oldest, false),
             // A cursor from the future of this writer was never given out.

@@ -66,7 +66,8 @@ impl Fjall {
 impl Backend for Fjall {
     fn open(folder: &Path) -> Result<Fjall, String> {
         let database = fjall::Database::builder(folder).open().map_err(text)?;
-        let memtable = std::env::var("MEMTABLE_MB").ok().and_then(|text| text.parse::<u64>().ok()).unwrap_or(32);
+        let memtable =
+            std::env::var("MEMTABLE_MB").ok().and_then(|text| text.parse::<u64>().ok()).unwrap_or(32);
         let options = || fjall::KeyspaceCreateOptions::default().max_memtable_size(memtable << 20);
         let registrations = database.keyspace("registrations", options).map_err(text)?;
         let events = database.keyspace("events", options).map_err(text)?;

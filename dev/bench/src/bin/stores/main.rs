@@ -163,7 +163,8 @@ fn reopen<B: Backend>(folder: &Path, keys: u64, acknowledged: u64) {
     println!("  point reads: {:.0} /s", READS as f64 / begin.elapsed().as_secs_f64());
     let (begin, mut rows) = (Instant::now(), 0);
     for _ in 0..READS / 100 {
-        rows += store.range(Tree::Events, &event_key(random.next() % events.max(1)), PAGE).expect("reads").rows;
+        rows +=
+            store.range(Tree::Events, &event_key(random.next() % events.max(1)), PAGE).expect("reads").rows;
     }
     println!("  events in pages of {PAGE}: {:.0} /s", rows as f64 / begin.elapsed().as_secs_f64());
     let (begin, before) = (Instant::now(), disk_mb(folder));
@@ -199,7 +200,8 @@ fn full<B: Backend>(folder: &Path) {
     match B::open(&store_folder) {
         Ok(store) => {
             println!("  opened again: {:?}", begin.elapsed());
-            let kept = (1..=event).filter(|n| store.get(Tree::Events, &event_key(*n)).is_ok_and(|v| v.is_some()));
+            let kept =
+                (1..=event).filter(|n| store.get(Tree::Events, &event_key(*n)).is_ok_and(|v| v.is_some()));
             println!("  acknowledged {event}, kept {}", kept.count());
             println!("  written: {:?}", try_events(&store, event, &mut random));
         }
@@ -208,8 +210,7 @@ fn full<B: Backend>(folder: &Path) {
 }
 
 fn try_events<B: Backend>(store: &B, after: u64, random: &mut Random) -> Result<(), String> {
-    let event =
-        |number: u64, value| Put { tree: Tree::Events, key: event_key(number).into(), value };
+    let event = |number: u64, value| Put { tree: Tree::Events, key: event_key(number).into(), value };
     store.commit((1..=100).map(|number| event(after + number, value(random))).collect())
 }
 

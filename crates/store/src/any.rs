@@ -1,0 +1,129 @@
+//! One of the backends.
+
+use std::sync::Arc;
+
+use lightship_lwm2m::Endpoint;
+
+use crate::{
+    Batch, CommandId, CommandRecord, CredentialKey, CredentialRecord, CredentialSet, Cursor, DocumentKey,
+    EmbeddedStore, EventPage, EventRecord, EventsOf, Health, MemoryStore, RegistrationRecord, Store,
+    StoreError, WantedObservation,
+};
+
+/// The backend in use.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum AnyStore {
+    /// Memory: nothing outlives the process.
+    Memory(MemoryStore),
+    /// A folder on the disk.
+    Embedded(EmbeddedStore),
+}
+
+/// Asks the backend in use.
+macro_rules! each {
+    ($any:expr, $store:ident => $asked:expr) => {
+        match $any {
+            AnyStore::Memory($store) => $asked,
+            AnyStore::Embedded($store) => $asked,
+        }
+    };
+}
+
+impl Store for AnyStore {
+    async fn commit(&self, batch: Batch) -> Result<Cursor, StoreError> {
+        each!(self, store => store.commit(batch).await)
+    }
+
+    fn health(&self) -> Health {
+        each!(self, store => store.health())
+    }
+
+    async fn registration(&self, endpoint: &Endpoint) -> Result<Option<Arc<RegistrationRecord>>, StoreError> {
+        each!(self, store => store.registration(endpoint).await)
+    }
+
+    fn each_registration(
+        &self,
+        visit: &mut (dyn FnMut(RegistrationRecord) + Send),
+    ) -> Result<u64, StoreError> {
+        each!(self, store => store.each_registration(visit))
+    }
+
+    async fn events_of(
+        &self,
+        endpoint: &Endpoint,
+        which: EventsOf,
+    ) -> Result<Vec<Arc<EventRecord>>, StoreError> {
+        each!(self, store => store.events_of(endpoint, which).await)
+    }
+
+    async fn wanted(&self, endpoint: &Endpoint) -> Result<Vec<WantedObservation>, StoreError> {
+        each!(self, store => store.wanted(endpoint).await)
+    }
+
+    async fn command(&self, id: CommandId) -> Result<Option<Arc<CommandRecord>>, StoreError> {
+        each!(self, store => store.command(id).await)
+    }
+
+    async fn commands(&self, endpoint: &Endpoint) -> Result<Vec<Arc<CommandRecord>>, StoreError> {
+        each!(self, store => store.commands(endpoint).await)
+    }
+
+    async fn live_commands(&self) -> Result<Vec<Arc<CommandRecord>>, StoreError> {
+        each!(self, store => store.live_commands().await)
+    }
+
+    async fn last_command(&self) -> Result<u64, StoreError> {
+        each!(self, store => store.last_command().await)
+    }
+
+    async fn document(&self, key: &DocumentKey) -> Result<Option<Arc<str>>, StoreError> {
+        each!(self, store => store.document(key).await)
+    }
+
+    async fn documents(
+        &self,
+        after: Option<&DocumentKey>,
+        max: usize,
+    ) -> Result<Vec<(DocumentKey, Arc<str>)>, StoreError> {
+        each!(self, store => store.documents(after, max).await)
+    }
+
+    async fn credential(&self, key: &CredentialKey) -> Result<Option<Arc<CredentialRecord>>, StoreError> {
+        each!(self, store => store.credential(key).await)
+    }
+
+    async fn credential_presented(
+        &self,
+        set: CredentialSet,
+        principal: &[u8],
+    ) -> Result<Option<Arc<CredentialRecord>>, StoreError> {
+        each!(self, store => store.credential_presented(set, principal).await)
+    }
+
+    async fn credentials(
+        &self,
+        set: CredentialSet,
+        after: Option<&Endpoint>,
+        max: usize,
+    ) -> Result<Vec<Arc<CredentialRecord>>, StoreError> {
+        each!(self, store => store.credentials(set, after, max).await)
+    }
+
+    async fn leave_hand_over(&self, bytes: Box<[u8]>) -> Result<(), StoreError> {
+        each!(self, store => store.leave_hand_over(bytes).await)
+    }
+
+    async fn take_hand_over(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        each!(self, store => store.take_hand_over().await)
+    }
+
+    async fn events(&self, after: Option<Cursor>, max: usize) -> Result<EventPage, StoreError> {
+        each!(self, store => store.events(after, max).await)
+    }
+
+    async fn newest(&self) -> Result<Cursor, StoreError> {
+        each!(self, store => store.newest().await)
+    }
+}

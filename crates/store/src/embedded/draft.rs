@@ -1,0 +1,354 @@
+//! Draft: what the batches of one group make of the trees, in order, before anything is written. A batch that is refused
+//! leaves no trace in it.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use fjall::Slice;
+use lightship_lwm2m::Endpoint;
+
+use super::records;
+use super::trees::{Row, Tree, Trees, corrupt};
+use crate::StoreError;
+use crate::batch::{Cursor, Fact, NewEvent};
+use crate::command::CommandRecord;
+use crate::commands::Commands;
+use crate::credential::{CredentialKey, CredentialRecord, CredentialSet};
+use crate::options::Limits;
+
+/// How many there are of what is limited by number.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Counts {
+    pub(crate) wanted: u64,
+    pub(crate) documents: u64,
+    pub(crate) credentials: u64,
+}
+
+/// What the writer knows without reading: the state after everything it has taken.
+#[derive(Clone, Debug)]
+pub(crate) struct Ledger {
+    pub(crate) newest: Cursor,
+    pub(crate) counts: Counts,
+    pub(crate) commands: Commands,
+}
+
+/// A fact and its row, made ready by whoever commits it, so that the writer need not.
+#[derive(Debug)]
+pub(crate) struct Step {
+    fact: Fact,
+    value: Vec<u8>,
+}
+
+impl From<Fact> for Step {
+    fn from(fact: Fact) -> Step {
+        let value = match &fact {
+            Fact::Happened(event) => records::event(event),
+            Fact::Registered(record) => records::registration(record),
+            Fact::Wanted { observation, .. } => records::wanted(observation),
+            Fact::Commanded(record) => records::command(record),
+            Fact::Document { body, .. } => records::document(body),
+            Fact::Credential(record) => records::credential(record),
+            Fact::Leased { .. }
+            | Fact::Deregistered { .. }
+            | Fact::Unwanted { .. }
+            | Fact::NoDocument { .. }
+            | Fact::NoCredential { .. } => Vec::new(),
+        };
+        Step { fact, value }
+    }
+}
+
+/// What a group does.
+pub(crate) struct Draft<'a> {
+    trees: &'a Trees,
+    limits: &'a Limits,
+    ledger: &'a mut Ledger,
+    /// Rows of the log, in order.
+    log: Vec<Row>,
+    /// Rows of facts as they will be. Each is written once: of two with one key the library would not know which is later.
+    facts: HashMap<(Tree, Slice), Option<Slice>>,
+    /// Into the log, in order.
+    events: Vec<NewEvent>,
+    /// Commands as they are by now, or that are forgotten.
+    commands: Vec<CommandChange>,
+    /// How to undo the batch that is looked at.
+    before: Vec<((Tree, Slice), Option<Option<Slice>>)>,
+    commands_before: Vec<CommandChange>,
+}
+
+/// A command as it is by now.
+#[derive(Clone, Debug)]
+pub(crate) enum CommandChange {
+    Put(Arc<CommandRecord>),
+    Gone(u64),
+}
+
+/// Does it to the commands in memory.
+pub(crate) fn apply(commands: &mut Commands, change: &CommandChange) {
+    match change {
+        CommandChange::Put(record) => commands.put(record.clone()),
+        CommandChange::Gone(number) => {
+            commands.remove(*number);
+        }
+    }
+}
+
+impl<'a> Draft<'a> {
+    pub(crate) fn new(trees: &'a Trees, limits: &'a Limits, ledger: &'a mut Ledger) -> Draft<'a> {
+        Draft {
+            trees,
+            limits,
+            ledger,
+            log: Vec::new(),
+            facts: HashMap::new(),
+            events: Vec::new(),
+            commands: Vec::new(),
+            before: Vec::new(),
+            commands_before: Vec::new(),
+        }
+    }
+
+    /// Takes a batch, or nothing of it; gives the newest event then.
+    pub(crate) fn take(&mut self, steps: Vec<Step>) -> Result<Cursor, StoreError> {
+        let marks = (self.log.len(), self.events.len(), self.commands.len());
+        let (newest, counts) = (self.ledger.newest, self.ledger.counts);
+        let lives = (self.ledger.commands.live_len(), self.ledger.commands.live_bytes());
+        let taken = steps.into_iter().try_for_each(|step| self.step(step));
+        let taken = taken.and_then(|()| self.within(counts, lives));
+        if taken.is_err() {
+            self.log.truncate(marks.0);
+            self.events.truncate(marks.1);
+            self.commands.truncate(marks.2);
+            (self.ledger.newest, self.ledger.counts) = (newest, counts);
+            for (key, before) in self.before.drain(..).rev() {
+                match before {
+                    Some(value) => self.facts.insert(key, value),
+                    None => self.facts.remove(&key),
+                };
+            }
+            for change in self.commands_before.drain(..).rev() {
+                apply(&mut self.ledger.commands, &change);
+            }
+        } else if self.ledger.counts != counts {
+            self.put(Tree::Meta, COUNTS.into(), counts_value(self.ledger.counts).into());
+        }
+        self.before.clear();
+        self.commands_before.clear();
+        taken.map(|()| self.ledger.newest)
+    }
+
+    fn step(&mut self, step: Step) -> Result<(), StoreError> {
+        let Step { fact, value } = step;
+        match fact {
+            Fact::Happened(event) => self.happened(event, value),
+            Fact::Registered(record) => {
+                let key = records::registration_key(&record.endpoint).into();
+                self.put(Tree::Registrations, key, value.into());
+            }
+            Fact::Leased { endpoint, id, expires_ms } => self.leased(&endpoint, id, Some(expires_ms))?,
+            Fact::Deregistered { endpoint, id } => self.leased(&endpoint, id, None)?,
+            Fact::Wanted { endpoint, observation } => {
+                let key: Slice = records::wanted_key(&endpoint, &observation.key).into();
+                self.ledger.counts.wanted += u64::from(self.get(Tree::Wanted, &key)?.is_none());
+                self.put(Tree::Wanted, key, value.into());
+            }
+            Fact::Unwanted { endpoint, key } => {
+                let gone = self.remove(Tree::Wanted, records::wanted_key(&endpoint, &key).into())?;
+                self.ledger.counts.wanted -= u64::from(gone);
+            }
+            Fact::Commanded(record) => self.commanded(record, value),
+            Fact::Document { key, .. } => {
+                let key: Slice = records::document_key(&key).into();
+                self.ledger.counts.documents += u64::from(self.get(Tree::Documents, &key)?.is_none());
+                self.put(Tree::Documents, key, value.into());
+            }
+            Fact::NoDocument { key } => {
+                let gone = self.remove(Tree::Documents, records::document_key(&key).into())?;
+                self.ledger.counts.documents -= u64::from(gone);
+            }
+            Fact::Credential(record) => self.credential(&record, value)?,
+            Fact::NoCredential { key } => {
+                self.no_principal(&key)?;
+                let gone = self.remove(Tree::Credentials, records::credential_key(&key).into())?;
+                self.ledger.counts.credentials -= u64::from(gone);
+            }
+        }
+        Ok(())
+    }
+
+    fn happened(&mut self, event: NewEvent, value: Vec<u8>) {
+        self.ledger.newest.number += 1;
+        let number = self.ledger.newest.number;
+        let row = |tree, key, value| Row { tree, key, value: Some(value) };
+        self.log.push(row(Tree::Events, records::number_key(number).into(), value.into()));
+        if event.indexed {
+            let key = records::index_key(&event.endpoint, number);
+            self.log.push(row(Tree::Found, key.into(), event.at_ms.to_be_bytes().into()));
+        }
+        self.events.push(event);
+    }
+
+    /// A registration that lives longer, or ends; nothing when it is another one by now.
+    fn leased(&mut self, endpoint: &Endpoint, id: u64, until: Option<i64>) -> Result<(), StoreError> {
+        let key: Slice = records::registration_key(endpoint).into();
+        let Some(value) = self.get(Tree::Registrations, &key)? else { return Ok(()) };
+        let read = records::read_registration(&key, &value);
+        let mut record = read.map_err(|message| self.corrupt(Tree::Registrations, &message))?;
+        if record.id != id {
+            return Ok(());
+        }
+        match until {
+            Some(expires_ms) => {
+                record.expires_ms = Some(expires_ms);
+                self.put(Tree::Registrations, key, records::registration(&record).into());
+            }
+            None => {
+                self.remove(Tree::Registrations, key)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn commanded(&mut self, record: Arc<CommandRecord>, value: Vec<u8>) {
+        let number = record.id.number;
+        self.commands_before.push(match self.ledger.commands.at(number) {
+            Some(before) => CommandChange::Put(before),
+            None => CommandChange::Gone(number),
+        });
+        self.put(Tree::Commands, records::number_key(number).into(), value.into());
+        self.ledger.commands.put(record.clone());
+        self.commands.push(CommandChange::Put(record));
+    }
+
+    fn credential(&mut self, record: &CredentialRecord, value: Vec<u8>) -> Result<(), StoreError> {
+        let CredentialKey { set, endpoint } = &record.key;
+        self.no_principal(&record.key)?;
+        if let Some(principal) = &record.principal {
+            let key: Slice = records::principal_key(*set, principal).into();
+            if let Some(holder) = self.get(Tree::Principals, &key)? {
+                let by = records::read_principal(&holder);
+                return Err(StoreError::Taken { by: by.map_err(|e| self.corrupt(Tree::Principals, &e))? });
+            }
+            self.put(Tree::Principals, key, endpoint.as_str().as_bytes().into());
+        }
+        let key: Slice = records::credential_key(&record.key).into();
+        self.ledger.counts.credentials += u64::from(self.get(Tree::Credentials, &key)?.is_none());
+        self.put(Tree::Credentials, key, value.into());
+        Ok(())
+    }
+
+    /// Nobody presents any longer what this device does.
+    fn no_principal(&mut self, key: &CredentialKey) -> Result<(), StoreError> {
+        let row: Slice = records::credential_key(key).into();
+        let Some(value) = self.get(Tree::Credentials, &row)? else { return Ok(()) };
+        let before = records::read_credential(&row, &value);
+        let before = before.map_err(|message| self.corrupt(Tree::Credentials, &message))?;
+        if let Some(principal) = before.principal {
+            self.remove(Tree::Principals, records::principal_key(key.set, &principal).into())?;
+        }
+        Ok(())
+    }
+
+    /// Whether the batch stays within the limits. What makes nothing more is always taken.
+    fn within(&mut self, before: Counts, lives: (usize, usize)) -> Result<(), StoreError> {
+        let Counts { wanted, documents, credentials } = self.ledger.counts;
+        for (now, before, max, what) in [
+            (wanted, before.wanted, self.limits.wanted_max, "wanted observations"),
+            (documents, before.documents, self.limits.documents_max, "bootstrap documents"),
+            (credentials, before.credentials, self.limits.credentials_max, "credentials"),
+        ] {
+            if now > before && usize::try_from(now).unwrap_or(usize::MAX) > max {
+                return Err(StoreError::Full { what, max });
+            }
+        }
+        if self.commands_before.is_empty() {
+            return Ok(());
+        }
+        self.ledger.commands.within(self.limits, lives)?;
+        for gone in
+            self.ledger.commands.forget_ended(self.limits.commands_kept, self.limits.command_bytes_max)
+        {
+            let number = gone.id.number;
+            self.commands_before.push(CommandChange::Put(gone));
+            self.commands.push(CommandChange::Gone(number));
+            self.set(Tree::Commands, records::number_key(number).into(), None);
+        }
+        Ok(())
+    }
+
+    fn corrupt(&self, tree: Tree, message: &str) -> StoreError {
+        corrupt(self.trees.path(), &format!("{tree:?}: {message}"))
+    }
+
+    fn get(&self, tree: Tree, key: &Slice) -> Result<Option<Slice>, StoreError> {
+        match self.facts.get(&(tree, key.clone())) {
+            Some(value) => Ok(value.clone()),
+            None => self.trees.get(tree, key),
+        }
+    }
+
+    fn put(&mut self, tree: Tree, key: Slice, value: Slice) {
+        self.set(tree, key, Some(value));
+    }
+
+    /// Whether it was there.
+    fn remove(&mut self, tree: Tree, key: Slice) -> Result<bool, StoreError> {
+        let was = self.get(tree, &key)?.is_some();
+        if was {
+            self.set(tree, key, None);
+        }
+        Ok(was)
+    }
+
+    fn set(&mut self, tree: Tree, key: Slice, value: Option<Slice>) {
+        let before = self.facts.insert((tree, key.clone()), value);
+        self.before.push(((tree, key), before));
+    }
+
+    /// All that is to be written, and what it means for those who read from memory.
+    pub(crate) fn done(self) -> Done {
+        let facts = self.facts.into_iter().map(|((tree, key), value)| Row { tree, key, value });
+        let rows = self.log.into_iter().chain(facts).collect();
+        Done { rows, events: self.events, commands: self.commands }
+    }
+}
+
+/// What a group does, taken together.
+pub(crate) struct Done {
+    pub(crate) rows: Vec<Row>,
+    /// Into the log, in order.
+    pub(crate) events: Vec<NewEvent>,
+    pub(crate) commands: Vec<CommandChange>,
+}
+
+/// Whose it is that a peer presents.
+pub(crate) fn presented(
+    trees: &Trees,
+    set: CredentialSet,
+    principal: &[u8],
+) -> Result<Option<CredentialKey>, StoreError> {
+    let found = trees.get(Tree::Principals, &records::principal_key(set, principal))?;
+    let found = found.map(|value| records::read_principal(&value)).transpose();
+    let found = found.map_err(|message| corrupt(trees.path(), &format!("principals: {message}")))?;
+    Ok(found.map(|endpoint| CredentialKey { set, endpoint }))
+}
+
+fn counts_value(counts: Counts) -> Vec<u8> {
+    [counts.wanted, counts.documents, counts.credentials].iter().flat_map(|n| n.to_be_bytes()).collect()
+}
+
+/// Reads what was counted; nothing was, before the first fact.
+pub(crate) fn read_counts(value: Option<&[u8]>) -> Result<Counts, String> {
+    let Some(value) = value else { return Ok(Counts::default()) };
+    let (numbers, rest) = value.as_chunks::<8>();
+    match (numbers, rest) {
+        ([wanted, documents, credentials], []) => Ok(Counts {
+            wanted: u64::from_be_bytes(*wanted),
+            documents: u64::from_be_bytes(*documents),
+            credentials: u64::from_be_bytes(*credentials),
+        }),
+        _ => Err("the counts are wrong".to_owned()),
+    }
+}
+
+pub(crate) const COUNTS: &[u8] = b"counts";

@@ -1,0 +1,445 @@
+//! The store on the disk of one machine: trees of a log-structured engine in one folder, opened by one process at a time.
+//!
+//! ```text
+//! commit ─▶ rows made ready ─▶ queue ─▶ writer thread: one group, one sync ─▶ everybody in it hears
+//! reads  ─▶ the trees, by themselves; new events and commands from memory
+//! ```
+//! Start reading at: writer.rs, then draft.rs.
+
+mod draft;
+mod lock;
+mod log;
+mod open;
+mod records;
+mod trees;
+mod writer;
+
+use std::path::PathBuf;
+use std::sync::mpsc::{SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use lightship_lwm2m::Endpoint;
+use tokio::sync::{Semaphore, oneshot};
+
+use crate::batch::{
+    Batch, Cursor, DocumentKey, EventPage, EventRecord, EventsOf, RegistrationRecord, WantedObservation,
+};
+use crate::command::{CommandId, CommandRecord};
+use crate::commands::Commands;
+use crate::credential::{CredentialKey, CredentialRecord, CredentialSet};
+use crate::options::EmbeddedOptions;
+use crate::ring::Ring;
+use crate::{Health, Store, StoreError, hand_over};
+use draft::Step;
+use lock::FolderLock;
+use log::Log;
+use trees::{Tree, Trees, corrupt, failed};
+use writer::{Job, Writer};
+
+/// Everything on the disk.
+#[derive(Debug)]
+pub struct EmbeddedStore {
+    shared: Arc<Shared>,
+    /// Gone when the store is closed.
+    queue: Option<SyncSender<Job>>,
+    places: Arc<Semaphore>,
+    writer: Option<JoinHandle<()>>,
+}
+
+/// What readers and the writer have in common.
+struct Shared {
+    options: EmbeddedOptions,
+    /// Gone while they are opened again after a failure.
+    trees: RwLock<Option<Arc<Trees>>>,
+    memory: Mutex<Memory>,
+    health: Mutex<Health>,
+    _lock: FolderLock,
+}
+
+/// What is read from memory.
+struct Memory {
+    /// The newest events.
+    ring: Ring,
+    commands: Commands,
+}
+
+impl EmbeddedStore {
+    /// Opens the store of a folder, or makes one.
+    ///
+    /// # Errors
+    /// [`StoreError::InUse`] when another process has it; otherwise when it cannot be read or written, is damaged, or was
+    /// written by a newer program.
+    pub fn open(options: EmbeddedOptions) -> Result<EmbeddedStore, StoreError> {
+        open::make(&options.folder)?;
+        let lock = FolderLock::take(&options.folder)?;
+        let trees = open::trees(&options)?;
+        let ledger = open::ledger(&trees, open::writer(&trees)?)?;
+        let events_max = usize::try_from(options.log.events).unwrap_or(usize::MAX).min(RING_EVENTS);
+        let mut ring = Ring::new(ledger.newest.writer, events_max, RING_BYTES);
+        ring.begin_at(ledger.newest);
+        let shared = Arc::new(Shared {
+            options,
+            trees: RwLock::new(Some(Arc::new(trees))),
+            memory: Mutex::new(Memory { ring, commands: ledger.commands.clone() }),
+            health: Mutex::new(Health::Good),
+            _lock: lock,
+        });
+        let (queue, inbox) = sync_channel(QUEUE_MAX);
+        let writer = Writer::new(shared.clone(), inbox, ledger);
+        let thread = std::thread::Builder::new().name("store".to_owned()).spawn(|| writer.run());
+        let thread = thread.map_err(|source| StoreError::Unavailable { path: shared.path(), source })?;
+        let places = Arc::new(Semaphore::new(QUEUE_MAX));
+        Ok(EmbeddedStore { shared, queue: Some(queue), places, writer: Some(thread) })
+    }
+
+    /// Reads what is long on a thread for that.
+    async fn reading<T: Send + 'static>(
+        &self,
+        read: impl FnOnce(&Shared, &Trees) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
+        let shared = self.shared.clone();
+        let done = tokio::task::spawn_blocking(move || {
+            let trees = shared.readable()?;
+            read(&shared, &trees)
+        });
+        let path = self.shared.path();
+        done.await.map_err(|error| StoreError::Unavailable { path, source: std::io::Error::other(error) })?
+    }
+
+    async fn queued(&self, steps: Vec<Step>) -> Result<Cursor, StoreError> {
+        let closed = || self.shared.unavailable("the store is closed");
+        let permit = self.places.clone().acquire_owned().await.map_err(|_| closed())?;
+        let (reply, answer) = oneshot::channel();
+        let queue = self.queue.as_ref().ok_or_else(closed)?;
+        // It never waits: there is a place.
+        queue.send(Job { steps, reply, permit }).map_err(|_| closed())?;
+        answer.await.map_err(|_| closed())?
+    }
+}
+
+impl Drop for EmbeddedStore {
+    fn drop(&mut self) {
+        drop(self.queue.take());
+        if let Some(Err(_)) = self.writer.take().map(JoinHandle::join) {
+            tracing::error!("the writer of the store has panicked");
+        }
+    }
+}
+
+impl Store for EmbeddedStore {
+    async fn commit(&self, batch: Batch) -> Result<Cursor, StoreError> {
+        if self.health() != Health::Good {
+            return Err(self.shared.refusal());
+        }
+        self.queued(batch.facts.into_iter().map(Step::from).collect()).await
+    }
+
+    fn health(&self) -> Health {
+        self.shared.health.lock().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    async fn registration(&self, endpoint: &Endpoint) -> Result<Option<Arc<RegistrationRecord>>, StoreError> {
+        let key = records::registration_key(endpoint);
+        let found = self.shared.one(Tree::Registrations, key, records::read_registration);
+        std::future::ready(found.map(|found| found.map(Arc::new))).await
+    }
+
+    fn each_registration(
+        &self,
+        visit: &mut (dyn FnMut(RegistrationRecord) + Send),
+    ) -> Result<u64, StoreError> {
+        let trees = self.shared.readable()?;
+        let (sender, receiver) = sync_channel::<Result<Vec<RegistrationRecord>, StoreError>>(CHUNKS_MAX);
+        std::thread::scope(|scope| {
+            // One thread reads, this one shows.
+            scope.spawn(|| {
+                let failed = read_registrations(&trees, |chunk| sender.send(Ok(chunk)).is_ok());
+                if let Err(error) = failed {
+                    // Nobody listens: it has failed there, too.
+                    let _ = sender.send(Err(error));
+                }
+                drop(sender);
+            });
+            let mut count = 0;
+            for chunk in receiver {
+                for record in chunk? {
+                    visit(record);
+                    count += 1;
+                }
+            }
+            Ok(count)
+        })
+    }
+
+    async fn wanted(&self, endpoint: &Endpoint) -> Result<Vec<WantedObservation>, StoreError> {
+        let found = self.shared.readable().and_then(|trees| {
+            let mut wanted = Vec::new();
+            for row in trees.tree(Tree::Wanted)?.prefix(records::of_endpoint(endpoint)) {
+                wanted.push(decoded(&trees, row, records::read_wanted)?.1);
+            }
+            wanted.sort_by(|a: &WantedObservation, b| a.key.cmp(&b.key));
+            Ok(wanted)
+        });
+        std::future::ready(found).await
+    }
+
+    async fn command(&self, id: CommandId) -> Result<Option<Arc<CommandRecord>>, StoreError> {
+        let command = self.shared.memory().commands.get(id);
+        std::future::ready(Ok(command)).await
+    }
+
+    async fn commands(&self, endpoint: &Endpoint) -> Result<Vec<Arc<CommandRecord>>, StoreError> {
+        let commands = self.shared.memory().commands.of(endpoint);
+        std::future::ready(Ok(commands)).await
+    }
+
+    async fn live_commands(&self) -> Result<Vec<Arc<CommandRecord>>, StoreError> {
+        let commands = self.shared.memory().commands.live();
+        std::future::ready(Ok(commands)).await
+    }
+
+    async fn last_command(&self) -> Result<u64, StoreError> {
+        let number = self.shared.memory().commands.last_number();
+        std::future::ready(Ok(number)).await
+    }
+
+    async fn document(&self, key: &DocumentKey) -> Result<Option<Arc<str>>, StoreError> {
+        let key = records::document_key(key);
+        let found = self.shared.one(Tree::Documents, &key, records::read_document);
+        std::future::ready(found.map(|found| found.map(|(_, body)| body))).await
+    }
+
+    async fn documents(
+        &self,
+        after: Option<&DocumentKey>,
+        max: usize,
+    ) -> Result<Vec<(DocumentKey, Arc<str>)>, StoreError> {
+        // Behind the key itself comes the key with a zero byte.
+        let from = after.map_or_else(Vec::new, |key| [&records::document_key(key), &[0][..]].concat());
+        self.reading(move |_, trees| {
+            let rows = trees.tree(Tree::Documents)?.range(from..).take(max);
+            rows.map(|row| decoded(trees, row, records::read_document)).collect()
+        })
+        .await
+    }
+
+    async fn credential(&self, key: &CredentialKey) -> Result<Option<Arc<CredentialRecord>>, StoreError> {
+        std::future::ready(self.shared.credential(key)).await
+    }
+
+    async fn credential_presented(
+        &self,
+        set: CredentialSet,
+        principal: &[u8],
+    ) -> Result<Option<Arc<CredentialRecord>>, StoreError> {
+        let key = self.shared.readable().and_then(|trees| draft::presented(&trees, set, principal));
+        let found = key.and_then(|key| key.map_or(Ok(None), |key| self.shared.credential(&key)));
+        std::future::ready(found).await
+    }
+
+    async fn credentials(
+        &self,
+        set: CredentialSet,
+        after: Option<&Endpoint>,
+        max: usize,
+    ) -> Result<Vec<Arc<CredentialRecord>>, StoreError> {
+        let number = records::set_number(set);
+        let behind = |name: &Endpoint| [&[number], name.as_str().as_bytes(), &[0]].concat();
+        let from = after.map_or_else(|| vec![number], behind);
+        self.reading(move |_, trees| {
+            let rows = trees.tree(Tree::Credentials)?.range(from..vec![number + 1]).take(max);
+            rows.map(|row| decoded(trees, row, records::read_credential).map(Arc::new)).collect()
+        })
+        .await
+    }
+
+    async fn leave_hand_over(&self, bytes: Box<[u8]>) -> Result<(), StoreError> {
+        self.reading(move |shared, _| hand_over::write(&shared.options.folder, &bytes)).await
+    }
+
+    async fn take_hand_over(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        self.reading(|shared, _| hand_over::take(&shared.options.folder)).await
+    }
+
+    async fn events(&self, after: Option<Cursor>, max: usize) -> Result<EventPage, StoreError> {
+        let in_memory = {
+            let memory = self.shared.memory();
+            after.filter(|after| memory.ring.covers(*after)).map(|after| memory.ring.page(Some(after), max))
+        };
+        match in_memory {
+            Some(page) => Ok(page),
+            None => self.reading(move |shared, trees| shared.log(trees).page(after, max)).await,
+        }
+    }
+
+    async fn events_of(
+        &self,
+        endpoint: &Endpoint,
+        which: EventsOf,
+    ) -> Result<Vec<Arc<EventRecord>>, StoreError> {
+        let endpoint = endpoint.clone();
+        self.reading(move |shared, trees| shared.log(trees).of(&endpoint, which)).await
+    }
+
+    async fn newest(&self) -> Result<Cursor, StoreError> {
+        let newest = self.shared.memory().ring.newest();
+        std::future::ready(Ok(newest)).await
+    }
+}
+
+impl Shared {
+    fn path(&self) -> PathBuf {
+        self.options.folder.join(open::STORE)
+    }
+
+    fn now_ms(&self) -> i64 {
+        (self.options.now_ms)()
+    }
+
+    fn memory(&self) -> MutexGuard<'_, Memory> {
+        self.memory.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn trees(&self) -> Option<Arc<Trees>> {
+        self.trees.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The trees, as long as they can be written.
+    fn good_trees(&self) -> Option<Arc<Trees>> {
+        let is_good = *self.health.lock().unwrap_or_else(PoisonError::into_inner) == Health::Good;
+        self.trees().filter(|_| is_good)
+    }
+
+    fn readable(&self) -> Result<Arc<Trees>, StoreError> {
+        self.trees().ok_or_else(|| self.refusal())
+    }
+
+    fn set_trees(&self, trees: Arc<Trees>) {
+        *self.trees.write().unwrap_or_else(PoisonError::into_inner) = Some(trees);
+    }
+
+    /// Closes the trees, once nobody reads them any more.
+    fn close_trees(&self) -> Result<(), StoreError> {
+        let Some(mut trees) = self.trees.write().unwrap_or_else(PoisonError::into_inner).take() else {
+            return Ok(());
+        };
+        for _ in 0..CLOSE_PATIENCE_MS {
+            match Arc::try_unwrap(trees) {
+                Ok(trees) => {
+                    drop(trees);
+                    return Ok(());
+                }
+                Err(read) => trees = read,
+            }
+            std::thread::park_timeout(Duration::from_millis(1));
+        }
+        self.set_trees(trees);
+        Err(self.unavailable("somebody reads for long"))
+    }
+
+    fn set_health(&self, health: Health) {
+        *self.health.lock().unwrap_or_else(PoisonError::into_inner) = health;
+    }
+
+    /// It fails for this reason by now.
+    fn still_failing(&self, now: &str) {
+        let mut health = self.health.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Health::Failing { reason, .. } = &mut *health
+            && **reason != *now
+        {
+            tracing::warn!(reason = now, "the store still takes nothing");
+            *reason = now.into();
+        }
+    }
+
+    fn unavailable(&self, reason: &str) -> StoreError {
+        StoreError::Unavailable { path: self.path(), source: std::io::Error::other(reason.to_owned()) }
+    }
+
+    /// What callers hear while it fails.
+    fn refusal(&self) -> StoreError {
+        match &*self.health.lock().unwrap_or_else(PoisonError::into_inner) {
+            Health::Failing { reason, .. } => self.unavailable(reason),
+            Health::Good => self.unavailable("it is being opened"),
+        }
+    }
+
+    /// Whether there is as much space as there must be.
+    fn has_space(&self) -> Result<(), StoreError> {
+        let space = rustix::fs::statvfs(&self.options.folder);
+        let space =
+            space.map_err(|error| StoreError::Unavailable { path: self.path(), source: error.into() })?;
+        let free = space.f_bavail.saturating_mul(space.f_frsize);
+        let min = self.options.free_bytes_min;
+        if free >= min {
+            return Ok(());
+        }
+        Err(self.unavailable(&format!("{} MB are free, {} MB must be", free >> 20, min >> 20)))
+    }
+
+    fn one<T>(
+        &self,
+        tree: Tree,
+        key: &[u8],
+        read: impl FnOnce(&[u8], &[u8]) -> Result<T, String>,
+    ) -> Result<Option<T>, StoreError> {
+        let trees = self.readable()?;
+        let value = trees.get(tree, key)?;
+        let read = value.map(|value| read(key, &value)).transpose();
+        read.map_err(|message| corrupt(trees.path(), &format!("{tree:?}: {message}")))
+    }
+
+    fn credential(&self, key: &CredentialKey) -> Result<Option<Arc<CredentialRecord>>, StoreError> {
+        let found = self.one(Tree::Credentials, &records::credential_key(key), records::read_credential)?;
+        Ok(found.map(Arc::new))
+    }
+
+    /// What is known to be written.
+    fn log<'a>(&self, trees: &'a Trees) -> Log<'a> {
+        Log { trees, newest: self.memory().ring.newest(), events_max: self.options.log.events }
+    }
+}
+
+impl std::fmt::Debug for Shared {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Shared").field("options", &self.options).finish_non_exhaustive()
+    }
+}
+
+fn decoded<T>(
+    trees: &Trees,
+    row: fjall::Guard,
+    read: impl FnOnce(&[u8], &[u8]) -> Result<T, String>,
+) -> Result<T, StoreError> {
+    let (key, value) = row.into_inner().map_err(|error| failed(trees.path(), error))?;
+    read(&key, &value).map_err(|message| corrupt(trees.path(), &format!("{key:02x?}: {message}")))
+}
+
+/// Reads all registrations until nobody wants more.
+fn read_registrations(
+    trees: &Trees,
+    mut show: impl FnMut(Vec<RegistrationRecord>) -> bool,
+) -> Result<(), StoreError> {
+    let mut chunk = Vec::with_capacity(CHUNK);
+    for row in trees.tree(Tree::Registrations)?.iter() {
+        chunk.push(decoded(trees, row, records::read_registration)?);
+        if chunk.len() == CHUNK && !show(std::mem::replace(&mut chunk, Vec::with_capacity(CHUNK))) {
+            return Ok(());
+        }
+    }
+    show(chunk);
+    Ok(())
+}
+
+/// Batches that wait for the writer; who comes then waits before.
+const QUEUE_MAX: usize = 1024;
+/// The newest events are read from memory: so many, or so many bytes.
+const RING_EVENTS: usize = 8192;
+const RING_BYTES: usize = 16 << 20;
+/// Registrations that are read at once, and how many such chunks may lie ready.
+const CHUNK: usize = 1024;
+const CHUNKS_MAX: usize = 8;
+/// How long a reader may hold up the trees being opened again, in ms.
+const CLOSE_PATIENCE_MS: u32 = 5000;

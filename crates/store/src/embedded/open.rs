@@ -1,0 +1,91 @@
+//! Opening a folder: whose it is, of which format, and what is in it.
+
+use std::fs;
+use std::path::Path;
+
+use super::draft::{COUNTS, Ledger, read_counts};
+use super::log::newest_number;
+use super::records;
+use super::trees::{Row, Sync, Tree, Trees, corrupt, failed};
+use crate::StoreError;
+use crate::batch::Cursor;
+use crate::commands::Commands;
+use crate::options::EmbeddedOptions;
+
+/// Makes the folder if it is not there; only its owner may look into it.
+pub(crate) fn make(folder: &Path) -> Result<(), StoreError> {
+    let unavailable = |source| StoreError::Unavailable { path: folder.to_owned(), source };
+    fs::create_dir_all(folder).map_err(unavailable)?;
+    for name in BEFORE {
+        let path = folder.join(name);
+        if path.exists() {
+            let message = "a file that no release ever wrote: move it away, nothing of it is read".to_owned();
+            return Err(StoreError::Corrupt { path, message });
+        }
+    }
+    let store = folder.join(STORE);
+    let mut builder = fs::DirBuilder::new();
+    builder.recursive(true);
+    #[cfg(unix)]
+    std::os::unix::fs::DirBuilderExt::mode(&mut builder, 0o700);
+    builder.create(&store).map_err(|source| StoreError::Unavailable { path: store, source })
+}
+
+/// Opens the trees; makes what is new, and brings to today's format what is old.
+pub(crate) fn trees(options: &EmbeddedOptions) -> Result<Trees, StoreError> {
+    let path = options.folder.join(STORE);
+    let trees = Trees::open(&path, options.cache_bytes)?;
+    let format = trees.get(Tree::Meta, FORMAT_KEY)?;
+    let is_new = format.is_none() && trees.get(Tree::Meta, LOG_KEY)?.is_none();
+    match format.as_deref() {
+        None if is_new => {
+            let row = |key: &[u8], value: &[u8]| Row {
+                tree: Tree::Meta,
+                key: key.into(),
+                value: Some(value.into()),
+            };
+            let rows = [row(FORMAT_KEY, &[FORMAT]), row(LOG_KEY, &options.writer.to_be_bytes())];
+            trees.write(&rows, Sync::Now)?;
+        }
+        Some([FORMAT]) => {}
+        Some([newer]) if *newer > FORMAT => {
+            let message = format!("it is of format {newer}, this program knows up to {FORMAT}");
+            return Err(corrupt(&path, &message));
+        }
+        _ => return Err(corrupt(&path, "its format is not said")),
+    }
+    if trees.segments().is_empty() {
+        trees.begin_segment(1)?;
+    }
+    Ok(trees)
+}
+
+/// The name of the log.
+pub(crate) fn writer(trees: &Trees) -> Result<u32, StoreError> {
+    let name = trees.get(Tree::Meta, LOG_KEY)?;
+    let name = name.as_deref().and_then(|bytes| bytes.try_into().ok()).map(u32::from_be_bytes);
+    name.ok_or_else(|| corrupt(trees.path(), "the log has no name"))
+}
+
+/// What the writer has to know.
+pub(crate) fn ledger(trees: &Trees, writer: u32) -> Result<Ledger, StoreError> {
+    let damaged = |message: String| corrupt(trees.path(), &message);
+    let counts = read_counts(trees.get(Tree::Meta, COUNTS)?.as_deref()).map_err(damaged)?;
+    let mut commands = Commands::default();
+    for row in trees.tree(Tree::Commands)?.iter() {
+        let (key, value) = row.into_inner().map_err(|error| failed(trees.path(), error))?;
+        let record = records::read_command(&key, &value);
+        commands.put(record.map_err(|message| damaged(format!("command {key:02x?}: {message}")))?.into());
+    }
+    let newest = Cursor { writer, number: newest_number(trees)? };
+    Ok(Ledger { newest, counts, commands })
+}
+
+/// In the folder that is given.
+pub(crate) const STORE: &str = "store";
+/// Files of programs that were never released.
+const BEFORE: [&str; 4] = ["credentials.log", "commands.cbor", "wanted.cbor", "bootstrap.cbor"];
+const FORMAT_KEY: &[u8] = b"format";
+const LOG_KEY: &[u8] = b"log";
+/// Of the trees and their keys; values have versions of their own.
+const FORMAT: u8 = 1;

@@ -1,0 +1,276 @@
+//! The trees on the disk, and the segments that the log consists of.
+//!
+//! The log is cut into segments, each a pair of trees named by the number of its first event: the events, and which of them
+//! are found by their device. Events only leave the log as whole segments, so forgetting costs nothing per event.
+
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+
+use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+
+use crate::StoreError;
+
+/// Where a row belongs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum Tree {
+    Meta,
+    Registrations,
+    Wanted,
+    Commands,
+    Documents,
+    Credentials,
+    Principals,
+    /// Of the segment that is written.
+    Events,
+    /// Of the segment that is written.
+    Found,
+}
+
+/// All trees, open.
+pub(crate) struct Trees {
+    database: Database,
+    path: PathBuf,
+    /// In the order of [`NAMES`].
+    facts: Vec<Keyspace>,
+    /// The oldest first; never empty once the log has a name.
+    segments: RwLock<Arc<Vec<Arc<Segment>>>>,
+}
+
+/// A stretch of the log.
+pub(crate) struct Segment {
+    /// The number of its first event.
+    pub(crate) first: u64,
+    pub(crate) events: Keyspace,
+    pub(crate) found: Keyspace,
+    /// When its last event happened, once nothing more comes.
+    pub(crate) newest_ms: OnceLock<i64>,
+}
+
+/// A row to be written, or to go.
+#[derive(Clone, Debug)]
+pub(crate) struct Row {
+    pub(crate) tree: Tree,
+    pub(crate) key: fjall::Slice,
+    pub(crate) value: Option<fjall::Slice>,
+}
+
+impl Trees {
+    /// Opens the trees of a folder, or makes them.
+    pub(crate) fn open(path: &Path, cache_bytes: u64) -> Result<Trees, StoreError> {
+        // What is damaged in a way that the library did not think of must not end the process.
+        let opened = std::panic::catch_unwind(|| Trees::open_unguarded(path, cache_bytes));
+        opened.unwrap_or_else(|_| Err(corrupt(path, "it cannot be opened at all")))
+    }
+
+    fn open_unguarded(path: &Path, cache_bytes: u64) -> Result<Trees, StoreError> {
+        let failed = |error| failed(path, error);
+        let builder = Database::builder(path).cache_size(cache_bytes).worker_threads(WORKERS);
+        let database = builder.max_journaling_size(JOURNAL_BYTES_MAX).open().map_err(failed)?;
+        let mut facts = Vec::new();
+        for (name, memory) in NAMES {
+            let options = || KeyspaceCreateOptions::default().max_memtable_size(memory);
+            facts.push(database.keyspace(name, options).map_err(failed)?);
+        }
+        let trees = Trees { database, path: path.to_owned(), facts, segments: RwLock::default() };
+        trees.find_segments()?;
+        Ok(trees)
+    }
+
+    fn find_segments(&self) -> Result<(), StoreError> {
+        let names = self.database.list_keyspace_names();
+        let numbers = |kind: char| {
+            let numbers = names.iter().filter_map(|name| name.strip_prefix(kind)?.parse::<u64>().ok());
+            numbers.collect::<std::collections::BTreeSet<u64>>()
+        };
+        let (events, found) = (numbers(EVENTS), numbers(FOUND));
+        let segments = events.iter().map(|first| self.open_segment(*first)).collect::<Result<_, _>>()?;
+        self.set_segments(segments);
+        // Left by a crash between the two.
+        for orphan in found.difference(&events) {
+            let tree = self.tree_of_log(FOUND, *orphan)?;
+            self.database.delete_keyspace(tree).map_err(|error| failed(&self.path, error))?;
+        }
+        Ok(())
+    }
+
+    fn tree_of_log(&self, kind: char, first: u64) -> Result<Keyspace, StoreError> {
+        let options = || KeyspaceCreateOptions::default().max_memtable_size(LOG_MEMORY);
+        let opened = self.database.keyspace(&format!("{kind}{first:020}"), options);
+        opened.map_err(|error| failed(&self.path, error))
+    }
+
+    fn open_segment(&self, first: u64) -> Result<Arc<Segment>, StoreError> {
+        // In this order: what has events has the other, too.
+        let found = self.tree_of_log(FOUND, first)?;
+        let events = self.tree_of_log(EVENTS, first)?;
+        Ok(Arc::new(Segment { first, events, found, newest_ms: OnceLock::new() }))
+    }
+
+    fn set_segments(&self, segments: Vec<Arc<Segment>>) {
+        *self.segments.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(segments);
+    }
+
+    /// The oldest first.
+    pub(crate) fn segments(&self) -> Arc<Vec<Arc<Segment>>> {
+        self.segments.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Lets events from this number on go into a segment of their own.
+    pub(crate) fn begin_segment(&self, first: u64) -> Result<(), StoreError> {
+        let mut segments = self.segments().to_vec();
+        let before = segments.last().cloned();
+        segments.push(self.open_segment(first)?);
+        self.set_segments(segments);
+        // Out of memory, so that it does not keep the write-ahead log from being cut.
+        for tree in before.iter().flat_map(|segment| [&segment.events, &segment.found]) {
+            tree.rotate_memtable().map_err(|error| failed(&self.path, error))?;
+        }
+        Ok(())
+    }
+
+    /// Forgets the oldest segment, unless it is the one that is written.
+    pub(crate) fn forget_segment(&self) -> Result<(), StoreError> {
+        let mut segments = self.segments().to_vec();
+        if segments.len() < 2 {
+            return Ok(());
+        }
+        let oldest = segments.remove(0);
+        self.set_segments(segments);
+        for tree in [&oldest.events, &oldest.found] {
+            self.database.delete_keyspace(tree.clone()).map_err(|error| failed(&self.path, error))?;
+        }
+        Ok(())
+    }
+
+    /// Bytes on the disk of each segment, the oldest first.
+    pub(crate) fn log_bytes(&self) -> Vec<u64> {
+        let segments = self.segments();
+        segments.iter().map(|segment| segment.events.disk_space() + segment.found.disk_space()).collect()
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// A tree of facts; one of the log is that of the segment which is written.
+    pub(crate) fn tree(&self, tree: Tree) -> Result<Keyspace, StoreError> {
+        let place = match tree {
+            Tree::Meta => 0,
+            Tree::Registrations => 1,
+            Tree::Wanted => 2,
+            Tree::Commands => 3,
+            Tree::Documents => 4,
+            Tree::Credentials => 5,
+            Tree::Principals => 6,
+            Tree::Events | Tree::Found => {
+                let segments = self.segments();
+                let newest = segments.last().ok_or_else(|| corrupt(&self.path, "there is no log"))?;
+                return Ok(if tree == Tree::Events { newest.events.clone() } else { newest.found.clone() });
+            }
+        };
+        self.facts.get(place).cloned().ok_or_else(|| corrupt(&self.path, "a tree is missing"))
+    }
+
+    pub(crate) fn get(&self, tree: Tree, key: &[u8]) -> Result<Option<fjall::Slice>, StoreError> {
+        self.tree(tree)?.get(key).map_err(|error| failed(&self.path, error))
+    }
+
+    /// Writes all rows or none.
+    pub(crate) fn write(&self, rows: &[Row], sync: Sync) -> Result<(), StoreError> {
+        let mode = match sync {
+            Sync::Now => PersistMode::SyncData,
+            Sync::Later => PersistMode::Buffer,
+        };
+        let mut batch =
+            fjall::OwnedWriteBatch::with_capacity(self.database.clone(), rows.len()).durability(Some(mode));
+        let (events, found) = (self.tree(Tree::Events).ok(), self.tree(Tree::Found).ok());
+        for row in rows {
+            let of_log = match row.tree {
+                Tree::Events => events.as_ref(),
+                Tree::Found => found.as_ref(),
+                _ => None,
+            };
+            let fact;
+            let tree = match of_log {
+                Some(tree) => tree,
+                None => {
+                    fact = self.tree(row.tree)?;
+                    &fact
+                }
+            };
+            match &row.value {
+                Some(value) => batch.insert(tree, row.key.clone(), value.clone()),
+                None => batch.remove(tree, row.key.clone()),
+            }
+        }
+        let written = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| batch.commit()));
+        let written = written.unwrap_or(Err(fjall::Error::Poisoned));
+        written.map_err(|error| failed(&self.path, error))
+    }
+
+    /// Brings to the disk what was written for later; fails also when nothing can be written any more.
+    pub(crate) fn sync(&self, sync: Sync) -> Result<(), StoreError> {
+        let mode = match sync {
+            Sync::Now => PersistMode::SyncData,
+            Sync::Later => PersistMode::Buffer,
+        };
+        self.database.persist(mode).map_err(|error| failed(&self.path, error))
+    }
+
+    /// Whether so much waits for the library's own threads that it would stop the writer, for as long as they take.
+    pub(crate) fn is_behind(&self) -> bool {
+        let segments = self.segments();
+        let log = segments.last().into_iter().flat_map(|segment| [&segment.events, &segment.found]);
+        self.facts
+            .iter()
+            .chain(log)
+            .any(|tree| tree.sealed_memtable_count() > SEALED_MAX || tree.l0_table_count() > FRESH_TABLES_MAX)
+    }
+}
+
+/// When rows are on the disk.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Sync {
+    /// When they were written.
+    Now,
+    /// Some time after; a crash of the process alone loses nothing.
+    Later,
+}
+
+/// What a failure of the library means to a caller.
+pub(crate) fn failed(path: &Path, error: fjall::Error) -> StoreError {
+    let unavailable = |source| StoreError::Unavailable { path: path.to_owned(), source };
+    match error {
+        fjall::Error::Io(source) | fjall::Error::Storage(fjall::LsmError::Io(source)) => unavailable(source),
+        fjall::Error::Poisoned => unavailable(std::io::Error::other("a write before this one has failed")),
+        fjall::Error::Locked => unavailable(std::io::ErrorKind::WouldBlock.into()),
+        other => corrupt(path, &other.to_string()),
+    }
+}
+
+pub(crate) fn corrupt(path: &Path, message: &str) -> StoreError {
+    StoreError::Corrupt { path: path.to_owned(), message: message.to_owned() }
+}
+
+/// Trees of facts, each with the bytes of it that are kept in memory until they are written as a table.
+const NAMES: [(&str, u64); 7] = [
+    ("meta", 1 << 20),
+    ("registrations", 32 << 20),
+    ("wanted", 4 << 20),
+    ("commands", 4 << 20),
+    ("documents", 4 << 20),
+    ("credentials", 8 << 20),
+    ("principals", 4 << 20),
+];
+/// The same for each tree of the log.
+const LOG_MEMORY: u64 = 16 << 20;
+const EVENTS: char = 'e';
+const FOUND: char = 'f';
+/// Threads that write and merge tables.
+const WORKERS: usize = 2;
+/// The write-ahead log is cut when it is longer; opening after a crash reads it.
+const JOURNAL_BYTES_MAX: u64 = 128 << 20;
+/// The library stops whoever writes at 4 memory tables to be written, or at 30 tables to be merged, without end if its
+/// threads have failed. So the writer waits before that, and looks.
+const SEALED_MAX: usize = 1;
+const FRESH_TABLES_MAX: usize = 18;
