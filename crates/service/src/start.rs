@@ -8,7 +8,10 @@ use std::time::Duration;
 
 use lightship_net::{BootstrapThread, Clock, Events, Shards};
 use lightship_platform::crypto::{Crypto, FastCrypto};
-use lightship_store::{AnyStore, MemoryStore, Options as StoreOptions, Store, StoreError};
+use lightship_store::{
+    AnyStore, EmbeddedOptions, EmbeddedStore, LogLimits, MemoryStore, Options as StoreOptions, Store,
+    StoreError,
+};
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
 use tokio::sync::{mpsc, watch};
@@ -99,12 +102,8 @@ impl Service {
         getrandom::fill(&mut random).map_err(|error| StartError::System(std::io::Error::other(error)))?;
         // Never 0, which no log was ever written by.
         let writer = u32::from_be_bytes(random).max(1);
-        let store = MemoryStore::open(StoreOptions {
-            folder: config.store.folder.clone(),
-            writer,
-            events_max: config.limits.events_kept,
-            ..StoreOptions::default()
-        })?;
+        let clock = Clock::start();
+        let store = open_store(&config, writer, clock)?;
         let kept = config.store.folder.as_ref().map(|folder| folder.join("models"));
         let models = Models::open(config.models.folder.as_deref(), kept)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -115,11 +114,9 @@ impl Service {
             .build()
             .map_err(StartError::System)?;
         let https = bind_http(&runtime, &config.listen.http)?;
-        let clock = Clock::start();
         let crypto: Arc<dyn Crypto> = Arc::new(FastCrypto);
         let setup = Setup::read(&config, &crypto, clock.now())?;
         let key_log = security::key_log(&config)?;
-        let store = AnyStore::Memory(store);
         let newest = runtime.block_on(store.newest())?;
         let keeper = runtime.block_on(open_credentials(&config, &store, &crypto))?;
         let before = runtime.block_on(HandOver::take(&config, &store, &keeper, clock));
@@ -154,6 +151,26 @@ impl Service {
         }
         Ok(Running { listeners, core, shards: Some(shards), bootstrap, runtime: Some(runtime) })
     }
+}
+
+fn open_store(config: &Config, writer: u32, clock: Clock) -> Result<AnyStore, StoreError> {
+    let Some(folder) = config.store.folder.clone() else {
+        let events_max = config.limits.events_kept;
+        return Ok(AnyStore::Memory(MemoryStore::new(StoreOptions {
+            writer,
+            events_max,
+            ..StoreOptions::default()
+        })));
+    };
+    let options = EmbeddedOptions::new(folder, writer, Arc::new(move || clock.date().as_millis()));
+    let log = LogLimits {
+        age_ms: i64::try_from(config.store.events_age_max.as_millis()).unwrap_or(i64::MAX),
+        bytes: config.store.events_bytes_max,
+        ..LogLimits::default()
+    };
+    let (durability, free_bytes_min) = (config.store.durability, config.store.free_bytes_min);
+    let options = EmbeddedOptions { durability, free_bytes_min, log, ..options };
+    EmbeddedStore::open(options).map(AnyStore::Embedded)
 }
 
 fn launch(

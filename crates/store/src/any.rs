@@ -6,8 +6,8 @@ use lightship_lwm2m::Endpoint;
 
 use crate::{
     Batch, CommandId, CommandRecord, CredentialKey, CredentialRecord, CredentialSet, Cursor, DocumentKey,
-    EmbeddedStore, EventPage, EventRecord, EventsOf, Health, MemoryStore, RegistrationRecord, Store,
-    StoreError, WantedObservation,
+    EmbeddedStore, EventPage, EventRecord, EventsOf, FaultyStore, Health, MemoryStore, RegistrationRecord,
+    Store, StoreError, WantedObservation,
 };
 
 /// The backend in use.
@@ -18,6 +18,9 @@ pub enum AnyStore {
     Memory(MemoryStore),
     /// A folder on the disk.
     Embedded(EmbeddedStore),
+    /// Memory that fails on demand, for tests.
+    #[doc(hidden)]
+    Faulty(FaultyStore),
 }
 
 /// Asks the backend in use.
@@ -26,6 +29,7 @@ macro_rules! each {
         match $any {
             AnyStore::Memory($store) => $asked,
             AnyStore::Embedded($store) => $asked,
+            AnyStore::Faulty($store) => $asked,
         }
     };
 }
@@ -60,6 +64,10 @@ impl Store for AnyStore {
 
     async fn wanted(&self, endpoint: &Endpoint) -> Result<Vec<WantedObservation>, StoreError> {
         each!(self, store => store.wanted(endpoint).await)
+    }
+
+    fn each_wanted(&self, visit: &mut (dyn FnMut(Endpoint) + Send)) -> Result<(), StoreError> {
+        each!(self, store => store.each_wanted(visit))
     }
 
     async fn command(&self, id: CommandId) -> Result<Option<Arc<CommandRecord>>, StoreError> {

@@ -17,6 +17,7 @@ pub mod conformance;
 mod credential;
 mod credentials;
 mod embedded;
+mod faulty;
 mod file;
 mod hand_over;
 mod memory;
@@ -35,6 +36,7 @@ pub use batch::{
 pub use command::{CommandId, CommandRecord, CommandState};
 pub use credential::{CredentialKey, CredentialRecord, CredentialSet};
 pub use embedded::EmbeddedStore;
+pub use faulty::{Faults, FaultyStore};
 pub use memory::{MemoryStore, Options};
 pub use options::{Durability, EmbeddedOptions, Limits, LogLimits, NowMs};
 

@@ -24,9 +24,9 @@ impl Default for Limits {
     fn default() -> Limits {
         Limits {
             wanted_max: 1_000_000,
-            commands_max: 10_000,
+            commands_max: 1_000_000,
             commands_kept: 10_000,
-            command_bytes_max: 16 << 20,
+            command_bytes_max: 512 << 20,
             documents_max: 1_000_000,
             credentials_max: 2_000_000,
         }

@@ -1,13 +1,15 @@
 //! The backend on the disk keeps every promise of a store.
 
+#![expect(clippy::unwrap_used, reason = "helpers of tests")]
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use lightship_lwm2m::Endpoint;
 use lightship_store::{
-    Batch, Durability, EmbeddedOptions, EmbeddedStore, Fact, Health, LogLimits, NewEvent, Store, StoreError,
-    conformance,
+    Batch, Cursor, Durability, EmbeddedOptions, EmbeddedStore, EventsOf, Fact, LogLimits, NewEvent, Store,
+    StoreError, conformance,
 };
 
 fn options(folder: &Path, writer: u32) -> EmbeddedOptions {
@@ -47,4 +49,84 @@ async fn the_embedded_backend_conforms() {
 #[tokio::test]
 async fn the_embedded_backend_conforms_when_it_syncs_later() {
     conforms(Durability::Relaxed { after_ms: 5 }).await;
+}
+
+fn event(at_ms: i64, len: usize) -> Fact {
+    let endpoint = Endpoint::new("a").unwrap();
+    Fact::Happened(NewEvent { at_ms, endpoint, kind: "sent", body: "x".repeat(len).into(), indexed: true })
+}
+
+#[test]
+fn a_second_process_is_refused_and_told_by_whom() {
+    let folder = tempfile::tempdir().unwrap();
+    let first = EmbeddedStore::open(options(folder.path(), 7)).unwrap();
+    let second = EmbeddedStore::open(options(folder.path(), 7)).unwrap_err();
+    assert!(
+        matches!(second, StoreError::InUse { by: Some(pid), .. } if pid == std::process::id()),
+        "{second:?}"
+    );
+    assert!(
+        second.to_string().ends_with(&format!("is in use by another process, number {}", std::process::id()))
+    );
+    drop(first);
+    EmbeddedStore::open(options(folder.path(), 7)).unwrap();
+}
+
+#[test]
+fn nobody_else_may_look_into_the_folder() {
+    use std::os::unix::fs::PermissionsExt;
+    let folder = tempfile::tempdir().unwrap();
+    drop(EmbeddedStore::open(options(folder.path(), 7)).unwrap());
+    let mode = std::fs::metadata(folder.path().join("store")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o777, 0o700);
+}
+
+#[test]
+fn files_of_before_are_not_passed_over() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("commands.cbor"), b"something").unwrap();
+    let refused = EmbeddedStore::open(options(folder.path(), 7)).unwrap_err();
+    assert!(refused.to_string().contains("commands.cbor"), "{refused}");
+}
+
+#[tokio::test]
+async fn old_events_leave_by_size_and_by_age() {
+    let folder = tempfile::tempdir().unwrap();
+    let now = Arc::new(std::sync::atomic::AtomicI64::new(1_000));
+    let clock = now.clone();
+    let log = LogLimits { age_ms: 16_000_000, bytes: 16 << 20, ..LogLimits::default() };
+    let options = EmbeddedOptions {
+        log,
+        now_ms: Arc::new(move || clock.load(Ordering::Relaxed)),
+        ..options(folder.path(), 7)
+    };
+    let store = EmbeddedStore::open(options).unwrap();
+    let batch = || Batch { facts: (0..64).map(|_| event(1_000, 16 << 10)).collect() };
+    for _ in 0..40 {
+        store.commit(batch()).await.unwrap();
+    }
+    let first = Cursor { writer: 7, number: 1 };
+    let page = store.events(Some(first), 1).await.unwrap();
+    let oldest = page.events[0].cursor.number;
+    assert!(page.gap && (1000..2000).contains(&oldest), "16 of 40 MB are kept, roughly: {oldest}");
+    let all = EventsOf { before: None, from_ms: 0, to_ms: i64::MAX, max: usize::MAX };
+    let found = store.events_of(&Endpoint::new("a").unwrap(), all).await.unwrap();
+    assert_eq!(found.len() as u64, 40 * 64 + 1 - oldest, "none is found that is gone");
+    // Later nothing of it is left but what the last segment holds, and then not even that.
+    now.store(1_000_000_000, Ordering::Relaxed);
+    let mut left = found.len();
+    for _ in 0..100 {
+        if left < 3 {
+            break;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        store.commit(Batch { facts: vec![event(1_000_000_000, 1)] }).await.unwrap();
+        left = store.events(None, 10_000).await.unwrap().events.len();
+        if store.events(None, 1).await.unwrap().events[0].at_ms > 1_000 {
+            break;
+        }
+    }
+    assert!(store.events(None, 1).await.unwrap().events[0].at_ms > 1_000, "{left} events are left");
+    let newest = store.newest().await.unwrap();
+    assert!(newest.number > 40 * 64, "numbers go on");
 }

@@ -12,6 +12,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use lightship_server::Rebinding;
+use lightship_store::Durability;
 
 pub use fields::sample;
 pub use raw::{
@@ -147,6 +148,14 @@ pub struct Limits {
 pub struct Store {
     /// Folder for what must survive a restart; `None` = memory only.
     pub folder: Option<PathBuf>,
+    /// When whatever must last counts as written.
+    pub durability: Durability,
+    /// For how long events are kept.
+    pub events_age_max: Duration,
+    /// How many bytes of them.
+    pub events_bytes_max: u64,
+    /// With less space than this nothing new is taken.
+    pub free_bytes_min: u64,
 }
 
 /// Object definitions.
@@ -154,6 +163,36 @@ pub struct Store {
 pub struct Models {
     /// Folder of further OMA XML files, read at the start.
     pub folder: Option<PathBuf>,
+}
+
+fn store(raw: RawStore) -> Result<Store, ConfigError> {
+    let of = |key: &'static str, value: Option<u64>, default: u64, min: u64, max: u64| {
+        let value = value.unwrap_or(default);
+        let is_legal = (min..=max).contains(&value);
+        is_legal.then_some(value).ok_or_else(|| ConfigError::Value {
+            key,
+            message: format!("{value} is not within {min} to {max}"),
+        })
+    };
+    let after_ms = of("store.relaxed_ms", raw.relaxed_ms, 100, 1, 60_000)?;
+    let durability = match raw.durability.as_deref() {
+        None | Some("always") => Durability::Always,
+        Some("relaxed") => Durability::Relaxed { after_ms },
+        Some(other) => {
+            return Err(ConfigError::Value {
+                key: "store.durability",
+                message: format!("{other:?} is neither \"always\" nor \"relaxed\""),
+            });
+        }
+    };
+    let age_s = of("store.events_max_age_s", raw.events_max_age_s, 604_800, 60, 3_200_000_000)?;
+    Ok(Store {
+        folder: raw.folder,
+        durability,
+        events_age_max: Duration::from_secs(age_s),
+        events_bytes_max: of("store.events_max_mb", raw.events_max_mb, 1024, 16, 1 << 30)? << 20,
+        free_bytes_min: of("store.free_min_mb", raw.free_min_mb, 128, 0, 1 << 30)? << 20,
+    })
 }
 
 /// Why a configuration cannot be used.
@@ -291,7 +330,7 @@ impl Config {
             },
             api: api(raw.api, dev, !listen.http.is_empty())?,
             limits: limits(&raw.limits)?,
-            store: Store { folder: raw.store.folder },
+            store: store(raw.store)?,
             models: Models { folder: raw.models.folder },
             listen,
         })

@@ -160,7 +160,14 @@ section! {
         wait_max_s: u64,
     }
     /// Section `[store]`, see [`super::sample`].
-    RawStore { folder: PathBuf, }
+    RawStore {
+        folder: PathBuf,
+        durability: String,
+        relaxed_ms: u64,
+        events_max_age_s: u64,
+        events_max_mb: u64,
+        free_min_mb: u64,
+    }
     /// Section `[models]`, see [`super::sample`].
     RawModels { folder: PathBuf, }
 }

@@ -58,6 +58,9 @@ impl From<Fact> for Step {
     }
 }
 
+/// Where a row is.
+type Place = (Tree, Slice);
+
 /// What a group does.
 pub(crate) struct Draft<'a> {
     trees: &'a Trees,
@@ -66,13 +69,13 @@ pub(crate) struct Draft<'a> {
     /// Rows of the log, in order.
     log: Vec<Row>,
     /// Rows of facts as they will be. Each is written once: of two with one key the library would not know which is later.
-    facts: HashMap<(Tree, Slice), Option<Slice>>,
+    facts: HashMap<Place, Option<Slice>>,
     /// Into the log, in order.
     events: Vec<NewEvent>,
     /// Commands as they are by now, or that are forgotten.
     commands: Vec<CommandChange>,
     /// How to undo the batch that is looked at.
-    before: Vec<((Tree, Slice), Option<Option<Slice>>)>,
+    before: Vec<(Place, Option<Option<Slice>>)>,
     commands_before: Vec<CommandChange>,
 }
 

@@ -185,6 +185,21 @@ impl Store for EmbeddedStore {
         std::future::ready(found).await
     }
 
+    fn each_wanted(&self, visit: &mut (dyn FnMut(Endpoint) + Send)) -> Result<(), StoreError> {
+        let trees = self.shared.readable()?;
+        let mut last = None;
+        for row in trees.tree(Tree::Wanted)?.iter() {
+            let key = row.key().map_err(|error| failed(trees.path(), error))?;
+            let endpoint = records::read_wanted_of(&key);
+            let endpoint = endpoint.map_err(|message| corrupt(trees.path(), &message))?;
+            if last.as_ref() != Some(&endpoint) {
+                visit(endpoint.clone());
+                last = Some(endpoint);
+            }
+        }
+        Ok(())
+    }
+
     async fn command(&self, id: CommandId) -> Result<Option<Arc<CommandRecord>>, StoreError> {
         let command = self.shared.memory().commands.get(id);
         std::future::ready(Ok(command)).await

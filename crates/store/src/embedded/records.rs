@@ -153,6 +153,11 @@ pub(crate) fn wanted(observation: &WantedObservation) -> Vec<u8> {
     })
 }
 
+/// Whose observation a row is.
+pub(crate) fn read_wanted_of(key: &[u8]) -> Result<Endpoint, String> {
+    Ok(split_endpoint(key)?.0)
+}
+
 pub(crate) fn read_wanted(key: &[u8], value: &[u8]) -> Result<(Endpoint, WantedObservation), String> {
     let path = |text: &str| text.parse::<Path>().map_err(|_| "a path is wrong".to_owned());
     let (endpoint, rest) = split_endpoint(key)?;

@@ -185,12 +185,11 @@ impl Trees {
             fjall::OwnedWriteBatch::with_capacity(self.database.clone(), rows.len()).durability(Some(mode));
         let (events, found) = (self.tree(Tree::Events).ok(), self.tree(Tree::Found).ok());
         for row in rows {
-            let of_log = match row.tree {
-                Tree::Events => events.as_ref(),
-                Tree::Found => found.as_ref(),
-                _ => None,
-            };
             let fact;
+            let of_log = match row.tree == Tree::Events {
+                true => events.as_ref(),
+                false => found.as_ref().filter(|_| row.tree == Tree::Found),
+            };
             let tree = match of_log {
                 Some(tree) => tree,
                 None => {
@@ -240,12 +239,16 @@ pub(crate) enum Sync {
 /// What a failure of the library means to a caller.
 pub(crate) fn failed(path: &Path, error: fjall::Error) -> StoreError {
     let unavailable = |source| StoreError::Unavailable { path: path.to_owned(), source };
-    match error {
-        fjall::Error::Io(source) | fjall::Error::Storage(fjall::LsmError::Io(source)) => unavailable(source),
-        fjall::Error::Poisoned => unavailable(std::io::Error::other("a write before this one has failed")),
-        fjall::Error::Locked => unavailable(std::io::ErrorKind::WouldBlock.into()),
-        other => corrupt(path, &other.to_string()),
+    if let fjall::Error::Io(source) | fjall::Error::Storage(fjall::LsmError::Io(source)) = error {
+        return unavailable(source);
     }
+    if matches!(error, fjall::Error::Poisoned) {
+        return unavailable(std::io::Error::other("a write before this one has failed"));
+    }
+    if matches!(error, fjall::Error::Locked) {
+        return unavailable(std::io::ErrorKind::WouldBlock.into());
+    }
+    corrupt(path, &error.to_string())
 }
 
 pub(crate) fn corrupt(path: &Path, message: &str) -> StoreError {

@@ -256,11 +256,9 @@ impl Writer {
 /// What rows are now, that are to be written.
 fn undo(trees: &Trees, rows: &[Row]) -> Vec<Row> {
     let before = |row: &Row| {
-        let value = match row.tree {
-            // Never there before.
-            Tree::Events | Tree::Found => None,
-            tree => trees.get(tree, &row.key).ok()?,
-        };
+        // What is to join the log was never there before.
+        let is_of_log = matches!(row.tree, Tree::Events | Tree::Found);
+        let value = if is_of_log { None } else { trees.get(row.tree, &row.key).ok()? };
         Some(Row { value, ..row.clone() })
     };
     rows.iter().filter_map(before).collect()
