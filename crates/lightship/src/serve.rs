@@ -58,7 +58,7 @@ fn flags(arguments: &ServeArguments) -> RawConfig {
         security: RawSecurity { seal_key_file: arguments.seal_key.clone(), ..RawSecurity::default() },
         registration: RawRegistration { grace_s: arguments.registration_grace, ..RawRegistration::default() },
         queue: RawQueue { awake_window_s: arguments.awake_window },
-        store: RawStore { folder: arguments.data.clone() },
+        store: RawStore { folder: arguments.data.clone(), ..RawStore::default() },
         ..RawConfig::default()
     }
 }
