@@ -104,7 +104,7 @@ fn refs(told: &str) -> Option<u64> {
 fn judge(count: u64, baseline: Option<u64>) -> Result<String, String> {
     let Some(baseline) = baseline else { return Err("has no baseline; --renew writes it".to_owned()) };
     #[allow(clippy::cast_precision_loss, reason = "percent, to be read by people")]
-    let growth = 100.0 * (count as f64 / baseline.max(1) as f64 - 1.0);
+    let growth = 100.0 * (count as f64 - baseline as f64) / baseline.max(1) as f64;
     if growth > GROWTH_MAX {
         Err(format!("{growth:+.1} %; if it is worth that: cargo xtask instructions --renew"))
     } else {
