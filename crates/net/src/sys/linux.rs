@@ -51,12 +51,18 @@ pub(crate) fn steer_by_connection_id(socket: &UdpSocket, shards: u8) -> io::Resu
 /// The content type of a record with a connection ID, and where the first byte of that stands (RFC 9146 §4).
 const TLS12_CID: u32 = 25;
 const CID_AT: u32 = 11;
+/// What may stand before it when a session is resumed: a record whose length is at that place, and which is so long.
+const CHANGE_CIPHER_SPEC: u32 = 20;
+const LENGTH_AT: u32 = 11;
+const CHANGE_LEN: u32 = 14;
 /// No socket has this number: the kernel spreads by addresses then.
 const ANY: u32 = u32::MAX;
 
-fn connection_id_filter(shards: u8) -> [libc::sock_filter; 8] {
+fn connection_id_filter(shards: u8) -> [libc::sock_filter; 17] {
     const LOAD_LEN: u32 = libc::BPF_LD | libc::BPF_W | libc::BPF_LEN;
     const LOAD_BYTE: u32 = libc::BPF_LD | libc::BPF_B | libc::BPF_ABS;
+    const LOAD_TWO: u32 = libc::BPF_LD | libc::BPF_H | libc::BPF_ABS;
+    const JUMP: u32 = libc::BPF_JMP | libc::BPF_JA;
     const IF_AT_LEAST: u32 = libc::BPF_JMP | libc::BPF_JGE | libc::BPF_K;
     const IF_EQUAL: u32 = libc::BPF_JMP | libc::BPF_JEQ | libc::BPF_K;
     const RETURN: u32 = libc::BPF_RET | libc::BPF_K;
@@ -64,9 +70,18 @@ fn connection_id_filter(shards: u8) -> [libc::sock_filter; 8] {
     // Reading behind the end would end the program with 0, which is a socket.
     [
         instruction(LOAD_LEN, 0, 0, 0),
-        instruction(IF_AT_LEAST, 0, 5, CID_AT + 1),
+        instruction(IF_AT_LEAST, 0, 14, CID_AT + 1),
         instruction(LOAD_BYTE, 0, 0, 0),
-        instruction(IF_EQUAL, 0, 3, TLS12_CID),
+        instruction(IF_EQUAL, 9, 0, TLS12_CID),
+        instruction(IF_EQUAL, 0, 11, CHANGE_CIPHER_SPEC),
+        instruction(LOAD_LEN, 0, 0, 0),
+        instruction(IF_AT_LEAST, 0, 9, CHANGE_LEN + CID_AT + 1),
+        instruction(LOAD_TWO, 0, 0, LENGTH_AT),
+        instruction(IF_EQUAL, 0, 7, 1),
+        instruction(LOAD_BYTE, 0, 0, CHANGE_LEN),
+        instruction(IF_EQUAL, 0, 5, TLS12_CID),
+        instruction(LOAD_BYTE, 0, 0, CHANGE_LEN + CID_AT),
+        instruction(JUMP, 0, 0, 1),
         instruction(LOAD_BYTE, 0, 0, CID_AT),
         instruction(IF_AT_LEAST, 1, 0, u32::from(shards)),
         instruction(RETURN_LOADED, 0, 0, 0),

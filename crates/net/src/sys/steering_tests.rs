@@ -18,6 +18,12 @@ fn corpus() -> Vec<Vec<u8>> {
                 if let Some(byte) = datagram.get_mut(11) {
                     *byte = shard;
                 }
+                // Behind a ChangeCipherSpec, and behind what only looks like one.
+                for (kind, length) in [(20, [0, 1]), (20, [0, 2]), (20, [1, 1]), (21, [0, 1])] {
+                    let mut flight = vec![kind, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 3, length[0], length[1], 1];
+                    flight.extend(&datagram);
+                    all.push(flight);
+                }
                 all.push(datagram);
             }
         }
@@ -45,7 +51,7 @@ fn the_kernel_picks_the_shard_that_the_function_says() {
         let (sockets, bound) = bind_secured(address, shards, Steering::Kernel).unwrap();
         let from = SocketAddr::new(address.ip(), 0);
         let sources: Vec<_> = (0..16).map(|_| UdpSocket::bind(from).unwrap()).collect();
-        let mut named = 0;
+        let (mut named, mut behind) = (0, 0);
         let mut by_address: HashMap<usize, usize> = HashMap::new();
         for (number, datagram) in corpus().iter().enumerate() {
             // Each from two ports, as a device behind a NAT that has forgotten it.
@@ -55,6 +61,7 @@ fn the_kernel_picks_the_shard_that_the_function_says() {
                 match shard_of(datagram, shards) {
                     Some(shard) => {
                         assert_eq!(got, usize::from(shard), "of {shards}: {:?}", &datagram[..12]);
+                        behind += usize::from(datagram[0] == 20);
                         named += 1;
                     }
                     // What names no shard stays with the one that its address leads to.
@@ -62,7 +69,7 @@ fn the_kernel_picks_the_shard_that_the_function_says() {
                 }
             }
         }
-        assert!(named >= 2 * 4 * 2, "{named}");
+        assert!(named >= 2 * 4 * 2 && behind >= 2 * 4 * 2, "{named} {behind}");
         let spread: HashSet<_> = by_address.values().collect();
         assert!(spread.len() > 1, "sixteen addresses all lead to one of {shards} shards");
     }

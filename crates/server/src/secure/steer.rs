@@ -10,11 +10,15 @@ use crate::Locator;
 
 /// The shard that the connection ID of a datagram's first record names; `None`: it names none, and any shard may look at it.
 ///
-/// Pure, and simple enough for a filter in the kernel: byte 0 is 25, and byte 11 is below the number of shards.
+/// Pure, and simple enough for a filter in the kernel: byte 0 is 25, and byte 11 is below the number of shards. The same 14 bytes
+/// further on where a ChangeCipherSpec of one byte stands before it: whoever resumes a session sends that and Finished, then data,
+/// which must not be there first because it takes a shorter way.
 #[must_use]
 pub fn shard_of(datagram: &[u8], shards: u8) -> Option<u8> {
-    let shard = *datagram.get(CID_AT)?;
-    (datagram.first() == Some(&TLS12_CID) && shard < shards).then_some(shard)
+    let is_change = datagram.first() == Some(&CHANGE_CIPHER_SPEC) && datagram.get(11..13) == Some(&[0, 1]);
+    let record = datagram.get(if is_change { CHANGE_LEN } else { 0 }..)?;
+    let shard = *record.get(CID_AT)?;
+    (record.first() == Some(&TLS12_CID) && shard < shards).then_some(shard)
 }
 
 /// The connection ID of a datagram's first record, read as one of ours.
@@ -64,6 +68,9 @@ pub(crate) fn is_handshake(datagram: &[u8]) -> bool {
 
 /// The content types (RFC 6347 §4.1, RFC 9146 §4) and places in a record.
 const TLS12_CID: u8 = 25;
+const CHANGE_CIPHER_SPEC: u8 = 20;
+/// A whole record of it.
+const CHANGE_LEN: usize = 14;
 const HANDSHAKE: u8 = 22;
 const CLIENT_HELLO: u8 = 1;
 const CID_AT: usize = 11;
@@ -84,6 +91,12 @@ mod tests {
         assert_eq!(shard_of(&record, 3), None, "no such shard");
         assert_eq!(shard_of(&record[..12], 4), Some(3));
         assert_eq!(shard_of(&record[..11], 4), None);
+        let mut finished = vec![20, 0xfe, 0xfd, 0, 0, 0, 0, 0, 0, 0, 7, 0, 1, 1];
+        finished.extend(record);
+        assert_eq!(shard_of(&finished, 4), Some(3), "ChangeCipherSpec before it");
+        assert_eq!(shard_of(&finished[..25], 4), None);
+        finished[12] = 2;
+        assert_eq!(shard_of(&finished, 4), None, "not of one byte");
         record[0] = 23;
         assert_eq!(shard_of(&record, 4), None);
         assert_eq!(shard_of(&[], 4), None);
