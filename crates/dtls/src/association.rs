@@ -342,6 +342,13 @@ impl Association {
         event
     }
 
+    /// Bytes that a handshake under way takes, up to a few: what grows of it is what the peer sends, up to some ten thousand
+    /// ([`Config::message_len_max`](crate::Config::message_len_max)). 0 without one.
+    #[must_use]
+    pub fn handshake_len(&self) -> usize {
+        self.handshake.as_ref().map_or(0, |handshake| handshake.kept_len())
+    }
+
     /// When [`Association::handle_timeout`] has something to do; `None` for never.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {

@@ -49,6 +49,11 @@ impl Flight {
         &self.messages
     }
 
+    /// Bytes that are kept.
+    pub(crate) fn kept_len(&self) -> usize {
+        self.messages.capacity()
+    }
+
     /// Where messages are appended.
     pub(crate) const fn messages_mut(&mut self) -> &mut Vec<u8> {
         &mut self.messages

@@ -120,6 +120,11 @@ impl Handshake {
         }
     }
 
+    /// Bytes that it takes, all in all but for a few.
+    pub(crate) fn kept_len(&self) -> usize {
+        size_of::<Self>() + self.common.kept_len()
+    }
+
     /// Takes the host's answer.
     pub(crate) fn answer(&mut self, host: &mut Host<'_>, answer: Answer) {
         if !core::mem::take(&mut self.common.is_asking) || self.common.is_over {

@@ -75,6 +75,11 @@ impl Reassembly {
         self.expect(self.next.wrapping_add(1));
     }
 
+    /// Bytes that are kept of what has come.
+    pub(crate) fn kept_len(&self) -> usize {
+        self.parts.iter().map(|partial| partial.bytes.capacity() + size_of::<Partial>()).sum()
+    }
+
     /// Forgets what has come: nothing more is put together.
     pub(crate) fn clear(&mut self) {
         self.parts = Vec::new();
@@ -180,6 +185,7 @@ impl Partial {
         self.pieces = apart;
         let end = HEADER_LEN + new.end;
         if self.bytes.len() < end {
+            self.bytes.reserve_exact(end - self.bytes.len());
             self.bytes.resize(end, 0);
         }
         if let Some(room) = self.bytes.get_mut(HEADER_LEN + new.start..end) {

@@ -111,6 +111,20 @@ impl Common {
         }
     }
 
+    /// Bytes that are kept beside this.
+    pub(super) fn kept_len(&self) -> usize {
+        let early: usize = self.early.iter().map(|record| record.len()).sum();
+        let name = self.server_name.as_ref().map_or(0, String::capacity);
+        self.inbound.kept_len()
+            + self.transcript.kept_len()
+            + self.flight.kept_len()
+            + early
+            + name
+            + self.session_id.len()
+            + self.note.len()
+            + self.peer_key.len()
+    }
+
     /// Asks the host; nothing goes on before it answers.
     pub(crate) fn ask(&mut self, presented: Presented) {
         self.is_asking = true;
@@ -136,6 +150,7 @@ impl Common {
     /// Sends the flight, and again until the peer answers.
     pub(crate) fn launch(&mut self, host: &Host<'_>) {
         self.flight.rewind();
+        self.flight.messages_mut().shrink_to_fit();
         self.answered = self.inbound.next().checked_sub(1);
         self.launched_at = host.now;
         self.wait = host.config.retransmit_first;

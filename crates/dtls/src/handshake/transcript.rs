@@ -36,6 +36,11 @@ impl Transcript {
         self.hash.clone().finish()
     }
 
+    /// Bytes that are kept.
+    pub(crate) fn kept_len(&self) -> usize {
+        self.kept.as_ref().map_or(0, Vec::capacity)
+    }
+
     /// All so far, if it is kept.
     pub(crate) fn messages(&self) -> &[u8] {
         self.kept.as_deref().unwrap_or_default()

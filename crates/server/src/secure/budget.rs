@@ -4,7 +4,6 @@
 //! which can cost him a handshake but nobody any memory.
 
 use core::hash::BuildHasher;
-use core::time::Duration;
 
 use lightship_platform::Instant;
 
@@ -23,14 +22,15 @@ pub(crate) struct Budgets {
 #[derive(Clone, Copy, Default)]
 struct Cell {
     owner: u64,
+    /// When all that was begun will have been given back, in microseconds.
+    even_us: u64,
     open: u32,
-    /// Handshakes begun of late, in thousandths; runs out over time.
-    spent: u64,
-    since: Instant,
 }
 
+/// Sources that are counted at a time, addresses and networks each, in 24 bytes.
 const CELLS: usize = 8192;
-const ONE: u64 = 1000;
+/// What may be begun at once is what may be begun in this time.
+const SPAN_US: u64 = 60_000_000;
 
 impl Budgets {
     pub(crate) fn new(hashes: SecretHash) -> Self {
@@ -43,12 +43,14 @@ impl Budgets {
         let prefix = cell(&mut self.prefixes, self.hashes, from.prefix());
         let per_address = (limits.handshakes_per_address, limits.handshakes_a_minute_per_address);
         let per_prefix = (limits.handshakes_per_prefix, limits.handshakes_a_minute_per_prefix);
-        if !address.has_left(now, per_address) || !prefix.has_left(now, per_prefix) {
+        let (Some(address_even), Some(prefix_even)) =
+            (address.after_one(now, per_address), prefix.after_one(now, per_prefix))
+        else {
             return false;
-        }
-        for cell in [address, prefix] {
+        };
+        for (cell, even_us) in [(address, address_even), (prefix, prefix_even)] {
             cell.open += 1;
-            cell.spent += ONE;
+            cell.even_us = even_us;
         }
         true
     }
@@ -75,19 +77,17 @@ fn cell(cells: &mut [Cell], hashes: SecretHash, source: [u8; 16]) -> &mut Cell {
 }
 
 impl Cell {
-    fn has_left(&mut self, now: Instant, (open_max, a_minute): (u32, u32)) -> bool {
-        let elapsed_ms =
-            u64::try_from(now.saturating_duration_since(self.since).as_millis()).unwrap_or(u64::MAX);
-        let recovered = elapsed_ms.saturating_mul(u64::from(a_minute)) / 60;
-        self.spent = self.spent.saturating_sub(recovered);
-        // What is not a whole millisecond yet counts the next time, or who asks often would never recover anything.
-        self.since += Duration::from_millis(elapsed_ms);
-        self.open < open_max && self.spent + ONE <= u64::from(a_minute) * ONE
+    /// When all is given back if one more is begun; `None` if it may not be.
+    fn after_one(&self, now: Instant, (open_max, a_minute): (u32, u32)) -> Option<u64> {
+        let now_us = now.as_micros();
+        let even_us = self.even_us.max(now_us) + SPAN_US / u64::from(a_minute.max(1));
+        (self.open < open_max && a_minute > 0 && even_us <= now_us + SPAN_US).then_some(even_us)
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use core::time::Duration;
     use std::net::SocketAddr;
 
     use super::*;

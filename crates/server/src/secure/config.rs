@@ -53,6 +53,9 @@ pub struct SecurityLimits {
     pub sessions: usize,
     /// Handshakes under way; the oldest gives way to a new one.
     pub handshakes: usize,
+    /// Bytes that all handshakes under way may take together. Beyond it those that grow give way which have more than their part of
+    /// it: a flight of ours, certificates of the peer.
+    pub handshake_bytes: usize,
     /// Handshakes under way from one address; beyond it a new one is not begun.
     pub handshakes_per_address: u32,
     /// Handshakes under way from one network (/24 or /56).
@@ -75,6 +78,7 @@ impl Default for SecurityLimits {
         Self {
             sessions: 1_000_000,
             handshakes: 4096,
+            handshake_bytes: 16 << 20,
             handshakes_per_address: 1024,
             handshakes_per_prefix: 2048,
             handshakes_a_minute_per_address: 12_000,

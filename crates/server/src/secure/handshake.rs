@@ -35,6 +35,8 @@ pub(super) struct Handshake {
     /// Why the host did not accept.
     refusal: Option<HandshakeFailure>,
     resumable: Option<Resumption>,
+    /// The bytes that it was last seen to take.
+    weight: usize,
 }
 
 /// A question about a credential.
@@ -127,6 +129,31 @@ impl<T: Default> Sessions<T> {
         if self.pool.len() > 2 * max.max(64) {
             self.pool.retain(|key| table.get(*key).is_some_and(|session| session.stage == Stage::Pending));
         }
+    }
+
+    /// Takes note of how big a handshake has become; while all are too big together, one that is bigger than its part gives way.
+    pub(super) fn weigh(&mut self, now: Instant, key: Key<Session<T>>) {
+        let Some(session) = self.table.get_mut(key).filter(|session| session.stage == Stage::Pending) else {
+            return;
+        };
+        let weight = session.association.handshake_len();
+        let handshake = session.busy.as_mut().and_then(|busy| busy.handshake.as_mut());
+        let (Some(handshake), Some(core)) = (handshake, &self.core) else { return };
+        self.pool_bytes = self.pool_bytes + weight - handshake.weight;
+        handshake.weight = weight;
+        let limits = &core.security.limits;
+        if self.pool_bytes > limits.handshake_bytes
+            && weight > limits.handshake_bytes / limits.handshakes.max(1)
+        {
+            self.fail(now, key, HandshakeFailure::Crowded);
+        }
+    }
+
+    /// A handshake is over, one way or the other.
+    fn end_handshake(&mut self, key: Key<Session<T>>) -> Option<Handshake> {
+        let handshake = self.table.get_mut(key)?.busy.as_mut()?.handshake.take()?;
+        self.pool_bytes -= handshake.weight;
+        Some(handshake)
     }
 
     fn handshake(&self, key: Key<Session<T>>) -> Option<&Handshake> {
@@ -337,9 +364,7 @@ impl<T: Default> Sessions<T> {
 
     /// A handshake is done.
     pub(super) fn established(&mut self, now: Instant, key: Key<Session<T>>, facts: Facts) {
-        let Some(handshake) = self.table.get_mut(key).and_then(|s| s.busy.as_mut()?.handshake.take()) else {
-            return;
-        };
+        let Some(handshake) = self.end_handshake(key) else { return };
         if let Some((question, timer)) = handshake.asked {
             self.questions.remove(question);
             self.timers.cancel(timer);
@@ -461,8 +486,7 @@ impl<T: Default> Sessions<T> {
     /// A handshake comes to nothing.
     fn fail(&mut self, now: Instant, key: Key<Session<T>>, reason: HandshakeFailure) {
         self.forget_question(key);
-        let handshake = self.table.get_mut(key).and_then(|session| session.busy.as_mut()?.handshake.take());
-        let Some(handshake) = handshake else { return };
+        let Some(handshake) = self.end_handshake(key) else { return };
         if let Some(address) = self.table.get(key).map(|session| session.address) {
             self.budgets.give_back(address);
         }

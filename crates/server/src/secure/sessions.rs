@@ -44,6 +44,8 @@ pub(crate) struct Sessions<T> {
     pub(super) identities: Meter,
     /// Handshakes, the oldest first; those that are over are skipped when they come up.
     pub(super) pool: VecDeque<Key<Session<T>>>,
+    /// Bytes that they take.
+    pub(super) pool_bytes: usize,
     pub(super) questions: Slab<Question>,
     pub(super) timers: Timers<Due<T>>,
     pub(super) happened: VecDeque<Happened<T>>,
@@ -144,6 +146,7 @@ impl<T: Default> Sessions<T> {
             budgets: Budgets::new(hashes),
             identities: Meter::new(METERED_IDENTITIES_MAX, hashes),
             pool: VecDeque::new(),
+            pool_bytes: 0,
             questions: Slab::new(),
             timers: Timers::new(),
             happened: VecDeque::new(),
@@ -381,6 +384,7 @@ impl<T: Default> Sessions<T> {
                 _ => {}
             }
         }
+        self.weigh(now, key);
         self.arm(key);
         self.queue(key);
     }
