@@ -1,7 +1,8 @@
 //! Moves datagrams between sockets and Lightship's engines.
 //!
 //! ```text
-//! I am the only one who touches UDP sockets: shard threads for servers, a driver for devices.
+//! I am the only one who touches UDP sockets: shard threads for servers, a driver for devices, a fleet for
+//!   devices that are simulated by the thousand.
 //! I may: open sockets, start threads, read the clock, call the system (in sys/ alone).
 //! I must not: know what a datagram means (but for what the filters in sys/ read off its first bytes), decide anything about
 //!   devices, keep state that an engine could keep.
@@ -15,6 +16,7 @@ pub mod client_driver;
 mod clock;
 mod echo;
 mod events;
+pub mod fleet;
 mod inbox;
 mod shard_thread;
 mod shards;

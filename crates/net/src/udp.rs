@@ -49,6 +49,18 @@ pub(crate) fn bind_secured(
     Ok((sockets, bound))
 }
 
+/// A socket on a free port that speaks for many addresses of ours: it listens on all of them.
+pub(crate) fn open_shared(any: SocketAddr) -> io::Result<UdpSocket> {
+    open(any, Sharing::Alone)
+}
+
+/// A socket on a free port for one device: small buffers, since there may be thousands.
+pub(crate) fn open_own(local: SocketAddr) -> io::Result<UdpSocket> {
+    let socket = UdpSocket::bind(local)?;
+    socket.set_nonblocking(true)?;
+    Ok(socket)
+}
+
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sharing {
     Alone,
