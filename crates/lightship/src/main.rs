@@ -1,4 +1,4 @@
-//! The Lightship program: demo, serve, device, ctl, decode.
+//! The Lightship program: demo, serve, device, ctl, load, decode.
 //!
 //! I am the one program: text in, meaning out.
 //! I may: read arguments, files, standard input and the environment; start the service; drive a client engine; speak
@@ -15,6 +15,7 @@ mod decode;
 mod demo;
 mod device;
 mod failure;
+mod load;
 mod output;
 mod serve;
 mod value_text;

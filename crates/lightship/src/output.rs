@@ -48,6 +48,7 @@ pub(crate) fn start_logging(arguments: &Cli) {
         Command::Demo(_)
         | Command::Device(_)
         | Command::Ctl(_)
+        | Command::Load(_)
         | Command::Decode(_)
         | Command::Completions(_) => "warn",
     };

@@ -74,7 +74,9 @@ impl Fleet {
         let shared = origin.local.is_none() && has_loopback_addresses(server.ip());
         let count = if shared { u32::from(origin.ports.max(1)).min(sources.max(1)) } else { sources };
         if shared && sources.div_ceil(count) > ADDRESSES {
-            return Err(io::Error::other(format!("127.0.0.0/8 has addresses for {ADDRESSES} devices a port")));
+            return Err(io::Error::other(format!(
+                "127.0.0.0/8 has addresses for {ADDRESSES} devices a port"
+            )));
         }
         let any = match server {
             SocketAddr::V4(_) => IpAddr::from(Ipv4Addr::UNSPECIFIED),
@@ -116,7 +118,8 @@ impl Fleet {
         let Some(socket) = self.sockets.get_mut(ready::index(number)) else { return };
         if socket.outgoing.is_empty() {
             // A socket of one device sends one datagram at a time.
-            socket.outgoing = if self.shared { Slot::batch() } else { Slot::batch().split_off(BATCH_LEN - 1) };
+            socket.outgoing =
+                if self.shared { Slot::batch() } else { Slot::batch().split_off(BATCH_LEN - 1) };
         }
         let Some(slot) = socket.outgoing.get_mut(socket.outgoing_len) else { return };
         let Some(place) = slot.bytes.get_mut(..data.len()) else {
@@ -163,8 +166,10 @@ impl Fleet {
                 };
                 total += received;
                 for slot in self.incoming.iter_mut().take(received) {
-                    let source = if self.shared { source_of(slot.local, number, count) } else { Some(number) };
-                    let source = source.filter(|source| *source < self.sources && slot.address == self.server);
+                    let source =
+                        if self.shared { source_of(slot.local, number, count) } else { Some(number) };
+                    let source =
+                        source.filter(|source| *source < self.sources && slot.address == self.server);
                     match (source, slot.bytes.get_mut(..slot.len)) {
                         (Some(source), Some(data @ [_, ..])) => {
                             self.counters.received += 1;
@@ -183,9 +188,34 @@ impl Fleet {
     }
 }
 
+/// Lets this process open so many descriptors if it may; returns how many it may open now, `None` where nothing limits it.
+#[must_use]
+pub fn allow_descriptors(wanted: u64) -> Option<u64> {
+    #[cfg(unix)]
+    {
+        use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+        let limit = getrlimit(Resource::Nofile);
+        let current = limit.current?;
+        if current >= wanted {
+            return Some(current);
+        }
+        let raised = limit.maximum.map_or(wanted, |maximum| maximum.min(wanted));
+        let asked = Rlimit { current: Some(raised), maximum: limit.maximum };
+        Some(setrlimit(Resource::Nofile, asked).map_or(current, |()| raised))
+    }
+    #[cfg(not(unix))]
+    {
+        let _ = wanted;
+        None
+    }
+}
+
 impl std::fmt::Debug for Fleet {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Fleet").field("server", &self.server).field("sources", &self.sources).finish_non_exhaustive()
+        f.debug_struct("Fleet")
+            .field("server", &self.server)
+            .field("sources", &self.sources)
+            .finish_non_exhaustive()
     }
 }
 
@@ -199,7 +229,8 @@ impl Socket {
                 Ok(count) => {
                     let (sent, left) = rest.split_at(count.min(rest.len()));
                     counters.sent += u64::try_from(count).unwrap_or(0);
-                    counters.sent_bytes += sent.iter().map(|slot| u64::try_from(slot.len).unwrap_or(0)).sum::<u64>();
+                    counters.sent_bytes +=
+                        sent.iter().map(|slot| u64::try_from(slot.len).unwrap_or(0)).sum::<u64>();
                     rest = left;
                 }
                 Err(error) if concerns_one_datagram(&error) => {

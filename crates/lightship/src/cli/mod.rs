@@ -5,6 +5,7 @@ mod ctl;
 mod decode;
 mod demo;
 mod device;
+mod load;
 mod serve;
 
 pub(crate) use self::ctl::{
@@ -15,6 +16,7 @@ pub(crate) use self::ctl::{
 pub(crate) use self::decode::DecodeArguments;
 pub(crate) use self::demo::DemoArguments;
 pub(crate) use self::device::DeviceArguments;
+pub(crate) use self::load::LoadArguments;
 pub(crate) use self::serve::ServeArguments;
 
 use crate::failure::Failure;
@@ -44,6 +46,7 @@ pub(crate) enum Command {
     Serve(Box<ServeArguments>),
     Device(Box<DeviceArguments>),
     Ctl(Box<CtlArguments>),
+    Load(Box<LoadArguments>),
     Decode(DecodeArguments),
     Completions(CompletionsArguments),
 }
@@ -65,6 +68,7 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
         Command::Serve(arguments) => crate::serve::run(&arguments),
         Command::Device(arguments) => crate::device::run(*arguments),
         Command::Ctl(arguments) => crate::ctl::run(*arguments),
+        Command::Load(arguments) => crate::load::run(&arguments),
         Command::Decode(arguments) => crate::decode::run(&arguments),
         Command::Completions(arguments) => completions(arguments.shell),
     }

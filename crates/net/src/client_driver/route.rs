@@ -5,7 +5,7 @@
 
 use std::future::Future;
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -75,6 +75,14 @@ impl Target {
     #[must_use]
     pub fn is_secured(&self) -> bool {
         self.secured
+    }
+
+    /// The address that the name stands for now; waits for the name service. `None`: for none.
+    ///
+    /// # Errors
+    /// When the name service does not know, or does not answer.
+    pub fn resolve(&self) -> io::Result<Option<SocketAddr>> {
+        Ok((self.host.as_str(), self.port).to_socket_addrs()?.next())
     }
 
     fn literal(&self) -> Option<SocketAddr> {

@@ -17,23 +17,19 @@ pub(super) fn index(number: u32) -> usize {
 /// By `epoll`, which waits to the microsecond: a fleet that sends at set times would be late by half a millisecond otherwise.
 #[cfg(target_os = "linux")]
 mod linux {
-    use super::{Duration, UdpSocket, index, io};
+    use super::{Duration, UdpSocket, io};
     use rustix::event::{Timespec, epoll};
     use std::os::fd::OwnedFd;
 
     pub(in crate::fleet) struct Ready {
         epoll: OwnedFd,
-        events: Vec<epoll::Event>,
-        /// How many events are valid, and how many of them were handed out.
-        filled: usize,
-        taken: usize,
+        /// Those that were told of, the last first.
+        told: Vec<u32>,
     }
 
     impl Ready {
         pub(in crate::fleet) fn new() -> io::Result<Self> {
-            let epoll = epoll::create(epoll::CreateFlags::CLOEXEC)?;
-            let empty = epoll::Event { flags: epoll::EventFlags::empty(), data: epoll::EventData::new_u64(0) };
-            Ok(Self { epoll, events: vec![empty; EVENTS_LEN], filled: 0, taken: 0 })
+            Ok(Self { epoll: epoll::create(epoll::CreateFlags::CLOEXEC)?, told: Vec::new() })
         }
 
         pub(in crate::fleet) fn add(&mut self, socket: &UdpSocket, number: u32) -> io::Result<()> {
@@ -46,19 +42,22 @@ mod linux {
                 tv_sec: i64::try_from(limit.as_secs()).unwrap_or(i64::MAX),
                 tv_nsec: limit.subsec_nanos().into(),
             };
-            self.taken = 0;
-            self.filled = match epoll::wait(&self.epoll, &mut self.events[..], Some(&limit)) {
+            let empty =
+                epoll::Event { flags: epoll::EventFlags::empty(), data: epoll::EventData::new_u64(0) };
+            let mut events = [empty; EVENTS_LEN];
+            let count = match epoll::wait(&self.epoll, &mut events[..], Some(&limit)) {
                 Ok(count) => count,
                 Err(rustix::io::Errno::INTR) => 0,
                 Err(error) => return Err(error.into()),
             };
+            self.told.clear();
+            let numbers = events.iter().take(count).map(|event| event.data.u64());
+            self.told.extend(numbers.filter_map(|number| u32::try_from(number).ok()));
             Ok(())
         }
 
         pub(in crate::fleet) fn next(&mut self) -> Option<u32> {
-            let event = self.events.get(..self.filled)?.get(self.taken)?;
-            self.taken += 1;
-            u32::try_from(event.data.u64()).ok().filter(|number| index(*number) != usize::MAX)
+            self.told.pop()
         }
     }
 
