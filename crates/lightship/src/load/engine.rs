@@ -416,9 +416,6 @@ impl Engine {
 
     /// Sends a message of CoAP, through the tunnel if there is one.
     fn send(&mut self, device: u32, message: &[u8]) {
-        if let (Some(awake), Some(state)) = (self.settings.awake, self.devices.get_mut(index(device))) {
-            state.awake_until = self.now + awake;
-        }
         if self.settings.secure.is_some() {
             self.seal(device, message);
         } else {
@@ -435,6 +432,9 @@ impl Engine {
     }
 
     fn transmit(&mut self, device: u32, datagram: &[u8]) {
+        if let (Some(awake), Some(state)) = (self.settings.awake, self.devices.get_mut(index(device))) {
+            state.awake_until = self.now + awake;
+        }
         if self.is_lost() {
             self.stats.lost[0] += 1;
             return;
