@@ -303,15 +303,10 @@ impl Engine {
         for _ in 0..BURST_MAX {
             let Some(intended) = self.due_now() else { return };
             let operation = settings.mix.pick(self.rng.below(settings.mix.total()));
-            let device = match operation {
-                Operation::Notify | Operation::Report => self.next_observed(),
-                _ => self.next_idle(),
-            };
+            let device = if operation.is_notification() { self.next_observed() } else { self.next_idle() };
             match device {
                 Some(device) => self.begin(device, operation, intended),
-                None if matches!(operation, Operation::Notify | Operation::Report)
-                    && self.observed.is_empty() =>
-                {
+                None if operation.is_notification() && self.observed.is_empty() => {
                     self.stats.unobserved += 1;
                 }
                 // It begins late then, and its latency tells.
@@ -479,7 +474,7 @@ impl Pace {
     )]
     #[allow(clippy::cast_precision_loss, reason = "counts stay far below 2^53")]
     fn next(&self) -> Option<Instant> {
-        let Some(rate) = self.rate else { return None };
+        let rate = self.rate?;
         Some(self.begin + Duration::from_micros((self.count as f64 / rate * 1e6) as u64))
     }
 }

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use lightship_coap::Code;
+
 /// Something that a device does on its own, or has done to it before it can.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) enum Operation {
@@ -39,6 +41,21 @@ impl Operation {
     /// Its place in [`Operation::ALL`].
     pub(crate) fn index(self) -> usize {
         Self::ALL.iter().position(|operation| *operation == self).unwrap_or(0)
+    }
+
+    /// Whether it needs a server that observes.
+    pub(crate) const fn is_notification(self) -> bool {
+        matches!(self, Self::Notify | Self::Report)
+    }
+
+    /// The code of success.
+    pub(crate) const fn expects(self) -> Code {
+        match self {
+            Self::Register => Code::CREATED,
+            Self::Deregister => Code::DELETED,
+            Self::Update | Self::Change | Self::Send => Code::CHANGED,
+            Self::Handshake | Self::Notify | Self::Report => Code::EMPTY,
+        }
     }
 
     /// The name in summaries.

@@ -210,7 +210,10 @@ fn secure(
         return Err(Failure::usage("--psk-key is for a coaps:// server"));
     }
     let key = pattern("--psk-key", key_text)?;
-    for number in [first, last] {
+    // All numbers between two of these have as many digits.
+    let powers = (0..32).flat_map(|exponent| [10_u32, 16].map(|base| base.checked_pow(exponent))).flatten();
+    let inner = powers.filter(|number| (first..=last).contains(number));
+    for number in [first, last].into_iter().chain(inner) {
         let hex = key.of(number);
         if !matches!(bytes_of(&hex), Some(bytes) if (1..=64).contains(&bytes.len())) {
             return Err(Failure::usage(format_args!(

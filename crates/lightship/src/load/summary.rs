@@ -1,6 +1,5 @@
 //! What came of a load, for people and for programs.
 
-use std::fmt::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -57,90 +56,74 @@ impl Summary {
 
     /// For people.
     pub(crate) fn text(&self) -> String {
-        let mut text = String::new();
-        // Writing into a String does not fail.
-        let _ = writeln!(
-            text,
-            "{:<6} {:<11} {:>9} {:>9} {:>7} {:>7} {:>8} {:>10}  {:>9} {:>9} {:>9} {:>9}",
-            "phase",
-            "operation",
-            "begun",
-            "right",
-            "wrong",
-            "missing",
-            "repeated",
-            "per second",
-            "p50",
-            "p99",
-            "p99.9",
-            "max"
-        );
-        for (phase, operation, tally) in self.stats.tallies().filter(|(_, _, tally)| tally.begun > 0) {
-            let at = |quantile: f64| {
-                tally
-                    .latency
-                    .as_ref()
-                    .map_or_else(|| "–".to_owned(), |all| latency(all.value_at_quantile(quantile)))
-            };
-            let _ = writeln!(
-                text,
-                "{:<6} {:<11} {:>9} {:>9} {:>7} {:>7} {:>8} {:>10.1}  {:>9} {:>9} {:>9} {:>9}",
-                phase.name(),
-                operation.name(),
-                tally.begun,
-                tally.right,
-                tally.wrong,
-                tally.missing,
-                tally.repetitions,
-                self.rate(phase, tally),
-                at(0.5),
-                at(0.99),
-                at(0.999),
-                at(1.0),
-            );
-        }
+        let mut lines = self.table();
         let spans: Vec<String> = Phase::ALL
             .into_iter()
             .map(|phase| format!("{} {:.2} s", phase.name(), self.span(phase)))
             .collect();
-        let _ = writeln!(text, "time       {}", spans.join(", "));
-        let (missing, wrong) = self.faults();
-        let unfinished = self.stats.sum(Tally::unfinished);
-        let _ = write!(
-            text,
-            "answers    {} right, {missing} missing, {wrong} wrong",
-            self.stats.sum(|t| t.right)
-        );
-        if unfinished > 0 {
-            let _ = write!(text, ", {unfinished} not waited for");
-        }
-        let _ = writeln!(text, "; {} came twice, {} stray", self.stats.repeated, self.stats.stray);
-        for ((operation, code), count) in &self.stats.wrong {
-            let _ =
-                writeln!(text, "           {count} × {operation} answered {}", code_text(*operation, *code));
-        }
-        let asked: Vec<String> = self
-            .stats
-            .downlink
-            .rows()
-            .into_iter()
-            .filter(|(_, count)| *count > 0)
-            .map(|(name, count)| format!("{name} {count}"))
-            .collect();
+        lines.push(format!("time       {}", spans.join(", ")));
+        lines.extend(self.answers());
+        let rows = self.stats.downlink.rows().into_iter().filter(|(_, count)| *count > 0);
+        let asked: Vec<String> = rows.map(|(name, count)| format!("{name} {count}")).collect();
         if !asked.is_empty() {
-            let _ = writeln!(text, "requests   {}", asked.join(", "));
+            lines.push(format!("requests   {}", asked.join(", ")));
         }
         if self.stats.unobserved > 0 {
-            text.push_str("warning    notifications were left out: the server observes no device\n");
+            lines.push("warning    notifications were left out: the server observes no device".to_owned());
         }
-        let [to, from] = self.stats.lost;
-        let counters = &self.counters;
-        let _ = write!(
-            text,
+        let ([to, from], counters) = (self.stats.lost, &self.counters);
+        lines.push(format!(
             "datagrams  {} sent ({} B), {} received ({} B); lost on purpose {to} and {from}; not taken by the system {}",
             counters.sent, counters.sent_bytes, counters.received, counters.received_bytes, counters.unsent
-        );
-        text
+        ));
+        lines.join("\n")
+    }
+
+    /// One line for each operation in each phase.
+    fn table(&self) -> Vec<String> {
+        let row = |names: [&str; 2], counts: [String; 6], latencies: [String; 4]| {
+            let [begun, right, wrong, missing, repeated, rate] = counts;
+            let [p50, p99, p999, max] = latencies;
+            format!(
+                "{:<6} {:<11} {begun:>9} {right:>9} {wrong:>7} {missing:>7} {repeated:>8} {rate:>10}  {p50:>9} {p99:>9} {p999:>9} {max:>9}",
+                names[0], names[1]
+            )
+        };
+        let counts = ["begun", "right", "wrong", "missing", "repeated", "per second"];
+        let latencies = ["p50", "p99", "p99.9", "max"];
+        let head = row(["phase", "operation"], counts.map(str::to_owned), latencies.map(str::to_owned));
+        let mut lines = vec![head];
+        for (phase, operation, tally) in self.stats.tallies().filter(|(_, _, tally)| tally.begun > 0) {
+            let [begun, right, wrong, missing, repeated] =
+                [tally.begun, tally.right, tally.wrong, tally.missing, tally.repetitions]
+                    .map(|count| count.to_string());
+            let rate = format!("{:.1}", self.rate(phase, tally));
+            let at = |quantile: f64| {
+                let all = tally.latency.as_ref();
+                all.map_or_else(|| "–".to_owned(), |all| latency(all.value_at_quantile(quantile)))
+            };
+            let counts = [begun, right, wrong, missing, repeated, rate];
+            lines.push(row([phase.name(), operation.name()], counts, [0.5, 0.99, 0.999, 1.0].map(at)));
+        }
+        lines
+    }
+
+    /// How all operations ended, and what the wrong answers were.
+    fn answers(&self) -> Vec<String> {
+        let (missing, wrong) = self.faults();
+        let right = self.stats.sum(|tally| tally.right);
+        let unfinished = match self.stats.sum(Tally::unfinished) {
+            0 => String::new(),
+            count => format!(", {count} not waited for"),
+        };
+        let (repeated, stray) = (self.stats.repeated, self.stats.stray);
+        let mut lines = vec![format!(
+            "answers    {right} right, {missing} missing, {wrong} wrong{unfinished}; {repeated} came twice, {stray} stray"
+        )];
+        for ((operation, code), count) in &self.stats.wrong {
+            lines.push(format!("           {count} × {operation} answered {}", code_text(*operation, *code)));
+        }
+        lines
     }
 
     /// For programs. Members are added, never renamed.

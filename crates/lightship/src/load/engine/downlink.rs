@@ -103,7 +103,7 @@ impl Engine {
                 (self.take(device, message, (path, "write")), Then::Nothing)
             }
             Asked::WriteAttributes => (Reply::of(Code::CHANGED), Then::Nothing),
-            _ => (Reply::of(Code::METHOD_NOT_ALLOWED), Then::Nothing),
+            Asked::Create | Asked::Delete | _ => (Reply::of(Code::METHOD_NOT_ALLOWED), Then::Nothing),
         }
     }
 
@@ -119,7 +119,7 @@ impl Engine {
             Asked::Replace | Asked::PartialUpdate | Asked::WriteAttributes | Asked::WriteComposite => {
                 &mut counts.write
             }
-            _ => &mut counts.refused,
+            Asked::Create | Asked::Delete | _ => &mut counts.refused,
         }
     }
 

@@ -165,7 +165,7 @@ impl Engine {
                     None => self.lose_registration(device),
                 }
             }
-            _ => {}
+            Event::Ask(_) | Event::Resumable(_) | Event::Moved | Event::KeyLog(_) | _ => {}
         }
     }
 

@@ -45,7 +45,12 @@ impl Engine {
         match operation {
             Operation::Register => self.set_life(device, Life::Registering),
             Operation::Deregister => self.set_life(device, Life::Leaving),
-            _ => {}
+            Operation::Handshake
+            | Operation::Update
+            | Operation::Change
+            | Operation::Send
+            | Operation::Notify
+            | Operation::Report => {}
         }
         self.send(device, &bytes);
         if operation == Operation::Report {
@@ -306,11 +311,7 @@ impl Engine {
         if message.ty() == Type::Con {
             self.send_empty(device, Type::Ack, message.message_id());
         }
-        let expected = match operation {
-            Operation::Register => Code::CREATED,
-            Operation::Deregister => Code::DELETED,
-            _ => Code::CHANGED,
-        };
+        let expected = operation.expects();
         let location = (operation == Operation::Register).then(|| location_of(message));
         if message.code() != expected || location.as_ref().is_some_and(Option::is_none) {
             self.conclude(exchange, Outcome::Wrong(message.code()));
@@ -420,7 +421,9 @@ impl Engine {
         let what = match operation {
             Operation::Register | Operation::Change => Entry::Lifetime { location, lifetime_s: value },
             Operation::Send | Operation::Notify => Entry::Value { path: self.reported, value },
-            _ => Entry::Location { location },
+            Operation::Handshake | Operation::Update | Operation::Deregister | Operation::Report => {
+                Entry::Location { location }
+            }
         };
         ledger.note(self.date, &name, (operation.name(), state), &what);
     }
