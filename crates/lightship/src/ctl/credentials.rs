@@ -28,7 +28,7 @@ impl Session<'_> {
                         Failure::Failed(message) if keyless => Failure::failed(format_args!(
                             "{message}\nThe server has no key of this device that could stay: give one with --psk-key or --psk-key-file."
                         )),
-                        failure => failure,
+                        failure @ (Failure::Failed(_) | Failure::Usage(_) | Failure::OutputClosed) => failure,
                     }
                 })?;
                 self.print(&kept, || one(&kept))
