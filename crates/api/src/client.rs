@@ -20,6 +20,7 @@ use crate::answer::{
 use crate::command::{Command, Commands};
 use crate::endpoint::{Endpoint, Endpoints};
 use crate::event::Event;
+use crate::history::History;
 use crate::model::{Model, Models};
 use crate::node::Node;
 use crate::problem::Problem;
@@ -84,6 +85,19 @@ pub struct DownlinkOptions {
     pub fallback: bool,
     /// Also give the payload as it came.
     pub raw: bool,
+}
+
+/// Which values of a history; the default leaves it to the server.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct HistoryOptions {
+    /// Only from this moment on: RFC 3339, or a span such as `24h` for so long ago.
+    pub from: Option<String>,
+    /// Only before this moment, likewise.
+    pub to: Option<String>,
+    /// At most so many.
+    pub limit: Option<u32>,
+    /// The `next` of the page before.
+    pub cursor: Option<String>,
 }
 
 /// Write, Replace or Partial Update.
@@ -326,6 +340,26 @@ impl Client {
     /// See [`ClientError`].
     pub fn commands(&self, endpoint: &str) -> Result<Commands, ClientError> {
         self.get(&at(endpoint, "/commands"))
+    }
+
+    /// Values that a device has told, those heard last first; `path` as `/3303/0/5700`.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn history(
+        &self,
+        endpoint: &str,
+        path: &str,
+        which: &HistoryOptions,
+    ) -> Result<History, ClientError> {
+        let limit = which.limit.map(|limit| limit.to_string());
+        let query = [
+            ("from", which.from.as_deref()),
+            ("to", which.to.as_deref()),
+            ("limit", limit.as_deref()),
+            ("cursor", which.cursor.as_deref()),
+        ];
+        self.get(&with_query(&at(endpoint, &format!("/history/{}", path.trim_start_matches('/'))), query))
     }
 
     /// One command.

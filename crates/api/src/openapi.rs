@@ -19,6 +19,7 @@ use crate::routes::{Answer, Body, ROUTES, Route};
     crate::Command,
     crate::Commands,
     crate::Event,
+    crate::History,
     crate::Credential,
     crate::Credentials,
     crate::Handshakes,
@@ -123,6 +124,11 @@ fn responses(route: &Route) -> Json {
     match route.answer {
         Answer::Json(name) => {
             out.insert("200".into(), json!({"description": "Done.", "content": content(name)}));
+        }
+        Answer::JsonOrCsv(name) => {
+            let mut media = content(name);
+            media["text/csv"] = json!({"schema": {"type": "string"}});
+            out.insert("200".into(), json!({"description": "Done.", "content": media}));
         }
         Answer::Created(name) => {
             out.insert("200".into(), json!({"description": "Delivered.", "content": content(name)}));

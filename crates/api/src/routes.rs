@@ -52,6 +52,8 @@ pub enum Body {
 pub enum Answer {
     /// 200 with JSON of that schema.
     Json(&'static str),
+    /// 200 with JSON of that schema, or the same as a table.
+    JsonOrCsv(&'static str),
     /// 200 or 201 with JSON of that schema.
     Created(&'static str),
     /// 204 without a body.
@@ -123,6 +125,21 @@ const DOWNLINK: &[Query] =
     &[FORMAT, WAIT, QUEUE, NOT_AFTER, PRIORITY, ATTEMPTS, RETRY_AFTER, SUPERSEDE, RAW, CHECK];
 const COMPOSITE: &[Query] =
     &[FORMAT, WAIT, QUEUE, NOT_AFTER, PRIORITY, ATTEMPTS, RETRY_AFTER, SUPERSEDE, RAW, CHECK, FALLBACK];
+const HISTORY: &[Query] = &[
+    query(
+        "from",
+        "string",
+        "Only values of this moment or later: RFC 3339, or a span such as 24h for so long ago. The log is searched among what was heard since then.",
+    ),
+    query("to", "string", "Only values before this moment, likewise; default: now and later."),
+    query("limit", "integer", "Values a page, 1 to 10000; default 100."),
+    query("cursor", "string", "The `next` of the page before."),
+    query(
+        "format",
+        "string",
+        "`json` or `csv`; default: what `Accept` says. As CSV, `Link` with `rel=\"next\"` leads to the next page. Numbers stand bare, texts in double quotes; a text that begins with = + - @ ' or a control character has an apostrophe in front, so that no program takes it for a formula.",
+    ),
+];
 const REFUSALS: &[u16] = &[400, 401, 403, 404, 409, 413, 422, 501, 503, 504];
 
 const fn route(
@@ -322,6 +339,15 @@ pub const ROUTES: &[Route] = &[
             Body::Nothing,
         )
     },
+    route(
+        "GET",
+        "/api/v1/endpoints/{endpoint}/history/{path}",
+        "history",
+        "Lists the values that the device has told of a Resource, a Resource Instance, or all below an Object Instance or Object, those heard last first; also of a device that is not registered now.",
+        Body::Nothing,
+        Answer::JsonOrCsv("History"),
+    )
+    .with(HISTORY, &[400, 401, 403, 404, 503]),
     route(
         "GET",
         "/api/v1/endpoints/{endpoint}/commands",

@@ -9,6 +9,13 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Timestamp(pub i64);
 
+impl Timestamp {
+    /// 0000-01-01T00:00:00.000Z, before which RFC 3339 has no moments.
+    pub const EARLIEST: Timestamp = Timestamp(-62_167_219_200_000);
+    /// 9999-12-31T23:59:59.999Z, after which it has none.
+    pub const LATEST: Timestamp = Timestamp(253_402_300_799_999);
+}
+
 /// The text is no RFC 3339 moment in UTC.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("expected a moment like 2026-01-01T00:00:00.000Z")]
@@ -106,6 +113,8 @@ mod tests {
             (951_782_400_123, "2000-02-29T00:00:00.123Z"),
             (1_767_225_600_000, "2026-01-01T00:00:00.000Z"),
             (-1, "1969-12-31T23:59:59.999Z"),
+            (Timestamp::EARLIEST.0, "0000-01-01T00:00:00.000Z"),
+            (Timestamp::LATEST.0, "9999-12-31T23:59:59.999Z"),
         ] {
             assert_eq!(Timestamp(ms).to_string(), text);
             assert_eq!(text.parse(), Ok(Timestamp(ms)));

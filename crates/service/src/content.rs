@@ -187,7 +187,9 @@ impl Dialect<'_> {
     #[allow(clippy::cast_possible_truncation, reason = "saturates, which is what is wanted of absurd times")]
     fn moment(&self, time: f64) -> Timestamp {
         let ms = (time * 1000.0).round() as i64;
-        if time < RELATIVE_BELOW_S { Timestamp(self.now.0.saturating_add(ms)) } else { Timestamp(ms) }
+        let ms = if time < RELATIVE_BELOW_S { self.now.0.saturating_add(ms) } else { ms };
+        // Whoever reads it knows four digits of a year.
+        Timestamp(ms.clamp(Timestamp::EARLIEST.0, Timestamp::LATEST.0))
     }
 }
 

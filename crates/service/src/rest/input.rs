@@ -191,7 +191,7 @@ fn format(name: &str) -> Result<Format, Refusal> {
     }
 }
 
-fn span(text: &str) -> Option<Duration> {
+pub(super) fn span(text: &str) -> Option<Duration> {
     let digits = text.len() - text.trim_start_matches(|c: char| c.is_ascii_digit()).len();
     let (number, unit) = text.split_at(digits);
     let number: u64 = number.parse().ok()?;
@@ -340,7 +340,7 @@ fn decode(text: &str) -> Option<String> {
     String::from_utf8(out).ok()
 }
 
-fn parameter(name: &str, what: &str) -> Refusal {
+pub(super) fn parameter(name: &str, what: &str) -> Refusal {
     Refusal::new(ProblemType::InvalidParameter, format!("the parameter {name} {what}"))
 }
 

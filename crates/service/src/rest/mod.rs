@@ -11,6 +11,7 @@ mod downlink;
 mod endpoints;
 mod events;
 mod guard;
+mod history;
 mod input;
 mod meta;
 mod models;
@@ -75,6 +76,7 @@ pub(crate) fn router(core: &Arc<Core>) -> Router {
             &at("/composite/observations/{name}"),
             put(about!(Verb::ObserveComposite)).delete(about!(Verb::CancelComposite)),
         )
+        .route(&at("/history/{*path}"), get(history::show))
         .route(&at("/commands"), get(commands::list))
         .route("/api/v1/commands/{id}", get(commands::show).delete(commands::cancel))
         .route(&at("/handshakes"), get(security::handshakes))
