@@ -96,6 +96,32 @@ pub(crate) struct Values {
     pub(crate) node: Option<String>,
 }
 
+/// Which values of a device.
+#[derive(Debug, Args)]
+pub(crate) struct HistoryArguments {
+    /// The Endpoint Client Name; the device need not be registered
+    pub(crate) endpoint: String,
+
+    /// A Resource, a Resource Instance, or an Object Instance or Object for all below it
+    pub(crate) path: String,
+
+    /// Only from this moment on, such as 2026-01-01T00:00:00Z, or 24h for so long ago
+    #[arg(long, value_name = "TIME")]
+    pub(crate) from: Option<String>,
+
+    /// Only before this moment
+    #[arg(long, value_name = "TIME")]
+    pub(crate) to: Option<String>,
+
+    /// At most so many
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) limit: u32,
+
+    /// Print a table for other programs (CSV); a text that looks like a formula has an apostrophe in front
+    #[arg(long)]
+    pub(crate) csv: bool,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum CtlCommand {
     /// List the registered devices
@@ -145,6 +171,11 @@ pub(crate) enum CtlCommand {
         #[arg(long, value_name = "ID", conflicts_with_all = ["endpoint", "show"])]
         cancel: Option<String>,
     },
+    /// List the values that a device has told, those heard last first
+    #[command(
+        after_help = "Examples:\n  lightship ctl history sensor-1 /3303/0/5700\n  lightship ctl history sensor-1 /3303/0 --from 24h --csv > day.csv\n  lightship ctl history sensor-1 /3/0/7/1 --from 2026-01-01T00:00:00Z --to 2026-01-02T00:00:00Z"
+    )]
+    History(HistoryArguments),
     /// Print events
     #[command(
         after_help = "Examples:\n  lightship ctl events --follow\n  lightship ctl events --endpoint sensor-1 --type notified --follow\n  lightship ctl events --after 01J0Z… --json\n\nWithout --follow it prints what the server still holds and ends."

@@ -10,8 +10,8 @@ mod serve;
 
 pub(crate) use self::ctl::{
     BootstrapCommand, CompositeCommand, CredentialsCommand, CtlArguments, CtlCommand, Delivery,
-    DocumentArguments, DownlinkCommand, ModelsCommand, ProofArguments, SecurityCommand, TemplatesCommand,
-    Values,
+    DocumentArguments, DownlinkCommand, HistoryArguments, ModelsCommand, ProofArguments, SecurityCommand,
+    TemplatesCommand, Values,
 };
 pub(crate) use self::decode::DecodeArguments;
 pub(crate) use self::demo::DemoArguments;

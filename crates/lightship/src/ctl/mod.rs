@@ -8,6 +8,7 @@ mod composite;
 mod credentials;
 mod definition;
 mod events;
+mod history;
 mod security;
 mod show;
 mod value;
@@ -56,6 +57,7 @@ impl Session<'_> {
                 self.print(&found, || show::observations(&found, &self.definitions, &endpoint))
             }
             CtlCommand::Commands { endpoint, show, cancel } => self.commands(endpoint, show, cancel),
+            CtlCommand::History(arguments) => self.history(&arguments),
             CtlCommand::Events { follow, endpoint, types, after } => {
                 let wanted = events::Wanted { endpoint, types, after, follow, subject: None };
                 events::print(self.client, &wanted, self.json).map_err(|error| self.event_failure(error))

@@ -53,6 +53,7 @@ pub(crate) async fn follow(
         endpoint: query.text("endpoint").filter(|name| !name.is_empty()).map(str::to_owned),
         kinds,
         ready: VecDeque::from([Bytes::from_static(b"retry: 1000\n\n")]),
+        over: false,
         _seat: seat,
     };
     let stream = futures_util::stream::unfold(reader, |mut reader| async move {
@@ -108,6 +109,8 @@ struct Reader {
     endpoint: Option<String>,
     kinds: Option<Vec<EventType>>,
     ready: VecDeque<Bytes>,
+    /// Nothing comes behind what is ready.
+    over: bool,
     _seat: Seat,
 }
 
@@ -118,19 +121,25 @@ impl Reader {
             if let Some(chunk) = self.ready.pop_front() {
                 return Some(chunk);
             }
+            if self.over {
+                return None;
+            }
             // Marked before reading the log, so that an event in between wakes us.
             self.newest.mark_unchanged();
             let page = self.core.store.events(self.cursor, PAGE_LEN).await.ok()?;
             if page.gap && !self.fresh {
                 // It was so slow that the log has gone past it: it may come back and hear of its gap.
                 self.core.counters.event_readers_dropped.fetch_add(1, Ordering::Relaxed);
-                return None;
+                self.over = true;
+                return Some(Bytes::from_static(TOO_SLOW));
             }
             self.take(&page);
             if !self.ready.is_empty() {
                 continue;
             }
             if !page.events.is_empty() {
+                // Nothing of it was wanted: others want to get on, too.
+                tokio::task::yield_now().await;
                 continue;
             }
             tokio::select! {
@@ -172,5 +181,7 @@ impl Reader {
 
 /// Events read of the log at once.
 const PAGE_LEN: usize = 64;
+/// The last words to a reader; it comes back with `Last-Event-ID` and is told by an event what it has missed.
+const TOO_SLOW: &[u8] = b": too slow, the log has gone past you; come back with Last-Event-ID\n\n";
 /// A sign of life for readers and for the boxes in between.
 const HEARTBEAT: Duration = Duration::from_secs(10);

@@ -1,6 +1,7 @@
 //! The event stream: nothing missing, nothing twice, nobody held up.
 
 use std::io::{Read, Write};
+use std::net::UdpSocket;
 use std::time::Duration;
 
 use crate::support::{Device, Events, Message, Server, agreeable, eventually};
@@ -126,6 +127,42 @@ fn a_reader_that_never_reads_holds_nobody_and_costs_little() {
     let readers = || server.get("/metrics").body.contains("\nlightship_event_readers 0\n");
     device.send(&notify(3001));
     eventually(readers);
+}
+
+#[test]
+fn a_reader_that_is_too_slow_is_told_and_comes_back() {
+    let server = Server::with(|config| config.limits.events_kept = 100);
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let fast = socket.try_clone().unwrap();
+    let _device = Device::register_as(&server, socket, "source", "</3303/0>", agreeable());
+    let mut slow = server.connect();
+    let request = "GET /api/v1/events?after=0 HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
+    slow.write_all(request.as_bytes()).unwrap();
+    let dropped = || !server.get("/metrics").body.contains("\nlightship_event_readers_dropped_total 0\n");
+    let text = "x".repeat(1000);
+    let pack = format!(r#"[{{"n":"/3303/0/5750","vs":"{text}"}}]"#);
+    // More than the buffers of the system hold.
+    let mut id = 0;
+    while !dropped() {
+        assert!(id < 60_000, "it never falls behind");
+        for _ in 0..500 {
+            let message = Message { kind: 1, ..send(id, 110, pack.as_bytes()) };
+            fast.send(&message.bytes()).unwrap();
+            id += 1;
+        }
+    }
+    let mut text = Vec::new();
+    slow.read_to_end(&mut text).unwrap_or_default();
+    let text = String::from_utf8_lossy(&text).into_owned();
+    assert!(
+        text.ends_with(
+            ": too slow, the log has gone past you; come back with Last-Event-ID\n\n\r\n0\r\n\r\n"
+        )
+    );
+    let last = text.rsplit("\nid: ").next().and_then(|part| part.split('\n').next()).unwrap();
+    let mut again = Events::follow(&server, "", Some(last));
+    assert_eq!(again.event()["type"], "gap");
+    assert_eq!(again.event()["type"], "sent");
 }
 
 #[test]
