@@ -83,7 +83,7 @@ fn write_value(out: &mut String, kind: Option<ValueType>, value: &Json) {
         Json::String(text) if numeric && is_number(text) => out.push_str(text),
         Json::String(text) => write_text(out, text),
         Json::Null => {}
-        other => write_text(out, &other.to_string()),
+        Json::Array(_) | Json::Object(_) => write_text(out, &value.to_string()),
     }
 }
 
