@@ -97,6 +97,7 @@ pub(crate) enum Command {
     CancelObservation { endpoint: Endpoint, which: Which, wait: Duration, reply: Sender<Option<Outcome>> },
     Forget { endpoint: Endpoint, registration: RegistrationId, reply: Sender<()> },
     Registration { endpoint: Endpoint, reply: Sender<Registration> },
+    Want { endpoint: Endpoint, wanted: Vec<Wanted> },
 }
 
 /// One of a device's observations.
@@ -206,6 +207,16 @@ impl ShardInbox {
     ) -> Result<Reply<Option<Outcome>>, InboxError> {
         let which = Which::Composite(name);
         self.command(|reply| Command::CancelObservation { endpoint, which, wait, reply })
+    }
+
+    /// Has those observations run that do not yet, until they are cancelled; nothing happens if the device is not registered. Waits for
+    /// room: for those who have time.
+    ///
+    /// # Errors
+    /// [`InboxError::Stopped`].
+    pub async fn want(&self, endpoint: Endpoint, wanted: Vec<Wanted>) -> Result<(), InboxError> {
+        let command = Command::Want { endpoint, wanted };
+        self.commands.send(command).await.map_err(|_| InboxError::Stopped)
     }
 
     /// Forgets that registration, if the endpoint still has it.

@@ -16,6 +16,7 @@ pub mod client_driver;
 mod clock;
 mod echo;
 mod events;
+mod feed;
 pub mod fleet;
 mod inbox;
 mod shard_thread;
@@ -29,8 +30,9 @@ pub use bootstrap_thread::{BootstrapInbox, BootstrapOptions, BootstrapThread};
 pub use clock::Clock;
 pub use echo::Echo;
 pub use events::{Events, ShardEvent, ShardEvents};
+pub use feed::{Feed, StoredRegistration};
 pub use inbox::{InboxError, Reply, ShardInbox, ShardStats, SocketStats, Wait};
-pub use shards::{ListenError, Options, Shards};
+pub use shards::{Before, ListenError, Options, Shards};
 
 // What my interface speaks of, so that a host needs no further room for it.
 pub use lightship_server::Frozen;

@@ -19,6 +19,7 @@ use lightship_server::{
 
 use crate::clock::Clock;
 use crate::events::{Delivery, EventSender};
+use crate::feed::{FeedReader, StoredRegistration};
 use crate::inbox::{Command, Control, InboxReader, Sender, ShardInbox, ShardStats, SocketStats, Wait, Which};
 use crate::socket_group::{Kind, Sent, Sockets, Way};
 use crate::sys::Slot;
@@ -72,8 +73,11 @@ enum Woken {
 
 impl ShardThread {
     /// Runs until told to stop or until nobody reads its events.
-    pub(crate) async fn run(mut self) -> Option<Frozen> {
+    pub(crate) async fn run(mut self, feed: Option<FeedReader>) -> Option<Frozen> {
         self.drain();
+        if let Some(feed) = feed {
+            self.restore(feed).await;
+        }
         let mut slots = Slot::batch();
         let mut rounds = 0;
         while !self.state.stopping && !self.stop.load(Ordering::Relaxed) {
@@ -90,6 +94,19 @@ impl ShardThread {
         self.drain();
         self.sockets.flush(&mut self.state.sent);
         self.freeze.load(Ordering::Relaxed).then(|| self.shard.freeze(self.clock.now()))
+    }
+
+    /// Goes on with registrations out of a store; nothing is read from the network meanwhile.
+    async fn restore(&mut self, mut feed: FeedReader) {
+        while let Some(chunk) = feed.chunks.recv().await {
+            self.shard.restore(self.clock.now(), chunk.iter().map(StoredRegistration::stored));
+            self.drain();
+            while self.deliver() == Delivery::Full {
+                self.events.room().await;
+            }
+        }
+        let count = u64::try_from(self.shard.registrations().count()).unwrap_or(u64::MAX);
+        let _ = feed.done.send(count);
     }
 
     /// One round; says whether there may be more to do at once.
@@ -360,6 +377,9 @@ impl ShardThread {
             }
             Command::Registration { endpoint, reply } => {
                 let _ = reply.send(self.shard.registration(&endpoint).ok_or(RequestError::UnknownEndpoint));
+            }
+            Command::Want { endpoint, wanted } => {
+                self.shard.want(now, &endpoint, wanted);
             }
             Command::Forget { endpoint, registration, reply } => {
                 let known = self.shard.registration(&endpoint).is_some_and(|r| r.id == registration);

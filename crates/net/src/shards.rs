@@ -11,6 +11,7 @@ use lightship_server::{Config, Frozen, Shard};
 
 use crate::clock::Clock;
 use crate::events::{self, EventSender, Events};
+use crate::feed::{Feed, FeedReader};
 use crate::inbox::{InboxReader, ShardInbox};
 use crate::shard_thread::{ShardThread, State};
 use crate::socket_group::Sockets;
@@ -42,6 +43,7 @@ pub struct Shards {
     addresses: Vec<SocketAddr>,
     secure_addresses: Vec<SocketAddr>,
     threads: Vec<JoinHandle<Option<Frozen>>>,
+    feed: Option<Feed>,
     stop: Arc<AtomicBool>,
     freeze: Arc<AtomicBool>,
 }
@@ -70,20 +72,15 @@ impl Shards {
     /// # Errors
     /// See [`ListenError`].
     pub fn start(options: &Options, clock: Clock) -> Result<(Shards, Events), ListenError> {
-        Self::resume(options, clock, Vec::new(), Duration::ZERO)
+        Self::resume(options, clock, Before::default())
     }
 
-    /// The same, going on with what [`Shards::freeze`] gave, `elapsed` ago: each shard with what bears its number; the rest is dropped.
-    /// Nobody else may have the bytes.
+    /// The same, going on with what was before a restart: each shard with what bears its number; the rest is dropped.
     ///
     /// # Errors
     /// See [`ListenError`].
-    pub fn resume(
-        options: &Options,
-        clock: Clock,
-        mut frozen: Vec<Frozen>,
-        elapsed: Duration,
-    ) -> Result<(Shards, Events), ListenError> {
+    pub fn resume(options: &Options, clock: Clock, before: Before) -> Result<(Shards, Events), ListenError> {
+        let Before { mut frozen, elapsed, stored } = before;
         let count = options.shards.max(1);
         let (plain, addresses) = open(&options.addresses, count, |address| udp::bind(address, count))?;
         let (secured, secure_addresses) = open(&options.secure_addresses, count, |address| {
@@ -92,7 +89,9 @@ impl Shards {
         let (events, event_reader) = events::channel(options.events_len);
         let (inboxes, readers): (Vec<_>, Vec<_>) =
             (0..count).map(|_| ShardInbox::new(options.inbox_len)).unzip();
+        let (feed, mut feeders) = stored.then(|| Feed::new(count)).unzip();
         let mut shards = Shards {
+            feed,
             inboxes,
             addresses,
             secure_addresses,
@@ -107,6 +106,7 @@ impl Shards {
                 number,
                 clock,
                 frozen: place.map(|place| (frozen.swap_remove(place), elapsed)),
+                feed: feeders.as_mut().map(|feeders| feeders.remove(0)),
                 freeze: shards.freeze.clone(),
                 engine: Config { shard: number, shards: count, ..options.engine.clone() },
                 others: shards.inboxes.clone(),
@@ -123,6 +123,11 @@ impl Shards {
             );
         }
         Ok((shards, event_reader))
+    }
+
+    /// The way in for stored registrations, once, if the shards were started to wait for those ([`Before::stored`]).
+    pub fn take_feed(&mut self) -> Option<Feed> {
+        self.feed.take()
     }
 
     /// The way into each shard, by number.
@@ -163,6 +168,8 @@ impl Shards {
 
     fn end(&mut self) -> Vec<Frozen> {
         let mut frozen = Vec::new();
+        // Whoever still waits for that waits no longer.
+        self.feed = None;
         self.stop.store(true, Ordering::Relaxed);
         for inbox in &self.inboxes {
             inbox.stop();
@@ -199,10 +206,23 @@ fn open(
     Ok((sockets, bound))
 }
 
+/// What shards go on with.
+#[derive(Debug, Default)]
+pub struct Before {
+    /// What [`Shards::freeze`] gave; nobody else may have the bytes.
+    pub frozen: Vec<Frozen>,
+    /// How long ago that was.
+    pub elapsed: Duration,
+    /// Whether registrations out of a store come, too: the shards read nothing from their sockets until the feed of
+    /// [`Shards::take_feed`] is finished, or dropped.
+    pub stored: bool,
+}
+
 struct Start {
     number: u8,
     clock: Clock,
     frozen: Option<(Frozen, Duration)>,
+    feed: Option<FeedReader>,
     freeze: Arc<AtomicBool>,
     engine: Config,
     others: Vec<ShardInbox>,
@@ -243,7 +263,7 @@ impl Start {
                 freeze: self.freeze,
                 state: State::default(),
             };
-            runtime.block_on(thread.run())
+            runtime.block_on(thread.run(self.feed))
         })
     }
 }

@@ -4,8 +4,8 @@
 use std::net::{SocketAddr, UdpSocket};
 use std::time::Duration;
 
-use lightship_net::{Clock, Events, Options, ShardEvent, Shards, Steering, Wait};
-use lightship_server::{Answer, Config, Event, Operation};
+use lightship_net::{Before, Clock, Events, Options, ShardEvent, Shards, Steering, StoredRegistration, Wait};
+use lightship_server::{Answer, Config, Event, Operation, RegistrationId};
 
 fn options(addresses: &[&str], shards: u8) -> Options {
     Options {
@@ -163,8 +163,8 @@ fn an_orderly_restart_is_noticed_by_no_device() {
     let frozen = shards.freeze();
     assert_eq!(frozen.len(), 2);
     let at_the_same_place = options(&[&address.to_string()], 2);
-    let (shards, mut events) =
-        Shards::resume(&at_the_same_place, Clock::start(), frozen, Duration::from_secs(1)).unwrap();
+    let before = Before { frozen, elapsed: Duration::from_secs(1), stored: false };
+    let (shards, mut events) = Shards::resume(&at_the_same_place, Clock::start(), before).unwrap();
     let mut restored = Vec::new();
     while restored.len() < 8 {
         if let Event::Restored { registration, .. } = events.blocking_recv().unwrap().event {
@@ -179,6 +179,67 @@ fn an_orderly_restart_is_noticed_by_no_device() {
         assert_eq!(buffer[1], 0x44, "2.04");
     }
     drop(shards);
+}
+
+#[test]
+fn after_a_crash_nothing_is_read_before_what_was_stored_is_there() {
+    let (shards, mut events) = Shards::start(&options(&["127.0.0.1:0"], 2), Clock::start()).unwrap();
+    let inboxes = shards.inboxes().to_vec();
+    let kept = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let mut kept = Vec::new();
+        while let Some(ShardEvent { shard, event }) = events.blocking_recv() {
+            if let Event::AskRegister { ask, registration } = event {
+                kept.push((registration.details.endpoint.clone(), registration.id, registration.said()));
+                let answer = Answer::Accept { observations: Vec::new() };
+                let _ = runtime.block_on(inboxes[usize::from(shard)].answer(ask, answer));
+            }
+        }
+        kept
+    });
+    let address = shards.addresses()[0];
+    let devices: Vec<_> = (0..8)
+        .map(|n| {
+            let device = device(address);
+            let location = registered(&device, &format!("kept-{n}"));
+            (device, location)
+        })
+        .collect();
+    shards.stop();
+    let kept = kept.join().unwrap();
+    let before = Before { stored: true, ..Before::default() };
+    let clock = Clock::start();
+    // The socket is there, and the first message waits in it.
+    let (mut shards, mut events) =
+        Shards::resume(&options(&[&address.to_string()], 2), clock, before).unwrap();
+    for (device, location) in &devices {
+        device.send(&update(location, 7)).unwrap();
+    }
+    std::thread::park_timeout(Duration::from_millis(100));
+    let mut feed = shards.take_feed().unwrap();
+    for (endpoint, id, said) in kept {
+        let said = said.into();
+        assert!(feed.push(StoredRegistration { endpoint, id, registered_at: clock.now(), said }));
+    }
+    let elsewhere = RegistrationId { shard: 9, node: 0, random: 1 };
+    let nobody = "nobody".parse().unwrap();
+    let said = Vec::new().into();
+    assert!(!feed.push(StoredRegistration {
+        endpoint: nobody,
+        id: elsewhere,
+        registered_at: clock.now(),
+        said
+    }));
+    assert_eq!(feed.finish(), 8);
+    let mut restored = 0;
+    let mut buffer = [0; 64];
+    for (device, _) in &devices {
+        device.recv(&mut buffer).unwrap();
+        assert_eq!(buffer[1], 0x44, "2.04");
+    }
+    while restored < 8 {
+        restored += usize::from(matches!(events.blocking_recv().unwrap().event, Event::Restored { .. }));
+    }
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! What all parts of a running server share.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use lightship_api::Timestamp;
@@ -35,8 +35,8 @@ pub(crate) struct Core {
     pub(crate) newest: watch::Sender<Cursor>,
     /// True from the moment the server is told to stop.
     pub(crate) stopping: watch::Sender<bool>,
-    /// False when the last commit failed.
-    pub(crate) store_ok: AtomicBool,
+    /// Registrations that have gone on from before the restart.
+    pub(crate) restored: watch::Sender<u64>,
     pub(crate) counters: Counters,
 }
 
@@ -49,7 +49,11 @@ pub(crate) struct Counters {
     pub(crate) event_readers: AtomicUsize,
     pub(crate) event_readers_dropped: AtomicU64,
     pub(crate) undecoded: AtomicU64,
+    pub(crate) commits: AtomicU64,
     pub(crate) commits_failed: AtomicU64,
+    pub(crate) events: AtomicU64,
+    pub(crate) events_lost: AtomicU64,
+    pub(crate) updates_unlogged: AtomicU64,
     pub(crate) commands: CommandCounters,
 }
 

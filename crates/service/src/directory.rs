@@ -139,9 +139,9 @@ impl Directory {
         self.read().len()
     }
 
-    /// Takes a new registration in, and gives its shape. Counts go on from the registration before it; what was heard
+    /// Takes a new registration in. Counts go on from the registration before it; what was heard
     /// under observations does not. `carried` says that those of messages came along with the registration.
-    pub(crate) fn registered(&self, mut device: Device, carried: bool) -> api::Endpoint {
+    pub(crate) fn registered(&self, mut device: Device, carried: bool) {
         let endpoint = device.registration.details.endpoint.clone();
         let past = self.past().take(&endpoint);
         let mut devices = self.write();
@@ -158,11 +158,45 @@ impl Directory {
             let again = |restarts| Observed { restarts, ..Observed::default() };
             device.observations = past.restarts.into_iter().map(|(key, count)| (key, again(count))).collect();
         }
-        let shape = device.shape();
         devices.insert(device);
         drop(devices);
         self.arrived(endpoint.as_str());
-        shape
+    }
+
+    /// The shape of a registration that is about to come, after the present one if there is one.
+    pub(crate) fn announced(&self, device: &mut Device, before: Option<&Device>) -> api::Endpoint {
+        let past = match before {
+            Some(before) => {
+                let mut past = Past::of(before);
+                // The counts of messages come along from a registration at the same shard.
+                if before.shard == device.shard {
+                    past.of_messages = before.deviations_before.clone();
+                }
+                Some(past)
+            }
+            None => self.past().kept.get(&device.registration.details.endpoint).cloned(),
+        };
+        if let Some(past) = past {
+            device.deviations = past.of_content;
+            device.deviations_before = past.of_messages;
+        }
+        device.shape()
+    }
+
+    /// Takes in a registration from before a restart, where there is none yet.
+    pub(crate) fn restored(&self, device: Device) {
+        self.write().insert(device);
+    }
+
+    /// A device sent an Update that says nothing new; gives what stood before.
+    pub(crate) fn refreshed(
+        &self,
+        endpoint: &Endpoint,
+        id: RegistrationId,
+        at: Instant,
+        awake_until: Instant,
+    ) -> Option<Before> {
+        self.write().refreshed(endpoint, id, at, awake_until)
     }
 
     /// Counts what a device's data had otherwise than it should.
@@ -340,8 +374,15 @@ impl Device {
     }
 }
 
+/// When a device had registered, and was heard, before it was heard again.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Before {
+    pub(crate) registered_at: Instant,
+    pub(crate) updated_at: Instant,
+}
+
 /// What was counted of a device that is not registered now.
-#[derive(Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default, PartialEq)]
 struct Past {
     of_content: BTreeMap<Deviation, u64>,
     of_messages: BTreeMap<lightship_server::Deviation, u64>,

@@ -24,6 +24,7 @@ mod models;
 mod queue;
 mod random;
 mod rest;
+mod restart;
 mod security;
 mod start;
 mod ui;

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use lightship_net::{
-    BootstrapOptions, BootstrapThread, Clock, Events, ListenError, Options, Shards, Steering,
+    Before, BootstrapOptions, BootstrapThread, Clock, Events, ListenError, Options, Shards, Steering,
 };
 use lightship_server as engine;
 use lightship_server::bootstrap as bootstrap_engine;
@@ -23,7 +23,8 @@ pub(crate) fn shards(
     let mut options = options(config, security);
     loop {
         // An address that cannot be opened is found out before a shard goes on.
-        match Shards::resume(&options, clock, before.frozen(), before.elapsed) {
+        let before = Before { frozen: before.frozen(), elapsed: before.elapsed, stored: true };
+        match Shards::resume(&options, clock, before) {
             Err(error) if !config.listen.coaps_said && is_about(&error, &options.secure_addresses) => {
                 leave_out("coaps", &error);
                 options.secure_addresses.clear();

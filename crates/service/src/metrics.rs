@@ -70,6 +70,26 @@ fn service(core: &Core, page: &mut Page) {
         counters.undecoded.load(Ordering::Relaxed),
     );
     page.counter(
+        "lightship_commits_total",
+        "Batches of what happened that were written; each is one write, however much it holds.",
+        counters.commits.load(Ordering::Relaxed),
+    );
+    page.counter(
+        "lightship_events_total",
+        "Events of devices that were written to the log.",
+        counters.events.load(Ordering::Relaxed),
+    );
+    page.counter(
+        "lightship_events_lost_total",
+        "Events that were not written because the store failed; no device and no caller was told that they were.",
+        counters.events_lost.load(Ordering::Relaxed),
+    );
+    page.counter(
+        "lightship_updates_unlogged_total",
+        "Updates that said nothing new and were not told as events, since there were too many in a second.",
+        counters.updates_unlogged.load(Ordering::Relaxed),
+    );
+    page.counter(
         "lightship_commits_failed_total",
         "Batches that the store did not take.",
         counters.commits_failed.load(Ordering::Relaxed),

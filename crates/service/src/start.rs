@@ -3,10 +3,9 @@
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
-use lightship_net::{BootstrapThread, Clock, Events, Shards};
+use lightship_net::{BootstrapThread, Clock, Shards};
 use lightship_platform::crypto::{Crypto, FastCrypto};
 use lightship_store::{
     AnyStore, EmbeddedOptions, EmbeddedStore, LogLimits, MemoryStore, Options as StoreOptions, Store,
@@ -14,9 +13,10 @@ use lightship_store::{
 };
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
-use tokio::sync::{mpsc, watch};
+use tokio::sync::watch;
+use tokio::task::JoinHandle;
 
-use crate::bootstrap::{Bootstrap, News, Role};
+use crate::bootstrap::{Bootstrap, Role};
 use crate::config::{Config, ConfigError};
 use crate::core::{Core, Counters};
 use crate::directory::Directory;
@@ -24,6 +24,7 @@ use crate::hand_over::{self, HandOver};
 use crate::journal::Journal;
 use crate::models::{ModelError, Models};
 use crate::queue::{self, Queue};
+use crate::restart;
 use crate::security::{self, Gate, KeepError, Keeper, KeyError, SealError, Setup};
 use crate::{http, listen, rest};
 
@@ -35,6 +36,7 @@ pub struct Running {
     listeners: Vec<Listener>,
     core: Arc<Core>,
     shards: Option<Shards>,
+    journal: Option<JoinHandle<()>>,
     bootstrap: Option<BootstrapThread>,
     runtime: Option<Runtime>,
 }
@@ -120,7 +122,7 @@ impl Service {
         let newest = runtime.block_on(store.newest())?;
         let keeper = runtime.block_on(open_credentials(&config, &store, &crypto))?;
         let before = runtime.block_on(HandOver::take(&config, &store, &keeper, clock));
-        let (shards, events) = listen::shards(&config, setup.server, clock, &before)?;
+        let (mut shards, events) = listen::shards(&config, setup.server, clock, &before)?;
         drop(before);
         let (bootstrap, sessions) = listen::bootstrap(&config, setup.bootstrap, clock)?.unzip();
         let mut listeners = listen::listeners(&shards, bootstrap.as_ref());
@@ -141,15 +143,21 @@ impl Service {
             inboxes: shards.inboxes().to_vec(),
             newest: watch::Sender::new(newest),
             stopping: watch::Sender::new(false),
-            store_ok: AtomicBool::new(true),
+            restored: watch::Sender::new(0),
             counters: Counters::default(),
             config,
         });
-        launch(&runtime, &core, (events, news), https);
+        let journal = runtime.spawn(Journal::new(core.clone()).run(events, news));
+        if let Some(feed) = shards.take_feed() {
+            let total = restart::feed(&core.store, clock, feed)?;
+            runtime.block_on(restart::settled(&core, total));
+        }
+        launch(&runtime, &core, https);
         if let Some(sessions) = sessions {
             runtime.spawn(Role::new(core.clone()).run(sessions));
         }
-        Ok(Running { listeners, core, shards: Some(shards), bootstrap, runtime: Some(runtime) })
+        let (shards, journal) = (Some(shards), Some(journal));
+        Ok(Running { listeners, core, shards, journal, bootstrap, runtime: Some(runtime) })
     }
 }
 
@@ -173,13 +181,8 @@ fn open_store(config: &Config, writer: u32, clock: Clock) -> Result<AnyStore, St
     EmbeddedStore::open(options).map(AnyStore::Embedded)
 }
 
-fn launch(
-    runtime: &Runtime,
-    core: &Arc<Core>,
-    (events, news): (Events, mpsc::Receiver<News>),
-    https: Vec<(Listener, TcpListener)>,
-) {
-    runtime.spawn(Journal::new(core.clone()).run(events, news));
+fn launch(runtime: &Runtime, core: &Arc<Core>, https: Vec<(Listener, TcpListener)>) {
+    runtime.spawn(restart::go_on(core.clone()));
     runtime.spawn(queue::keep_watch(core.clone()));
     #[cfg(unix)]
     runtime.spawn(reload(core.clone()));
@@ -302,6 +305,13 @@ impl Running {
         if let Some(bootstrap) = self.bootstrap.take() {
             bootstrap.stop();
         }
+        if let Some(journal) = self.journal.take() {
+            // What the shards told last is written, too.
+            let written = runtime.block_on(async { tokio::time::timeout(LAST_WRITE_MAX, journal).await });
+            if written.is_err() {
+                tracing::error!("the store does not take what happened last");
+            }
+        }
         runtime.shutdown_background();
     }
 }
@@ -394,6 +404,8 @@ const WORKERS: usize = 2;
 /// Threads, at most, that write files and read models; they come and go.
 const BLOCKING_MAX: usize = 4;
 const LIFE_CHECK: Duration = Duration::from_secs(1);
+/// How long the store may take for what the shards told last.
+const LAST_WRITE_MAX: Duration = Duration::from_secs(5);
 const GRACE_STEP: Duration = Duration::from_millis(20);
 /// Four seconds: longer than a connection's own grace.
 const GRACE_STEPS: u32 = 200;

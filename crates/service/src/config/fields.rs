@@ -376,6 +376,13 @@ pub(super) const FIELDS: &[Field] = &[
         "With fewer megabytes free on the folder's file system nothing new is taken, until there is space again.",
     ),
     field(
+        "events",
+        "unchanged_updates_per_second",
+        Kind::Number,
+        "1000",
+        "Updates that say nothing new and are told as events all the same, in a second; the rest is only counted.",
+    ),
+    field(
         "models",
         "folder",
         Kind::Text,

@@ -16,8 +16,8 @@ use lightship_store::Durability;
 
 pub use fields::sample;
 pub use raw::{
-    OneOrMany, RawApi, RawBootstrap, RawConfig, RawLimits, RawListen, RawModels, RawQueue, RawRegistration,
-    RawSecurity, RawServerKey, RawStore,
+    OneOrMany, RawApi, RawBootstrap, RawConfig, RawEvents, RawLimits, RawListen, RawModels, RawQueue,
+    RawRegistration, RawSecurity, RawServerKey, RawStore,
 };
 pub use security::{Field, KeyPair, Rule, SealKey, Security};
 
@@ -40,6 +40,8 @@ pub struct Config {
     pub limits: Limits,
     /// Where state is kept.
     pub store: Store,
+    /// What is told.
+    pub events: Events,
     /// Object definitions.
     pub models: Models,
 }
@@ -156,6 +158,13 @@ pub struct Store {
     pub events_bytes_max: u64,
     /// With less space than this nothing new is taken.
     pub free_bytes_min: u64,
+}
+
+/// What is told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Events {
+    /// Updates that say nothing new and are events all the same, in a second.
+    pub unchanged_updates_per_second: u32,
 }
 
 /// Object definitions.
@@ -331,6 +340,7 @@ impl Config {
             api: api(raw.api, dev, !listen.http.is_empty())?,
             limits: limits(&raw.limits)?,
             store: store(raw.store)?,
+            events: events(&raw.events)?,
             models: Models { folder: raw.models.folder },
             listen,
         })
@@ -346,6 +356,11 @@ fn rebinding(text: Option<&str>) -> Result<Rebinding, ConfigError> {
             Err(ConfigError::Value { key: "registration.rebinding", message })
         }
     }
+}
+
+fn events(raw: &RawEvents) -> Result<Events, ConfigError> {
+    let key = "events.unchanged_updates_per_second";
+    Ok(Events { unchanged_updates_per_second: rate(key, raw.unchanged_updates_per_second, 1000)? })
 }
 
 fn limits(raw: &RawLimits) -> Result<Limits, ConfigError> {

@@ -30,6 +30,8 @@ pub struct RawConfig {
     pub limits: RawLimits,
     /// `[store]`
     pub store: RawStore,
+    /// `[events]`
+    pub events: RawEvents,
     /// `[models]`
     pub models: RawModels,
 }
@@ -168,6 +170,8 @@ section! {
         events_max_mb: u64,
         free_min_mb: u64,
     }
+    /// Section `[events]`, see [`super::sample`].
+    RawEvents { unchanged_updates_per_second: u64, }
     /// Section `[models]`, see [`super::sample`].
     RawModels { folder: PathBuf, }
 }
@@ -235,6 +239,7 @@ impl RawConfig {
             api: self.api.under(higher.api),
             limits: self.limits.under(higher.limits),
             store: self.store.under(higher.store),
+            events: self.events.under(higher.events),
             models: self.models.under(higher.models),
         }
     }

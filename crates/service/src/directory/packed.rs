@@ -16,7 +16,8 @@ use lightship_server::{
 };
 use lightship_store::WantedKey;
 
-use super::{Device, LastContent, Observed};
+use super::{Before, Device, LastContent, Observed};
+use crate::core as shared;
 use crate::deviation::Deviation;
 
 /// A registered device in little space.
@@ -259,6 +260,29 @@ impl Packed {
             list_format: device.list_format,
             no_composites: device.no_composites,
         }
+    }
+
+    /// It was heard, if it is that registration.
+    pub(super) fn refreshed(
+        &mut self,
+        id: RegistrationId,
+        at: Instant,
+        awake_until: Instant,
+        clock: Clock,
+    ) -> Option<Before> {
+        if self.id != id {
+            return None;
+        }
+        let [registered_at, before] = self.began;
+        self.began = [registered_at, at];
+        self.updated_at = shared::timestamp(clock.date_of(at));
+        if let Some(sleep) = &mut self.sleep
+            && let Presence::Awake { until } = &mut sleep.presence
+        {
+            *until = awake_until.max(*until);
+            sleep.awake_until = Some(shared::timestamp(clock.date_of(*until)));
+        }
+        Some(Before { registered_at, updated_at: before })
     }
 
     pub(super) fn name(&self) -> &str {

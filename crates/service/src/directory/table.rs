@@ -4,10 +4,12 @@ use std::hash::{BuildHasher, RandomState};
 
 use hashbrown::HashTable;
 use lightship_net::Clock;
+use lightship_platform::Instant;
+use lightship_server::RegistrationId;
 
-use super::Device;
 use super::names::{Names, Place};
 use super::packed::Packed;
+use super::{Before, Device};
 
 /// The devices and their indexes.
 #[derive(Debug)]
@@ -79,6 +81,18 @@ impl Table {
         let result = change(&mut device);
         *slot = Some(Packed::of(device));
         Some(result)
+    }
+
+    /// A device of that registration was heard.
+    pub(super) fn refreshed(
+        &mut self,
+        name: &str,
+        id: RegistrationId,
+        at: Instant,
+        awake_until: Instant,
+    ) -> Option<Before> {
+        let (place, clock) = (self.place_of(name)?, self.clock);
+        self.slot_mut(place)?.as_mut()?.refreshed(id, at, awake_until, clock)
     }
 
     /// At most `limit` devices behind `after` whose name contains `text`, and the name to go on behind.

@@ -8,7 +8,8 @@ use lightship_lwm2m::{Endpoint, Path};
 use lightship_server::{Code, ContentFormat};
 use lightship_store::WantedKey;
 
-use super::{Journal, name, raw};
+use super::Journal;
+use super::observations::{name, raw};
 use crate::content::{self, Dialect, Payload};
 use crate::core;
 use crate::deviation::Deviation;

@@ -1,13 +1,13 @@
 //! What is not about devices: document, health, metrics, the web UI.
 
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use axum::extract::State;
 use axum::http::{HeaderMap, Method, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use lightship_api::{ProblemType, openapi as document};
+use lightship_api::{ProblemType, Timestamp, openapi as document};
+use lightship_store::{Health, Store};
 use serde_json::json;
 
 use super::Refusal;
@@ -33,8 +33,8 @@ pub(crate) async fn ready(State(core): State<Arc<Core>>) -> Answer {
     if *core.stopping.borrow() {
         reasons.push("stopping".to_owned());
     }
-    if !core.store_ok.load(Ordering::Relaxed) {
-        reasons.push("the store does not take events".to_owned());
+    if let Health::Failing { since_ms, reason } = core.store.health() {
+        reasons.push(format!("the store does not take what happens since {}: {reason}", Timestamp(since_ms)));
     }
     for (number, inbox) in core.inboxes.iter().enumerate() {
         match tokio::time::timeout(PATIENCE, inbox.stats()).await {

@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::fs::{File, OpenOptions};
 use std::io::Write;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
 use lightship_api::{EventType, Handshake, HandshakeResult, ServerIdentity};
@@ -35,6 +36,8 @@ pub(crate) struct Gate {
     /// The certificates whose paths were checked, by SHA-256, and how long those hold. A session of any other is not resumed.
     checked: Mutex<HashMap<(CredentialSet, [u8; 32]), UnixTime>>,
     key_log: Option<Mutex<File>>,
+    /// How often a credential has changed.
+    changes: AtomicU64,
     /// Held for reading from the look at a credential until the answer is on its way, for writing while credentials change: so no answer
     /// that rests on an old credential comes behind the order to end what rests on it.
     pub(super) turn: AsyncRwLock<()>,
@@ -55,8 +58,18 @@ impl Gate {
             trust: RwLock::new(trust),
             checked: Mutex::default(),
             key_log: key_log.map(Mutex::new),
+            changes: AtomicU64::new(0),
             turn: AsyncRwLock::new(()),
         }
+    }
+
+    /// How often a credential has changed: who was judged before the last time may have to be judged again.
+    pub(crate) fn credentials_changed(&self) -> u64 {
+        self.changes.load(Ordering::Acquire)
+    }
+
+    pub(super) fn credential_changed(&self) {
+        self.changes.fetch_add(1, Ordering::AcqRel);
     }
 
     /// The authorities that count now.

@@ -157,6 +157,7 @@ pub(crate) async fn remove(
 }
 
 async fn changed(core: &Arc<Core>, set: CredentialSet, endpoint: &Endpoint, change: &Change) {
+    core.gate.credential_changed();
     if !change.matters() {
         return;
     }
@@ -166,13 +167,27 @@ async fn changed(core: &Arc<Core>, set: CredentialSet, endpoint: &Endpoint, chan
     }
 }
 
-/// A registration goes on from before a restart: is its device still welcome? Nobody waits for the answer.
-pub(crate) fn restored(core: &Arc<Core>, endpoint: &Endpoint, party: Option<&Party>) {
-    match party {
-        None => forget_unsecured(core, endpoint),
-        Some(party) => {
-            let (core, principal) = (core.clone(), party.principal.clone());
-            tokio::spawn(async move { gate::ask_again(&core, &principal).await });
+/// A session goes on from before a restart: is its device still welcome? Nobody waits for the answer.
+pub(crate) fn restored(core: &Arc<Core>, party: &Party) {
+    let (core, principal) = (core.clone(), party.principal.clone());
+    tokio::spawn(async move { gate::ask_again(&core, &principal).await });
+}
+
+/// Registrations made without security have gone on from before a restart: those end whose devices must have some by now.
+pub(crate) async fn forget_all_unsecured(core: &Arc<Core>) {
+    let mut after: Option<Endpoint> = None;
+    loop {
+        let page = core.store.credentials(CredentialSet::Server, after.as_ref(), PAGE_LEN).await;
+        let page = page.inspect_err(|error| tracing::error!(%error, "the store does not answer"));
+        let Ok(page) = page else { return };
+        let Some(last) = page.last() else { return };
+        after = Some(last.key.endpoint.clone());
+        for record in page {
+            let endpoint = &record.key.endpoint;
+            let device = core.directory.find(endpoint.as_str());
+            if device.is_some_and(|device| device.registration.party.is_none()) {
+                forget_unsecured(core, endpoint);
+            }
         }
     }
 }
@@ -195,3 +210,6 @@ pub(crate) fn forget_unsecured(core: &Arc<Core>, endpoint: &Endpoint) {
         }
     });
 }
+
+/// Credentials that are looked through at once.
+const PAGE_LEN: usize = 256;

@@ -1,0 +1,210 @@
+//! How a write becomes durable: what happens is gathered, written together, and answered when it is safe.
+//!
+//! ```text
+//! events of all shards ──► pending: facts, and who waits for them ──► in flight: one commit ──► answers, in their order
+//!                             ▲  gathers while a commit is under way        │
+//!                             └──── facts that nobody waits for ◄── failed ─┴──► 5.03 to all who wait
+//! ```
+
+use std::future::pending;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use lightship_lwm2m::Endpoint;
+use lightship_server::{Answer, Ask, Code, RegistrationId, Wanted};
+use lightship_store::{Batch, Cursor, Fact, Store, StoreError};
+use tokio::task::JoinHandle;
+
+use super::Journal;
+
+/// What is gathered for the next commit.
+#[derive(Default)]
+pub(super) struct Pending {
+    pub(super) facts: Vec<Fact>,
+    /// Who waits, in the order of asking.
+    pub(super) then: Vec<Then>,
+    /// Those of the facts for which nobody waits and that must come true all the same.
+    owed: Vec<Fact>,
+}
+
+/// What is done when the facts are safe.
+pub(super) enum Then {
+    /// The answer to a Register.
+    Accept {
+        shard: u8,
+        ask: Ask,
+        endpoint: Endpoint,
+        observations: Vec<Wanted>,
+        /// The registration at another shard that gives way.
+        old: Option<(u8, RegistrationId)>,
+    },
+    /// The answer to anything else.
+    Stored { shard: u8, ask: Ask },
+}
+
+/// A commit under way.
+pub(super) struct Flight {
+    task: JoinHandle<Result<Cursor, StoreError>>,
+    then: Vec<Then>,
+    owed: Vec<Fact>,
+    events: u64,
+}
+
+/// Answers to all shards, in their order.
+#[derive(Default)]
+struct Answers {
+    by_shard: Vec<Vec<(Ask, Answer)>>,
+}
+
+impl Answers {
+    fn push(&mut self, shard: u8, ask: Ask, answer: Answer) {
+        let shard = usize::from(shard);
+        if self.by_shard.len() <= shard {
+            self.by_shard.resize_with(shard + 1, Vec::new);
+        }
+        if let Some(answers) = self.by_shard.get_mut(shard) {
+            answers.push((ask, answer));
+        }
+    }
+}
+
+impl Pending {
+    pub(super) fn len(&self) -> usize {
+        self.facts.len() + self.then.len()
+    }
+
+    /// A fact that is written as soon as the store takes it: nobody waits, but it is so.
+    pub(super) fn owe(&mut self, fact: Fact) {
+        self.facts.push(fact.clone());
+        self.owed.push(fact);
+    }
+
+    /// Facts of a commit that failed go first in the next one.
+    fn owe_again(&mut self, mut owed: Vec<Fact>) {
+        let room = OWED_MAX.saturating_sub(self.owed.len());
+        if owed.len() > room {
+            tracing::error!(facts = owed.len() - room, "facts are lost: the store has failed for too long");
+            owed.truncate(room);
+        }
+        self.facts.splice(0..0, owed.iter().cloned());
+        self.owed.splice(0..0, owed);
+    }
+}
+
+impl Flight {
+    /// Comes back when the commit has come to its end; never without one.
+    pub(super) async fn landed(flight: &mut Option<Flight>) -> Result<Cursor, StoreError> {
+        let Some(flight) = flight else { return pending().await };
+        let lost = |error| StoreError::Unavailable {
+            path: Default::default(),
+            source: std::io::Error::other(error),
+        };
+        (&mut flight.task).await.map_err(lost)?
+    }
+}
+
+impl Journal {
+    /// Begins a commit of what was gathered, unless one is under way or there is no sense in trying yet.
+    pub(super) fn take_off(&mut self) {
+        let waits_longer =
+            self.pending.then.is_empty() && self.retry_at.is_some_and(|at| tokio::time::Instant::now() < at);
+        if self.flight.is_some() || self.pending.len() == 0 || waits_longer {
+            return;
+        }
+        let Pending { facts, then, owed } = std::mem::take(&mut self.pending);
+        let events = facts.iter().filter(|fact| matches!(fact, Fact::Happened(_))).count();
+        let core = self.core.clone();
+        let task = tokio::spawn(async move { core.store.commit(Batch { facts }).await });
+        let events = u64::try_from(events).unwrap_or(0);
+        self.flight = Some(Flight { task, then, owed, events });
+    }
+
+    /// A commit has come to its end.
+    pub(super) async fn landed(&mut self, result: Result<Cursor, StoreError>) {
+        let Some(flight) = self.flight.take() else { return };
+        let counters = &self.core.counters;
+        match result {
+            Ok(newest) => {
+                if self.retry_at.take().is_some() {
+                    tracing::info!("the store takes what happens again");
+                }
+                counters.commits.fetch_add(1, Ordering::Relaxed);
+                counters.events.fetch_add(flight.events, Ordering::Relaxed);
+                self.core.tell_newest(newest);
+                self.grant(flight.then).await;
+            }
+            Err(error) => {
+                if self.retry_at.is_none() {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::error!(error, "the store does not take what happens; new work is refused");
+                }
+                self.retry_at = Some(tokio::time::Instant::now() + RETRY_EVERY);
+                counters.commits_failed.fetch_add(1, Ordering::Relaxed);
+                counters.events_lost.fetch_add(flight.events, Ordering::Relaxed);
+                self.pending.owe_again(flight.owed);
+                self.refuse(flight.then).await;
+            }
+        }
+    }
+
+    /// Comes back when facts that are owed may be tried again; never when none are.
+    pub(super) async fn retry(at: Option<tokio::time::Instant>) {
+        match at {
+            Some(at) => tokio::time::sleep_until(at).await,
+            None => pending().await,
+        }
+    }
+
+    async fn grant(&mut self, then: Vec<Then>) {
+        let mut answers = Answers::default();
+        for then in then {
+            match then {
+                Then::Accept { shard, ask, endpoint, observations, old } => {
+                    if let Some((shard, id)) = old {
+                        self.give_way(shard, &endpoint, id);
+                    }
+                    answers.push(shard, ask, Answer::Accept { observations });
+                }
+                Then::Stored { shard, ask } => answers.push(shard, ask, Answer::Stored),
+            }
+        }
+        self.send(answers).await;
+    }
+
+    async fn refuse(&mut self, then: Vec<Then>) {
+        let mut answers = Answers::default();
+        for then in then {
+            let (shard, ask) = match then {
+                Then::Accept { shard, ask, endpoint, .. } => {
+                    self.coming.remove(&endpoint);
+                    self.core.directory.arrived(endpoint.as_str());
+                    (shard, ask)
+                }
+                Then::Stored { shard, ask } => (shard, ask),
+            };
+            answers.push(shard, ask, Answer::Refuse { code: Code::SERVICE_UNAVAILABLE });
+        }
+        self.send(answers).await;
+    }
+
+    async fn send(&self, answers: Answers) {
+        for (shard, answers) in (0..).zip(answers.by_shard) {
+            if let Some(inbox) = self.core.inbox(shard).filter(|_| !answers.is_empty()) {
+                // A stopped shard needs no answer.
+                let _ = inbox.answer_many(answers).await;
+            }
+        }
+    }
+
+    pub(super) async fn answer(&self, shard: u8, ask: Ask, answer: Answer) {
+        if let Some(inbox) = self.core.inbox(shard) {
+            // A stopped shard needs no answer.
+            let _ = inbox.answer(ask, answer).await;
+        }
+    }
+}
+
+/// Facts that are owed while the store fails, at most.
+const OWED_MAX: usize = 1 << 20;
+/// How often a store that fails is tried when nobody waits.
+const RETRY_EVERY: Duration = Duration::from_secs(1);
