@@ -29,6 +29,7 @@ mod leshan_secure_server;
 mod leshan_send;
 mod leshan_server;
 mod libcoap;
+mod load;
 mod lockstep;
 mod lossy;
 mod nat;
@@ -90,6 +91,7 @@ pub(crate) const ALL: &[Suite] = &[
     ("leshan-operations-device", leshan_operations::their_device),
     ("leshan-operations-server", leshan_operations::their_server),
     ("ctl", ctl::run),
+    ("load", load::run),
     ("leshan-secure-device", leshan_secure::their_device),
     ("leshan-secure-server", leshan_secure_server::their_server),
     ("leshan-secure-bootstrap-device", leshan_secure_bootstrap::their_device),
