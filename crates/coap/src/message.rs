@@ -298,7 +298,7 @@ impl<'a> Message<'a> {
                 BadOptionReason::Unknown
             } else if !number.allows_len(value.len()) {
                 BadOptionReason::Length
-            } else if repeated && number.rule().is_some_and(|rule| !rule.repeatable) {
+            } else if repeated && !number.is_repeatable() {
                 BadOptionReason::Repeated
             } else {
                 continue;

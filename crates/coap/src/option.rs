@@ -56,6 +56,14 @@ macro_rules! options {
                     _ => None,
                 }
             }
+
+            /// The lengths allowed and whether it may be repeated: of the rules, what is asked for each message.
+            const fn bounds(self) -> Option<(u16, u16, bool)> {
+                match self {
+                    $(Self::$name => Some(($min, $max, $repeat)),)*
+                    _ => None,
+                }
+            }
         }
     };
 }
@@ -119,7 +127,13 @@ impl OptionNumber {
     #[inline]
     #[must_use]
     pub fn allows_len(self, len: usize) -> bool {
-        self.rule().is_none_or(|rule| (usize::from(rule.len_min)..=usize::from(rule.len_max)).contains(&len))
+        self.bounds().is_none_or(|(min, max, _)| (usize::from(min)..=usize::from(max)).contains(&len))
+    }
+
+    /// Whether a message may carry it more than once; unregistered options may be.
+    #[inline]
+    pub(crate) fn is_repeatable(self) -> bool {
+        self.bounds().is_none_or(|(.., repeatable)| repeatable)
     }
 }
 

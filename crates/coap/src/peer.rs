@@ -405,12 +405,22 @@ struct Scratch {
 }
 
 impl Scratch {
+    /// Nothing yet. Made where it stays: it is worth not moving.
+    const fn empty() -> Self {
+        Self { bytes: [0; OPTIONS_LEN_MAX], len: 0 }
+    }
+
     fn new(options: impl FnOnce(&mut OptionWriter<'_>)) -> Result<Self, SendError> {
-        let mut bytes = [0; OPTIONS_LEN_MAX];
-        let mut writer = OptionWriter::new(&mut bytes);
+        let mut scratch = Self::empty();
+        scratch.write(options)?;
+        Ok(scratch)
+    }
+
+    fn write(&mut self, options: impl FnOnce(&mut OptionWriter<'_>)) -> Result<&[u8], SendError> {
+        let mut writer = OptionWriter::new(&mut self.bytes);
         options(&mut writer);
-        let len = writer.finish().map_err(SendError::Options)?;
-        Ok(Self { bytes, len })
+        self.len = writer.finish().map_err(SendError::Options)?;
+        Ok(self.as_bytes())
     }
 
     fn as_bytes(&self) -> &[u8] {

@@ -253,14 +253,23 @@ impl Shard {
     }
 
     /// An Update that says nothing new: the registration lives on.
-    fn refresh(&mut self, now: Instant, link: Key<Link>, key: Key<Device>, deviations: &Deviations) {
+    pub(crate) fn refresh(
+        &mut self,
+        now: Instant,
+        link: Key<Link>,
+        key: Key<Device>,
+        deviations: &Deviations,
+    ) {
         let session = self.devices.get(key).and_then(|device| device.session);
         let moved = self.move_device(now, key, link);
         let Some(device) = self.devices.get_mut(key) else { return };
         device.merge_deviations(deviations);
         device.updated_at = now;
         let is_usual = !moved && device.session == session && *deviations == Deviations::default();
-        self.arm_expiry(now, key);
+        // A timer that runs goes off too early now, sees that, and is set again: less work than to move it each time.
+        if device.expiry.is_none() {
+            self.arm_expiry(now, key);
+        }
         self.stats.updates += 1;
         let Some(device) = self.devices.get(key) else { return };
         self.events.push_back(if is_usual {
@@ -360,11 +369,16 @@ impl Shard {
 
     /// A registration's lifetime is over, and its grace.
     pub(crate) fn expired(&mut self, now: Instant, key: Key<Device>) {
-        if let Some(device) = self.devices.get_mut(key) {
-            device.expiry = None;
-            self.stats.expired += 1;
-            self.end_and_tell(now, key, Ended::Expired);
+        let Some(device) = self.devices.get_mut(key) else { return };
+        device.expiry = None;
+        let due = device.expires_at().map(|end| end + self.config.registration_grace);
+        if let Some(due) = due.filter(|due| *due > now) {
+            // Updates have come since it was set.
+            device.expiry = Some(self.timers.arm(due, Due::Expiry(key)));
+            return;
         }
+        self.stats.expired += 1;
+        self.end_and_tell(now, key, Ended::Expired);
     }
 
     pub(crate) fn end_and_tell(&mut self, now: Instant, key: Key<Device>, reason: Ended) {

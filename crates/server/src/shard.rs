@@ -1,5 +1,6 @@
 //! The shard: its tables, its five verbs, and what the host may look up.
 
+use core::time::Duration;
 use std::collections::VecDeque;
 use std::net::SocketAddr;
 
@@ -33,6 +34,8 @@ pub struct Shard {
     pub(crate) config: Config,
     /// For addresses without a registration: the same, with room for a Register only.
     pub(crate) strangers_coap: lightship_coap::Config,
+    /// How long repetitions of a message may arrive; what nobody is heard of for so long is forgotten.
+    pub(crate) link_span: Duration,
     pub(crate) rng: SeededRng,
     pub(crate) stats: Stats,
     pub(crate) devices: Devices,
@@ -102,6 +105,7 @@ impl Shard {
             buffer_len_max: limits.register_body.saturating_mul(2),
             ..config.coap.clone()
         };
+        let link_span = config.coap.exchange_lifetime();
         let mut rng = SeededRng::new(seed);
         let hashes = SecretHash { secret: u128::from(rng.next_u64()) << 64 | u128::from(rng.next_u64()) };
         let forwards = |size| Forwards::new(if config.shards > 1 { size } else { 0 }, hashes);
@@ -112,6 +116,7 @@ impl Shard {
         Self {
             config,
             strangers_coap,
+            link_span,
             rng,
             stats: Stats::default(),
             devices: Devices::new(hashes),

@@ -112,9 +112,14 @@ pub(crate) enum Target {
 
 /// The target of a request and the options that speak against serving it.
 pub(crate) fn target(message: &Message<'_>) -> Result<Target, Code> {
-    if let Some(code) = bad_option(message) {
-        return Err(code);
+    match bad_option(message) {
+        Some(code) => Err(code),
+        None => place(message),
     }
+}
+
+/// The same for a message whose critical options are known to be understood.
+pub(crate) fn place(message: &Message<'_>) -> Result<Target, Code> {
     if !matches!(message.code(), Code::GET | Code::POST | Code::PUT | Code::DELETE) {
         return Err(Code::METHOD_NOT_ALLOWED);
     }

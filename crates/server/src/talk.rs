@@ -333,7 +333,7 @@ impl Shard {
     /// Arms a link's timer if it has to go off earlier than it would; if later, it sets itself again.
     fn arm_link(&mut self, now: Instant, key: Key<Link>) {
         let Some(link) = self.links.get_mut(key) else { return };
-        let span = self.config.coap.exchange_lifetime();
+        let span = self.link_span;
         // One that is busy beyond its end is looked at again later.
         let end = Some(link.active_at + span).filter(|end| *end > now).unwrap_or(now + span);
         let due = link.peer.poll_timeout(&self.config.coap).map_or(end, |due| due.min(end));
@@ -350,7 +350,7 @@ impl Shard {
         let Some(link) = self.links.get_mut(key) else { return };
         link.timer = None;
         link.peer.handle_timeout(now, &self.config.coap);
-        let quiet = now >= link.active_at + self.config.coap.exchange_lifetime();
+        let quiet = now >= link.active_at + self.link_span;
         let device = link.device;
         self.settle(now, key);
         let busy = device

@@ -16,7 +16,7 @@ use crate::links::Link;
 use crate::parameters::{self, Said};
 use crate::secure::Address;
 use crate::slab::Key;
-use crate::stateless::{Target, target};
+use crate::stateless::{Target, place};
 use crate::{
     Details, Deviation, Deviations, Event, Fact, Locator, Party, Principal, Rebinding, RegistrationId,
     SecurityEvent, Shard, Terms,
@@ -75,7 +75,8 @@ impl Shard {
         message: &Message<'_>,
         body: &[u8],
     ) {
-        let refusal = match (target(message), message.code()) {
+        // The peer has refused what has options that are not understood.
+        let refusal = match (place(message), message.code()) {
             (Ok(Target::Rd), Code::POST) => self.serve_register(now, link, ticket, message, body),
             (Ok(Target::Location(locator)), Code::POST) => {
                 self.serve_update(now, link, ticket, locator, message, body)
@@ -195,6 +196,16 @@ impl Shard {
         }
         if body.len() > self.config.limits.register_body {
             return refused(self, Code::REQUEST_ENTITY_TOO_LARGE);
+        }
+        if body.is_empty() && message.uri_query().next().is_none() {
+            // It says no more than that the device is there, as nearly all do.
+            let mut deviations = Deviations::default();
+            if is_other_case(message) {
+                deviations.add(Deviation::OtherCase);
+            }
+            self.reply(now, link, ticket, Reply::code(Code::CHANGED));
+            self.refresh(now, link, device, &deviations);
+            return Ok(());
         }
         match parameters::update(message, body, version, &self.config.limits) {
             Ok(changes) => {

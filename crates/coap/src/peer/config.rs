@@ -119,15 +119,23 @@ impl Config {
     /// EXCHANGE_LIFETIME: how long a confirmable message's ID stays in use; 247 s by default.
     #[must_use]
     pub fn exchange_lifetime(&self) -> Duration {
-        let there_and_back = micros(self.max_latency).saturating_mul(2);
-        let span = self.transmit_span_us(0).saturating_add(there_and_back);
-        Duration::from_micros(span.saturating_add(micros(self.ack_timeout)))
+        Duration::from_micros(self.exchange_lifetime_us())
     }
 
     /// NON_LIFETIME: how long a non-confirmable message's ID stays in use; 145 s by default.
     #[must_use]
     pub fn non_lifetime(&self) -> Duration {
-        Duration::from_micros(self.transmit_span_us(0).saturating_add(micros(self.max_latency)))
+        Duration::from_micros(self.non_lifetime_us())
+    }
+
+    pub(super) fn exchange_lifetime_us(&self) -> u64 {
+        let there_and_back = micros(self.max_latency).saturating_mul(2);
+        let span = self.transmit_span_us(0).saturating_add(there_and_back);
+        span.saturating_add(micros(self.ack_timeout))
+    }
+
+    pub(super) fn non_lifetime_us(&self) -> u64 {
+        self.transmit_span_us(0).saturating_add(micros(self.max_latency))
     }
 
     /// From the first sending to the last repetition and `more` waits, each twice as long as the one before. In microseconds,

@@ -1,7 +1,7 @@
 //! What was received before, so that a repeated message is answered alike and acted upon once
 //! (RFC 7252 §4.5).
 
-use lightship_platform::{Duration, Instant};
+use lightship_platform::Instant;
 
 use super::arena::{Arena, BlobId};
 use super::buffer::{Bytes, List};
@@ -89,10 +89,11 @@ impl<L: List<Seen>> Dedup<L> {
         let limit = config.seen_max.max(1);
         self.maybe_due |= seen.due;
         while !self.list.push(seen, limit) {
-            let list = self.list.as_slice();
-            let ours = list.iter().position(|seen| seen.is_settled() && !seen.is_handed);
-            let settled = || list.iter().position(Seen::is_settled);
-            self.remove(ours.or_else(settled).unwrap_or(0), arena);
+            let mut settled = self.list.as_slice().iter().enumerate().filter(|(_, seen)| seen.is_settled());
+            let oldest = settled.next();
+            let ours = oldest.into_iter().chain(settled).find(|(_, seen)| !seen.is_handed);
+            let index = ours.or(oldest).map_or(0, |(index, _)| index);
+            self.remove(index, arena);
         }
     }
 
@@ -101,7 +102,7 @@ impl<L: List<Seen>> Dedup<L> {
         let Some(oldest) = self.list.as_slice().first() else { return };
         let lifetimes = Lifetimes::of(config);
         // They stand in the order in which they came.
-        if oldest.at + lifetimes.confirmable.min(lifetimes.non_confirmable) > now {
+        if after(oldest.at, lifetimes.confirmable_us.min(lifetimes.non_confirmable_us)) > now {
             return;
         }
         let is_over = |seen: &Seen| seen.expires(&lifetimes) <= now;
@@ -114,7 +115,7 @@ impl<L: List<Seen>> Dedup<L> {
     pub(super) fn all_expired_at(&self, config: &Config) -> Option<Instant> {
         let lifetimes = Lifetimes::of(config);
         let newest = self.list.as_slice().last()?;
-        if newest.confirmable && lifetimes.confirmable >= lifetimes.non_confirmable {
+        if newest.confirmable && lifetimes.confirmable_us >= lifetimes.non_confirmable_us {
             return Some(newest.expires(&lifetimes));
         }
         self.iter().map(|seen| seen.expires(&lifetimes)).max()
@@ -155,19 +156,24 @@ impl<L: List<Seen>> Dedup<L> {
 
 /// How long a message ID is remembered.
 struct Lifetimes {
-    confirmable: Duration,
-    non_confirmable: Duration,
+    confirmable_us: u64,
+    non_confirmable_us: u64,
 }
 
 impl Lifetimes {
     fn of(config: &Config) -> Self {
-        Self { confirmable: config.exchange_lifetime(), non_confirmable: config.non_lifetime() }
+        Self { confirmable_us: config.exchange_lifetime_us(), non_confirmable_us: config.non_lifetime_us() }
     }
+}
+
+fn after(at: Instant, span_us: u64) -> Instant {
+    Instant::from_micros(at.as_micros().saturating_add(span_us))
 }
 
 impl Seen {
     fn expires(&self, lifetimes: &Lifetimes) -> Instant {
-        self.at + if self.confirmable { lifetimes.confirmable } else { lifetimes.non_confirmable }
+        let lifetime = if self.confirmable { lifetimes.confirmable_us } else { lifetimes.non_confirmable_us };
+        after(self.at, lifetime)
     }
 
     /// When to acknowledge a request for which the application still has no answer.

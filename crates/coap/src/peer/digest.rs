@@ -57,7 +57,7 @@ fn flaw(option: &RawOption<'_>, repeated: bool, understood: &[OptionNumber]) -> 
         Some(BadOptionReason::Unknown)
     } else if !number.allows_len(value.len()) {
         Some(BadOptionReason::Length)
-    } else if repeated && number.rule().is_some_and(|rule| !rule.repeatable) {
+    } else if repeated && !number.is_repeatable() {
         Some(BadOptionReason::Repeated)
     } else {
         None

@@ -55,8 +55,9 @@ impl<B: Buffer> Peer<B> {
         options: impl FnOnce(&mut OptionWriter<'_>),
         payload: &[u8],
     ) -> Result<(), SendError> {
-        let options = Scratch::new(options)?;
-        self.answer(now, config, &ticket, code, options.as_bytes(), payload)
+        let mut scratch = Scratch::empty();
+        let options = scratch.write(options)?;
+        self.answer(now, config, &ticket, code, options, payload)
     }
 
     pub(super) fn on_request<'d>(
