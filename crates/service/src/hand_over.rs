@@ -6,6 +6,7 @@
 //! ```
 //! After a crash there is nothing: a record number must never be used twice (RFC 6347 §4.1).
 
+use std::iter;
 use std::time::Duration;
 
 use lightship_net::Clock;
@@ -14,12 +15,15 @@ use lightship_server::Frozen;
 use lightship_store::{AnyStore, Store};
 
 use crate::config::Config;
+use crate::core::Core;
 use crate::security::Keeper;
 
 /// What the shards of the process before have left.
 #[derive(Default)]
 pub(crate) struct HandOver {
     shards: Vec<Secret>,
+    /// What the gate knew; `None` if there was no process before, or nothing of it goes on.
+    pub(crate) gate: Option<Vec<u8>>,
     /// How long ago.
     pub(crate) elapsed: Duration,
 }
@@ -42,7 +46,7 @@ impl HandOver {
             );
             return nothing;
         };
-        let Some((at_ms, shards)) = decode(opened.bytes()) else {
+        let Some((at_ms, gate, shards)) = decode(opened.bytes()) else {
             tracing::warn!("sessions of before the restart are lost: another version wrote them");
             return nothing;
         };
@@ -51,7 +55,7 @@ impl HandOver {
         match elapsed.filter(|elapsed| *elapsed <= config.security.hand_over) {
             Some(elapsed) => {
                 tracing::info!(shards = shards.len(), ?elapsed, "going on with what was before the restart");
-                HandOver { shards, elapsed }
+                HandOver { shards, gate: Some(gate), elapsed }
             }
             None => {
                 tracing::info!("sessions of before the restart are too old; devices come back by themselves");
@@ -67,10 +71,10 @@ impl HandOver {
 }
 
 /// Leaves what frozen shards hold for the next process.
-pub(crate) async fn leave(store: &AnyStore, keeper: &Keeper, clock: Clock, frozen: &[Frozen]) {
-    let bytes = encode(clock.date().as_millis(), frozen);
-    let left = match keeper.seal_hand_over(bytes.bytes()) {
-        Ok(sealed) => store.leave_hand_over(sealed).await.map_err(|error| error.to_string()),
+pub(crate) async fn leave(core: &Core, frozen: &[Frozen]) {
+    let bytes = encode(core.clock.date().as_millis(), &core.gate.to_hand_over(), frozen);
+    let left = match core.keeper.seal_hand_over(bytes.bytes()) {
+        Ok(sealed) => core.store.leave_hand_over(sealed).await.map_err(|error| error.to_string()),
         Err(error) => Err(error.to_string()),
     };
     if let Err(error) = left {
@@ -78,15 +82,15 @@ pub(crate) async fn leave(store: &AnyStore, keeper: &Keeper, clock: Clock, froze
     }
 }
 
-/// `version(1)  date in ms(8)`, then of each shard `length(8)  bytes`.
-fn encode(at_ms: i64, frozen: &[Frozen]) -> Secret {
-    let len = frozen.iter().map(|shard| shard.as_bytes().len() + 8).sum::<usize>() + HEAD_LEN;
+/// `version(1)  date in ms(8)`, then of the gate and of each shard `length(8)  bytes`.
+fn encode(at_ms: i64, gate: &[u8], frozen: &[Frozen]) -> Secret {
+    let parts = || iter::once(gate).chain(frozen.iter().map(Frozen::as_bytes));
+    let len = parts().map(|part| part.len() + 8).sum::<usize>() + HEAD_LEN;
     // Reserved at once, so that no copy is left behind when it grows.
     let mut out = Vec::with_capacity(len);
     out.push(VERSION);
     out.extend_from_slice(&at_ms.to_be_bytes());
-    for shard in frozen {
-        let bytes = shard.as_bytes();
+    for bytes in parts() {
         out.extend_from_slice(&u64::try_from(bytes.len()).unwrap_or(0).to_be_bytes());
         out.extend_from_slice(bytes);
     }
@@ -95,7 +99,7 @@ fn encode(at_ms: i64, frozen: &[Frozen]) -> Secret {
     secret
 }
 
-fn decode(bytes: &[u8]) -> Option<(i64, Vec<Secret>)> {
+fn decode(bytes: &[u8]) -> Option<(i64, Vec<u8>, Vec<Secret>)> {
     let (&VERSION, rest) = bytes.split_first()? else { return None };
     let (at_ms, mut rest) = rest.split_first_chunk()?;
     let mut shards = Vec::new();
@@ -104,10 +108,14 @@ fn decode(bytes: &[u8]) -> Option<(i64, Vec<Secret>)> {
         shards.push(Secret::new(shard));
         rest = tail;
     }
-    rest.is_empty().then_some((i64::from_be_bytes(*at_ms), shards))
+    if !rest.is_empty() || shards.is_empty() {
+        return None;
+    }
+    let gate = shards.remove(0).bytes().to_vec();
+    Some((i64::from_be_bytes(*at_ms), gate, shards))
 }
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
 const HEAD_LEN: usize = 9;
 
 #[cfg(test)]
@@ -117,15 +125,15 @@ mod tests {
     #[test]
     fn what_is_left_is_found_again_and_anything_else_is_not() {
         let frozen = [vec![1, 2, 3], Vec::new(), vec![7; 300]].map(Frozen::from_bytes);
-        let bytes = encode(77, &frozen);
-        let (at_ms, shards) = decode(bytes.bytes()).unwrap();
-        assert_eq!(at_ms, 77);
+        let bytes = encode(77, b"gate", &frozen);
+        let (at_ms, gate, shards) = decode(bytes.bytes()).unwrap();
+        assert_eq!((at_ms, &gate[..]), (77, &b"gate"[..]));
         let found: Vec<_> = shards.iter().map(Secret::bytes).collect();
         assert_eq!(found, [&[1, 2, 3][..], &[], &[7; 300]]);
-        for end in (0..bytes.bytes().len()).filter(|end| !matches!(end, 9 | 20 | 28)) {
+        for end in (0..bytes.bytes().len()).filter(|end| !matches!(end, 21 | 32 | 40)) {
             assert!(decode(&bytes.bytes()[..end]).is_none(), "cut at {end}");
         }
-        assert!(decode(&[2; 9]).is_none());
-        assert!(decode(&[&[1; 9][..], &[255; 8]].concat()).is_none());
+        assert!(decode(&[1; 17]).is_none(), "of another version");
+        assert!(decode(&[&[VERSION; 9][..], &[255; 8]].concat()).is_none());
     }
 }

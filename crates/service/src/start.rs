@@ -123,6 +123,7 @@ impl Service {
         let keeper = runtime.block_on(open_credentials(&config, &store, &crypto))?;
         let before = runtime.block_on(HandOver::take(&config, &store, &keeper, clock));
         let (mut shards, events) = listen::shards(&config, setup.server, clock, &before)?;
+        let gate_before = before.gate.clone();
         drop(before);
         let (bootstrap, sessions) = listen::bootstrap(&config, setup.bootstrap, clock)?.unzip();
         let mut listeners = listen::listeners(&shards, bootstrap.as_ref());
@@ -147,12 +148,17 @@ impl Service {
             counters: Counters::default(),
             config,
         });
+        let is_gone = gate_before.is_some_and(|before| !core.gate.take_over(&before));
         let journal = runtime.spawn(Journal::new(core.clone()).run(events, news));
         if let Some(feed) = shards.take_feed() {
             let total = restart::feed(&core.store, clock, feed)?;
             runtime.block_on(restart::settled(&core, total));
         }
         launch(&runtime, &core, https);
+        if is_gone {
+            runtime.block_on(security::end_vouched(&core));
+        }
+        runtime.spawn(security::keep_watch(core.clone()));
         if let Some(sessions) = sessions {
             runtime.spawn(Role::new(core.clone()).run(sessions));
         }
@@ -297,7 +303,7 @@ impl Running {
             let goes_on = core.config.store.folder.is_some() && !core.config.security.hand_over.is_zero();
             if goes_on {
                 let frozen = shards.freeze();
-                runtime.block_on(hand_over::leave(&core.store, &core.keeper, core.clock, &frozen));
+                runtime.block_on(hand_over::leave(core, &frozen));
             } else {
                 shards.stop();
             }

@@ -1,6 +1,7 @@
 //! What the secured sessions tell the host, and what it answers.
 
 use core::fmt;
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -183,6 +184,8 @@ pub enum CredentialEnd {
     Changed,
     /// An authority that may have vouched for it is not trusted any more.
     Untrusted,
+    /// The certificate, or one above it, has expired.
+    Expired,
 }
 
 /// A secured session, as it was when the event that carries it happened. Cloning shares the party.
@@ -237,6 +240,8 @@ pub enum Whose {
     Principal(Principal),
     /// Those that a certificate was presented for, whoever vouches for it.
     Certificates,
+    /// Those that a certificate with one of these SHA-256 was presented for.
+    CertificatesOf(BTreeSet<[u8; 32]>),
     /// All of them.
     All,
 }
@@ -248,6 +253,9 @@ impl Whose {
             Self::Endpoint(endpoint) => party.endpoints.one() == Some(endpoint),
             Self::Principal(principal) => party.principal == *principal,
             Self::Certificates => party.principal.mode() == crate::Mode::Certificate,
+            Self::CertificatesOf(some) => {
+                matches!(&party.principal, Principal::Certificate(kept) if some.contains(&kept.sha256))
+            }
             Self::All => true,
         }
     }
@@ -272,6 +280,7 @@ impl fmt::Display for SessionEnd {
             Self::Ended(CredentialEnd::Untrusted) => {
                 f.write_str("an authority that may have vouched for it is trusted no longer")
             }
+            Self::Ended(CredentialEnd::Expired) => f.write_str("its certificate has expired"),
             Self::Crowded => f.write_str("it gave way to newer ones"),
             Self::Exhausted => f.write_str("its keys are used up"),
             Self::Done => f.write_str("it is not needed any more"),

@@ -1,22 +1,24 @@
 //! Gate: what happens to secured sessions, of both servers.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::time::Duration;
 
 use lightship_api::{EventType, Handshake, HandshakeResult, ServerIdentity};
 use lightship_dtls::Alert;
 use lightship_dtls::certificate::{self, Anchors};
 use lightship_lwm2m::Endpoint;
 use lightship_platform::UnixTime;
+use lightship_platform::crypto::Sha256;
 use lightship_server::{
     Answer, Ask, Claim, Credential, CredentialEnd, Presented, Registrations, SecurityEvent, Whose,
 };
 use lightship_server::{Principal, bootstrap as bootstrap_engine};
 use lightship_store::CredentialSet;
-use tokio::sync::RwLock as AsyncRwLock;
+use tokio::sync::{RwLock as AsyncRwLock, watch};
 
 use super::credential::Proof;
 use super::encoded::hex;
@@ -26,7 +28,7 @@ use super::keeper::Change;
 use super::setup::Trust;
 use super::shown as facts;
 use crate::config::Rule;
-use crate::core::Core;
+use crate::core::{Core, stopped};
 
 /// What the parts of the server share about sessions.
 pub(crate) struct Gate {
@@ -35,6 +37,8 @@ pub(crate) struct Gate {
     trust: RwLock<Trust>,
     /// The certificates whose paths were checked, by SHA-256, and how long those hold. A session of any other is not resumed.
     checked: Mutex<HashMap<(CredentialSet, [u8; 32]), UnixTime>>,
+    /// When the next one of them expires.
+    next_end: watch::Sender<UnixTime>,
     key_log: Option<Mutex<File>>,
     /// How often a credential has changed.
     changes: AtomicU64,
@@ -57,6 +61,7 @@ impl Gate {
             identities,
             trust: RwLock::new(trust),
             checked: Mutex::default(),
+            next_end: watch::Sender::new(UnixTime::from_millis(i64::MAX)),
             key_log: key_log.map(Mutex::new),
             changes: AtomicU64::new(0),
             turn: AsyncRwLock::new(()),
@@ -96,6 +101,62 @@ impl Gate {
         self.checked().clear();
     }
 
+    /// Takes out the certificates that have expired, by server; and says when the next one does.
+    fn expired(&self, now: UnixTime) -> (HashMap<CredentialSet, BTreeSet<[u8; 32]>>, Option<UnixTime>) {
+        let mut gone: HashMap<_, BTreeSet<_>> = HashMap::new();
+        let mut next: Option<UnixTime> = None;
+        // A certificate holds to the end of its last second.
+        let now = UnixTime::from_secs(now.as_secs());
+        self.checked().retain(|(set, sha256), until| {
+            let holds = now <= *until;
+            if holds {
+                next = Some(next.map_or(*until, |next| next.min(*until)));
+            } else {
+                gone.entry(*set).or_default().insert(*sha256);
+            }
+            holds
+        });
+        (gone, next)
+    }
+
+    /// What the next process has to know: the authorities that counted, and the certificates whose paths were checked.
+    pub(crate) fn to_hand_over(&self) -> Vec<u8> {
+        let trusted = self.trusted();
+        let mut out = Vec::new();
+        out.extend_from_slice(&u32::try_from(trusted.len()).unwrap_or(0).to_be_bytes());
+        trusted.iter().for_each(|certificate| out.extend_from_slice(&Sha256::of(certificate)));
+        for ((set, sha256), until) in self.checked().iter() {
+            out.push(u8::from(*set == CredentialSet::Bootstrap));
+            out.extend_from_slice(sha256);
+            out.extend_from_slice(&until.as_millis().to_be_bytes());
+        }
+        out
+    }
+
+    /// Goes on with what the process before knew. False if an authority is gone that counted then, or that cannot be told: sessions that
+    /// rest on one have to end.
+    pub(crate) fn take_over(&self, bytes: &[u8]) -> bool {
+        let now: Vec<[u8; 32]> = self.trusted().iter().map(|certificate| Sha256::of(certificate)).collect();
+        let Some((count, mut rest)) = bytes.split_first_chunk() else { return false };
+        for _ in 0..u32::from_be_bytes(*count) {
+            match rest.split_first_chunk::<32>() {
+                Some((before, tail)) if now.contains(before) => rest = tail,
+                Some(_) | None => return false,
+            }
+        }
+        let mut checked = self.checked();
+        for kept in rest.chunks_exact(CHECKED_LEN) {
+            let Some((set, kept)) = kept.split_first() else { continue };
+            let (Some((sha256, _)), Some((_, until))) = (kept.split_first_chunk(), kept.split_last_chunk())
+            else {
+                continue;
+            };
+            let set = if *set == 0 { CredentialSet::Server } else { CredentialSet::Bootstrap };
+            checked.insert((set, *sha256), UnixTime::from_millis(i64::from_be_bytes(*until)));
+        }
+        true
+    }
+
     /// The path of a certificate was checked, and holds until then.
     pub(super) fn is_checked(&self, set: CredentialSet, sha256: [u8; 32], until: Option<UnixTime>) {
         let Some(until) = until else { return };
@@ -103,6 +164,10 @@ impl Gate {
         // Who finds no room makes a full handshake each time.
         if checked.len() < CHECKED_MAX || checked.contains_key(&(set, sha256)) {
             checked.insert((set, sha256), until);
+            drop(checked);
+            if until < *self.next_end.borrow() {
+                self.next_end.send_replace(until);
+            }
         }
     }
 
@@ -240,7 +305,7 @@ async fn claimant(
         Claim::PskIdentity(identity) => (SecurityMode::Psk, shown(identity), tagged(b'P', identity)),
         Claim::RawPublicKey(sha256) => (SecurityMode::Rpk, hex(sha256), tagged(b'K', sha256)),
         Claim::Certificate(der) => {
-            let sha256 = lightship_platform::crypto::Sha256::of(der);
+            let sha256 = Sha256::of(der);
             let names = certificate::names(der).unwrap_or_default();
             let subject = Subject::of(&names);
             let text = subject.shown().unwrap_or_else(|| hex(&sha256));
@@ -293,7 +358,7 @@ pub(super) async fn ask_again(core: &Core, principal: &Principal) {
 }
 
 /// Ends the sessions with certificates, of registered devices and of others: one of them may rest on an authority that is gone.
-pub(super) async fn end_vouched(core: &Core) {
+pub(crate) async fn end_vouched(core: &Core) {
     tracing::info!("an authority is gone: sessions with certificates end");
     let whose: Arc<[Whose]> = [Whose::Certificates].into();
     for inbox in &core.inboxes {
@@ -302,6 +367,50 @@ pub(super) async fn end_vouched(core: &Core) {
     }
     if let Some(inbox) = &core.bootstrap.inbox {
         let _ = inbox.end_sessions(whose, CredentialEnd::Untrusted).await;
+    }
+}
+
+/// Ends the sessions of certificates that expire, soon after they do; their devices come back with new ones, or are refused with the
+/// reason.
+pub(crate) async fn keep_watch(core: Arc<Core>) {
+    let mut stopping = core.stopping.subscribe();
+    let mut next_end = core.gate.next_end.subscribe();
+    loop {
+        let now = core.clock.date();
+        let (gone, next) = core.gate.expired(now);
+        core.gate.next_end.send_if_modified(|end| {
+            *end = next.unwrap_or(UnixTime::from_millis(i64::MAX));
+            false
+        });
+        for (set, certificates) in gone {
+            end_expired(&core, set, certificates).await;
+        }
+        let left_ms = next.map_or(i64::MAX, |next| next.as_millis().saturating_sub(now.as_millis()) + 1000);
+        let left = Duration::from_millis(u64::try_from(left_ms).unwrap_or(0)).max(SWEEP_MIN);
+        tokio::select! {
+            () = tokio::time::sleep(left.min(SWEEP_MAX)) => {}
+            // One that ends earlier. Not at once, since each look is at all of them.
+            _ = next_end.changed() => tokio::time::sleep(SWEEP_MIN).await,
+            () = stopped(&mut stopping) => return,
+        }
+    }
+}
+
+async fn end_expired(core: &Core, set: CredentialSet, certificates: BTreeSet<[u8; 32]>) {
+    tracing::info!(certificates = certificates.len(), "certificates have expired: their sessions end");
+    let whose: Arc<[Whose]> = [Whose::CertificatesOf(certificates)].into();
+    match set {
+        CredentialSet::Server => {
+            for inbox in &core.inboxes {
+                // A stopped shard has no sessions.
+                let _ = inbox.end_sessions(whose.clone(), CredentialEnd::Expired, Registrations::Keep).await;
+            }
+        }
+        CredentialSet::Bootstrap => {
+            if let Some(inbox) = &core.bootstrap.inbox {
+                let _ = inbox.end_sessions(whose, CredentialEnd::Expired).await;
+            }
+        }
     }
 }
 
@@ -338,6 +447,11 @@ pub(super) async fn end_sessions(core: &Core, set: CredentialSet, endpoint: &End
     }
 }
 
+/// One of them in a hand-over: server, SHA-256, end.
+const CHECKED_LEN: usize = 1 + 32 + 8;
+/// Between two looks for certificates that have expired.
+const SWEEP_MIN: Duration = Duration::from_secs(1);
+const SWEEP_MAX: Duration = Duration::from_secs(60);
 /// Certificates remembered as checked.
 const CHECKED_MAX: usize = 1_000_000;
 
@@ -361,5 +475,33 @@ mod tests {
         assert!(may(server, 60));
         gate.check_all_anew();
         assert!(!may(server, 0) && !may(bootstrap, 0));
+    }
+
+    #[test]
+    fn what_was_checked_is_handed_over_unless_an_authority_is_gone() {
+        let gate = |certificates: &[&[u8]]| {
+            let certificates = certificates.iter().map(|der| (*der).into()).collect();
+            let trust = Trust { server: Arc::default(), bootstrap: Arc::default(), certificates };
+            Gate::new(Vec::new(), trust, None)
+        };
+        let before = gate(&[b"one", b"two"]);
+        let (server, bootstrap) = (CredentialSet::Server, CredentialSet::Bootstrap);
+        before.is_checked(server, [1; 32], Some(UnixTime::from_secs(50)));
+        before.is_checked(bootstrap, [2; 32], Some(UnixTime::from_secs(60)));
+        let bytes = before.to_hand_over();
+        let after = gate(&[b"three", b"two", b"one"]);
+        assert!(after.take_over(&bytes));
+        assert!(after.may_resume(server, [1; 32], UnixTime::from_secs(50)));
+        let (gone, next) = after.expired(UnixTime::from_secs(51));
+        assert_eq!((gone.len(), gone[&server].contains(&[1; 32])), (1, true));
+        assert_eq!(next, Some(UnixTime::from_secs(60)));
+        assert!(!after.may_resume(server, [1; 32], UnixTime::from_secs(50)), "taken out");
+        assert!(after.may_resume(bootstrap, [2; 32], UnixTime::from_secs(60)));
+        let fewer = gate(&[b"two"]);
+        assert!(!fewer.take_over(&bytes), "an authority is gone");
+        assert!(!fewer.may_resume(server, [1; 32], UnixTime::from_secs(0)));
+        for len in 0..4 + 64 {
+            assert!(!after.take_over(&bytes[..len]), "{len}");
+        }
     }
 }

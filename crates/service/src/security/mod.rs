@@ -25,7 +25,7 @@ use crate::core::Core;
 
 pub(crate) use credential::Proof;
 pub(crate) use encoded::{bytes_of_hex, der_of_pem};
-pub(crate) use gate::{Gate, take};
+pub(crate) use gate::{Gate, end_vouched, keep_watch, take};
 pub(crate) use keeper::{Change, KeepError, Keeper};
 pub(crate) use overview::overview;
 pub use seal::SealError;
@@ -93,7 +93,7 @@ pub(crate) async fn trust_anew(core: &Core) {
             drop(turn);
             tracing::info!(authorities = now.len(), "the trusted authorities were read anew");
             if is_gone {
-                gate::end_vouched(core).await;
+                end_vouched(core).await;
             }
         }
         Err(error) => {

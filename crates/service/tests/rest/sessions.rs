@@ -575,3 +575,53 @@ fn what_was_handed_over_too_long_ago_or_sealed_otherwise_is_lost_and_nothing_els
         assert_eq!(Secured::psk(server.coaps(), b"id-7", KEY).register("dev-7"), Some(0x41));
     }
 }
+
+#[test]
+fn a_session_ends_when_its_certificate_expires() {
+    let authority = Identity::authority("authority");
+    let (server, _folder) = trusting(&authority, |_| {});
+    put(&server, "brief", &json!({"mode": "x509"}));
+    let now_s = u64::try_from(lightship_net::Clock::start().date().as_secs()).unwrap();
+    let brief = Identity::of(&authority, "brief", |params| {
+        params.not_after = rcgen::date_time_ymd(1970, 1, 1) + std::time::Duration::from_secs(now_s + 4);
+    });
+    let mut device = Secured::connect(server.coaps(), brief.x509());
+    assert_eq!(device.register("brief"), Some(0x41), "{:?}", device.over);
+    eventually(|| device.is_over());
+    eventually(|| {
+        handshakes(&server, "brief").iter().any(|one| one["reason"] == "its certificate has expired")
+    });
+    let again = Secured::connect_with(server.coaps(), brief.x509(), device.resumption.take(), Some(NAME));
+    assert!(again.facts.is_none());
+    eventually(|| failures(&server)[0]["reason"].as_str().unwrap().contains("expired on"));
+}
+
+#[test]
+fn sessions_with_certificates_go_on_after_a_restart_only_while_who_vouched_for_them_is_trusted() {
+    let folder = tempfile::tempdir().unwrap();
+    let authority = Identity::authority("authority");
+    let path = folder.path().to_owned();
+    let (server, files) = trusting(&authority, move |config| config.store.folder = Some(path));
+    put(&server, "lamp", &json!({"mode": "x509"}));
+    let lamp = Identity::of(&authority, "lamp", |_| {});
+    let mut device = Secured::connect(server.coaps(), lamp.x509());
+    assert_eq!(device.register("lamp"), Some(0x41), "{:?}", device.over);
+    let file = |name: &str| files.path().join(name);
+    let other = file("other.pem");
+    std::fs::write(&other, Identity::authority("another").certificate.pem()).unwrap();
+    let anew = |server: Server, trusts: &[std::path::PathBuf]| {
+        restarted(server, folder.path(), |config| {
+            config.security.keys = vec![lightship_service::config::KeyPair {
+                names: Vec::new(),
+                key_file: file("key.pem"),
+                certificate_file: Some(file("own.pem")),
+            }];
+            config.security.trust_files = trusts.to_vec();
+        })
+    };
+    let server = anew(server, &[other.clone(), file("trust.pem")]);
+    assert_eq!(device.register("lamp"), Some(0x41), "it goes on, and one more authority does no harm");
+    let server = anew(server, &[other]);
+    assert!(device.is_over(), "nobody vouches for it any more");
+    assert!(Secured::connect(server.coaps(), lamp.x509()).facts.is_none());
+}
