@@ -130,11 +130,33 @@ export interface Command {
   state: string;
   created_at: string;
   changed_at: string;
+  /** Higher ones go first. */
+  priority?: number;
   attempts: number;
+  attempts_max?: number;
+  /** The end of its pause, unless the device comes before. */
+  next_attempt_at?: string;
   not_after?: string;
   reason?: string;
   /** What the device made of it. */
   answer?: Answer;
+}
+
+/** One value that the device has told. */
+export interface HistoryItem {
+  /** The device's own time, or when the server heard of it. */
+  time: string;
+  received_at: string;
+  path: string;
+  type?: ValueType;
+  value: Scalar;
+  source: string;
+  event: string;
+}
+
+export interface History {
+  items: HistoryItem[];
+  next?: string;
 }
 
 /** `active` = the device accepted it in its present registration; `pending` = the server asks, or asks again. */

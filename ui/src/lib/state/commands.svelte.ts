@@ -13,7 +13,13 @@ export function isOpen(command: Command): boolean {
 export function inOrder(commands: Iterable<Command>): Command[] {
   const all = [...commands];
   const time = (text: string): number => Date.parse(text) || 0;
-  const open = all.filter(isOpen).sort((a, b) => time(a.created_at) - time(b.created_at));
+  // What is on its way goes before all; then the urgent ones, and equals in the order they came.
+  const waits = (command: Command): number => (command.state === "sent" ? 0 : 1);
+  const urgency = (command: Command): number => -(command.priority ?? 0);
+  const place = (command: Command): number => Number(command.id.split("-").at(-1)) || 0;
+  const open = all.filter(isOpen).sort(
+    (a, b) => waits(a) - waits(b) || urgency(a) - urgency(b) || time(a.created_at) - time(b.created_at) || place(a) - place(b),
+  );
   const ended = all.filter((command) => !isOpen(command)).sort((a, b) => time(b.changed_at) - time(a.changed_at));
   return [...open, ...ended];
 }
