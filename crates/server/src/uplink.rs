@@ -248,12 +248,19 @@ impl Shard {
         self.party(self.links.get(link)?.session?)
     }
 
-    /// Tells the host of a name that a session's identity does not speak for.
+    /// Tells the host of a name that a session's identity does not speak for, or that needs one.
     fn tell_name_refused(&mut self, link: Key<Link>, endpoint: Endpoint) {
-        let session = self.links.get(link).and_then(|link| link.session);
-        if let Some(session) = session.and_then(|session| self.sessions.info(session)) {
-            self.events.push_back(Event::Security(SecurityEvent::NameRefused { session, endpoint }));
-        }
+        let Some((from, session)) = self.links.get(link).map(|link| (link.address, link.session)) else {
+            return;
+        };
+        let refused = match session {
+            None => SecurityEvent::UnsecuredRefused { from, endpoint },
+            Some(session) => match self.sessions.info(session) {
+                Some(session) => SecurityEvent::NameRefused { session, endpoint },
+                None => return,
+            },
+        };
+        self.events.push_back(Event::Security(refused));
     }
 
     /// Whether the sender may register as this endpoint: its identity may speak for it, and without security nobody takes the place of

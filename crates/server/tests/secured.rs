@@ -273,7 +273,16 @@ fn without_security_nobody_touches_a_secured_registration() {
             let deregister = Packet::new(Type::Con, Code::DELETE, world.id(), &[5]).path(&location);
             assert_eq!(world.ask(address(from), &deregister), Code::NOT_FOUND, "{from}");
         }
-        assert!(world.events.is_empty());
+        let told = |event: &Event| match event {
+            Event::Security(SecurityEvent::UnsecuredRefused { from, endpoint }) => {
+                (*from, endpoint.to_string())
+            }
+            other => panic!("{other:?}"),
+        };
+        let told: Vec<_> = world.events.iter().map(told).collect();
+        let expected =
+            ["192.0.2.6:5683", HOME, "192.0.2.7:5683"].map(|from| (address(from), "lamp".to_owned()));
+        assert_eq!(told, expected, "the host is told of the Registers, and not even asked");
         let registration = world.registration("lamp").expect("as it was");
         assert_eq!((registration.address, registration.details.lifetime_s), (address(HOME), 300));
     }

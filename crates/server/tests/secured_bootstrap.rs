@@ -25,6 +25,7 @@ struct World {
     callers: Vec<Caller>,
     ended: Vec<(String, Ended)>,
     closed: Vec<(SessionEnd, Option<String>)>,
+    names_refused: Vec<(String, String)>,
     failures: usize,
     wire: Vec<(SocketAddr, Vec<u8>)>,
     next_id: u16,
@@ -39,6 +40,7 @@ fn world(names: &[&str]) -> World {
         callers: Vec::new(),
         ended: Vec::new(),
         closed: Vec::new(),
+        names_refused: Vec::new(),
         failures: 0,
         wire: Vec::new(),
         next_id: 100,
@@ -75,6 +77,10 @@ impl World {
                 }
                 Event::Security(SecurityEvent::HandshakeFailed { .. }) => {
                     self.failures += 1;
+                    continue;
+                }
+                Event::Security(SecurityEvent::NameRefused { session, endpoint }) => {
+                    self.names_refused.push((session.party.principal.to_string(), endpoint.to_string()));
                     continue;
                 }
                 Event::Ended { endpoint, reason, .. } => {
@@ -165,6 +171,8 @@ fn an_identity_is_configured_as_its_own_endpoint_only() {
     assert_eq!(lamp.ask(&mut world, &other), Code::BAD_REQUEST, "Bootstrap-Request");
     assert_eq!(lamp.ask(&mut world, &pack), Code::BAD_REQUEST, "Bootstrap-Pack-Request");
     assert!(world.callers.is_empty(), "the host is not even asked");
+    let told = ("PSK identity 'lamp'".to_owned(), "pump".to_owned());
+    assert_eq!(world.names_refused, [told.clone(), told], "but told");
     let mut gateway = Device::open(&mut world, address("192.0.2.2:1"), Config::default(), connect("gateway"));
     let nameless = world.request("");
     assert_eq!(gateway.ask(&mut world, &nameless), Code::BAD_REQUEST, "it may be anybody, and says no name");

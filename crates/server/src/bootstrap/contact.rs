@@ -18,24 +18,49 @@ pub(super) enum Wish {
     Pack { endpoint: Endpoint, accept: Format, account: Box<[Path]> },
 }
 
-/// Reads a request, or says the code that refuses it.
-pub(super) fn wish(message: &Message<'_>, identity: &Identity, config: &Config) -> Result<Wish, Code> {
+/// Why a request is refused.
+pub(super) enum NoWish {
+    /// With this code.
+    Code(Code),
+    /// The identity does not speak for this name (TS_Core 6.1.3: 4.00).
+    WrongName(Endpoint),
+}
+
+impl From<Code> for NoWish {
+    fn from(code: Code) -> Self {
+        Self::Code(code)
+    }
+}
+
+impl NoWish {
+    pub(super) const fn code(&self) -> Code {
+        match self {
+            Self::Code(code) => *code,
+            Self::WrongName(_) => Code::BAD_REQUEST,
+        }
+    }
+}
+
+/// Reads a request, or says why it is refused.
+pub(super) fn wish(message: &Message<'_>, identity: &Identity, config: &Config) -> Result<Wish, NoWish> {
     if let Some(code) = bad_option(message) {
-        return Err(code);
+        return Err(code.into());
     }
     let mut path = message.options().filter(|option| option.number == OptionNumber::URI_PATH);
     let is = |name: &str, segment: &[u8]| segment.eq_ignore_ascii_case(name.as_bytes());
     let is_pack = match (path.next().map(|option| option.value), path.next()) {
         (Some(segment), None) if is(BS, segment) => false,
         (Some(segment), None) if is(BSPACK, segment) => true,
-        _ => return Err(Code::NOT_FOUND),
+        _ => return Err(Code::NOT_FOUND.into()),
     };
     // TS_Core 6.1.3: without a name, and nothing else that says it, nobody knows whom to configure.
     let named = |endpoint: Option<&str>| match endpoint {
-        // The name must be one that the identity may speak for.
-        Some(name) if !identity.allows(name) => Err(Code::BAD_REQUEST),
-        Some(name) => Endpoint::new(name).map_err(|_| Code::BAD_REQUEST),
-        None => identity.endpoint().ok_or(Code::BAD_REQUEST),
+        Some(name) => match Endpoint::new(name) {
+            Ok(endpoint) if identity.allows(name) => Ok(endpoint),
+            Ok(endpoint) => Err(NoWish::WrongName(endpoint)),
+            Err(_) => Err(Code::BAD_REQUEST.into()),
+        },
+        None => identity.endpoint().ok_or(NoWish::Code(Code::BAD_REQUEST)),
     };
     match (is_pack, message.code()) {
         (false, Code::POST) => {
@@ -44,17 +69,17 @@ pub(super) fn wish(message: &Message<'_>, identity: &Identity, config: &Config) 
                 PreferredFormat::Unsaid => None,
                 PreferredFormat::Known(format) => Some(format),
                 PreferredFormat::Unknown(_) if config.tolerate_unknown_format => None,
-                PreferredFormat::Unknown(_) => return Err(Code::UNSUPPORTED_CONTENT_FORMAT),
+                PreferredFormat::Unknown(_) => return Err(Code::UNSUPPORTED_CONTENT_FORMAT.into()),
             };
             Ok(Wish::Bootstrap { endpoint: named(request.endpoint)?, preferred_format })
         }
-        (true, Code::GET) if !config.packs => Err(Code::NOT_IMPLEMENTED),
+        (true, Code::GET) if !config.packs => Err(Code::NOT_IMPLEMENTED.into()),
         (true, Code::GET) => {
             let request = PackRequest::parse(message).map_err(|refused| refused.code())?;
             let endpoint = named(request.endpoint)?;
             Ok(Wish::Pack { endpoint, accept: request.accept, account: request.account().collect() })
         }
-        (false | true, _) => Err(Code::METHOD_NOT_ALLOWED),
+        (false | true, _) => Err(Code::METHOD_NOT_ALLOWED.into()),
     }
 }
 
@@ -66,9 +91,9 @@ impl BootstrapServer {
             Ok(message) if message.role() == Role::Request => {
                 match wish(&message, &Identity::Unsecured, &self.config) {
                     Ok(_) => return Some(self.open_link(now, (from, None))),
-                    Err(code) => {
+                    Err(refusal) => {
                         self.stats.refused += 1;
-                        refuse(&message, code, || id)
+                        refuse(&message, refusal.code(), || id)
                     }
                 }
             }

@@ -7,10 +7,11 @@ use lightship_coap::peer::{Dropped, ExchangeId, Failure, NewRequest, Ticket};
 use lightship_coap::{Code, ContentFormat, Incoming, OptionWriter, PeerEvent};
 use lightship_platform::Instant;
 
-use super::contact::{Wish, wish};
+use super::contact::{NoWish, Wish, wish};
 use super::secured::SecuredSession;
 use super::session::Session;
-use super::{BootstrapServer, Caller, Due, Event, Pack, Step, StepOutcome};
+use super::{BootstrapServer, Caller, Due, Event, Identity, Pack, Step, StepOutcome};
+use crate::SecurityEvent;
 use crate::limits::{AMPLIFICATION_MAX, UNPROVEN_PAYLOAD_MAX};
 use crate::slab::Key;
 use crate::talk::{Peer, whole};
@@ -119,9 +120,13 @@ impl BootstrapServer {
             Incoming::Dropped(_) => self.stats.dropped += 1,
             Incoming::Request(request) => match wish(&request.message, &identity, &self.config) {
                 Ok(wish) => self.asked(now, key, request.ticket, wish),
-                Err(code) => {
+                Err(refusal) => {
                     self.stats.refused += 1;
-                    self.reply(now, key, request.ticket, code);
+                    self.reply(now, key, request.ticket, refusal.code());
+                    if let (NoWish::WrongName(endpoint), Identity::Secured(session)) = (refusal, identity) {
+                        let refused = SecurityEvent::NameRefused { session, endpoint };
+                        self.events.push_back(Event::Security(refused));
+                    }
                 }
             },
             Incoming::Response(response) => {

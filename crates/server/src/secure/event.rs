@@ -55,10 +55,17 @@ pub enum SecurityEvent {
         /// Why it failed.
         reason: HandshakeFailure,
     },
-    /// A Register in a name that the session's identity does not speak for was refused.
+    /// A Register, or a request to be configured, in a name that the session's identity does not speak for was refused.
     NameRefused {
         /// The session.
         session: SessionInfo,
+        /// The name that was asked for.
+        endpoint: Endpoint,
+    },
+    /// A Register without security in the name of a device that is registered with it was refused.
+    UnsecuredRefused {
+        /// Where it came from; not proven.
+        from: SocketAddr,
         /// The name that was asked for.
         endpoint: Endpoint,
     },

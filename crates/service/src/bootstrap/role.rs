@@ -132,11 +132,9 @@ impl Role {
         let core = &self.core;
         if caller.identity == Identity::Unsecured {
             let set = CredentialSet::Bootstrap;
-            match security::may_come_unsecured(core, set, &caller.endpoint).await {
-                Ok(true) => {}
-                Ok(false) => {
-                    return Err((Code::BAD_REQUEST, "it may not come without security".to_owned()));
-                }
+            match security::judge_unsecured(core, set, &caller.endpoint, caller.from).await {
+                Ok(Ok(())) => {}
+                Ok(Err(reason)) => return Err((Code::BAD_REQUEST, reason.to_owned())),
                 Err(error) => {
                     tracing::error!(%error, "the store does not answer");
                     return Err((Code::SERVICE_UNAVAILABLE, "the store does not answer".to_owned()));

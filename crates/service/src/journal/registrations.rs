@@ -4,6 +4,7 @@
 //! not: the registration's stored end is moved when it would come less than half a lifetime from now, which is once in half a lifetime, and
 //! nobody waits for that. After a crash each registration gets a whole lifetime, so an end that is a little old harms nobody.
 
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -28,10 +29,11 @@ use crate::security;
 impl Journal {
     /// A device wants to register: if it may, the registration is written, then it is told.
     pub(super) async fn asked_to_register(&mut self, shard: u8, ask: Ask, registration: Registration) {
-        let is_secured = registration.session.is_some();
+        // Who has a session has been judged when it was made, and its shard has compared the names.
+        let unsecured = registration.session.is_none().then_some(registration.address);
         let details = &registration.details;
         let credentials = self.core.gate.credentials_changed();
-        let observations = match self.may_register(details, is_secured).await {
+        let observations = match self.may_register(details, unsecured).await {
             Ok(observations) => observations,
             Err(code) => return self.answer(shard, ask, Answer::Refuse { code }).await,
         };
@@ -50,10 +52,13 @@ impl Journal {
     }
 
     /// The policy: who may register, and what is wanted of it.
-    async fn may_register(&self, details: &Details, is_secured: bool) -> Result<Vec<Wanted>, Code> {
-        // Who has a session has been judged when it was made, and its shard has compared the names.
-        if !is_secured {
-            self.may_come_unsecured(&details.endpoint).await?;
+    async fn may_register(
+        &self,
+        details: &Details,
+        unsecured: Option<SocketAddr>,
+    ) -> Result<Vec<Wanted>, Code> {
+        if let Some(from) = unsecured {
+            self.may_come_unsecured(&details.endpoint, from).await?;
         }
         let wanted = self.core.store.wanted(&details.endpoint).await.map_err(|error| {
             tracing::error!(%error, "the store does not answer");
@@ -62,11 +67,11 @@ impl Journal {
         Ok(wanted.iter().filter_map(|one| content::wanted_at_first(one, details).ok()).collect())
     }
 
-    async fn may_come_unsecured(&self, endpoint: &Endpoint) -> Result<(), Code> {
-        match security::may_come_unsecured(&self.core, CredentialSet::Server, endpoint).await {
-            Ok(true) => Ok(()),
-            Ok(false) => {
-                tracing::info!(%endpoint, "refused: it may not come without security");
+    async fn may_come_unsecured(&self, endpoint: &Endpoint, from: SocketAddr) -> Result<(), Code> {
+        match security::judge_unsecured(&self.core, CredentialSet::Server, endpoint, from).await {
+            Ok(Ok(())) => Ok(()),
+            Ok(Err(reason)) => {
+                tracing::info!(%endpoint, reason, "refused");
                 Err(Code::FORBIDDEN)
             }
             Err(error) => {

@@ -3,11 +3,12 @@
 use std::collections::{BTreeSet, HashMap};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::time::Duration;
 
-use lightship_api::{EventType, Handshake, HandshakeResult, ServerIdentity};
+use lightship_api::{EventType, Handshake, HandshakeResult, SecurityMode, ServerIdentity};
 use lightship_dtls::Alert;
 use lightship_dtls::certificate::{self, Anchors};
 use lightship_lwm2m::Endpoint;
@@ -251,6 +252,17 @@ pub(crate) async fn take(
             let _ = note(core, EventType::HandshakeFailed, owner, handshake);
             None
         }
+        SecurityEvent::UnsecuredRefused { from, endpoint } => {
+            note_unsecured(
+                core,
+                set,
+                &endpoint,
+                from,
+                true,
+                "a device with security is registered under this name",
+            );
+            None
+        }
         SecurityEvent::KeyLog(line) => {
             core.gate.log_key(&line);
             None
@@ -270,6 +282,24 @@ fn note(core: &Core, kind: EventType, endpoint: Option<Endpoint>, handshake: Han
     let is_news = core.gate.history.add(endpoint.as_ref(), &handshake);
     let handshake = Box::new(handshake);
     endpoint.filter(|_| is_news).map(|endpoint| Told { kind, endpoint, handshake })
+}
+
+/// Remembers that a device was refused that came without security. Its name is only claimed: the list of a device's own is for those
+/// that have a credential, so that strangers do not fill it.
+pub(super) fn note_unsecured(
+    core: &Core,
+    set: CredentialSet,
+    endpoint: &Endpoint,
+    from: SocketAddr,
+    is_known: bool,
+    reason: &'static str,
+) {
+    let mut handshake = facts::blank(set, core.now(), from.to_string(), HandshakeResult::Failed);
+    handshake.mode = Some(SecurityMode::Nosec);
+    handshake.endpoint = Some(endpoint.to_string());
+    handshake.reason = Some(reason.to_owned());
+    // No handshake was begun with its credential, so there is no event to tell.
+    let _ = note(core, EventType::HandshakeFailed, is_known.then(|| endpoint.clone()), handshake);
 }
 
 async fn answer(core: &Core, set: CredentialSet, shard: u8, ask: Ask, presented: &Presented) {
@@ -300,7 +330,6 @@ async fn claimant(
     claim: &Claim,
     handshake: &mut Handshake,
 ) -> Option<Endpoint> {
-    use lightship_api::SecurityMode;
     let (mode, identity, principal) = match claim {
         Claim::PskIdentity(identity) => (SecurityMode::Psk, shown(identity), tagged(b'P', identity)),
         Claim::RawPublicKey(sha256) => (SecurityMode::Rpk, hex(sha256), tagged(b'K', sha256)),

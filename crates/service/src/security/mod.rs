@@ -12,6 +12,7 @@ mod setup;
 mod shown;
 
 use std::fs::File;
+use std::net::SocketAddr;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -103,8 +104,31 @@ pub(crate) async fn trust_anew(core: &Core) {
     }
 }
 
-/// Whether a device may come to the LwM2M Server without security (SEC-04): nobody who has a credential may, and others only where
-/// that is allowed.
+/// Whether a device may come without security (SEC-04).
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Unsecured {
+    /// It may.
+    Welcome,
+    /// It has a credential, and must come with it.
+    HasCredential,
+    /// It has none, and nobody may come without.
+    Nobody,
+}
+
+impl Unsecured {
+    /// Why not, in plain words.
+    const fn reason(self) -> Option<&'static str> {
+        match self {
+            Self::Welcome => None,
+            Self::HasCredential => Some("it has a credential, so it may not come without security"),
+            Self::Nobody => Some(
+                "it has no credential, and devices may not come without security (security.allow_nosec is off)",
+            ),
+        }
+    }
+}
+
+/// Whether a device may come without security: nobody who has a credential may, and others only where that is allowed.
 ///
 /// # Errors
 /// When the store does not answer.
@@ -112,13 +136,31 @@ pub(crate) async fn may_come_unsecured(
     core: &Core,
     set: CredentialSet,
     endpoint: &Endpoint,
-) -> Result<bool, KeepError> {
+) -> Result<Unsecured, KeepError> {
     let credential = core.keeper.find(&core.store, set, endpoint).await?;
     Ok(match credential.map(|kept| kept.proof) {
-        None => core.config.security.allow_nosec,
-        Some(Proof::Nosec) => true,
-        Some(_) => false,
+        None if core.config.security.allow_nosec => Unsecured::Welcome,
+        None => Unsecured::Nobody,
+        Some(Proof::Nosec) => Unsecured::Welcome,
+        Some(_) => Unsecured::HasCredential,
     })
+}
+
+/// The same where a device has come without security, from that address: a refusal is remembered among the failures, and its reason
+/// comes back.
+///
+/// # Errors
+/// When the store does not answer.
+pub(crate) async fn judge_unsecured(
+    core: &Core,
+    set: CredentialSet,
+    endpoint: &Endpoint,
+    from: SocketAddr,
+) -> Result<Result<(), &'static str>, KeepError> {
+    let judged = may_come_unsecured(core, set, endpoint).await?;
+    let Some(reason) = judged.reason() else { return Ok(Ok(())) };
+    gate::note_unsecured(core, set, endpoint, from, judged == Unsecured::HasCredential, reason);
+    Ok(Err(reason))
 }
 
 /// Checks and keeps what a device may prove itself with; what rested on the old credential ends at once.
@@ -199,7 +241,7 @@ pub(crate) fn forget_unsecured(core: &Arc<Core>, endpoint: &Endpoint) {
         let Some(device) = core.directory.find(endpoint.as_str()) else { return };
         let is_secured = device.registration.party.is_some();
         let may_come = may_come_unsecured(&core, CredentialSet::Server, &endpoint).await;
-        if is_secured || matches!(may_come, Ok(true)) {
+        if is_secured || matches!(may_come, Ok(Unsecured::Welcome)) {
             return;
         }
         if let Some(inbox) = core.inbox(device.shard)

@@ -31,6 +31,26 @@ fn failures(server: &Server) -> Vec<Json> {
     server.get("/api/v1/security/failures").json()["items"].as_array().unwrap().clone()
 }
 
+/// What a POST of a device without security gets.
+fn plain(to: std::net::SocketAddr, path: &str, name: &str) -> u8 {
+    let socket = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.set_read_timeout(Some(std::time::Duration::from_secs(10))).unwrap();
+    let query = |text: String| (15, text.into_bytes());
+    let mut options = vec![(11, path.as_bytes().to_vec())];
+    if path == "rd" {
+        options.push((12, vec![40]));
+        options.extend([format!("ep={name}"), "lt=60".to_owned(), "lwm2m=1.1".to_owned()].map(query));
+    } else {
+        options.push(query(format!("ep={name}")));
+    }
+    let payload = if path == "rd" { b"</3/0>".to_vec() } else { Vec::new() };
+    let ask = Message { kind: 0, code: 2, id: 1, token: vec![1], options, payload };
+    socket.send_to(&ask.bytes(), to).unwrap();
+    let mut buffer = [0; 100];
+    let len = socket.recv(&mut buffer).unwrap();
+    Message::parse(&buffer[..len]).code
+}
+
 // Proves: SEC-01, SEC-02, SEC-08
 #[test]
 fn a_device_with_a_shared_key_is_served_and_shown_as_such() {
@@ -178,6 +198,39 @@ fn failures_are_told_in_plain_words_and_strangers_cannot_play_tricks() {
     Secured::psk(server.coaps(), b"boots", KEY);
     settle();
     assert!(failures(&server)[0]["reason"].as_str().unwrap().contains("the Bootstrap-Server knows it"));
+}
+
+#[test]
+fn refusals_without_security_stand_among_the_failures() {
+    let server = Server::with(|config| {
+        config.security.allow_nosec = false;
+        config.listen.shards = 1;
+    });
+    put_psk(&server, "dev-7", "id-7");
+    let register = |name| plain(server.coap, "rd", name);
+    assert_eq!((register("dev-7"), register("dev-7"), register("nobody")), (0x83, 0x83, 0x83));
+    settle();
+    let told = failures(&server);
+    let [stranger, known] = told.as_slice() else { panic!("{told:?}") };
+    assert_eq!(
+        (&known["endpoint"], &known["mode"], &known["count"]),
+        (&json!("dev-7"), &json!("nosec"), &json!(2))
+    );
+    assert_eq!(known["reason"], "it has a credential, so it may not come without security");
+    assert!(stranger["reason"].as_str().unwrap().contains("security.allow_nosec"), "{stranger}");
+    assert_eq!((&stranger["endpoint"], &stranger["server"]), (&json!("nobody"), &json!("lwm2m")));
+    assert_eq!(handshakes(&server, "dev-7")[0]["reason"], known["reason"]);
+    assert!(handshakes(&server, "nobody").is_empty(), "strangers fill no lists of their own");
+    // Nor does one come in the name of a device that is registered with security.
+    let mut seven = Secured::psk(server.coaps(), b"id-7", KEY);
+    assert_eq!(seven.register("dev-7"), Some(0x41));
+    assert_eq!(register("dev-7"), 0x80);
+    settle();
+    assert_eq!(failures(&server)[0]["reason"], "a device with security is registered under this name");
+    assert_eq!(plain(server.running.bootstrap().unwrap(), "bs", "dev-7"), 0x80);
+    settle();
+    let told = &failures(&server)[0];
+    assert_eq!((&told["server"], &told["mode"]), (&json!("bootstrap"), &json!("nosec")));
 }
 
 #[test]
@@ -381,6 +434,10 @@ fn the_bootstrap_server_has_credentials_of_its_own() {
     let address = server.running.bootstrap_coaps().unwrap();
     let mut device = Secured::psk(address, b"boot-7", KEY);
     assert_eq!(device.ask(2, &["bs"], &["ep=dev-8"], b"").unwrap().code, 0x80, "{:?}", device.over);
+    settle();
+    let told = &failures(&server)[0];
+    assert_eq!(told["reason"], "'boot-7' may not speak for endpoint 'dev-8'");
+    assert_eq!((&told["server"], &told["endpoint"]), (&json!("bootstrap"), &json!("dev-7")));
     let mut device = Secured::psk(address, b"boot-7", KEY);
     // Who is known by its credential need not say its name.
     assert_eq!(device.ask(2, &["bs"], &[], b"").unwrap().code, 0x44, "{:?}", device.over);
