@@ -18,6 +18,7 @@ mod failure;
 mod load;
 mod output;
 mod serve;
+mod store;
 mod value_text;
 
 use clap::Parser;

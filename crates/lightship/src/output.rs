@@ -50,6 +50,7 @@ pub(crate) fn start_logging(arguments: &Cli) {
         | Command::Ctl(_)
         | Command::Load(_)
         | Command::Decode(_)
+        | Command::Store(_)
         | Command::Completions(_) => "warn",
     };
     let filter = arguments.log.as_deref().unwrap_or(fallback);

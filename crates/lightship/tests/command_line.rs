@@ -51,6 +51,10 @@ fn every_command_explains_itself() {
         &["ctl", "models", "show"],
         &["ctl", "models", "add"],
         &["ctl", "completions"],
+        &["store"],
+        &["store", "check"],
+        &["store", "export"],
+        &["store", "import"],
     ];
     for command in commands {
         let arguments = [command, &["--help"][..]].concat();

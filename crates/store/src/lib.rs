@@ -35,7 +35,7 @@ pub use batch::{
 };
 pub use command::{CommandId, CommandRecord, CommandState};
 pub use credential::{CredentialKey, CredentialRecord, CredentialSet};
-pub use embedded::EmbeddedStore;
+pub use embedded::{EmbeddedStore, Entry, Head, Importer, Report};
 pub use faulty::{Faults, FaultyStore};
 pub use memory::{MemoryStore, Options};
 pub use options::{Durability, EmbeddedOptions, Limits, LogLimits, NowMs};

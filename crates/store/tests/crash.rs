@@ -33,7 +33,8 @@ fn name(writer: u64) -> Endpoint {
 fn batch(writer: u64, id: u64) -> Batch {
     let endpoint = name(writer);
     let body = format!("{writer} {id}").into();
-    let event = NewEvent { at_ms: 1, endpoint: endpoint.clone(), kind: "sent", body, indexed: id % 2 == 0 };
+    let event =
+        NewEvent { at_ms: 1, endpoint: endpoint.clone(), kind: "sent", body, indexed: id.is_multiple_of(2) };
     let registration = RegistrationRecord {
         endpoint: endpoint.clone(),
         id,

@@ -68,10 +68,14 @@ async fn a_full_disk_refuses_loses_nothing_and_recovers_by_itself() {
     let noticed = Arc::new(AtomicBool::new(false));
     signal_hook::flag::register(SIGXFSZ, noticed.clone()).unwrap();
     let folder = tempfile::tempdir().unwrap();
-    let options = EmbeddedOptions::new(folder.path().to_owned(), 7, Arc::new(|| {
-        let now = std::time::UNIX_EPOCH.elapsed().unwrap();
-        i64::try_from(now.as_millis()).unwrap()
-    }));
+    let options = EmbeddedOptions::new(
+        folder.path().to_owned(),
+        7,
+        Arc::new(|| {
+            let now = std::time::UNIX_EPOCH.elapsed().unwrap();
+            i64::try_from(now.as_millis()).unwrap()
+        }),
+    );
     let options = EmbeddedOptions { free_bytes_min: 0, ..options };
     let store = EmbeddedStore::open(options.clone()).unwrap();
     let mut acknowledged = Vec::new();

@@ -7,6 +7,7 @@ mod demo;
 mod device;
 mod load;
 mod serve;
+mod store;
 
 pub(crate) use self::ctl::{
     BootstrapCommand, CompositeCommand, CredentialsCommand, CtlArguments, CtlCommand, Delivery,
@@ -18,6 +19,7 @@ pub(crate) use self::demo::DemoArguments;
 pub(crate) use self::device::DeviceArguments;
 pub(crate) use self::load::LoadArguments;
 pub(crate) use self::serve::ServeArguments;
+pub(crate) use self::store::{StoreArguments, StoreCommand};
 
 use crate::failure::Failure;
 use clap::{Args, CommandFactory, Parser, Subcommand};
@@ -48,6 +50,7 @@ pub(crate) enum Command {
     Ctl(Box<CtlArguments>),
     Load(Box<LoadArguments>),
     Decode(DecodeArguments),
+    Store(StoreArguments),
     Completions(CompletionsArguments),
 }
 
@@ -70,6 +73,7 @@ pub(crate) fn run(command: Command) -> Result<(), Failure> {
         Command::Ctl(arguments) => crate::ctl::run(*arguments),
         Command::Load(arguments) => crate::load::run(&arguments),
         Command::Decode(arguments) => crate::decode::run(&arguments),
+        Command::Store(arguments) => crate::store::run(&arguments),
         Command::Completions(arguments) => completions(arguments.shell),
     }
 }

@@ -336,7 +336,7 @@ pub(crate) fn presented(
     Ok(found.map(|endpoint| CredentialKey { set, endpoint }))
 }
 
-fn counts_value(counts: Counts) -> Vec<u8> {
+pub(crate) fn counts_value(counts: Counts) -> Vec<u8> {
     [counts.wanted, counts.documents, counts.credentials].iter().flat_map(|n| n.to_be_bytes()).collect()
 }
 

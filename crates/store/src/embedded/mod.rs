@@ -6,6 +6,7 @@
 //! ```
 //! Start reading at: writer.rs, then draft.rs.
 
+mod archive;
 mod draft;
 mod lock;
 mod log;
@@ -32,6 +33,7 @@ use crate::credential::{CredentialKey, CredentialRecord, CredentialSet};
 use crate::options::EmbeddedOptions;
 use crate::ring::Ring;
 use crate::{Health, Store, StoreError, hand_over};
+pub use archive::{Entry, Head, Importer, Report};
 use draft::Step;
 use lock::FolderLock;
 use log::Log;

@@ -35,29 +35,38 @@ pub(crate) fn make(folder: &Path) -> Result<(), StoreError> {
 pub(crate) fn trees(options: &EmbeddedOptions) -> Result<Trees, StoreError> {
     let path = options.folder.join(STORE);
     let trees = Trees::open(&path, options.cache_bytes)?;
-    let format = trees.get(Tree::Meta, FORMAT_KEY)?;
-    let is_new = format.is_none() && trees.get(Tree::Meta, LOG_KEY)?.is_none();
-    match format.as_deref() {
-        None if is_new => {
-            let row = |key: &[u8], value: &[u8]| Row {
-                tree: Tree::Meta,
-                key: key.into(),
-                value: Some(value.into()),
-            };
-            let rows = [row(FORMAT_KEY, &[FORMAT]), row(LOG_KEY, &options.writer.to_be_bytes())];
-            trees.write(&rows, Sync::Now)?;
+    match trees.get(Tree::Meta, FORMAT_KEY)?.as_deref() {
+        None if is_new(&trees)? => trees.write(&[format_row(), log_row(options.writer)], Sync::Now)?,
+        None => {
+            let message = "an import into it has not come to its end: remove it, and import again";
+            return Err(corrupt(&path, message));
         }
         Some([FORMAT]) => {}
         Some([newer]) if *newer > FORMAT => {
             let message = format!("it is of format {newer}, this program knows up to {FORMAT}");
             return Err(corrupt(&path, &message));
         }
-        _ => return Err(corrupt(&path, "its format is not said")),
+        Some(other) => return Err(corrupt(&path, &format!("its format is {other:02x?}"))),
     }
     if trees.segments().is_empty() {
         trees.begin_segment(1)?;
     }
     Ok(trees)
+}
+
+/// Whether nothing was ever written into it.
+pub(crate) fn is_new(trees: &Trees) -> Result<bool, StoreError> {
+    Ok(trees.get(Tree::Meta, FORMAT_KEY)?.is_none() && trees.get(Tree::Meta, LOG_KEY)?.is_none())
+}
+
+/// Says of which format it is.
+pub(crate) fn format_row() -> Row {
+    Row { tree: Tree::Meta, key: FORMAT_KEY.into(), value: Some([FORMAT].into()) }
+}
+
+/// Says the name of the log.
+pub(crate) fn log_row(writer: u32) -> Row {
+    Row { tree: Tree::Meta, key: LOG_KEY.into(), value: Some(writer.to_be_bytes().into()) }
 }
 
 /// The name of the log.

@@ -306,9 +306,12 @@ pub(crate) fn read_credential(key: &[u8], value: &[u8]) -> Result<CredentialReco
 }
 
 pub(crate) fn event(event: &NewEvent) -> Vec<u8> {
-    value(EVENT, event.body.len() + event.endpoint.as_str().len(), |out| {
-        out.array(5)?.i64(event.at_ms)?.str(event.endpoint.as_str())?.str(event.kind)?;
-        out.str(&event.body)?.bool(event.indexed)?;
+    event_row(event.at_ms, &event.endpoint, event.kind, &event.body, event.indexed)
+}
+
+pub(crate) fn event_row(at_ms: i64, endpoint: &Endpoint, kind: &str, body: &str, indexed: bool) -> Vec<u8> {
+    value(EVENT, body.len() + endpoint.as_str().len(), |out| {
+        out.array(5)?.i64(at_ms)?.str(endpoint.as_str())?.str(kind)?.str(body)?.bool(indexed)?;
         Ok(())
     })
 }
@@ -362,3 +365,6 @@ const TEMPLATE: u8 = 1;
 const PAUSE_MS: u64 = 10_000;
 /// What a value takes beside its longest texts, roughly.
 const OVERHEAD: usize = 64;
+
+#[cfg(test)]
+mod tests;

@@ -5,6 +5,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
+use std::time::Duration;
 
 use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
@@ -216,8 +217,18 @@ impl Trees {
         self.database.persist(mode).map_err(|error| failed(&self.path, error))
     }
 
+    /// Waits for the library's own threads while they are behind.
+    pub(crate) fn wait(&self) -> Result<(), StoreError> {
+        while self.is_behind() {
+            // Fails when it will never be otherwise.
+            self.sync(Sync::Later)?;
+            std::thread::park_timeout(Duration::from_millis(1));
+        }
+        Ok(())
+    }
+
     /// Whether so much waits for the library's own threads that it would stop the writer, for as long as they take.
-    pub(crate) fn is_behind(&self) -> bool {
+    fn is_behind(&self) -> bool {
         let segments = self.segments();
         let log = segments.last().into_iter().flat_map(|segment| [&segment.events, &segment.found]);
         self.facts

@@ -139,11 +139,7 @@ impl Writer {
         if rows.is_empty() {
             return Ok(());
         }
-        while trees.is_behind() {
-            // Fails when it will never be otherwise.
-            trees.sync(Sync::Later)?;
-            std::thread::park_timeout(Duration::from_millis(1));
-        }
+        trees.wait()?;
         match self.shared.options.durability {
             Durability::Always => trees.write(rows, Sync::Now)?,
             Durability::Relaxed { .. } => {

@@ -1,0 +1,45 @@
+//! `lightship store`.
+
+use clap::{Args, Subcommand};
+use std::path::PathBuf;
+
+/// Look through, write out or fill the data folder of a server that does not run
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  lightship store check --data ./data\n  lightship store export --data ./data --out backup.jsonl\n  lightship store export --data ./data | jq -r 'select(.event) | .event.kind' | sort | uniq -c\n  lightship store import --data ./new backup.jsonl\n\nCredentials and bootstrap documents stay sealed: keep seal.key of the data folder beside what is written out.\nSessions that wait for a successor, and object definitions that were uploaded, are no part of it."
+)]
+pub(crate) struct StoreArguments {
+    #[command(subcommand)]
+    pub(crate) command: StoreCommand,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum StoreCommand {
+    /// Read everything, compare what must agree, and say what is there; exit code 1 when something is wrong
+    #[command(after_help = "Example:\n  lightship store check --data ./data")]
+    Check {
+        /// The data folder
+        #[arg(long, value_name = "FOLDER")]
+        data: PathBuf,
+    },
+    /// Write out everything as lines of JSON
+    #[command(after_help = "Example:\n  lightship store export --data ./data --out backup.jsonl")]
+    Export {
+        /// The data folder
+        #[arg(long, value_name = "FOLDER")]
+        data: PathBuf,
+        /// Into this file, which must not be there yet (default: standard output)
+        #[arg(long, value_name = "FILE")]
+        out: Option<PathBuf>,
+    },
+    /// Fill a folder without a store with what was written out
+    #[command(after_help = "Example:\n  lightship store import --data ./new backup.jsonl")]
+    Import {
+        /// The data folder
+        #[arg(long, value_name = "FOLDER")]
+        data: PathBuf,
+        /// What was written out, or `-` for standard input
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+    },
+}

@@ -1,0 +1,39 @@
+//! `lightship store`: a data folder moves to another place by way of lines of JSON.
+
+#![allow(clippy::unwrap_used, reason = "a test may fail anywhere")]
+mod program;
+
+use std::process::Stdio;
+
+use program::{Program, command};
+
+#[test]
+fn a_data_folder_is_checked_written_out_and_made_anew() {
+    let parent = tempfile::tempdir().unwrap();
+    let path = |name: &str| parent.path().join(name).display().to_string();
+    let (data, new, backup) = (path("data"), path("new"), path("backup.jsonl"));
+    let run = |arguments: &[&str]| {
+        let output = command(arguments).stdin(Stdio::null()).output().unwrap();
+        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+        (output.status.code(), text(&output.stdout), text(&output.stderr))
+    };
+    let (code, _, error) = run(&["store", "check", "--data", &data]);
+    assert_eq!(code, Some(1), "there is none yet: {error}");
+    let serve = ["serve", "--dev", "--data", &data, "--coap", "127.0.0.1:0", "--http", "none"];
+    let mut server = Program::start(&[&serve[..], &["--coaps", "none"]].concat());
+    server.await_line("ready");
+    let (code, _, error) = run(&["store", "check", "--data", &data]);
+    assert!(code == Some(1) && error.contains("is in use by another process, number "), "{error}");
+    server.ask_to_end();
+    assert!(server.await_end().success());
+    let (code, text, error) = run(&["store", "check", "--data", &data]);
+    assert!(code == Some(0) && text.ends_with("everything agrees\n"), "{text} {error}");
+    let (code, _, error) = run(&["store", "export", "--data", &data, "--out", &backup]);
+    assert_eq!(code, Some(0), "{error}");
+    let (code, _, error) = run(&["store", "export", "--data", &data, "--out", &backup]);
+    assert_eq!(code, Some(1), "it is there already: {error}");
+    let (code, text, error) = run(&["store", "import", "--data", &new, &backup]);
+    assert!(code == Some(0) && text.contains("are a store in"), "{text} {error}");
+    let (_, exported, _) = run(&["store", "export", "--data", &new]);
+    assert_eq!(exported, std::fs::read_to_string(&backup).unwrap());
+}

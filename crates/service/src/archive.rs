@@ -1,0 +1,470 @@
+//! The data folder at rest: looked through, written out as lines of JSON, and made anew from them.
+//!
+//! ```text
+//! {"store":{"version":1,"log":"0000002a","oldest":1,"newest":2}}      first
+//! {"registration":{…}} {"wanted":{…}} {"command":{…}} {"document":{…}} {"credential":{…}} {"event":{…}}
+//! {"end":{"lines":8}}                                                last: what has no end was cut
+//! ```
+//! Bytes are base64. What is JSON in the store stays JSON. Credentials stay sealed: their key is no part of it.
+
+use std::io::{BufRead, Write};
+use std::path::Path;
+use std::sync::Arc;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+use lightship_lwm2m::Endpoint;
+use lightship_net::Clock;
+use lightship_store::{
+    CommandRecord, CommandState, CredentialKey, CredentialRecord, CredentialSet, Cursor, DocumentKey,
+    EmbeddedOptions, EmbeddedStore, Entry, EventRecord, Head, Importer, RegistrationRecord, Report,
+    StoreError, WantedKey, WantedObservation,
+};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use serde_json::value::RawValue;
+
+/// Why a data folder is not written out or filled.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ArchiveError {
+    /// There is none.
+    #[error("there is no store in {0}")]
+    Missing(std::path::PathBuf),
+    /// The store itself says no.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// A line cannot be read, or makes no sense.
+    #[error("line {line}: {message}")]
+    Line {
+        /// Which one, from 1.
+        line: u64,
+        /// What is wrong with it.
+        message: String,
+    },
+    /// It cannot be written or read.
+    #[error("the lines cannot be written or read")]
+    Io(#[from] std::io::Error),
+}
+
+/// Reads all that the store of a folder holds, and compares what must agree.
+///
+/// # Errors
+/// When it cannot be opened. What is damaged inside is in the report.
+pub fn check(folder: &Path) -> Result<Report, ArchiveError> {
+    Ok(open(folder)?.check()?)
+}
+
+/// Writes out all that the store of a folder holds; gives the number of lines.
+///
+/// # Errors
+/// When it cannot be opened, read or written out.
+pub fn export(folder: &Path, out: &mut dyn Write) -> Result<u64, ArchiveError> {
+    let store = open(folder)?;
+    let head = store.head()?;
+    let mut lines = 0;
+    let mut write = |line: &Line| -> Result<(), ArchiveError> {
+        lines += 1;
+        serde_json::to_writer(&mut *out, line).map_err(std::io::Error::from)?;
+        Ok(out.write_all(b"\n")?)
+    };
+    write(&Line::Store(Store {
+        version: VERSION,
+        log: format!("{:08x}", head.writer),
+        oldest: head.oldest,
+        newest: head.newest,
+    }))?;
+    store.each_entry(|entry| write(&Line::from(entry)))?;
+    lines += 1;
+    serde_json::to_writer(&mut *out, &Line::End { lines }).map_err(std::io::Error::from)?;
+    out.write_all(b"\n")?;
+    out.flush()?;
+    Ok(lines)
+}
+
+/// Fills a folder without a store with what was written out; gives the number of lines.
+///
+/// # Errors
+/// When there is a store already, or a line makes no sense: then what is in the folder is no store, and is to be removed.
+pub fn import(folder: &Path, input: &mut dyn BufRead) -> Result<u64, ArchiveError> {
+    let mut importer = None;
+    let mut number = 0;
+    for text in input.lines() {
+        let text = text?;
+        number += 1;
+        let wrong = |message: String| ArchiveError::Line { line: number, message };
+        let line: Line = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+        match (line, &mut importer) {
+            (Line::Store(store), None) => {
+                let head = store.head().map_err(wrong)?;
+                importer = Some((Importer::begin(&options(folder), head)?, head));
+            }
+            (Line::End { lines }, Some(_)) => {
+                let Some((importer, head)) = importer else { break };
+                if lines != number {
+                    return Err(wrong(format!("it is the last of {lines}")));
+                }
+                importer.finish(head)?;
+                return Ok(number);
+            }
+            (line, Some((importer, head))) => {
+                let entry = line.entry(head.writer).map_err(wrong)?;
+                importer.push(entry).map_err(|error| wrong(error.to_string()))?;
+            }
+            (_, None) => return Err(wrong("the first line is missing".to_owned())),
+        }
+    }
+    Err(ArchiveError::Line { line: number + 1, message: "the end is missing".to_owned() })
+}
+
+fn options(folder: &Path) -> EmbeddedOptions {
+    let clock = Clock::start();
+    let options = EmbeddedOptions::new(folder.to_owned(), 1, Arc::new(move || clock.date().as_millis()));
+    // It is to be read on a full disk, too; and nothing of it leaves because it is old.
+    let log = lightship_store::LogLimits { age_ms: i64::MAX, bytes: u64::MAX, events: u64::MAX };
+    EmbeddedOptions { free_bytes_min: 0, log, ..options }
+}
+
+fn open(folder: &Path) -> Result<EmbeddedStore, ArchiveError> {
+    if !folder.join("store").is_dir() {
+        return Err(ArchiveError::Missing(folder.to_owned()));
+    }
+    Ok(EmbeddedStore::open(options(folder))?)
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+enum Line {
+    Store(Store),
+    Registration(Registration),
+    Wanted(Wanted),
+    Command(Command),
+    Document(Document),
+    Credential(Credential),
+    Event(Event),
+    End { lines: u64 },
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Store {
+    version: u32,
+    log: String,
+    oldest: u64,
+    newest: u64,
+}
+
+impl Store {
+    fn head(&self) -> Result<Head, String> {
+        if self.version != VERSION {
+            return Err(format!("version {}, this program knows {VERSION}", self.version));
+        }
+        let writer = u32::from_str_radix(&self.log, 16).map_err(|error| error.to_string())?;
+        if self.oldest == 0 || self.oldest > self.newest.saturating_add(1) {
+            return Err(format!("events from {} to {}", self.oldest, self.newest));
+        }
+        Ok(Head { writer, oldest: self.oldest, newest: self.newest })
+    }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Registration {
+    endpoint: String,
+    id: u64,
+    registered_ms: i64,
+    updated_ms: i64,
+    expires_ms: Option<i64>,
+    said: Bytes,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    endpoint: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    path: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    name: Option<String>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    paths: Vec<String>,
+    accept: Option<u16>,
+    attributes: Vec<String>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Command {
+    id: String,
+    endpoint: String,
+    state: String,
+    order: Text,
+    created_ms: i64,
+    changed_ms: i64,
+    not_after_ms: i64,
+    priority: i8,
+    attempts: u32,
+    attempts_max: u32,
+    pause_ms: u64,
+    next_ms: i64,
+    reason: Option<Text>,
+    answer: Option<Text>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Document {
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    endpoint: Option<String>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    template: Option<String>,
+    body: Text,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Credential {
+    set: String,
+    endpoint: String,
+    principal: Option<Bytes>,
+    sealed: Bytes,
+    changed_ms: i64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Event {
+    number: u64,
+    at_ms: i64,
+    endpoint: String,
+    kind: String,
+    indexed: bool,
+    body: Text,
+}
+
+struct Bytes(Vec<u8>);
+
+impl Serialize for Bytes {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&STANDARD.encode(&self.0))
+    }
+}
+
+impl<'de> Deserialize<'de> for Bytes {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Bytes, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        STANDARD.decode(text).map(Bytes).map_err(D::Error::custom)
+    }
+}
+
+/// A text that is mostly JSON: that stays as it is, letter by letter; anything else is a string.
+struct Text(Arc<str>);
+
+impl Serialize for Text {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let is_one_line = self.0.starts_with(['{', '[']) && !self.0.contains(['\n', '\r']);
+        let raw = is_one_line.then(|| serde_json::from_str::<&RawValue>(&self.0).ok()).flatten();
+        match raw.filter(|raw| raw.get() == &*self.0) {
+            Some(raw) => raw.serialize(serializer),
+            None => serializer.serialize_str(&self.0),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for Text {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Text, D::Error> {
+        let raw = Box::<RawValue>::deserialize(deserializer)?;
+        if raw.get().starts_with('"') {
+            let text: String = serde_json::from_str(raw.get()).map_err(D::Error::custom)?;
+            return Ok(Text(text.into()));
+        }
+        Ok(Text(raw.get().into()))
+    }
+}
+
+impl From<Entry> for Line {
+    fn from(entry: Entry) -> Line {
+        match entry {
+            Entry::Registration(record) => Line::Registration(Registration {
+                endpoint: record.endpoint.to_string(),
+                id: record.id,
+                registered_ms: record.registered_ms,
+                updated_ms: record.updated_ms,
+                expires_ms: record.expires_ms,
+                said: Bytes(record.said.to_vec()),
+            }),
+            Entry::Wanted { endpoint, observation } => {
+                let (path, name) = match observation.key {
+                    WantedKey::Path(path) => (Some(path.to_string()), None),
+                    WantedKey::Name(name) => (None, Some(name)),
+                };
+                Line::Wanted(Wanted {
+                    endpoint: endpoint.to_string(),
+                    path,
+                    name,
+                    paths: observation.paths.iter().map(ToString::to_string).collect(),
+                    accept: observation.accept,
+                    attributes: observation.attributes,
+                })
+            }
+            Entry::Command(record) => Line::Command(record.into()),
+            Entry::Document { key, body } => {
+                let (endpoint, template) = match key {
+                    DocumentKey::Device(endpoint) => (Some(endpoint.to_string()), None),
+                    DocumentKey::Template(name) => (None, Some(name)),
+                };
+                Line::Document(Document { endpoint, template, body: Text(body) })
+            }
+            Entry::Credential(record) => Line::Credential(Credential {
+                set: match record.key.set {
+                    CredentialSet::Server => SERVER.to_owned(),
+                    CredentialSet::Bootstrap => BOOTSTRAP.to_owned(),
+                },
+                endpoint: record.key.endpoint.to_string(),
+                principal: record.principal.map(|principal| Bytes(principal.into())),
+                sealed: Bytes(record.sealed.into()),
+                changed_ms: record.changed_ms,
+            }),
+            Entry::Event { event, indexed } => Line::Event(Event {
+                number: event.cursor.number,
+                at_ms: event.at_ms,
+                endpoint: event.endpoint.to_string(),
+                kind: event.kind.into_owned(),
+                indexed,
+                body: Text(event.body),
+            }),
+        }
+    }
+}
+
+impl From<CommandRecord> for Command {
+    fn from(record: CommandRecord) -> Command {
+        Command {
+            id: record.id.to_string(),
+            endpoint: record.endpoint.to_string(),
+            state: state_name(record.state).to_owned(),
+            order: Text(record.order),
+            created_ms: record.created_ms,
+            changed_ms: record.changed_ms,
+            not_after_ms: record.not_after_ms,
+            priority: record.priority,
+            attempts: record.attempts,
+            attempts_max: record.attempts_max,
+            pause_ms: record.pause_ms,
+            next_ms: record.next_ms,
+            reason: record.reason.map(Text),
+            answer: record.answer.map(Text),
+        }
+    }
+}
+
+const fn state_name(state: CommandState) -> &'static str {
+    match state {
+        CommandState::Waiting => "waiting",
+        CommandState::Sent => "sent",
+        CommandState::Done => "done",
+        CommandState::Refused => "refused",
+        CommandState::Expired => "expired",
+        CommandState::Cancelled => "cancelled",
+        CommandState::Superseded => "superseded",
+    }
+}
+
+fn endpoint(name: &str) -> Result<Endpoint, String> {
+    Endpoint::new(name).map_err(|error| format!("{name:?}: {error}"))
+}
+
+fn path(text: &str) -> Result<lightship_lwm2m::Path, String> {
+    text.parse().map_err(|_| format!("{text:?} is no path"))
+}
+
+impl Line {
+    fn entry(self, writer: u32) -> Result<Entry, String> {
+        Ok(match self {
+            Line::Store(_) | Line::End { .. } => return Err("not in the middle".to_owned()),
+            Line::Registration(line) => Entry::Registration(RegistrationRecord {
+                endpoint: endpoint(&line.endpoint)?,
+                id: line.id,
+                registered_ms: line.registered_ms,
+                updated_ms: line.updated_ms,
+                expires_ms: line.expires_ms,
+                said: line.said.0.into(),
+            }),
+            Line::Wanted(line) => line.entry()?,
+            Line::Command(line) => Entry::Command(line.record()?),
+            Line::Document(line) => {
+                let key = match (&line.endpoint, line.template) {
+                    (Some(name), None) => DocumentKey::Device(endpoint(name)?),
+                    (None, Some(name)) => DocumentKey::Template(name),
+                    _ => return Err("a document is for an endpoint or of a template".to_owned()),
+                };
+                Entry::Document { key, body: line.body.0 }
+            }
+            Line::Credential(line) => {
+                let set = match line.set.as_str() {
+                    SERVER => CredentialSet::Server,
+                    BOOTSTRAP => CredentialSet::Bootstrap,
+                    other => return Err(format!("there is no set {other:?}")),
+                };
+                Entry::Credential(CredentialRecord {
+                    key: CredentialKey { set, endpoint: endpoint(&line.endpoint)? },
+                    principal: line.principal.map(|bytes| bytes.0.into()),
+                    sealed: line.sealed.0.into(),
+                    changed_ms: line.changed_ms,
+                })
+            }
+            Line::Event(line) => Entry::Event {
+                event: EventRecord {
+                    cursor: Cursor { writer, number: line.number },
+                    at_ms: line.at_ms,
+                    endpoint: endpoint(&line.endpoint)?,
+                    kind: line.kind.into(),
+                    body: line.body.0,
+                },
+                indexed: line.indexed,
+            },
+        })
+    }
+}
+
+impl Wanted {
+    fn entry(self) -> Result<Entry, String> {
+        let key = match (&self.path, self.name) {
+            (Some(text), None) => WantedKey::Path(path(text)?),
+            (None, Some(name)) => WantedKey::Name(name),
+            _ => return Err("an observation has a path or a name".to_owned()),
+        };
+        let paths = self.paths.iter().map(|text| path(text)).collect::<Result<_, _>>()?;
+        let observation = WantedObservation { key, paths, accept: self.accept, attributes: self.attributes };
+        Ok(Entry::Wanted { endpoint: endpoint(&self.endpoint)?, observation })
+    }
+}
+
+impl Command {
+    fn record(self) -> Result<CommandRecord, String> {
+        let state = CommandState::ALL.into_iter().find(|state| state_name(*state) == self.state);
+        Ok(CommandRecord {
+            id: self.id.parse().map_err(|_| format!("{:?} is no id", self.id))?,
+            endpoint: endpoint(&self.endpoint)?,
+            state: state.ok_or_else(|| format!("there is no state {:?}", self.state))?,
+            order: self.order.0,
+            created_ms: self.created_ms,
+            changed_ms: self.changed_ms,
+            not_after_ms: self.not_after_ms,
+            priority: self.priority,
+            attempts: self.attempts,
+            attempts_max: self.attempts_max,
+            pause_ms: self.pause_ms,
+            next_ms: self.next_ms,
+            reason: self.reason.map(|text| text.0),
+            answer: self.answer.map(|text| text.0),
+        })
+    }
+}
+
+const VERSION: u32 = 1;
+const SERVER: &str = "server";
+const BOOTSTRAP: &str = "bootstrap";
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,398 @@
+//! The whole of a store: to look whether it is sound, to write it out, to make one from what was written out.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fmt::Display;
+
+use fjall::Guard;
+use lightship_lwm2m::Endpoint;
+
+use super::draft::{COUNTS, Counts, counts_value, read_counts};
+use super::lock::FolderLock;
+use super::log::Log;
+use super::trees::{Row, Sync, Tree, Trees, corrupt};
+use super::{EmbeddedStore, decoded, open, records};
+use crate::StoreError;
+use crate::batch::{Cursor, DocumentKey, EventRecord, RegistrationRecord, WantedObservation};
+use crate::command::CommandRecord;
+use crate::credential::CredentialRecord;
+use crate::options::EmbeddedOptions;
+
+/// The log of a store: its name, and the numbers of the events that are kept.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Head {
+    /// Its name.
+    pub writer: u32,
+    /// The oldest event; one more than the newest if there is none.
+    pub oldest: u64,
+    /// The newest event; 0 if there never was one.
+    pub newest: u64,
+}
+
+/// One thing that a store holds.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Entry {
+    /// A registration.
+    Registration(RegistrationRecord),
+    /// What is wanted to be observed.
+    Wanted {
+        /// On which device.
+        endpoint: Endpoint,
+        /// What.
+        observation: WantedObservation,
+    },
+    /// A command.
+    Command(CommandRecord),
+    /// A bootstrap document.
+    Document {
+        /// For whom.
+        key: DocumentKey,
+        /// The document.
+        body: std::sync::Arc<str>,
+    },
+    /// A credential; what is secret in it is sealed.
+    Credential(CredentialRecord),
+    /// An event, in the order of the log.
+    Event {
+        /// The event.
+        event: EventRecord,
+        /// Whether it is found by its device.
+        indexed: bool,
+    },
+}
+
+/// What a check has found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Report {
+    /// How many there are of each kind, by name.
+    pub counts: BTreeMap<&'static str, u64>,
+    /// The first event that is kept, and the last; none when there is none.
+    pub events: Option<(u64, u64)>,
+    /// What is wrong, in plain words: the first of it.
+    pub problems: Vec<String>,
+    /// How much is wrong.
+    pub problems_count: u64,
+}
+
+impl Report {
+    fn problem(&mut self, problem: impl Display) {
+        self.problems_count += 1;
+        if self.problems.len() < PROBLEMS_MAX {
+            self.problems.push(problem.to_string());
+        }
+    }
+
+    /// Reads all rows of a tree; those that cannot be read are problems.
+    fn each<T>(
+        &mut self,
+        what: &'static str,
+        rows: impl Iterator<Item = Guard>,
+        read: impl Fn(&[u8], &[u8]) -> Result<T, String>,
+        mut visit: impl FnMut(&mut Report, T),
+    ) {
+        let mut count = 0;
+        for row in rows {
+            let read = match row.into_inner() {
+                Ok((key, value)) => read(&key, &value).map_err(|message| format!("{key:02x?}: {message}")),
+                Err(error) => Err(error.to_string()),
+            };
+            count += 1;
+            match read {
+                Ok(read) => visit(self, read),
+                Err(message) => self.problem(format_args!("{what}: {message}")),
+            }
+        }
+        *self.counts.entry(what).or_default() += count;
+    }
+}
+
+impl EmbeddedStore {
+    /// Its log.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    pub fn head(&self) -> Result<Head, StoreError> {
+        let trees = self.shared.readable()?;
+        let log = self.shared.log(&trees);
+        Ok(Head { writer: log.newest.writer, oldest: log.oldest(), newest: log.newest.number })
+    }
+
+    /// Shows everything it holds until `visit` wants no more; it blocks its thread.
+    ///
+    /// # Errors
+    /// When something cannot be read, or what `visit` says.
+    pub fn each_entry<E: From<StoreError>>(
+        &self,
+        mut visit: impl FnMut(Entry) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let trees = self.shared.readable()?;
+        let log = self.shared.log(&trees);
+        for row in trees.tree(Tree::Registrations)?.iter() {
+            visit(Entry::Registration(decoded(&trees, row, records::read_registration)?))?;
+        }
+        for row in trees.tree(Tree::Wanted)?.iter() {
+            let (endpoint, observation) = decoded(&trees, row, records::read_wanted)?;
+            visit(Entry::Wanted { endpoint, observation })?;
+        }
+        for row in trees.tree(Tree::Commands)?.iter() {
+            visit(Entry::Command(decoded(&trees, row, records::read_command)?))?;
+        }
+        for row in trees.tree(Tree::Documents)?.iter() {
+            let (key, body) = decoded(&trees, row, records::read_document)?;
+            visit(Entry::Document { key, body })?;
+        }
+        for row in trees.tree(Tree::Credentials)?.iter() {
+            visit(Entry::Credential(decoded(&trees, row, records::read_credential)?))?;
+        }
+        for segment in trees.segments().iter() {
+            for row in segment.events.iter() {
+                let (event, indexed) = log.event(row)?;
+                if (log.oldest()..=log.newest.number).contains(&event.cursor.number) {
+                    let event = std::sync::Arc::unwrap_or_clone(event);
+                    visit(Entry::Event { event, indexed })?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads everything and compares what must agree; it blocks its thread.
+    ///
+    /// # Errors
+    /// When nothing can be read at all. What is damaged is in the report.
+    pub fn check(&self) -> Result<Report, StoreError> {
+        let trees = self.shared.readable()?;
+        let mut report = Report::default();
+        let rows = |tree| Ok::<_, StoreError>(trees.tree(tree)?.iter());
+        report.each("registrations", rows(Tree::Registrations)?, records::read_registration, |_, _| {});
+        report.each("wanted observations", rows(Tree::Wanted)?, records::read_wanted, |_, _| {});
+        report.each("commands", rows(Tree::Commands)?, records::read_command, |_, _| {});
+        report.each("bootstrap documents", rows(Tree::Documents)?, records::read_document, |_, _| {});
+        check_credentials(&trees, &mut report)?;
+        let of = |what| report.counts.get(what).copied().unwrap_or(0);
+        let there = Counts {
+            wanted: of("wanted observations"),
+            documents: of("bootstrap documents"),
+            credentials: of("credentials"),
+        };
+        match read_counts(trees.get(Tree::Meta, COUNTS)?.as_deref()) {
+            Ok(counted) if counted == there => {}
+            Ok(counted) => report.problem(format_args!("counted were {counted:?}, there are {there:?}")),
+            Err(message) => report.problem(message),
+        }
+        check_log(&self.shared.log(&trees), &mut report);
+        Ok(report)
+    }
+}
+
+/// Whether each credential is found by what its owner presents, and nothing else is.
+fn check_credentials(trees: &Trees, report: &mut Report) -> Result<(), StoreError> {
+    let credentials = trees.tree(Tree::Credentials)?;
+    let principals = trees.tree(Tree::Principals)?;
+    let mut presented = 0_u64;
+    report.each("credentials", credentials.iter(), records::read_credential, |report, record| {
+        let Some(principal) = &record.principal else { return };
+        presented += 1;
+        let owner = principals.get(records::principal_key(record.key.set, principal));
+        let owner = owner.ok().flatten().and_then(|value| records::read_principal(&value).ok());
+        if owner.as_ref() != Some(&record.key.endpoint) {
+            let name = &record.key.endpoint;
+            report.problem(format_args!("the credential of {name} is not found by what it presents"));
+        }
+    });
+    let there = u64::try_from(principals.iter().count()).unwrap_or(u64::MAX);
+    if there != presented {
+        report.problem(format_args!("{there} are found by what they present, {presented} should be"));
+    }
+    Ok(())
+}
+
+/// Whether the log has no holes, and each event that is to be found by its device is.
+fn check_log(log: &Log<'_>, report: &mut Report) {
+    let mut next = None;
+    let read = |key: &[u8], value: &[u8]| records::read_event(log.newest.writer, key, value);
+    for segment in log.trees.segments().iter() {
+        let mut indexed = 0_u64;
+        let first = segment.first;
+        report.each("events", segment.events.iter(), read, |report, (event, is_indexed)| {
+            let number = event.cursor.number;
+            if number != *next.get_or_insert(number) {
+                report.problem(format_args!("after event {} comes {number}", next.unwrap_or(0) - 1));
+            }
+            next = Some(number + 1);
+            if is_indexed {
+                indexed += 1;
+                let found = segment.found.get(records::index_key(&event.endpoint, number)).ok().flatten();
+                if found.is_none_or(|at| *at != event.at_ms.to_be_bytes()) {
+                    report.problem(format_args!("event {number} is not found by its device"));
+                }
+            }
+        });
+        let there = u64::try_from(segment.found.iter().count()).unwrap_or(u64::MAX);
+        if there != indexed {
+            report.problem(format_args!(
+                "from event {first}: {there} are found by device, {indexed} should be"
+            ));
+        }
+        report.events = segment_range(report.events, next, first, segment.events.is_empty().unwrap_or(true));
+    }
+    if next.is_some_and(|next| next != log.newest.number + 1) {
+        report.problem(format_args!("the newest event is not {}", log.newest.number));
+    }
+}
+
+fn segment_range(
+    before: Option<(u64, u64)>,
+    next: Option<u64>,
+    first: u64,
+    is_empty: bool,
+) -> Option<(u64, u64)> {
+    let last = next.filter(|_| !is_empty).map(|next| next - 1);
+    last.map_or(before, |last| Some((before.map_or(first, |(oldest, _)| oldest), last)))
+}
+
+/// Fills a new store with what another one held.
+pub struct Importer {
+    trees: Trees,
+    _lock: FolderLock,
+    next: u64,
+    counts: Counts,
+    rows: Vec<Row>,
+    keys: HashSet<(Tree, fjall::Slice)>,
+    segment_bytes: usize,
+}
+
+impl Importer {
+    /// Begins in a folder where no store is. Until [`Self::finish`] it cannot be opened.
+    ///
+    /// # Errors
+    /// When there is a store already, or see [`StoreError`].
+    pub fn begin(options: &EmbeddedOptions, head: Head) -> Result<Importer, StoreError> {
+        open::make(&options.folder)?;
+        let lock = FolderLock::take(&options.folder)?;
+        let trees = Trees::open(&options.folder.join(open::STORE), options.cache_bytes)?;
+        if !open::is_new(&trees)? {
+            return Err(corrupt(trees.path(), "there is a store already, or half of one"));
+        }
+        trees.write(&[open::log_row(head.writer)], Sync::Now)?;
+        trees.begin_segment(head.oldest.max(1))?;
+        Ok(Importer {
+            trees,
+            _lock: lock,
+            next: head.oldest.max(1),
+            counts: Counts::default(),
+            rows: Vec::new(),
+            keys: HashSet::new(),
+            segment_bytes: 0,
+        })
+    }
+
+    /// Takes one thing; events in their order, without holes.
+    ///
+    /// # Errors
+    /// When it cannot be, or see [`StoreError`].
+    pub fn push(&mut self, entry: Entry) -> Result<(), StoreError> {
+        match entry {
+            Entry::Registration(record) => {
+                let key = records::registration_key(&record.endpoint).to_vec();
+                self.row(Tree::Registrations, key, records::registration(&record))
+            }
+            Entry::Wanted { endpoint, observation } => {
+                self.counts.wanted += 1;
+                let key = records::wanted_key(&endpoint, &observation.key);
+                self.row(Tree::Wanted, key, records::wanted(&observation))
+            }
+            Entry::Command(record) => {
+                let key = records::number_key(record.id.number).to_vec();
+                self.row(Tree::Commands, key, records::command(&record))
+            }
+            Entry::Document { key, body } => {
+                self.counts.documents += 1;
+                self.row(Tree::Documents, records::document_key(&key), records::document(&body))
+            }
+            Entry::Credential(record) => {
+                self.counts.credentials += 1;
+                if let Some(principal) = &record.principal {
+                    let key = records::principal_key(record.key.set, principal);
+                    let owner = record.key.endpoint.as_str().as_bytes().to_vec();
+                    self.row(Tree::Principals, key, owner)?;
+                }
+                self.row(
+                    Tree::Credentials,
+                    records::credential_key(&record.key),
+                    records::credential(&record),
+                )
+            }
+            Entry::Event { event, indexed } => self.event(&event, indexed),
+        }
+    }
+
+    fn event(&mut self, event: &EventRecord, indexed: bool) -> Result<(), StoreError> {
+        let Cursor { number, .. } = event.cursor;
+        if number != self.next {
+            return Err(corrupt(
+                self.trees.path(),
+                &format!("event {number} comes in place of {}", self.next),
+            ));
+        }
+        if self.segment_bytes >= SEGMENT_BYTES {
+            self.write()?;
+            self.trees.begin_segment(number)?;
+            self.segment_bytes = 0;
+        }
+        self.next += 1;
+        let value = records::event_row(event.at_ms, &event.endpoint, &event.kind, &event.body, indexed);
+        self.segment_bytes += value.len();
+        if indexed {
+            let key = records::index_key(&event.endpoint, number);
+            self.row(Tree::Found, key, event.at_ms.to_be_bytes().to_vec())?;
+        }
+        self.row(Tree::Events, records::number_key(number).to_vec(), value)
+    }
+
+    fn row(&mut self, tree: Tree, key: Vec<u8>, value: Vec<u8>) -> Result<(), StoreError> {
+        let key = fjall::Slice::from(key);
+        let is_twice = !self.keys.insert((tree, key.clone()));
+        // Of the log nothing can be there twice.
+        let of_log = matches!(tree, Tree::Events | Tree::Found);
+        if is_twice || (!of_log && self.trees.get(tree, &key)?.is_some()) {
+            return Err(corrupt(self.trees.path(), &format!("{tree:?}: {key:02x?} is there twice")));
+        }
+        self.rows.push(Row { tree, key, value: Some(value.into()) });
+        if self.rows.len() < ROWS_MAX { Ok(()) } else { self.write() }
+    }
+
+    fn write(&mut self) -> Result<(), StoreError> {
+        self.trees.wait()?;
+        self.trees.write(&self.rows, Sync::Later)?;
+        self.rows.clear();
+        self.keys.clear();
+        Ok(())
+    }
+
+    /// All was taken: from now on it is a store.
+    ///
+    /// # Errors
+    /// When the log does not end where it should, or see [`StoreError`].
+    pub fn finish(mut self, head: Head) -> Result<(), StoreError> {
+        if self.next != head.newest + 1 {
+            let message = format!("the log ends before event {}, not behind {}", self.next, head.newest);
+            return Err(corrupt(self.trees.path(), &message));
+        }
+        self.row(Tree::Meta, COUNTS.to_vec(), counts_value(self.counts))?;
+        self.write()?;
+        self.trees.write(&[open::format_row()], Sync::Now)
+    }
+}
+
+impl std::fmt::Debug for Importer {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Importer").field("path", &self.trees.path()).finish_non_exhaustive()
+    }
+}
+
+/// Problems that are told; more are counted.
+const PROBLEMS_MAX: usize = 100;
+/// Rows of an import that are written together.
+const ROWS_MAX: usize = 2000;
+/// Bytes of events in one segment of what is imported.
+const SEGMENT_BYTES: usize = 64 << 20;
