@@ -24,10 +24,12 @@ pub(crate) fn run(arguments: &StoreArguments) -> Result<(), Failure> {
 }
 
 fn failed(error: &ArchiveError) -> Failure {
-    match error {
-        ArchiveError::Io(error) if error.kind() == ErrorKind::BrokenPipe => Failure::OutputClosed,
-        other => Failure::failed(chain(other)),
+    if let ArchiveError::Io(error) = error
+        && error.kind() == ErrorKind::BrokenPipe
+    {
+        return Failure::OutputClosed;
     }
+    Failure::failed(chain(error))
 }
 
 fn check(data: &Path) -> Result<(), Failure> {
