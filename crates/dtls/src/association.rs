@@ -1,7 +1,6 @@
 //! The life of an association.
 
 use alloc::boxed::Box;
-use alloc::collections::VecDeque;
 use alloc::string::String;
 use alloc::vec::Vec;
 use core::ops::Range;
@@ -32,23 +31,30 @@ mod replay;
 pub struct Association {
     /// The keys, from the end of the handshake on.
     session: Option<Session>,
-    /// The handshake; after its end it is kept for its last flight, until the peer shows that it needs it no more.
-    handshake: Option<Box<Handshake>>,
     /// What an idle association has not; it pays for one pointer only.
     aside: Option<Box<Aside>>,
+}
+
+/// What is under way beside the records.
+#[derive(Default, Debug)]
+struct Aside {
+    /// The handshake; after its end it is kept for its last flight, until the peer shows that it needs it no more.
+    handshake: Option<Box<Handshake>>,
+    /// What the host has not taken yet.
+    events: Vec<Event>,
+    /// Whether the peer receives where it says it is.
+    rrc: Option<Box<Rrc>>,
     /// An alert to be sent under the keys.
     notice: Option<Alert>,
     /// Whether nothing can be sealed any longer.
     is_over: bool,
 }
 
-/// What is under way beside the records.
-#[derive(Default, Debug)]
-struct Aside {
-    /// What the host has not taken yet.
-    events: VecDeque<Event>,
-    /// Whether the peer receives where it says it is.
-    rrc: Rrc,
+impl Aside {
+    fn is_idle(&self) -> bool {
+        let Self { handshake, events, rrc, notice, is_over } = self;
+        handshake.is_none() && events.is_empty() && rrc.is_none() && notice.is_none() && !is_over
+    }
 }
 
 /// How a client begins.
@@ -122,13 +128,8 @@ impl Association {
     }
 
     fn of(handshake: Handshake) -> Self {
-        Self {
-            session: None,
-            handshake: Some(Box::new(handshake)),
-            aside: None,
-            notice: None,
-            is_over: false,
-        }
+        let aside = Aside { handshake: Some(Box::new(handshake)), ..Aside::default() };
+        Self { session: None, aside: Some(Box::new(aside)) }
     }
 
     /// Takes the record of `datagram` that begins at `at` and moves `at` behind it; `None` at the end of the datagram.
@@ -155,7 +156,7 @@ impl Association {
         } else if self.session.is_some() {
             self.handle_protected(host, path, datagram, &header)
         } else {
-            match &mut self.handshake {
+            match self.handshake_mut() {
                 Some(handshake) => {
                     let handled = handshake.handle_protected(host, datagram, &header);
                     handled.map(|()| Record::Handled)
@@ -175,7 +176,7 @@ impl Association {
         header: &Header,
     ) -> Result<Record, DropReason> {
         let content = datagram.get(header.fragment.clone()).unwrap_or_default();
-        match &mut self.handshake {
+        match self.handshake_mut() {
             Some(handshake) if !handshake.common.is_done && !handshake.common.is_over => {
                 handshake.handle_plain(host, header.content_type, content).map(|()| Record::Handled)
             }
@@ -227,7 +228,7 @@ impl Association {
             ContentType::Handshake => self.handle_late_handshake(host, content),
             ContentType::Alert => self.handle_alert(content),
             ContentType::ReturnRoutability if is_checked => {
-                let rrc = &mut self.aside.get_or_insert_default().rrc;
+                let rrc = self.aside_mut().rrc.get_or_insert_default();
                 if rrc.handle(host.now, host.rng, path, content) == rrc::Outcome::Moved {
                     self.push(Event::Moved);
                 }
@@ -246,13 +247,15 @@ impl Association {
         } else {
             rrc::Variant::Basic
         };
-        self.aside.get_or_insert_default().rrc.begin(host.now, host.rng, variant);
+        self.aside_mut().rrc.get_or_insert_default().begin(host.now, host.rng, variant);
     }
 
     /// Gives a check of the new path up.
     fn stay(&mut self) {
         if let Some(aside) = &mut self.aside {
-            aside.rrc.stay();
+            if let Some(rrc) = &mut aside.rrc {
+                rrc.stay();
+            }
             self.tidy();
         }
     }
@@ -262,14 +265,14 @@ impl Association {
         let (fragment, _) = Fragment::read(content).ok_or(DropReason::Handshake)?;
         match Kind::from_number(fragment.kind) {
             Some(Kind::Finished) => {
-                if let Some(handshake) = &mut self.handshake {
+                if let Some(handshake) = self.handshake_mut() {
                     handshake.common.repeat_last(host);
                 }
                 Ok(Record::Handled)
             }
             // Renegotiation is refused (RFC 5246 §7.2.2).
             Some(Kind::HelloRequest | Kind::ClientHello) => {
-                self.notice = Some(Alert::NO_RENEGOTIATION);
+                self.aside_mut().notice = Some(Alert::NO_RENEGOTIATION);
                 Ok(Record::Handled)
             }
             _ => Err(DropReason::Handshake),
@@ -279,10 +282,10 @@ impl Association {
     fn handle_alert(&mut self, content: &[u8]) -> Result<Record, DropReason> {
         let (level, alert) = alert::parse(content).ok_or(DropReason::Alert)?;
         if level == alert::Level::Fatal || alert == Alert::CLOSE_NOTIFY {
-            if alert == Alert::CLOSE_NOTIFY && !self.is_over {
-                self.notice = Some(Alert::CLOSE_NOTIFY);
+            if alert == Alert::CLOSE_NOTIFY && !self.is_over() {
+                self.aside_mut().notice = Some(Alert::CLOSE_NOTIFY);
             }
-            self.is_over = true;
+            self.aside_mut().is_over = true;
             self.drop_handshake();
             self.push(Event::Closed(alert));
         }
@@ -291,14 +294,16 @@ impl Association {
 
     /// Lets the time pass.
     pub fn handle_timeout(&mut self, host: &mut Host<'_>) {
-        if let Some(handshake) = &mut self.handshake {
+        if let Some(handshake) = self.handshake_mut() {
             handshake.handle_timeout(host);
             if handshake.common.is_past(host.now) {
                 self.drop_handshake();
             }
         }
         if let Some(aside) = &mut self.aside {
-            aside.rrc.handle_timeout(host.now, host.rng);
+            if let Some(rrc) = &mut aside.rrc {
+                rrc.handle_timeout(host.now, host.rng);
+            }
             self.tidy();
         }
         self.settle();
@@ -306,17 +311,18 @@ impl Association {
 
     /// Writes the next datagram of the protocol itself into `out`.
     pub fn poll_transmit(&mut self, host: &mut Host<'_>, out: &mut [u8]) -> Option<Transmit> {
-        if let Some(handshake) = &mut self.handshake
+        if let Some(handshake) = self.aside.as_mut().and_then(|aside| aside.handshake.as_deref_mut())
             && let Some(len) = handshake.common.write_datagram(host, self.session.as_mut(), out)
         {
             return Some(Transmit { len, path: Path::Current });
         }
-        if let Some((path, message)) = self.aside.as_mut().and_then(|aside| aside.rrc.poll()) {
+        if let Some((path, message)) = self.aside.as_mut().and_then(|aside| aside.rrc.as_mut()?.poll()) {
             self.tidy();
             let len = self.seal_own(host, ContentType::ReturnRoutability, &message, out)?;
             return Some(Transmit { len, path });
         }
-        let content = alert::encode(self.notice.take()?);
+        let content = alert::encode(self.aside.as_mut()?.notice.take()?);
+        self.tidy();
         let len = self.seal_own(host, ContentType::Alert, &content, out)?;
         Some(Transmit { len, path: Path::Current })
     }
@@ -337,7 +343,8 @@ impl Association {
 
     /// The next thing the host should know or answer.
     pub fn poll_event(&mut self) -> Option<Event> {
-        let event = self.aside.as_mut()?.events.pop_front();
+        let events = &mut self.aside.as_mut()?.events;
+        let event = (!events.is_empty()).then(|| events.remove(0));
         self.tidy();
         event
     }
@@ -352,14 +359,14 @@ impl Association {
     /// When [`Association::handle_timeout`] has something to do; `None` for never.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        let handshake = self.handshake.as_ref().and_then(|handshake| handshake.common.poll_timeout());
-        let check = self.aside.as_ref().and_then(|aside| aside.rrc.poll_timeout());
+        let handshake = self.handshake().and_then(|handshake| handshake.common.poll_timeout());
+        let check = self.aside.as_ref().and_then(|aside| aside.rrc.as_ref()?.poll_timeout());
         handshake.into_iter().chain(check).min()
     }
 
     /// Answers the last [`Event::Ask`]; an answer to nothing is harmless.
     pub fn answer(&mut self, host: &mut Host<'_>, answer: Answer) {
-        if let Some(handshake) = &mut self.handshake {
+        if let Some(handshake) = self.handshake_mut() {
             handshake.answer(host, answer);
         }
         self.settle();
@@ -369,13 +376,13 @@ impl Association {
     /// afterwards.
     #[must_use]
     pub fn server_name(&self) -> Option<&str> {
-        self.handshake.as_ref().and_then(|handshake| handshake.common.server_name.as_deref())
+        self.handshake().and_then(|handshake| handshake.common.server_name.as_deref())
     }
 
     /// Whether application data may be sealed.
     #[must_use]
     pub fn is_established(&self) -> bool {
-        self.session.is_some() && !self.is_over
+        self.session.is_some() && !self.is_over()
     }
 
     /// How many bytes stand before the data in a record.
@@ -395,8 +402,9 @@ impl Association {
     /// # Errors
     /// If the association is not established, the room does not suffice, or the keys are used up.
     pub fn seal(&mut self, host: &mut Host<'_>, buffer: &mut [u8], len: usize) -> Result<usize, SealError> {
+        let is_over = self.is_over();
         match &mut self.session {
-            Some(session) if !self.is_over => {
+            Some(session) if !is_over => {
                 session.seal(host.crypto, host.rng, ContentType::ApplicationData, buffer, len)
             }
             _ => Err(SealError::NotEstablished),
@@ -405,14 +413,16 @@ impl Association {
 
     /// Says `close_notify`, or gives a running handshake up; nothing can be sealed afterwards.
     pub fn close(&mut self, _host: &mut Host<'_>) {
-        if self.is_over {
+        if self.is_over() {
             return;
         }
-        self.is_over = true;
-        if self.session.is_some() {
-            self.notice = Some(Alert::CLOSE_NOTIFY);
-            self.handshake = None;
-        } else if let Some(handshake) = &mut self.handshake {
+        let is_established = self.session.is_some();
+        let aside = self.aside_mut();
+        aside.is_over = true;
+        if is_established {
+            aside.notice = Some(Alert::CLOSE_NOTIFY);
+            aside.handshake = None;
+        } else if let Some(handshake) = self.handshake_mut() {
             handshake.common.cancel();
         }
     }
@@ -433,51 +443,79 @@ impl Association {
     /// bytes hold keys. The association is over with this: a record number must never be used twice.
     #[must_use]
     pub fn freeze(self) -> Option<Vec<u8>> {
-        self.session.filter(|_| !self.is_over).map(Session::freeze)
+        let is_over = self.is_over();
+        self.session.filter(|_| !is_over).map(Session::freeze)
     }
 
     /// An association out of the bytes of [`Association::freeze`]; `None` if they are not such bytes.
     #[must_use]
     pub fn thaw(frozen: &[u8]) -> Option<Self> {
         let session = Session::thaw(frozen)?;
-        Some(Self { session: Some(session), handshake: None, aside: None, notice: None, is_over: false })
+        Some(Self { session: Some(session), aside: None })
     }
 
     /// Takes out of the handshake what has become of it.
     fn settle(&mut self) {
-        let Some(handshake) = &mut self.handshake else { return };
+        let Some(handshake) = self.aside.as_mut().and_then(|aside| aside.handshake.as_deref_mut()) else {
+            return;
+        };
         let common = &mut handshake.common;
         let events = core::mem::take(&mut common.events);
         if common.is_done && self.session.is_none() {
             self.session = common.session.take();
             // Who has nothing to send again has nothing to keep.
             if common.is_answered() {
-                self.handshake = None;
+                self.drop_handshake();
             }
         } else if common.is_over {
-            self.is_over = true;
+            self.aside_mut().is_over = true;
         }
         for event in events {
             self.push(event);
         }
     }
 
+    fn handshake(&self) -> Option<&Handshake> {
+        self.aside.as_ref().and_then(|aside| aside.handshake.as_deref())
+    }
+
+    fn handshake_mut(&mut self) -> Option<&mut Handshake> {
+        self.aside.as_mut().and_then(|aside| aside.handshake.as_deref_mut())
+    }
+
+    fn aside_mut(&mut self) -> &mut Aside {
+        self.aside.get_or_insert_default()
+    }
+
+    fn is_over(&self) -> bool {
+        self.aside.as_ref().is_some_and(|aside| aside.is_over)
+    }
+
     fn drop_handshake(&mut self) {
-        self.handshake = None;
+        if let Some(aside) = &mut self.aside {
+            aside.handshake = None;
+            self.tidy();
+        }
     }
 
     fn push(&mut self, event: Event) {
-        self.aside.get_or_insert_default().events.push_back(event);
+        self.aside_mut().events.push(event);
     }
 
     /// Keeps nothing aside when nothing is under way.
     fn tidy(&mut self) {
-        self.aside = self.aside.take().filter(|aside| !aside.events.is_empty() || !aside.rrc.is_idle());
+        self.aside.take_if(|aside| {
+            aside.rrc.take_if(|rrc| rrc.is_idle());
+            if aside.events.is_empty() {
+                aside.events = Vec::new();
+            }
+            aside.is_idle()
+        });
     }
 
     /// Length of the connection IDs in records to us.
     fn own_cid_len(&self) -> usize {
-        match (&self.session, &self.handshake) {
+        match (&self.session, self.handshake()) {
             (Some(session), _) => session.own_cid().len(),
             (None, Some(handshake)) => handshake.common.own_cid.bytes().len(),
             (None, None) => 0,

@@ -10,6 +10,7 @@ use std::sync::Arc;
 
 use hashbrown::HashTable;
 use lightship_coap::peer::ExchangeId;
+use lightship_lwm2m::Endpoint;
 use lightship_platform::Instant;
 
 use crate::downlink::Job;
@@ -18,7 +19,7 @@ use crate::interned::Interned;
 use crate::links::Link;
 use crate::observation::Observation;
 use crate::presence::Sleep;
-use crate::secure::Address;
+use crate::secure::{Address, Parties, PartyId, PartyRef};
 use crate::secured::SecuredSession;
 use crate::slab::{Key, Keys, Slab};
 use crate::timer::TimerId;
@@ -29,8 +30,8 @@ pub(crate) struct Device {
     /// The random part of its locator.
     pub(crate) random: u32,
     pub(crate) address: Address,
-    /// Whose it is; `None` for a device without security.
-    pub(crate) party: Option<Arc<Party>>,
+    /// Whose it is ([`Devices::party`]); `None` for a device without security.
+    pub(crate) party: Option<PartyId>,
     /// The session that its messages come by; a secured device may have none for a while.
     pub(crate) session: Option<Key<SecuredSession>>,
     pub(crate) details: Details,
@@ -71,6 +72,7 @@ impl Line {
 /// All registered devices of the shard.
 pub(crate) struct Devices {
     slab: Slab<Device>,
+    parties: Parties,
     by_endpoint: HashTable<u32>,
     by_locator: HashTable<u32>,
     by_address: HashTable<u32>,
@@ -83,6 +85,7 @@ impl Devices {
     pub(crate) fn new(hashes: SecretHash) -> Self {
         Self {
             slab: Slab::new(),
+            parties: Parties::new(),
             by_endpoint: HashTable::new(),
             by_locator: HashTable::new(),
             by_address: HashTable::new(),
@@ -137,9 +140,37 @@ impl Devices {
         index.and_then(|index| self.slab.at(*index)).map(|(key, _)| key)
     }
 
-    /// Adds a device whose name, locator and address are not in use.
-    pub(crate) fn insert(&mut self, device: Device) -> Key<Device> {
+    /// Whose a device is.
+    pub(crate) fn party<'a>(&'a self, device: &'a Device) -> Option<PartyRef<'a>> {
+        match device.party? {
+            PartyId::ITSELF => Some(PartyRef::itself(&device.details.endpoint)),
+            party => self.parties.get(party),
+        }
+    }
+
+    /// The same for the host.
+    pub(crate) fn whole_party(&self, device: &Device) -> Option<Arc<Party>> {
+        match device.party? {
+            PartyId::ITSELF => Some(PartyRef::itself(&device.details.endpoint).to_party()),
+            party => self.parties.party(party),
+        }
+    }
+
+    fn keep(&mut self, endpoint: &Endpoint, party: &Arc<Party>) -> PartyId {
+        let is_itself = PartyRef::from(&**party).is_itself(endpoint);
+        if is_itself { PartyId::ITSELF } else { self.parties.keep(party) }
+    }
+
+    fn release(&mut self, party: Option<PartyId>) {
+        if let Some(party) = party.filter(|party| *party != PartyId::ITSELF) {
+            self.parties.release(party);
+        }
+    }
+
+    /// Adds a device whose name, locator and address are not in use, and which is the party's.
+    pub(crate) fn insert(&mut self, mut device: Device, party: Option<&Arc<Party>>) -> Key<Device> {
         let hashes = self.hashes;
+        device.party = party.map(|party| self.keep(&device.details.endpoint, party));
         let of_endpoint = hashes.hash_one(&*device.details.endpoint);
         let of_random = hashes.hash_one(device.random);
         let key = self.slab.insert(device);
@@ -161,9 +192,14 @@ impl Devices {
         address: SocketAddr,
         secured: Option<(Key<SecuredSession>, Arc<Party>)>,
     ) {
+        let Some(endpoint) = self.slab.get(key).map(|device| device.details.endpoint.clone()) else { return };
+        let (session, party) = secured.unzip();
+        let party = party.map(|party| self.keep(&endpoint, &party));
         let Some(device) = self.slab.get_mut(key) else { return };
         let old = std::mem::replace(&mut device.address, address.into());
-        (device.session, device.party) = secured.unzip();
+        device.session = session;
+        let before = std::mem::replace(&mut device.party, party);
+        self.release(before);
         remove(&mut self.by_address, self.hashes.hash_one(old), key.index);
         self.index_address(key);
     }
@@ -178,8 +214,10 @@ impl Devices {
         self.by_address.insert_unique(hash_at(&key.index), key.index, hash_at);
     }
 
+    /// Takes a device out; whose it was is forgotten with that.
     pub(crate) fn remove(&mut self, key: Key<Device>) -> Option<Device> {
-        let device = self.slab.remove(key)?;
+        let mut device = self.slab.remove(key)?;
+        self.release(device.party.take());
         remove(&mut self.by_endpoint, self.hashes.hash_one(&*device.details.endpoint), key.index);
         remove(&mut self.by_locator, self.hashes.hash_one(device.random), key.index);
         remove(&mut self.by_address, self.hashes.hash_one(device.address), key.index);
@@ -226,11 +264,16 @@ impl Device {
     }
 
     /// The registration as the host sees it.
-    pub(crate) fn registration(&self, id: Locator, session: Option<SessionInfo>) -> Registration {
+    pub(crate) fn registration(
+        &self,
+        id: Locator,
+        party: Option<Arc<Party>>,
+        session: Option<SessionInfo>,
+    ) -> Registration {
         Registration {
             id,
             address: self.address(),
-            party: self.party.clone(),
+            party,
             session,
             details: self.details.clone(),
             registered_at: self.registered_at,

@@ -115,10 +115,10 @@ impl Shard {
         counted.merge(&deviations);
         self.take_place(now, address, session);
         let party = session.and_then(|session| self.party(session));
-        let device = self.devices.insert(Device {
+        let device = Device {
             random: id.random,
             address: address.into(),
-            party,
+            party: None,
             session,
             details,
             registered_at,
@@ -132,7 +132,8 @@ impl Shard {
             line: None,
             sleep: None,
             is_asking: false,
-        });
+        };
+        let device = self.devices.insert(device, party.as_ref());
         if let Some(entry) = self.devices.get_mut(device) {
             entry.merge_deviations(&counted);
         }
@@ -420,6 +421,7 @@ impl Shard {
             self.end_observation(observation);
         }
         self.end_line(now, key);
+        let registration = self.shown(self.devices.get(key)?);
         let device = self.devices.remove(key)?;
         let window = device.sleep.as_ref().and_then(|sleep| sleep.window());
         for timer in device.expiry.into_iter().chain(window) {
@@ -431,7 +433,7 @@ impl Shard {
         if let Some(session) = device.session.and_then(|session| self.sessions.get_mut(session)) {
             session.held.device = Held::NOTHING;
         }
-        Some(self.shown(&device))
+        Some(registration)
     }
 
     /// Ends all requests of a device.

@@ -95,7 +95,8 @@ impl Shard {
         self.take_happened(now);
         if registrations == Registrations::End {
             let is = |device: &Device| {
-                device.party.as_ref().is_some_and(|party| whose.iter().any(|one| one.is(party)))
+                let is_meant = |party| whose.iter().any(|one| one.is_kept(party));
+                self.devices.party(device).is_some_and(is_meant)
             };
             let keys: Vec<_> =
                 self.devices.iter().filter(|(_, device)| is(device)).map(|(key, _)| key).collect();
@@ -116,7 +117,7 @@ impl Shard {
     /// A registration as the host sees it.
     pub(crate) fn shown(&self, device: &Device) -> Registration {
         let session = device.session.and_then(|session| self.sessions.info(session));
-        device.registration(self.locator(device), session)
+        device.registration(self.locator(device), self.devices.whole_party(device), session)
     }
 
     /// Hears what has happened to the sessions.
@@ -169,14 +170,15 @@ impl Shard {
         if self.links.get(link).is_none_or(|link| link.device.is_some()) {
             return;
         }
-        let Some(party) = self.party(session) else { return };
-        let Some(endpoint) = party.endpoints.one().cloned() else { return };
-        let Some(key) = self.devices.by_endpoint(&endpoint) else { return };
-        let theirs = self.devices.get(key).and_then(|device| device.party.as_ref());
-        if !theirs.is_some_and(|theirs| party.may_continue(theirs, &endpoint)) {
+        let Some(party) = self.sessions.party(session) else { return };
+        let Some(endpoint) = party.endpoint() else { return };
+        let Some(key) = self.devices.by_endpoint(endpoint) else { return };
+        let Some(device) = self.devices.get(key) else { return };
+        let theirs = self.devices.party(device);
+        if !theirs.is_some_and(|theirs| party.may_continue(theirs, &device.details.endpoint)) {
             return;
         }
-        let from = self.devices.get(key).map(Device::address);
+        let from = Some(device.address());
         self.move_device(now, key, link);
         if let (Some(from), Some(device)) = (from, self.devices.get(key)) {
             let registration = self.shown(device);
@@ -187,7 +189,7 @@ impl Shard {
 
     /// With whom a session is.
     pub(crate) fn party(&self, session: Key<SecuredSession>) -> Option<Arc<Party>> {
-        self.sessions.get(session)?.party().cloned()
+        self.sessions.whole_party(session)
     }
 
     /// Gives up the session that a device had before it came with another one.
@@ -250,6 +252,6 @@ mod tests {
     #[test]
     fn an_idle_session_is_small() {
         let len = crate::slab::slot_len::<SecuredSession>();
-        assert!(len <= 240, "{len}");
+        assert!(len <= 216, "{len}");
     }
 }

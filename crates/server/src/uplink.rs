@@ -275,12 +275,13 @@ impl Shard {
 
     /// Whether the sender may change or end a registration, or the code that refuses it.
     pub(crate) fn may_update(&self, link: Key<Link>, device: Key<Device>) -> Result<(), Code> {
-        let link_party = self.party_of(link);
+        let session = self.links.get(link).and_then(|link| link.session);
+        let link_party = session.and_then(|session| self.sessions.party(session));
         let device = self.devices.get(device).ok_or(Code::NOT_FOUND)?;
         let endpoint = &device.details.endpoint;
-        match (&link_party, &device.party) {
+        match (link_party, self.devices.party(device)) {
             (Some(party), Some(theirs)) if party.may_continue(theirs, endpoint) => Ok(()),
-            (Some(party), None) if party.endpoints.one() == Some(endpoint) => Ok(()),
+            (Some(party), None) if party.endpoint() == Some(endpoint.as_str()) => Ok(()),
             // TS_Core 6.2: the identity must be the registration's.
             (Some(_), _) => Err(Code::BAD_REQUEST),
             // Nothing is said of it to who has not proven anything.

@@ -11,3 +11,17 @@ pub mod report;
 pub mod udp;
 
 pub use lightship_hot::{crew, documents, memory_shard, session, traffic};
+
+/// Resident memory of this process in bytes; 0 where the system does not tell.
+#[must_use]
+pub fn resident() -> usize {
+    resident_of("self")
+}
+
+/// The same of another process, named by its number.
+#[must_use]
+pub fn resident_of(process: &str) -> usize {
+    let statm = std::fs::read_to_string(format!("/proc/{process}/statm")).unwrap_or_default();
+    let pages: usize = statm.split(' ').nth(1).and_then(|text| text.parse().ok()).unwrap_or(0);
+    pages * 4096
+}

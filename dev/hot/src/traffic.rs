@@ -20,17 +20,32 @@ pub fn endpoint(number: u32) -> String {
     format!("urn:imei:{number:015}")
 }
 
+/// The list of a device with 30 object instances.
+pub const OBJECTS_30: &str = "</>;ct=\"60 110 112\",</1/0>,</3/0>,</4/0>,</5/0>,</6/0>,</7/0>,</9/0>,</9/1>,</16/0>,</3300/0>,</3301/0>,\
+    </3302/0>,</3303/0>,</3303/1>,</3303/2>,</3304/0>,</3305/0>,</3306/0>,</3308/0>,</3310/0>,</3311/0>,</3312/0>,</3313/0>,</3315/0>,\
+    </3316/0>,</3317/0>,</3320/0>,</3323/0>,</3342/0>,</3347/0>";
+
 /// A Register of the n-th device.
 #[must_use]
 pub fn register(number: u32, message_id: u16) -> Vec<u8> {
-    let mut buffer = [0; 512];
+    register_with(number, message_id, OBJECTS)
+}
+
+/// A Register of the n-th device, which has 30 object instances.
+#[must_use]
+pub fn register_large(number: u32, message_id: u16) -> Vec<u8> {
+    register_with(number, message_id, OBJECTS_30)
+}
+
+fn register_with(number: u32, message_id: u16, objects: &str) -> Vec<u8> {
+    let mut buffer = [0; 1024];
     let token = token(number);
     let mut message = Encoder::new(&mut buffer, Type::Con, Code::POST, MessageId(message_id), token);
     let name = endpoint(number);
     message.options().uri_path("rd").content_format(ContentFormat::LINK);
     message.options().uri_query("b=U").uri_query("lwm2m=1.1").uri_query("lt=86400");
     message.options().uri_query_fmt(format_args!("ep={name}"));
-    let len = message.finish_with(OBJECTS.as_bytes()).expect("the buffer is large enough");
+    let len = message.finish_with(objects.as_bytes()).expect("the buffer is large enough");
     buffer[..len].to_vec()
 }
 
@@ -43,6 +58,19 @@ pub fn update(location: &str, message_id: u16) -> Vec<u8> {
     message.options().uri_path(location);
     let len = message.finish().expect("the buffer is large enough");
     buffer[..len].to_vec()
+}
+
+/// The answer to an Observe: a first value; `None` if that is no Observe.
+#[must_use]
+pub fn observed(request: &[u8]) -> Option<Vec<u8>> {
+    let request = Message::parse(request).ok()?;
+    request.observe().filter(|_| request.code() == Code::GET)?;
+    let mut buffer = [0; 64];
+    let mut message =
+        Encoder::new(&mut buffer, Type::Ack, Code::CONTENT, request.message_id(), request.token());
+    message.options().observe(1).content_format(ContentFormat::TEXT);
+    let len = message.finish_with(b"21.5").expect("the buffer is large enough");
+    Some(buffer[..len].to_vec())
 }
 
 /// The location in the answer to a Register; `None` if it was refused.

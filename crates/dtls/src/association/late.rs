@@ -121,7 +121,7 @@ fn the_last_flight_is_sent_again_to_who_repeats_his_own() {
     let data = sealed(&mut world, &mut client, ContentType::ApplicationData, b"data");
     let taken = take(&mut world, &mut server, data);
     assert!(matches!(taken[..], [Record::Data { newest: true, .. }]));
-    assert!(server.handshake.is_none());
+    assert!(server.handshake().is_none());
     assert_eq!(server.poll_timeout(), None);
 }
 

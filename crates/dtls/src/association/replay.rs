@@ -389,7 +389,7 @@ impl<'a> Ours<'a> {
         if exact {
             return;
         }
-        let Some(handshake) = &mut self.association.as_mut().expect("one").handshake else { return };
+        let Some(handshake) = self.association.as_mut().expect("one").handshake_mut() else { return };
         let common = &mut handshake.common;
         let Some((ours, _)) = Fragment::read(common.flight.messages()) else { return };
         let wanted: Vec<u8> = match Kind::from_number(ours.kind) {

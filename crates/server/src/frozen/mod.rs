@@ -148,7 +148,7 @@ impl Shard {
     fn freeze_device(&self, device: &Device, list: usize, writer: &mut Writer) {
         writer.u32(device.random);
         writer.raw(&device.address.bytes());
-        writer.maybe(device.party.as_ref(), |writer, party| party.freeze(writer));
+        writer.maybe(self.devices.whole_party(device), |writer, party| party.freeze(writer));
         let session = device.session.and_then(|session| self.sessions.info(session));
         writer.maybe(session.map(|session| session.id.random), Writer::u32);
         writer.len(list);
@@ -183,11 +183,11 @@ impl Shard {
         let objects = self.devices.share_list(ObjectList::clone(&details.objects));
         let terms = self.devices.share_terms(Terms { objects, ..Terms::clone(&details.terms) });
         let details = Details { endpoint: details.endpoint, terms };
-        let key = self.devices.insert(Device {
+        let device = Device {
             random: frozen.random,
             address: session.map_or(address, |(_, address)| address).into(),
             session: session.map(|(session, _)| session).filter(|_| party.is_some()),
-            party,
+            party: None,
             details,
             registered_at: frozen.registered_at,
             updated_at: frozen.updated_at,
@@ -200,7 +200,8 @@ impl Shard {
             sleep: None,
             observations: Keys::default(),
             line: None,
-        });
+        };
+        let key = self.devices.insert(device, party.as_ref());
         if let Some(session) = session.and_then(|(session, _)| self.sessions.get_mut(session)) {
             session.held.device = key.index;
         }

@@ -10,7 +10,8 @@ use lightship_lwm2m::Endpoint;
 use lightship_platform::Instant;
 use lightship_platform::crypto::Secret;
 
-use crate::{Ask, Endpoints, Locator, Party, Principal};
+use super::parties::PartyRef;
+use crate::{Ask, Endpoints, Locator, Mode, Party, Principal};
 
 /// What happens to secured sessions, the same for a Server and a Bootstrap-Server.
 #[derive(Debug)]
@@ -256,13 +257,28 @@ pub enum Whose {
 impl Whose {
     /// Whether a party's sessions are meant.
     pub(crate) fn is(&self, party: &Party) -> bool {
+        self.is_kept(party.into())
+    }
+
+    /// The same of a party as it is kept.
+    pub(crate) fn is_kept(&self, party: PartyRef<'_>) -> bool {
         match self {
-            Self::Endpoint(endpoint) => party.endpoints.one() == Some(endpoint),
-            Self::Principal(principal) => party.principal == *principal,
-            Self::Certificates => party.principal.mode() == crate::Mode::Certificate,
-            Self::CertificatesOf(some) => {
-                matches!(&party.principal, Principal::Certificate(kept) if some.contains(&kept.sha256))
-            }
+            Self::Endpoint(endpoint) => party.endpoint() == Some(endpoint.as_str()),
+            Self::Principal(principal) => match (principal, party) {
+                (Principal::Psk(its), PartyRef::Text { mode: Mode::Psk, identity, .. }) => **its == *identity,
+                (Principal::RawPublicKey(its), PartyRef::Text { mode: Mode::RawPublicKey, identity, .. }) => {
+                    its == identity
+                }
+                (principal, PartyRef::Whole(party)) => party.principal == *principal,
+                (_, PartyRef::Text { .. }) => false,
+            },
+            Self::Certificates => party.mode() == Mode::Certificate,
+            Self::CertificatesOf(some) => match party {
+                PartyRef::Whole(party) => {
+                    matches!(&party.principal, Principal::Certificate(kept) if some.contains(&kept.sha256))
+                }
+                PartyRef::Text { .. } => false,
+            },
             Self::All => true,
         }
     }

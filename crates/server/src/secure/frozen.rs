@@ -66,9 +66,10 @@ impl<T: Default> Sessions<T> {
 
     fn freeze_one(&mut self, key: Key<Session<T>>, writer: &mut Writer) {
         let marks = self.table.get(key).map(|session| session.marks.0 & LASTING).unwrap_or_default();
+        let party = self.table.whole_party(key);
         self.table.begin_closing(key);
         let Some(session) = self.table.remove(key) else { return };
-        let (Some(party), Some(suite)) = (session.party, session.suite) else { return };
+        let (Some(party), Some(suite)) = (party, session.suite) else { return };
         let Some(association) = session.association.freeze().map(Zeroizing::new) else { return };
         writer.bool(true);
         writer.bytes(&association);
@@ -127,14 +128,13 @@ impl<T: Default> Sessions<T> {
                 continue;
             }
             self.resumable += usize::from(one.marks.has(Marks::RESUMABLE));
-            self.table.insert_open(Session {
+            let session = Session {
                 association: one.association,
                 master: one.master,
                 random: one.random,
                 id_random: one.id_random,
                 address: one.address,
-                party: Some(one.party),
-                busy: None,
+                party: None,
                 opened_s: u32::try_from(one.opened_at.as_micros() / 1_000_000).unwrap_or(u32::MAX),
                 suite: Some(one.suite),
                 stage: Stage::Open,
@@ -142,7 +142,8 @@ impl<T: Default> Sessions<T> {
                 replayed: 0,
                 dropped: 0,
                 held: T::default(),
-            });
+            };
+            self.table.insert_open(session, &one.party);
         }
         for (until, ended) in frozen.ended {
             if until > now {

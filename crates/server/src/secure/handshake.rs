@@ -13,7 +13,7 @@ use super::address::Address;
 use super::event::{Claim, Credential, HandshakeFailure, Presented, SecurityEvent, SessionEnd};
 use super::party::KeyCheck;
 use super::resume::{locator_of, session_id};
-use super::session::{Busy, Marks, Session, Stage};
+use super::session::{Marks, Session, Stage};
 use super::sessions::{Core, Due, Happened, Sessions};
 use crate::limits::PSK_IDENTITY_LEN_MAX;
 use crate::slab::Key;
@@ -101,7 +101,6 @@ impl<T: Default> Sessions<T> {
             id_random: random_part,
             address,
             party: None,
-            busy: Some(Box::new(Busy { handshake: Some(handshake), ..Busy::default() })),
             opened_s: 0,
             suite: None,
             stage: Stage::Pending,
@@ -110,6 +109,9 @@ impl<T: Default> Sessions<T> {
             dropped: 0,
             held: T::default(),
         });
+        if let Some(busy) = self.table.make_busy(key) {
+            busy.handshake = Some(handshake);
+        }
         self.pool.push_back(key);
         self.keep_pool_small(now);
         self.stir(now, key, from);
@@ -133,11 +135,11 @@ impl<T: Default> Sessions<T> {
 
     /// Takes note of how big a handshake has become; while all are too big together, one that is bigger than its part gives way.
     pub(super) fn weigh(&mut self, now: Instant, key: Key<Session<T>>) {
-        let Some(session) = self.table.get_mut(key).filter(|session| session.stage == Stage::Pending) else {
+        let Some(session) = self.table.get(key).filter(|session| session.stage == Stage::Pending) else {
             return;
         };
         let weight = session.association.handshake_len();
-        let handshake = session.busy.as_mut().and_then(|busy| busy.handshake.as_mut());
+        let handshake = self.table.busy_mut(key).and_then(|busy| busy.handshake.as_mut());
         let (Some(handshake), Some(core)) = (handshake, &self.core) else { return };
         self.pool_bytes = self.pool_bytes + weight - handshake.weight;
         handshake.weight = weight;
@@ -151,17 +153,17 @@ impl<T: Default> Sessions<T> {
 
     /// A handshake is over, one way or the other.
     fn end_handshake(&mut self, key: Key<Session<T>>) -> Option<Handshake> {
-        let handshake = self.table.get_mut(key)?.busy.as_mut()?.handshake.take()?;
+        let handshake = self.table.busy_mut(key)?.handshake.take()?;
         self.pool_bytes -= handshake.weight;
         Some(handshake)
     }
 
     fn handshake(&self, key: Key<Session<T>>) -> Option<&Handshake> {
-        self.table.get(key)?.busy.as_ref()?.handshake.as_ref()
+        self.table.busy(key)?.handshake.as_ref()
     }
 
     fn handshake_mut(&mut self, key: Key<Session<T>>) -> Option<&mut Handshake> {
-        self.table.get_mut(key)?.busy.as_mut()?.handshake.as_mut()
+        self.table.busy_mut(key)?.handshake.as_mut()
     }
 
     /// The peer presents something; what only the host can judge becomes a question.
@@ -333,16 +335,17 @@ impl<T: Default> Sessions<T> {
         if !is_ours || session_id(locator, self.id_tag, server_name) != *id {
             return None;
         }
-        let live = self.table.by_id(locator.random).and_then(|key| self.table.get(key));
+        let live = self.table.by_id(locator.random);
+        let live = live.and_then(|key| Some((self.table.get(key)?, self.table.whole_party(key)?)));
         let (master, suite, extended_master_secret, party) = match live {
-            Some(session) if session.marks.has(Marks::RESUMABLE) => {
+            Some((session, party)) if session.marks.has(Marks::RESUMABLE) => {
                 let extended = session.marks.has(Marks::EXTENDED_MASTER_SECRET);
-                (&session.master, session.suite?, extended, session.party.as_ref()?)
+                (&session.master, session.suite?, extended, party)
             }
             Some(_) => return None,
             None => {
                 let ended = self.ended.get(locator.random)?;
-                (&ended.master, ended.suite, ended.extended_master_secret, &ended.party)
+                (&ended.master, ended.suite, ended.extended_master_secret, ended.party.clone())
             }
         };
         Some(Resumption {
@@ -389,7 +392,6 @@ impl<T: Default> Sessions<T> {
             return self.give_up(now, key, handshake.claim, too_many());
         }
         let Some(session) = self.table.get_mut(key) else { return };
-        session.party = Some(party.clone());
         session.suite = Some(facts.suite);
         session.opened_s = u32::try_from(now.as_micros() / 1_000_000).unwrap_or(u32::MAX);
         let has_cid = facts.own_cid.is_some_and(|cid| !cid.is_empty());
@@ -401,6 +403,7 @@ impl<T: Default> Sessions<T> {
         ] {
             session.marks.set(mark, on);
         }
+        self.table.set_party(key, &party);
         let resumed = self.keep_secret(key, handshake.resumable, facts.resumed);
         let before = self.table.open(key);
         self.stats.opened(party.principal.mode(), facts.resumed);
@@ -448,12 +451,10 @@ impl<T: Default> Sessions<T> {
         before: Option<Key<Session<T>>>,
         resumed: Option<Key<Session<T>>>,
     ) {
-        let party = self.table.get(key).and_then(|session| session.party.clone());
         let gone = before.filter(|before| {
-            let same = |s: &Session<T>| {
-                s.party.as_ref().map(|p| &p.principal) == party.as_ref().map(|p| &p.principal)
-            };
-            self.table.get(*before).is_some_and(|s| !s.marks.has(Marks::CONNECTION_ID) || same(s))
+            let parties = self.table.party(*before).zip(self.table.party(key));
+            let is_same = parties.is_none_or(|(before, new)| before.is_same_principal(new));
+            self.table.get(*before).is_some_and(|s| !s.marks.has(Marks::CONNECTION_ID) || is_same)
         });
         for older in resumed.into_iter().chain(gone).filter(|older| *older != key) {
             self.end(now, older, SessionEnd::Replaced);

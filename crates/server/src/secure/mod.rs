@@ -9,6 +9,7 @@ mod config;
 mod event;
 mod frozen;
 mod handshake;
+mod parties;
 mod party;
 mod resume;
 mod session;
@@ -23,6 +24,7 @@ pub use self::event::{
     Claim, Credential, CredentialEnd, HandshakeFailure, Presented, Registrations, SecurityEvent,
     SessionDrops, SessionEnd, SessionInfo, Whose,
 };
+pub(crate) use self::parties::{Parties, PartyId, PartyRef};
 pub use self::party::{Certificate, Endpoints, Mode, Party, Principal};
 pub(crate) use self::session::Session;
 pub(crate) use self::sessions::{Happened, Sessions};

@@ -1,7 +1,6 @@
 //! Who a secured session is with, and what it may say.
 
 use core::fmt;
-use std::sync::Arc;
 
 use lightship_lwm2m::Endpoint;
 
@@ -179,15 +178,6 @@ impl Endpoints {
     }
 }
 
-impl Party {
-    /// Whether it may continue what `other` has begun as `endpoint`: both may speak for that endpoint alone, or they are the same.
-    pub(crate) fn may_continue(&self, other: &Arc<Self>, endpoint: &Endpoint) -> bool {
-        let is_its = |party: &Self| party.endpoints.one() == Some(endpoint);
-        self.endpoints.allow(endpoint)
-            && (self.principal == other.principal || (is_its(self) && is_its(other)))
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -217,19 +207,5 @@ mod tests {
         for bad in [&[][..], &[9], &[1, 2, 3], &[2; 40], &[0x80; 8]] {
             assert_eq!(Principal::from_note(bad), None, "{bad:?}");
         }
-    }
-
-    #[test]
-    fn only_the_same_identity_or_the_endpoints_own_may_go_on() {
-        let endpoint = Endpoint::new("lamp").expect("a name");
-        let party = |name: &[u8], endpoints: Endpoints| {
-            Arc::new(Party { principal: Principal::Psk(name.into()), endpoints })
-        };
-        let one = || Endpoints::One(endpoint.clone());
-        assert!(party(b"new", one()).may_continue(&party(b"old", one()), &endpoint));
-        assert!(party(b"same", Endpoints::Any).may_continue(&party(b"same", Endpoints::Any), &endpoint));
-        assert!(!party(b"new", Endpoints::Any).may_continue(&party(b"old", one()), &endpoint));
-        let other = Endpoints::One(Endpoint::new("pump").expect("a name"));
-        assert!(!party(b"same", other).may_continue(&party(b"same", one()), &endpoint));
     }
 }

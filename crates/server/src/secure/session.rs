@@ -7,6 +7,7 @@
 //! There are millions of open sessions: what one costs is tested. What only a few need at a time is behind one pointer.
 
 use core::hash::BuildHasher;
+use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -17,6 +18,7 @@ use zeroize::Zeroizing;
 
 use super::address::Address;
 use super::handshake::Handshake;
+use super::parties::{Parties, PartyId, PartyRef};
 use crate::Party;
 use crate::devices::SecretHash;
 use crate::slab::{Key, Slab};
@@ -33,9 +35,7 @@ pub(crate) struct Session<T> {
     pub(super) id_random: u32,
     pub(super) address: Address,
     /// Who the peer is, once that is proven.
-    pub(super) party: Option<Arc<Party>>,
-    /// What only a handshake or a change of address needs.
-    pub(super) busy: Option<Box<Busy>>,
+    pub(super) party: Option<PartyId>,
     pub(super) opened_s: u32,
     pub(super) suite: Option<Suite>,
     pub(super) stage: Stage,
@@ -51,11 +51,6 @@ impl<T> Session<T> {
     /// Where the peer is.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address.into()
-    }
-
-    /// Who the peer is.
-    pub(crate) fn party(&self) -> Option<&Arc<Party>> {
-        self.party.as_ref()
     }
 
     pub(super) fn count_dropped(&mut self, reason: DropReason) {
@@ -107,6 +102,8 @@ impl Marks {
     pub(super) const QUEUED: u16 = 128;
     /// Whether somebody is known to be at the address.
     pub(super) const PROVEN: u16 = 256;
+    /// Whether there is more to it in [`Table::busy`].
+    const BUSY: u16 = 512;
 
     pub(super) fn has(self, mark: u16) -> bool {
         self.0 & mark != 0
@@ -125,6 +122,12 @@ pub(super) struct Busy {
     pub(super) new_path: Option<NewPath>,
 }
 
+impl Busy {
+    fn is_idle(&self) -> bool {
+        self.timer.is_none() && self.handshake.is_none() && self.new_path.is_none()
+    }
+}
+
 /// Another address from which authentic records came.
 pub(super) struct NewPath {
     pub(super) address: SocketAddr,
@@ -137,6 +140,10 @@ pub(super) struct NewPath {
 /// All sessions of an engine and their indexes.
 pub(super) struct Table<T> {
     slab: Slab<Session<T>>,
+    /// What few sessions have at a time, by their places in the slab.
+    busy: HashMap<u32, Box<Busy>, SecretHash>,
+    /// With whom the sessions are.
+    parties: Parties,
     /// By the random part of the connection ID.
     by_random: HashTable<u32>,
     /// By the random part of the session ID, where it is another.
@@ -155,6 +162,8 @@ impl<T> Table<T> {
     pub(super) fn new(hashes: SecretHash) -> Self {
         Self {
             slab: Slab::new(),
+            busy: HashMap::with_hasher(hashes),
+            parties: Parties::new(),
             by_random: HashTable::new(),
             by_id: HashTable::new(),
             by_address: HashTable::new(),
@@ -172,6 +181,55 @@ impl<T> Table<T> {
     /// A session for changes that leave its randoms, its address and its stage alone.
     pub(super) fn get_mut(&mut self, key: Key<Session<T>>) -> Option<&mut Session<T>> {
         self.slab.get_mut(key)
+    }
+
+    /// What only a handshake or a change of address needs.
+    pub(super) fn busy(&self, key: Key<Session<T>>) -> Option<&Busy> {
+        self.get(key).filter(|session| session.marks.has(Marks::BUSY))?;
+        self.busy.get(&key.index).map(|busy| &**busy)
+    }
+
+    pub(super) fn busy_mut(&mut self, key: Key<Session<T>>) -> Option<&mut Busy> {
+        self.get(key).filter(|session| session.marks.has(Marks::BUSY))?;
+        self.busy.get_mut(&key.index).map(|busy| &mut **busy)
+    }
+
+    /// The same for a session that has had nothing of it so far; `None` if there is no such session.
+    pub(super) fn make_busy(&mut self, key: Key<Session<T>>) -> Option<&mut Busy> {
+        self.get_mut(key)?.marks.set(Marks::BUSY, true);
+        Some(self.busy.entry(key.index).or_default())
+    }
+
+    fn calm(&mut self, key: Key<Session<T>>) {
+        if let Some(session) = self.get_mut(key) {
+            session.marks.set(Marks::BUSY, false);
+            self.busy.remove(&key.index);
+        }
+    }
+
+    /// Lets go of what is not needed any more.
+    pub(super) fn tidy(&mut self, key: Key<Session<T>>) {
+        if self.busy(key).is_some_and(Busy::is_idle) {
+            self.calm(key);
+        }
+    }
+
+    /// With whom a session is, once that is proven.
+    pub(super) fn party(&self, key: Key<Session<T>>) -> Option<PartyRef<'_>> {
+        self.parties.get(self.get(key)?.party?)
+    }
+
+    /// The same for the host.
+    pub(super) fn whole_party(&self, key: Key<Session<T>>) -> Option<Arc<Party>> {
+        self.parties.party(self.get(key)?.party?)
+    }
+
+    /// It is proven with whom a session is.
+    pub(super) fn set_party(&mut self, key: Key<Session<T>>, party: &Arc<Party>) {
+        let Some(session) = self.slab.get_mut(key) else { return };
+        if let Some(before) = session.party.replace(self.parties.keep(party)) {
+            self.parties.release(before);
+        }
     }
 
     pub(super) fn iter(&self) -> impl Iterator<Item = (Key<Session<T>>, &Session<T>)> {
@@ -239,10 +297,11 @@ impl<T> Table<T> {
     }
 
     /// Adds an open session from before a restart; its randoms are not in use.
-    pub(super) fn insert_open(&mut self, mut session: Session<T>) {
+    pub(super) fn insert_open(&mut self, mut session: Session<T>, party: &Arc<Party>) {
         let at_address = session.marks.has(Marks::AT_ADDRESS) && self.at_address(session.address).is_none();
         session.marks.set(Marks::AT_ADDRESS, at_address);
         let has_other_id = session.id_random != session.random;
+        session.party = Some(self.parties.keep(party));
         let key = self.slab.insert(session);
         self.open += 1;
         let (hashes, slab) = (self.hashes, &self.slab);
@@ -303,7 +362,12 @@ impl<T> Table<T> {
     }
 
     pub(super) fn remove(&mut self, key: Key<Session<T>>) -> Option<Session<T>> {
-        self.slab.remove(key)
+        self.calm(key);
+        let session = self.slab.remove(key)?;
+        if let Some(party) = session.party {
+            self.parties.release(party);
+        }
+        Some(session)
     }
 
     /// The peer is at another address, to which the index does not lead: whoever moves has a connection ID.

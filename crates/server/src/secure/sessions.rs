@@ -17,16 +17,17 @@ use lightship_platform::{Instant, Rng as _, SeededRng};
 use super::budget::Budgets;
 use super::event::{CredentialEnd, SecurityEvent, SessionEnd};
 use super::handshake::{ANSWER_LEN_MAX, Question};
+use super::parties::PartyRef;
 use super::party::KeyCheck;
 use super::resume::{EndedSession, EndedSessions};
-use super::session::{Busy, Marks, NewPath, Session, Stage, Table};
+use super::session::{Marks, NewPath, Session, Stage, Table};
 use super::steer::{cid_of, hello_of, is_handshake, is_protected};
 use crate::devices::SecretHash;
 use crate::limits::{AMPLIFICATION_MAX, METERED_IDENTITIES_MAX, STATELESS_MAX};
 use crate::meter::Meter;
 use crate::slab::{Key, Slab};
 use crate::timer::Timers;
-use crate::{Locator, Security, SecurityStats, SessionDrops, SessionInfo, Whose};
+use crate::{Locator, Party, Security, SecurityStats, SessionDrops, SessionInfo, Whose};
 
 /// All secured sessions of an engine, which keeps a `T` with each.
 pub(crate) struct Sessions<T> {
@@ -190,12 +191,24 @@ impl<T: Default> Sessions<T> {
         self.table.iter().filter(|(_, session)| session.stage == Stage::Open).map(|(key, _)| key)
     }
 
+    /// With whom an open session is.
+    pub(crate) fn party(&self, key: Key<Session<T>>) -> Option<PartyRef<'_>> {
+        self.get(key)?;
+        self.table.party(key)
+    }
+
+    /// The same for the host.
+    pub(crate) fn whole_party(&self, key: Key<Session<T>>) -> Option<Arc<Party>> {
+        self.get(key)?;
+        self.table.whole_party(key)
+    }
+
     /// An open session as the host sees it.
     pub(crate) fn info(&self, key: Key<Session<T>>) -> Option<SessionInfo> {
         let session = self.table.get(key)?;
         Some(SessionInfo {
             id: Locator { shard: self.shard, node: self.node, random: session.random },
-            party: session.party.clone()?,
+            party: self.table.whole_party(key)?,
             address: session.address.into(),
             suite: session.suite?,
             connection_id: session.marks.has(Marks::CONNECTION_ID),
@@ -230,7 +243,7 @@ impl<T: Default> Sessions<T> {
         while let Some(due) = self.timers.pop() {
             match due {
                 Due::Association(key) => {
-                    if let Some(busy) = self.table.get_mut(key).and_then(|session| session.busy.as_mut()) {
+                    if let Some(busy) = self.table.busy_mut(key) {
                         busy.timer = None;
                     }
                     if let (Some(session), Some(core)) = (self.table.get_mut(key), self.core.as_mut()) {
@@ -336,12 +349,12 @@ impl<T: Default> Sessions<T> {
         session.marks.set(Marks::HEARD, true);
         match path {
             Path::Current => {
-                if let Some(path) = session.busy.as_mut().and_then(|busy| busy.new_path.as_mut()) {
+                if let Some(path) = self.table.busy_mut(key).and_then(|busy| busy.new_path.as_mut()) {
                     path.newest &= !newest;
                 }
             }
             Path::New => {
-                let busy = session.busy.get_or_insert_default();
+                let Some(busy) = self.table.make_busy(key) else { return };
                 let other = busy.new_path.as_ref().is_some_and(|path| path.address != from);
                 if other && newest {
                     busy.new_path = None;
@@ -392,23 +405,21 @@ impl<T: Default> Sessions<T> {
     fn arm(&mut self, key: Key<Session<T>>) {
         let Some(session) = self.table.get_mut(key) else { return };
         let due = session.association.poll_timeout().filter(|_| session.stage != Stage::Closing);
-        let armed = session.busy.as_ref().and_then(|busy| busy.timer);
+        let armed = self.table.busy(key).and_then(|busy| busy.timer);
         if armed.map(|(_, at)| at) != due {
             if let Some((timer, _)) = armed {
                 self.timers.cancel(timer);
             }
             let timer = due.map(|due| (self.timers.arm(due, Due::Association(key)), due));
-            session.busy.get_or_insert_default().timer = timer;
+            if let Some(busy) = self.table.make_busy(key) {
+                busy.timer = timer;
+            }
         }
-        let is_idle =
-            |busy: &Busy| busy.timer.is_none() && busy.handshake.is_none() && busy.new_path.is_none();
-        if let Some(busy) = session.busy.as_mut() {
+        if let Some(busy) = self.table.busy_mut(key) {
             // A check that came to nothing is over: the peer is where it was.
             busy.new_path.take_if(|_| busy.timer.is_none());
         }
-        if session.busy.as_deref().is_some_and(is_idle) {
-            session.busy = None;
-        }
+        self.table.tidy(key);
     }
 
     fn queue(&mut self, key: Key<Session<T>>) {
@@ -422,13 +433,12 @@ impl<T: Default> Sessions<T> {
 
     /// The newest authentic record came from another address, and the way back is checked if the peer can do that.
     fn moved(&mut self, key: Key<Session<T>>, from: SocketAddr) {
-        let Some(session) = self.table.get_mut(key) else { return };
-        let is_proven = session.marks.has(Marks::RETURN_ROUTABILITY);
-        let Some(path) =
-            session.busy.as_mut().and_then(|busy| busy.new_path.take_if(|path| path.address == from))
-        else {
+        let busy = self.table.busy_mut(key);
+        let Some(path) = busy.and_then(|busy| busy.new_path.take_if(|path| path.address == from)) else {
             return;
         };
+        let Some(session) = self.table.get_mut(key) else { return };
+        let is_proven = session.marks.has(Marks::RETURN_ROUTABILITY);
         session.marks.set(Marks::PROVEN, is_proven);
         self.table.move_to(key, from.into());
         self.stats.moved += 1;
@@ -457,13 +467,13 @@ impl<T: Default> Sessions<T> {
         let is_resumable = session.marks.has(Marks::RESUMABLE);
         self.resumable -= usize::from(is_resumable);
         let keep = !matches!(reason, SessionEnd::Ended(_)) && is_resumable;
-        if keep && let (Some(core), Some(suite), Some(party)) = (&self.core, session.suite, &session.party) {
+        if keep && let (Some(core), Some(suite)) = (&self.core, session.suite) {
             let ended = EndedSession {
                 id_random: session.id_random,
                 master: session.master.clone(),
                 suite,
                 extended_master_secret: session.marks.has(Marks::EXTENDED_MASTER_SECRET),
-                party: party.clone(),
+                party: info.party.clone(),
             };
             let until = now + core.security.resumption_time;
             let max = core.security.limits.resumptions.saturating_sub(self.resumable);
@@ -501,11 +511,11 @@ impl<T: Default> Sessions<T> {
     /// Ends the sessions of these, and forgets what they could be resumed with.
     pub(crate) fn end_sessions(&mut self, now: Instant, whose: &[Whose], why: CredentialEnd) {
         self.now = now;
-        let is = |session: &Session<T>| {
-            session.stage == Stage::Open
-                && session.party.as_ref().is_some_and(|party| whose.iter().any(|one| one.is(party)))
+        let is = |(key, session): &(Key<Session<T>>, &Session<T>)| {
+            let is_meant = |party| whose.iter().any(|one| one.is_kept(party));
+            session.stage == Stage::Open && self.table.party(*key).is_some_and(is_meant)
         };
-        let keys: Vec<_> = self.table.iter().filter(|(_, session)| is(session)).map(|(key, _)| key).collect();
+        let keys: Vec<_> = self.table.iter().filter(is).map(|(key, _)| key).collect();
         for key in keys {
             self.end(now, key, SessionEnd::Ended(why));
         }
@@ -532,10 +542,11 @@ impl<T: Default> Sessions<T> {
                 continue;
             };
             if let Some(transmit) = session.association.poll_transmit(&mut core.host(self.now), out) {
-                let new_path = session.busy.as_ref().and_then(|busy| busy.new_path.as_ref());
+                let here = session.address.into();
+                let new_path = self.table.busy(key).and_then(|busy| busy.new_path.as_ref());
                 let to = match (transmit.path, new_path) {
                     (Path::New, Some(path)) => path.address,
-                    (Path::New | Path::Current, _) => session.address.into(),
+                    (Path::New | Path::Current, _) => here,
                 };
                 self.stats.datagrams_out += 1;
                 return Some((to, transmit.len));
@@ -581,7 +592,7 @@ impl<T: Default> Sessions<T> {
             }
         };
         let mut to = session.address.into();
-        if let Some(path) = session.busy.as_mut().and_then(|busy| busy.new_path.as_mut())
+        if let Some(path) = self.table.busy_mut(key).and_then(|busy| busy.new_path.as_mut())
             && path.newest
         {
             let left = u32::try_from(len).ok().and_then(|len| path.allowance.checked_sub(len));

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
+use lightship_bench::resident;
 use lightship_dtls::{Association, Cid, Config, Connect, Credential, Host, Path, Suite};
 use lightship_platform::crypto::{RustCrypto, Secret};
 use lightship_platform::{Instant, SeededRng};
@@ -110,11 +111,4 @@ fn drain(shard: &mut Shard, now: Instant, name: &str, mut take: impl FnMut(&mut 
             return;
         }
     }
-}
-
-/// Resident memory in bytes; 0 where the system does not tell.
-fn resident() -> usize {
-    let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
-    let pages: usize = statm.split(' ').nth(1).and_then(|text| text.parse().ok()).unwrap_or(0);
-    pages * 4096
 }
