@@ -247,11 +247,12 @@ impl Shard {
 mod tests {
     use super::*;
 
-    /// With its places in the indexes by connection ID and by address (5 bytes each, 6.5 where the table is as full as it is with
-    /// 200,000) an idle session costs less than 256 bytes, what it can be resumed with included.
+    /// With its places in the indexes by connection ID and by address (5.7 to 11.4 bytes each, 6.5 where the table is as full as it is
+    /// with 200,000) and the text of its party (32 bytes for a name of up to 30) an idle session costs less than 256 bytes, what it can
+    /// be resumed with included.
     #[test]
     fn an_idle_session_is_small() {
         let len = crate::slab::slot_len::<SecuredSession>();
-        assert!(len <= 216, "{len}");
+        assert!(len <= 208, "{len}");
     }
 }

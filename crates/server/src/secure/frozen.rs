@@ -9,7 +9,7 @@ use zeroize::Zeroizing;
 
 use super::address::Address;
 use super::resume::EndedSession;
-use super::session::{Marks, Session, Stage};
+use super::session::{Marks, Session};
 use super::sessions::Sessions;
 use crate::Party;
 use crate::frozen::{Reader, Writer};
@@ -69,7 +69,7 @@ impl<T: Default> Sessions<T> {
         let party = self.table.whole_party(key);
         self.table.begin_closing(key);
         let Some(session) = self.table.remove(key) else { return };
-        let (Some(party), Some(suite)) = (party, session.suite) else { return };
+        let (Some(party), Some(suite)) = (party, session.suite()) else { return };
         let Some(association) = session.association.freeze().map(Zeroizing::new) else { return };
         writer.bool(true);
         writer.bytes(&association);
@@ -128,7 +128,7 @@ impl<T: Default> Sessions<T> {
                 continue;
             }
             self.resumable += usize::from(one.marks.has(Marks::RESUMABLE));
-            let session = Session {
+            let mut session = Session {
                 association: one.association,
                 master: one.master,
                 random: one.random,
@@ -136,13 +136,12 @@ impl<T: Default> Sessions<T> {
                 address: one.address,
                 party: None,
                 opened_s: u32::try_from(one.opened_at.as_micros() / 1_000_000).unwrap_or(u32::MAX),
-                suite: Some(one.suite),
-                stage: Stage::Open,
                 marks: one.marks,
                 replayed: 0,
                 dropped: 0,
                 held: T::default(),
             };
+            session.set_suite(one.suite);
             self.table.insert_open(session, &one.party);
         }
         for (until, ended) in frozen.ended {

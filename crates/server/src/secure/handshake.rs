@@ -102,8 +102,6 @@ impl<T: Default> Sessions<T> {
             address,
             party: None,
             opened_s: 0,
-            suite: None,
-            stage: Stage::Pending,
             marks: Marks(Marks::PROVEN),
             replayed: 0,
             dropped: 0,
@@ -129,7 +127,7 @@ impl<T: Default> Sessions<T> {
         }
         let table = &self.table;
         if self.pool.len() > 2 * max.max(64) {
-            self.pool.retain(|key| table.get(*key).is_some_and(|session| session.stage == Stage::Pending));
+            self.pool.retain(|key| table.get(*key).is_some_and(|session| session.stage() == Stage::Pending));
         }
     }
 
@@ -340,7 +338,7 @@ impl<T: Default> Sessions<T> {
         let (master, suite, extended_master_secret, party) = match live {
             Some((session, party)) if session.marks.has(Marks::RESUMABLE) => {
                 let extended = session.marks.has(Marks::EXTENDED_MASTER_SECRET);
-                (&session.master, session.suite?, extended, party)
+                (&session.master, session.suite()?, extended, party)
             }
             Some(_) => return None,
             None => {
@@ -392,7 +390,7 @@ impl<T: Default> Sessions<T> {
             return self.give_up(now, key, handshake.claim, too_many());
         }
         let Some(session) = self.table.get_mut(key) else { return };
-        session.suite = Some(facts.suite);
+        session.set_suite(facts.suite);
         session.opened_s = u32::try_from(now.as_micros() / 1_000_000).unwrap_or(u32::MAX);
         let has_cid = facts.own_cid.is_some_and(|cid| !cid.is_empty());
         for (mark, on) in [

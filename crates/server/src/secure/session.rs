@@ -37,8 +37,7 @@ pub(crate) struct Session<T> {
     /// Who the peer is, once that is proven.
     pub(super) party: Option<PartyId>,
     pub(super) opened_s: u32,
-    pub(super) suite: Option<Suite>,
-    pub(super) stage: Stage,
+    /// The stage and the suite among them.
     pub(super) marks: Marks,
     /// Records that were dropped: seen before, and for other reasons than a wrong tag.
     pub(super) replayed: u16,
@@ -48,6 +47,34 @@ pub(crate) struct Session<T> {
 }
 
 impl<T> Session<T> {
+    pub(super) fn stage(&self) -> Stage {
+        match self.marks.0 & Marks::STAGE {
+            Marks::OPEN => Stage::Open,
+            Marks::CLOSING => Stage::Closing,
+            _ => Stage::Pending,
+        }
+    }
+
+    fn set_stage(&mut self, stage: Stage) {
+        let bits = match stage {
+            Stage::Pending => 0,
+            Stage::Open => Marks::OPEN,
+            Stage::Closing => Marks::CLOSING,
+        };
+        self.marks.0 = self.marks.0 & !Marks::STAGE | bits;
+    }
+
+    pub(super) fn suite(&self) -> Option<Suite> {
+        let number = usize::from(self.marks.0 >> Marks::SUITE_SHIFT);
+        Suite::ALL.get(number.checked_sub(1)?).copied()
+    }
+
+    pub(super) fn set_suite(&mut self, suite: Suite) {
+        let number = Suite::ALL.iter().position(|one| *one == suite).map_or(0, |at| at + 1);
+        let number = u16::try_from(number).unwrap_or(0);
+        self.marks.0 = self.marks.0 & !(0xf << Marks::SUITE_SHIFT) | number << Marks::SUITE_SHIFT;
+    }
+
     /// Where the peer is.
     pub(crate) fn address(&self) -> SocketAddr {
         self.address.into()
@@ -84,7 +111,7 @@ pub(super) enum Stage {
     Closing,
 }
 
-/// One bit for each thing that is so or is not.
+/// One bit for each thing that is so or is not, and what else fits into a few bits.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Marks(pub(super) u16);
 
@@ -104,6 +131,12 @@ impl Marks {
     pub(super) const PROVEN: u16 = 256;
     /// Whether there is more to it in [`Table::busy`].
     const BUSY: u16 = 512;
+    /// Two bits for the stage, none for pending.
+    const STAGE: u16 = Self::OPEN | Self::CLOSING;
+    const OPEN: u16 = 1024;
+    const CLOSING: u16 = 2048;
+    /// Four bits for the place of the suite among all, counted from one; 0 before it is agreed upon.
+    const SUITE_SHIFT: u32 = 12;
 
     pub(super) fn has(self, mark: u16) -> bool {
         self.0 & mark != 0
@@ -288,7 +321,7 @@ impl<T> Table<T> {
 
     /// Adds a pending session at an address that has none.
     pub(super) fn insert(&mut self, session: Session<T>) -> Key<Session<T>> {
-        debug_assert!(session.stage == Stage::Pending, "a session begins with a handshake");
+        debug_assert!(session.stage() == Stage::Pending, "a session begins with a handshake");
         let key = self.slab.insert(session);
         let (hashes, slab) = (self.hashes, &self.slab);
         index(&mut self.by_random, key.index, |at| slab.at(at).map_or(0, |(_, s)| hashes.hash_one(s.random)));
@@ -302,6 +335,7 @@ impl<T> Table<T> {
         session.marks.set(Marks::AT_ADDRESS, at_address);
         let has_other_id = session.id_random != session.random;
         session.party = Some(self.parties.keep(party));
+        session.set_stage(Stage::Open);
         let key = self.slab.insert(session);
         self.open += 1;
         let (hashes, slab) = (self.hashes, &self.slab);
@@ -328,7 +362,7 @@ impl<T> Table<T> {
         }
         self.open += 1;
         let session = self.slab.get_mut(key)?;
-        session.stage = Stage::Open;
+        session.set_stage(Stage::Open);
         session.marks.set(Marks::AT_ADDRESS | Marks::HEARD, true);
         let has_other_id = session.id_random != session.random;
         let slab = &self.slab;
@@ -348,7 +382,8 @@ impl<T> Table<T> {
         let hashes = self.hashes;
         self.forget_address(key);
         let Some(session) = self.slab.get_mut(key) else { return };
-        let stage = std::mem::replace(&mut session.stage, Stage::Closing);
+        let stage = session.stage();
+        session.set_stage(Stage::Closing);
         let (random, id_random, address) = (session.random, session.id_random, session.address);
         match stage {
             Stage::Pending => unindex(&mut self.pending, hashes.hash_one(address), key.index),
@@ -399,7 +434,8 @@ impl<T> Table<T> {
             let key = self.slab.at(self.hand).map(|(key, _)| key);
             self.hand += 1;
             let Some(key) = key else { continue };
-            let Some(session) = self.slab.get_mut(key).filter(|session| session.stage == Stage::Open) else {
+            let Some(session) = self.slab.get_mut(key).filter(|session| session.stage() == Stage::Open)
+            else {
                 continue;
             };
             if !session.marks.has(Marks::HEARD) {

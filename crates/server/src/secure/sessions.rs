@@ -172,11 +172,11 @@ impl<T: Default> Sessions<T> {
     }
 
     pub(crate) fn get(&self, key: Key<Session<T>>) -> Option<&Session<T>> {
-        self.table.get(key).filter(|session| session.stage == Stage::Open)
+        self.table.get(key).filter(|session| session.stage() == Stage::Open)
     }
 
     pub(crate) fn get_mut(&mut self, key: Key<Session<T>>) -> Option<&mut Session<T>> {
-        self.table.get_mut(key).filter(|session| session.stage == Stage::Open)
+        self.table.get_mut(key).filter(|session| session.stage() == Stage::Open)
     }
 
     /// Whether a session, or a handshake, is found by this address alone.
@@ -188,7 +188,7 @@ impl<T: Default> Sessions<T> {
 
     /// The open sessions.
     pub(crate) fn keys(&self) -> impl Iterator<Item = Key<Session<T>>> {
-        self.table.iter().filter(|(_, session)| session.stage == Stage::Open).map(|(key, _)| key)
+        self.table.iter().filter(|(_, session)| session.stage() == Stage::Open).map(|(key, _)| key)
     }
 
     /// With whom an open session is.
@@ -210,7 +210,7 @@ impl<T: Default> Sessions<T> {
             id: Locator { shard: self.shard, node: self.node, random: session.random },
             party: self.table.whole_party(key)?,
             address: session.address.into(),
-            suite: session.suite?,
+            suite: session.suite()?,
             connection_id: session.marks.has(Marks::CONNECTION_ID),
             return_routability: session.marks.has(Marks::RETURN_ROUTABILITY),
             resumed: session.marks.has(Marks::RESUMED),
@@ -306,7 +306,7 @@ impl<T: Default> Sessions<T> {
     ) -> Option<Range<usize>> {
         while *at < datagram.len() {
             let begin = *at;
-            let session = self.table.get_mut(key).filter(|session| session.stage != Stage::Closing)?;
+            let session = self.table.get_mut(key).filter(|session| session.stage() != Stage::Closing)?;
             let path = if session.address == from.into() { Path::Current } else { Path::New };
             let host = &mut self.core.as_mut()?.host(now);
             let record = session.association.handle_record(host, path, datagram, at)?;
@@ -380,7 +380,7 @@ impl<T: Default> Sessions<T> {
     /// After anything was done with an association: hears what it says, sets its timer, lets it send.
     pub(super) fn stir(&mut self, now: Instant, key: Key<Session<T>>, from: SocketAddr) {
         while let Some(event) = self.table.get_mut(key).and_then(|session| session.association.poll_event()) {
-            if self.table.get(key).is_none_or(|session| session.stage == Stage::Closing) {
+            if self.table.get(key).is_none_or(|session| session.stage() == Stage::Closing) {
                 continue;
             }
             match event {
@@ -404,7 +404,7 @@ impl<T: Default> Sessions<T> {
 
     fn arm(&mut self, key: Key<Session<T>>) {
         let Some(session) = self.table.get_mut(key) else { return };
-        let due = session.association.poll_timeout().filter(|_| session.stage != Stage::Closing);
+        let due = session.association.poll_timeout().filter(|_| session.stage() != Stage::Closing);
         let armed = self.table.busy(key).and_then(|busy| busy.timer);
         if armed.map(|(_, at)| at) != due {
             if let Some((timer, _)) = armed {
@@ -455,7 +455,7 @@ impl<T: Default> Sessions<T> {
     /// Ends an open session. The peer is told if the host wanted it, or if it would go on in vain.
     pub(crate) fn end(&mut self, now: Instant, key: Key<Session<T>>, reason: SessionEnd) {
         let (Some(info), Some(session)) = (self.info(key), self.table.get_mut(key)) else { return };
-        if session.stage != Stage::Open {
+        if session.stage() != Stage::Open {
             return;
         }
         self.stats.closed(reason);
@@ -467,7 +467,7 @@ impl<T: Default> Sessions<T> {
         let is_resumable = session.marks.has(Marks::RESUMABLE);
         self.resumable -= usize::from(is_resumable);
         let keep = !matches!(reason, SessionEnd::Ended(_)) && is_resumable;
-        if keep && let (Some(core), Some(suite)) = (&self.core, session.suite) {
+        if keep && let (Some(core), Some(suite)) = (&self.core, session.suite()) {
             let ended = EndedSession {
                 id_random: session.id_random,
                 master: session.master.clone(),
@@ -513,7 +513,7 @@ impl<T: Default> Sessions<T> {
         self.now = now;
         let is = |(key, session): &(Key<Session<T>>, &Session<T>)| {
             let is_meant = |party| whose.iter().any(|one| one.is_kept(party));
-            session.stage == Stage::Open && self.table.party(*key).is_some_and(is_meant)
+            session.stage() == Stage::Open && self.table.party(*key).is_some_and(is_meant)
         };
         let keys: Vec<_> = self.table.iter().filter(is).map(|(key, _)| key).collect();
         for key in keys {
@@ -552,7 +552,7 @@ impl<T: Default> Sessions<T> {
                 return Some((to, transmit.len));
             }
             session.marks.set(Marks::QUEUED, false);
-            let is_over = session.stage == Stage::Closing;
+            let is_over = session.stage() == Stage::Closing;
             self.sending.pop_front();
             if is_over {
                 self.table.remove(key);
@@ -579,7 +579,7 @@ impl<T: Default> Sessions<T> {
         len: usize,
     ) -> Option<(SocketAddr, usize)> {
         let now = self.now;
-        let session = self.table.get_mut(key).filter(|session| session.stage == Stage::Open)?;
+        let session = self.table.get_mut(key).filter(|session| session.stage() == Stage::Open)?;
         let host = &mut self.core.as_mut()?.host(now);
         let len = match session.association.seal(host, out, len) {
             Ok(len) => len,

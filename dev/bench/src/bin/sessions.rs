@@ -16,7 +16,7 @@ use lightship_server::{Answer, Endpoint, Endpoints, Event, Presented, Security, 
 
 const SESSIONS: u32 = 200_000;
 /// Handshakes between two looks at the clock: what a handshake leaves for a while is gone by then.
-const SLICE: u32 = 20_000;
+const SLICE: u32 = 2000;
 
 fn main() {
     let mut words = std::env::args().skip(1);
