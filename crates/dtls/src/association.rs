@@ -353,7 +353,7 @@ impl Association {
     /// ([`Config::message_len_max`](crate::Config::message_len_max)). 0 without one.
     #[must_use]
     pub fn handshake_len(&self) -> usize {
-        self.handshake.as_ref().map_or(0, |handshake| handshake.kept_len())
+        self.handshake().map_or(0, Handshake::kept_len)
     }
 
     /// When [`Association::handle_timeout`] has something to do; `None` for never.

@@ -199,10 +199,10 @@ impl Shard {
         let sleep = details.queue_mode.then(|| Box::new(Sleep::asleep(now)));
         // As much as its Register would have earned it.
         let allowance = u32::try_from(stored_len(&details)).unwrap_or(0).saturating_mul(AMPLIFICATION_MAX);
-        let key = self.devices.insert(Device {
+        let device = Device {
             random: id.random,
             address,
-            party,
+            party: None,
             session: None,
             details,
             registered_at,
@@ -216,7 +216,8 @@ impl Shard {
             sleep,
             observations: Keys::default(),
             line: None,
-        });
+        };
+        let key = self.devices.insert(device, party.as_ref());
         self.arm_expiry(now, key);
         let registration = self.shown(self.devices.get(key)?);
         self.events.push_back(Event::Restored { registration, observations: Box::default() });

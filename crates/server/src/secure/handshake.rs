@@ -133,7 +133,7 @@ impl<T: Default> Sessions<T> {
 
     /// Takes note of how big a handshake has become; while all are too big together, one that is bigger than its part gives way.
     pub(super) fn weigh(&mut self, now: Instant, key: Key<Session<T>>) {
-        let Some(session) = self.table.get(key).filter(|session| session.stage == Stage::Pending) else {
+        let Some(session) = self.table.get(key).filter(|session| session.stage() == Stage::Pending) else {
             return;
         };
         let weight = session.association.handshake_len();
