@@ -12,7 +12,8 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<(), Failure> {
         std::env::vars_os().filter_map(|(name, value)| name.into_string().ok().zip(value.into_string().ok()));
     let config = Config::load(arguments.config.as_deref(), environment, flags(arguments))
         .map_err(|error| Failure::usage(chain(&error)))?;
-    let running = Service::start(config).map_err(|error| start_failure(&error))?;
+    let running = if arguments.take_over { Service::take_over(&config) } else { Service::start(config) };
+    let running = running.map_err(|error| start_failure(&error))?;
     let signals = running.catch_signals();
     let told = match tell_ready(&running) {
         // Whoever started the server need not listen to it.

@@ -28,6 +28,7 @@ mod rest;
 mod restart;
 mod security;
 mod start;
+mod take_over;
 mod ui;
 
 pub use config::{Config, ConfigError, RawConfig};

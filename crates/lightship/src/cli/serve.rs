@@ -17,6 +17,10 @@ pub(crate) struct ServeArguments {
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
 
+    /// Tell the server that has the data folder now to stop, and go on where it stopped
+    #[arg(long, requires = "data")]
+    pub(crate) take_over: bool,
+
     /// The key that seals the credentials in the data folder, in a file (default: seal.key in that folder, made there)
     #[arg(long, value_name = "FILE")]
     pub(crate) seal_key: Option<PathBuf>,
