@@ -1,0 +1,286 @@
+//! `kill -9` at random moments under load, again and again: nothing that was acknowledged is missing afterwards.
+//!
+//! Each round the server is killed while `lightship load` and a caller of durable commands are at it; the load is frozen (SIGSTOP) while
+//! the new server is compared with what was acknowledged by then, and goes on afterwards. Three kills by default; fifty with
+//! `LIGHTSHIP_KILLS=50 cargo test --release -p lightship --test kills -- --nocapture`.
+#![cfg(unix)]
+
+mod program;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use lightship_api::client::{Client, ClientError, DownlinkOptions};
+use lightship_api::{AttributesBody, CommandState};
+use program::{Program, Server, eventually};
+use serde_json::Value as Json;
+
+const DEVICES: usize = 120;
+/// Devices that are observed, so that they have something to notify.
+const OBSERVED: usize = 40;
+
+/// What the ledger says of a device's registration.
+#[derive(Clone, Debug, Default, PartialEq)]
+struct Told {
+    /// The last state that the server has acknowledged: location and lifetime, or none.
+    registered: Option<(String, u64)>,
+    /// What was begun after that, and may be so or not.
+    open: Option<Open>,
+}
+
+#[derive(Clone, Debug, PartialEq)]
+enum Open {
+    Register(u64),
+    Change(u64),
+    Deregister,
+}
+
+/// All that the ledger says.
+#[derive(Default)]
+struct Ledger {
+    devices: BTreeMap<String, Told>,
+    /// Values of Sends and of notifications that were acknowledged, each a number of its own, as its bits.
+    values: BTreeSet<u64>,
+    /// Executes that devices have carried out, by their arguments.
+    executed: HashMap<String, u32>,
+}
+
+impl Ledger {
+    fn read(path: &Path) -> Ledger {
+        let text = std::fs::read_to_string(path).expect("a ledger");
+        // The last line may be half written: the load is frozen at any moment.
+        let whole = text.rfind('\n').map_or("", |end| &text[..=end]);
+        let mut ledger = Ledger::default();
+        for line in whole.lines() {
+            ledger.take(&serde_json::from_str(line).unwrap_or_else(|error| panic!("{error}: {line}")));
+        }
+        ledger
+    }
+
+    fn take(&mut self, line: &Json) {
+        let text = |member: &str| line[member].as_str().unwrap_or_default().to_owned();
+        let told = self.devices.entry(text("device")).or_default();
+        let lifetime = || line["lifetime_s"].as_u64().expect("a lifetime");
+        match (text("operation").as_str(), text("state").as_str()) {
+            ("register", "begun") => told.open = Some(Open::Register(lifetime())),
+            ("change", "begun") => told.open = Some(Open::Change(lifetime())),
+            ("deregister", "begun") => told.open = Some(Open::Deregister),
+            ("register" | "change", "acknowledged") => {
+                *told = Told { registered: Some((text("location"), lifetime())), open: None };
+            }
+            ("deregister", "acknowledged") => *told = Told::default(),
+            ("send" | "notify", "acknowledged") => {
+                self.values.insert(line["value"].as_f64().expect("a value").to_bits());
+            }
+            ("execute", "received") => *self.executed.entry(text("payload_hex")).or_default() += 1,
+            ("write", "received") => {}
+            other => panic!("a line that nobody knows: {other:?}"),
+        }
+    }
+}
+
+/// Whether the server may have this of the device.
+fn agrees(told: &Told, kept: Option<&(String, u64)>) -> bool {
+    let Told { registered, open } = told;
+    let as_acknowledged = kept == registered.as_ref();
+    as_acknowledged
+        || match (open, kept) {
+            (Some(Open::Register(lifetime)), Some((_, kept))) => kept == lifetime,
+            (Some(Open::Change(lifetime)), Some((location, kept))) => {
+                kept == lifetime && registered.as_ref().is_some_and(|(same, _)| same == location)
+            }
+            (Some(Open::Deregister), None) => true,
+            _ => false,
+        }
+}
+
+/// The log as far as it was read: its numbers have neither holes nor repetitions.
+#[derive(Default)]
+struct Log {
+    last: Option<(String, u64)>,
+    values: BTreeSet<u64>,
+}
+
+impl Log {
+    fn read_on(&mut self, server: &Server) -> usize {
+        let after =
+            self.last.as_ref().map_or("0".to_owned(), |(writer, number)| format!("{writer}-{number}"));
+        let text = server.ctl(&["events", "--json", "--after", &after]);
+        for line in text.lines() {
+            let event: Json = serde_json::from_str(line).expect("an event a line");
+            assert_ne!(event["type"], "gap", "{line}");
+            let (writer, number) = event["id"].as_str().and_then(|id| id.split_once('-')).expect("a cursor");
+            let number: u64 = number.parse().expect("a number");
+            let before = self.last.replace((writer.to_owned(), number));
+            let expected = before.map_or((writer.to_owned(), 1), |(writer, number)| (writer, number + 1));
+            assert_eq!((writer.to_owned(), number), expected, "the log goes on without hole or double");
+            if event["type"] == "sent" || event["type"] == "notified" {
+                let content = event["content"].as_array().cloned().unwrap_or_default();
+                self.values
+                    .extend(content.iter().filter_map(|node| node["value"].as_f64()).map(f64::to_bits));
+            }
+        }
+        text.lines().count()
+    }
+}
+
+fn kept(client: &Client) -> BTreeMap<String, (String, u64)> {
+    let (mut all, mut cursor) = (BTreeMap::new(), None);
+    loop {
+        let page = client.endpoints(None, cursor.as_deref()).expect("a page");
+        for item in page.items {
+            let location = format!("rd/{}", item.registration_id);
+            all.insert(item.endpoint, (location, u64::from(item.lifetime_s)));
+        }
+        match page.next {
+            Some(next) => cursor = Some(next),
+            None => return all,
+        }
+    }
+}
+
+/// Puts durable commands in without a pause; remembers those that were taken.
+fn command_all_the_time(http: &str, stop: &AtomicBool, taken: &Mutex<Vec<(String, String)>>) {
+    let client = Client::new(http, None);
+    let queue = DownlinkOptions { queue: true, not_after: Some("24h".into()), ..DownlinkOptions::default() };
+    let mut number = 0;
+    while !stop.load(Ordering::Relaxed) {
+        number += 1;
+        let (device, arguments) = (format!("load-{}", number % DEVICES), format!("0='{number}'"));
+        match client.execute(&device, "/3303/0/5605", Some(&arguments), &queue) {
+            Err(ClientError::Queued(command)) => {
+                taken.lock().expect("not poisoned").push((command.id, arguments));
+            }
+            // The server is away, or the device is not registered now.
+            _ => pause(Duration::from_millis(5)),
+        }
+        pause(Duration::from_millis(2));
+    }
+}
+
+fn pause(span: Duration) {
+    std::thread::park_timeout(span);
+}
+
+/// Wherever the server is in its work then.
+fn random_pause(round: u32) {
+    let mut seed = u64::from(std::process::id()) << 32 | u64::from(round);
+    seed = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    seed = (seed ^ seed >> 31).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    pause(Duration::from_millis(400 + seed % 900));
+}
+
+fn server_at(coap: &str, http: &str, folder: &Path) -> Server {
+    let (data, config) = (folder.join("data"), folder.join("lightship.toml"));
+    let [data, config] = [data, config].map(|path| path.to_str().expect("UTF-8").to_owned());
+    Server::start_at(coap, http, &["--data", &data, "--config", &config])
+}
+
+fn start_load(server: &Server, ledger: &Path) -> Program {
+    let uri = format!("coap://{}", server.coap);
+    let devices = DEVICES.to_string();
+    Program::start(&[
+        "load",
+        "--server",
+        &uri,
+        "--devices",
+        &devices,
+        "--outstanding",
+        "60",
+        "--rate",
+        "1500",
+        "--mix",
+        "change=4,send=4,notify=3,update=2,rejoin=1",
+        "--duration",
+        "1h",
+        "--ledger",
+        ledger.to_str().expect("UTF-8"),
+        "--ack-timeout",
+        "0.3",
+        "--max-retransmit",
+        "2",
+        "--retry",
+        "0.2",
+        "--stay",
+        "--quiet",
+    ])
+}
+
+fn observe_some(server: &Server) {
+    let client = Client::new(&format!("http://{}", server.http), None);
+    for number in 0..OBSERVED {
+        let device = format!("load-{number}");
+        eventually("it is observed", || {
+            let attributes = AttributesBody::default();
+            client.observe(&device, "/3303/0/5700", &attributes, &DownlinkOptions::default()).ok()
+        });
+    }
+}
+
+/// Compares a server after a crash with what was acknowledged before.
+fn compare(server: &Server, ledger: &Ledger, log: &mut Log, taken: &[(String, String)], round: u32) {
+    let client = Client::new(&format!("http://{}", server.http), None);
+    let kept = kept(&client);
+    for (device, told) in &ledger.devices {
+        assert!(
+            agrees(told, kept.get(device)),
+            "round {round}, {device}: {told:?}, kept {:?}",
+            kept.get(device)
+        );
+    }
+    let events = log.read_on(server);
+    let missing: Vec<_> = ledger.values.difference(&log.values).collect();
+    assert!(missing.is_empty(), "round {round}: acknowledged, and not in the log: {missing:?}");
+    for (id, _) in taken {
+        let command = client.command(id).unwrap_or_else(|error| panic!("round {round}, {id}: {error}"));
+        assert_ne!(command.state, CommandState::Superseded);
+    }
+    let twice: Vec<_> = ledger.executed.iter().filter(|(_, count)| **count > 1).collect();
+    assert!(twice.is_empty(), "round {round}: executed more than once: {twice:?}");
+    eprintln!(
+        "kill {round}: {} registrations, {} events more, {} values, {} commands, {} executes",
+        kept.len(),
+        events,
+        ledger.values.len(),
+        taken.len(),
+        ledger.executed.len()
+    );
+}
+
+#[test]
+fn nothing_acknowledged_is_missing_after_a_kill() {
+    let kills = std::env::var("LIGHTSHIP_KILLS").ok().map_or(3, |text| text.parse().expect("a number"));
+    let folder = tempfile::tempdir().expect("a folder");
+    let ledger = folder.path().join("ledger.jsonl");
+    std::fs::write(folder.path().join("lightship.toml"), "[limits]\nregisters_a_minute_per_device = 0\n")
+        .expect("written");
+    let mut server = server_at("127.0.0.1:0", "127.0.0.1:0", folder.path());
+    let (coap, http) = (server.coap.to_string(), server.http.to_string());
+    let load = start_load(&server, &ledger);
+    observe_some(&server);
+    let (stop, taken) = (Arc::new(AtomicBool::new(false)), Arc::new(Mutex::new(Vec::new())));
+    let caller = std::thread::spawn({
+        let (url, stop, taken) = (format!("http://{http}"), stop.clone(), taken.clone());
+        move || command_all_the_time(&url, &stop, &taken)
+    });
+    let mut log = Log::default();
+    for round in 1..=kills {
+        random_pause(round);
+        let known = taken.lock().expect("not poisoned");
+        server.program.kill();
+        load.signal("-STOP");
+        let before = Ledger::read(&ledger);
+        server = server_at(&coap, &http, folder.path());
+        compare(&server, &before, &mut log, &known, round);
+        drop(known);
+        load.signal("-CONT");
+    }
+    stop.store(true, Ordering::Relaxed);
+    caller.join().expect("it ends");
+    assert!(!log.values.is_empty() && !taken.lock().expect("not poisoned").is_empty(), "there was a load");
+    server.program.ask_to_end();
+    assert!(server.program.await_end().success());
+}
