@@ -13,6 +13,7 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Semaphore;
 use tokio::time::Sleep;
 
 use crate::core::{Core, stopped};
@@ -20,6 +21,7 @@ use crate::core::{Core, stopped};
 /// Accepts connections until the server stops.
 pub(crate) async fn serve(listener: TcpListener, router: Router, core: Arc<Core>) {
     let mut stopping = core.stopping.subscribe();
+    let farewells = Arc::new(Semaphore::new(FAREWELLS_MAX));
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -27,10 +29,15 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, core: Arc<Core>
         };
         match accepted {
             Ok((stream, _)) => {
-                // One too many is closed at once: that costs less than anything we could say.
                 if let Some(seat) = Seat::take(&core) {
                     tokio::spawn(connection(stream, router.clone(), seat));
+                } else if let Ok(place) = farewells.clone().try_acquire_owned() {
+                    tokio::spawn(async move {
+                        farewell(stream).await;
+                        drop(place);
+                    });
                 }
+                // Far too many are closed at once.
             }
             Err(error) => {
                 // Out of file descriptors, as a rule: pause until some are closed.
@@ -61,6 +68,27 @@ impl Drop for Seat {
     fn drop(&mut self) {
         self.core.counters.http_connections.fetch_sub(1, Ordering::Relaxed);
     }
+}
+
+/// Tells one too many when to come again. What it asks is read for a moment, for else its system may forget our answer.
+async fn farewell(stream: TcpStream) {
+    let mut asked = vec![0; 4096];
+    let told = async {
+        if stream.writable().await.is_err() {
+            return;
+        }
+        // It is short enough for any buffer.
+        let _ = stream.try_write(TOO_MANY);
+        while stream.readable().await.is_ok() {
+            match stream.try_read(&mut asked) {
+                Ok(0) => return,
+                Ok(_) => {}
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Err(_) => return,
+            }
+        }
+    };
+    let _ = tokio::time::timeout(FAREWELL, told).await;
 }
 
 async fn connection(stream: TcpStream, router: Router, seat: Seat) {
@@ -140,6 +168,13 @@ impl AsyncWrite for Patient {
     }
 }
 
+const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
+    content-type: application/problem+json\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 153\r\n\r\n\
+    {\"type\":\"/problems/overloaded\",\"title\":\"The server is overloaded or stopping.\",\"status\":503,\
+    \"detail\":\"There are too many connections.\",\"retry_after_s\":1}";
+/// How long one too many may take to hear it, and how many may at once.
+const FAREWELL: Duration = Duration::from_millis(200);
+const FAREWELLS_MAX: usize = 64;
 /// Headers of one request.
 const HEADERS_MAX: usize = 64;
 /// Bytes of the head of one request.

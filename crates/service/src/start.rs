@@ -106,6 +106,16 @@ impl Service {
         let writer = u32::from_be_bytes(random).max(1);
         let clock = Clock::start();
         let store = open_store(&config, writer, clock)?;
+        Service::start_on(config, store, writer, clock)
+    }
+
+    /// The same with a store that is open already: tests bring one that fails.
+    #[doc(hidden)]
+    pub fn start_with(config: Config, store: AnyStore) -> Result<Running, StartError> {
+        Service::start_on(config, store, 1, Clock::start())
+    }
+
+    fn start_on(config: Config, store: AnyStore, writer: u32, clock: Clock) -> Result<Running, StartError> {
         let kept = config.store.folder.as_ref().map(|folder| folder.join("models"));
         let models = Models::open(config.models.folder.as_deref(), kept)?;
         let runtime = tokio::runtime::Builder::new_multi_thread()

@@ -36,7 +36,10 @@ impl Refusal {
 }
 
 impl IntoResponse for Refusal {
-    fn into_response(self) -> Response {
+    fn into_response(mut self) -> Response {
+        if self.0.status == 503 && self.0.retry_after_s.is_none() {
+            self.0.retry_after_s = Some(SOON_S);
+        }
         let status = StatusCode::from_u16(self.0.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
         let body = serde_json::to_vec(&self.0).unwrap_or_default();
         let mut response =
@@ -50,6 +53,9 @@ impl IntoResponse for Refusal {
         response
     }
 }
+
+/// When to try again after a 503 that says nothing else.
+const SOON_S: u64 = 1;
 
 /// JSON with that status.
 pub(crate) fn json(status: StatusCode, value: &impl Serialize) -> Answer {

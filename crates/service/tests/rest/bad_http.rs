@@ -261,7 +261,13 @@ fn slow_requests_are_cut_off_and_devices_do_not_notice() {
 #[test]
 fn connections_beyond_the_limit_are_closed_and_the_rest_goes_on() {
     let server = Server::with(|config| config.limits.connections_max = 20);
-    let idle: Vec<_> = (0..50).map(|_| server.connect()).collect();
+    let idle: Vec<_> = (0..20).map(|_| server.connect()).collect();
+    eventually(|| server.get("/healthz").status == 503);
+    let told = server.get("/healthz");
+    assert_eq!((told.status, told.problem().as_str()), (503, "overloaded"), "{told:?}");
+    assert!(told.head.contains("\r\nretry-after: 1\r\n"), "{told:?}");
+    assert!(told.head.contains(&format!("content-length: {}", told.body.len())), "{told:?}");
+    let more: Vec<_> = (0..100).map(|_| server.connect()).collect();
     let device = UdpSocket::bind("127.0.0.1:0").unwrap();
     device.set_read_timeout(Some(Duration::from_secs(5))).unwrap();
     let ping = Message { kind: 0, code: 0, id: 77, token: vec![], options: vec![], payload: vec![] };
@@ -269,6 +275,6 @@ fn connections_beyond_the_limit_are_closed_and_the_rest_goes_on() {
     let mut buffer = [0; 64];
     let len = device.recv(&mut buffer).unwrap();
     assert_eq!((Message::parse(&buffer[..len]).kind, Message::parse(&buffer[..len]).id), (3, 77));
-    drop(idle);
+    drop((idle, more));
     eventually(|| server.get("/healthz").status == 200);
 }

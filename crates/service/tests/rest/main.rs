@@ -10,6 +10,7 @@ mod credentials;
 mod definitions;
 mod deviations;
 mod events;
+mod failing;
 mod history;
 mod operations;
 mod queue;

@@ -7,6 +7,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use lightship_service::{Config, Running, Service};
+use lightship_store::{AnyStore, Faults, FaultyStore, MemoryStore, Options};
 use serde_json::Value as Json;
 
 /// A server on ports of its own.
@@ -27,7 +28,20 @@ impl Server {
         config.limits.registers_a_minute_per_device = 0;
         config.listen.shards = 2;
         change(&mut config);
-        let running = Service::start(config).unwrap();
+        Server::of(Service::start(config).unwrap())
+    }
+
+    /// A server whose store fails when it is told to.
+    pub(crate) fn faulty(change: impl FnOnce(&mut Config)) -> (Server, Faults) {
+        let mut config = Config::loopback();
+        config.limits.registers_a_minute_per_device = 0;
+        config.listen.shards = 2;
+        change(&mut config);
+        let (store, faults) = FaultyStore::new(MemoryStore::new(Options { writer: 7, ..Options::default() }));
+        (Server::of(Service::start_with(config, AnyStore::Faulty(store)).unwrap()), faults)
+    }
+
+    fn of(running: Running) -> Server {
         Server { http: running.http().unwrap(), coap: running.coap().unwrap(), running }
     }
 
