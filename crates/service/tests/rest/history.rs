@@ -214,3 +214,39 @@ fn what_makes_no_sense_is_refused() {
         (&json!("9999-12-31T23:59:59.999Z"), &json!("0000-01-01T00:00:00.000Z"))
     );
 }
+
+#[test]
+fn the_log_and_its_readers_go_on_over_a_restart() {
+    use crate::support::Events;
+    let folder = tempfile::tempdir().unwrap();
+    let start = || Server::with(|config| config.store.folder = Some(folder.path().to_owned()));
+    let server = start();
+    let device = source(&server);
+    let mut live = Events::follow(&server, "?type=sent", None);
+    for n in 1..=3 {
+        send(&device, 10 + n, &format!(r#"[{{"n":"/3303/0/5700","v":{n}}}]"#));
+    }
+    let read = live.event();
+    assert_eq!(read["content"][0]["value"], 1.0);
+    let last = read["id"].as_str().unwrap().to_owned();
+    let page = server.get(&format!("{HISTORY}/3303/0/5700?limit=1")).json();
+    let cursor = page["next"].as_str().unwrap().to_owned();
+    drop(live);
+    server.running.stop();
+    drop(device);
+
+    let server = start();
+    // Where the reader was is a place in the same log: nothing is missing, nothing is there twice.
+    let mut again = Events::follow(&server, "?type=sent", Some(&last));
+    let device = source(&server);
+    send(&device, 20, r#"[{"n":"/3303/0/5700","v":4}]"#);
+    let seen: Vec<_> = (0..3).map(|_| again.event()["content"][0]["value"].clone()).collect();
+    assert_eq!(seen, [2.0, 3.0, 4.0]);
+    assert_eq!(values(&server.get(&format!("{HISTORY}/3303/0/5700"))), [4.0, 3.0, 2.0, 1.0]);
+    assert_eq!(values(&server.get(&format!("{HISTORY}/3303/0/5700?cursor={cursor}"))), [2.0, 1.0]);
+    // From the oldest on, numbers have no holes.
+    let mut all = Events::follow(&server, "?after=0", None);
+    let number = |id: &Json| -> u64 { id.as_str().unwrap().split_once('-').unwrap().1.parse().unwrap() };
+    let numbers: Vec<u64> = (0..6).map(|_| number(&all.event()["id"])).collect();
+    assert_eq!(numbers, [1, 2, 3, 4, 5, 6]);
+}
