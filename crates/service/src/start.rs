@@ -328,7 +328,8 @@ impl Running {
                 tracing::error!("the store does not take what happened last");
             }
         }
-        runtime.shutdown_background();
+        // Who opens the store next finds it free: the last that hold it are gone by then.
+        runtime.shutdown_timeout(LAST_TASKS_MAX);
     }
 }
 
@@ -420,6 +421,8 @@ const WORKERS: usize = 2;
 /// Threads, at most, that write files and read models; they come and go.
 const BLOCKING_MAX: usize = 4;
 const LIFE_CHECK: Duration = Duration::from_secs(1);
+/// How long tasks and threads may take that are on their way.
+const LAST_TASKS_MAX: Duration = Duration::from_secs(2);
 /// How long the store may take for what the shards told last.
 const LAST_WRITE_MAX: Duration = Duration::from_secs(5);
 const GRACE_STEP: Duration = Duration::from_millis(20);

@@ -2,6 +2,7 @@
 
 use crate::support::{Device, Events, Message, Script, Server, agreeable, eventually};
 use serde_json::json;
+use tempfile::TempDir;
 
 const DATA: &[u8] =
     br#"[{"bn":"/3/0/","n":"9","v":84},{"n":"0","vs":"Acme"},{"bn":"/3303/0/5700","v":21.5}]"#;
@@ -110,8 +111,9 @@ fn several_nodes_are_written_at_once_after_all_have_been_checked() {
 #[test]
 fn a_composite_observation_is_wanted_until_it_is_cancelled() {
     let folder = tempfile::tempdir().unwrap();
-    let start = || Server::with(|config| config.store.folder = Some(folder.path().to_owned()));
-    let server = start();
+    let start =
+        |folder: &TempDir| Server::with(|config| config.store.folder = Some(folder.path().to_owned()));
+    let server = start(&folder);
     let device = Device::register(&server, "one", composite());
     let mut events = Events::follow(&server, "?type=observed,notified,observation_cancelled", None);
     let address = "/api/v1/endpoints/one/composite/observations/mine";
@@ -148,8 +150,8 @@ fn a_composite_observation_is_wanted_until_it_is_cancelled() {
     assert_eq!(item["paths"], json!(["/3/0", "/3303/0/5700"]));
     assert_eq!(item["content"][0]["value"], 22.5);
     drop(device);
-    std::mem::forget(server.running);
-    let server = start();
+    let left = server.crash(folder.path());
+    let server = start(&left);
     let device = Device::register(&server, "one", composite());
     let running = |restarts: u64| {
         let list = server.get("/api/v1/endpoints/one/observations").json();

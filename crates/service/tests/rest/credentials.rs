@@ -222,11 +222,13 @@ fn started(config: Config) -> Server {
     Server { http: running.http().unwrap(), coap: running.coap().unwrap(), running }
 }
 
-/// Every byte of every file in a folder, but for the sealing key.
+/// Every byte of every file in a folder and below, but for the sealing key.
 fn bytes_in(folder: &Path) -> Vec<u8> {
-    let files = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let files = files.filter(|path| path.is_file() && path.extension() != Some("key".as_ref()));
-    files.flat_map(|path| std::fs::read(path).unwrap()).collect()
+    let paths = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    let paths = paths.filter(|path| path.extension() != Some("key".as_ref()));
+    paths
+        .flat_map(|path| if path.is_dir() { bytes_in(&path) } else { std::fs::read(path).unwrap() })
+        .collect()
 }
 
 fn contains(bytes: &[u8], part: &[u8]) -> bool {

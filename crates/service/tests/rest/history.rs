@@ -1,5 +1,7 @@
 //! History: what a device has told, page by page, as JSON and as a table.
 
+use std::time::Duration;
+
 use serde_json::{Value as Json, json};
 
 use crate::support::{Device, Message, Reply, Server, agreeable, eventually};
@@ -239,6 +241,8 @@ fn the_log_and_its_readers_go_on_over_a_restart() {
     // Where the reader was is a place in the same log: nothing is missing, nothing is there twice.
     let mut again = Events::follow(&server, "?type=sent", Some(&last));
     let device = source(&server);
+    // Its registration of before was there already.
+    assert_eq!(device.answers.recv_timeout(Duration::from_secs(10)).unwrap().code, 0x41);
     send(&device, 20, r#"[{"n":"/3303/0/5700","v":4}]"#);
     let seen: Vec<_> = (0..3).map(|_| again.event()["content"][0]["value"].clone()).collect();
     assert_eq!(seen, [2.0, 3.0, 4.0]);

@@ -2,6 +2,7 @@
 
 use crate::support::{Device, Events, Message, Script, Server, agreeable, eventually, pause};
 use serde_json::{Value as Json, json};
+use tempfile::TempDir;
 
 fn with<'a>(list: &'a Json, path: &str) -> &'a Json {
     list["items"].as_array().unwrap().iter().find(|item| item["path"] == path).unwrap()
@@ -330,17 +331,17 @@ fn an_observation_the_device_refuses_is_not_wanted_on() {
 #[test]
 fn a_server_that_was_killed_observes_again() {
     let folder = tempfile::tempdir().unwrap();
-    let start = || Server::with(|config| config.store.folder = Some(folder.path().to_owned()));
-    let server = start();
+    let start =
+        |folder: &TempDir| Server::with(|config| config.store.folder = Some(folder.path().to_owned()));
+    let server = start(&folder);
     let device = Device::register(&server, "again", agreeable());
     assert_eq!(
         server.call("PUT", "/api/v1/endpoints/again/observations/3303/0/5700", "").json()["code"],
         "2.05"
     );
     drop(device);
-    // Nothing is told to the store when a server dies: forgetting is as good as killing.
-    std::mem::forget(server.running);
-    let server = start();
+    let left = server.crash(folder.path());
+    let server = start(&left);
     let device = Device::register(&server, "again", agreeable());
     let observe = device.next_request();
     assert_eq!((observe.path().as_str(), observe.option(6)), ("/3303/0/5700", Some(0)));

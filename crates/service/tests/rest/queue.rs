@@ -7,6 +7,7 @@ use crate::support::{
     Device, Events, Message, Script, Server, agreeable, eventually, eventually_within, pause,
 };
 use serde_json::{Value as Json, json};
+use tempfile::TempDir;
 
 const AWAKE_MS: u64 = 600;
 
@@ -265,13 +266,13 @@ fn what_must_not_be_done_twice_is_sent_once() {
 #[test]
 fn commands_outlive_the_server() {
     let folder = tempfile::tempdir().unwrap();
-    let start = || {
+    let start = |folder: &TempDir| {
         Server::with(|config| {
             config.queue.awake_window = Duration::from_millis(AWAKE_MS);
             config.store.folder = Some(folder.path().to_owned());
         })
     };
-    let server = start();
+    let server = start(&folder);
     let silent: Script = Box::new(|request| match request.code {
         2 => None,
         _ => Some(request.answer(0x44, None, b"")),
@@ -285,9 +286,9 @@ fn commands_outlive_the_server() {
     device.ask(&update(&server, 20));
     assert_eq!(device.next_request().path(), "/3/0/4");
     // The server dies while the Execute is on its way.
-    std::mem::forget(server.running);
+    let left = server.crash(folder.path());
     drop(device);
-    let server = start();
+    let server = start(&left);
     await_state(&server, &execute, "expired");
     assert_eq!(server.get(&format!("/api/v1/commands/{cancelled}")).json()["state"], "cancelled");
     assert_eq!(server.get("/api/v1/endpoints/sleepy/commands").json()["items"].as_array().unwrap().len(), 3);

@@ -2,6 +2,7 @@
 
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
+use std::path::Path;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use std::time::Duration;
 use lightship_service::{Config, Running, Service};
 use lightship_store::{AnyStore, Faults, FaultyStore, MemoryStore, Options};
 use serde_json::Value as Json;
+use tempfile::TempDir;
 
 /// A server on ports of its own.
 pub(crate) struct Server {
@@ -39,6 +41,17 @@ impl Server {
         change(&mut config);
         let (store, faults) = FaultyStore::new(MemoryStore::new(Options { writer: 7, ..Options::default() }));
         (Server::of(Service::start_with(config, AnyStore::Faulty(store)).unwrap()), faults)
+    }
+
+    /// The server dies, and what was on its disk by then is all that is left: a copy of the folder. Nothing is told to
+    /// its store.
+    pub(crate) fn crash(self, folder: &Path) -> TempDir {
+        let left = tempfile::tempdir().unwrap();
+        copy(folder, left.path());
+        // It ends with the process.
+        std::fs::remove_file(left.path().join("lock")).unwrap();
+        std::mem::forget(self.running);
+        left
     }
 
     fn of(running: Running) -> Server {
@@ -82,6 +95,18 @@ impl Server {
     pub(crate) fn wait_for(&self, endpoint: &str) {
         let encoded: String = endpoint.bytes().map(|byte| format!("%{byte:02x}")).collect();
         eventually(|| self.get(&format!("/api/v1/endpoints/{encoded}")).status == 200);
+    }
+}
+
+fn copy(from: &Path, to: &Path) {
+    for entry in std::fs::read_dir(from).unwrap() {
+        let (path, name) = (entry.as_ref().unwrap().path(), entry.unwrap().file_name());
+        if path.is_dir() {
+            std::fs::create_dir(to.join(&name)).unwrap();
+            copy(&path, &to.join(&name));
+        } else {
+            std::fs::copy(&path, to.join(&name)).unwrap();
+        }
     }
 }
 
