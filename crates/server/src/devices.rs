@@ -8,13 +8,13 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use hashbrown::HashTable;
 use lightship_coap::peer::ExchangeId;
 use lightship_lwm2m::Endpoint;
 use lightship_platform::Instant;
 
 use crate::downlink::Job;
 pub(crate) use crate::hash::SecretHash;
+use crate::index::Index;
 use crate::interned::Interned;
 use crate::links::Link;
 use crate::observation::Observation;
@@ -73,9 +73,9 @@ impl Line {
 pub(crate) struct Devices {
     slab: Slab<Device>,
     parties: Parties,
-    by_endpoint: HashTable<u32>,
-    by_locator: HashTable<u32>,
-    by_address: HashTable<u32>,
+    by_endpoint: Index,
+    by_locator: Index,
+    by_address: Index,
     lists: Interned<ObjectList>,
     terms: Interned<Terms>,
     hashes: SecretHash,
@@ -86,9 +86,9 @@ impl Devices {
         Self {
             slab: Slab::new(),
             parties: Parties::new(),
-            by_endpoint: HashTable::new(),
-            by_locator: HashTable::new(),
-            by_address: HashTable::new(),
+            by_endpoint: Index::new(),
+            by_locator: Index::new(),
+            by_address: Index::new(),
             lists: Interned::new(hashes),
             terms: Interned::new(hashes),
             hashes,
@@ -200,7 +200,7 @@ impl Devices {
         device.session = session;
         let before = std::mem::replace(&mut device.party, party);
         self.release(before);
-        remove(&mut self.by_address, self.hashes.hash_one(old), key.index);
+        self.by_address.remove(self.hashes.hash_one(old), key.index);
         self.index_address(key);
     }
 
@@ -218,9 +218,9 @@ impl Devices {
     pub(crate) fn remove(&mut self, key: Key<Device>) -> Option<Device> {
         let mut device = self.slab.remove(key)?;
         self.release(device.party.take());
-        remove(&mut self.by_endpoint, self.hashes.hash_one(&*device.details.endpoint), key.index);
-        remove(&mut self.by_locator, self.hashes.hash_one(device.random), key.index);
-        remove(&mut self.by_address, self.hashes.hash_one(device.address), key.index);
+        self.by_endpoint.remove(self.hashes.hash_one(&*device.details.endpoint), key.index);
+        self.by_locator.remove(self.hashes.hash_one(device.random), key.index);
+        self.by_address.remove(self.hashes.hash_one(device.address), key.index);
         Some(device)
     }
 
@@ -288,12 +288,6 @@ impl Device {
     pub(crate) fn expires_at(&self) -> Option<Instant> {
         let lifetime = core::time::Duration::from_secs(self.details.lifetime_s.into());
         (!lifetime.is_zero()).then(|| self.updated_at + lifetime)
-    }
-}
-
-fn remove(table: &mut HashTable<u32>, hash: u64, index: u32) {
-    if let Ok(entry) = table.find_entry(hash, |found| *found == index) {
-        entry.remove();
     }
 }
 

@@ -49,6 +49,7 @@ mod downlink;
 mod event;
 mod frozen;
 mod hash;
+mod index;
 mod interned;
 pub mod limits;
 mod links;

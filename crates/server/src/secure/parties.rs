@@ -46,7 +46,7 @@ struct Slots {
 }
 
 /// Bytes in a slot: what it is, the length of the identity, the identity, the endpoint if that is another text.
-const SIZES: [usize; 10] = [16, 24, 32, 40, 48, 64, 96, 160, 256, 416];
+const SIZES: [usize; 15] = [16, 20, 24, 28, 32, 36, 40, 48, 56, 64, 80, 112, 176, 272, 416];
 /// Slots in a chunk.
 const CHUNK: usize = 256;
 const SIZE_SHIFT: u32 = 28;

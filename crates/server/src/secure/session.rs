@@ -11,7 +11,6 @@ use std::collections::HashMap;
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use hashbrown::HashTable;
 use lightship_dtls::{Association, DropReason, Suite};
 use lightship_platform::{Instant, Rng};
 use zeroize::Zeroizing;
@@ -21,6 +20,7 @@ use super::handshake::Handshake;
 use super::parties::{Parties, PartyId, PartyRef};
 use crate::Party;
 use crate::devices::SecretHash;
+use crate::index::Index;
 use crate::slab::{Key, Slab};
 use crate::timer::TimerId;
 
@@ -178,13 +178,13 @@ pub(super) struct Table<T> {
     /// With whom the sessions are.
     parties: Parties,
     /// By the random part of the connection ID.
-    by_random: HashTable<u32>,
+    by_random: Index,
     /// By the random part of the session ID, where it is another.
-    by_id: HashTable<u32>,
+    by_id: Index,
     /// Open sessions: the last one that was opened at an address.
-    by_address: HashTable<u32>,
+    by_address: Index,
     /// Pending ones, one for each address.
-    pending: HashTable<u32>,
+    pending: Index,
     /// Where the search for a silent session goes on.
     hand: u32,
     open: usize,
@@ -197,10 +197,10 @@ impl<T> Table<T> {
             slab: Slab::new(),
             busy: HashMap::with_hasher(hashes),
             parties: Parties::new(),
-            by_random: HashTable::new(),
-            by_id: HashTable::new(),
-            by_address: HashTable::new(),
-            pending: HashTable::new(),
+            by_random: Index::new(),
+            by_id: Index::new(),
+            by_address: Index::new(),
+            pending: Index::new(),
             hand: 0,
             open: 0,
             hashes,
@@ -299,12 +299,7 @@ impl<T> Table<T> {
         self.find(&self.pending, self.hashes.hash_one(address), |session| session.address == address)
     }
 
-    fn find(
-        &self,
-        index: &HashTable<u32>,
-        hash: u64,
-        is: impl Fn(&Session<T>) -> bool,
-    ) -> Option<Key<Session<T>>> {
+    fn find(&self, index: &Index, hash: u64, is: impl Fn(&Session<T>) -> bool) -> Option<Key<Session<T>>> {
         let found = index.find(hash, |at| self.slab.at(*at).is_some_and(|(_, session)| is(session)))?;
         self.slab.at(*found).map(|(key, _)| key)
     }
@@ -447,12 +442,10 @@ impl<T> Table<T> {
     }
 }
 
-fn index(table: &mut HashTable<u32>, at: u32, hash: impl Fn(u32) -> u64) {
+fn index(table: &mut Index, at: u32, hash: impl Fn(u32) -> u64) {
     table.insert_unique(hash(at), at, |at| hash(*at));
 }
 
-fn unindex(table: &mut HashTable<u32>, hash: u64, at: u32) {
-    if let Ok(entry) = table.find_entry(hash, |found| *found == at) {
-        entry.remove();
-    }
+fn unindex(table: &mut Index, hash: u64, at: u32) {
+    table.remove(hash, at);
 }

@@ -1,0 +1,102 @@
+//! Places in a slab by the hash of what lies there.
+//!
+//! A table of powers of two is half empty when it has just grown, and grows all at once: that is a pause of a tenth of
+//! a second among a million. So an index is made of parts that get unequal shares, each part 1/32 of a doubling more
+//! than the one before: at any number of entries some have just grown and some are about to, one entry costs 8.3 bytes
+//! on the average, and a part that grows has a few ten thousand of a million.
+
+use hashbrown::HashTable;
+
+/// A table of places.
+pub(crate) struct Index {
+    parts: Box<[HashTable<u32>]>,
+    len: usize,
+}
+
+impl Index {
+    pub(crate) fn new() -> Self {
+        Self { parts: BOUNDS.iter().map(|_| HashTable::new()).collect(), len: 0 }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.len
+    }
+
+    pub(crate) fn find(&self, hash: u64, is: impl FnMut(&u32) -> bool) -> Option<&u32> {
+        self.parts.get(part_of(hash))?.find(hash, is)
+    }
+
+    /// Adds a place that is not here; `rehash` says the hash of what lies at others.
+    pub(crate) fn insert_unique(&mut self, hash: u64, place: u32, rehash: impl Fn(&u32) -> u64) {
+        if let Some(part) = self.parts.get_mut(part_of(hash)) {
+            part.insert_unique(hash, place, rehash);
+            self.len += 1;
+        }
+    }
+
+    /// Takes a place out, if it is here.
+    pub(crate) fn remove(&mut self, hash: u64, place: u32) {
+        if let Some(part) = self.parts.get_mut(part_of(hash))
+            && let Ok(entry) = part.find_entry(hash, |other| *other == place)
+        {
+            entry.remove();
+            self.len -= 1;
+        }
+    }
+}
+
+/// The part of a hash. The tables use its lowest bits and its highest ones.
+fn part_of(hash: u64) -> usize {
+    let share = (hash >> 32) & 0x3ff;
+    BOUNDS.partition_point(|bound| u64::from(*bound) <= share)
+}
+
+/// Where the shares end, in 1024ths: 2^(n/32) - 1.
+const BOUNDS: [u16; 32] = [
+    22, 45, 69, 93, 117, 142, 168, 194, 220, 248, 276, 304, 333, 363, 393, 424, 456, 488, 521, 555, 590, 625,
+    661, 698, 736, 774, 814, 854, 895, 937, 980, 1024,
+];
+
+#[cfg(test)]
+mod tests {
+    use core::hash::BuildHasher;
+
+    use super::*;
+    use crate::devices::SecretHash;
+
+    const HASHES: SecretHash = SecretHash { secret: 0x9b05_688c_2b3e_6c1f_1f83_d9ab_fb41_bd6b };
+
+    #[test]
+    fn what_was_put_in_is_found_until_it_is_taken_out() {
+        let mut index = Index::new();
+        let hash = |place: &u32| HASHES.hash_one(*place);
+        for place in 0..10_000 {
+            index.insert_unique(hash(&place), place, hash);
+        }
+        for place in (0..10_000).step_by(3) {
+            index.remove(hash(&place), place);
+            index.remove(hash(&place), place);
+        }
+        assert_eq!(index.len(), 6666);
+        for place in 0..10_000 {
+            let found = index.find(hash(&place), |other| *other == place);
+            assert_eq!(found.copied(), (place % 3 != 0).then_some(place));
+        }
+    }
+
+    #[test]
+    fn an_entry_costs_about_the_same_at_any_number_of_them() {
+        let mut index = Index::new();
+        let hash = |place: &u32| HASHES.hash_one(*place);
+        for place in 0..300_000_u32 {
+            index.insert_unique(hash(&place), place, hash);
+            if place >= 50_000 && place % 5000 == 0 {
+                // A place and a tag for each bucket; a table is filled to seven eighths.
+                let buckets: usize =
+                    index.parts.iter().map(|part| (part.capacity() * 8 / 7).next_power_of_two()).sum();
+                let each = buckets as f64 * 5.0 / f64::from(place + 1);
+                assert!((7.6..9.0).contains(&each), "{each} bytes at {place}");
+            }
+        }
+    }
+}
