@@ -16,7 +16,6 @@ mod engines;
 mod lwm2m;
 mod pair;
 mod script;
-mod sessions;
 // What `decode` prints values with.
 #[expect(dead_code, reason = "the program also reads values with it")]
 #[path = "../../../crates/lightship/src/value_text.rs"]
@@ -43,6 +42,5 @@ pub const TARGETS: &[(&str, fn(&[u8]))] = &[
     ("certificate_file", certificates::file),
     ("dtls_record", dtls::record::records),
     ("dtls_handshake", dtls::handshake::handshake),
-    ("server_sessions", sessions::sessions),
     ("server_secured", dtls::shard::secured),
 ];

@@ -9,8 +9,8 @@ use lightship_dtls::{Alert, Association, Cid, Credential as Own, Path};
 use lightship_platform::Instant;
 use lightship_platform::crypto::Secret;
 use lightship_server::{
-    Answer, Ask, Config, Credential, CredentialEnd, Endpoints, Event, Presented, Registrations, Security,
-    SecurityEvent, Shard, Whose,
+    Answer, Ask, Config, Credential, CredentialEnd, Endpoint, Endpoints, Event, Presented, Principal,
+    Registrations, Security, SecurityEvent, SessionInfo, Shard, Whose,
 };
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -108,6 +108,13 @@ impl Play {
             12 => self.answer(argument),
             13 => self.end(argument),
             14 if argument == 0 => self.restart(),
+            14 => {
+                // Anything at all, as CoAP inside of a session.
+                if let Some(record) = self.devices[device].seal(self.now, script.piece().unwrap_or_default())
+                {
+                    self.send(self.ports[device], true, record);
+                }
+            }
             _ => self.answers = argument & 1 == 0,
         }
     }
@@ -213,6 +220,9 @@ impl Play {
                 (_, Presented::Certificates(_)) => {
                     Credential::Certificate { common_name: None, names: Box::default(), endpoints }
                 }
+                (_, Presented::Resumed(Principal::Psk(_))) => {
+                    Credential::Psk { key: Secret::new(KEY), endpoints }
+                }
                 (_, Presented::Resumed(_)) => Credential::Resumed { endpoints },
                 _ => refused(),
             };
@@ -256,6 +266,17 @@ impl Play {
         assert!(is_at_most(stats.security.handshakes, HANDSHAKES_MAX), "{stats:?}");
         assert!(is_at_most(stats.security.resumptions, SESSIONS_MAX), "{stats:?}");
         assert!(stats.registrations <= 1, "there is one identity, and one name that it may have");
+        let sessions: Vec<_> = self.shard.sessions().collect();
+        assert_eq!(stats.security.sessions, sessions.len() as u64);
+        for registration in self.shard.registrations() {
+            assert!(registration.party.is_some(), "made under security, it stays so");
+            let Some(session) = registration.session else { continue };
+            assert_eq!(registration.address, session.address);
+            let is_its = |(other, of): &(SessionInfo, Option<Endpoint>)| {
+                other.id == session.id && of.as_ref() == Some(&registration.details.endpoint)
+            };
+            assert!(sessions.iter().any(is_its), "session and registration name each other");
+        }
     }
 
     /// After all that an honest device still gets in.
