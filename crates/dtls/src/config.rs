@@ -33,7 +33,7 @@ impl fmt::Debug for Host<'_> {
 pub struct Config {
     /// The suites that are offered or accepted, the preferred first. A suite with CBC is used if and only if it is listed.
     pub suites: Vec<Suite>,
-    /// The groups for key agreement, the preferred first.
+    /// The groups for key agreement, the preferred first. X25519 by default, since it costs about half of what P-256 does.
     pub groups: Vec<Group>,
     /// Keys and certificates of our own that a server may present; the first is presented to who names no server or an unknown one.
     pub keys: Vec<OwnKey>,
@@ -76,7 +76,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             suites: Suite::ALL.into_iter().filter(|suite| suite.aead().is_some()).collect(),
-            groups: alloc::vec![Group::Secp256r1, Group::X25519],
+            groups: alloc::vec![Group::X25519, Group::Secp256r1],
             keys: Vec::new(),
             client_authentication: true,
             connection_id: true,

@@ -85,69 +85,98 @@ fn main() {
         return profile(&world, arguments.get(1).map_or("psk", String::as_str));
     }
     let foreign = foreign::all(&world);
-    println!("\n| what the server does, µs of its CPU | Lightship | dimpl | OpenSSL | mbedTLS |");
-    println!("|---|---|---|---|---|");
-    floor(&world);
+    println!();
+    head();
     full_handshakes(&world, &foreign);
     resumed_handshakes(&world, &foreign);
     flows(&world, &foreign);
     memory(&world, &foreign);
 }
 
-fn line(what: &str, ours: f64, dimpl: Option<f64>, foreign: &[Figures; 2], key: &str) {
-    let dimpl = dimpl.map_or("–".to_owned(), show);
-    println!("| {what} | {} | {dimpl} | {} | {} |", show(ours), foreign[0].show(key), foreign[1].show(key));
+/// What a row is held against: the goal, and what the primitives that it needs cost alone, in microseconds.
+#[derive(Clone, Copy, Default)]
+struct Against {
+    goal: Option<f64>,
+    floor: Option<f64>,
 }
 
-/// What of a mutual handshake with raw public keys is the curve: a key pair, an agreement, a signature, a verification.
-fn floor(world: &World) {
-    let key = FastCrypto.signing_key(&world.leaf.key_der).expect("a key");
-    let mut rng = SeededRng::new([9; 32]);
-    let peer = FastCrypto.agreement(Group::Secp256r1, &mut rng).expect("a key pair");
-    let signature = key.sign(&mut rng, IDENTITY).expect("signed");
-    let mut work = || {
-        let ours = FastCrypto.agreement(Group::Secp256r1, &mut rng).expect("a key pair");
-        ours.agree(peer.share()).expect("agreed");
-        key.sign(&mut rng, IDENTITY).expect("signed");
-        FastCrypto.verify_ecdsa(key.public_key(), IDENTITY, &signature).expect("verified");
-    };
-    println!(
-        "| floor of those with keys: a key pair, an agreement, a signature and a verification of AWS-LC | {} | – | – | – |",
-        show(measure::each(200, &mut work))
-    );
+fn line(what: &str, against: Against, ours: f64, dimpl: Option<f64>, foreign: &[Figures; 2], key: &str) {
+    let or_dash = |figure: Option<f64>| figure.map_or("–".to_owned(), show);
+    let (goal, floor, dimpl) = (or_dash(against.goal), or_dash(against.floor), or_dash(dimpl));
+    let [openssl, mbedtls] = foreign.each_ref().map(|figures| figures.show(key));
+    println!("| {what} | {goal} | {floor} | {} | {dimpl} | {openssl} | {mbedtls} |", show(ours));
+}
+
+/// The primitives of AWS-LC, in microseconds.
+struct Primitives {
+    /// A key pair and an agreement.
+    p256: f64,
+    x25519: f64,
+    sign: f64,
+    verify: f64,
+}
+
+impl Primitives {
+    fn measure(world: &World) -> Self {
+        let key = FastCrypto.signing_key(&world.leaf.key_der).expect("a key");
+        let mut rng = SeededRng::new([9; 32]);
+        let signature = key.sign(&mut rng, IDENTITY).expect("signed");
+        let mut agree = |group| {
+            let peer = FastCrypto.agreement(group, &mut rng).expect("a key pair");
+            measure::each(200, &mut || {
+                let ours = FastCrypto.agreement(group, &mut rng).expect("a key pair");
+                ours.agree(peer.share()).expect("agreed");
+            })
+        };
+        let (p256, x25519) = (agree(Group::Secp256r1), agree(Group::X25519));
+        let sign = measure::each(200, &mut || {
+            key.sign(&mut rng, IDENTITY).expect("signed");
+        });
+        let verify = measure::each(200, &mut || {
+            FastCrypto.verify_ecdsa(key.public_key(), IDENTITY, &signature).expect("verified");
+        });
+        Self { p256, x25519, sign, verify }
+    }
 }
 
 fn full_handshakes(world: &World, foreign: &[Figures; 2]) {
     let dimpl = |setting: &beside::Setting| Some(full(|_| beside::Dimpl::new(setting)));
-    let rows = [
-        ("handshake, PSK CCM_8", Kind::Psk, Suite::PskAes128Ccm8, dimpl(&beside::Setting::psk()), "psk_ccm8"),
-        ("handshake, PSK GCM", Kind::Psk, Suite::PskAes128Gcm, None, "psk_gcm"),
-        ("handshake, ECDHE_PSK CCM_8", Kind::Psk, Suite::EcdhePskAes128Ccm8, None, "-"),
-        (
-            "handshake, raw public keys of both, CCM_8",
-            Kind::RawPublicKey,
-            Suite::EcdheEcdsaAes128Ccm8,
-            None,
-            "-",
-        ),
-        (
-            "handshake, raw public keys of both, GCM; dimpl: certificates that nobody judges",
-            Kind::RawPublicKey,
-            Suite::EcdheEcdsaAes128Gcm,
-            dimpl(&beside::Setting::certificates()),
-            "-",
-        ),
-        (
-            "handshake, certificates of both, judged, CCM_8",
-            Kind::X509,
-            Suite::EcdheEcdsaAes128Ccm8,
-            None,
-            "x509_ccm8",
-        ),
-    ];
-    for (what, kind, suite, dimpl, key) in rows {
-        line(what, ours(world, kind, suite), dimpl, foreign, key);
+    let Primitives { p256, x25519, sign, verify } = Primitives::measure(world);
+    let with_keys = |floor: f64| Against { goal: Some(130.0), floor: Some(floor) };
+    let psk = Against { goal: Some(12.0), floor: None };
+    let (rpk, mutual) = (Kind::RawPublicKey, sign + verify);
+    let (ccm8, ecdsa_ccm8) = (Suite::PskAes128Ccm8, Suite::EcdheEcdsaAes128Ccm8);
+    let figure = ours(world, Kind::Psk, ccm8, None);
+    line("handshake, PSK CCM_8", psk, figure, dimpl(&beside::Setting::psk()), foreign, "psk_ccm8");
+    let figure = ours(world, Kind::Psk, Suite::PskAes128Gcm, None);
+    line("handshake, PSK GCM", psk, figure, None, foreign, "psk_gcm");
+    let ephemeral = Against { goal: None, floor: Some(x25519) };
+    let figure = ours(world, Kind::Psk, Suite::EcdhePskAes128Ccm8, None);
+    line("handshake, ECDHE_PSK CCM_8", ephemeral, figure, None, foreign, "-");
+    for (group, name, cost) in [(Group::X25519, "X25519", x25519), (Group::Secp256r1, "P-256", p256)] {
+        let figure = ours(world, rpk, ecdsa_ccm8, Some(group));
+        let what = format!("handshake, raw public keys of both, CCM_8, {name}");
+        line(&what, with_keys(cost + mutual), figure, None, foreign, "-");
     }
+    let figure = ours(world, rpk, Suite::EcdheEcdsaAes128Gcm, None);
+    let what = "handshake, raw public keys of both, GCM; dimpl: certificates that nobody judges";
+    let beside = dimpl(&beside::Setting::certificates());
+    line(what, with_keys(x25519 + mutual), figure, beside, foreign, "-");
+    let figure = ours(world, Kind::X509, ecdsa_ccm8, None);
+    let judged = with_keys(x25519 + mutual + verify);
+    line("handshake, certificates of both, judged, CCM_8", judged, figure, None, foreign, "x509_ccm8");
+    println!(
+        "\nThe floor is AWS-LC alone: a key pair and an agreement on X25519 {x25519:.1} µs, on P-256 {p256:.1}; a signature {sign:.1}; \
+         a verification {verify:.1}. Other rows:\n"
+    );
+    head();
+}
+
+fn head() {
+    println!(
+        "| what the server does, µs of its CPU | goal | floor | Lightship | dimpl | OpenSSL | mbedTLS |"
+    );
+    println!("|---|---|---|---|---|---|---|");
 }
 
 fn resumed_handshakes(world: &World, foreign: &[Figures; 2]) {
@@ -167,7 +196,7 @@ fn resumed_handshakes(world: &World, foreign: &[Figures; 2]) {
             time
         };
         run();
-        line(what, median((0..RUNS).map(|_| run()).collect()), None, foreign, key);
+        line(what, Against::default(), median((0..RUNS).map(|_| run()).collect()), None, foreign, key);
     }
 }
 
@@ -175,12 +204,20 @@ fn flows(world: &World, foreign: &[Figures; 2]) {
     let psk = beside::Setting::psk();
     let dimpl = flow(|_| beside::Dimpl::new(&psk));
     let ccm = record(world, Suite::PskAes128Ccm8);
-    line("a record of 64 bytes opened and one sealed, CCM_8", ccm, Some(dimpl), foreign, "psk_ccm8_record");
+    line(
+        "a record of 64 bytes opened and one sealed, CCM_8",
+        Against::default(),
+        ccm,
+        Some(dimpl),
+        foreign,
+        "psk_ccm8_record",
+    );
     let setting = Setting::with_connection_ids(world, Suite::PskAes128Ccm8);
     let with_id = flow(|number| Ours::new(&setting, number));
-    line("the same, with a connection ID in what is opened", with_id, None, foreign, "-");
+    line("the same, with a connection ID in what is opened", Against::default(), with_id, None, foreign, "-");
     line(
         "a record of 64 bytes opened and one sealed, GCM",
+        Against::default(),
         record(world, Suite::PskAes128Gcm),
         None,
         foreign,
@@ -197,9 +234,9 @@ fn record(world: &World, suite: Suite) -> f64 {
 fn profile(world: &World, kind: &str) {
     loop {
         let micros = match kind {
-            "rpk" => ours(world, Kind::RawPublicKey, Suite::EcdheEcdsaAes128Ccm8),
+            "rpk" => ours(world, Kind::RawPublicKey, Suite::EcdheEcdsaAes128Ccm8, None),
             "record" => record(world, Suite::PskAes128Ccm8),
-            _ => ours(world, Kind::Psk, Suite::PskAes128Ccm8),
+            _ => ours(world, Kind::Psk, Suite::PskAes128Ccm8, None),
         };
         println!("{micros:.3}");
     }
@@ -216,8 +253,12 @@ fn full<P: Pair>(mut make: impl FnMut(u32) -> P) -> f64 {
     median((0..RUNS).map(|_| run()).collect())
 }
 
-fn ours(world: &World, kind: Kind, suite: Suite) -> f64 {
-    let setting = Setting::new(world, kind, suite, Resuming::No);
+/// `group`: the only one; by default both sides prefer as they do.
+fn ours(world: &World, kind: Kind, suite: Suite, group: Option<Group>) -> f64 {
+    let setting = match group {
+        Some(group) => Setting::with_group(world, kind, suite, group),
+        None => Setting::new(world, kind, suite, Resuming::No),
+    };
     full(|number| {
         setting.forget();
         Ours::new(&setting, number)
@@ -258,7 +299,7 @@ fn memory(world: &World, foreign: &[Figures; 2]) {
     theirs.iter_mut().for_each(Pair::drop_client);
     let dimpl = resident().saturating_sub(before) / IDLE_BESIDE;
     let [openssl, mbedtls] = foreign.each_ref().map(|figures| figures.show("heap_per_session"));
-    println!("| bytes of an idle session | {ours} | {dimpl} | {openssl} | {mbedtls} |");
+    println!("| bytes of an idle session | 256 | – | {ours} | {dimpl} | {openssl} | {mbedtls} |");
     println!(
         "\n{} idle sessions of ours, {IDLE_BESIDE} of dimpl: resident. The others: their heap. The value of ours is {} bytes.",
         kept.len(),

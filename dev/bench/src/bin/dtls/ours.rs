@@ -11,7 +11,7 @@ use lightship_dtls::{
     Answer, Association, Cid, Config, Connect, Credential, Event, Host, OwnKey, Path, Presented, Record,
     Resumption, Suite, TicketKey, TicketKeys,
 };
-use lightship_platform::crypto::{Crypto, FastCrypto, Secret, SigningKey};
+use lightship_platform::crypto::{Crypto, FastCrypto, Group, Secret, SigningKey};
 use lightship_platform::{Instant, SeededRng, UnixTime};
 
 use crate::measure::Pair;
@@ -96,6 +96,15 @@ impl Setting {
         let Ok(mut setting) = Rc::try_unwrap(setting) else { panic!("nobody else has it yet") };
         setting.client.connection_id = true;
         setting.server.connection_id = true;
+        Rc::new(setting)
+    }
+
+    /// With this group for key agreement alone.
+    pub(crate) fn with_group(world: &World, kind: Kind, suite: Suite, group: Group) -> Rc<Self> {
+        let setting = Self::new(world, kind, suite, Resuming::No);
+        let Ok(mut setting) = Rc::try_unwrap(setting) else { panic!("nobody else has it yet") };
+        setting.client.groups = vec![group];
+        setting.server.groups = vec![group];
         Rc::new(setting)
     }
 
