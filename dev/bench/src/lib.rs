@@ -7,6 +7,7 @@
 //! Start reading at: `src/bin/formats.rs`.
 
 pub mod others;
+pub mod program;
 pub mod report;
 pub mod udp;
 

@@ -81,7 +81,7 @@ import org.eclipse.leshan.servers.security.SecurityInfo;
 import org.eclipse.leshan.core.peer.LwM2mIdentity;
 
 /**
- * A server on Leshan's library: LeshanServer PORT [AWAKE_MS [FLAG…]]. Listens on loopback. The flags: `coaps`, `follow` (a
+ * A server on Leshan's library: LeshanServer PORT [AWAKE_MS [FLAG…]]. Listens on loopback. The flags: `coaps`, `quiet` (nobody is told what happens), `follow` (a
  * notification may change the address), `key=PRIVATE`, `public=FILE` or `chain=FILE,…` with `trust=FILE,…`, all DER, and what
  * {@link Keys#configure} knows. Orders `credential` and `forget-credential` need no registration.
  * Standard input: one JSON request a line, {"op", "endpoint", "path", …}. Standard output: one JSON answer a line,
@@ -129,11 +129,13 @@ public final class LeshanServer {
             }
         }
         server = builder.build();
-        Reporter reporter = new Reporter();
-        server.getRegistrationService().addListener(reporter);
-        server.getObservationService().addListener(reporter);
-        server.getSendService().addListener(reporter);
-        server.getPresenceService().addListener(reporter);
+        if (!flags.contains("quiet")) {
+            Reporter reporter = new Reporter();
+            server.getRegistrationService().addListener(reporter);
+            server.getObservationService().addListener(reporter);
+            server.getSendService().addListener(reporter);
+            server.getPresenceService().addListener(reporter);
+        }
         server.start();
     }
 

@@ -41,6 +41,7 @@ usage: cargo xtask interop [--debug | --program FILE] [--only PREFIX]... [--jobs
   --only PREFIX   run only the cases whose name begins like this (repeatable)
   --jobs N        run so many suites at a time (default: one per core, 2 to 4)
   --list          name the suites
+  --class-path    fetch and build the programs on Leshan's library and print their class path, for benchmarks
   --write-coverage  write coverage.md and run nothing
 ";
 
@@ -48,6 +49,7 @@ struct Options {
     program: PathBuf,
     only: Vec<String>,
     list: bool,
+    class_path: bool,
     write_coverage: bool,
     jobs: usize,
 }
@@ -86,6 +88,11 @@ fn main() -> ExitCode {
         program: lightship::Program { binary: options.program, logs },
         folders: tools::Folders { source, cache },
     };
+    if options.class_path {
+        let class_path = tools::leshan_class_path(&world.folders);
+        say(class_path.as_ref().unwrap_or_else(|problem| problem));
+        return if class_path.is_ok() { ExitCode::SUCCESS } else { ExitCode::FAILURE };
+    }
     let mut report = Report::new(options.only);
     play(&world, &mut report, options.jobs);
     coverage::check(&mut report, &page);
@@ -140,7 +147,8 @@ fn parse(mut arguments: impl Iterator<Item = String>, target: &Path) -> Result<O
     // Suites mostly wait for each other's programs; more of them at once than this makes them late.
     let jobs = std::thread::available_parallelism().map_or(2, usize::from).clamp(2, 4);
     let program = lightship::default_binary(target, false);
-    let mut options = Options { program, only: Vec::new(), list: false, write_coverage: false, jobs };
+    let mut options =
+        Options { program, only: Vec::new(), list: false, class_path: false, write_coverage: false, jobs };
     while let Some(argument) = arguments.next() {
         let mut value = || arguments.next().ok_or(format!("{argument} needs a value"));
         match argument.as_str() {
@@ -148,6 +156,7 @@ fn parse(mut arguments: impl Iterator<Item = String>, target: &Path) -> Result<O
             "--program" => options.program = PathBuf::from(value()?),
             "--only" => options.only.push(value()?),
             "--list" => options.list = true,
+            "--class-path" => options.class_path = true,
             "--write-coverage" => options.write_coverage = true,
             "--jobs" => {
                 options.jobs = value()?.parse().map_err(|_| format!("{argument} needs a number"))?;

@@ -26,19 +26,87 @@ pub(crate) struct Goal {
 #[derive(Clone, Copy)]
 pub(crate) enum Want {
     AtLeast(f64),
-    #[cfg_attr(not(test), expect(dead_code, reason = "goals for time and memory come with their parts"))]
     AtMost(f64),
 }
 
 /// All parts, in the order of the table.
-pub(crate) const PARTS: &[Part] = &[Part {
-    name: "udp",
-    about: "one shard beside a bare echo with the same system calls and load",
-    command: &["cargo", "run", "--release", "--quiet", "-p", "lightship-bench", "--bin", "shard-vs-echo"],
-    goals: &[Goal {
-        figure: "update-vs-echo",
-        what: "Updates per second of one shard, plain CoAP, against the bare echo",
-        want: Want::AtLeast(0.8),
-        unit: "",
-    }],
-}];
+pub(crate) const PARTS: &[Part] = &[
+    Part {
+        name: "udp",
+        about: "one shard beside a bare echo with the same system calls and load",
+        command: &["cargo", "run", "--release", "--quiet", "-p", "lightship-bench", "--bin", "shard-vs-echo"],
+        goals: &[Goal {
+            figure: "update-vs-echo",
+            what: "Updates per second of one shard, plain CoAP, against the bare echo",
+            want: Want::AtLeast(0.8),
+            unit: "",
+        }],
+    },
+    Part {
+        name: "leshan",
+        about: "Updates of one shard and of a server on Leshan's library, under the same load",
+        command: &["cargo", "run", "--release", "--quiet", "-p", "lightship-bench", "--bin", "versus-leshan"],
+        goals: &[Goal {
+            figure: "update-vs-leshan",
+            what: "Updates per second of one shard, against Leshan's server with all cores",
+            want: Want::AtLeast(10.0),
+            unit: "",
+        }],
+    },
+    Part {
+        name: "rest",
+        about: "REST reads of an awake device under half of the maximum load",
+        command: &[
+            "cargo",
+            "run",
+            "--release",
+            "--quiet",
+            "-p",
+            "lightship-bench",
+            "--bin",
+            "rest-under-load",
+        ],
+        goals: &[Goal {
+            figure: "rest-read-p99-ms",
+            what: "p99 of a REST read of an awake device under half of the maximum load",
+            want: Want::AtMost(20.0),
+            unit: " ms",
+        }],
+    },
+    Part {
+        name: "soak",
+        about: "three minutes of mixed load; dev/bench/soak for an hour",
+        command: &[
+            "cargo",
+            "run",
+            "--release",
+            "--quiet",
+            "-p",
+            "lightship-bench",
+            "--bin",
+            "soak",
+            "--",
+            "3",
+        ],
+        goals: &[
+            Goal {
+                figure: "soak-memory-growth",
+                what: "resident memory in the last third of a mixed load, against the second",
+                want: Want::AtMost(1.1),
+                unit: "",
+            },
+            Goal {
+                figure: "soak-descriptor-growth",
+                what: "descriptors more in the last third of a mixed load than in the second",
+                want: Want::AtMost(8.0),
+                unit: "",
+            },
+            Goal {
+                figure: "soak-answers-at-fault",
+                what: "answers missing or wrong under a mixed load",
+                want: Want::AtMost(0.0),
+                unit: "",
+            },
+        ],
+    },
+];
