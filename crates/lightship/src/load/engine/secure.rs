@@ -155,14 +155,14 @@ impl Engine {
                     self.end(exchange, if missing { Outcome::Missing } else { Outcome::Wrong(Code::EMPTY) });
                 }
                 self.disconnect(device);
-                self.lose_registration(device);
+                self.lose_registration(device, self.settings.retry);
                 self.has_joined(device);
             }
             Event::Closed(_) => {
                 self.disconnect(device);
                 match exchange {
                     Some(exchange) => self.conclude(exchange, Outcome::Missing),
-                    None => self.lose_registration(device),
+                    None => self.lose_registration(device, self.settings.retry),
                 }
             }
             Event::Ask(_) | Event::Resumable(_) | Event::Moved | Event::KeyLog(_) | _ => {}

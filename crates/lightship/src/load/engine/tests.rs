@@ -195,6 +195,25 @@ fn wrong_answers_are_counted_by_code_and_4_04_leads_to_another_register() {
 }
 
 #[test]
+fn a_server_that_is_busy_says_when_to_come_again() {
+    let mut world = World::new("--devices 1 --retry 0.5 --duration 1");
+    world.enter(Stage::Ramp);
+    let (_, datagram) = world.sent.pop_front().expect("a Register");
+    let message = Message::parse(&datagram).expect("well-formed");
+    let mut buffer = [0; 32];
+    let (code, id) = (Code::TOO_MANY_REQUESTS, message.message_id());
+    let mut answer = Encoder::new(&mut buffer, Type::Ack, code, id, message.token());
+    answer.options().max_age_s(3);
+    let len = answer.finish().expect("room");
+    world.input(0, &buffer[..len]);
+    world.pass(Duration::from_millis(2990));
+    assert!(world.sent.is_empty());
+    world.pass(Duration::from_millis(20));
+    assert_eq!(world.sent.len(), 1);
+    assert_eq!(world.tally(Phase::Ramp, Operation::Register)[..3], [2, 0, 1]);
+}
+
+#[test]
 fn an_answer_with_another_token_answers_nothing() {
     let mut world = World::registered("--devices 1 --mix update=1");
     world.enter(Stage::Run);

@@ -314,7 +314,11 @@ impl Engine {
         let expected = operation.expects();
         let location = (operation == Operation::Register).then(|| location_of(message));
         if message.code() != expected || location.as_ref().is_some_and(Option::is_none) {
-            self.conclude(exchange, Outcome::Wrong(message.code()));
+            // Who is told when to come again comes then (RFC 7252 §5.9.3.4, RFC 8516).
+            let said = matches!(message.code(), Code::TOO_MANY_REQUESTS | Code::SERVICE_UNAVAILABLE)
+                .then(|| Duration::from_secs(message.max_age_s().into()));
+            let pause = said.map_or(self.settings.retry, |said| said.max(self.settings.retry));
+            self.conclude_and_pause(exchange, Outcome::Wrong(message.code()), pause);
             return;
         }
         if let (Some(location), Some(state)) = (location.flatten(), self.devices.get_mut(index(device))) {
@@ -343,6 +347,10 @@ impl Engine {
 
     /// Ends an exchange and draws the consequences.
     pub(super) fn conclude(&mut self, exchange: u32, outcome: Outcome) {
+        self.conclude_and_pause(exchange, outcome, self.settings.retry);
+    }
+
+    fn conclude_and_pause(&mut self, exchange: u32, outcome: Outcome, pause: Duration) {
         let Some((device, operation, value)) = self.end(exchange, outcome) else { return };
         if outcome == Outcome::Right {
             self.note_acknowledged(device, operation, value);
@@ -356,7 +364,7 @@ impl Engine {
                 if outcome == Outcome::Missing {
                     self.disconnect(device);
                 }
-                self.lose_registration(device);
+                self.lose_registration(device, pause);
                 self.has_joined(device);
             }
             (Operation::Deregister, Outcome::Right) => {
@@ -372,21 +380,21 @@ impl Engine {
                 }
             }
             // Who is not known, or is not answered, registers again (Core TS 1.2, 6.2.2).
-            (_, Outcome::Wrong(Code::NOT_FOUND | Code::EMPTY)) => self.lose_registration(device),
+            (_, Outcome::Wrong(Code::NOT_FOUND | Code::EMPTY)) => self.lose_registration(device, pause),
             (_, Outcome::Missing) => {
                 self.disconnect(device);
-                self.lose_registration(device);
+                self.lose_registration(device, pause);
             }
-            (Operation::Deregister, Outcome::Wrong(_)) => self.lose_registration(device),
+            (Operation::Deregister, Outcome::Wrong(_)) => self.lose_registration(device, pause),
             _ => {}
         }
         self.enqueue(device);
     }
 
     /// The registration is gone; another one is tried after a pause.
-    pub(super) fn lose_registration(&mut self, device: u32) {
+    pub(super) fn lose_registration(&mut self, device: u32, pause: Duration) {
         self.set_life(device, Life::Outside);
-        self.wheel.push(self.now + self.settings.retry, Timer::Join(device));
+        self.wheel.push(self.now + pause, Timer::Join(device));
     }
 
     /// The device's first attempt has ended.
