@@ -122,13 +122,16 @@ pub fn figure_of(summary: &Value, operation: &str, figure: &str) -> Option<f64> 
     item[figure].as_f64().or_else(|| item["latency_ms"][figure].as_f64())
 }
 
-/// The program beside this one, built anew.
+/// The program beside this one, built anew, or the one that the variable `LIGHTSHIP_PROGRAM` names.
 ///
 /// # Errors
 /// When it cannot be built.
 pub fn binary() -> io::Result<PathBuf> {
     use std::sync::OnceLock;
     static BUILT: OnceLock<bool> = OnceLock::new();
+    if let Some(program) = std::env::var_os("LIGHTSHIP_PROGRAM") {
+        return Ok(program.into());
+    }
     let own = std::env::current_exe()?;
     let folder = own.parent().ok_or_else(|| io::Error::other("no folder"))?;
     let built = BUILT.get_or_init(|| {

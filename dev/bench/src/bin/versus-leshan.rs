@@ -17,7 +17,7 @@ const TURNS: usize = 3;
 fn main() -> io::Result<()> {
     let seconds = std::env::args().nth(1).unwrap_or_else(|| "10".to_owned());
     let theirs = Leshan::start()?;
-    let ours = Serve::start(&["--shards", "1", "--coaps", "none"])?;
+    let ours = Serve::start(&["--shards", "1"])?;
     let ours_uri = format!("coap://{}", ours.coap);
     // The compiler of the Java machine wants to see the code run before it makes it fast.
     updates(&theirs.uri, "15")?;
