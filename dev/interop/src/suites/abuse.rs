@@ -1,5 +1,6 @@
 //! Floods and false starts through DTLS while honest devices keep working, with figures.
 //!
+//! The server has its default limits. First every pool and table is filled once; from then on nothing grows any more, whatever comes.
 //! `cargo xtask interop --only abuse` is short; with `LIGHTSHIP_ABUSE_FACTOR=50` each attack is so many times longer.
 
 use super::dtls::{put_credential, security};
@@ -9,90 +10,84 @@ use crate::keys::Keys;
 use crate::lightship::Serve;
 use crate::process::pause;
 use crate::relay::{Relay, unchanged};
-use crate::report::{Check, Report, holds, say};
+use crate::report::{Check, Report, holds, same, say};
 use crate::secure::Tunnel;
-use crate::wire::Socket;
+use crate::wire::{self, CON, LOCATION_PATH, Message, POST, Socket};
 use crate::wire_dtls::{
-    CERTIFICATE, CLIENT_HELLO, CLIENT_KEY_EXCHANGE, ECDSA_CCM8, HANDSHAKE, PSK_CCM8, Raw, fragment, hello,
-    in_words, message, record, signing_extensions,
+    CERTIFICATE, CLIENT_HELLO, CLIENT_KEY_EXCHANGE, ECDSA_CCM8, HANDSHAKE, PSK_CCM8, Raw, cookie_in,
+    fragment, hello, in_words, message, record, signing_extensions,
 };
 use serde_json::json;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-/// So that an attack of any length finds the pool full: as much memory as ever it takes.
-const POOL: &str = "handshakes_max = 256\n";
-/// What the process may grow by in one attack, in KiB: a pool of each shard, once.
-const GROWTH_KIB_MAX: u64 = 6 * 1024;
+/// What all attacks together may add once the pools and tables are full, in KiB.
+const GROWTH_KIB_MAX: u64 = 4 * 1024;
+/// What filling them may add for each shard, in KiB: 16 MiB for handshakes under way (`SecurityLimits::handshake_bytes`), 4096 places of
+/// 1 KiB each for them, and as much again for what the allocator keeps between pieces of such different lengths.
+const SHARD_KIB_MAX: u64 = 2 * (16 + 4) * 1024;
+/// The same for the process: 10,000 events, a thousand failures, 4096 events and answers on their way.
+const PROCESS_KIB_MAX: u64 = 32 * 1024;
+/// Handshakes that find the pools of all shards full: more than 4096 for each.
+const FILLING: usize = 24_000;
+/// Updates after which the log of events is as long as it gets.
+const EVENTS: usize = 11_000;
 /// The longest that an honest device may wait for its answer meanwhile.
 const PATIENCE: Duration = Duration::from_secs(10);
-/// Between two of its Updates, whose events the server remembers for a while.
+/// Between two Updates of one device.
 const BREATH: Duration = Duration::from_millis(20);
+/// How many attack at a time.
+const ATTACKERS: usize = 2;
+
+/// Honest devices that come anew, in turn: none of them too often for one.
+const NEWCOMERS: usize = 40;
+
+type Attack = fn(SocketAddr, usize) -> Check;
+
+/// Each with its name and how often it is played.
+const ATTACKS: [(&str, usize, Attack); 7] = [
+    ("forged-hellos", 20_000, forged_hellos),
+    ("handshakes-never-finished", 4000, never_finished),
+    ("signed-handshakes-never-finished", 2000, signed_never_finished),
+    ("finished-with-a-wrong-transcript", 2000, wrong_finished),
+    ("certificate-bombs", 500, bombs),
+    ("certificates-without-an-end", 1000, endless_certificates),
+    ("offers-of-something-weaker", 400, weaker),
+];
 
 struct Town {
     serve: Serve,
     at: SocketAddr,
     honest: Tunnel,
     location: String,
+    plain: Plain,
     relay: Relay,
     factor: usize,
+    /// What the process had when all was full.
+    full_kib: u64,
+}
+
+/// An honest device without security.
+struct Plain {
+    socket: Socket,
+    server: SocketAddr,
+    location: String,
 }
 
 /// Runs the suite.
 pub(crate) fn run(world: &World, report: &mut Report) {
     let Some(mut town) = start(report, "abuse/starts", || Town::open(world)) else { return };
-    report.case("abuse/forged-hellos", || town.survives("forged ClientHellos", 20_000, forged_hellos));
-    report.case("abuse/handshakes-never-finished", || {
-        town.survives("handshakes never finished", 400, |at, number| {
-            let raw = Raw { socket: Socket::open_at(&neighbour(number))?, peer: at };
-            raw.greeted_quickly(&[PSK_CCM8], &[])
-        })
-    });
-    report.case("abuse/newcomer-while-the-pool-is-full", || town.newcomer(world));
-    report.case("abuse/signed-handshakes-never-finished", || {
-        town.survives("signed handshakes never finished", 200, |at, number| {
-            let raw = Raw { socket: Socket::open_at(&neighbour(number))?, peer: at };
-            raw.greeted_quickly(&[ECDSA_CCM8], &signing_extensions(2))
-        })
-    });
-    report.case("abuse/finished-with-a-wrong-transcript", || {
-        town.survives("Finished with a wrong transcript", 200, |at, number| {
-            let raw = Raw { socket: Socket::open_at(&neighbour(number))?, peer: at };
-            raw.greeted_quickly(&[PSK_CCM8], &[])?;
-            raw.send(&message(CLIENT_KEY_EXCHANGE, 2, &[0, 6, b'h', b'o', b'n', b'e', b's', b't']))?;
-            raw.send(&record(20, 3, &[1]))?;
-            let mut finished = record(HANDSHAKE, 0, &[0x5a; 40]);
-            finished[4] = 1;
-            raw.send(&finished)
-        })
-    });
-    report.case("abuse/certificate-bombs", || {
-        town.survives("certificate bombs", 100, |at, number| {
-            let raw = Raw { socket: Socket::open_at(&neighbour(number))?, peer: at };
-            raw.greeted_quickly(&[ECDSA_CCM8], &signing_extensions(0))?;
-            let part = [0x30; 1000];
-            (0..66).try_for_each(|n| {
-                raw.send(&record(HANDSHAKE, 9, &fragment(CERTIFICATE, 66_000, 2, n * 1000, &part)))
-            })
-        })
+    report.case("abuse/memory-is-bounded", || town.fill());
+    for (name, times, attack) in ATTACKS {
+        report.case(&format!("abuse/{name}"), || town.survives(world, name, times, attack));
+    }
+    report.case("abuse/newcomer-while-the-pool-is-full", || {
+        town.attack(FILLING, never_finished)?;
+        newcomer(world, town.at, 0).map(drop)
     });
     report.case("abuse/records-replayed-and-cut", || town.replays());
-    report.case("abuse/offers-of-something-weaker", || {
-        town.survives("downgrades", 200, |at, number| {
-            let raw = Raw::to(at)?;
-            // NULL, RSA with 3DES, a suite of TLS 1.3, and the signal of a fall-back, each alone.
-            let weak = [0x002c, 0x000a, 0x1301, 0x5600][number % 4];
-            match raw.cookie(&[weak], &[]) {
-                Ok(cookie) => {
-                    raw.send(&message(CLIENT_HELLO, 1, &hello(7, &cookie, &[weak], &[])))?;
-                    let found = in_words(&raw.answers(Duration::from_millis(5))?);
-                    holds(!found.contains("handshake-2"), || format!("agreed upon {weak:04x}: {found}"))
-                }
-                Err(_) => Ok(()),
-            }
-        })
-    });
+    report.case("abuse/memory-is-flat", || town.is_flat());
     report.case("abuse/honest-at-the-end", || town.honest.update(&town.location));
 }
 
@@ -101,34 +96,144 @@ fn neighbour(number: usize) -> String {
     format!("127.{}.{}.{}:0", 1 + number / 2500 % 200, number / 250 % 10, 1 + number % 250)
 }
 
+fn attacker(at: SocketAddr, number: usize) -> Result<Raw, String> {
+    Ok(Raw { socket: Socket::open_at(&neighbour(number))?, peer: at })
+}
+
 fn forged_hellos(at: SocketAddr, number: usize) -> Check {
-    let socket = Socket::open_at(&neighbour(number))?;
+    let raw = attacker(at, number)?;
     let random = u8::try_from(number % 256).unwrap_or_default();
-    for _ in 0..5 {
-        socket.send(at, &message(CLIENT_HELLO, 0, &hello(random, &[], &[PSK_CCM8], &[])))?;
-    }
-    Ok(())
+    let hello = message(CLIENT_HELLO, 0, &hello(random, &[], &[PSK_CCM8], &[]));
+    (0..5).try_for_each(|_| raw.send(&hello))
+}
+
+fn never_finished(at: SocketAddr, number: usize) -> Check {
+    attacker(at, number)?.greeted_quickly(&[PSK_CCM8], &[])
+}
+
+fn signed_never_finished(at: SocketAddr, number: usize) -> Check {
+    attacker(at, number)?.greeted_quickly(&[ECDSA_CCM8], &signing_extensions(2))
+}
+
+fn wrong_finished(at: SocketAddr, number: usize) -> Check {
+    let raw = attacker(at, number)?;
+    raw.greeted_quickly(&[PSK_CCM8], &[])?;
+    raw.send(&message(CLIENT_KEY_EXCHANGE, 2, &[0, 6, b'h', b'o', b'n', b'e', b's', b't']))?;
+    raw.send(&record(20, 3, &[1]))?;
+    let mut finished = record(HANDSHAKE, 0, &[0x5a; 40]);
+    finished[4] = 1;
+    raw.send(&finished)
+}
+
+/// Certificates longer than any that is put together.
+fn bombs(at: SocketAddr, number: usize) -> Check {
+    pieces(at, number, 66_000, 66)
+}
+
+/// The longest that are put together, but for their ends.
+fn endless_certificates(at: SocketAddr, number: usize) -> Check {
+    pieces(at, number, 8190, 8)
+}
+
+fn pieces(at: SocketAddr, number: usize, total: usize, count: usize) -> Check {
+    let raw = attacker(at, number)?;
+    raw.greeted_quickly(&[ECDSA_CCM8], &signing_extensions(0))?;
+    let part = [0x30; 1000];
+    (0..count)
+        .try_for_each(|n| raw.send(&record(HANDSHAKE, 9, &fragment(CERTIFICATE, total, 2, n * 1000, &part))))
+}
+
+/// NULL, RSA with 3DES, a suite of TLS 1.3, and the signal of a fall-back, each alone.
+fn weaker(at: SocketAddr, number: usize) -> Check {
+    let raw = attacker(at, number)?;
+    let weak = [0x002c, 0x000a, 0x1301, 0x5600][number % 4];
+    let Some(cookie) = raw.quick_cookie(&[weak], &[])? else { return Ok(()) };
+    raw.send(&message(CLIENT_HELLO, 1, &hello(7, &cookie, &[weak], &[])))?;
+    let found = in_words(&raw.answers(Duration::from_millis(5))?);
+    holds(!found.contains("handshake-2"), || format!("agreed upon {weak:04x}: {found}"))
 }
 
 impl Raw {
-    /// As far as the server's flight, without waiting for all of it.
+    /// As far as the server's flight, without waiting for any of it.
     fn greeted_quickly(&self, suites: &[u16], extensions: &[u8]) -> Check {
-        match self.cookie(suites, extensions) {
-            Ok(cookie) => self.send(&message(CLIENT_HELLO, 1, &hello(7, &cookie, suites, extensions))),
-            // Over the budget of its network: nothing is what it gets.
-            Err(_) => Ok(()),
-        }
+        // Over the budget of its network, or in a flood that is shed: nothing is what it gets.
+        let Some(cookie) = self.quick_cookie(suites, extensions)? else { return Ok(()) };
+        self.send(&message(CLIENT_HELLO, 1, &hello(7, &cookie, suites, extensions)))
+    }
+
+    fn quick_cookie(&self, suites: &[u16], extensions: &[u8]) -> Result<Option<Vec<u8>>, String> {
+        self.send(&message(CLIENT_HELLO, 0, &hello(7, &[], suites, extensions)))?;
+        let answer = self.socket.receive_bytes(Duration::from_millis(100))?;
+        Ok(answer.and_then(|(answer, _)| cookie_in(&answer)))
+    }
+}
+
+/// A device that was not there before makes a handshake and registers; how long that took.
+fn newcomer(world: &World, at: SocketAddr, number: usize) -> Result<Duration, String> {
+    let who = format!("newcomer-{}", number % NEWCOMERS);
+    let keys = Keys::of_this_run(&world.folders.cache)?;
+    let began = Instant::now();
+    let end = End { world, keys: &keys, library: Library::Pion, suite: &SUITES[0], who: &who, more: &[] };
+    let mut device = end.client(&at.to_string())?;
+    let took = began.elapsed();
+    device.register(&who).map(|_| took)
+}
+
+impl Plain {
+    fn register(server: SocketAddr) -> Result<Self, String> {
+        let mut socket = Socket::open()?;
+        let id = wire::fresh_id();
+        let request = Message::new(CON, POST, id, &id.to_be_bytes())
+            .path("/rd")
+            .query("ep=plain&lt=3000&lwm2m=1.1&b=U")
+            .number(wire::CONTENT_FORMAT, 40)
+            .payload(b"</1/0>,</3/0>");
+        let answer = socket.request(server, &request, PATIENCE)?;
+        same("code of Register", &answer.code_text().as_str(), &"2.01")?;
+        Ok(Self { socket, server, location: answer.joined(LOCATION_PATH) })
+    }
+
+    fn update(&mut self) -> Check {
+        let update = self.socket.draft(POST).path(&self.location);
+        let answer = self.socket.request(self.server, &update, PATIENCE)?;
+        same("code of Update", &answer.code_text().as_str(), &"2.04")
+    }
+}
+
+/// How long honest devices waited.
+#[derive(Default)]
+struct Waits(Vec<Duration>);
+
+impl Waits {
+    fn note(&mut self, began: Instant) {
+        self.0.push(began.elapsed());
+    }
+
+    fn slowest(&self) -> Duration {
+        self.0.iter().max().copied().unwrap_or_default()
+    }
+
+    /// How many, and how long half of them, all but a hundredth, and the slowest waited.
+    fn figures(&mut self) -> String {
+        self.0.sort();
+        let ms = |part: usize| {
+            let at = (self.0.len() * part / 100).min(self.0.len().saturating_sub(1));
+            self.0.get(at).map_or(0.0, |wait| wait.as_secs_f64() * 1000.0)
+        };
+        format!("{} in {:.1} / {:.1} / {:.1} ms", self.0.len(), ms(50), ms(99), ms(100))
     }
 }
 
 impl Town {
     fn open(world: &World) -> Result<Self, String> {
         let keys = Keys::of_this_run(&world.folders.cache)?;
-        let serve =
-            Serve::start_secure(&world.program, "serve-abuse", &format!("{}{POOL}", security(&keys)))?;
+        let serve = Serve::start_secure(&world.program, "serve-abuse", &security(&keys))?;
         let at = serve.secure()?;
         let relay = Relay::start(at, unchanged)?;
-        put_credential(&serve, "honest", &json!({"mode": "psk", "identity": "honest", "key_hex": KEY}))?;
+        let names = (0..NEWCOMERS).map(|number| format!("newcomer-{number}"));
+        for who in names.chain(["honest".to_owned()]) {
+            put_credential(&serve, &who, &json!({"mode": "psk", "identity": who, "key_hex": KEY}))?;
+        }
         let end = End {
             world,
             keys: &keys,
@@ -139,62 +244,115 @@ impl Town {
         };
         let mut honest = end.client(&relay.front.to_string())?;
         let location = honest.register("honest")?;
+        let plain = Plain::register(serve.coap)?;
         let factor =
             std::env::var("LIGHTSHIP_ABUSE_FACTOR").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
-        Ok(Self { serve, at, honest, location, relay, factor })
+        Ok(Self { serve, at, honest, location, plain, relay, factor, full_kib: 0 })
     }
 
-    /// The attack, so many times, while the honest device goes on; memory afterwards is what it was.
-    fn survives(
-        &mut self,
-        what: &str,
-        times: usize,
-        attack: impl Fn(SocketAddr, usize) -> Check + Sync,
-    ) -> Check {
+    fn resident_kib(&self) -> Result<u64, String> {
+        self.serve.process.size().map(|size| size.resident_kib)
+    }
+
+    /// Fills every pool and every table once.
+    fn fill(&mut self) -> Check {
+        let before = self.resident_kib()?;
+        for _ in 0..EVENTS {
+            self.plain.update()?;
+        }
+        let logged = self.resident_kib()?;
+        self.attack(FILLING, endless_certificates)?;
+        for (_, times, attack) in ATTACKS {
+            self.attack(times.min(FILLING), attack)?;
+        }
+        self.attack(FILLING, signed_never_finished)?;
+        self.attack(FILLING, endless_certificates)?;
+        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+        let shards = u64::try_from(cores).unwrap_or(1);
+        self.full_kib = self.resident_kib()?;
+        let (grown, bound) = (self.full_kib.saturating_sub(before), shards * SHARD_KIB_MAX + PROCESS_KIB_MAX);
+        say(&format!(
+            "      filled: {before} KiB at first, {logged} with a full log of events, {} with full pools of {shards} shards; the limits allow {bound} KiB more than at first",
+            self.full_kib
+        ));
+        holds(grown <= bound, || format!("grown by {grown} KiB, the limits say {bound}"))
+    }
+
+    /// Attacks so many times, several at a time.
+    fn attack(&self, times: usize, attack: Attack) -> Check {
+        let (at, next) = (self.at, AtomicUsize::new(0));
+        std::thread::scope(|scope| {
+            let attackers: Vec<_> =
+                (0..ATTACKERS).map(|_| scope.spawn(|| press(at, &next, times, attack))).collect();
+            attackers
+                .into_iter()
+                .try_for_each(|attacker| attacker.join().map_err(|_| "an attacker panicked".to_owned())?)
+        })
+    }
+
+    /// The attack, so many times, while honest devices go on.
+    fn survives(&mut self, world: &World, what: &str, times: usize, attack: Attack) -> Check {
         let (at, times) = (self.at, times * self.factor);
-        let before = self.serve.process.size()?;
+        let before = self.resident_kib()?;
         let began = Instant::now();
         let over = AtomicBool::new(false);
-        let (mut served, mut repeated, mut slowest) = (0, 0, Duration::ZERO);
+        let next = AtomicUsize::new(0);
+        let (mut secured, mut plain, mut handshakes) = (Waits::default(), Waits::default(), Waits::default());
+        let mut repeated = 0;
+        let Self { honest, plain: device, location, .. } = self;
         let outcome = std::thread::scope(|scope| {
-            let attacker = scope.spawn(|| {
-                let outcome = (0..times).try_for_each(|number| attack(at, number));
-                over.store(true, Ordering::Relaxed);
-                outcome
+            let attackers: Vec<_> =
+                (0..ATTACKERS).map(|_| scope.spawn(|| press(at, &next, times, attack))).collect();
+            let newcomers = scope.spawn(|| {
+                let mut waits = Waits::default();
+                for number in 0.. {
+                    waits.0.push(newcomer(world, at, number)?);
+                    if over.load(Ordering::Relaxed) {
+                        break;
+                    }
+                    pause(BREATH * 10);
+                }
+                Ok::<_, String>(waits)
             });
-            while !over.load(Ordering::Relaxed) {
+            let mut outcome = Ok(());
+            while outcome.is_ok() {
                 let asked = Instant::now();
-                repeated += self.honest.update_patiently(&self.location)? - 1;
-                served += 1;
-                slowest = slowest.max(asked.elapsed());
+                outcome = honest.update_patiently(location).map(|sent| repeated += sent - 1);
+                secured.note(asked);
+                let asked = Instant::now();
+                outcome = outcome.and_then(|()| device.update());
+                plain.note(asked);
+                if attackers.iter().all(|attacker| attacker.is_finished()) {
+                    break;
+                }
                 pause(BREATH);
             }
-            attacker.join().map_err(|_| "the attacker panicked".to_owned())?
+            over.store(true, Ordering::Relaxed);
+            for attacker in attackers {
+                let ended = attacker.join().map_err(|_| "an attacker panicked".to_owned())?;
+                outcome = outcome.and(ended);
+            }
+            handshakes = newcomers.join().map_err(|_| "a newcomer panicked".to_owned())??;
+            outcome
         });
         outcome?;
-        let grown = self.serve.process.size()?.resident_kib.saturating_sub(before.resident_kib);
+        let after = self.resident_kib()?;
+        let slowest = secured.slowest().max(plain.slowest()).max(handshakes.slowest());
         say(&format!(
-            "      {what}: {times} in {:.1} s; memory {} KiB before, {grown} KiB more after; meanwhile {served} Updates of an honest device, {repeated} of them repeated, the slowest in {} ms",
+            "      {what}: {times} in {:.1} s; memory {before} KiB before, {after} after. Honest devices meanwhile (half / all but 1 % / slowest): Updates {} ({repeated} repeated), without security {}, handshakes {}",
             began.elapsed().as_secs_f64(),
-            before.resident_kib,
-            slowest.as_millis()
+            secured.figures(),
+            plain.figures(),
+            handshakes.figures(),
         ));
         holds(slowest <= PATIENCE, || format!("an honest device waited {slowest:?}"))?;
-        holds(served > 0, || "no honest device was served".to_owned())?;
-        holds(grown <= GROWTH_KIB_MAX, || format!("grown by {grown} KiB"))
+        self.is_flat()
     }
 
-    /// An honest device that was not there before comes in all the same.
-    fn newcomer(&mut self, world: &World) -> Check {
-        let keys = Keys::of_this_run(&world.folders.cache)?;
-        put_credential(
-            &self.serve,
-            "newcomer",
-            &json!({"mode": "psk", "identity": "newcomer", "key_hex": KEY}),
-        )?;
-        let end =
-            End { world, keys: &keys, library: Library::Pion, suite: &SUITES[0], who: "newcomer", more: &[] };
-        end.client(&self.at.to_string())?.register("newcomer").map(drop)
+    /// Nothing was added since all was full.
+    fn is_flat(&self) -> Check {
+        let grown = self.resident_kib()?.saturating_sub(self.full_kib);
+        holds(grown <= GROWTH_KIB_MAX, || format!("grown by {grown} KiB since all was full"))
     }
 
     /// One good record again and again, and every shorter piece of it.
@@ -211,9 +369,22 @@ impl Town {
         pause(Duration::from_millis(300));
         let found = self.relay.answers() - answers;
         holds(found == 0, || format!("{found} answers to copies and pieces"))?;
-        self.survives("copies and pieces", 2000, |at, number| {
-            let socket = Socket::open()?;
-            socket.send(at, &last[..number % last.len()])
-        })
+        let socket = Socket::open()?;
+        for number in 0..2000 * self.factor {
+            socket.send(self.at, &last[..number % last.len()])?;
+        }
+        self.honest.update_patiently(&self.location)?;
+        self.is_flat()
+    }
+}
+
+/// One of several who play an attack so many times together.
+fn press(at: SocketAddr, next: &AtomicUsize, times: usize, attack: Attack) -> Check {
+    loop {
+        let number = next.fetch_add(1, Ordering::Relaxed);
+        if number >= times {
+            return Ok(());
+        }
+        attack(at, number)?;
     }
 }
