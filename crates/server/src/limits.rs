@@ -112,5 +112,9 @@ pub(crate) const METERED_MAX: usize = 8192;
 /// Identities whose handshakes are counted at a time, in 16 bytes each.
 pub(crate) const METERED_IDENTITIES_MAX: usize = 4096;
 
+/// Handshakes that came to nothing of which the host is told in a minute, of each of three kinds (refused; broken; abandoned); as many may
+/// come at once. Beyond it they are counted only: strangers must not keep the host busy.
+pub const FAILURES_TOLD_A_MINUTE: u32 = 6000;
+
 /// Longest PSK identity that is looked up, in bytes; longer ones are refused without asking (RFC 4279 §5.3 demands 128).
 pub const PSK_IDENTITY_LEN_MAX: usize = 128;

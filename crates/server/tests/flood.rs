@@ -7,7 +7,8 @@ use std::time::Duration;
 use lightship_dtls::OwnKey;
 use lightship_platform::Instant;
 use lightship_platform::crypto::{Crypto as _, FastCrypto};
-use lightship_server::{Config, Security, SecurityLimits, SecurityStats, Shard};
+use lightship_server::limits::FAILURES_TOLD_A_MINUTE;
+use lightship_server::{Config, Event, Security, SecurityEvent, SecurityLimits, SecurityStats, Shard};
 
 /// How far an attacker goes, each from an address of its own.
 #[derive(Clone, Copy, Debug)]
@@ -40,6 +41,8 @@ struct Flood {
     shard: Shard,
     now: Instant,
     attackers: u32,
+    /// Failures that the host was told of.
+    told: u64,
 }
 
 const PSK_CCM8: u16 = 0xc0a8;
@@ -55,7 +58,7 @@ impl Flood {
         let dtls = Arc::make_mut(&mut security.dtls);
         dtls.keys = vec![OwnKey { names: Vec::new(), key: key.into(), chain: Vec::new() }];
         let config = Config { security: Some(security), ..Config::default() };
-        Self { shard: Shard::new(config, [7; 32]), now: Instant::from_secs(1000), attackers: 0 }
+        Self { shard: Shard::new(config, [7; 32]), now: Instant::from_secs(1000), attackers: 0, told: 0 }
     }
 
     fn stats(&self) -> SecurityStats {
@@ -71,7 +74,10 @@ impl Flood {
             back.extend(out.get(..sent.len).map(<[u8]>::to_vec));
         }
         // A host that is too slow for all of it.
-        while self.shard.poll_event().is_some() {}
+        while let Some(event) = self.shard.poll_event() {
+            let failed = matches!(event, Event::Security(SecurityEvent::HandshakeFailed { .. }));
+            self.told += u64::from(failed);
+        }
         back
     }
 
@@ -204,6 +210,11 @@ fn a_second_flood_of_any_kind_adds_nothing_to_the_first_and_all_stay_within_the_
     });
     live += info.bytes_current;
     assert_eq!(flood.stats().handshakes, 0);
+    let (stats, minutes) = (flood.stats(), 2);
+    let failures = stats.handshakes_begun;
+    assert_eq!(flood.told + stats.failures_untold, failures, "each failure is told or counted");
+    assert!(flood.told <= minutes * 3 * u64::from(FAILURES_TOLD_A_MINUTE), "{} of {failures}", flood.told);
+    assert!(stats.failures_untold > failures / 2, "the host is not kept busy");
     assert!(live <= fixed, "{live} bytes are left, as room for the next ones");
 }
 

@@ -45,7 +45,8 @@ pub enum SecurityEvent {
         /// Why it ended.
         reason: SessionEnd,
     },
-    /// A handshake came to nothing.
+    /// A handshake came to nothing; told so often at most
+    /// ([`FAILURES_TOLD_A_MINUTE`](crate::limits::FAILURES_TOLD_A_MINUTE)).
     HandshakeFailed {
         /// Where it came from; the address is proven.
         from: SocketAddr,

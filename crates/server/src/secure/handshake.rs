@@ -15,7 +15,7 @@ use super::party::KeyCheck;
 use super::resume::{locator_of, session_id};
 use super::session::{Marks, Session, Stage};
 use super::sessions::{Core, Due, Happened, Sessions};
-use crate::limits::PSK_IDENTITY_LEN_MAX;
+use crate::limits::{FAILURES_TOLD_A_MINUTE, PSK_IDENTITY_LEN_MAX};
 use crate::slab::Key;
 use crate::timer::TimerId;
 use crate::{Ask, Certificate, Endpoints, Locator, Party, Principal, Whose};
@@ -501,6 +501,10 @@ impl<T: Default> Sessions<T> {
     ) {
         let Some(session) = self.table.get(key) else { return };
         self.stats.failed(&reason);
+        if self.identities.take(now, Told::of(&reason), FAILURES_TOLD_A_MINUTE).is_err() {
+            self.stats.failures_untold += 1;
+            return self.take_down(now, key);
+        }
         let server_name = session.association.server_name().map(Into::into);
         let from = session.address.into();
         let failed = SecurityEvent::HandshakeFailed { from, claimed, server_name, reason };
@@ -528,6 +532,27 @@ impl<T: Default> Sessions<T> {
 
 fn too_many() -> HandshakeFailure {
     HandshakeFailure::Refused("its identity has made too many handshakes of late".into())
+}
+
+/// Failures that the host is told of, counted apart: in a flood of handshakes that are never finished it still hears of those that it
+/// refused.
+#[derive(Hash)]
+enum Told {
+    Refused,
+    Broken,
+    Abandoned,
+}
+
+impl Told {
+    const fn of(reason: &HandshakeFailure) -> Self {
+        match reason {
+            HandshakeFailure::Refused(_) | HandshakeFailure::Unanswered => Self::Refused,
+            HandshakeFailure::Protocol(Failure::TimedOut)
+            | HandshakeFailure::Crowded
+            | HandshakeFailure::Restarted => Self::Abandoned,
+            HandshakeFailure::Protocol(_) => Self::Broken,
+        }
+    }
 }
 
 /// What comes of the host's answer.

@@ -42,6 +42,8 @@ pub struct SecurityStats {
     pub opened_resumed: u64,
     /// Handshakes that failed, by cause.
     pub failed: FailureStats,
+    /// Of these, failures of which the host was not told, because there were too many.
+    pub failures_untold: u64,
     /// Sessions that their peer ended.
     pub closed_by_peer: u64,
     /// Sessions that a new one of the same peer or at the same address replaced.

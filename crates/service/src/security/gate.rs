@@ -19,7 +19,7 @@ use lightship_server::{
 };
 use lightship_server::{Principal, bootstrap as bootstrap_engine};
 use lightship_store::CredentialSet;
-use tokio::sync::{RwLock as AsyncRwLock, watch};
+use tokio::sync::{RwLock as AsyncRwLock, Semaphore, watch};
 
 use super::credential::Proof;
 use super::encoded::hex;
@@ -46,6 +46,8 @@ pub(crate) struct Gate {
     /// Held for reading from the look at a credential until the answer is on its way, for writing while credentials change: so no answer
     /// that rests on an old credential comes behind the order to end what rests on it.
     pub(super) turn: AsyncRwLock<()>,
+    /// Room for questions about credentials that are being answered.
+    answering: Arc<Semaphore>,
 }
 
 /// Something that the log should tell.
@@ -66,6 +68,7 @@ impl Gate {
             key_log: key_log.map(Mutex::new),
             changes: AtomicU64::new(0),
             turn: AsyncRwLock::new(()),
+            answering: Arc::new(Semaphore::new(ANSWERS_MAX)),
         }
     }
 
@@ -215,8 +218,7 @@ pub(crate) async fn take(
     let time = core.now();
     match event {
         SecurityEvent::AskCredential { ask, presented, .. } => {
-            let core = core.clone();
-            tokio::spawn(async move { answer(&core, set, shard, ask, &presented).await });
+            ask_about(core, set, shard, ask, presented);
             None
         }
         SecurityEvent::SessionOpened { session, facts: agreed } => {
@@ -300,6 +302,17 @@ pub(super) fn note_unsecured(
     handshake.reason = Some(reason.to_owned());
     // No handshake was begun with its credential, so there is no event to tell.
     let _ = note(core, EventType::HandshakeFailed, is_known.then(|| endpoint.clone()), handshake);
+}
+
+/// Has a question about a credential answered. While the store is slow, handshakes come and go: what nobody waits for any more must not
+/// heap up. One that gets no answer fails in time, and its device tries again.
+fn ask_about(core: &Arc<Core>, set: CredentialSet, shard: u8, ask: Ask, presented: Presented) {
+    let Ok(permit) = core.gate.answering.clone().try_acquire_owned() else { return };
+    let core = core.clone();
+    tokio::spawn(async move {
+        answer(&core, set, shard, ask, &presented).await;
+        drop(permit);
+    });
 }
 
 async fn answer(core: &Core, set: CredentialSet, shard: u8, ask: Ask, presented: &Presented) {
@@ -481,6 +494,8 @@ const CHECKED_LEN: usize = 1 + 32 + 8;
 /// Between two looks for certificates that have expired.
 const SWEEP_MIN: Duration = Duration::from_secs(1);
 const SWEEP_MAX: Duration = Duration::from_secs(60);
+/// Questions about credentials that are answered at a time.
+const ANSWERS_MAX: usize = 4096;
 /// Certificates remembered as checked.
 const CHECKED_MAX: usize = 1_000_000;
 
