@@ -2,7 +2,7 @@
 //!
 //! Each round the server is killed while `lightship load` and a caller of durable commands are at it; the load is frozen (SIGSTOP) while
 //! the new server is compared with what was acknowledged by then, and goes on afterwards. Three kills by default; fifty with
-//! `LIGHTSHIP_KILLS=50 cargo test --release -p lightship --test kills -- --nocapture`.
+//! `dev/bench/kills`. The same with a disk that is full now and then: `dev/bench/disk-full`.
 #![cfg(unix)]
 
 mod program;
@@ -173,6 +173,12 @@ fn random_pause(round: u32) {
     pause(Duration::from_millis(400 + seed % 900));
 }
 
+fn configure(folder: &Path) {
+    let text =
+        "[limits]\nregisters_a_minute_per_device = 0\n[store]\nfree_min_mb = 0\nevents_max_mb = 1024\n";
+    std::fs::write(folder.join("lightship.toml"), text).expect("written");
+}
+
 fn server_at(coap: &str, http: &str, folder: &Path) -> Server {
     let (data, config) = (folder.join("data"), folder.join("lightship.toml"));
     let [data, config] = [data, config].map(|path| path.to_str().expect("UTF-8").to_owned());
@@ -255,8 +261,7 @@ fn nothing_acknowledged_is_missing_after_a_kill() {
     let kills = std::env::var("LIGHTSHIP_KILLS").ok().map_or(3, |text| text.parse().expect("a number"));
     let folder = tempfile::tempdir().expect("a folder");
     let ledger = folder.path().join("ledger.jsonl");
-    std::fs::write(folder.path().join("lightship.toml"), "[limits]\nregisters_a_minute_per_device = 0\n")
-        .expect("written");
+    configure(folder.path());
     let mut server = server_at("127.0.0.1:0", "127.0.0.1:0", folder.path());
     let (coap, http) = (server.coap.to_string(), server.http.to_string());
     let load = start_load(&server, &ledger);
@@ -283,4 +288,49 @@ fn nothing_acknowledged_is_missing_after_a_kill() {
     assert!(!log.values.is_empty() && !taken.lock().expect("not poisoned").is_empty(), "there was a load");
     server.program.ask_to_end();
     assert!(server.program.await_end().success());
+}
+
+/// Fills the file system until nothing more goes.
+fn fill(path: &Path) {
+    use std::io::Write;
+    let mut file = std::fs::File::create(path).expect("a file");
+    let mut chunk = vec![0x5a; 1 << 20];
+    while !chunk.is_empty() {
+        if file.write_all(&chunk).is_err() {
+            chunk.truncate(chunk.len() / 2);
+        }
+    }
+}
+
+#[test]
+fn a_full_disk_is_told_and_loses_nothing() {
+    // A disk of its own, which only root can give it: dev/bench/disk-full.
+    let Some(folder) = std::env::var_os("LIGHTSHIP_SMALL_DISK") else { return };
+    let folder = Path::new(&folder);
+    let elsewhere = tempfile::tempdir().expect("a folder");
+    let ledger = elsewhere.path().join("ledger.jsonl");
+    configure(folder);
+    let server = server_at("127.0.0.1:0", "127.0.0.1:0", folder);
+    let (coap, http) = (server.coap.to_string(), server.http.to_string());
+    let client = Client::new(&format!("http://{http}"), None);
+    let load = start_load(&server, &ledger);
+    observe_some(&server);
+    for round in 1..=3 {
+        random_pause(round);
+        let filler = folder.join("filler");
+        fill(&filler);
+        let reason = eventually("it is told that the disk is full", || client.text("/readyz").err());
+        eprintln!("full {round}: {reason}");
+        pause(Duration::from_secs(2));
+        assert!(client.text("/healthz").is_ok() && client.endpoints(None, None).is_ok(), "reads go on");
+        std::fs::remove_file(&filler).expect("removed");
+        eventually("it takes work again", || client.text("/readyz").ok());
+    }
+    random_pause(0);
+    server.program.kill();
+    load.signal("-STOP");
+    let before = Ledger::read(&ledger);
+    let server = server_at(&coap, &http, folder);
+    compare(&server, &before, &mut Log::default(), &[], 0);
+    assert!(before.values.len() > 100, "there was a load");
 }

@@ -84,6 +84,8 @@ pub type Round = Vec<Box<[u8]>>;
 /// Devices with a socket each.
 pub struct Load {
     sockets: Vec<UdpSocket>,
+    /// Devices that wait for an answer at the same time, of one load thread.
+    window: usize,
 }
 
 /// What came of a load.
@@ -105,7 +107,38 @@ impl Load {
             socket.set_read_timeout(Some(Duration::from_secs(5)))?;
             Ok(socket)
         };
-        Ok(Self { sockets: (0..devices).map(open).collect::<io::Result<_>>()? })
+        Ok(Self { sockets: (0..devices).map(open).collect::<io::Result<_>>()?, window: WINDOW })
+    }
+
+    /// The same with another number of devices that wait for an answer at the same time, of one load thread.
+    #[must_use]
+    pub fn with_window(self, window: usize) -> Self {
+        Self { window, ..self }
+    }
+
+    /// Registers each device, and answers the Observe that follows by what `answer` makes of it; gives the Observes.
+    ///
+    /// # Errors
+    /// When one does not come.
+    pub fn observed(
+        &self,
+        server: SocketAddr,
+        registers: &Round,
+        answer: impl Fn(&[u8]) -> Option<Vec<u8>>,
+    ) -> io::Result<Vec<Vec<u8>>> {
+        let mut buffer = [0; 2048];
+        let one = |(socket, register): (&UdpSocket, &[u8])| {
+            socket.connect(server)?;
+            socket.send(register)?;
+            loop {
+                let len = socket.recv(&mut buffer)?;
+                if let Some(answer) = answer(&buffer[..len]) {
+                    socket.send(&answer)?;
+                    return Ok(buffer[..len].to_vec());
+                }
+            }
+        };
+        self.sockets.iter().zip(registers.iter().map(|register| &**register)).map(one).collect()
     }
 
     /// Makes a handshake for each device.
@@ -144,7 +177,9 @@ impl Load {
                 .sockets
                 .chunks(share)
                 .enumerate()
-                .map(|(number, sockets)| scope.spawn(move || exchange(sockets, rounds, number * share)))
+                .map(|(number, sockets)| {
+                    scope.spawn(move || exchange(sockets, rounds, number * share, self.window))
+                })
                 .collect();
             let join = |thread: std::thread::ScopedJoinHandle<'_, _>| {
                 thread.join().unwrap_or_else(|_| Err(io::Error::other("a load thread panicked")))
@@ -157,12 +192,12 @@ impl Load {
     }
 }
 
-fn exchange(sockets: &[UdpSocket], rounds: &[Round], from: usize) -> io::Result<Vec<Vec<u8>>> {
+fn exchange(sockets: &[UdpSocket], rounds: &[Round], from: usize, window: usize) -> io::Result<Vec<Vec<u8>>> {
     let mut buffer = [0; 2048];
     let mut answers = vec![Vec::new(); sockets.len()];
     for round in rounds {
         let messages = &round[from..from + sockets.len()];
-        let windows = sockets.chunks(WINDOW).zip(messages.chunks(WINDOW)).zip(answers.chunks_mut(WINDOW));
+        let windows = sockets.chunks(window).zip(messages.chunks(window)).zip(answers.chunks_mut(window));
         for ((sockets, messages), answers) in windows {
             for (socket, message) in sockets.iter().zip(messages) {
                 socket.send(message)?;

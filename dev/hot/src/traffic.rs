@@ -73,6 +73,17 @@ pub fn observed(request: &[u8]) -> Option<Vec<u8>> {
     Some(buffer[..len].to_vec())
 }
 
+/// A confirmable notification of the observation that was begun by this Observe.
+#[must_use]
+pub fn notification(observe: &[u8], message_id: u16, sequence: u32) -> Vec<u8> {
+    let token = Message::parse(observe).map(|observe| observe.token()).unwrap_or_default();
+    let mut buffer = [0; 64];
+    let mut message = Encoder::new(&mut buffer, Type::Con, Code::CONTENT, MessageId(message_id), token);
+    message.options().observe(sequence).content_format(ContentFormat::TEXT);
+    let len = message.finish_with(b"21.5").expect("the buffer is large enough");
+    buffer[..len].to_vec()
+}
+
 /// The location in the answer to a Register; `None` if it was refused.
 #[must_use]
 pub fn location(answer: &[u8]) -> Option<String> {

@@ -61,7 +61,7 @@ impl Journal {
             self.may_come_unsecured(&details.endpoint, from).await?;
         }
         let wanted = self.core.store.wanted(&details.endpoint).await.map_err(|error| {
-            tracing::error!(%error, "the store does not answer");
+            tracing::debug!(%error, "the store does not answer");
             Code::SERVICE_UNAVAILABLE
         })?;
         Ok(wanted.iter().filter_map(|one| content::wanted_at_first(one, details).ok()).collect())
@@ -75,7 +75,7 @@ impl Journal {
                 Err(Code::FORBIDDEN)
             }
             Err(error) => {
-                tracing::error!(%error, "the store does not answer");
+                tracing::debug!(%error, "the store does not answer");
                 Err(Code::SERVICE_UNAVAILABLE)
             }
         }
@@ -118,7 +118,7 @@ impl Journal {
             self.coming.remove(&endpoint);
             self.core.directory.arrived(endpoint.as_str());
         }
-        tracing::warn!(%endpoint, "a device was told to try again: the store took too long");
+        tracing::debug!(%endpoint, "a device was told to try again: the store took too long");
         let fact = match standing {
             Some(standing) => Fact::Registered(self.record(standing)),
             None => Fact::Deregistered { endpoint, id: number(registration) },

@@ -9,6 +9,7 @@ mod composite;
 mod credentials;
 mod definitions;
 mod deviations;
+mod durable;
 mod events;
 mod failing;
 mod history;

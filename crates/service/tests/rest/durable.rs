@@ -1,0 +1,185 @@
+//! A store that fails: refused clearly, nothing that was acknowledged is lost, and all is well again when it is.
+
+use std::net::UdpSocket;
+use std::time::Duration;
+
+use lightship_store::Faults;
+
+use crate::support::{Device, Events, Message, Server, agreeable, eventually};
+
+const CREATED: u8 = 0x41;
+const DELETED: u8 = 0x42;
+const CHANGED: u8 = 0x44;
+const UNAVAILABLE: u8 = 0xa3;
+
+fn fail(faults: &Faults) {
+    faults.fail(1_700_000_000_000, "no space left");
+}
+
+/// A request of a device, with its Uri-Queries.
+fn request(code: u8, path: &[&str], query: &[&str], payload: &[u8], id: u16) -> Message {
+    let mut options: Vec<(u16, Vec<u8>)> =
+        path.iter().map(|segment| (11, segment.as_bytes().to_vec())).collect();
+    if !payload.is_empty() {
+        options.push((12, vec![40]));
+    }
+    options.extend(query.iter().map(|part| (15, part.as_bytes().to_vec())));
+    Message { kind: 0, code, id, token: id.to_be_bytes().to_vec(), options, payload: payload.to_vec() }
+}
+
+fn ask(socket: &UdpSocket, message: &Message) -> Message {
+    let mut buffer = [0; 2048];
+    socket.send(&message.bytes()).unwrap();
+    let len = socket.recv(&mut buffer).unwrap();
+    Message::parse(&buffer[..len])
+}
+
+fn device(server: &Server) -> UdpSocket {
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.connect(server.coap).unwrap();
+    socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    socket
+}
+
+fn location(answer: &Message) -> String {
+    let path: Vec<_> = answer.options.iter().filter(|(number, _)| *number == 8).collect();
+    String::from_utf8(path[1].1.clone()).unwrap()
+}
+
+fn max_age(answer: &Message) -> bool {
+    answer.options.iter().any(|(number, value)| *number == 14 && !value.is_empty())
+}
+
+fn kinds(server: &Server, endpoint: &str) -> Vec<String> {
+    let mut events = Events::follow(server, &format!("?after=0&endpoint={endpoint}"), None);
+    let last = format!("/api/v1/endpoints/{endpoint}");
+    // A last event of our own ends the list.
+    let put = server.call("DELETE", &last, "");
+    assert_eq!(put.status, 204);
+    let mut kinds = Vec::new();
+    while kinds.last().is_none_or(|kind| kind != "deregistered") {
+        kinds.push(events.event()["type"].as_str().unwrap().to_owned());
+    }
+    kinds
+}
+
+#[test]
+fn while_the_store_fails_nothing_is_promised_and_all_goes_on_when_it_works() {
+    let (server, faults) = Server::faulty(|_| {});
+    let socket = device(&server);
+    let register = |name: &str, id| {
+        request(2, &["rd"], &[&format!("ep={name}"), "lt=300", "lwm2m=1.1"], b"</1/0>,</3303/0>", id)
+    };
+    let answer = ask(&socket, &register("keeps", 1));
+    assert_eq!(answer.code, CREATED);
+    let location = location(&answer);
+    server.wait_for("keeps");
+    assert_eq!(server.get("/readyz").status, 200);
+
+    fail(&faults);
+    let ready = server.get("/readyz");
+    assert_eq!(ready.status, 503);
+    assert!(ready.body.contains("no space left") && ready.body.contains("2023-11-14"), "{}", ready.body);
+    // What changes something is refused; what does not is served.
+    let other = device(&server);
+    let refused = [
+        ask(&other, &register("new", 2)),
+        ask(&socket, &request(2, &["rd", &location], &["lt=900"], b"", 3)),
+        ask(&socket, &request(4, &["rd", &location], &[], b"", 4)),
+        ask(
+            &socket,
+            &Message {
+                options: vec![(11, b"dp".to_vec()), (12, vec![110])],
+                ..request(2, &[], &[], b"[{\"n\":\"/3303/0/5700\",\"v\":1}]", 5)
+            },
+        ),
+    ];
+    for answer in &refused {
+        assert_eq!((answer.code, max_age(answer)), (UNAVAILABLE, true));
+    }
+    assert_eq!(ask(&socket, &request(2, &["rd", &location], &[], b"", 6)).code, CHANGED);
+    let shown = server.get("/api/v1/endpoints/keeps").json();
+    assert_eq!(shown["lifetime_s"], 300);
+    assert_eq!(server.get("/api/v1/endpoints/new").status, 404);
+    // Callers are told to come again.
+    let command = server.call("POST", "/api/v1/endpoints/keeps/execute/1/0/8?queue=true", "{}");
+    let credential = server.call(
+        "PUT",
+        "/api/v1/credentials/other",
+        r#"{"mode":"psk","identity":"other","key_hex":"000102030405060708090a0b0c0d0e0f"}"#,
+    );
+    for reply in [&command, &credential] {
+        assert_eq!(reply.status, 503, "{reply:?}");
+        assert!(reply.head.contains("retry-after:"), "{reply:?}");
+    }
+
+    faults.mend();
+    eventually(|| server.get("/readyz").status == 200);
+    assert_eq!(ask(&other, &register("new", 7)).code, CREATED);
+    assert_eq!(ask(&socket, &request(2, &["rd", &location], &["lt=900"], b"", 8)).code, CHANGED);
+    eventually(|| server.get("/api/v1/endpoints/keeps").json()["lifetime_s"] == 900);
+    assert_eq!(ask(&socket, &request(4, &["rd", &location], &[], b"", 9)).code, DELETED);
+    eventually(|| server.get("/api/v1/endpoints/keeps").status == 404);
+    assert_eq!(kinds(&server, "new"), ["registered", "deregistered"]);
+}
+
+#[test]
+fn a_notification_that_is_not_kept_is_not_acknowledged_and_kept_when_it_comes_again() {
+    let (server, faults) = Server::faulty(|_| {});
+    let device = Device::register(&server, "tells", agreeable());
+    let observed = server.call("PUT", "/api/v1/endpoints/tells/observations/3303/0/5700", "{}");
+    assert_eq!(observed.status, 200, "{observed:?}");
+    let observe = device.requests.recv_timeout(Duration::from_secs(10)).unwrap();
+    let notification = Message {
+        kind: 0,
+        code: 69,
+        id: 900,
+        token: observe.token,
+        options: vec![(6, vec![9]), (12, Vec::new())],
+        payload: b"33.5".to_vec(),
+    };
+    fail(&faults);
+    device.send(&notification);
+    let count = || {
+        let text = server.get("/metrics").body;
+        let line = text.lines().find(|line| line.contains("refused_notification")).map(str::to_owned);
+        line.and_then(|line| line.rsplit(' ').next()?.parse::<u64>().ok()).unwrap_or(0)
+    };
+    eventually(|| count() == 1);
+    faults.mend();
+    device.send(&notification);
+    let told = || {
+        let seen = server.get("/api/v1/endpoints/tells/observations").json();
+        seen["items"][0]["content"][0]["value"] == 33.5
+    };
+    eventually(told);
+    assert_eq!(count(), 1);
+    let kept = server.get("/api/v1/endpoints/tells/history/3303/0/5700").json();
+    let values = kept["items"].as_array().unwrap().iter().filter(|item| item["value"] == 33.5).count();
+    assert_eq!(values, 1, "{kept}");
+}
+
+#[test]
+fn a_slow_store_makes_devices_wait_and_one_that_hangs_takes_nothing() {
+    let (server, faults) = Server::faulty(|_| {});
+    let socket = device(&server);
+    faults.hold();
+    let register = request(2, &["rd"], &["ep=waits", "lt=300", "lwm2m=1.1"], b"</3/0>", 1);
+    socket.send(&register.bytes()).unwrap();
+    socket.set_read_timeout(Some(Duration::from_millis(300))).unwrap();
+    let mut buffer = [0; 200];
+    let early = socket.recv(&mut buffer).map(|len| Message::parse(&buffer[..len]));
+    assert!(early.as_ref().map_or(true, |message| message.code == 0), "{early:?}");
+    assert_eq!(server.get("/api/v1/endpoints/waits").status, 404);
+    faults.release();
+    socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    let answer = loop {
+        let len = socket.recv(&mut buffer).unwrap();
+        let message = Message::parse(&buffer[..len]);
+        if message.code != 0 {
+            break message;
+        }
+    };
+    assert_eq!(answer.code, CREATED);
+    server.wait_for("waits");
+}
