@@ -39,7 +39,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
     let server = serve(&folder)?;
     let at = server.coap().ok_or("no listener")?;
-    let made = |turn| rounds(turns(turn), |number, id| register(number, id));
+    let made = |turn| rounds(turns(turn), register);
     let last = compare("Register", "durable-register-vs-echo", &load, (echo.address(), at), made)?;
     if !last.answers.iter().all(|answer| location(answer).is_some()) {
         return Err("a Register was refused".into());
