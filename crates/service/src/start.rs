@@ -159,7 +159,10 @@ impl Service {
             config,
         });
         let is_gone = gate_before.is_some_and(|before| !core.gate.take_over(&before));
-        let journal = runtime.spawn(Journal::new(core.clone()).run(events, news));
+        // A thread of its own: what devices do, however much, keeps no request to the API waiting. What it starts runs with the rest.
+        let journal = Journal::new(core.clone());
+        let rest = runtime.handle().clone();
+        let journal = runtime.spawn_blocking(move || rest.block_on(journal.run(events, news)));
         if let Some(feed) = shards.take_feed() {
             let total = restart::feed(&core.store, clock, feed)?;
             runtime.block_on(restart::settled(&core, total));
@@ -416,10 +419,10 @@ pub fn run(config: Config, on_ready: impl FnOnce(&Running)) -> Result<(), StartE
     Ok(())
 }
 
-/// Threads for REST, events and the journal; the shards have their own.
+/// Threads for REST and events; the shards and the journal have their own.
 const WORKERS: usize = 2;
-/// Threads, at most, that write files and read models; they come and go.
-const BLOCKING_MAX: usize = 4;
+/// The journal, and threads that write files and read models; those come and go.
+const BLOCKING_MAX: usize = 5;
 const LIFE_CHECK: Duration = Duration::from_secs(1);
 /// How long tasks and threads may take that are on their way.
 const LAST_TASKS_MAX: Duration = Duration::from_secs(2);

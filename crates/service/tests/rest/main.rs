@@ -7,6 +7,7 @@ mod bootstrap;
 mod commands;
 mod composite;
 mod credentials;
+mod crowd;
 mod definitions;
 mod deviations;
 mod durable;
