@@ -4,15 +4,16 @@
 //! one pointer each.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::sync::Arc;
 
 use lightship_api::{ObservingState, Timestamp};
-use lightship_lwm2m::{Format, Path};
+use lightship_lwm2m::{Endpoint, Format, Path};
 use lightship_net::Clock;
 use lightship_platform::Instant;
 use lightship_server::{
-    Address, Details, Deviations, Party, Presence, Registration, RegistrationId, SessionDrops, SessionInfo,
-    Suite,
+    Address, Details, Deviations, Endpoints, Party, Presence, Principal, Registration, RegistrationId,
+    SessionDrops, SessionInfo, Suite,
 };
 use lightship_store::WantedKey;
 
@@ -24,7 +25,7 @@ use crate::deviation::Deviation;
 #[derive(Clone, Debug)]
 pub(super) struct Packed {
     details: Details,
-    party: Option<Arc<Party>>,
+    owner: Owner,
     session: Option<Box<Session>>,
     sleep: Option<Box<Sleep>>,
     rest: Option<Box<Rest>>,
@@ -40,16 +41,24 @@ pub(super) struct Packed {
     no_composites: bool,
 }
 
-/// What a secured device has while it can be reached.
+/// Whose a registration is.
+#[derive(Clone, Debug)]
+enum Owner {
+    /// It came without security.
+    Nobody,
+    /// Its own: a PSK identity that is its name, and speaks for it alone.
+    Itself,
+    Other(Arc<Party>),
+}
+
+/// What a secured device has while it can be reached. With whom and where is what the registration says.
 #[derive(Clone, Debug)]
 struct Session {
     opened_at: Instant,
     /// The date of that, as it was told first.
     opened: Timestamp,
-    party: Arc<Party>,
     id: RegistrationId,
     dropped: SessionDrops,
-    address: Address,
     suite: Suite,
     connection_id: bool,
     return_routability: bool,
@@ -154,38 +163,15 @@ impl Seen {
 }
 
 impl Session {
-    fn of(info: SessionInfo, opened: Timestamp) -> Session {
-        let SessionInfo { id, party, address, suite, opened_at, dropped, .. } = info;
-        let SessionInfo { connection_id, return_routability, resumed, .. } = info;
-        let address = address.into();
-        Session {
-            opened_at,
-            opened,
-            party,
-            id,
-            dropped,
-            address,
-            suite,
-            connection_id,
-            return_routability,
-            resumed,
-        }
+    fn of(info: &SessionInfo, opened: Timestamp) -> Session {
+        let SessionInfo { id, suite, opened_at, dropped, connection_id, return_routability, resumed, .. } =
+            *info;
+        Session { opened_at, opened, id, dropped, suite, connection_id, return_routability, resumed }
     }
 
-    fn open(self) -> (SessionInfo, Timestamp) {
-        let Session {
-            opened_at,
-            opened,
-            party,
-            id,
-            dropped,
-            address,
-            suite,
-            connection_id,
-            return_routability,
-            resumed,
-        } = self;
-        let address = address.into();
+    fn open(self, party: Arc<Party>, address: SocketAddr) -> (SessionInfo, Timestamp) {
+        let Session { opened_at, opened, id, dropped, suite, connection_id, return_routability, resumed } =
+            self;
         let info = SessionInfo {
             id,
             party,
@@ -198,6 +184,31 @@ impl Session {
             dropped,
         };
         (info, opened)
+    }
+}
+
+impl Owner {
+    fn of(party: Arc<Party>, endpoint: &Endpoint) -> Owner {
+        if party.endpoints.one() != Some(endpoint) {
+            return Owner::Other(party);
+        }
+        if matches!(&party.principal, Principal::Psk(identity) if **identity == *endpoint.as_bytes()) {
+            return Owner::Itself;
+        }
+        // The name is kept once.
+        let endpoints = Endpoints::One(endpoint.clone());
+        Owner::Other(Arc::new(Party { principal: party.principal.clone(), endpoints }))
+    }
+
+    fn open(self, endpoint: &Endpoint) -> Option<Arc<Party>> {
+        match self {
+            Owner::Nobody => None,
+            Owner::Itself => Some(Arc::new(Party {
+                principal: Principal::Psk(endpoint.as_bytes().into()),
+                endpoints: Endpoints::One(endpoint.clone()),
+            })),
+            Owner::Other(party) => Some(party),
+        }
     }
 }
 
@@ -234,7 +245,7 @@ impl Packed {
         let session = session.map(|info| {
             // Whoever holds a registration with a session says when that was opened.
             let opened = opened.filter(|(id, _)| *id == info.id).map_or(Timestamp(0), |(_, opened)| opened);
-            Box::new(Session::of(info, opened))
+            Box::new(Session::of(&info, opened))
         });
         let Device { awake_until, expected_wake, .. } = device;
         let sleep = match presence {
@@ -243,9 +254,10 @@ impl Packed {
                 Some(Box::new(Sleep { presence, awake_until, expected_wake }))
             }
         };
+        let owner = party.map_or(Owner::Nobody, |party| Owner::of(party, &details.endpoint));
         Packed {
             details,
-            party,
+            owner,
             session,
             sleep,
             rest: (rest != Rest::default()).then(|| Box::new(rest)),
@@ -296,7 +308,7 @@ impl Packed {
 
     /// The device, to work with.
     pub(super) fn into_device(self, clock: Clock) -> Device {
-        let Packed { details, party, session, sleep, rest, observations, began, .. } = self;
+        let Packed { details, owner, session, sleep, rest, observations, began, .. } = self;
         let Rest {
             deviations_counted,
             commands_waiting,
@@ -315,7 +327,9 @@ impl Packed {
             asked.extend(is_asked.then(|| key.clone()));
             open.insert(key, seen);
         }
-        let (session, opened) = session.map(|session| session.open()).unzip();
+        let (party, address) = (owner.open(&details.endpoint), self.address.into());
+        let session = session.zip(party.clone()).map(|(session, party)| session.open(party, address));
+        let (session, opened) = session.unzip();
         let session_opened = session.as_ref().map(|info: &SessionInfo| info.id).zip(opened);
         let sleep = sleep.map(|sleep| *sleep);
         let presence = sleep.as_ref().map_or(Presence::Listening, |sleep| sleep.presence);
@@ -345,7 +359,7 @@ impl Packed {
             asked,
             registration: Registration {
                 id: self.id,
-                address: self.address.into(),
+                address,
                 party,
                 session,
                 details,
@@ -367,6 +381,22 @@ mod tests {
     fn a_packed_device_is_small() {
         assert!(size_of::<Option<Packed>>() <= 144, "{}", size_of::<Option<Packed>>());
         assert!(size_of::<Seen>() <= 88, "{}", size_of::<Seen>());
-        assert!(size_of::<Session>() <= 72, "{}", size_of::<Session>());
+        assert!(size_of::<Session>() <= 40, "{}", size_of::<Session>());
+    }
+
+    #[test]
+    fn a_party_is_the_same_after_it_was_packed() {
+        let name = |name: &str| Endpoint::new(name).expect("a name");
+        let psk = |identity: &[u8]| Principal::Psk(identity.into());
+        for (principal, endpoints) in [
+            (psk(b"lamp"), Endpoints::One(name("lamp"))),
+            (psk(b"lamp"), Endpoints::One(name("pump"))),
+            (psk(b"lamp"), Endpoints::Any),
+            (psk(b"other"), Endpoints::One(name("lamp"))),
+            (Principal::RawPublicKey([7; 32]), Endpoints::One(name("lamp"))),
+        ] {
+            let party = Arc::new(Party { principal, endpoints });
+            assert_eq!(Owner::of(party.clone(), &name("lamp")).open(&name("lamp")), Some(party));
+        }
     }
 }

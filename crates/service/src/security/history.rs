@@ -90,6 +90,8 @@ fn join(kept: &mut VecDeque<Handshake>, new: &Handshake, max: usize) -> bool {
     if kept.len() >= max {
         kept.pop_front();
     }
+    // Most devices have one, and room for more is not for nothing.
+    kept.reserve_exact(1);
     kept.push_back(new.clone());
     true
 }

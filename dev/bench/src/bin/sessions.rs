@@ -36,8 +36,8 @@ fn measure(sessions: u32, config: &Config) -> usize {
     let mut shard = Shard::new(engine, [1; 32]);
     let mut now = Instant::from_secs(1);
     let mut rng = SeededRng::from_number(1);
-    // What the process needs anyhow is there before it is weighed.
-    let warm = 1000;
+    // What the process needs anyhow, and for the handshakes of a slice, is there before it is weighed.
+    let warm = 2 * SLICE;
     let mut before = 0;
     for number in 0..sessions + warm {
         if number == warm {
