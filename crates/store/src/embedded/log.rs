@@ -136,6 +136,19 @@ impl Segment {
     }
 }
 
+/// Bytes of the segment that is written, judged by its newest events: much of it may be in memory yet.
+pub(crate) fn newest_bytes(trees: &Trees) -> Result<u64, StoreError> {
+    let Some(segment) = trees.segments().last().cloned() else { return Ok(0) };
+    let count = (newest_number(trees)? + 1).saturating_sub(segment.first);
+    let (mut bytes, mut seen) = (0, 0);
+    for row in segment.events.iter().rev().take(SAMPLE) {
+        bytes += u64::from(row.size().map_err(|error| failed(trees.path(), error))?) + ROW_LEN;
+        seen += 1;
+    }
+    let judged = (bytes * count).checked_div(seen).unwrap_or(0);
+    Ok(judged.max(segment.events.disk_space() + segment.found.disk_space()))
+}
+
 /// The number of the newest event on the disk.
 pub(crate) fn newest_number(trees: &Trees) -> Result<u64, StoreError> {
     let Some(segment) = trees.segments().last().cloned() else { return Ok(0) };
@@ -143,3 +156,8 @@ pub(crate) fn newest_number(trees: &Trees) -> Result<u64, StoreError> {
     let key = row.key().map_err(|error| failed(trees.path(), error))?;
     records::read_number(&key).map_err(|message| corrupt(trees.path(), &message))
 }
+
+/// Events that a segment is judged by.
+const SAMPLE: usize = 64;
+/// What an event takes beside its value, with its place in the index.
+const ROW_LEN: u64 = 50;

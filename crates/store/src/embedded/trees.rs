@@ -86,6 +86,10 @@ impl Trees {
         let (events, found) = (numbers(EVENTS), numbers(FOUND));
         let segments = events.iter().map(|first| self.open_segment(*first)).collect::<Result<_, _>>()?;
         self.set_segments(segments);
+        // What a crash has left in memory, of those that nothing is written to any more.
+        for segment in self.segments().iter().rev().skip(1) {
+            self.to_tables(segment)?;
+        }
         // Left by a crash between the two.
         for orphan in found.difference(&events) {
             let tree = self.tree_of_log(FOUND, *orphan)?;
@@ -122,8 +126,12 @@ impl Trees {
         let before = segments.last().cloned();
         segments.push(self.open_segment(first)?);
         self.set_segments(segments);
-        // Out of memory, so that it does not keep the write-ahead log from being cut.
-        for tree in before.iter().flat_map(|segment| [&segment.events, &segment.found]) {
+        before.map_or(Ok(()), |segment| self.to_tables(&segment))
+    }
+
+    /// Out of memory, so that it does not keep the write-ahead log from being cut.
+    fn to_tables(&self, segment: &Segment) -> Result<(), StoreError> {
+        for tree in [&segment.events, &segment.found] {
             tree.rotate_memtable().map_err(|error| failed(&self.path, error))?;
         }
         Ok(())
@@ -269,7 +277,7 @@ pub(crate) fn corrupt(path: &Path, message: &str) -> StoreError {
 /// Trees of facts, each with the bytes of it that are kept in memory until they are written as a table.
 const NAMES: [(&str, u64); 7] = [
     ("meta", 1 << 20),
-    ("registrations", 32 << 20),
+    ("registrations", 16 << 20),
     ("wanted", 4 << 20),
     ("commands", 4 << 20),
     ("documents", 4 << 20),
@@ -277,13 +285,13 @@ const NAMES: [(&str, u64); 7] = [
     ("principals", 4 << 20),
 ];
 /// The same for each tree of the log.
-const LOG_MEMORY: u64 = 16 << 20;
+const LOG_MEMORY: u64 = 8 << 20;
 const EVENTS: char = 'e';
 const FOUND: char = 'f';
 /// Threads that write and merge tables.
 const WORKERS: usize = 2;
 /// The write-ahead log is cut when it is longer; opening after a crash reads it.
-const JOURNAL_BYTES_MAX: u64 = 128 << 20;
+const JOURNAL_BYTES_MAX: u64 = 64 << 20;
 /// The library stops whoever writes at 4 memory tables to be written, or at 30 tables to be merged, without end if its
 /// threads have failed. So the writer waits before that, and looks.
 const SEALED_MAX: usize = 1;

@@ -18,7 +18,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::Shared;
 use super::draft::{Done, Draft, Ledger, Step, apply};
-use super::log::Log;
+use super::log::{Log, newest_bytes};
 use super::trees::{Row, Sync, Tree, Trees};
 use crate::batch::Cursor;
 use crate::options::Durability;
@@ -54,7 +54,7 @@ impl Writer {
     /// Until nobody can send any more.
     pub(crate) fn run(mut self) {
         if let Some(trees) = self.shared.trees() {
-            self.segment_bytes = trees.log_bytes().last().copied().unwrap_or(0);
+            self.segment_bytes = newest_bytes(&trees).unwrap_or(0);
         }
         loop {
             match self.inbox.recv_timeout(self.patience()) {
@@ -196,7 +196,7 @@ impl Writer {
             self.undo.clear();
         }
         self.ledger = super::open::ledger(&trees, self.ledger.newest.writer)?;
-        self.segment_bytes = trees.log_bytes().last().copied().unwrap_or(0);
+        self.segment_bytes = newest_bytes(&trees)?;
         let newest = self.ledger.newest;
         let mut memory = self.shared.memory();
         if memory.ring.newest() != newest {

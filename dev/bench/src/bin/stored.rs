@@ -2,13 +2,14 @@
 //! everything is back.
 //!
 //! `cargo run --release -p lightship-bench --bin stored -- [REGISTRATIONS]`
+//! `… -- ready [REGISTRATIONS]`: the time from the start of `lightship serve` to its `ready`, with so many stored
 //! `… -- full FOLDER`, FOLDER being on a small file system: it is filled, emptied and filled again, for some rounds
 
 #![allow(clippy::print_stdout, clippy::disallowed_methods, reason = "a program that measures and prints")]
 
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
@@ -18,6 +19,7 @@ use lightship_store::{
     Batch, EmbeddedOptions, EmbeddedStore, Fact, Health, LogLimits, NewEvent, RegistrationRecord, Store,
 };
 
+const LIGHTSHIP: &str = "target/release/lightship";
 const REGISTRATIONS: u64 = 1_000_000;
 /// What a device says of itself: version, binding, five objects with an instance or more.
 const SAID_LEN: usize = 250;
@@ -32,15 +34,20 @@ fn main() {
     match args.as_slice() {
         [] => all(REGISTRATIONS),
         ["full", folder] => full(Path::new(folder)),
+        ["ready"] => ready(REGISTRATIONS),
+        ["ready", registrations] => ready(registrations.parse().expect("a number")),
         ["fill", folder, registrations] => fill(Path::new(folder), registrations.parse().expect("a number")),
         [registrations] => all(registrations.parse().expect("a number")),
-        _ => println!("stored [REGISTRATIONS | full FOLDER]"),
+        _ => println!("stored [REGISTRATIONS | ready [REGISTRATIONS] | full FOLDER]"),
     }
 }
 
 fn options(folder: &Path) -> EmbeddedOptions {
-    let now_ms = || i64::try_from(UNIX_EPOCH.elapsed().expect("after 1970").as_millis()).unwrap_or(i64::MAX);
     EmbeddedOptions::new(folder.to_owned(), 7, Arc::new(now_ms))
+}
+
+fn now_ms() -> i64 {
+    i64::try_from(UNIX_EPOCH.elapsed().expect("after 1970").as_millis()).unwrap_or(i64::MAX)
 }
 
 fn runtime() -> tokio::runtime::Runtime {
@@ -142,7 +149,7 @@ fn registered(number: u64) -> Fact {
 
 fn event(number: u64) -> Fact {
     let body = format!("{{\"number\":{number},\"filler\":\"{}\"}}", "x".repeat(EVENT_LEN - 40));
-    let at_ms = 1_700_000_000_000;
+    let at_ms = now_ms();
     Fact::Happened(NewEvent {
         at_ms,
         endpoint: name(number),
@@ -150,6 +157,70 @@ fn event(number: u64) -> Fact {
         body: body.into(),
         indexed: number.is_multiple_of(8),
     })
+}
+
+/// How long a server takes to be ready that goes on with many registrations after it was killed.
+fn ready(registrations: u64) {
+    let built = Command::new("cargo").args(["build", "--release", "--quiet", "-p", "lightship"]).status();
+    assert!(built.is_ok_and(|status| status.success()), "lightship does not build");
+    let folder = tempfile::tempdir().expect("a folder");
+    // A registration as the server itself keeps it is the pattern of all.
+    let (mut server, mut lines) = serve(folder.path());
+    let coap = lines.find_map(|line| line.strip_prefix("listening coap udp ").map(str::to_owned));
+    let coap = format!("coap://{}", coap.expect("it listens"));
+    let mut device = Command::new(LIGHTSHIP)
+        .args(["device", "--endpoint", "pattern", "--server", &coap])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("starts");
+    let mut said = BufReader::new(device.stdout.take().expect("piped")).lines().map_while(Result::ok);
+    assert!(said.any(|line| line.contains("registered")), "the device registers");
+    for child in [&mut device, &mut server] {
+        child.kill().expect("is there");
+        child.wait().expect("ends");
+    }
+    let store = EmbeddedStore::open(options(folder.path())).expect("opens");
+    let mut pattern = None;
+    store.each_registration(&mut |record| pattern = Some(record)).expect("reads");
+    let pattern = pattern.expect("it was acknowledged");
+    let runtime = runtime();
+    for first in (0..registrations).step_by(1000) {
+        let many = (first..registrations.min(first + 1000)).map(|number| {
+            // The last four bytes of a registration's name are its own, those before name the shard.
+            let id = pattern.id & !0xffff_ffff | number;
+            Fact::Registered(Arc::new(RegistrationRecord { endpoint: name(number), id, ..pattern.clone() }))
+        });
+        runtime.block_on(store.commit(Batch { facts: many.collect() })).expect("writes");
+    }
+    drop(store);
+    let mut best = Duration::MAX;
+    for _ in 0..5 {
+        let begin = Instant::now();
+        let (mut server, mut lines) = serve(folder.path());
+        assert!(lines.any(|line| line == "ready"), "it gets ready");
+        let took = begin.elapsed();
+        best = best.min(took);
+        let status = std::fs::read_to_string(format!("/proc/{}/status", server.id())).unwrap_or_default();
+        let memory = status.lines().find(|line| line.starts_with("VmRSS")).unwrap_or_default().to_owned();
+        println!("ready with {registrations} registrations after {took:?}, {memory}");
+        server.kill().expect("is there");
+        server.wait().expect("ends");
+    }
+    figure("ready-s", best.as_secs_f64());
+}
+
+fn serve(folder: &Path) -> (Child, impl Iterator<Item = String>) {
+    let mut server = Command::new(LIGHTSHIP)
+        .args(["serve", "--dev", "--coap", "127.0.0.1:0", "--coaps", "none", "--http", "none"])
+        .args(["--bootstrap-coap", "none", "--bootstrap-coaps", "none", "--data"])
+        .arg(folder)
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .expect("starts");
+    let lines = BufReader::new(server.stdout.take().expect("piped")).lines().map_while(Result::ok);
+    (server, lines)
 }
 
 /// Fills the file system with registrations until nothing is taken, makes space, and looks whether all is there.

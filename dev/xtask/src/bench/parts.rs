@@ -109,4 +109,21 @@ pub(crate) const PARTS: &[Part] = &[
             },
         ],
     },
+    Part {
+        name: "store",
+        about: "a million registrations and their events into the embedded store, a kill, and back",
+        command: &["cargo", "run", "--release", "--quiet", "-p", "lightship-bench", "--bin", "stored"],
+        goals: &[],
+    },
+    Part {
+        name: "ready",
+        about: "the server goes on with a million stored registrations",
+        command: &["cargo", "run", "--release", "--quiet", "-p", "lightship-bench", "--bin", "stored", "ready"],
+        goals: &[Goal {
+            figure: "ready-s",
+            what: "Time from process start to `ready` with 1,000,000 stored registrations",
+            want: Want::AtMost(2.0),
+            unit: " s",
+        }],
+    },
 ];
