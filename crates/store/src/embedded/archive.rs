@@ -274,7 +274,7 @@ impl Importer {
             return Err(corrupt(trees.path(), "there is a store already, or half of one"));
         }
         trees.write(&[open::log_row(head.writer)], Sync::Now)?;
-        trees.begin_segment(head.oldest.max(1))?;
+        trees.begin_segment(head.oldest.max(1), 0)?;
         Ok(Importer {
             trees,
             _lock: lock,
@@ -336,7 +336,7 @@ impl Importer {
         }
         if self.segment_bytes >= SEGMENT_BYTES {
             self.write()?;
-            self.trees.begin_segment(number)?;
+            self.trees.begin_segment(number, u64::try_from(self.segment_bytes).unwrap_or(u64::MAX))?;
             self.segment_bytes = 0;
         }
         self.next += 1;

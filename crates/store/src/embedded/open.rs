@@ -49,7 +49,7 @@ pub(crate) fn trees(options: &EmbeddedOptions) -> Result<Trees, StoreError> {
         Some(other) => return Err(corrupt(&path, &format!("its format is {other:02x?}"))),
     }
     if trees.segments().is_empty() {
-        trees.begin_segment(1)?;
+        trees.begin_segment(1, 0)?;
     }
     Ok(trees)
 }

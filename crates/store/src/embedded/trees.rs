@@ -45,6 +45,8 @@ pub(crate) struct Segment {
     pub(crate) found: Keyspace,
     /// When its last event happened, once nothing more comes.
     pub(crate) newest_ms: OnceLock<i64>,
+    /// What was written into it, once nothing more comes; that may reach its tables later.
+    bytes: OnceLock<u64>,
 }
 
 /// A row to be written, or to go.
@@ -108,7 +110,7 @@ impl Trees {
         // In this order: what has events has the other, too.
         let found = self.tree_of_log(FOUND, first)?;
         let events = self.tree_of_log(EVENTS, first)?;
-        Ok(Arc::new(Segment { first, events, found, newest_ms: OnceLock::new() }))
+        Ok(Arc::new(Segment { first, events, found, newest_ms: OnceLock::new(), bytes: OnceLock::new() }))
     }
 
     fn set_segments(&self, segments: Vec<Arc<Segment>>) {
@@ -120,13 +122,15 @@ impl Trees {
         self.segments.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    /// Lets events from this number on go into a segment of their own.
-    pub(crate) fn begin_segment(&self, first: u64) -> Result<(), StoreError> {
+    /// Lets events from this number on go into a segment of their own; so many bytes are in the one before.
+    pub(crate) fn begin_segment(&self, first: u64, bytes_before: u64) -> Result<(), StoreError> {
         let mut segments = self.segments().to_vec();
         let before = segments.last().cloned();
         segments.push(self.open_segment(first)?);
         self.set_segments(segments);
-        before.map_or(Ok(()), |segment| self.to_tables(&segment))
+        let Some(before) = before else { return Ok(()) };
+        before.bytes.get_or_init(|| bytes_before);
+        self.to_tables(&before)
     }
 
     /// Out of memory, so that it does not keep the write-ahead log from being cut.
@@ -151,10 +155,15 @@ impl Trees {
         Ok(())
     }
 
-    /// Bytes on the disk of each segment, the oldest first.
-    pub(crate) fn log_bytes(&self) -> Vec<u64> {
+    /// Bytes of all segments but the one that is written.
+    pub(crate) fn sealed_bytes(&self) -> u64 {
         let segments = self.segments();
-        segments.iter().map(|segment| segment.events.disk_space() + segment.found.disk_space()).collect()
+        let sealed = segments.iter().rev().skip(1);
+        let bytes = sealed.map(|segment| {
+            let on_disk = segment.events.disk_space() + segment.found.disk_space();
+            on_disk.max(segment.bytes.get().copied().unwrap_or(0))
+        });
+        bytes.sum()
     }
 
     pub(crate) fn path(&self) -> &Path {

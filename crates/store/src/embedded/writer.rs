@@ -230,16 +230,15 @@ impl Writer {
             let old_ms = now_ms.saturating_sub(limits.age_ms / i64::try_from(SEGMENTS).unwrap_or(1));
             let is_old = written.oldest_ms(&log)?.is_some_and(|oldest_ms| oldest_ms < old_ms);
             if is_old || self.segment_bytes >= self.segment_bytes_max() {
-                trees.begin_segment(self.ledger.newest.number + 1)?;
+                trees.begin_segment(self.ledger.newest.number + 1, self.segment_bytes)?;
                 self.segment_bytes = 0;
             }
         }
         loop {
             let segments = trees.segments();
             let [oldest, next, ..] = segments.as_slice() else { return Ok(()) };
-            let sealed = trees.log_bytes().into_iter().rev().skip(1).sum::<u64>();
             let is_old = oldest.newest_ms(&log)?.is_some_and(|ms| ms < now_ms.saturating_sub(limits.age_ms));
-            let is_much = sealed + self.segment_bytes > limits.bytes;
+            let is_much = trees.sealed_bytes() + self.segment_bytes > limits.bytes;
             if !is_old && !is_much && next.first > log.oldest() {
                 return Ok(());
             }

@@ -118,7 +118,17 @@ pub(crate) const PARTS: &[Part] = &[
     Part {
         name: "ready",
         about: "the server goes on with a million stored registrations",
-        command: &["cargo", "run", "--release", "--quiet", "-p", "lightship-bench", "--bin", "stored", "ready"],
+        command: &[
+            "cargo",
+            "run",
+            "--release",
+            "--quiet",
+            "-p",
+            "lightship-bench",
+            "--bin",
+            "stored",
+            "ready",
+        ],
         goals: &[Goal {
             figure: "ready-s",
             what: "Time from process start to `ready` with 1,000,000 stored registrations",
