@@ -1,7 +1,7 @@
 //! One shard beside a bare UDP echo that makes the same system calls, under the same load, plain and in DTLS: in turns, so that
 //! what else runs on the machine meets both; of all turns the middle one. And what one shard does in memory.
 //!
-//! `cargo run --release -p lightship-bench --bin shard-vs-echo`
+//! `cargo run --release -p lightship-bench --bin shard-vs-echo [memory] [register] [update] [secured]`
 
 #![allow(clippy::print_stdout, clippy::disallowed_methods, reason = "a program that measures and prints")]
 
@@ -30,33 +30,52 @@ fn main() -> io::Result<()> {
     println!(
         "| what | per second | ns of CPU each | of the echo's rate | CPU, echo : shard |\n|---|---|---|---|---|"
     );
-    in_memory();
+    let named: Vec<String> = std::env::args().skip(1).collect();
+    let is_wanted = |what: &str| named.is_empty() || named.iter().any(|name| name == what);
+    if is_wanted("memory") {
+        in_memory();
+    }
     let echo = Echo::start(SocketAddr::from(([127, 0, 0, 1], 0)))?;
     let server = Server::start(1, Vec::new())?;
     let load = Load::new(OVER_UDP as usize)?;
-    let turns = |turn: u16| turn * ROUNDS + 1..(turn + 1) * ROUNDS + 1;
+    if is_wanted("register") {
+        let made = |turn| rounds(turns(turn), |number, id| register(number, id).into());
+        compare("Register", "register-volatile-vs-echo", &load, (echo.address(), server.plain()), made)?;
+    }
+    if is_wanted("update") {
+        updates(&load, (echo.address(), server.plain()))?;
+    }
+    if is_wanted("secured") {
+        secured_updates(&load, (echo.address(), server.secured()))?;
+    }
+    Ok(())
+}
 
-    let made = |turn| rounds(turns(turn), |number, id| register(number, id).into());
-    compare("Register", "register-volatile-vs-echo", &load, (echo.address(), server.plain()), made)?;
-
-    let registered = load.run(server.plain(), &[round(|number| register(number, 60_000).into())])?;
+fn updates(load: &Load, (echo, shard): (SocketAddr, SocketAddr)) -> io::Result<()> {
+    let registered = load.run(shard, &[round(|number| register(number, 60_000).into())])?;
     let locations: Vec<String> =
         registered.answers.iter().map(|answer| located(answer)).collect::<io::Result<_>>()?;
     let made = |turn| rounds(turns(turn), |number, id| update(&locations[number as usize], id).into());
-    let last = compare("Update", "update-vs-echo", &load, (echo.address(), server.plain()), made)?;
-    all_changed(last.answers.iter().map(|answer| Some(answer.clone())))?;
+    let last = compare("Update", "update-vs-echo", load, (echo, shard), made)?;
+    all_changed(last.answers.iter().map(|answer| Some(answer.clone())))
+}
 
-    let mut sessions = load.handshakes(server.secured())?;
+fn secured_updates(load: &Load, (echo, shard): (SocketAddr, SocketAddr)) -> io::Result<()> {
+    let mut sessions = load.handshakes(shard)?;
     let first = seal_round(&mut sessions, |number| register(number, 60_001));
-    let answers = load.run(server.secured(), &[first])?.answers;
+    let answers = load.run(shard, &[first])?.answers;
     let opened: Vec<Vec<u8>> = open(&mut sessions, &answers).map(Option::unwrap_or_default).collect();
     let locations: Vec<String> = opened.iter().map(|answer| located(answer)).collect::<io::Result<_>>()?;
     let made = |turn| {
         turns(turn).map(|id| seal_round(&mut sessions, |n| update(&locations[n as usize], id))).collect()
     };
-    let last =
-        compare("Update, DTLS", "update-secured-vs-echo", &load, (echo.address(), server.secured()), made)?;
+    let last = compare("Update, DTLS", "update-secured-vs-echo", load, (echo, shard), made)?;
     all_changed(open(&mut sessions, &last.answers))
+}
+
+/// The message IDs of a turn.
+fn turns(turn: u16) -> core::ops::Range<u16> {
+    turn * ROUNDS + 1..(turn + 1) * ROUNDS + 1
 }
 
 /// Puts the same load on the echo and on the shard, in turns.

@@ -35,10 +35,29 @@ pub(crate) const PARTS: &[Part] = &[
         name: "udp",
         about: "one shard beside a bare echo with the same system calls and load",
         command: &["cargo", "run", "--release", "--quiet", "-p", "lightship-bench", "--bin", "shard-vs-echo"],
+        goals: &[
+            Goal {
+                figure: "update-vs-echo",
+                what: "Updates per second of one shard, plain CoAP, against the bare echo",
+                want: Want::AtLeast(0.8),
+                unit: "",
+            },
+            Goal {
+                figure: "update-secured-vs-echo",
+                what: "the same inside DTLS-PSK CCM_8 with connection ID",
+                want: Want::AtLeast(0.7),
+                unit: "",
+            },
+        ],
+    },
+    Part {
+        name: "scaling",
+        about: "two shards beside one",
+        command: &["cargo", "run", "--release", "--quiet", "-p", "lightship-bench", "--bin", "scaling"],
         goals: &[Goal {
-            figure: "update-vs-echo",
-            what: "Updates per second of one shard, plain CoAP, against the bare echo",
-            want: Want::AtLeast(0.8),
+            figure: "two-shards-by-cpu",
+            what: "two shards against one, by the CPU that a message takes of them",
+            want: Want::AtLeast(1.8),
             unit: "",
         }],
     },
