@@ -44,7 +44,8 @@ pub(crate) fn harmless(text: &str) -> Cow<'_, str> {
 /// Starts logging to standard error, by `--log`, else by what suits the command.
 pub(crate) fn start_logging(arguments: &Cli) {
     let fallback = match arguments.command {
-        Command::Serve(_) => "info",
+        // What the library of the store finds worth telling is not about the life of the process.
+        Command::Serve(_) => "info,fjall=warn,lsm_tree=warn",
         Command::Demo(_)
         | Command::Device(_)
         | Command::Ctl(_)
