@@ -114,10 +114,10 @@ impl Crew {
         self.members[0].address
     }
 
-    /// The code of the last answer, for those without security.
+    /// What the last answer is, for those without security.
     #[must_use]
-    pub fn answer(&self) -> Option<Code> {
-        Message::parse(&self.world.out).ok().map(|message| message.code())
+    pub fn answer(&self) -> Option<(Type, Code)> {
+        Message::parse(&self.world.out).ok().map(|message| (message.ty(), message.code()))
     }
 
     /// The time passes, and it is the next one's turn; gives a message ID.

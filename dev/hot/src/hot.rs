@@ -97,3 +97,39 @@ fn decode(document: Document, format: Format) -> Box<dyn FnMut()> {
         black_box(document.decode(format, black_box(&payload)).expect("legal"));
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use lightship_coap::Type;
+
+    use super::*;
+
+    /// A path whose messages are refused would be counted for what it is not.
+    #[test]
+    fn what_is_counted_is_served() {
+        let mut crew = Crew::new(3, Transport::Plain);
+        for _ in 0..10 {
+            crew.update();
+            assert_eq!(crew.answer(), Some((Type::Ack, Code::CHANGED)));
+            crew.send();
+            assert_eq!(crew.answer(), Some((Type::Ack, Code::CHANGED)));
+            crew.notify();
+            assert_eq!(crew.answer(), Some((Type::Ack, Code::EMPTY)));
+        }
+        // Behind the others: their Updates are of the registrations before.
+        (0..10).for_each(|_| crew.register());
+        let stats = crew.world.shard.stats();
+        assert_eq!((stats.registers, stats.updates, stats.sends), (13, 10, 10));
+        let mut secured = Crew::new(2, Transport::Secured);
+        (0..10).for_each(|_| secured.update());
+        assert_eq!(secured.world.shard.stats().updates, 10);
+    }
+
+    #[test]
+    fn every_path_can_be_done() {
+        for path in HOT_PATHS {
+            let mut act = (path.prepare)();
+            (0..5).for_each(|_| act());
+        }
+    }
+}

@@ -105,7 +105,9 @@ pub fn lift_limits(config: &mut Config) {
 pub fn yes(event: &Event, observe: &[Wanted]) -> Option<(Ask, Answer)> {
     match event {
         Event::AskRegister { ask, .. } => Some((*ask, Answer::Accept { observations: observe.to_vec() })),
-        Event::AskDurable { ask, .. } => Some((*ask, Answer::Stored)),
+        Event::AskDurable { ask, .. } | Event::Notified { ask: Some(ask), .. } => {
+            Some((*ask, Answer::Stored))
+        }
         Event::Security(SecurityEvent::AskCredential {
             ask,
             presented: Presented::PskIdentity(identity),
