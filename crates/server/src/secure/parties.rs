@@ -45,8 +45,9 @@ struct Slots {
     free: Option<u32>,
 }
 
-/// Bytes in a slot: what it is, the length of the identity, the identity, the endpoint if that is another text.
-const SIZES: [usize; 15] = [16, 20, 24, 28, 32, 36, 40, 48, 56, 64, 80, 112, 176, 272, 416];
+/// Bytes in a slot: what it is, then the text that is identity and endpoint, or the length of the identity, the identity and
+/// the endpoint. Names have 20 to 30 bytes as a rule.
+const SIZES: [usize; 15] = [16, 19, 21, 23, 25, 27, 29, 31, 33, 36, 40, 48, 64, 160, 416];
 /// Slots in a chunk.
 const CHUNK: usize = 256;
 const SIZE_SHIFT: u32 = 28;
@@ -192,22 +193,25 @@ impl<'a> PartyRef<'a> {
         let mut what = if mode == Mode::RawPublicKey { RAW_PUBLIC_KEY } else { 0 };
         what |= if endpoint.is_none() { ANY_ENDPOINT } else { 0 };
         what |= if is_same { SAME } else { 0 };
-        let rest = endpoint.filter(|_| !is_same).unwrap_or_default();
-        // A text of zeroes ends where the endpoint does: no name has one.
+        // A text that an endpoint is ends before the first zero: no name has one.
+        if is_same {
+            return Some([&[what][..], identity].concat());
+        }
         let head = [what, u8::try_from(identity.len()).ok()?];
-        Some([&head[..], identity, rest.as_bytes()].concat())
+        Some([&head[..], identity, endpoint.unwrap_or_default().as_bytes()].concat())
     }
 
     fn of_text(slot: &'a [u8]) -> Option<Self> {
-        let [what, len, rest @ ..] = slot else { return None };
+        let (what, rest) = slot.split_first()?;
         if *what == FREE {
             return None;
         }
-        let (identity, rest) = rest.split_at_checked(usize::from(*len))?;
-        let name = if what & SAME != 0 {
-            identity
+        let (identity, name) = if what & SAME != 0 {
+            (to_zero(rest), to_zero(rest))
         } else {
-            rest.split(|byte| *byte == 0).next().unwrap_or_default()
+            let (len, rest) = rest.split_first()?;
+            let (identity, rest) = rest.split_at_checked(usize::from(*len))?;
+            (identity, to_zero(rest))
         };
         let name = core::str::from_utf8(name).ok()?;
         let mode = if what & RAW_PUBLIC_KEY != 0 { Mode::RawPublicKey } else { Mode::Psk };
@@ -264,6 +268,10 @@ impl<'a> PartyRef<'a> {
         let endpoint = endpoint.and_then(|endpoint| Endpoint::new(endpoint).ok());
         Arc::new(Party { principal, endpoints: endpoint.map_or(Endpoints::Any, Endpoints::One) })
     }
+}
+
+fn to_zero(text: &[u8]) -> &[u8] {
+    text.split(|byte| *byte == 0).next().unwrap_or_default()
 }
 
 impl<'a> From<&'a Party> for PartyRef<'a> {

@@ -143,3 +143,100 @@ fn name_in(chunks: &[Vec<Option<Packed>>], place: Place) -> &str {
 
 /// Devices in a chunk.
 const CHUNK: usize = 256;
+
+#[cfg(test)]
+mod tests {
+    use std::collections::{BTreeMap, BTreeSet};
+    use std::sync::Arc;
+
+    use lightship_api as api;
+    use lightship_api::{ObservingState, Timestamp};
+    use lightship_lwm2m::{Binding, Endpoint, Path, Version};
+    use lightship_platform::Instant;
+    use lightship_server::{Details, Deviations, Locator, ObjectList, Presence, Registration, Terms};
+    use lightship_store::WantedKey;
+
+    use super::super::{LastContent, Observed};
+    use super::*;
+
+    fn device(endpoint: Endpoint, random: u32, terms: &Arc<Terms>, clock: Clock) -> Device {
+        let path: Path = "/3303/0/5700".parse().expect("a path");
+        let mut node = api::Node::new(api::Content::Value(21.5.into()));
+        node.path = Some(path.to_string());
+        node.kind = Some(api::ValueType::Float);
+        let key = WantedKey::Path(path);
+        let now = Some(Timestamp(1_800_000_000_000));
+        let content = LastContent::of(&key, vec![node]);
+        let seen =
+            Observed { state: ObservingState::Active, content, time: now, since: now, ..Observed::default() };
+        Device {
+            shard: 0,
+            registration: Registration {
+                id: Locator { shard: 0, node: 0, random },
+                address: ([10, 0, 0, 1], 5683).into(),
+                party: None,
+                session: None,
+                details: Details { endpoint, terms: terms.clone() },
+                registered_at: Instant::from_secs(1),
+                updated_at: Instant::from_secs(1),
+                presence: Presence::Listening,
+                deviations: Deviations::default(),
+                expires_at: Some(Instant::from_secs(86_401)),
+            },
+            clock,
+            session_opened: None,
+            registered_at: Timestamp(1_800_000_000_000),
+            updated_at: Timestamp(1_800_000_000_000),
+            expires_at: Some(Timestamp(1_800_086_400_000)),
+            awake_until: None,
+            expected_wake: None,
+            commands_waiting: 0,
+            speaks: None,
+            made: BTreeSet::new(),
+            deleted: BTreeSet::new(),
+            list_format: None,
+            no_composites: false,
+            observations: BTreeMap::from([(key, seen)]),
+            deviations: BTreeMap::new(),
+            deviations_before: BTreeMap::new(),
+            format_left_open: BTreeSet::new(),
+            asked: BTreeSet::new(),
+        }
+    }
+
+    fn resident() -> usize {
+        let statm = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+        let pages: usize = statm.split(' ').nth(1).and_then(|text| text.parse().ok()).unwrap_or(0);
+        pages * 4096
+    }
+
+    /// What the directory keeps of a device with one observation, besides the name and the terms that it shares with the
+    /// shard: `cargo test --release -p lightship-service --lib weighs_a_million -- --ignored --nocapture`
+    #[test]
+    #[ignore = "a measurement of some seconds and some hundred megabytes"]
+    #[allow(clippy::print_stderr, reason = "a measurement")]
+    fn the_directory_weighs_a_million_devices() {
+        let clock = Clock::start();
+        let terms = Arc::new(Terms {
+            version: Version::V1_1,
+            lifetime_s: 86_400,
+            binding: Binding::UDP,
+            queue_mode: false,
+            sms: None,
+            attributes: Box::default(),
+            objects: Arc::new(ObjectList::default()),
+        });
+        let name =
+            |n: u32| Endpoint::new(&format!("urn:imei:{:015}", n.wrapping_mul(0x9e37_79b1))).expect("a name");
+        let names: Vec<Endpoint> = (0..1_000_000).map(name).collect();
+        let mut table = Table::new(clock);
+        let before = resident();
+        for (random, name) in (0..).zip(&names) {
+            table.insert(device(name.clone(), random, &terms, clock));
+        }
+        let each = (resident() - before) / names.len();
+        eprintln!("{each} bytes each");
+        assert_eq!(table.len(), names.len());
+        assert!(each <= 340, "{each}");
+    }
+}
