@@ -86,6 +86,7 @@ pub struct Load {
     sockets: Vec<UdpSocket>,
     /// Devices that wait for an answer at the same time, of one load thread.
     window: usize,
+    threads: usize,
 }
 
 /// What came of a load.
@@ -107,13 +108,17 @@ impl Load {
             socket.set_read_timeout(Some(Duration::from_secs(5)))?;
             Ok(socket)
         };
-        Ok(Self { sockets: (0..devices).map(open).collect::<io::Result<_>>()?, window: WINDOW })
+        Ok(Self {
+            sockets: (0..devices).map(open).collect::<io::Result<_>>()?,
+            window: WINDOW,
+            threads: LOAD_THREADS,
+        })
     }
 
-    /// The same with another number of devices that wait for an answer at the same time, of one load thread.
+    /// The same with more threads: while the devices of one wait for a disk, those of others are served.
     #[must_use]
-    pub fn with_window(self, window: usize) -> Self {
-        Self { window, ..self }
+    pub fn with_threads(self, threads: usize) -> Self {
+        Self { threads, ..self }
     }
 
     /// Registers each device, and answers the Observe that follows by what `answer` makes of it; gives the Observes.
@@ -170,7 +175,7 @@ impl Load {
         for socket in &self.sockets {
             socket.connect(server)?;
         }
-        let share = self.sockets.len().div_ceil(LOAD_THREADS);
+        let share = self.sockets.len().div_ceil(self.threads.max(1));
         let begin = Instant::now();
         let answers = std::thread::scope(|scope| {
             let threads: Vec<_> = self

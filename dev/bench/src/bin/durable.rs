@@ -21,8 +21,8 @@ use lightship_store::{Batch, EmbeddedOptions, EmbeddedStore, Fact, Store, Wanted
 
 /// Devices, each a socket of its own.
 const DEVICES: u32 = 2048;
-/// Devices that wait for an answer at the same time, of each of two load threads: an answer takes as long as the disk.
-const WINDOW: usize = 1024;
+/// Threads that make load, 64 devices of each waiting at any time: an answer takes as long as the disk.
+const THREADS: usize = 16;
 const TURNS: u16 = 5;
 const ROUNDS: u16 = 40;
 
@@ -34,7 +34,7 @@ fn main() -> Result<(), Box<dyn Error>> {
         "| what | per second | of the echo's rate | CPU seconds: shard, store, rest of the server |\n|---|---|---|---|"
     );
     let echo = Echo::start(SocketAddr::from(([127, 0, 0, 1], 0)))?;
-    let load = Load::new(DEVICES as usize)?.with_window(WINDOW);
+    let load = Load::new(DEVICES as usize)?.with_threads(THREADS);
     let turns = |turn: u16| turn * ROUNDS + 1..(turn + 1) * ROUNDS + 1;
 
     let server = serve(&folder)?;
@@ -46,6 +46,7 @@ fn main() -> Result<(), Box<dyn Error>> {
     }
     server.stop();
 
+    let folder = folder.with_extension("observed");
     want_observations(&folder)?;
     let server = serve(&folder)?;
     let at = server.coap().ok_or("no listener")?;
