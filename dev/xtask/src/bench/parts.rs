@@ -155,4 +155,23 @@ pub(crate) const PARTS: &[Part] = &[
             unit: " s",
         }],
     },
+    Part {
+        name: "durable",
+        about: "the whole server with one shard and its store on the disk, beside a bare echo under the same load",
+        command: &["cargo", "run", "--release", "--quiet", "-p", "lightship-bench", "--bin", "durable"],
+        goals: &[
+            Goal {
+                figure: "durable-register-vs-echo",
+                what: "Registrations per second, durable, one shard, against the bare echo",
+                want: Want::AtLeast(0.3),
+                unit: "",
+            },
+            Goal {
+                figure: "durable-notify-vs-echo",
+                what: "Notifications per second into the event log, durable before the acknowledgement, against the bare echo",
+                want: Want::AtLeast(0.3),
+                unit: "",
+            },
+        ],
+    },
 ];
