@@ -27,8 +27,8 @@ const OBSERVED: usize = 40;
 struct Told {
     /// The last state that the server has acknowledged: location and lifetime, or none.
     registered: Option<(String, u64)>,
-    /// What was begun after that, and may be so or not.
-    open: Option<Open>,
+    /// What was begun after that, each of which may be so or not: a device that was not answered begins the next.
+    open: Vec<Open>,
 }
 
 #[derive(Clone, Debug, PartialEq)]
@@ -65,11 +65,11 @@ impl Ledger {
         let told = self.devices.entry(text("device")).or_default();
         let lifetime = || line["lifetime_s"].as_u64().expect("a lifetime");
         match (text("operation").as_str(), text("state").as_str()) {
-            ("register", "begun") => told.open = Some(Open::Register(lifetime())),
-            ("change", "begun") => told.open = Some(Open::Change(lifetime())),
-            ("deregister", "begun") => told.open = Some(Open::Deregister),
+            ("register", "begun") => told.open.push(Open::Register(lifetime())),
+            ("change", "begun") => told.open.push(Open::Change(lifetime())),
+            ("deregister", "begun") => told.open.push(Open::Deregister),
             ("register" | "change", "acknowledged") => {
-                *told = Told { registered: Some((text("location"), lifetime())), open: None };
+                *told = Told { registered: Some((text("location"), lifetime())), open: Vec::new() };
             }
             ("deregister", "acknowledged") => *told = Told::default(),
             ("send" | "notify", "acknowledged") => {
@@ -84,17 +84,16 @@ impl Ledger {
 
 /// Whether the server may have this of the device.
 fn agrees(told: &Told, kept: Option<&(String, u64)>) -> bool {
-    let Told { registered, open } = told;
-    let as_acknowledged = kept == registered.as_ref();
-    as_acknowledged
-        || match (open, kept) {
-            (Some(Open::Register(lifetime)), Some((_, kept))) => kept == lifetime,
-            (Some(Open::Change(lifetime)), Some((location, kept))) => {
-                kept == lifetime && registered.as_ref().is_some_and(|(same, _)| same == location)
-            }
-            (Some(Open::Deregister), None) => true,
-            _ => false,
+    let may_be = |open: &Open| match (open, kept) {
+        (Open::Register(lifetime), Some((_, kept))) => kept == lifetime,
+        (Open::Change(lifetime), Some((location, kept))) => {
+            let known = told.registered.as_ref().is_some_and(|(known, _)| known == location);
+            kept == lifetime && known
         }
+        (Open::Deregister, kept) => kept.is_none(),
+        (Open::Register(_) | Open::Change(_), None) => false,
+    };
+    kept == told.registered.as_ref() || told.open.iter().any(may_be)
 }
 
 /// The log as far as it was read: its numbers have neither holes nor repetitions.

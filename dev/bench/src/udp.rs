@@ -135,8 +135,11 @@ impl Load {
         let one = |(socket, register): (&UdpSocket, &[u8])| {
             socket.connect(server)?;
             socket.send(register)?;
+            let mut heard = Vec::new();
             loop {
-                let len = socket.recv(&mut buffer)?;
+                let nothing = |error| io::Error::other(format!("no Observe came ({error}), but {heard:?}"));
+                let len = socket.recv(&mut buffer).map_err(nothing)?;
+                heard.push(buffer[..len].to_vec());
                 if let Some(answer) = answer(&buffer[..len]) {
                     socket.send(&answer)?;
                     return Ok(buffer[..len].to_vec());
@@ -207,8 +210,11 @@ fn exchange(sockets: &[UdpSocket], rounds: &[Round], from: usize, window: usize)
             for (socket, message) in sockets.iter().zip(messages) {
                 socket.send(message)?;
             }
-            for (socket, answer) in sockets.iter().zip(answers) {
-                let len = answer_of(socket, &mut buffer)?;
+            for ((socket, answer), message) in sockets.iter().zip(answers).zip(messages) {
+                // A notification is answered by nothing but an acknowledgement.
+                let is_notification = message.get(1).is_some_and(|code| *code >= 0x40);
+                let len =
+                    if is_notification { socket.recv(&mut buffer)? } else { answer_of(socket, &mut buffer)? };
                 answer.clear();
                 answer.extend_from_slice(&buffer[..len]);
             }
