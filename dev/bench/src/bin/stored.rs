@@ -185,10 +185,12 @@ fn ready(registrations: u64) {
     store.each_registration(&mut |record| pattern = Some(record)).expect("reads");
     let pattern = pattern.expect("it was acknowledged");
     let runtime = runtime();
+    // As many as the server has, if nobody says otherwise.
+    let shards = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
     for first in (0..registrations).step_by(1000) {
         let many = (first..registrations.min(first + 1000)).map(|number| {
-            // The last four bytes of a registration's name are its own, those before name the shard.
-            let id = pattern.id & !0xffff_ffff | number;
+            // A registration's name: shard, node, and four bytes of its own.
+            let id = number % shards << 40 | pattern.id & 0xff_0000_0000 | number;
             let said = from_address(&pattern.said, number);
             Fact::Registered(Arc::new(RegistrationRecord {
                 endpoint: name(number),
@@ -209,11 +211,27 @@ fn ready(registrations: u64) {
         best = best.min(took);
         let status = std::fs::read_to_string(format!("/proc/{}/status", server.id())).unwrap_or_default();
         let memory = status.lines().find(|line| line.starts_with("VmRSS")).unwrap_or_default().to_owned();
-        println!("ready with {registrations} registrations after {took:?}, {memory}");
+        println!(
+            "ready with {registrations} registrations after {took:?}, {memory}; CPU {}",
+            cpu(server.id())
+        );
         server.kill().expect("is there");
         server.wait().expect("ends");
     }
     figure("ready-s", best.as_secs_f64());
+}
+
+/// What each thread that had to do took of the CPU, on a busy machine the better measure.
+fn cpu(process: u32) -> String {
+    let tasks = std::fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
+    let took = tasks.filter_map(|task| {
+        let stat = std::fs::read_to_string(task.path().join("stat")).ok()?;
+        let (name, rest) = stat.split_once('(')?.1.rsplit_once(')')?;
+        let mut times = rest.split_whitespace().skip(11).map_while(|text| text.parse::<u64>().ok());
+        let ms = (times.next()? + times.next()?) * 10;
+        (ms > 50).then(|| format!("{name} {ms} ms"))
+    });
+    took.collect::<Vec<_>>().join(", ")
 }
 
 /// The same, said from an address of its own: behind the version stand 16 bytes of IP address and the port.
