@@ -190,7 +190,7 @@ fn ready(registrations: u64) {
     for first in (0..registrations).step_by(1000) {
         let many = (first..registrations.min(first + 1000)).map(|number| {
             // A registration's name: shard, node, and four bytes of its own.
-            let id = number % shards << 40 | pattern.id & 0xff_0000_0000 | number;
+            let id = ((number % shards) << 40) | pattern.id & 0xff_0000_0000 | number;
             let said = from_address(&pattern.said, number);
             Fact::Registered(Arc::new(RegistrationRecord {
                 endpoint: name(number),
