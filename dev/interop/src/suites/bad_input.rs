@@ -79,7 +79,8 @@ impl Target<'_> {
         let (pong, _) =
             socket.receive(SEPARATE, |_| true).map_err(|error| format!("ping afterwards: {error}"))?;
         same("ping afterwards", &(pong.kind, pong.code, pong.id), &(RST, 0, ping.id))?;
-        let location = self.register(&mut socket, "still-serves")?;
+        // Another one each time, since one that registers so often would have to wait.
+        let location = self.register(&mut socket, &format!("still-serves-{}", wire::fresh_id()))?;
         let leave = socket.draft(wire::DELETE).path(&location);
         let answer = socket.request(self.coap(), &leave, SEPARATE)?;
         same("De-register afterwards", &answer.code_text().as_str(), &"2.02")
