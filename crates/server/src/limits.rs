@@ -60,7 +60,7 @@ impl Default for Limits {
             attributes: 16,
             profiles: 1024,
             forwards: 4096,
-            registers_a_minute_per_device: 12,
+            registers_a_minute_per_device: 60,
             registers_a_minute_per_address: 12_000,
             registers_a_minute_per_prefix: 60_000,
         }

@@ -320,7 +320,7 @@ pub(super) const FIELDS: &[Field] = &[
         "limits",
         "registers_a_minute_per_device",
         Kind::Number,
-        "12",
+        "60",
         "Registers of one device in a minute at one shard; as many may come at once, then it gets 4.29 and the time to wait. 0 = no limit.",
     ),
     field(

@@ -389,7 +389,7 @@ fn limits(raw: &RawLimits) -> Result<Limits, ConfigError> {
         registers_a_minute_per_device: rate(
             "limits.registers_a_minute_per_device",
             raw.registers_a_minute_per_device,
-            12,
+            60,
         )?,
         registers_a_minute_per_address: rate(
             "limits.registers_a_minute_per_address",
