@@ -12,7 +12,7 @@ Operations of --mix:\n  update     an Update that changes nothing          chang
 In patterns {n} is the device's number, {n:06} the same with leading zeroes, {n:08x} in hexadecimal."
 )]
 pub(crate) struct LoadArguments {
-    /// The server, as coap://host[:port] or coaps://host[:port]
+    /// The server, as coap://HOST:PORT or coaps://HOST:PORT; the port may be left out
     #[arg(long, value_name = "URI", default_value = "coap://127.0.0.1:5683")]
     pub(crate) server: String,
 
