@@ -154,7 +154,7 @@ fn a_killed_server_gets_its_devices_and_observations_back() {
     let folder = tempfile::tempdir().expect("a folder");
     let data = folder.path().to_str().expect("UTF-8");
     let server = Server::start(&["--data", data]);
-    // Short, so that the device soon notices that nobody knows it any more.
+    // Short, so that the device is soon heard.
     let mut device = server.device(
         "e2e",
         &["--lifetime", "4", "--ack-timeout", "0.5", "--max-retransmit", "2", "--retry-timer", "1"],
@@ -164,7 +164,7 @@ fn a_killed_server_gets_its_devices_and_observations_back() {
     let (coap, http) = (server.coap.to_string(), server.http.to_string());
     server.program.kill();
     let server = Server::start_at(&coap, &http, &["--data", data]);
-    device.await_line("event registered");
+    assert!(server.is_registered("e2e"), "it is remembered before anything is heard of it");
     device.await_line("event observed ssid=1 path=/3303/0/5700");
     device.say("set /3303/0/5700 -4.5");
     server.await_reported("e2e", "/3303/0/5700", &json!(-4.5));

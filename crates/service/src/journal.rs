@@ -39,6 +39,8 @@ pub(crate) struct Journal {
     /// Registrations that give way to one of the same endpoint at another shard.
     displaced: HashSet<RegistrationId>,
     unchanged: Bucket,
+    /// Registrations of before a restart that are in the directory by now, and not told.
+    restored: u64,
 }
 
 /// A registration on its way.
@@ -80,6 +82,7 @@ impl Journal {
             coming: HashMap::new(),
             displaced: HashSet::new(),
             unchanged: Bucket { a_second, filled: u64::from(a_second) * MICRO, at },
+            restored: 0,
         }
     }
 
@@ -95,6 +98,10 @@ impl Journal {
                     stopped = count == 0;
                     for ShardEvent { shard, event } in taken.drain(..) {
                         self.take(shard, event).await;
+                    }
+                    let restored = std::mem::take(&mut self.restored);
+                    if restored > 0 {
+                        self.core.restored.send_modify(|count| *count += restored);
                     }
                 }
                 Some(news) = news.recv(), if room > 0 && !stopped => {

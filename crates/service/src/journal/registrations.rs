@@ -265,7 +265,7 @@ impl Journal {
 
     /// A registration goes on from before a restart. Its device has done nothing, so there is no event to tell.
     pub(super) fn restored(
-        &self,
+        &mut self,
         shard: u8,
         registration: Registration,
         observations: &[(ObservationId, Wanted)],
@@ -288,7 +288,7 @@ impl Journal {
             security::forget_unsecured(&self.core, &endpoint);
         }
         queue::came(&self.core, &endpoint);
-        self.core.restored.send_modify(|count| *count += 1);
+        self.restored += 1;
     }
 
     fn device(&self, shard: u8, registration: Registration) -> Device {
