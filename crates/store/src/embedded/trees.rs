@@ -85,14 +85,18 @@ impl Trees {
             let numbers = names.iter().filter_map(|name| name.strip_prefix(kind)?.parse::<u64>().ok());
             numbers.collect::<std::collections::BTreeSet<u64>>()
         };
-        let (events, found) = (numbers(EVENTS), numbers(FOUND));
+        let (mut events, found) = (numbers(EVENTS), numbers(FOUND));
+        // A crash came between the two trees of a new segment, which is then made whole. To delete the tree instead would be its
+        // end: after a crash the library counts from the numbers of our rows, not of its own, and the deletion of a tree that is
+        // just made may count as older than the making.
+        events.extend(found.last().copied().filter(|first| events.last().is_none_or(|last| last < first)));
         let segments = events.iter().map(|first| self.open_segment(*first)).collect::<Result<_, _>>()?;
         self.set_segments(segments);
         // What a crash has left in memory, of those that nothing is written to any more.
         for segment in self.segments().iter().rev().skip(1) {
             self.to_tables(segment)?;
         }
-        // Left by a crash between the two.
+        // Left by a crash while a segment was forgotten.
         for orphan in found.difference(&events) {
             let tree = self.tree_of_log(FOUND, *orphan)?;
             self.database.delete_keyspace(tree).map_err(|error| failed(&self.path, error))?;
