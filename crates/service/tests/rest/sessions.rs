@@ -656,7 +656,7 @@ fn a_session_ends_when_its_certificate_expires() {
     });
     let again = Secured::connect_with(server.coaps(), brief.x509(), device.resumption.take(), Some(NAME));
     assert!(again.facts.is_none());
-    eventually(|| failures(&server)[0]["reason"].as_str().unwrap().contains("expired on"));
+    eventually(|| failures(&server).iter().any(|one| one["reason"].as_str().unwrap().contains("expired on")));
 }
 
 #[test]
