@@ -292,6 +292,7 @@ function downlink(method, device, kind, ids, body) {
 
 function route(method, url, body) {
   const [, , , kind, name, verb, ...ids] = url.pathname.split("/");
+  if (kind === "session") return { status: 200, body: { name: flags.token ? "configuration" : "dev", role: "admin" } };
   if (kind === "commands") return commandRoute(method, name);
   if (kind === "models") {
     const version = url.searchParams.get("version");

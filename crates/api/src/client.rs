@@ -1,5 +1,6 @@
 //! A typed, blocking client of the API, for `ctl` and tests.
 
+mod access;
 mod bootstrap;
 mod credential;
 mod security;

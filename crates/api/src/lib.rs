@@ -8,6 +8,7 @@
 //! Start reading at: node.rs (one shape for any level of the data tree), then answer.rs, event.rs, routes.rs.
 //! ```
 
+pub mod access;
 pub mod answer;
 pub mod bootstrap;
 pub mod client;
@@ -25,6 +26,7 @@ pub mod routes;
 pub mod security;
 pub mod time;
 
+pub use access::{Caller, Need, Role, needed};
 pub use answer::{
     AnswerContent, AttributesBody, CompositeObserveBody, CompositeReadBody, CompositeWriteBody,
     DownlinkAnswer, ExecuteBody, Link, ObservationState, Observations, ObservingState, RawPayload,

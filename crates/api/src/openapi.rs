@@ -3,10 +3,12 @@
 use serde_json::{Map, Value as Json, json};
 use utoipa::OpenApi;
 
+use crate::access::{Need, needed};
 use crate::routes::{Answer, Body, ROUTES, Route};
 
 #[derive(OpenApi)]
 #[openapi(components(schemas(
+    crate::Caller,
     crate::Endpoints,
     crate::Endpoint,
     crate::DownlinkAnswer,
@@ -82,8 +84,12 @@ fn operation(route: &Route) -> Json {
         "parameters": parameters(route),
         "responses": responses(route),
     });
-    if !route.problems.is_empty() {
-        out["security"] = json!([{"token": []}]);
+    match needed(route.operation) {
+        Some(Need::Role(role)) => {
+            out["security"] = json!([{"token": [role.name()]}]);
+            out["description"] = json!(format!("Needs the role {role}."));
+        }
+        Some(Need::Nothing) | None => {}
     }
     match route.body {
         Body::Nothing => {}
@@ -174,7 +180,7 @@ fn content(name: &str) -> Json {
 fn reason(status: u16) -> &'static str {
     match status {
         400 => "The request is malformed.",
-        401 | 403 => "The token or the origin is not accepted.",
+        401 | 403 => "The token, its role or the origin is not accepted.",
         404 => "Nothing of that name.",
         409 => "The device sleeps, or the request contradicts what is there.",
         413 => "Too large.",

@@ -115,7 +115,9 @@ problem_types! {
     InvalidParameter "invalid-parameter" 400 "A query parameter is not valid.";
     InvalidCredential "invalid-credential" 400 "No device could prove who it is with this.";
     NoToken "no-token" 401 "A bearer token is needed.";
+    TokenExpired "token-expired" 401 "The bearer token has ended.";
     WrongToken "wrong-token" 403 "The bearer token is not accepted.";
+    ForbiddenRole "forbidden-role" 403 "This needs a role that the caller does not have.";
     ForeignOrigin "foreign-origin" 403 "The request comes from a page of another site.";
     UnknownHost "unknown-host" 403 "The Host header names another site.";
     NotFound "not-found" 404 "There is nothing at this address.";

@@ -183,6 +183,14 @@ const COMPOSITE_OBSERVATION: &str = "/api/v1/endpoints/{endpoint}/composite/obse
 pub const ROUTES: &[Route] = &[
     route(
         "GET",
+        "/api/v1/session",
+        "getSession",
+        "Shows who the caller is and what it may do.",
+        Body::Nothing,
+        Answer::Json("Caller"),
+    ),
+    route(
+        "GET",
         "/api/v1/endpoints",
         "listEndpoints",
         "Lists registered devices.",

@@ -11,6 +11,7 @@ use lightship_platform::crypto::Crypto;
 use lightship_store::{AnyStore, CommandState, Cursor};
 use tokio::sync::watch;
 
+use crate::access::Access;
 use crate::bootstrap::Bootstrap;
 use crate::config::Config;
 use crate::directory::Directory;
@@ -21,6 +22,7 @@ use crate::security::{Gate, Keeper};
 /// Shared by the journal and every REST handler.
 pub(crate) struct Core {
     pub(crate) config: Config,
+    pub(crate) access: Access,
     pub(crate) clock: Clock,
     pub(crate) store: AnyStore,
     pub(crate) directory: Directory,

@@ -9,6 +9,7 @@
 //! Start reading at: start.rs (what a server is made of), then journal.rs (events of the shards), rest/mod.rs.
 //! ```
 
+mod access;
 pub mod archive;
 mod bootstrap;
 pub mod config;

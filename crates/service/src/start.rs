@@ -16,6 +16,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::access::Access;
 use crate::bootstrap::{Bootstrap, Role};
 use crate::config::{Config, ConfigError};
 use crate::core::{Core, Counters};
@@ -142,6 +143,7 @@ impl Service {
         let inbox = bootstrap.as_ref().map(|thread| thread.inbox().clone());
         let (share, news) = Bootstrap::new(inbox);
         let core = Arc::new(Core {
+            access: Access::new(&config.api),
             bootstrap: share,
             gate: Gate::new(setup.identities, setup.trust, key_log),
             crypto,

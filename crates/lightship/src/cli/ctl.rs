@@ -124,6 +124,9 @@ pub(crate) struct HistoryArguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum CtlCommand {
+    /// Show who you are to the server: the token's name, its role, and when it ends
+    #[command(after_help = "Example:\n  lightship ctl --token \"$TOKEN\" session")]
+    Session,
     /// List the registered devices
     #[command(
         after_help = "Examples:\n  lightship ctl endpoints\n  lightship ctl endpoints --filter sensor --json"

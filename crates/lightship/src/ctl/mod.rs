@@ -2,6 +2,7 @@
 //!
 //! `value` turns what is typed into Nodes, `composite` speaks of several paths at once, `show` turns answers into text, `events` follows the stream.
 
+mod access;
 mod attribute;
 mod bootstrap;
 mod composite;
@@ -62,6 +63,7 @@ impl Session<'_> {
                 let wanted = events::Wanted { endpoint, types, after, follow, subject: None };
                 events::print(self.client, &wanted, self.json).map_err(|error| self.event_failure(error))
             }
+            CtlCommand::Session => self.session(),
             CtlCommand::Credentials { command } => self.credentials(command),
             CtlCommand::Security { command } => self.security(command.as_ref()),
             CtlCommand::Handshakes { endpoint } => self.handshakes(&endpoint),

@@ -4,22 +4,23 @@ use std::net::IpAddr;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, HeaderValue, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use lightship_api::ProblemType;
+use lightship_api::{ProblemType, Role};
 
 use super::Refusal;
+use super::roles::{self, Wanted};
 use crate::config::Api;
 use crate::core::Core;
 
 /// Checks a request and marks its answer.
-pub(crate) async fn guard(State(core): State<Arc<Core>>, request: Request, next: Next) -> Response {
+pub(crate) async fn guard(State(core): State<Arc<Core>>, mut request: Request, next: Next) -> Response {
     core.counters.http_requests.fetch_add(1, Ordering::Relaxed);
-    let mut response = match check(&core.config.api, request.uri(), request.headers()) {
+    let mut response = match admit(&core, &mut request) {
         Ok(()) => next.run(request).await,
-        Err(refusal) => refusal.into_response(),
+        Err(refused) => *refused,
     };
     if response.status().is_client_error() || response.status().is_server_error() {
         core.counters.http_problems.fetch_add(1, Ordering::Relaxed);
@@ -28,6 +29,33 @@ pub(crate) async fn guard(State(core): State<Arc<Core>>, request: Request, next:
         response.headers_mut().entry(name).or_insert(HeaderValue::from_static(value));
     }
     response
+}
+
+/// Finds out who calls and whether that caller may: only then a handler sees the request.
+fn admit(core: &Core, request: &mut Request) -> Result<(), Box<Response>> {
+    let refused = |refusal: Refusal| Box::new(refusal.into_response());
+    check(&core.config.api, request.uri(), request.headers()).map_err(refused)?;
+    let matched = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    let wanted = roles::wanted(request.method(), matched);
+    let needed = match wanted {
+        Wanted::Operation { need, .. } => roles::role(need, request.uri()),
+        Wanted::Unknown if !request.uri().path().starts_with("/api/v1") => None,
+        // Whoever knows no token does not hear what there is.
+        Wanted::Unknown | Wanted::NoMethod(_) | Wanted::Unsaid => Some(Role::Viewer),
+    };
+    if let Some(needed) = needed {
+        let actor = core.access.actor(bearer(request.headers()).map_err(refused)?).map_err(refused)?;
+        actor.must_be(needed).map_err(refused)?;
+        request.extensions_mut().insert(Arc::new(actor));
+    }
+    match wanted {
+        Wanted::Operation { .. } | Wanted::Unknown => Ok(()),
+        Wanted::NoMethod(allow) => Err(Box::new(roles::no_method(allow))),
+        Wanted::Unsaid => {
+            tracing::error!(uri = %request.uri().path(), "nobody has said who may have this address");
+            Err(refused(Refusal::new(ProblemType::Internal, "nobody has said who may have this address")))
+        }
+    }
 }
 
 fn check(api: &Api, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
@@ -46,16 +74,10 @@ fn check(api: &Api, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
             ));
         }
     }
-    if !is_percent_encoded(uri.path()) {
-        return Err(Refusal::new(
-            ProblemType::MalformedRequest,
-            "% stands before two hex digits in an address",
-        ));
+    if is_percent_encoded(uri.path()) {
+        return Ok(());
     }
-    match &api.token {
-        Some(token) if needs_token(uri.path()) => authorize(token, headers),
-        _ => Ok(()),
-    }
+    Err(Refusal::new(ProblemType::MalformedRequest, "% stands before two hex digits in an address"))
 }
 
 fn host(uri: &Uri, headers: &HeaderMap) -> Result<String, Refusal> {
@@ -92,26 +114,14 @@ fn is_ours(api: &Api, name: &str) -> bool {
     name == "localhost" || name.parse::<IpAddr>().is_ok() || api.hosts.contains(&name)
 }
 
-/// The UI's files, the document and the health of the process are for everyone.
-fn needs_token(path: &str) -> bool {
-    path.starts_with("/api/v1") || path == "/metrics"
-}
-
-fn authorize(token: &str, headers: &HeaderMap) -> Result<(), Refusal> {
-    let given = headers.get(header::AUTHORIZATION).map(|value| value.to_str().unwrap_or_default());
-    let Some((scheme, given)) = given.and_then(|given| given.split_once(' ')) else {
-        return Err(Refusal::new(ProblemType::NoToken, "send Authorization: Bearer and the token"));
-    };
-    if scheme.eq_ignore_ascii_case("bearer") && equal(given.trim().as_bytes(), token.as_bytes()) {
-        return Ok(());
+/// The bearer token of a request, if it has one.
+fn bearer(headers: &HeaderMap) -> Result<Option<&str>, Refusal> {
+    let Some(given) = headers.get(header::AUTHORIZATION) else { return Ok(None) };
+    let Some((scheme, token)) = given.to_str().unwrap_or_default().split_once(' ') else { return Ok(None) };
+    if scheme.eq_ignore_ascii_case("bearer") {
+        return Ok(Some(token.trim()));
     }
-    Err(Refusal::new(ProblemType::WrongToken, ""))
-}
-
-/// Compares in a time that does not tell how much was right.
-fn equal(given: &[u8], token: &[u8]) -> bool {
-    let differences = given.iter().zip(token).fold(0, |sum, (a, b)| sum | (a ^ b));
-    given.len() == token.len() && differences == 0
+    Err(Refusal::new(ProblemType::WrongToken, "the scheme is Bearer"))
 }
 
 const HEADERS: [(header::HeaderName, &str); 5] = [
@@ -187,25 +197,17 @@ mod tests {
     }
 
     #[test]
-    fn the_api_needs_the_token_and_health_does_not() {
-        let api = api(Some("0123456789abcdef"));
-        let host = ("host", "localhost");
-        for (path, header, expected) in [
-            ("/api/v1/endpoints", None, 401),
-            ("/metrics", None, 401),
-            ("/healthz", None, 200),
-            ("/", None, 200),
-            ("/api/openapi.json", None, 200),
-            ("/api/v1/endpoints", Some("Bearer 0123456789abcdef"), 200),
-            ("/api/v1/endpoints", Some("bearer 0123456789abcdef"), 200),
-            ("/api/v1/endpoints", Some("Bearer 0123456789abcdeF"), 403),
-            ("/api/v1/endpoints", Some("Bearer 0123456789abcde"), 403),
-            ("/api/v1/endpoints", Some("Basic 0123456789abcdef"), 403),
-            ("/api/v1/endpoints", Some("0123456789abcdef"), 401),
+    fn a_token_comes_as_a_bearer() {
+        for (header, expected) in [
+            (None, Ok(None)),
+            (Some("Bearer 0123456789abcdef"), Ok(Some("0123456789abcdef"))),
+            (Some("bearer  0123456789abcdef"), Ok(Some("0123456789abcdef"))),
+            (Some("0123456789abcdef"), Ok(None)),
+            (Some("Basic 0123456789abcdef"), Err(403)),
         ] {
-            let headers: Vec<_> =
-                [host].into_iter().chain(header.map(|value| ("authorization", value))).collect();
-            assert_eq!(status(&api, path, &headers), expected, "{path} {header:?}");
+            let map: HeaderMap =
+                header.iter().map(|value| (header::AUTHORIZATION, HeaderValue::from_static(value))).collect();
+            assert_eq!(bearer(&map).map_err(|refusal| refusal.0.status), expected, "{header:?}");
         }
     }
 }

@@ -18,7 +18,9 @@ mod models;
 mod observations;
 pub(crate) mod order;
 mod reply;
+mod roles;
 mod security;
+mod session;
 mod write;
 
 use std::sync::Arc;
@@ -52,6 +54,7 @@ pub(crate) fn router(core: &Arc<Core>) -> Router {
     let device = "/api/v1/endpoints/{endpoint}";
     let at = |rest: &str| format!("{device}{rest}");
     Router::new()
+        .route("/api/v1/session", get(session::show))
         .route("/api/v1/endpoints", get(endpoints::list))
         .route(device, get(endpoints::show).delete(endpoints::forget))
         .route(

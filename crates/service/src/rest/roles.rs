@@ -1,0 +1,121 @@
+//! What each address needs of its caller: the router's addresses against the one table of the API.
+
+use std::collections::HashMap;
+use std::sync::LazyLock;
+
+use axum::http::{HeaderValue, Method, Uri, header};
+use axum::response::{IntoResponse, Response};
+use lightship_api::routes::ROUTES;
+use lightship_api::{Need, ProblemType, Role, needed};
+
+use super::Refusal;
+
+/// What a request asks for, as far as roles are concerned.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Wanted {
+    /// That operation.
+    Operation { name: &'static str, need: Need },
+    /// A method that the address does not have; these it has.
+    NoMethod(&'static str),
+    /// Something that the router serves and nobody has said who may have it.
+    Unsaid,
+    /// Nothing that the router knows: a file of the page, or nothing at all.
+    Unknown,
+}
+
+/// Finds the operation of a request by what the router has matched.
+pub(crate) fn wanted(method: &Method, matched: Option<&str>) -> Wanted {
+    let Some(matched) = matched else { return Wanted::Unknown };
+    let Some(address) = ADDRESSES.get(matched) else { return Wanted::Unsaid };
+    let method = if method == Method::HEAD { Method::GET } else { method.clone() };
+    let Some((_, name, need)) = address.operations.iter().find(|(known, ..)| *known == method) else {
+        return Wanted::NoMethod(address.allow);
+    };
+    need.map_or(Wanted::Unsaid, |need| Wanted::Operation { name, need })
+}
+
+/// The role that a request needs: more than its operation's, where it makes a command that stays.
+pub(crate) fn role(need: Need, uri: &Uri) -> Option<Role> {
+    match need {
+        Need::Nothing => None,
+        Need::Role(role) if queues(uri) => Some(role.max(Role::Operator)),
+        Need::Role(role) => Some(role),
+    }
+}
+
+/// Whether a query asks for a durable command, however it is spelt: rather once too often.
+pub(crate) fn queues(uri: &Uri) -> bool {
+    let mut parts =
+        uri.query().unwrap_or_default().split('&').map(|part| part.split_once('=').unwrap_or((part, "")));
+    // A name with an escape in it may be any name.
+    parts.any(|(name, value)| (name == "queue" || name.contains('%')) && value != "false")
+}
+
+/// The answer to a method that the address does not have.
+pub(crate) fn no_method(allow: &'static str) -> Response {
+    let mut response = Refusal::new(ProblemType::MethodNotAllowed, "").into_response();
+    response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allow));
+    response
+}
+
+struct Address {
+    operations: Vec<(Method, &'static str, Option<Need>)>,
+    allow: &'static str,
+}
+
+/// By the router's spelling of an address.
+static ADDRESSES: LazyLock<HashMap<String, Address>> = LazyLock::new(|| {
+    let mut addresses: HashMap<String, Address> = HashMap::new();
+    for route in ROUTES {
+        let path = route.path.replace("{path}", "{*path}").replace("{objectId}", "{object_id}");
+        let address = addresses.entry(path).or_insert(Address { operations: Vec::new(), allow: "" });
+        let method = Method::from_bytes(route.method.as_bytes()).unwrap_or_default();
+        address.operations.push((method, route.operation, needed(route.operation)));
+    }
+    for address in addresses.values_mut() {
+        let mut allowed: Vec<&str> = address.operations.iter().map(|(method, ..)| method.as_str()).collect();
+        if allowed.contains(&"GET") {
+            allowed.push("HEAD");
+        }
+        // Made once for the life of the process.
+        address.allow = allowed.join(",").leak();
+    }
+    addresses
+});
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_nobody_has_given_a_role_is_refused() {
+        assert_eq!(wanted(&Method::GET, Some("/api/v1/new-and-forgotten")), Wanted::Unsaid);
+        assert_eq!(wanted(&Method::GET, None), Wanted::Unknown);
+        assert_eq!(
+            wanted(&Method::POST, Some("/api/v1/endpoints/{endpoint}")),
+            Wanted::NoMethod("GET,DELETE,HEAD")
+        );
+        let Wanted::Operation { name, need } =
+            wanted(&Method::HEAD, Some("/api/v1/endpoints/{endpoint}/resources/{*path}"))
+        else {
+            panic!("HEAD is GET");
+        };
+        assert_eq!((name, need), ("read", Need::Role(Role::Viewer)));
+    }
+
+    #[test]
+    fn a_command_that_stays_needs_an_operator() {
+        let viewer = Need::Role(Role::Viewer);
+        for (query, expected) in [
+            ("", Role::Viewer),
+            ("?queue=false", Role::Viewer),
+            ("?queue=true", Role::Operator),
+            ("?queue", Role::Operator),
+            ("?format=tlv&queue=", Role::Operator),
+            ("?%71ueue=true", Role::Operator),
+        ] {
+            assert_eq!(role(viewer, &format!("/x{query}").parse().unwrap()), Some(expected), "{query}");
+        }
+        assert_eq!(role(Need::Role(Role::Admin), &"/x?queue=true".parse().unwrap()), Some(Role::Admin));
+    }
+}
