@@ -3,7 +3,7 @@
 import { check, eventually, expect } from "./lib.mjs";
 
 export async function composite({ base, open, shot, inspector, mock }) {
-  const page = await open(base, "/devices/demo-sensor");
+  const page = await open(base, "/devices/demo-sensor/data");
   const api = async (path, init) => (await fetch(`${base}/api/v1/endpoints/demo-sensor${path}`, init)).json();
   const card = page.getByRole("region", { name: /^Set / }).first();
   const rowOf = (path) => card.getByRole("listitem").filter({ has: page.getByRole("link", { name: path, exact: true }) });
@@ -154,7 +154,7 @@ export async function reporting({ base, open, shot, inspector }) {
     await inspector(page).getByText("send", { exact: true }).waitFor();
     await inspector(page).getByText("by the device's clock", { exact: false }).waitFor();
     await shot(page, "send-light");
-    await page.goto(`${base}/#/devices/demo-firmware/events`);
+    await page.goto(`${base}/#/devices/demo-firmware/log`);
     const row = page.getByRole("list", { name: "Events, newest first" }).getByRole("listitem").filter({ hasText: "send" }).first();
     await row.waitFor();
     expect(/\(at .*\d\d:\d\d:\d\d\)/.test(await row.innerText()), `no time of the device: ${await row.innerText()}`);
@@ -165,6 +165,8 @@ export async function reporting({ base, open, shot, inspector }) {
   await check("deviations of a device stand on its page in words", async () => {
     const page = await open(base, "/devices/demo-firmware/data/3/0/1");
     await inspector(page).getByRole("button", { name: "Read", exact: true }).click();
+    await inspector(page).getByText("2.05 Content").first().waitFor();
+    await page.getByRole("tab", { name: "Overview" }).click();
     const facts = page.getByRole("region", { name: "Registration" });
     await facts.getByText("It answers in another format than it was asked for.").waitFor();
     await facts.getByText(/\d+×/).waitFor();

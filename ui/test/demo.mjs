@@ -6,20 +6,20 @@
 // The program is `--program`, else $LIGHTSHIP, else the newest build in ../target. Screenshots land in shots/.
 // Exit code 0 = all passed; the last line says how many.
 
-import { existsSync, mkdirSync, statSync } from "node:fs";
+import { mkdirSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { bootstrap } from "./bootstrap.mjs";
 import {
   check,
+  demoPorts,
   eventually,
   expect,
+  findProgram,
   finish,
-  freeTcpPort,
-  freeUdpPort,
   here,
   launch,
   score,
-  start,
+  startDemo,
   startLine,
   startMock,
   STEP_MAX_MS,
@@ -37,20 +37,12 @@ const { values: flags } = parseArgs({
   },
 });
 
-function newestBuild() {
-  const builds = ["../../target/release/lightship", "../../target/debug/lightship"].map(here).filter((path) => existsSync(path));
-  return builds.sort((a, b) => statSync(b).mtimeMs - statSync(a).mtimeMs)[0];
+function startProgram() {
+  return flags.mock ? startMock(ports.http) : startDemo(program, ports);
 }
 
-function startDemo(ports) {
-  if (flags.mock) return startMock(ports.http);
-  if (!program) throw new Error("no program: build it with `cargo build --release`, or name it with --program");
-  const at = (port) => `127.0.0.1:${port}`;
-  return start(program, ["demo", "--http", at(ports.http), "--coap", at(ports.coap), "--bootstrap-coap", at(ports.bootstrap), "--coaps", at(ports.coaps), "--bootstrap-coaps", at(ports.bootstrapCoaps)]);
-}
-
-const program = flags.program ?? process.env.LIGHTSHIP ?? newestBuild();
-const ports = { http: await freeTcpPort(), coap: await freeUdpPort(), bootstrap: await freeUdpPort(), coaps: await freeUdpPort(), bootstrapCoaps: await freeUdpPort() };
+const program = flags.mock ? undefined : findProgram(flags.program);
+const ports = await demoPorts();
 const base = `http://127.0.0.1:${ports.http}`;
 mkdirSync(flags.shots, { recursive: true });
 
@@ -131,6 +123,7 @@ async function main(browser, demo) {
   });
 
   await check("opening an instance reads it, with names from the definitions", async () => {
+    await page.getByRole("tab", { name: "Data" }).click();
     await page.getByRole("button", { name: "/3/0", exact: false }).and(page.locator("[aria-expanded]")).click();
     await page.getByRole("link", { name: "Manufacturer", exact: true }).waitFor();
     const expected = (await api(`/endpoints/${encodeURIComponent(name)}/resources/3/0/0`)).content.value;
@@ -212,7 +205,7 @@ async function main(browser, demo) {
     const body = JSON.stringify({ pmin: 1 });
     const headers = { "Content-Type": "application/json" };
     await fetch(`${base}/api/v1/endpoints/${encodeURIComponent(name)}/attributes/3303`, { method: "PUT", headers, body });
-    await page.goto(`${base}/#/devices/${encodeURIComponent(name)}`);
+    await page.goto(`${base}/#/devices/${encodeURIComponent(name)}/data`);
     await page.getByText("Nothing picked").waitFor();
     await page.goto(`${base}/#/devices/${encodeURIComponent(name)}/data/3303/0/5700`);
     const inspector = page.getByRole("region", { name: "Selected" });
@@ -307,7 +300,8 @@ async function main(browser, demo) {
       const device = `/devices/${encodeURIComponent(name)}`;
       for (const [file, hash] of [
         ["list", ""],
-        ["device", device],
+        ["overview", device],
+        ["device", `${device}/data`],
         ["resource", `${device}/data/3303/0/5700`],
         ["write", `${device}/data/3/0/15`],
         ["instance", `${device}/data/3/0`],
@@ -386,7 +380,7 @@ async function main(browser, demo) {
     await stop(demo.child);
     await page.getByRole("alert").getByText("Not live.").waitFor();
     await shot("offline-light");
-    demo.child = await startDemo(ports);
+    demo.child = await startProgram();
     await page.getByText("Live", { exact: true }).waitFor({ timeout: 60_000 });
     await page.getByText("Not live.").waitFor({ state: "detached" });
     await findSensor();
@@ -400,7 +394,7 @@ async function main(browser, demo) {
 const demo = { child: undefined };
 let browser;
 try {
-  demo.child = await startDemo(ports);
+  demo.child = await startProgram();
   browser = await launch(flags.browser);
   await main(browser, demo);
 } catch (error) {

@@ -55,7 +55,7 @@ async function write(page, base, path, edit, button = "Write") {
 }
 
 async function editors(base) {
-  const page = await open(base, "/devices/demo-sensor");
+  const page = await open(base, "/devices/demo-sensor/data");
   const cases = [
     ["a string", "/3442/0/110", (at) => at.getByRole("textbox", { name: "New value" }).fill("grüße"), "grüße"],
     ["an integer", "/3442/0/120", (at) => at.getByRole("textbox", { name: "New value" }).fill("-7"), -7],
@@ -162,7 +162,7 @@ async function instances(base) {
     await shot(page, "execute-light");
   });
   await check("up and down go through the tree", async () => {
-    await page.goto(`${base}/#/devices/demo-sensor`);
+    await page.goto(`${base}/#/devices/demo-sensor/data`);
     const rows = page.locator("[data-row]");
     await rows.first().focus();
     await page.keyboard.press("ArrowDown");
@@ -173,7 +173,7 @@ async function instances(base) {
 
 async function states(base) {
   await check("a sleeping device is not asked by itself, and its refusal is told in words", async () => {
-    const page = await open(base, "/devices/demo-meter");
+    const page = await open(base, "/devices/demo-meter/data");
     await page.locator("[aria-expanded]", { hasText: "/3/0" }).click();
     await page.getByText("Nothing read yet, and the device sleeps.", { exact: false }).waitFor();
     await page.getByRole("button", { name: "Read /3/0" }).click();

@@ -1,10 +1,15 @@
 // What the walks through the UI share: starting and stopping programs, a browser, and keeping the score.
 
 import { spawn } from "node:child_process";
+import { existsSync, mkdirSync, statSync } from "node:fs";
+import { readFile } from "node:fs/promises";
+import { createServer as createHttpServer, request } from "node:http";
 import { connect, createServer } from "node:net";
 import { createSocket } from "node:dgram";
 import { createInterface } from "node:readline";
+import { extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
+import axe from "axe-core";
 import { chromium } from "playwright-core";
 
 export const here = (path) => fileURLToPath(new URL(path, import.meta.url));
@@ -56,6 +61,54 @@ export async function start(command, args) {
     throw error;
   });
   return child;
+}
+
+/** The program to test: the one that is named, else the newest build. */
+export function findProgram(named) {
+  const builds = ["../../target/release/lightship", "../../target/debug/lightship"].map(here).filter((path) => existsSync(path));
+  const program = named ?? process.env.LIGHTSHIP ?? builds.sort((a, b) => statSync(b).mtimeMs - statSync(a).mtimeMs)[0];
+  if (!program) throw new Error("no program: build it with `cargo build --release`, or name it with --program");
+  return program;
+}
+
+export async function demoPorts() {
+  return { http: await freeTcpPort(), coap: await freeUdpPort(), bootstrap: await freeUdpPort(), coaps: await freeUdpPort(), bootstrapCoaps: await freeUdpPort() };
+}
+
+/** `lightship demo` on ports of its own. */
+export function startDemo(program, ports, ...more) {
+  const at = (port) => `127.0.0.1:${port}`;
+  const listen = ["--http", at(ports.http), "--coap", at(ports.coap), "--bootstrap-coap", at(ports.bootstrap), "--coaps", at(ports.coaps), "--bootstrap-coaps", at(ports.bootstrapCoaps)];
+  return start(program, ["demo", ...listen, ...more]);
+}
+
+const TYPES = { ".html": "text/html; charset=utf-8", ".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml" };
+const CSP =
+  "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; font-src 'self'; connect-src 'self'; " +
+  "manifest-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+
+/** The page from dist/ over the API of a server that has an older page in it: while one works on the page. */
+export function servePage(apiPort) {
+  const dist = here("../dist/");
+  const server = createHttpServer((asked, answer) => {
+    if (asked.url.startsWith("/api/")) {
+      const headers = { ...asked.headers, host: `127.0.0.1:${apiPort}` };
+      if (headers.origin) headers.origin = `http://${headers.host}`;
+      const far = request({ host: "127.0.0.1", port: apiPort, path: asked.url, method: asked.method, headers }, (response) => {
+        answer.writeHead(response.statusCode, response.headers);
+        response.pipe(answer);
+      });
+      far.on("error", () => answer.destroy());
+      answer.on("close", () => far.destroy());
+      return void asked.pipe(far);
+    }
+    const path = normalize(new URL(asked.url, "http://x").pathname);
+    readFile(join(dist, path === "/" ? "index.html" : path)).then(
+      (bytes) => answer.writeHead(200, { "Content-Type": TYPES[extname(path) || ".html"], "Content-Security-Policy": CSP }).end(bytes),
+      () => answer.writeHead(404).end(),
+    );
+  });
+  return new Promise((resolve) => server.listen(0, "127.0.0.1", () => resolve({ port: server.address().port, close: () => server.close() })));
 }
 
 export function startMock(port, ...more) {
@@ -161,4 +214,44 @@ export async function holdBack(page, address, method) {
     await route.fulfill({ response });
   });
   return { stored, answer: gates.answer, end: () => page.unroute(address) };
+}
+
+const VIEWS = [
+  { name: "light", colorScheme: "light", viewport: undefined },
+  { name: "dark", colorScheme: "dark", viewport: undefined },
+  { name: "phone", colorScheme: "light", viewport: { width: 390, height: 844 } },
+];
+const RULES = { runOnly: { type: "tag", values: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"] }, resultTypes: ["violations"] };
+
+function violationText(view, { id, help, nodes }) {
+  const places = nodes.slice(0, 5).map((node) => `    ${node.target.join(" ")}\n      ${node.failureSummary.split("\n").slice(1).join(" ").trim()}\n      ${node.html.slice(0, 200)}`);
+  return `${view}: ${id} (${help}), ${nodes.length} places\n${places.join("\n")}`;
+}
+
+/**
+ * Looks at the page as it stands: light, dark and as wide as a phone. Each look is kept as `NAME-VIEW.png`, must fit its
+ * width, and must be without violations of WCAG 2.2 AA as far as axe can tell. The page is left as it was found, light.
+ */
+export async function look(page, shots, name, { fullPage = false } = {}) {
+  mkdirSync(shots, { recursive: true });
+  const before = page.viewportSize();
+  const found = [];
+  try {
+    for (const { name: view, colorScheme, viewport } of VIEWS) {
+      await page.setViewportSize(viewport ?? before);
+      // Without movement, what is measured and what is kept is the end of it.
+      await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+      await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+      await page.screenshot({ path: `${shots}/${name}-${view}.png`, animations: "disabled", fullPage });
+      const excess = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+      if (excess > 0) found.push(`${view}: scrolls sideways by ${excess} px`);
+      await page.evaluate(axe.source);
+      const { violations } = await page.evaluate((rules) => window.axe.run(document, rules), RULES);
+      found.push(...violations.map((violation) => violationText(view, violation)));
+    }
+  } finally {
+    await page.setViewportSize(before);
+    await page.emulateMedia({ colorScheme: "light", reducedMotion: null });
+  }
+  expect(found.length === 0, `${name}:\n${found.join("\n")}`);
 }

@@ -8,7 +8,9 @@ export async function sleep({ base, open, shot, inspector }) {
   const at = inspector(page);
   await check("a device that sleeps says when it should be back", async () => {
     await page.getByText(/^Asleep, back in [34] min$/).waitFor();
+    await page.goto(`${base}/#/devices/demo-meter`);
     await page.getByText("Expected back").waitFor();
+    await page.goto(`${base}/#/devices/demo-meter/data/3/0/15`);
   });
   await check("what a sleeping device is asked can be queued with one press", async () => {
     await at.getByRole("button", { name: "Read", exact: true }).click();
@@ -24,12 +26,12 @@ export async function sleep({ base, open, shot, inspector }) {
     const lines = await at.locator("code").allInnerTexts();
     expect(lines.some((line) => line.includes("--queue")) && lines.some((line) => line.includes("queue=true")), lines.join("\n"));
     await at.getByRole("button", { name: "Write", exact: true }).click();
-    await page.getByRole("tab", { name: "Commands 2" }).waitFor();
+    await page.getByRole("tab", { name: "Queue 2" }).waitFor();
   });
   const list = page.getByRole("list", { name: "Commands" });
   const rows = list.getByRole("listitem");
   await check("commands stand in the order in which they leave, with the reason why they wait", async () => {
-    await page.getByRole("tab", { name: "Commands 2" }).click();
+    await page.getByRole("tab", { name: "Queue 2" }).click();
     await rows.nth(1).waitFor();
     const texts = await rows.allInnerTexts();
     expect(texts[0].includes("read") && texts[1].includes("write"), texts.join("\n"));
@@ -39,13 +41,15 @@ export async function sleep({ base, open, shot, inspector }) {
   await check("one of them is cancelled", async () => {
     await rows.first().getByRole("button", { name: "Cancel" }).click();
     await list.getByText("cancelled", { exact: true }).waitFor();
-    await page.getByRole("tab", { name: "Commands 1" }).waitFor();
+    await page.getByRole("tab", { name: "Queue 1" }).waitFor();
   });
   await check("when the device wakes it takes the other, and the page tells what came of it", async () => {
     await tell("awake");
     await list.getByText("done", { exact: true }).waitFor();
     expect((await rows.filter({ hasText: "2.04 Changed" }).count()) === 1, (await rows.allInnerTexts()).join("\n"));
+    await page.getByRole("tab", { name: "Overview" }).click();
     await page.getByText("Listens", { exact: true }).waitFor();
+    await page.getByRole("tab", { name: /Queue/ }).click();
     await tell("asleep");
     await page.getByText(/^Asleep, back in/).waitFor();
     await page.emulateMedia({ colorScheme: "dark" });

@@ -36,7 +36,9 @@ test("an address leads back to what it was made of, whatever the endpoint is cal
   for (const endpoint of ["demo-sensor", "urn:imei:1", "a/b #?&%", "ü"]) {
     const route = parseRoute(deviceHref(endpoint, "data", "/3/0/9"));
     expect(route).toEqual({ page: "device", endpoint, tab: "data", path: "/3/0/9" });
-    expect(parseRoute(deviceHref(endpoint, "events"))).toEqual({ page: "device", endpoint, tab: "events", path: undefined });
+    expect(parseRoute(deviceHref(endpoint, "log"))).toEqual({ page: "device", endpoint, tab: "log", path: undefined });
+    expect(parseRoute(deviceHref(endpoint, "queue", "a/b c"))).toEqual({ page: "device", endpoint, tab: "queue", path: undefined, detail: "a/b c" });
+    expect(parseRoute(deviceHref(endpoint))).toEqual({ page: "device", endpoint, tab: "overview", path: undefined });
   }
   expect(parseRoute("")).toEqual({ page: "devices" });
   expect(parseRoute("#/devices/%E0%A4%A")).toEqual({ page: "unknown" });

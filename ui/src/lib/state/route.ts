@@ -3,12 +3,15 @@
 import { parsePath } from "../lwm2m/path";
 import { ROLES, type Role } from "../api/security";
 
-export const TABS = ["data", "composite", "observations", "commands", "security", "events"] as const;
+export const TABS = ["overview", "data", "composite", "observations", "queue", "security", "log"] as const;
 export type Tab = (typeof TABS)[number];
+
+/** Tabs that had another name once; what somebody kept of them still leads there. */
+const FORMER: Record<string, Tab> = { commands: "queue", events: "log" };
 
 export type Route =
   | { page: "devices" }
-  | { page: "device"; endpoint: string; tab: Tab; path: string | undefined }
+  | { page: "device"; endpoint: string; tab: Tab; path: string | undefined; detail?: string }
   | { page: "events" }
   | { page: "bootstrap"; endpoint?: string; template?: string }
   | { page: "security"; endpoint?: string; claim?: Claim }
@@ -23,7 +26,7 @@ export interface Claim {
 
 export function parseRoute(hash: string): Route {
   const parts = hash.replace(/^#?\/?/, "").split("/");
-  const [page, endpoint, tab = "data", ...ids] = parts;
+  const [page, endpoint, tab = "overview", ...ids] = parts;
   if (page === "" || (page === "devices" && !endpoint)) return { page: "devices" };
   if (page === "events" && parts.length === 1) return { page: "events" };
   if (page === "bootstrap") return parseBootstrap(parts.slice(1));
@@ -31,10 +34,17 @@ export function parseRoute(hash: string): Route {
   if (page !== "devices" || !endpoint) return { page: "unknown" };
   const name = decode(endpoint);
   if (name === undefined) return { page: "unknown" };
-  const known = TABS.find((candidate) => candidate === tab);
+  const known = TABS.find((candidate) => candidate === tab) ?? FORMER[tab];
   if (!known) return { page: "unknown" };
+  if (known !== "data") return { page: "device", endpoint: name, tab: known, path: undefined, ...detailOf(ids) };
   const path = ids.length > 0 && parsePath(ids.join("/")) ? `/${ids.join("/")}` : undefined;
   return { page: "device", endpoint: name, tab: known, path };
+}
+
+/** What a tab other than the tree is asked to show, in its own words. */
+function detailOf(parts: string[]): { detail?: string } {
+  const detail = decode(parts.join("/"));
+  return detail ? { detail } : {};
 }
 
 function decode(text: string): string | undefined {
@@ -85,8 +95,9 @@ export function eventsHref(): string {
   return "#/events";
 }
 
-export function deviceHref(endpoint: string, tab: Tab = "data", path?: string): string {
+/** `at` = the path that the tree shows, or what another tab is asked for. */
+export function deviceHref(endpoint: string, tab: Tab = "overview", at?: string): string {
   const base = `#/devices/${encodeURIComponent(endpoint)}`;
-  if (path && path !== "/") return `${base}/${tab}${path}`;
-  return tab === "data" ? base : `${base}/${tab}`;
+  if (at && at !== "/") return `${base}/${tab}${tab === "data" ? at : `/${encodeURIComponent(at)}`}`;
+  return tab === "overview" ? base : `${base}/${tab}`;
 }
