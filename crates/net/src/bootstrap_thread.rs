@@ -15,7 +15,7 @@ use std::thread::JoinHandle;
 use std::time::Duration;
 
 use lightship_server::bootstrap::{Answer, BootstrapServer, Config, Event, Stats};
-use lightship_server::{Ask, CredentialEnd, Whose};
+use lightship_server::{Ask, CredentialEnd, TraceAsk, TraceChunk, Whose};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
@@ -59,6 +59,7 @@ enum Control {
     Answer(Ask, Answer),
     EndSessions(Arc<[Whose]>, CredentialEnd, oneshot::Sender<()>),
     Stats(oneshot::Sender<(Stats, SocketStats)>),
+    Trace(TraceAsk, oneshot::Sender<TraceChunk>),
     Stop,
 }
 
@@ -88,6 +89,21 @@ impl BootstrapInbox {
     pub async fn stats(&self) -> Result<(Stats, SocketStats), InboxError> {
         let (sender, receiver) = oneshot::channel();
         self.controls.try_send(Control::Stats(sender)).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => InboxError::Full,
+            mpsc::error::TrySendError::Closed(_) => InboxError::Stopped,
+        })?;
+        receiver.await.map_err(|_| InboxError::Stopped)
+    }
+}
+
+impl BootstrapInbox {
+    /// What the engine has recorded; ask again with [`TraceChunk::more`] for older messages.
+    ///
+    /// # Errors
+    /// [`InboxError`].
+    pub async fn trace(&self, ask: TraceAsk) -> Result<TraceChunk, InboxError> {
+        let (sender, receiver) = oneshot::channel();
+        self.controls.try_send(Control::Trace(ask, sender)).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => InboxError::Full,
             mpsc::error::TrySendError::Closed(_) => InboxError::Stopped,
         })?;
@@ -385,6 +401,7 @@ impl Running {
                 let sockets = SocketStats { sent, unsent, lost, shedding, ..self.stats };
                 let _ = reply.send((self.engine.stats(), sockets));
             }
+            Control::Trace(ask, reply) => drop(reply.send(self.engine.trace(ask))),
             Control::Stop => self.stopping = true,
         }
     }

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use lightship_server::{
     Answer, Ask, CredentialEnd, Endpoint, Operation, Outcome, Path, Registration, RegistrationId,
-    Registrations, RequestError, Stats, Wanted, WhenAsleep, Whose,
+    Registrations, RequestError, Stats, TraceAsk, TraceChunk, Wanted, WhenAsleep, Whose,
 };
 use tokio::sync::{mpsc, oneshot};
 
@@ -125,6 +125,7 @@ pub(crate) enum Control {
         done: oneshot::Sender<()>,
     },
     Stats(oneshot::Sender<ShardStats>),
+    Trace(TraceAsk, oneshot::Sender<TraceChunk>),
     Stop,
 }
 
@@ -266,6 +267,19 @@ impl ShardInbox {
     pub async fn stats(&self) -> Result<ShardStats, InboxError> {
         let (sender, receiver) = oneshot::channel();
         self.controls.try_send(Control::Stats(sender)).map_err(|error| match error {
+            mpsc::error::TrySendError::Full(_) => InboxError::Full,
+            mpsc::error::TrySendError::Closed(_) => InboxError::Stopped,
+        })?;
+        receiver.await.map_err(|_| InboxError::Stopped)
+    }
+
+    /// What the shard has recorded; ask again with [`TraceChunk::more`] for older messages.
+    ///
+    /// # Errors
+    /// [`InboxError`].
+    pub async fn trace(&self, ask: TraceAsk) -> Result<TraceChunk, InboxError> {
+        let (sender, receiver) = oneshot::channel();
+        self.controls.try_send(Control::Trace(ask, sender)).map_err(|error| match error {
             mpsc::error::TrySendError::Full(_) => InboxError::Full,
             mpsc::error::TrySendError::Closed(_) => InboxError::Stopped,
         })?;

@@ -335,6 +335,7 @@ impl ShardThread {
                 let sockets = SocketStats { sent, unsent, lost, shedding, ..self.state.stats };
                 let _ = reply.send(ShardStats { engine: self.shard.stats(), sockets });
             }
+            Control::Trace(ask, reply) => drop(reply.send(self.shard.trace(ask))),
             Control::Stop => {}
         }
     }

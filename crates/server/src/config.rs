@@ -34,6 +34,8 @@ pub struct Config {
     /// lost it. The standard has a device send something under each once a day (RFC 7641 §4.5); one in Queue Mode gets
     /// [`SLEEPER_REFRESH_MIN`](crate::limits::SLEEPER_REFRESH_MIN) at least.
     pub observation_refresh: Duration,
+    /// Bytes for the last messages of all devices ([`Shard::trace`](crate::Shard::trace)); 0 = nothing is recorded.
+    pub trace_bytes: usize,
     /// Every bound.
     pub limits: Limits,
 }
@@ -65,6 +67,7 @@ impl Default for Config {
             strict_parameters: false,
             rebinding: Rebinding::default(),
             observation_refresh: Duration::from_secs(60 * 60),
+            trace_bytes: 4 << 20,
             limits: Limits::default(),
         }
     }

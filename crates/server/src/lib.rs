@@ -73,6 +73,7 @@ mod stateless;
 mod stats;
 mod talk;
 mod timer;
+mod trace;
 mod uplink;
 
 pub use config::{Config, Rebinding};
@@ -94,8 +95,11 @@ pub use secure::{
 };
 pub use shard::{Shard, Transmit};
 pub use stats::Stats;
+pub use trace::{
+    TRACED_LEN_MAX, TRACED_RECORD_LEN_MAX, TraceAsk, TraceChunk, TraceDrop, TraceOf, TraceRecord,
+};
 
 // What my interface speaks of, so that a host needs no further room for it.
-pub use lightship_coap::{Code, ContentFormat};
+pub use lightship_coap::{Code, ContentFormat, Token};
 pub use lightship_dtls::{Alert, Facts, Suite};
 pub use lightship_lwm2m::{Endpoint, Path};

@@ -18,6 +18,7 @@ use crate::secured::SecuredSession;
 use crate::slab::{Key, Slab};
 use crate::talk::Peer;
 use crate::timer::TimerId;
+use crate::trace::Way;
 
 /// The CoAP state of one address without security, or of one session.
 pub(crate) struct Link {
@@ -27,6 +28,8 @@ pub(crate) struct Link {
     /// The longest message that fits into one record, if that is less than usual.
     pub(crate) message_len_max: Option<u16>,
     pub(crate) peer: Peer,
+    /// What its messages are marked with where they are recorded.
+    pub(crate) marks: TraceMarks,
     /// The device registered at this address; without one it is a stranger's.
     pub(crate) device: Option<Key<Device>>,
     pub(crate) timer: Option<(TimerId, Instant)>,
@@ -41,7 +44,26 @@ pub(crate) struct Link {
     queued: bool,
 }
 
+/// Whose messages a recorder takes down: the device that has named itself, and the session; each 0 while there is none.
+#[derive(Clone, Copy, Default)]
+pub(crate) struct TraceMarks {
+    pub(crate) tag: u64,
+    pub(crate) session: u32,
+}
+
 impl Link {
+    /// The way of a message that comes from there, for the recorder.
+    pub(crate) fn way_in(&self) -> Way {
+        let flags = if self.session.is_some() { Way::SECURED } else { 0 };
+        Way { address: self.address, session: self.marks.session, tag: self.marks.tag, flags }
+    }
+
+    /// The way of one that goes there.
+    pub(crate) fn way_out(&self) -> Way {
+        let way = self.way_in();
+        Way { flags: way.flags | Way::OUT, ..way }
+    }
+
     /// Whether a datagram of this length may be sent; if so it counts as sent.
     pub(crate) fn may_send(&mut self, len: usize) -> bool {
         if self.proven {
@@ -126,6 +148,7 @@ impl Links {
             session,
             message_len_max: None,
             peer,
+            marks: TraceMarks::default(),
             device,
             timer: None,
             active_at: now,

@@ -140,6 +140,7 @@ impl Shard {
         if let Some(link) = self.links.get_mut(link) {
             link.device = Some(device);
         }
+        self.mark(link, session, Some(device));
         if let Some(session) = session.and_then(|session| self.sessions.get_mut(session)) {
             session.held.device = device.index;
         }
@@ -328,6 +329,7 @@ impl Shard {
         if let Some(link) = self.links.get_mut(link) {
             link.device = Some(key);
         }
+        self.mark(link, session, Some(key));
         self.leave_session(now, left);
         has_moved
     }

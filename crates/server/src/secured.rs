@@ -44,9 +44,12 @@ pub(crate) type SecuredSession = Session<Held>;
 impl Shard {
     /// Takes a datagram from the socket for secured ones. It never fails: what makes no sense is dropped, and counted.
     pub fn handle_secured_input(&mut self, now: Instant, from: SocketAddr, datagram: &mut [u8]) {
-        if let Some(session) = self.sessions.input(now, from, datagram) {
+        self.trace.at(now);
+        if let Some(session) = self.sessions.input(now, from, datagram, &mut self.trace) {
             let mut at = 0;
-            while let Some(range) = self.sessions.next_data(now, session, from, datagram, &mut at) {
+            while let Some(range) =
+                self.sessions.next_data(now, session, from, (&mut *datagram, &mut at), &mut self.trace)
+            {
                 self.take_happened(now);
                 if let Some(data) = datagram.get(range) {
                     self.take_secured(now, session, data);

@@ -23,7 +23,8 @@ use crate::secured::Held;
 use crate::slab::{Key, Slab};
 use crate::stateless::{FirstContact, ShortAnswer, first_contact, refuse};
 use crate::timer::Timers;
-use crate::{Config, Event, Locator, Registration, Stats, Wanted};
+use crate::trace::{Known, Recorder, Way, answer};
+use crate::{Config, Event, Locator, Registration, Stats, TraceAsk, TraceChunk, TraceDrop, TraceOf, Wanted};
 
 /// One shard of a LwM2M Server: many devices, no sockets, no clock.
 ///
@@ -52,6 +53,8 @@ pub struct Shard {
     pub(crate) profiles: Profiles,
     /// Registers by device, address and network.
     pub(crate) registers: Meter,
+    /// The last messages, for whoever asks.
+    pub(crate) trace: Recorder,
     stateless: VecDeque<(SocketAddr, ShortAnswer)>,
     last_message_id: u16,
 }
@@ -111,6 +114,7 @@ impl Shard {
         let forwards = |size| Forwards::new(if config.shards > 1 { size } else { 0 }, hashes);
         let secured = config.security.as_ref().map_or(0, |security| security.limits.forwards);
         let (forwards, secured_forwards) = (forwards(config.limits.forwards), forwards(secured));
+        let trace_bytes = config.trace_bytes;
         let security = config.security.clone().map(|security| (security, rng.split()));
         let sessions = Sessions::new(security, (config.shard, config.node), config.ask_timeout, hashes);
         Self {
@@ -132,6 +136,7 @@ impl Shard {
             secured_forwards,
             profiles: Profiles::default(),
             registers: Meter::new(METERED_MAX, hashes),
+            trace: Recorder::new(trace_bytes, hashes),
             stateless: VecDeque::new(),
             last_message_id: 0,
         }
@@ -189,6 +194,7 @@ impl Shard {
             let bytes = answer.as_bytes();
             if let Some(place) = out.get_mut(..bytes.len()) {
                 place.copy_from_slice(bytes);
+                self.trace.record(Way { address: to, session: 0, tag: 0, flags: Way::OUT }, bytes);
                 return Some(Transmit { to, secured: false, len: bytes.len() });
             }
         }
@@ -197,26 +203,39 @@ impl Shard {
         }
         while let Some(link) = self.links.first_sending() {
             if let Some(session) = link.session {
-                let len = self.sessions.room(session, out).and_then(|room| link.peer.poll_transmit(room));
+                let len = self.sessions.room(session, out).and_then(|room| {
+                    let len = link.peer.poll_transmit(room)?;
+                    self.trace.record(link.way_out(), room.get(..len)?);
+                    Some(len)
+                });
                 match len {
                     Some(len) if link.may_send(len + RECORD_OVERHEAD) => {
                         if let Some((to, len)) = self.sessions.seal(session, out, len) {
                             return Some(Transmit { to, secured: true, len });
                         }
+                        self.trace.dropped(TraceDrop::Unsent);
                     }
-                    Some(_) => self.stats.withheld += 1,
+                    Some(_) => {
+                        self.stats.withheld += 1;
+                        self.trace.dropped(TraceDrop::Withheld);
+                    }
                     None => self.links.sent_all(),
                 }
                 continue;
             }
-            match link.peer.poll_transmit(out) {
-                Some(len) if link.may_send(len) => {
-                    return Some(Transmit { to: link.address, secured: false, len });
-                }
-                // To its sender it is as if the network had lost it.
-                Some(_) => self.stats.withheld += 1,
-                None => self.links.sent_all(),
+            let Some(len) = link.peer.poll_transmit(out) else {
+                self.links.sent_all();
+                continue;
+            };
+            if let Some(bytes) = out.get(..len) {
+                self.trace.record(link.way_out(), bytes);
             }
+            if link.may_send(len) {
+                return Some(Transmit { to: link.address, secured: false, len });
+            }
+            // To its sender it is as if the network had lost it.
+            self.stats.withheld += 1;
+            self.trace.dropped(TraceDrop::Withheld);
         }
         None
     }
@@ -261,8 +280,28 @@ impl Shard {
         Locator { shard: self.config.shard, node: self.config.node, random: device.random }
     }
 
+    /// What is recorded of a device, or of an address; asked again with [`TraceChunk::more`] for older messages.
+    #[must_use]
+    pub fn trace(&self, ask: TraceAsk) -> TraceChunk {
+        let device = match ask.of() {
+            TraceOf::Endpoint(endpoint) => {
+                self.devices.by_endpoint(endpoint).and_then(|key| self.devices.get(key))
+            }
+            TraceOf::Address(..) => None,
+        };
+        let Some(device) = device else { return answer(&self.trace, ask, &Known::default()) };
+        let session = device.session.and_then(|session| self.sessions.random(session));
+        let mut chunk = answer(&self.trace, ask, &Known { address: Some(device.address()), session });
+        let observations = device.observations.iter().filter_map(|key| self.observations.get(*key));
+        let told = observations.filter_map(|one| Some((one.token?, one.wanted.observed.clone())));
+        chunk.observed = told.collect();
+        chunk.root = device.details.objects.root.to_string();
+        chunk
+    }
+
     /// Decides about a datagram from an address that has neither state nor a registration.
     fn admit(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) -> Option<Key<Link>> {
+        self.trace.at(now);
         let id = self.next_message_id();
         match first_contact(datagram, || id) {
             FirstContact::Register => return Some(self.open_link(now, (from, None), None)),
@@ -271,7 +310,7 @@ impl Shard {
             }
             FirstContact::Update(_) => {
                 self.stats.updates_refused += 1;
-                self.refused_stranger(false);
+                self.refused_stranger(from, datagram, false);
                 if let Ok(message) = Message::parse(datagram) {
                     let id = self.next_message_id();
                     if let FirstContact::Answer { answer, .. } = refuse(&message, Code::NOT_FOUND, || id) {
@@ -280,16 +319,18 @@ impl Shard {
                 }
             }
             FirstContact::Answer { answer, malformed } => {
-                self.refused_stranger(malformed);
+                self.refused_stranger(from, datagram, malformed);
                 self.send_stateless(from, answer);
             }
-            FirstContact::Drop { malformed } => self.refused_stranger(malformed),
+            FirstContact::Drop { malformed } => self.refused_stranger(from, datagram, malformed),
         }
         None
     }
 
     /// Each message counts once: as malformed, or as a stranger's.
-    fn refused_stranger(&mut self, malformed: bool) {
+    fn refused_stranger(&mut self, from: SocketAddr, datagram: &[u8], malformed: bool) {
+        let why = if malformed { TraceDrop::Malformed } else { TraceDrop::NotRegistered };
+        self.trace.record_dropped(Way { address: from, session: 0, tag: 0, flags: 0 }, datagram, why);
         let counter = if malformed { &mut self.stats.malformed } else { &mut self.stats.refused_strangers };
         *counter += 1;
     }

@@ -19,6 +19,7 @@ use crate::observation::Observation;
 use crate::secured::{Held, SecuredSession};
 use crate::shard::Due;
 use crate::slab::Key;
+use crate::trace::TraceDrop;
 use crate::uplink::Reply;
 use crate::{Deviation, Outcome, RegistrationId, Response, Shard};
 
@@ -35,6 +36,7 @@ impl Shard {
     ) -> Key<Link> {
         let peer = Peer::new(&mut self.rng);
         let link = self.links.insert(now, (from, session), peer, device);
+        self.mark(link, session, device);
         if let Some(session) = session {
             let message_len_max = self.sessions.message_len_max(session);
             if let Some(session) = self.sessions.get_mut(session)
@@ -58,6 +60,22 @@ impl Shard {
             self.close_link(oldest);
         }
         link
+    }
+
+    /// Says whose the messages of a link are, for the recorder.
+    pub(crate) fn mark(
+        &mut self,
+        link: Key<Link>,
+        session: Option<Key<SecuredSession>>,
+        device: Option<Key<Device>>,
+    ) {
+        let Some(link) = self.links.get_mut(link) else { return };
+        if let Some(random) = session.and_then(|session| self.sessions.random(session)) {
+            link.marks.session = random;
+        }
+        if let Some(device) = device.and_then(|device| self.devices.get(device)) {
+            link.marks.tag = self.trace.tag(device.details.endpoint.as_str());
+        }
     }
 
     /// The link of a device, made if it has none.
@@ -87,6 +105,8 @@ impl Shard {
     /// Gives a datagram to a link; says whether it was a message.
     pub(crate) fn input(&mut self, now: Instant, key: Key<Link>, datagram: &[u8]) -> bool {
         let Some(link) = self.links.get_mut(key) else { return false };
+        self.trace.at(now);
+        self.trace.record(link.way_in(), datagram);
         link.active_at = now;
         link.allow(datagram.len());
         let config = link.coap(if link.device.is_some() { &self.config.coap } else { &self.strangers_coap });
@@ -94,6 +114,7 @@ impl Shard {
             Incoming::Nothing => {}
             Incoming::Dropped(why) => {
                 self.stats.dropped(why);
+                self.trace.dropped(why.into());
                 return !matches!(why, Dropped::Malformed(_) | Dropped::Unusable);
             }
             Incoming::Request(request) => {
@@ -162,9 +183,11 @@ impl Shard {
             if let Some(key) = self.replaced(now, link, message.token()) {
                 self.crossed(now, key);
                 self.stats.notifications_stale += 1;
+                self.trace.dropped(TraceDrop::Stale);
                 return self.acknowledge(link, notification.ticket);
             }
             self.stats.notifications_unknown += 1;
+            self.trace.dropped(TraceDrop::UnknownToken);
             let Some(link) = self.links.get_mut(link) else { return };
             link.peer.reject(notification.ticket);
             let owner = link.device;
@@ -188,6 +211,7 @@ impl Shard {
         let newest = before.zip(observation.newest()).map(|(before, now)| Newest { before, now });
         if !newer && !repeated {
             self.stats.notifications_stale += 1;
+            self.trace.dropped(TraceDrop::Stale);
             return self.acknowledge(link, notification.ticket);
         }
         if repeated {
@@ -306,6 +330,7 @@ impl Shard {
 
     /// After anything was done with a link: hears what happened, sets its timer, lets it send.
     pub(crate) fn settle(&mut self, now: Instant, key: Key<Link>) {
+        self.trace.at(now);
         while let Some(event) = self.links.get_mut(key).and_then(|link| link.peer.poll_event()) {
             match event {
                 PeerEvent::RequestFailed { exchange, reason } => {

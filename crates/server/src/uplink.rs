@@ -19,7 +19,7 @@ use crate::slab::Key;
 use crate::stateless::{Target, place};
 use crate::{
     Details, Deviation, Deviations, Event, Fact, Locator, Party, Principal, Rebinding, RegistrationId,
-    SecurityEvent, Shard, Terms,
+    SecurityEvent, Shard, Terms, TraceDrop,
 };
 use std::sync::Arc;
 
@@ -111,6 +111,7 @@ impl Shard {
             let named = party.as_ref().and_then(|party| party.endpoints.one());
             let new = parameters::register(message, body, named, &self.config.limits);
             new.and_then(|new| {
+                self.mark_name(link, &new.endpoint);
                 if self.may_register(&party, &new.endpoint) {
                     return Ok(new);
                 }
@@ -121,6 +122,7 @@ impl Shard {
         if let Ok(new) = &new
             && let Some(reply) = self.metered(now, link, &new.endpoint)
         {
+            self.trace.dropped(TraceDrop::TooMany);
             self.stats.registers_refused += 1;
             self.stats.registers_metered += 1;
             self.reply(now, link, ticket, reply);
@@ -242,6 +244,15 @@ impl Shard {
         let device = device.inspect_err(|_| self.stats.updates_refused += 1)?;
         self.deregister(now, link, ticket, device);
         Ok(())
+    }
+
+    /// Whoever gives himself a name is recorded under it, whatever becomes of his request.
+    fn mark_name(&mut self, link: Key<Link>, endpoint: &Endpoint) {
+        if let Some(link) = self.links.get_mut(link)
+            && link.device.is_none()
+        {
+            link.marks.tag = self.trace.tag(endpoint.as_str());
+        }
     }
 
     fn party_of(&self, link: Key<Link>) -> Option<Arc<Party>> {

@@ -49,6 +49,7 @@ pub(crate) fn bootstrap(
         packs: config.bootstrap.packs,
         tolerate_unknown_format: config.bootstrap.tolerate_unknown_format,
         session_timeout: config.bootstrap.session_timeout,
+        trace_bytes: config.trace.bytes / BOOTSTRAP_PART,
         ..bootstrap_engine::Config::default()
     };
     let mut options = BootstrapOptions {
@@ -112,6 +113,8 @@ fn options(config: &Config, security: engine::Security) -> Options {
             rebinding: config.registration.rebinding,
             awake_window: config.queue.awake_window,
             limits,
+            trace_bytes: (config.trace.bytes - config.trace.bytes / BOOTSTRAP_PART)
+                / usize::from(config.listen.shards.max(1)),
             ..engine::Config::default()
         },
         inbox_len: config.limits.inbox_len,
@@ -135,5 +138,7 @@ fn refused(name: &'static str, error: ListenError) -> StartError {
     }
 }
 
+/// The Bootstrap-Server's part of the memory for the last messages.
+const BOOTSTRAP_PART: usize = 8;
 /// Events of all shards that may wait for the journal.
 const EVENTS_LEN: usize = 4096;

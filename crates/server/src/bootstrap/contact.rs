@@ -11,11 +11,20 @@ use super::talk::Link;
 use super::{BootstrapServer, Config, Identity};
 use crate::slab::Key;
 use crate::stateless::{FirstContact, bad_option, first_contact, refuse};
+use crate::trace::{TraceDrop, Way};
 
 /// What a device asks for.
 pub(super) enum Wish {
     Bootstrap { endpoint: Endpoint, preferred_format: Option<Format> },
     Pack { endpoint: Endpoint, accept: Format, account: Box<[Path]> },
+}
+
+impl Wish {
+    pub(super) fn endpoint(&self) -> &Endpoint {
+        match self {
+            Self::Bootstrap { endpoint, .. } | Self::Pack { endpoint, .. } => endpoint,
+        }
+    }
 }
 
 /// Why a request is refused.
@@ -86,6 +95,7 @@ pub(super) fn wish(message: &Message<'_>, identity: &Identity, config: &Config) 
 impl BootstrapServer {
     /// Decides about a datagram from an address without state.
     pub(super) fn admit(&mut self, now: Instant, from: SocketAddr, datagram: &[u8]) -> Option<Key<Link>> {
+        self.trace.at(now);
         let id = self.next_message_id();
         let contact = match Message::parse(datagram) {
             Ok(message) if message.role() == Role::Request => {
@@ -93,11 +103,21 @@ impl BootstrapServer {
                     Ok(_) => return Some(self.open_link(now, (from, None))),
                     Err(refusal) => {
                         self.stats.refused += 1;
+                        self.record_stranger(from, datagram, TraceDrop::NotRegistered);
                         refuse(&message, refusal.code(), || id)
                     }
                 }
             }
-            Ok(_) | Err(_) => first_contact(datagram, || id),
+            Ok(_) | Err(_) => {
+                let contact = first_contact(datagram, || id);
+                let is_malformed = matches!(
+                    contact,
+                    FirstContact::Answer { malformed: true, .. } | FirstContact::Drop { malformed: true }
+                );
+                let why = if is_malformed { TraceDrop::Malformed } else { TraceDrop::NotRegistered };
+                self.record_stranger(from, datagram, why);
+                contact
+            }
         };
         match contact {
             FirstContact::Answer { answer, malformed } => {
@@ -108,6 +128,10 @@ impl BootstrapServer {
             FirstContact::Register | FirstContact::Update(_) => {}
         }
         None
+    }
+
+    fn record_stranger(&mut self, from: SocketAddr, datagram: &[u8], why: TraceDrop) {
+        self.trace.record_dropped(Way { address: from, session: 0, tag: 0, flags: 0 }, datagram, why);
     }
 
     fn count_dropped(&mut self, malformed: bool) {

@@ -43,7 +43,8 @@ use crate::secure::Sessions;
 use crate::slab::{Key, Slab};
 use crate::stateless::ShortAnswer;
 use crate::timer::Timers;
-use crate::{Security, SecurityStats, Transmit};
+use crate::trace::{Recorder, Way, answer};
+use crate::{Security, SecurityStats, TraceAsk, TraceChunk, TraceDrop, TraceOf, Transmit};
 
 /// The settings of a Bootstrap-Server; plain values, all of them legal.
 #[derive(Clone, Debug)]
@@ -63,6 +64,8 @@ pub struct Config {
     pub packs: bool,
     /// Whether a Bootstrap-Request that prefers an unknown format is served in TLV; the standard has it refused (4.15).
     pub tolerate_unknown_format: bool,
+    /// Bytes for the last messages of all devices ([`BootstrapServer::trace`]); 0 = nothing is recorded.
+    pub trace_bytes: usize,
     /// Every bound.
     pub limits: Limits,
 }
@@ -77,6 +80,7 @@ impl Default for Config {
             step_retries: 1,
             packs: true,
             tolerate_unknown_format: false,
+            trace_bytes: 1 << 20,
             limits: Limits::default(),
         }
     }
@@ -143,6 +147,8 @@ pub struct BootstrapServer {
     timers: Timers<Due>,
     events: VecDeque<Event>,
     stateless: VecDeque<(SocketAddr, ShortAnswer)>,
+    /// The last messages, for whoever asks.
+    trace: Recorder,
     last_message_id: u16,
 }
 
@@ -172,6 +178,7 @@ impl BootstrapServer {
             rng.fill(&mut secret);
         }
         let hashes = SecretHash { secret: u128::from_le_bytes(secret) };
+        let trace_bytes = config.trace_bytes;
         let secured = Sessions::new(security, (0, 0), config.ask_timeout, hashes);
         Self {
             config,
@@ -189,6 +196,7 @@ impl BootstrapServer {
             timers: Timers::new(),
             events: VecDeque::new(),
             stateless: VecDeque::new(),
+            trace: Recorder::new(trace_bytes, hashes),
             last_message_id: 0,
         }
     }
@@ -229,6 +237,7 @@ impl BootstrapServer {
             let bytes = answer.as_bytes();
             if let Some(place) = out.get_mut(..bytes.len()) {
                 place.copy_from_slice(bytes);
+                self.trace.record(Way { address: to, session: 0, tag: 0, flags: Way::OUT }, bytes);
                 return Some(Transmit { to, secured: false, len: bytes.len() });
             }
         }
@@ -241,14 +250,22 @@ impl BootstrapServer {
                 continue;
             };
             if let Some(secured) = link.secured {
-                let len = self.secured.room(secured, out).and_then(|room| link.peer.poll_transmit(room));
+                let len = self.secured.room(secured, out).and_then(|room| {
+                    let len = link.peer.poll_transmit(room)?;
+                    self.trace.record(link.way_out(), room.get(..len)?);
+                    Some(len)
+                });
                 match len {
                     Some(len) if link.may_send(len + RECORD_OVERHEAD) => {
                         if let Some((to, len)) = self.secured.seal(secured, out, len) {
                             return Some(Transmit { to, secured: true, len });
                         }
+                        self.trace.dropped(TraceDrop::Unsent);
                     }
-                    Some(_) => self.stats.withheld += 1,
+                    Some(_) => {
+                        self.stats.withheld += 1;
+                        self.trace.dropped(TraceDrop::Withheld);
+                    }
                     None => {
                         link.queued = false;
                         self.sending.pop_front();
@@ -256,16 +273,19 @@ impl BootstrapServer {
                 }
                 continue;
             }
-            match link.peer.poll_transmit(out) {
-                Some(len) if link.may_send(len) => {
-                    return Some(Transmit { to: link.address, secured: false, len });
-                }
-                Some(_) => self.stats.withheld += 1,
-                None => {
-                    link.queued = false;
-                    self.sending.pop_front();
-                }
+            let Some(len) = link.peer.poll_transmit(out) else {
+                link.queued = false;
+                self.sending.pop_front();
+                continue;
+            };
+            if let Some(bytes) = out.get(..len) {
+                self.trace.record(link.way_out(), bytes);
             }
+            if link.may_send(len) {
+                return Some(Transmit { to: link.address, secured: false, len });
+            }
+            self.stats.withheld += 1;
+            self.trace.dropped(TraceDrop::Withheld);
         }
         None
     }
@@ -280,6 +300,18 @@ impl BootstrapServer {
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
         [self.timers.next(), self.secured.poll_timeout()].into_iter().flatten().min()
+    }
+
+    /// What is recorded of a device, or of an address; asked again with [`TraceChunk::more`] for older messages.
+    #[must_use]
+    pub fn trace(&self, ask: TraceAsk) -> TraceChunk {
+        let key = match ask.of() {
+            TraceOf::Endpoint(endpoint) => self.by_endpoint.get(endpoint),
+            TraceOf::Address(..) => None,
+        };
+        let link = key.and_then(|key| self.links.get(self.sessions.get(*key)?.link()));
+        let known = link.map(Link::known).unwrap_or_default();
+        answer(&self.trace, ask, &known)
     }
 
     /// The counters.

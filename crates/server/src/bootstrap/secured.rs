@@ -21,9 +21,12 @@ pub(super) type SecuredSession = secure::Session<Held>;
 impl BootstrapServer {
     /// Takes a datagram from the socket for secured ones. It never fails: what makes no sense is dropped, and counted.
     pub fn handle_secured_input(&mut self, now: Instant, from: SocketAddr, datagram: &mut [u8]) {
-        if let Some(session) = self.secured.input(now, from, datagram) {
+        self.trace.at(now);
+        if let Some(session) = self.secured.input(now, from, datagram, &mut self.trace) {
             let mut at = 0;
-            while let Some(range) = self.secured.next_data(now, session, from, datagram, &mut at) {
+            while let Some(range) =
+                self.secured.next_data(now, session, from, (&mut *datagram, &mut at), &mut self.trace)
+            {
                 self.take_happened(now);
                 let Some((held, address)) = self.secured.get(session).map(|s| (s.held.link, s.address()))
                 else {

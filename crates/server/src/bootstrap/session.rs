@@ -35,6 +35,12 @@ pub(super) struct Session {
     doing: Doing,
 }
 
+impl Session {
+    pub(super) fn link(&self) -> Key<Link> {
+        self.link
+    }
+}
+
 /// What a session waits for.
 enum Doing {
     /// The device's answer to a command.

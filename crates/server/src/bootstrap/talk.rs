@@ -13,9 +13,11 @@ use super::session::Session;
 use super::{BootstrapServer, Caller, Due, Event, Identity, Pack, Step, StepOutcome};
 use crate::SecurityEvent;
 use crate::limits::{AMPLIFICATION_MAX, UNPROVEN_PAYLOAD_MAX};
+use crate::links::TraceMarks;
 use crate::slab::Key;
 use crate::talk::{Peer, whole};
 use crate::timer::TimerId;
+use crate::trace::{Known, TraceDrop, Way};
 
 /// The CoAP state of one address.
 pub(super) struct Link {
@@ -25,6 +27,8 @@ pub(super) struct Link {
     /// The longest message that fits into one record.
     message_len_max: usize,
     pub(super) peer: Peer,
+    /// What its messages are marked with where they are recorded.
+    marks: TraceMarks,
     pub(super) session: Option<Key<Session>>,
     pub(super) queued: bool,
     timer: Option<(TimerId, Instant)>,
@@ -36,6 +40,23 @@ pub(super) struct Link {
 }
 
 impl Link {
+    /// The way of a message that comes from there, for the recorder.
+    fn way_in(&self) -> Way {
+        let flags = if self.secured.is_some() { Way::SECURED } else { 0 };
+        Way { address: self.address, session: self.marks.session, tag: self.marks.tag, flags }
+    }
+
+    /// Where the device is, for whoever asks the recorder.
+    pub(super) fn known(&self) -> Known {
+        Known { address: Some(self.address), session: Some(self.marks.session).filter(|random| *random != 0) }
+    }
+
+    /// The way of one that goes there.
+    pub(super) fn way_out(&self) -> Way {
+        let way = self.way_in();
+        Way { flags: way.flags | Way::OUT, ..way }
+    }
+
     /// The settings of CoAP for the peer: what fits into one record.
     fn coap<'a>(&self, usual: &'a lightship_coap::Config) -> Cow<'a, lightship_coap::Config> {
         if self.message_len_max >= usual.message_len_max {
@@ -67,6 +88,7 @@ impl BootstrapServer {
             secured,
             message_len_max: secured.map_or(usize::MAX, |secured| self.secured.message_len_max(secured)),
             peer: Peer::new(&mut self.rng),
+            marks: TraceMarks { tag: 0, session: secured.and_then(|s| self.secured.random(s)).unwrap_or(0) },
             session: None,
             queued: false,
             timer: None,
@@ -110,14 +132,20 @@ impl BootstrapServer {
     pub(super) fn input(&mut self, now: Instant, key: Key<Link>, datagram: &[u8]) {
         let identity = self.identity(key);
         let Some(link) = self.links.get_mut(key) else { return };
+        self.trace.at(now);
+        self.trace.record(link.way_in(), datagram);
         link.active_at = now;
         let more = u32::try_from(datagram.len()).unwrap_or(u32::MAX).saturating_mul(AMPLIFICATION_MAX);
         link.allowance = link.allowance.saturating_add(more);
         let config = link.coap(&self.config.coap);
         match link.peer.handle_input(now, &config, datagram) {
             Incoming::Nothing => {}
-            Incoming::Dropped(Dropped::Malformed(_)) => self.stats.malformed += 1,
-            Incoming::Dropped(_) => self.stats.dropped += 1,
+            Incoming::Dropped(why) => {
+                self.trace.dropped(why.into());
+                let is_malformed = matches!(why, Dropped::Malformed(_));
+                let counter = if is_malformed { &mut self.stats.malformed } else { &mut self.stats.dropped };
+                *counter += 1;
+            }
             Incoming::Request(request) => match wish(&request.message, &identity, &self.config) {
                 Ok(wish) => self.asked(now, key, request.ticket, wish),
                 Err(refusal) => {
@@ -139,6 +167,7 @@ impl BootstrapServer {
             }
             Incoming::Notification(notification) => {
                 link.peer.reject(notification.ticket);
+                self.trace.dropped(TraceDrop::UnknownToken);
                 self.stats.dropped += 1;
             }
         }
@@ -146,7 +175,9 @@ impl BootstrapServer {
 
     fn asked(&mut self, now: Instant, key: Key<Link>, ticket: Ticket, wish: Wish) {
         let identity = self.identity(key);
-        let Some(from) = self.links.get(key).map(|link| link.address) else { return };
+        let Some(link) = self.links.get_mut(key) else { return };
+        let from = link.address;
+        link.marks.tag = self.trace.tag(wish.endpoint().as_str());
         let Some((ask, session)) = self.ask_begin(now, key, ticket, &wish) else { return };
         self.events.push_back(match wish {
             Wish::Bootstrap { endpoint, preferred_format } => Event::AskBootstrap {
@@ -231,6 +262,7 @@ impl BootstrapServer {
 
     /// After anything was done with a link: hears what happened, sets its timer, lets it send.
     pub(super) fn settle(&mut self, now: Instant, key: Key<Link>) {
+        self.trace.at(now);
         while let Some(event) = self.links.get_mut(key).and_then(|link| link.peer.poll_event()) {
             match event {
                 PeerEvent::RequestFailed { exchange, reason } => {

@@ -27,6 +27,7 @@ use crate::limits::{AMPLIFICATION_MAX, METERED_IDENTITIES_MAX, STATELESS_MAX};
 use crate::meter::Meter;
 use crate::slab::{Key, Slab};
 use crate::timer::Timers;
+use crate::trace::{Recorder, TraceDrop, Way};
 use crate::{Locator, Party, Security, SecurityStats, SessionDrops, SessionInfo, Whose};
 
 /// All secured sessions of an engine, which keeps a `T` with each.
@@ -203,6 +204,11 @@ impl<T: Default> Sessions<T> {
         self.table.whole_party(key)
     }
 
+    /// The random part of an open session's connection ID.
+    pub(crate) fn random(&self, key: Key<Session<T>>) -> Option<u32> {
+        Some(self.get(key)?.random)
+    }
+
     /// An open session as the host sees it.
     pub(crate) fn info(&self, key: Key<Session<T>>) -> Option<SessionInfo> {
         let session = self.table.get(key)?;
@@ -266,11 +272,15 @@ impl<T: Default> Sessions<T> {
         now: Instant,
         from: SocketAddr,
         datagram: &[u8],
+        trace: &mut Recorder,
     ) -> Option<Key<Session<T>>> {
         self.now = now;
         self.stats.datagrams_in += 1;
+        let mut unseen =
+            |why| trace.record_sealed(Way { address: from, session: 0, tag: 0, flags: 0 }, datagram, why);
         if self.core.is_none() {
             self.stats.dropped.no_session += 1;
+            unseen(TraceDrop::NoSession);
             return None;
         }
         if let Some(locator) = cid_of(datagram) {
@@ -278,6 +288,7 @@ impl<T: Default> Sessions<T> {
             let found = self.table.by_random(locator.random).filter(|_| ours);
             if found.is_none() {
                 self.stats.dropped.count(DropReason::ConnectionId);
+                unseen(TraceDrop::UnknownConnectionId);
             }
             return found;
         }
@@ -291,6 +302,7 @@ impl<T: Default> Sessions<T> {
         let found = if is_of_handshake { pending.or(open) } else { open.or(pending) };
         if found.is_none() {
             self.stats.dropped.count(DropReason::NoSession);
+            unseen(TraceDrop::NoSession);
         }
         found
     }
@@ -301,8 +313,8 @@ impl<T: Default> Sessions<T> {
         now: Instant,
         key: Key<Session<T>>,
         from: SocketAddr,
-        datagram: &mut [u8],
-        at: &mut usize,
+        (datagram, at): (&mut [u8], &mut usize),
+        trace: &mut Recorder,
     ) -> Option<Range<usize>> {
         while *at < datagram.len() {
             let begin = *at;
@@ -316,6 +328,8 @@ impl<T: Default> Sessions<T> {
                 Record::Dropped(reason) => {
                     self.stats.dropped.count(reason);
                     session.count_dropped(reason);
+                    let way = Way { address: from, session: session.random, tag: 0, flags: 0 };
+                    trace.record_sealed(way, datagram.get(begin..*at).unwrap_or_default(), reason.into());
                     // So many forgeries that one may succeed: the peer has to make new keys (RFC 9147 §4.5.3).
                     if reason == DropReason::BadMac && session.association.wear() == Wear::Out {
                         self.end(now, key, SessionEnd::Exhausted);

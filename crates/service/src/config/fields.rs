@@ -383,6 +383,13 @@ pub(super) const FIELDS: &[Field] = &[
         "Updates that say nothing new and are told as events all the same, in a second; the rest is only counted.",
     ),
     field(
+        "trace",
+        "memory_mb",
+        Kind::Number,
+        "16",
+        "Megabytes for the last messages of all devices, up to 1024; 0 = none are recorded. What may hold a key is never shown.",
+    ),
+    field(
         "models",
         "folder",
         Kind::Text,

@@ -17,7 +17,7 @@ use lightship_store::Durability;
 pub use fields::sample;
 pub use raw::{
     OneOrMany, RawApi, RawBootstrap, RawConfig, RawEvents, RawLimits, RawListen, RawModels, RawQueue,
-    RawRegistration, RawSecurity, RawServerKey, RawStore,
+    RawRegistration, RawSecurity, RawServerKey, RawStore, RawTrace,
 };
 pub use security::{Field, KeyPair, Rule, SealKey, Security};
 
@@ -42,6 +42,8 @@ pub struct Config {
     pub store: Store,
     /// What is told.
     pub events: Events,
+    /// The last messages.
+    pub trace: Trace,
     /// Object definitions.
     pub models: Models,
 }
@@ -165,6 +167,13 @@ pub struct Store {
 pub struct Events {
     /// Updates that say nothing new and are events all the same, in a second.
     pub unchanged_updates_per_second: u32,
+}
+
+/// The last messages of all devices.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trace {
+    /// Bytes for them, of all shards together; 0 = off.
+    pub bytes: usize,
 }
 
 /// Object definitions.
@@ -341,6 +350,7 @@ impl Config {
             limits: limits(&raw.limits)?,
             store: store(raw.store)?,
             events: events(&raw.events)?,
+            trace: trace(&raw.trace)?,
             models: Models { folder: raw.models.folder },
             listen,
         })
@@ -361,6 +371,11 @@ fn rebinding(text: Option<&str>) -> Result<Rebinding, ConfigError> {
 fn events(raw: &RawEvents) -> Result<Events, ConfigError> {
     let key = "events.unchanged_updates_per_second";
     Ok(Events { unchanged_updates_per_second: rate(key, raw.unchanged_updates_per_second, 1000)? })
+}
+
+fn trace(raw: &RawTrace) -> Result<Trace, ConfigError> {
+    let megabytes = number("trace.memory_mb", raw.memory_mb, 16, 0, 1024)?;
+    Ok(Trace { bytes: usize::try_from(megabytes).unwrap_or(0) << 20 })
 }
 
 fn limits(raw: &RawLimits) -> Result<Limits, ConfigError> {

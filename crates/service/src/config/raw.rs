@@ -32,6 +32,8 @@ pub struct RawConfig {
     pub store: RawStore,
     /// `[events]`
     pub events: RawEvents,
+    /// `[trace]`
+    pub trace: RawTrace,
     /// `[models]`
     pub models: RawModels,
 }
@@ -172,6 +174,8 @@ section! {
     }
     /// Section `[events]`, see [`super::sample`].
     RawEvents { unchanged_updates_per_second: u64, }
+    /// Section `[trace]`, see [`super::sample`].
+    RawTrace { memory_mb: u64, }
     /// Section `[models]`, see [`super::sample`].
     RawModels { folder: PathBuf, }
 }
@@ -240,6 +244,7 @@ impl RawConfig {
             limits: self.limits.under(higher.limits),
             store: self.store.under(higher.store),
             events: self.events.under(higher.events),
+            trace: self.trace.under(higher.trace),
             models: self.models.under(higher.models),
         }
     }
