@@ -141,6 +141,8 @@ enum Line {
     Command(Command),
     Document(Document),
     Credential(Credential),
+    Value(LastValue),
+    Note(Note),
     Event(Event),
     End { lines: u64 },
 }
@@ -229,6 +231,21 @@ struct Credential {
     principal: Option<Bytes>,
     sealed: Bytes,
     changed_ms: i64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LastValue {
+    endpoint: String,
+    path: String,
+    value: Text,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Note {
+    name: String,
+    body: Text,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -325,6 +342,13 @@ impl From<Entry> for Line {
                 sealed: Bytes(record.sealed.into()),
                 changed_ms: record.changed_ms,
             }),
+            Entry::Value { endpoint, path, value } => Line::Value(LastValue {
+                endpoint: endpoint.to_string(),
+                path: path.to_string(),
+                // It is JSON; what is not comes back as what could be read of it.
+                value: Text(String::from_utf8_lossy(&value).into()),
+            }),
+            Entry::Note { name, body } => Line::Note(Note { name: name.to_string(), body: Text(body) }),
             Entry::Event { event, indexed } => Line::Event(Event {
                 number: event.cursor.number,
                 at_ms: event.at_ms,
@@ -413,6 +437,12 @@ impl Line {
                     changed_ms: line.changed_ms,
                 })
             }
+            Line::Value(line) => Entry::Value {
+                endpoint: endpoint(&line.endpoint)?,
+                path: path(&line.path)?,
+                value: line.value.0.as_bytes().into(),
+            },
+            Line::Note(line) => Entry::Note { name: line.name.into(), body: line.body.0 },
             Line::Event(line) => Entry::Event {
                 event: EventRecord {
                     cursor: Cursor { writer, number: line.number },

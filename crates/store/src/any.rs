@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use lightship_lwm2m::Endpoint;
+use lightship_lwm2m::{Endpoint, Path};
 
 use crate::{
     Batch, CommandId, CommandRecord, CredentialKey, CredentialRecord, CredentialSet, Cursor, DocumentKey,
@@ -117,6 +117,25 @@ impl Store for AnyStore {
         max: usize,
     ) -> Result<Vec<Arc<CredentialRecord>>, StoreError> {
         each!(self, store => store.credentials(set, after, max).await)
+    }
+
+    fn values(&self, endpoint: &Endpoint, below: Path) -> Result<Vec<(Path, Arc<[u8]>)>, StoreError> {
+        each!(self, store => store.values(endpoint, below))
+    }
+
+    fn values_at(&self, keys: &[(Endpoint, Path)]) -> Result<Vec<Option<Arc<[u8]>>>, StoreError> {
+        each!(self, store => store.values_at(keys))
+    }
+
+    fn each_value(
+        &self,
+        visit: &mut (dyn FnMut(&str, Path, &[u8]) -> bool + Send),
+    ) -> Result<(), StoreError> {
+        each!(self, store => store.each_value(visit))
+    }
+
+    async fn notes(&self, prefix: &str) -> Result<Vec<(Arc<str>, Arc<str>)>, StoreError> {
+        each!(self, store => store.notes(prefix).await)
     }
 
     async fn leave_hand_over(&self, bytes: Box<[u8]>) -> Result<(), StoreError> {

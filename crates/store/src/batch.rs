@@ -74,6 +74,22 @@ pub enum Fact {
         /// Whose credential it was.
         key: CredentialKey,
     },
+    /// This is what was heard last of a Resource, or Resource Instance; replaces what was there.
+    Value {
+        /// Of which device.
+        endpoint: Endpoint,
+        /// Of what.
+        path: Path,
+        /// In the words of whoever shows it; `None`: it is forgotten.
+        value: Option<Arc<[u8]>>,
+    },
+    /// Something small that its owner keeps under a name; replaces what was there.
+    Note {
+        /// Its name; names of one kind begin with the same letters.
+        name: Arc<str>,
+        /// A text that only its owner understands; `None`: it is forgotten.
+        body: Option<Arc<str>>,
+    },
 }
 
 /// Whom a bootstrap document is for; devices come before templates.

@@ -37,6 +37,8 @@ pub async fn all<S: Store>(fresh: impl Fn() -> S) {
     documents_are_kept_by_key(&fresh()).await;
     credentials_are_kept_by_device_and_by_what_is_presented(&fresh()).await;
     nobody_presents_what_another_presents(&fresh()).await;
+    values_are_kept_by_device_and_path(&fresh()).await;
+    notes_are_kept_by_name(&fresh()).await;
     batches_of_many_writers_are_numbered_without_holes(&fresh()).await;
 }
 
@@ -47,6 +49,7 @@ pub async fn all<S: Store>(fresh: impl Fn() -> S) {
 pub async fn outliving<S: Store>(fresh: impl Fn() -> S, reopen: impl Fn(S) -> S) {
     documents_outlive_the_process(fresh(), &reopen).await;
     credentials_outlive_the_process(fresh(), &reopen).await;
+    values_and_notes_outlive_the_process(fresh(), &reopen).await;
     facts_outlive_the_process(fresh(), &reopen).await;
     a_refused_batch_leaves_nothing_behind(fresh(), &reopen).await;
     the_log_goes_on_in_the_next_process(fresh(), &reopen).await;
@@ -216,6 +219,68 @@ async fn credentials_outlive_the_process<S: Store>(store: S, reopen: &impl Fn(S)
     let store = reopen(store);
     assert_eq!(listed(&store, server, None).await, ["a"]);
     assert_eq!(presented(&store, server, "x").await.as_deref(), Some("A"));
+}
+
+fn value(name: &str, at: &str, value: Option<&str>) -> Fact {
+    let path = at.parse().expect("a path");
+    Fact::Value { endpoint: endpoint(name), path, value: value.map(|value| value.as_bytes().into()) }
+}
+
+fn values<S: Store>(store: &S, name: &str, below: &str) -> Vec<String> {
+    let found = store.values(&endpoint(name), below.parse().expect("a path")).expect("values");
+    found.iter().map(|(path, value)| format!("{path}={}", String::from_utf8_lossy(value))).collect()
+}
+
+async fn values_are_kept_by_device_and_path<S: Store>(store: &S) {
+    let facts = vec![
+        value("b", "/3/0/9", Some("1")),
+        value("a", "/33/0/9", Some("2")),
+        value("a", "/3/0/10", Some("3")),
+        value("a", "/3/0/9", Some("4")),
+        value("a", "/3/0/9", Some("5")),
+        value("a", "/3/0/7/1", Some("6")),
+        value("ab", "/3/0/9", Some("7")),
+        value("a", "/3/0/11", Some("8")),
+        value("a", "/3/0/11", None),
+        value("a", "/3/0/12", None),
+    ];
+    store.commit(Batch { facts }).await.expect("values");
+    assert_eq!(values(store, "a", "/"), ["/3/0/7/1=6", "/3/0/9=5", "/3/0/10=3", "/33/0/9=2"]);
+    assert_eq!(values(store, "a", "/3"), ["/3/0/7/1=6", "/3/0/9=5", "/3/0/10=3"]);
+    assert_eq!(values(store, "a", "/3/0/9"), ["/3/0/9=5"]);
+    assert_eq!(values(store, "c", "/"), Vec::<String>::new());
+    let keys = [("a", "/3/0/10"), ("c", "/3/0/9"), ("b", "/3/0/9"), ("a", "/3/0/11")];
+    let keys = keys.map(|(name, at)| (endpoint(name), at.parse().expect("a path")));
+    let found = store.values_at(&keys).expect("values");
+    let found: Vec<_> = found.iter().map(|value| value.as_deref()).collect();
+    assert_eq!(found, [Some(&b"3"[..]), None, Some(b"1"), None]);
+    let mut all = Vec::new();
+    let mut note = |name: &str, path: Path, _: &[u8]| {
+        all.push(format!("{name} {path}"));
+        all.len() < 5
+    };
+    store.each_value(&mut note).expect("values");
+    assert_eq!(all, ["a /3/0/7/1", "a /3/0/9", "a /3/0/10", "a /33/0/9", "ab /3/0/9"]);
+}
+
+async fn notes_are_kept_by_name<S: Store>(store: &S) {
+    let note = |name: &str, body: Option<&str>| Fact::Note { name: name.into(), body: body.map(Arc::from) };
+    let facts =
+        vec![note("b/2", Some("x")), note("b/1", Some("y")), note("b/1", Some("z")), note("c/1", Some("w"))];
+    store.commit(Batch { facts }).await.expect("notes");
+    let found = store.notes("b/").await.expect("notes");
+    let found: Vec<_> = found.iter().map(|(name, body)| (&**name, &**body)).collect();
+    assert_eq!(found, [("b/1", "z"), ("b/2", "x")]);
+    store.commit(Batch { facts: vec![note("b/1", None), note("b/3", None)] }).await.expect("gone");
+    assert_eq!(store.notes("b/").await.expect("notes").len(), 1);
+}
+
+async fn values_and_notes_outlive_the_process<S: Store>(store: S, reopen: &impl Fn(S) -> S) {
+    let note = Fact::Note { name: "b/1".into(), body: Some("x".into()) };
+    store.commit(Batch { facts: vec![value("a", "/3/0/9", Some("1")), note] }).await.expect("both");
+    let store = reopen(store);
+    assert_eq!(values(&store, "a", "/"), ["/3/0/9=1"]);
+    assert_eq!(store.notes("b/").await.expect("notes").len(), 1);
 }
 
 fn credential(set: CredentialSet, name: &str, principal: Option<&str>, sealed: &str) -> Fact {

@@ -2,7 +2,7 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use lightship_lwm2m::Endpoint;
+use lightship_lwm2m::{Endpoint, Path};
 use tokio::sync::watch;
 
 use crate::{
@@ -150,6 +150,25 @@ impl Store for FaultyStore {
         max: usize,
     ) -> Result<Vec<Arc<CredentialRecord>>, StoreError> {
         self.store.credentials(set, after, max).await
+    }
+
+    fn values(&self, endpoint: &Endpoint, below: Path) -> Result<Vec<(Path, Arc<[u8]>)>, StoreError> {
+        self.store.values(endpoint, below)
+    }
+
+    fn values_at(&self, keys: &[(Endpoint, Path)]) -> Result<Vec<Option<Arc<[u8]>>>, StoreError> {
+        self.store.values_at(keys)
+    }
+
+    fn each_value(
+        &self,
+        visit: &mut (dyn FnMut(&str, Path, &[u8]) -> bool + Send),
+    ) -> Result<(), StoreError> {
+        self.store.each_value(visit)
+    }
+
+    async fn notes(&self, prefix: &str) -> Result<Vec<(Arc<str>, Arc<str>)>, StoreError> {
+        self.store.notes(prefix).await
     }
 
     async fn leave_hand_over(&self, bytes: Box<[u8]>) -> Result<(), StoreError> {

@@ -40,7 +40,7 @@ pub use faulty::{Faults, FaultyStore};
 pub use memory::{MemoryStore, Options};
 pub use options::{Durability, EmbeddedOptions, Limits, LogLimits, NowMs};
 
-use lightship_lwm2m::Endpoint;
+use lightship_lwm2m::{Endpoint, Path};
 
 /// What every backend does.
 pub trait Store {
@@ -165,6 +165,34 @@ pub trait Store {
         after: Option<&Endpoint>,
         max: usize,
     ) -> impl Future<Output = Result<Vec<Arc<CredentialRecord>>, StoreError>> + Send;
+
+    /// What was heard last of a device at and below a path, in the order of paths. It blocks its thread.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn values(&self, endpoint: &Endpoint, below: Path) -> Result<Vec<(Path, Arc<[u8]>)>, StoreError>;
+
+    /// What was heard last of each of these; `None` where nothing is known. It blocks its thread.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn values_at(&self, keys: &[(Endpoint, Path)]) -> Result<Vec<Option<Arc<[u8]>>>, StoreError>;
+
+    /// Shows all that was heard last, by device and path, until `visit` says no. It blocks its thread.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn each_value(&self, visit: &mut (dyn FnMut(&str, Path, &[u8]) -> bool + Send))
+    -> Result<(), StoreError>;
+
+    /// Notes whose names begin like this, in the order of names.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn notes(
+        &self,
+        prefix: &str,
+    ) -> impl Future<Output = Result<Vec<(Arc<str>, Arc<str>)>, StoreError>> + Send;
 
     /// Leaves something for the next process that opens this store; what was left before is replaced.
     ///

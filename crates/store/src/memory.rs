@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use lightship_lwm2m::Endpoint;
+use lightship_lwm2m::{Endpoint, Path};
 
 use crate::batch::{
     Batch, Cursor, DocumentKey, EventPage, EventRecord, EventsOf, Fact, RegistrationRecord, WantedKey,
@@ -57,6 +57,8 @@ struct State {
     commands: Arc<Commands>,
     documents: Arc<Documents>,
     credentials: Credentials,
+    values: BTreeMap<Endpoint, BTreeMap<Path, Arc<[u8]>>>,
+    notes: BTreeMap<Arc<str>, Arc<str>>,
     hand_over: Option<Box<[u8]>>,
 }
 
@@ -83,6 +85,8 @@ impl MemoryStore {
                 commands: Arc::default(),
                 documents: Arc::default(),
                 credentials: Credentials::default(),
+                values: BTreeMap::new(),
+                notes: BTreeMap::new(),
                 hand_over: None,
             }),
         }
@@ -106,8 +110,13 @@ impl State {
         let (mut wanted, mut commands, mut documents) = (None, None, None);
         for fact in &batch.facts {
             match fact {
-                Fact::Happened(_) | Fact::Registered(_) | Fact::Leased { .. } | Fact::Deregistered { .. } => {
-                }
+                // What is replaced one by one needs no copy.
+                Fact::Happened(_)
+                | Fact::Registered(_)
+                | Fact::Leased { .. }
+                | Fact::Deregistered { .. }
+                | Fact::Value { .. }
+                | Fact::Note { .. } => {}
                 Fact::Wanted { endpoint, observation } => {
                     let wanted = wanted.get_or_insert_with(|| Wanted::clone(&self.wanted));
                     let of_device = wanted.entry(endpoint.clone()).or_default();
@@ -185,6 +194,13 @@ impl State {
                     let is_kept = self.registrations.get(&endpoint).is_some_and(|kept| kept.id == id);
                     is_kept.then(|| self.registrations.remove(&endpoint));
                 }
+                Fact::Value { endpoint, path, value } => self.value(endpoint, path, value),
+                Fact::Note { name, body: Some(body) } => {
+                    self.notes.insert(name, body);
+                }
+                Fact::Note { name, body: None } => {
+                    self.notes.remove(&name);
+                }
                 // Applied above, as a whole.
                 Fact::Wanted { .. }
                 | Fact::Unwanted { .. }
@@ -197,6 +213,17 @@ impl State {
         }
         changes.credentials.iter().for_each(|change| self.credentials.apply(change));
         self.ring.newest()
+    }
+
+    fn value(&mut self, endpoint: Endpoint, path: Path, value: Option<Arc<[u8]>>) {
+        if let Some(value) = value {
+            self.values.entry(endpoint).or_default().insert(path, value);
+        } else if let Some(of_device) = self.values.get_mut(&endpoint) {
+            of_device.remove(&path);
+            if of_device.is_empty() {
+                self.values.remove(&endpoint);
+            }
+        }
     }
 }
 
@@ -259,6 +286,50 @@ impl Store for MemoryStore {
     ) -> Result<Vec<Arc<CredentialRecord>>, StoreError> {
         let page = self.state().credentials.page(set, after, max);
         std::future::ready(Ok(page)).await
+    }
+
+    fn values(&self, endpoint: &Endpoint, below: Path) -> Result<Vec<(Path, Arc<[u8]>)>, StoreError> {
+        let state = self.state();
+        let of_device = state.values.get(endpoint).into_iter().flatten();
+        let found = of_device.filter(|(path, _)| below.contains(**path));
+        Ok(found.map(|(path, value)| (*path, value.clone())).collect())
+    }
+
+    fn values_at(&self, keys: &[(Endpoint, Path)]) -> Result<Vec<Option<Arc<[u8]>>>, StoreError> {
+        let state = self.state();
+        let at = |(endpoint, path): &(Endpoint, Path)| state.values.get(endpoint)?.get(path).cloned();
+        Ok(keys.iter().map(at).collect())
+    }
+
+    fn each_value(
+        &self,
+        visit: &mut (dyn FnMut(&str, Path, &[u8]) -> bool + Send),
+    ) -> Result<(), StoreError> {
+        // A device at a time, so that nobody waits for long.
+        let mut last: Option<Endpoint> = None;
+        loop {
+            let from = last.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
+            let state = self.state();
+            let next = state.values.range::<Endpoint, _>((from, Bound::Unbounded)).next();
+            let Some((endpoint, values)) = next.map(|(endpoint, values)| (endpoint.clone(), values.clone()))
+            else {
+                return Ok(());
+            };
+            drop(state);
+            if !values.iter().all(|(path, value)| visit(endpoint.as_str(), *path, value)) {
+                return Ok(());
+            }
+            last = Some(endpoint);
+        }
+    }
+
+    async fn notes(&self, prefix: &str) -> Result<Vec<(Arc<str>, Arc<str>)>, StoreError> {
+        let notes: Vec<_> = {
+            let state = self.state();
+            let notes = state.notes.iter().filter(|(name, _)| name.starts_with(prefix));
+            notes.map(|(name, body)| (name.clone(), body.clone())).collect()
+        };
+        std::future::ready(Ok(notes)).await
     }
 
     async fn leave_hand_over(&self, bytes: Box<[u8]>) -> Result<(), StoreError> {

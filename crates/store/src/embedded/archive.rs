@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashSet};
 use std::fmt::Display;
 
 use fjall::Guard;
-use lightship_lwm2m::Endpoint;
+use lightship_lwm2m::{Endpoint, Path};
 
 use super::draft::{COUNTS, Counts, counts_value, read_counts};
 use super::lock::FolderLock;
@@ -51,6 +51,22 @@ pub enum Entry {
     },
     /// A credential; what is secret in it is sealed.
     Credential(CredentialRecord),
+    /// What was heard last of a Resource or Resource Instance.
+    Value {
+        /// Of which device.
+        endpoint: Endpoint,
+        /// Of what.
+        path: Path,
+        /// The value, in the words of whoever shows it.
+        value: std::sync::Arc<[u8]>,
+    },
+    /// A note of somebody's.
+    Note {
+        /// Its name.
+        name: std::sync::Arc<str>,
+        /// What it says.
+        body: std::sync::Arc<str>,
+    },
     /// An event, in the order of the log.
     Event {
         /// The event.
@@ -143,6 +159,13 @@ impl EmbeddedStore {
         for row in trees.tree(Tree::Credentials)?.iter() {
             visit(Entry::Credential(decoded(&trees, row, records::read_credential)?))?;
         }
+        for row in trees.tree(Tree::Values)?.iter() {
+            visit(decoded(&trees, row, value_entry)?)?;
+        }
+        for row in trees.tree(Tree::Notes)?.iter() {
+            let (name, body) = decoded(&trees, row, records::read_note)?;
+            visit(Entry::Note { name, body })?;
+        }
         for segment in trees.segments().iter() {
             for row in segment.events.iter() {
                 let (event, indexed) = log.event(row)?;
@@ -167,6 +190,8 @@ impl EmbeddedStore {
         report.each("wanted observations", rows(Tree::Wanted)?, records::read_wanted, |_, _| {});
         report.each("commands", rows(Tree::Commands)?, records::read_command, |_, _| {});
         report.each("bootstrap documents", rows(Tree::Documents)?, records::read_document, |_, _| {});
+        report.each("last values", rows(Tree::Values)?, value_entry, |_, _| {});
+        report.each("notes", rows(Tree::Notes)?, records::read_note, |_, _| {});
         check_credentials(&trees, &mut report)?;
         let of = |what| report.counts.get(what).copied().unwrap_or(0);
         let there = Counts {
@@ -182,6 +207,12 @@ impl EmbeddedStore {
         check_log(&self.shared.log(&trees), &mut report);
         Ok(report)
     }
+}
+
+fn value_entry(key: &[u8], value: &[u8]) -> Result<Entry, String> {
+    let (name, path, value) = records::read_value(key, value)?;
+    let endpoint = Endpoint::new(name).map_err(|error| error.to_string())?;
+    Ok(Entry::Value { endpoint, path, value: value.into() })
 }
 
 /// Whether each credential is found by what its owner presents, and nothing else is.
@@ -321,6 +352,12 @@ impl Importer {
                     records::credential_key(&record.key),
                     records::credential(&record),
                 )
+            }
+            Entry::Value { endpoint, path, value } => {
+                self.row(Tree::Values, records::value_key(&endpoint, path), records::last_value(&value))
+            }
+            Entry::Note { name, body } => {
+                self.row(Tree::Notes, name.as_bytes().to_vec(), records::note(&body))
             }
             Entry::Event { event, indexed } => self.event(&event, indexed),
         }

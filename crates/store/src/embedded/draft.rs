@@ -48,7 +48,11 @@ impl From<Fact> for Step {
             Fact::Commanded(record) => records::command(record),
             Fact::Document { body, .. } => records::document(body),
             Fact::Credential(record) => records::credential(record),
-            Fact::Leased { .. }
+            Fact::Value { value: Some(value), .. } => records::last_value(value),
+            Fact::Note { body: Some(body), .. } => records::note(body),
+            Fact::Value { value: None, .. }
+            | Fact::Note { body: None, .. }
+            | Fact::Leased { .. }
             | Fact::Deregistered { .. }
             | Fact::Unwanted { .. }
             | Fact::NoDocument { .. }
@@ -170,6 +174,13 @@ impl<'a> Draft<'a> {
                 self.ledger.counts.documents -= u64::from(gone);
             }
             Fact::Credential(record) => self.credential(&record, value)?,
+            Fact::Value { endpoint, path, value: kept } => {
+                let key = records::value_key(&endpoint, path).into();
+                self.set(Tree::Values, key, kept.map(|_| value.into()));
+            }
+            Fact::Note { name, body } => {
+                self.set(Tree::Notes, name.as_bytes().into(), body.map(|_| value.into()));
+            }
             Fact::NoCredential { key } => {
                 self.no_principal(&key)?;
                 let gone = self.remove(Tree::Credentials, records::credential_key(&key).into())?;

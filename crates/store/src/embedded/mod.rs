@@ -21,7 +21,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use lightship_lwm2m::Endpoint;
+use lightship_lwm2m::{Endpoint, Path};
 use tokio::sync::{Semaphore, oneshot};
 
 use crate::batch::{
@@ -268,6 +268,53 @@ impl Store for EmbeddedStore {
         self.reading(move |_, trees| {
             let rows = trees.tree(Tree::Credentials)?.range(from..vec![number + 1]).take(max);
             rows.map(|row| decoded(trees, row, records::read_credential).map(Arc::new)).collect()
+        })
+        .await
+    }
+
+    fn values(&self, endpoint: &Endpoint, below: Path) -> Result<Vec<(Path, Arc<[u8]>)>, StoreError> {
+        let trees = self.shared.readable()?;
+        let rows = trees.tree(Tree::Values)?.prefix(records::value_key(endpoint, below));
+        let read = |key: &[u8], value: &[u8]| {
+            records::read_value(key, value).map(|(_, path, value)| (path, value.into()))
+        };
+        rows.map(|row| decoded(&trees, row, read)).collect()
+    }
+
+    fn values_at(&self, keys: &[(Endpoint, Path)]) -> Result<Vec<Option<Arc<[u8]>>>, StoreError> {
+        let trees = self.shared.readable()?;
+        let values = trees.tree(Tree::Values)?;
+        let at = |(endpoint, path): &(Endpoint, Path)| {
+            let found = values.get(records::value_key(endpoint, *path));
+            let found = found.map_err(|error| failed(trees.path(), error))?;
+            let value = found.map(|value| records::value_of(&value).map(Arc::from)).transpose();
+            value.map_err(|message| corrupt(trees.path(), &format!("values: {message}")))
+        };
+        keys.iter().map(at).collect()
+    }
+
+    fn each_value(
+        &self,
+        visit: &mut (dyn FnMut(&str, Path, &[u8]) -> bool + Send),
+    ) -> Result<(), StoreError> {
+        let trees = self.shared.readable()?;
+        for row in trees.tree(Tree::Values)?.iter() {
+            let (key, value) = row.into_inner().map_err(|error| failed(trees.path(), error))?;
+            let read = records::read_value(&key, &value);
+            let (name, path, value) =
+                read.map_err(|message| corrupt(trees.path(), &format!("{key:02x?}: {message}")))?;
+            if !visit(name, path, value) {
+                break;
+            }
+        }
+        Ok(())
+    }
+
+    async fn notes(&self, prefix: &str) -> Result<Vec<(Arc<str>, Arc<str>)>, StoreError> {
+        let prefix = prefix.to_owned();
+        self.reading(move |_, trees| {
+            let rows = trees.tree(Tree::Notes)?.prefix(prefix);
+            rows.map(|row| decoded(trees, row, records::read_note)).collect()
         })
         .await
     }

@@ -11,6 +11,8 @@
 //! documents      kind endpoint|name              version  body
 //! credentials    set endpoint                    version  [principal or null, sealed, changed]
 //! principals     set SHA-256 of the principal    endpoint
+//! values         endpoint 0x00 number (2) …      version  value
+//! notes          name                            version  body
 //! events         number (8)                      version  [at, endpoint, kind, body, indexed]
 //! of a device    endpoint 0x00 number (8)        at (8)
 //! ```
@@ -305,6 +307,42 @@ pub(crate) fn read_credential(key: &[u8], value: &[u8]) -> Result<CredentialReco
     Ok(CredentialRecord { key, principal, sealed, changed_ms })
 }
 
+/// Paths in their order, those below a path behind one another.
+pub(crate) fn value_key(endpoint: &Endpoint, path: Path) -> Vec<u8> {
+    let mut key = of_endpoint(endpoint);
+    key.extend(path.numbers().flat_map(u16::to_be_bytes));
+    key
+}
+
+pub(crate) fn last_value(value: &[u8]) -> Vec<u8> {
+    [&[LAST_VALUE], value].concat()
+}
+
+pub(crate) fn read_value<'a>(key: &'a [u8], value: &'a [u8]) -> Result<(&'a str, Path, &'a [u8]), String> {
+    let at = key.iter().position(|byte| *byte == 0).ok_or_else(|| "no name".to_owned())?;
+    let (name, rest) = key.split_at_checked(at).ok_or_else(|| "no name".to_owned())?;
+    let (numbers, odd) = rest.get(1..).unwrap_or_default().as_chunks::<2>();
+    let numbers: Vec<u16> = numbers.iter().map(|number| u16::from_be_bytes(*number)).collect();
+    let path = Path::from_numbers(&numbers).filter(|_| odd.is_empty());
+    let path = path.ok_or_else(|| "a path is wrong".to_owned())?;
+    Ok((std::str::from_utf8(name).map_err(text)?, path, value_of(value)?))
+}
+
+/// The value without its version.
+pub(crate) fn value_of(value: &[u8]) -> Result<&[u8], String> {
+    versioned(value, LAST_VALUE).map(|(_, input)| input.input())
+}
+
+pub(crate) fn note(body: &str) -> Vec<u8> {
+    [&[NOTE], body.as_bytes()].concat()
+}
+
+pub(crate) fn read_note(key: &[u8], value: &[u8]) -> Result<(Arc<str>, Arc<str>), String> {
+    let (_, input) = versioned(value, NOTE)?;
+    let name = std::str::from_utf8(key).map_err(text)?;
+    Ok((name.into(), std::str::from_utf8(input.input()).map_err(text)?.into()))
+}
+
 pub(crate) fn event(event: &NewEvent) -> Vec<u8> {
     event_row(event.at_ms, &event.endpoint, event.kind, &event.body, event.indexed)
 }
@@ -356,6 +394,8 @@ const COMMAND: u8 = 2;
 const DOCUMENT: u8 = 1;
 const CREDENTIAL: u8 = 1;
 const EVENT: u8 = 1;
+const LAST_VALUE: u8 = 1;
+const NOTE: u8 = 1;
 
 const PATH: u8 = 0;
 const NAME: u8 = 1;

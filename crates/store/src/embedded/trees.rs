@@ -21,6 +21,8 @@ pub(crate) enum Tree {
     Documents,
     Credentials,
     Principals,
+    Values,
+    Notes,
     /// Of the segment that is written.
     Events,
     /// Of the segment that is written.
@@ -184,6 +186,8 @@ impl Trees {
             Tree::Documents => 4,
             Tree::Credentials => 5,
             Tree::Principals => 6,
+            Tree::Values => 7,
+            Tree::Notes => 8,
             Tree::Events | Tree::Found => {
                 let segments = self.segments();
                 let newest = segments.last().ok_or_else(|| corrupt(&self.path, "there is no log"))?;
@@ -288,7 +292,7 @@ pub(crate) fn corrupt(path: &Path, message: &str) -> StoreError {
 }
 
 /// Trees of facts, each with the bytes of it that are kept in memory until they are written as a table.
-const NAMES: [(&str, u64); 7] = [
+const NAMES: [(&str, u64); 9] = [
     ("meta", 1 << 20),
     ("registrations", 16 << 20),
     ("wanted", 4 << 20),
@@ -296,6 +300,8 @@ const NAMES: [(&str, u64); 7] = [
     ("documents", 4 << 20),
     ("credentials", 8 << 20),
     ("principals", 4 << 20),
+    ("values", 8 << 20),
+    ("notes", 1 << 20),
 ];
 /// The same for each tree of the log.
 const LOG_MEMORY: u64 = 8 << 20;
