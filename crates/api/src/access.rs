@@ -69,6 +69,7 @@ const NEEDS: &[(Need, &[&str])] = &[
         &[
             "getSession",
             "listEndpoints",
+            "listValues",
             "getEndpoint",
             "read",
             "discover",

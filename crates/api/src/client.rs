@@ -3,6 +3,7 @@
 mod access;
 mod bootstrap;
 mod credential;
+mod fleet;
 mod security;
 
 use std::io::{BufRead, BufReader, Read};
@@ -14,12 +15,13 @@ use ureq::Agent;
 use ureq::http::{Request, Response, StatusCode};
 
 pub use self::credential::CredentialSet;
+pub use self::fleet::ListOptions;
 use crate::answer::{
     AttributesBody, CompositeObserveBody, CompositeReadBody, CompositeWriteBody, DownlinkAnswer, ExecuteBody,
     Observations,
 };
 use crate::command::{Command, Commands};
-use crate::endpoint::{Endpoint, Endpoints};
+use crate::endpoint::Endpoint;
 use crate::event::Event;
 use crate::history::History;
 use crate::model::{Model, Models};
@@ -119,15 +121,6 @@ impl Client {
             .timeout_connect(Some(Duration::from_secs(10)))
             .build();
         Client { base: base.trim_end_matches('/').to_owned(), token, agent: config.into() }
-    }
-
-    /// One page of registered devices.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
-    pub fn endpoints(&self, filter: Option<&str>, cursor: Option<&str>) -> Result<Endpoints, ClientError> {
-        let query = [("filter", filter), ("cursor", cursor)];
-        self.get(&with_query("/api/v1/endpoints", query))
     }
 
     /// One registration.

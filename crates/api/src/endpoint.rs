@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::fleet::KnownValue;
 use crate::security::Session;
 use crate::time::Timestamp;
 
@@ -17,6 +18,9 @@ pub struct Endpoints {
     /// Give this as `cursor` to get the next page; absent on the last one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
+    /// How many there are in all, if that was asked for; absent where it would take too long to look.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub total: Option<u64>,
 }
 
 /// One registration.
@@ -83,6 +87,9 @@ pub struct Endpoint {
     /// it where the meaning was clear.
     #[serde(default)]
     pub deviations: BTreeMap<String, u64>,
+    /// Last known values, by the path that was asked for as a column of the list; only there.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub values: BTreeMap<String, KnownValue>,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks with a reference")]

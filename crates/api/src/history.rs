@@ -72,7 +72,8 @@ impl History {
     }
 }
 
-fn write_value(out: &mut String, kind: Option<ValueType>, value: &Json) {
+/// Writes a field of a table.
+pub(crate) fn write_value(out: &mut String, kind: Option<ValueType>, value: &Json) {
     let numeric =
         matches!(kind, Some(ValueType::Integer | ValueType::Unsigned | ValueType::Float | ValueType::Time));
     match value {

@@ -17,6 +17,7 @@ pub mod convert;
 pub mod credential;
 pub mod endpoint;
 pub mod event;
+pub mod fleet;
 pub mod history;
 pub mod model;
 pub mod node;
@@ -24,6 +25,7 @@ pub mod openapi;
 pub mod problem;
 pub mod routes;
 pub mod security;
+pub mod table;
 pub mod time;
 
 pub use access::{Caller, Need, Role, needed};
@@ -35,6 +37,10 @@ pub use command::{Command, CommandState, Commands};
 pub use credential::{Credential, Credentials};
 pub use endpoint::{Endpoint, Endpoints, ObjectEntry, PresenceState, Security, SecurityMode};
 pub use event::{Event, EventType};
+pub use fleet::{
+    Bulk, BulkOrder, BulkPreview, BulkState, Bulks, Fleet, FleetModel, FleetShare, KnownValue, KnownValues,
+    LostDevice, NoisyDevice, Rates, UnknownDevice, ValueSource,
+};
 pub use history::{History, HistoryItem};
 pub use model::{Model, ModelResource, ModelSummary, Models};
 pub use node::{Content, Node, NodeError, Unknown, ValueType};

@@ -1,5 +1,6 @@
 //! Every address of the API in one table: the OpenAPI document is printed from it, and the service tests that each is served.
 
+mod fleet;
 mod security;
 
 /// One method at one address.
@@ -189,22 +190,8 @@ pub const ROUTES: &[Route] = &[
         Body::Nothing,
         Answer::Json("Caller"),
     ),
-    route(
-        "GET",
-        "/api/v1/endpoints",
-        "listEndpoints",
-        "Lists registered devices.",
-        Body::Nothing,
-        Answer::Json("Endpoints"),
-    )
-    .with(
-        &[
-            query("filter", "string", "Only endpoint names that contain this text."),
-            query("limit", "integer", "Devices a page, 1 to 1000; default 100."),
-            query("cursor", "string", "The `next` of the page before."),
-        ],
-        &[400, 401, 403],
-    ),
+    fleet::LIST,
+    fleet::VALUES,
     route(
         "GET",
         "/api/v1/endpoints/{endpoint}",

@@ -15,6 +15,7 @@ use crate::access::Access;
 use crate::bootstrap::Bootstrap;
 use crate::config::Config;
 use crate::directory::Directory;
+use crate::fleet::Fleet;
 use crate::models::Models;
 use crate::queue::Queue;
 use crate::security::{Gate, Keeper};
@@ -33,6 +34,7 @@ pub(crate) struct Core {
     pub(crate) crypto: Arc<dyn Crypto>,
     pub(crate) keeper: Keeper,
     pub(crate) gate: Gate,
+    pub(crate) fleet: Fleet,
     /// The newest event of the log; readers of the stream wait for it to change.
     pub(crate) newest: watch::Sender<Cursor>,
     /// True from the moment the server is told to stop.

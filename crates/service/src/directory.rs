@@ -5,6 +5,7 @@
 mod last;
 mod names;
 mod packed;
+mod search;
 mod table;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
@@ -20,6 +21,7 @@ use lightship_server::{Locator, Presence, Registration, RegistrationId};
 use lightship_store::WantedKey;
 
 pub(crate) use self::last::LastContent;
+pub(crate) use self::search::Seen;
 use self::table::Table;
 use crate::content;
 use crate::core;
@@ -238,20 +240,6 @@ impl Directory {
         Some(device)
     }
 
-    /// One page in the order of names: at most `limit` devices behind `after` whose name contains `filter`, and the
-    /// name to go on behind, if there may be more. A page may hold fewer than that, even none, where few names
-    /// contain the text.
-    pub(crate) fn page(
-        &self,
-        filter: &str,
-        after: Option<&str>,
-        limit: usize,
-    ) -> (Vec<api::Endpoint>, Option<String>) {
-        // Their shapes are made after others may write again.
-        let (devices, next) = self.read().page(filter, after, limit);
-        (devices.iter().map(Device::shape).collect(), next)
-    }
-
     fn past(&self) -> MutexGuard<'_, Pasts> {
         self.past.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -370,6 +358,7 @@ impl Device {
             sms: details.sms.as_deref().map(str::to_owned),
             attributes: details.attributes.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect(),
             deviations: of_messages.chain(of_content).collect(),
+            values: BTreeMap::new(),
         }
     }
 }

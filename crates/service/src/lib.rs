@@ -17,6 +17,8 @@ mod content;
 mod core;
 mod deviation;
 mod directory;
+mod filter;
+mod fleet;
 mod hand_over;
 mod http;
 mod journal;

@@ -21,6 +21,7 @@ use crate::bootstrap::{Bootstrap, Role};
 use crate::config::{Config, ConfigError};
 use crate::core::{Core, Counters};
 use crate::directory::Directory;
+use crate::fleet::{self, Fleet};
 use crate::hand_over::{self, HandOver};
 use crate::journal::Journal;
 use crate::models::{ModelError, Models};
@@ -158,6 +159,7 @@ impl Service {
             stopping: watch::Sender::new(false),
             restored: watch::Sender::new(0),
             counters: Counters::default(),
+            fleet: Fleet::new(),
             config,
         });
         let is_gone = gate_before.is_some_and(|before| !core.gate.take_over(&before));
@@ -205,6 +207,7 @@ fn open_store(config: &Config, writer: u32, clock: Clock) -> Result<AnyStore, St
 fn launch(runtime: &Runtime, core: &Arc<Core>, https: Vec<(Listener, TcpListener)>) {
     runtime.spawn(restart::go_on(core.clone()));
     runtime.spawn(queue::keep_watch(core.clone()));
+    runtime.spawn(fleet::values::keep(core.clone()));
     #[cfg(unix)]
     runtime.spawn(reload(core.clone()));
     let router = rest::router(core);

@@ -6,8 +6,8 @@ use lightship_lwm2m::{Endpoint, Path};
 
 use crate::{
     Batch, CommandId, CommandRecord, CredentialKey, CredentialRecord, CredentialSet, Cursor, DocumentKey,
-    EmbeddedStore, EventPage, EventRecord, EventsOf, FaultyStore, Health, MemoryStore, RegistrationRecord,
-    Store, StoreError, WantedObservation,
+    EmbeddedStore, EventPage, EventRecord, EventsOf, FaultyStore, Health, LastValue, MemoryStore, Note,
+    RegistrationRecord, Store, StoreError, WantedObservation,
 };
 
 /// The backend in use.
@@ -119,7 +119,7 @@ impl Store for AnyStore {
         each!(self, store => store.credentials(set, after, max).await)
     }
 
-    fn values(&self, endpoint: &Endpoint, below: Path) -> Result<Vec<(Path, Arc<[u8]>)>, StoreError> {
+    fn values(&self, endpoint: &Endpoint, below: Path) -> Result<Vec<LastValue>, StoreError> {
         each!(self, store => store.values(endpoint, below))
     }
 
@@ -134,7 +134,7 @@ impl Store for AnyStore {
         each!(self, store => store.each_value(visit))
     }
 
-    async fn notes(&self, prefix: &str) -> Result<Vec<(Arc<str>, Arc<str>)>, StoreError> {
+    async fn notes(&self, prefix: &str) -> Result<Vec<Note>, StoreError> {
         each!(self, store => store.notes(prefix).await)
     }
 

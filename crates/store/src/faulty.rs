@@ -7,8 +7,8 @@ use tokio::sync::watch;
 
 use crate::{
     Batch, CommandId, CommandRecord, CredentialKey, CredentialRecord, CredentialSet, Cursor, DocumentKey,
-    EventPage, EventRecord, EventsOf, Health, MemoryStore, RegistrationRecord, Store, StoreError,
-    WantedObservation,
+    EventPage, EventRecord, EventsOf, Health, LastValue, MemoryStore, Note, RegistrationRecord, Store,
+    StoreError, WantedObservation,
 };
 
 /// Memory, with a switch for its failures.
@@ -152,7 +152,7 @@ impl Store for FaultyStore {
         self.store.credentials(set, after, max).await
     }
 
-    fn values(&self, endpoint: &Endpoint, below: Path) -> Result<Vec<(Path, Arc<[u8]>)>, StoreError> {
+    fn values(&self, endpoint: &Endpoint, below: Path) -> Result<Vec<LastValue>, StoreError> {
         self.store.values(endpoint, below)
     }
 
@@ -167,7 +167,7 @@ impl Store for FaultyStore {
         self.store.each_value(visit)
     }
 
-    async fn notes(&self, prefix: &str) -> Result<Vec<(Arc<str>, Arc<str>)>, StoreError> {
+    async fn notes(&self, prefix: &str) -> Result<Vec<Note>, StoreError> {
         self.store.notes(prefix).await
     }
 

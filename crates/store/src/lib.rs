@@ -170,7 +170,7 @@ pub trait Store {
     ///
     /// # Errors
     /// See [`StoreError`].
-    fn values(&self, endpoint: &Endpoint, below: Path) -> Result<Vec<(Path, Arc<[u8]>)>, StoreError>;
+    fn values(&self, endpoint: &Endpoint, below: Path) -> Result<Vec<LastValue>, StoreError>;
 
     /// What was heard last of each of these; `None` where nothing is known. It blocks its thread.
     ///
@@ -189,10 +189,7 @@ pub trait Store {
     ///
     /// # Errors
     /// See [`StoreError`].
-    fn notes(
-        &self,
-        prefix: &str,
-    ) -> impl Future<Output = Result<Vec<(Arc<str>, Arc<str>)>, StoreError>> + Send;
+    fn notes(&self, prefix: &str) -> impl Future<Output = Result<Vec<Note>, StoreError>> + Send;
 
     /// Leaves something for the next process that opens this store; what was left before is replaced.
     ///
@@ -233,6 +230,12 @@ pub trait Store {
     /// See [`StoreError`].
     fn newest(&self) -> impl Future<Output = Result<Cursor, StoreError>> + Send;
 }
+
+/// What was heard last of a Resource or Resource Instance, in the words of whoever shows it.
+pub type LastValue = (Path, Arc<[u8]>);
+
+/// The name of a note, and what it says.
+pub type Note = (Arc<str>, Arc<str>);
 
 /// Whether a store takes what it is given.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -16,7 +16,7 @@ use crate::credential::{CredentialKey, CredentialRecord, CredentialSet};
 use crate::credentials::{Change, Credentials};
 use crate::options::Limits;
 use crate::ring::Ring;
-use crate::{Health, Store, StoreError};
+use crate::{Health, LastValue, Note, Store, StoreError};
 
 /// Everything wanted, by device and key.
 type Wanted = BTreeMap<Endpoint, BTreeMap<WantedKey, WantedObservation>>;
@@ -288,7 +288,7 @@ impl Store for MemoryStore {
         std::future::ready(Ok(page)).await
     }
 
-    fn values(&self, endpoint: &Endpoint, below: Path) -> Result<Vec<(Path, Arc<[u8]>)>, StoreError> {
+    fn values(&self, endpoint: &Endpoint, below: Path) -> Result<Vec<LastValue>, StoreError> {
         let state = self.state();
         let of_device = state.values.get(endpoint).into_iter().flatten();
         let found = of_device.filter(|(path, _)| below.contains(**path));
@@ -323,7 +323,7 @@ impl Store for MemoryStore {
         }
     }
 
-    async fn notes(&self, prefix: &str) -> Result<Vec<(Arc<str>, Arc<str>)>, StoreError> {
+    async fn notes(&self, prefix: &str) -> Result<Vec<Note>, StoreError> {
         let notes: Vec<_> = {
             let state = self.state();
             let notes = state.notes.iter().filter(|(name, _)| name.starts_with(prefix));

@@ -2,9 +2,11 @@
 
 mod bootstrap;
 mod credentials;
+mod fleet;
 
 pub(crate) use self::bootstrap::{BootstrapCommand, DocumentArguments, TemplatesCommand};
 pub(crate) use self::credentials::{CredentialsCommand, ProofArguments};
+pub(crate) use self::fleet::ListArguments;
 
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
@@ -129,15 +131,19 @@ pub(crate) enum CtlCommand {
     Session,
     /// List the registered devices
     #[command(
-        after_help = "Examples:\n  lightship ctl endpoints\n  lightship ctl endpoints --filter sensor --json"
+        after_help = "Examples:\n  lightship ctl endpoints\n  lightship ctl endpoints --filter 'state:asleep lifetime>3600' --columns /3/0/3,/3/0/9\n  lightship ctl endpoints --filter firmware:1.2 --csv > fleet.csv"
     )]
-    Endpoints {
-        /// Only those that match this text
-        #[arg(long, value_name = "TEXT")]
-        filter: Option<String>,
-        /// At most so many (default: all)
-        #[arg(long, value_name = "N")]
-        limit: Option<u32>,
+    Endpoints(ListArguments),
+    /// Show what the server has heard last of a device's Resources
+    #[command(
+        after_help = "Examples:\n  lightship ctl values sensor-1\n  lightship ctl values sensor-1 --path /3/0"
+    )]
+    Values {
+        /// The Endpoint Client Name; the device need not be registered
+        endpoint: String,
+        /// Only at and below this path
+        #[arg(long, value_name = "PATH")]
+        path: Option<String>,
     },
     /// Show one device's registration
     #[command(after_help = "Example:\n  lightship ctl show sensor-1")]

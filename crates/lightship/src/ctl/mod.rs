@@ -9,6 +9,7 @@ mod composite;
 mod credentials;
 mod definition;
 mod events;
+mod fleet;
 mod history;
 mod security;
 mod show;
@@ -44,7 +45,8 @@ struct Session<'a> {
 impl Session<'_> {
     fn run(&self, command: CtlCommand) -> Result<(), Failure> {
         match command {
-            CtlCommand::Endpoints { filter, limit } => self.endpoints(filter.as_deref(), limit),
+            CtlCommand::Endpoints(arguments) => self.endpoints(&arguments),
+            CtlCommand::Values { endpoint, path } => self.values(&endpoint, path.as_deref()),
             CtlCommand::Show { endpoint } => {
                 let registration = self.client.endpoint(&endpoint).map_err(|error| self.refused(error))?;
                 self.print(&registration, || show::registration(&registration))
@@ -72,25 +74,6 @@ impl Session<'_> {
             CtlCommand::Completions { shell } => cli::completions(shell),
             CtlCommand::Downlink(command) => self.downlink(command),
         }
-    }
-
-    fn endpoints(&self, filter: Option<&str>, limit: Option<u32>) -> Result<(), Failure> {
-        let limit = limit.and_then(|limit| usize::try_from(limit).ok()).unwrap_or(usize::MAX);
-        let mut items = Vec::new();
-        let mut cursor: Option<String> = None;
-        while items.len() < limit {
-            let page =
-                self.client.endpoints(filter, cursor.as_deref()).map_err(|error| self.refused(error))?;
-            items.extend(page.items);
-            cursor = page.next;
-            if cursor.is_none() {
-                break;
-            }
-        }
-        if items.len() > limit {
-            items.truncate(limit);
-        }
-        self.print(&serde_json::json!({ "items": items }), || show::endpoints(&items))
     }
 
     fn commands(

@@ -27,38 +27,11 @@ pub(super) fn moment(time: Timestamp) -> String {
     time.to_string()
 }
 
-fn state(endpoint: &Endpoint) -> &'static str {
+pub(super) fn state(endpoint: &Endpoint) -> &'static str {
     match endpoint.state {
         PresenceState::Awake => "awake",
         PresenceState::Asleep => "asleep",
     }
-}
-
-/// The list of devices.
-pub(super) fn endpoints(items: &[Endpoint]) -> String {
-    if items.is_empty() {
-        return "no device is registered".to_owned();
-    }
-    let mut table = table(["ENDPOINT", "STATE", "LWM2M", "ADDRESS", "LIFETIME", "UPDATED", "OBJECTS"]);
-    for item in items {
-        let mut objects: Vec<&str> = Vec::new();
-        for entry in &item.objects {
-            let object = entry.path.trim_start_matches('/').split('/').next().unwrap_or_default();
-            if !objects.contains(&object) {
-                objects.push(object);
-            }
-        }
-        table.add_row([
-            item.endpoint.clone(),
-            state(item).to_owned(),
-            item.lwm2m_version.clone(),
-            item.address.clone(),
-            format!("{} s", item.lifetime_s),
-            moment(item.updated_at),
-            objects.join(" "),
-        ]);
-    }
-    finish(&table)
 }
 
 /// One registration.

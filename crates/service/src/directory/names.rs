@@ -5,8 +5,7 @@
 //!                     one bit for each four letters that stand side by side in one of them
 //! ```
 //! Each block grows and splits by itself, so that nothing is ever copied as a whole. A search for a text of four letters
-//! and more skips the blocks whose summary lacks some of it; the names of the others are looked at, so many a page at
-//! most. A device costs 8 to 20 bytes here.
+//! and more skips the blocks whose summary lacks some of it; the names of the others are looked at. A device costs 8 to 20 bytes here.
 
 /// Where a device lies in the table.
 pub(super) type Place = u32;
@@ -29,12 +28,6 @@ struct Block {
 /// Which four letters stand side by side in some names; may claim too much, never too little.
 #[derive(Debug)]
 struct Grams(Box<[u64; GRAM_BITS / 64]>);
-
-/// A page, and the name to go on behind if there may be more.
-pub(super) struct Found {
-    pub(super) places: Vec<Place>,
-    pub(super) next: Option<Place>,
-}
 
 impl Names {
     /// Adds a device that is not here.
@@ -82,37 +75,38 @@ impl Names {
         }
     }
 
-    /// At most `limit` devices behind the name `after` whose names contain `text`.
-    pub(super) fn page<'a>(
+    /// Shows the devices behind the name `after` whose blocks may have `text`, in their order, until `each` wants no more; the one
+    /// it saw last, if there may be more.
+    pub(super) fn walk<'a>(
         &self,
         text: &str,
         after: Option<&str>,
-        limit: usize,
         name_of: impl Fn(Place) -> &'a str,
-    ) -> Found {
+        mut each: impl FnMut(Place) -> bool,
+    ) -> Option<Place> {
         let first = after.and_then(|after| self.block_of(after, &name_of)).unwrap_or(0);
         let is_behind = |place: &Place| after.is_none_or(|after| name_of(*place) > after);
         let grams: Vec<usize> = grams(text).collect();
-        let mut places: Vec<Place> = Vec::new();
-        let mut looked_at = 0;
         for block in self.blocks.iter().skip(first).filter(|block| block.grams.have(&grams)) {
             let begin = block.places.partition_point(|place| !is_behind(place));
             for place in block.places.get(begin..).unwrap_or_default() {
-                if !name_of(*place).contains(text) {
-                    looked_at += 1;
-                    if looked_at >= LOOKED_AT_MAX {
-                        return Found { places, next: Some(*place) };
-                    }
-                    continue;
+                if !each(*place) {
+                    return Some(*place);
                 }
-                if places.len() == limit {
-                    let next = places.last().copied();
-                    return Found { places, next };
-                }
-                places.push(*place);
             }
         }
-        Found { places, next: None }
+        None
+    }
+
+    /// The device that has so many before it.
+    pub(super) fn nth(&self, mut before: usize) -> Option<Place> {
+        for block in &self.blocks {
+            if let Some(place) = block.places.get(before) {
+                return Some(*place);
+            }
+            before -= block.places.len();
+        }
+        None
     }
 
     /// The block where a name is, or should be; none if there are no blocks.
@@ -182,8 +176,6 @@ fn grams(text: &str) -> impl Iterator<Item = usize> {
 const BLOCK_LEN: usize = 512;
 /// Bits in the summary of a block: random names of a block set about a third of them.
 const GRAM_BITS: usize = 32_768;
-/// Names looked at in vain for one page.
-const LOOKED_AT_MAX: usize = 20_000;
 
 #[cfg(test)]
 mod tests {
@@ -191,17 +183,21 @@ mod tests {
 
     use super::*;
 
+    /// The names that have a text, found in pages, and how many names were looked at.
     fn pages(names: &Names, text: &str, limit: usize, table: &[String]) -> (Vec<String>, usize) {
-        let (mut all, mut after, mut pages) = (Vec::new(), None::<String>, 0);
+        let (mut all, mut after, mut looked_at) = (Vec::new(), None::<String>, 0);
+        let name_of = |place: Place| table[place as usize].as_str();
         loop {
-            let name_of = |place: Place| table[place as usize].as_str();
-            let found = names.page(text, after.as_deref(), limit, name_of);
-            pages += 1;
-            assert!(found.places.len() <= limit);
-            all.extend(found.places.iter().map(|place| name_of(*place).to_owned()));
-            match found.next {
-                Some(next) => after = Some(name_of(next).to_owned()),
-                None => return (all, pages),
+            let mut page = Vec::new();
+            let last = names.walk(text, after.as_deref(), name_of, |place| {
+                looked_at += 1;
+                page.extend(Some(name_of(place).to_owned()).filter(|name| name.contains(text)));
+                page.len() < limit
+            });
+            all.append(&mut page);
+            match last {
+                Some(last) => after = Some(name_of(last).to_owned()),
+                None => return (all, looked_at),
             }
         }
     }
@@ -236,7 +232,7 @@ mod tests {
     }
 
     #[test]
-    fn a_rare_text_is_found_in_one_page_and_a_short_one_in_bounded_pages() {
+    fn a_rare_text_is_found_by_looking_at_a_few_names() {
         let table: Vec<String> =
             (0..100_000_u64).map(|n| format!("{:016x}", n.wrapping_mul(0x9e37_79b9_7f4a_7c15))).collect();
         let name_of = |place: Place| table[place as usize].as_str();
@@ -245,8 +241,14 @@ mod tests {
             names.insert(place, name_of);
         }
         let wanted = &table[77_777];
-        assert_eq!(pages(&names, &wanted[4..14], 10, &table), (vec![wanted.clone()], 1));
-        // No name has it: the pages are empty, but none looks at all names.
-        assert_eq!(pages(&names, "xyz", 10, &table), (Vec::new(), 100_000 / LOOKED_AT_MAX + 1));
+        let (found, looked_at) = pages(&names, &wanted[4..14], 10, &table);
+        assert_eq!(found, [wanted.clone()]);
+        assert!(looked_at <= 4 * BLOCK_LEN, "{looked_at}");
+        let mut sorted = table.clone();
+        sorted.sort_unstable();
+        for before in [0, 1, 511, 512, 77_777, 99_999] {
+            assert_eq!(names.nth(before).map(name_of), Some(sorted[before].as_str()));
+        }
+        assert_eq!(names.nth(100_000), None);
     }
 }

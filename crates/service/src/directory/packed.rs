@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
-use lightship_api::{ObservingState, Timestamp};
+use lightship_api::{ObservingState, SecurityMode, Timestamp};
 use lightship_lwm2m::{Endpoint, Format, Path};
 use lightship_net::Clock;
 use lightship_platform::Instant;
@@ -20,6 +20,7 @@ use lightship_store::WantedKey;
 use super::{Before, Device, LastContent, Observed};
 use crate::core as shared;
 use crate::deviation::Deviation;
+use crate::filter::Facts;
 
 /// A registered device in little space.
 #[derive(Clone, Debug)]
@@ -299,6 +300,28 @@ impl Packed {
 
     pub(super) fn name(&self) -> &str {
         self.details.endpoint.as_str()
+    }
+
+    /// What a filter may ask.
+    pub(super) fn facts(&self) -> Facts<'_> {
+        let (made, deleted) =
+            self.rest.as_deref().map_or((None, None), |rest| (Some(&rest.made), Some(&rest.deleted)));
+        let address: SocketAddr = self.address.into();
+        Facts {
+            name: self.name(),
+            terms: &self.details,
+            asleep: self.sleep.as_ref().is_some_and(|sleep| sleep.presence.is_asleep()),
+            security: match &self.owner {
+                Owner::Nobody => SecurityMode::Nosec,
+                Owner::Itself => SecurityMode::Psk,
+                Owner::Other(party) => crate::security::mode(party.principal.mode()),
+            },
+            registered_at: self.registered_at,
+            updated_at: self.updated_at,
+            address: address.ip(),
+            made,
+            deleted,
+        }
     }
 
     /// A copy to look at.

@@ -95,16 +95,28 @@ impl Table {
         self.slot_mut(place)?.as_mut()?.refreshed(id, at, awake_until, clock)
     }
 
-    /// At most `limit` devices behind `after` whose name contains `text`, and the name to go on behind.
-    pub(super) fn page(
+    /// Shows devices behind `after`, in the order of names, until `each` wants no more; the name to go on behind, if there may be more.
+    pub(super) fn walk(
         &self,
         text: &str,
         after: Option<&str>,
-        limit: usize,
-    ) -> (Vec<Device>, Option<String>) {
-        let found = self.names.page(text, after, limit, |place| name_in(&self.chunks, place));
-        let devices = found.places.iter().filter_map(|place| Some(self.at(*place)?.open(self.clock)));
-        (devices.collect(), found.next.map(|place| name_in(&self.chunks, place).to_owned()))
+        each: &mut dyn FnMut(Place, &Packed) -> bool,
+    ) -> Option<String> {
+        let name_of = |place| name_in(&self.chunks, place);
+        let last = self
+            .names
+            .walk(text, after, name_of, |place| self.at(place).is_none_or(|packed| each(place, packed)));
+        last.map(|place| name_of(place).to_owned())
+    }
+
+    /// The name that so many others come before.
+    pub(super) fn nth(&self, before: usize) -> Option<String> {
+        self.names.nth(before).map(|place| name_in(&self.chunks, place).to_owned())
+    }
+
+    /// A copy of what is at a place.
+    pub(super) fn open(&self, place: Place) -> Option<Device> {
+        Some(self.at(place)?.open(self.clock))
     }
 
     fn place_of(&self, name: &str) -> Option<Place> {

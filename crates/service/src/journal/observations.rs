@@ -1,7 +1,7 @@
 //! What devices report and what becomes of their observations, in the journal.
 
 use lightship_api as api;
-use lightship_api::{EventType, ObservingState};
+use lightship_api::{EventType, ObservingState, ValueSource};
 use lightship_lwm2m::{Endpoint, Path};
 use lightship_net::Wait;
 use lightship_server::{Ask, Code, ContentFormat, Observed, Outcome};
@@ -9,7 +9,7 @@ use lightship_store::{Store, WantedKey};
 
 use super::Journal;
 use super::batch::Then;
-use super::report::{Asked, Heard};
+use super::report::{Asked, Heard, Report};
 use crate::content;
 use crate::core;
 use crate::directory::Device;
@@ -18,6 +18,7 @@ impl Journal {
     pub(super) fn observed(&mut self, endpoint: &Endpoint, observed: &Observed, heard: Heard<'_>) {
         let report = self.report(endpoint, &self.asked(endpoint, observed), heard);
         let (key, now) = (key(observed), self.core.now());
+        self.known(endpoint, observed, &report);
         let asked = self.core.directory.change(endpoint, None, |device| device.asked.remove(&key));
         self.remember(endpoint, &key, &report, |seen| {
             seen.restarts += u64::from(asked != Some(true));
@@ -35,11 +36,19 @@ impl Journal {
     ) {
         let report = self.report(endpoint, &self.asked(endpoint, observed), heard);
         let key = key(observed);
+        self.known(endpoint, observed, &report);
         self.remember(endpoint, &key, &report, |seen| seen.notifications += 1);
         self.log(EventType::Notified, endpoint, |event| report.into_event(event, Some(&key), heard));
         if let Some((shard, ask)) = ask {
             self.pending.then.push(Then::Stored { shard, ask });
         }
+    }
+
+    /// What was observed is known from now on, observed or not.
+    fn known(&self, endpoint: &Endpoint, observed: &Observed, report: &Report) {
+        let Ok(nodes) = &report.content else { return };
+        let base = if let Observed::Node(path) = observed { Some(*path) } else { None };
+        self.core.fleet.values.told(endpoint, base, nodes, ValueSource::Notify, self.core.now());
     }
 
     fn asked(&self, endpoint: &Endpoint, observed: &Observed) -> Asked {
@@ -70,6 +79,7 @@ impl Journal {
         if !paths.into_iter().all(listed) {
             return Err(Code::NOT_FOUND);
         }
+        self.core.fleet.values.told(endpoint, None, content, ValueSource::Send, self.core.now());
         self.log(EventType::Sent, endpoint, |event| report.into_event(event, None, heard));
         Ok(())
     }

@@ -3,28 +3,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
-use lightship_api::{Endpoints, ProblemType};
+use lightship_api::ProblemType;
 use lightship_server::Registration;
 
 use super::Refusal;
-use super::input::{self, Query};
+use super::input;
 use super::reply::{Answer, json};
 use crate::core::Core;
 use crate::directory::Device;
-
-/// GET /endpoints
-pub(crate) async fn list(State(core): State<Arc<Core>>, RawQuery(query): RawQuery) -> Answer {
-    let query = Query::parse(query.as_deref(), &["filter", "limit", "cursor"])?;
-    let limit = query.number("limit", 1, 1000)?.unwrap_or(100);
-    let limit = usize::try_from(limit).unwrap_or(100);
-    let filter = query.text("filter").unwrap_or_default().to_owned();
-    let cursor = query.text("cursor").map(str::to_owned);
-    let (items, next) = core.directory.page(&filter, cursor.as_deref(), limit);
-    std::future::ready(json(StatusCode::OK, &Endpoints { items, next })).await
-}
 
 /// GET /endpoints/{endpoint}
 pub(crate) async fn show(State(core): State<Arc<Core>>, Path(endpoint): Path<String>) -> Answer {

@@ -61,7 +61,7 @@ async fn is_known(core: &Core, endpoint: &Endpoint) -> Result<bool, Refusal> {
     Ok(!events.is_empty())
 }
 
-fn wants_table(query: &Query, headers: &HeaderMap) -> Result<bool, Refusal> {
+pub(super) fn wants_table(query: &Query, headers: &HeaderMap) -> Result<bool, Refusal> {
     match query.text("format") {
         Some("csv") => Ok(true),
         Some("json") => Ok(false),
@@ -245,7 +245,7 @@ impl Told {
 }
 
 /// Each value below a node, with the time that stands nearest to it.
-fn leaves(
+pub(crate) fn leaves(
     path: Path,
     node: &Node,
     time: Option<Timestamp>,

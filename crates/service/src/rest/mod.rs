@@ -10,8 +10,9 @@ mod credentials;
 mod downlink;
 mod endpoints;
 mod events;
+mod fleet;
 mod guard;
-mod history;
+pub(crate) mod history;
 mod input;
 mod meta;
 mod models;
@@ -55,7 +56,8 @@ pub(crate) fn router(core: &Arc<Core>) -> Router {
     let at = |rest: &str| format!("{device}{rest}");
     Router::new()
         .route("/api/v1/session", get(session::show))
-        .route("/api/v1/endpoints", get(endpoints::list))
+        .route("/api/v1/endpoints", get(fleet::list))
+        .route(&at("/values"), get(fleet::values))
         .route(device, get(endpoints::show).delete(endpoints::forget))
         .route(
             &at("/resources/{*path}"),

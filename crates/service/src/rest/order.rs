@@ -8,8 +8,8 @@ use axum::extract::{Path as Parts, RawQuery, Request, State};
 use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
 use axum::response::IntoResponse;
 use lightship_api::{
-    AttributesBody, CompositeObserveBody, CompositeReadBody, DownlinkAnswer, ExecuteBody, Node, Problem,
-    ProblemType,
+    AnswerContent, AttributesBody, CompositeObserveBody, CompositeReadBody, DownlinkAnswer, ExecuteBody,
+    Node, Problem, ProblemType, ValueSource,
 };
 use lightship_lwm2m::Path;
 use serde::{Deserialize, Serialize};
@@ -254,6 +254,37 @@ impl Order {
 
     /// Does it.
     pub(crate) async fn run(&self, call: &Call<'_>) -> Result<Done, Refusal> {
+        let done = self.perform(call).await;
+        self.learn(call, &done);
+        done
+    }
+
+    /// Takes note of values that were read or written.
+    fn learn(&self, call: &Call<'_>, done: &Result<Done, Refusal>) {
+        let Ok(Done::Answered(answer)) = done else { return };
+        if !answer.code.starts_with('2') {
+            return;
+        }
+        let (written, composed);
+        let (nodes, source): (&[Node], _) = match (&answer.content, &self.task) {
+            (Some(AnswerContent::Node(node)), Task::Plain) => (std::slice::from_ref(node), ValueSource::Read),
+            (Some(AnswerContent::Nodes { nodes }), Task::Paths(_)) => (nodes, ValueSource::Read),
+            (_, Task::Node(node)) if self.verb != Verb::Create => {
+                written = [Node { path: None, ..node.clone() }];
+                (&written, ValueSource::Write)
+            }
+            (_, Task::Nodes(body)) => {
+                let nodes = body.get("nodes").cloned().unwrap_or_default();
+                composed = serde_json::from_value::<Vec<Node>>(nodes).unwrap_or_default();
+                (&composed, ValueSource::Write)
+            }
+            _ => return,
+        };
+        let endpoint = &call.details().endpoint;
+        call.core.fleet.values.told(endpoint, Some(self.path), nodes, source, call.core.now());
+    }
+
+    async fn perform(&self, call: &Call<'_>) -> Result<Done, Refusal> {
         match (self.verb, &self.task) {
             (Verb::Read, _) => downlink::read(call).await,
             (Verb::Delete, _) => downlink::delete(call).await,

@@ -13,6 +13,7 @@ mod deviations;
 mod durable;
 mod events;
 mod failing;
+mod fleet;
 mod history;
 mod operations;
 mod queue;

@@ -32,7 +32,7 @@ use crate::commands::Commands;
 use crate::credential::{CredentialKey, CredentialRecord, CredentialSet};
 use crate::options::EmbeddedOptions;
 use crate::ring::Ring;
-use crate::{Health, Store, StoreError, hand_over};
+use crate::{Health, LastValue, Note, Store, StoreError, hand_over};
 pub use archive::{Entry, Head, Importer, Report};
 use draft::Step;
 use lock::FolderLock;
@@ -272,7 +272,7 @@ impl Store for EmbeddedStore {
         .await
     }
 
-    fn values(&self, endpoint: &Endpoint, below: Path) -> Result<Vec<(Path, Arc<[u8]>)>, StoreError> {
+    fn values(&self, endpoint: &Endpoint, below: Path) -> Result<Vec<LastValue>, StoreError> {
         let trees = self.shared.readable()?;
         let rows = trees.tree(Tree::Values)?.prefix(records::value_key(endpoint, below));
         let read = |key: &[u8], value: &[u8]| {
@@ -310,7 +310,7 @@ impl Store for EmbeddedStore {
         Ok(())
     }
 
-    async fn notes(&self, prefix: &str) -> Result<Vec<(Arc<str>, Arc<str>)>, StoreError> {
+    async fn notes(&self, prefix: &str) -> Result<Vec<Note>, StoreError> {
         let prefix = prefix.to_owned();
         self.reading(move |_, trees| {
             let rows = trees.tree(Tree::Notes)?.prefix(prefix);

@@ -1,0 +1,59 @@
+//! Addresses of the fleet as a whole.
+
+use super::{Answer, Body, Query, Route, query, route};
+
+const FILTER: Query = query(
+    "filter",
+    "string",
+    "Which devices: conditions with blanks between, all of which hold. A word alone is a part of the name. `state:awake|asleep|late` `lwm2m:1.1` `binding:U` `security:psk` `queue:true` `object:3303` `lifetime>3600` `updated<10m` `registered>2d` `address:10.0.0.0/8`; by last known values `firmware:1.2` `model:` `manufacturer:` `serial:` `battery<20` `hardware:` `software:` or any Resource, as `/3303/0/5700>25`. `-` in front turns a condition round, `*` stands for any letters of a value, quotation marks keep blanks.",
+);
+const COLUMNS: Query = query(
+    "columns",
+    "string",
+    "Resources or Resource Instances, separated by commas, such as `/3/0/3,/3/0/9`: their last known values come as `values` with each device.",
+);
+const SORT: Query = query(
+    "sort",
+    "string",
+    "`name` (default), `updated` or `registered` with the latest first, `-updated` or `-registered` with the earliest first.",
+);
+
+pub(super) const LIST: Route = route(
+    "GET",
+    "/api/v1/endpoints",
+    "listEndpoints",
+    "Lists registered devices.",
+    Body::Nothing,
+    Answer::JsonOrCsv("Endpoints"),
+)
+.with(
+    &[
+        FILTER,
+        COLUMNS,
+        SORT,
+        query(
+            "limit",
+            "integer",
+            "Devices a page, 1 to 1000; default 100. As CSV: devices at most; default all.",
+        ),
+        query("cursor", "string", "The `next` of the page before."),
+        query(
+            "offset",
+            "integer",
+            "Begin after so many devices that the filter holds for; not with `cursor`.",
+        ),
+        query("count", "boolean", "Also give `total`, the number of all that the filter holds for."),
+        query("format", "string", "`json` or `csv`; default: what `Accept` says."),
+    ],
+    &[400, 401, 403, 503],
+);
+
+pub(super) const VALUES: Route = route(
+    "GET",
+    "/api/v1/endpoints/{endpoint}/values",
+    "listValues",
+    "Lists what the server has heard last of each Resource of a device: by notifications, by Send, by its own reads and writes; also of a device that is not registered now.",
+    Body::Nothing,
+    Answer::Json("KnownValues"),
+)
+.with(&[query("path", "string", "Only at and below this path.")], &[400, 401, 403, 404, 503]);
