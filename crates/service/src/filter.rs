@@ -137,9 +137,9 @@ impl Filter {
 
     /// Conditions about values, which the directory does not know.
     pub(crate) fn values(&self) -> impl Iterator<Item = (&Term, Path, Sign, &str)> {
-        self.terms.iter().filter_map(|term| match &term.what {
-            What::Value(path, sign, operand) => Some((term, *path, *sign, operand.as_str())),
-            _ => None,
+        self.terms.iter().filter_map(|term| {
+            let What::Value(path, sign, operand) = &term.what else { return None };
+            Some((term, *path, *sign, operand.as_str()))
         })
     }
 }
@@ -321,13 +321,11 @@ impl Token {
             ),
             Kind::Resource(path) => return self.value(path.parse().map_err(|_| bad("known"))?, sign),
         };
-        Ok(match sign {
-            // What has no order of its own carries its sign in front.
-            Sign::IsNot if !kind.is_ordered() => {
-                return Err(self.mistake("write - in front to turn it round"));
-            }
-            _ => what,
-        })
+        // What has no order of its own carries its sign in front.
+        if sign == Sign::IsNot && !kind.is_ordered() {
+            return Err(self.mistake("write - in front to turn it round"));
+        }
+        Ok(what)
     }
 }
 

@@ -112,10 +112,7 @@ impl Network {
 
 /// Whether a value is as a condition wants it. Numbers are compared as such, all else as text; `*` stands for any letters.
 pub(crate) fn holds_value(sign: Sign, value: &Json, operand: &str) -> bool {
-    let text = match value {
-        Json::String(text) => text.clone(),
-        other => other.to_string(),
-    };
+    let text = value.as_str().map_or_else(|| value.to_string(), str::to_owned);
     let numbers = || Some((text.parse::<f64>().ok()?, operand.parse::<f64>().ok()?));
     let is_number = value.is_number() || text.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
     if let Some((value, operand)) = numbers().filter(|_| is_number) {

@@ -50,10 +50,8 @@ pub(crate) enum From {
 /// One page. It blocks its thread.
 pub(crate) fn page(core: &Arc<Core>, wanted: &Wanted) -> Result<Endpoints, Refusal> {
     let now = Moment(core.now());
-    let (devices, next) = match wanted.order {
-        Order::Name => by_name(core, wanted, now)?,
-        _ => sorted(core, wanted, now)?,
-    };
+    let by_name_only = wanted.order == Order::Name;
+    let (devices, next) = if by_name_only { by_name(core, wanted, now)? } else { sorted(core, wanted, now)? };
     let mut items: Vec<api::Endpoint> = devices.iter().map(Device::shape).collect();
     show_columns(core, &wanted.columns, &devices, &mut items)?;
     let total = if wanted.total { count(core, &wanted.filter)? } else { None };

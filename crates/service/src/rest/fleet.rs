@@ -121,9 +121,10 @@ fn table(core: &Arc<Core>, query: &Query) -> Answer {
         table::write_rows(&mut rows, &page.items, &columns);
         let left = left.saturating_sub(page.items.len());
         if let Some(next) = page.next.filter(|_| left > 0) {
-            wanted.from = match wanted.order {
-                Order::Name => From::Name(next),
-                _ => From::Place(next.parse().unwrap_or(usize::MAX)),
+            wanted.from = if wanted.order == Order::Name {
+                From::Name(next)
+            } else {
+                From::Place(next.parse().unwrap_or(usize::MAX))
             };
             rest = Some((wanted, left));
         }

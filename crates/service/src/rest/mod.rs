@@ -56,8 +56,7 @@ pub(crate) fn router(core: &Arc<Core>) -> Router {
     let at = |rest: &str| format!("{device}{rest}");
     Router::new()
         .route("/api/v1/session", get(session::show))
-        .route("/api/v1/endpoints", get(fleet::list))
-        .route(&at("/values"), get(fleet::values))
+        .merge(of_fleet())
         .route(device, get(endpoints::show).delete(endpoints::forget))
         .route(
             &at("/resources/{*path}"),
@@ -121,4 +120,11 @@ pub(crate) fn router(core: &Arc<Core>) -> Router {
         .layer(middleware::from_fn_with_state(core.clone(), guard::guard))
         .layer(DefaultBodyLimit::disable())
         .with_state(core.clone())
+}
+
+/// The fleet as a whole.
+fn of_fleet() -> Router<Arc<Core>> {
+    Router::new()
+        .route("/api/v1/endpoints", get(fleet::list))
+        .route("/api/v1/endpoints/{endpoint}/values", get(fleet::values))
 }
