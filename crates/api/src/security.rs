@@ -126,6 +126,9 @@ pub struct SecurityOverview {
     pub sessions: u64,
     /// Handshakes under way.
     pub handshakes: u64,
+    /// The memory that these take, in bytes.
+    #[serde(default)]
+    pub handshake_bytes: u64,
 }
 
 /// What a server proves itself with.

@@ -187,6 +187,7 @@ fn a_second_flood_of_any_kind_adds_nothing_to_the_first_and_all_stay_within_the_
         most = most.max(live + peak);
         live += grown;
         assert!(matches!(abuse, Abuse::Hellos) || flood.stats().handshakes >= u64::from(full) - 201);
+        assert!(flood.stats().handshake_bytes <= u64::try_from(limits.handshake_bytes).expect("not so much"));
     }
     let fixed = signed(limits.handshakes * FIXED);
     let ceiling = signed(limits.handshake_bytes) + fixed;

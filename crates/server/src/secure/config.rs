@@ -53,8 +53,8 @@ pub struct SecurityLimits {
     pub sessions: usize,
     /// Handshakes under way; the oldest gives way to a new one.
     pub handshakes: usize,
-    /// Bytes that all handshakes under way may take together. Beyond it those that grow give way which have more than their part of
-    /// it: a flight of ours, certificates of the peer.
+    /// Bytes that all handshakes under way may take together. Half of it is for all alike; beyond the other half those give way that
+    /// grow and have more than their part: a flight of ours, certificates of the peer.
     pub handshake_bytes: usize,
     /// Handshakes under way from one address; beyond it a new one is not begun.
     pub handshakes_per_address: u32,

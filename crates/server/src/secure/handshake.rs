@@ -9,6 +9,7 @@ use lightship_platform::Instant;
 use lightship_platform::crypto::{Secret, Sha256};
 use zeroize::Zeroizing;
 
+use super::SecurityLimits;
 use super::address::Address;
 use super::event::{Claim, Credential, HandshakeFailure, Presented, SecurityEvent, SessionEnd};
 use super::party::KeyCheck;
@@ -131,7 +132,9 @@ impl<T: Default> Sessions<T> {
         }
     }
 
-    /// Takes note of how big a handshake has become; while all are too big together, one that is bigger than its part gives way.
+    /// Takes note of how big a handshake has become. Half of the bytes are for all alike, the other half for those that are bigger than
+    /// their part of the first; while that one is full, such a one gives way. So small handshakes always have room, and all together
+    /// never take more than the limit.
     pub(super) fn weigh(&mut self, now: Instant, key: Key<Session<T>>) {
         let Some(session) = self.table.get(key).filter(|session| session.stage() == Stage::Pending) else {
             return;
@@ -139,12 +142,11 @@ impl<T: Default> Sessions<T> {
         let weight = session.association.handshake_len();
         let handshake = self.table.busy_mut(key).and_then(|busy| busy.handshake.as_mut());
         let (Some(handshake), Some(core)) = (handshake, &self.core) else { return };
-        self.pool_bytes = self.pool_bytes + weight - handshake.weight;
-        handshake.weight = weight;
         let limits = &core.security.limits;
-        if self.pool_bytes > limits.handshake_bytes
-            && weight > limits.handshake_bytes / limits.handshakes.max(1)
-        {
+        self.pool_bytes = self.pool_bytes + weight - handshake.weight;
+        self.pool_excess = self.pool_excess + excess(weight, limits) - excess(handshake.weight, limits);
+        handshake.weight = weight;
+        if self.pool_excess > limits.handshake_bytes / 2 && excess(weight, limits) > 0 {
             self.fail(now, key, HandshakeFailure::Crowded);
         }
     }
@@ -153,6 +155,9 @@ impl<T: Default> Sessions<T> {
     fn end_handshake(&mut self, key: Key<Session<T>>) -> Option<Handshake> {
         let handshake = self.table.busy_mut(key)?.handshake.take()?;
         self.pool_bytes -= handshake.weight;
+        if let Some(core) = &self.core {
+            self.pool_excess -= excess(handshake.weight, &core.security.limits);
+        }
         Some(handshake)
     }
 
@@ -621,3 +626,8 @@ const PSK_LEN_MAX: usize = 64;
 
 /// Room for what an address without a cookie is answered.
 pub(super) const ANSWER_LEN_MAX: usize = 128;
+
+/// What a handshake of that weight takes beyond its part.
+fn excess(weight: usize, limits: &SecurityLimits) -> usize {
+    weight.saturating_sub(limits.handshake_bytes / 2 / limits.handshakes.max(1))
+}

@@ -48,6 +48,8 @@ pub(crate) struct Sessions<T> {
     pub(super) pool: VecDeque<Key<Session<T>>>,
     /// Bytes that they take.
     pub(super) pool_bytes: usize,
+    /// The bytes of these beyond the part of each.
+    pub(super) pool_excess: usize,
     pub(super) questions: Slab<Question>,
     pub(super) timers: Timers<Due<T>>,
     pub(super) happened: VecDeque<Happened<T>>,
@@ -157,6 +159,7 @@ impl<T: Default> Sessions<T> {
             sending: VecDeque::new(),
             unseen: VecDeque::new(),
             sweep: None,
+            pool_excess: 0,
             now: Instant::ZERO,
         }
     }
@@ -175,6 +178,7 @@ impl<T: Default> Sessions<T> {
     pub(crate) fn get(&self, key: Key<Session<T>>) -> Option<&Session<T>> {
         self.table.get(key).filter(|session| session.stage() == Stage::Open)
     }
+            handshake_bytes: count(self.pool_bytes),
 
     pub(crate) fn get_mut(&mut self, key: Key<Session<T>>) -> Option<&mut Session<T>> {
         self.table.get_mut(key).filter(|session| session.stage() == Stage::Open)

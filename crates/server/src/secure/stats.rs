@@ -5,13 +5,15 @@ use lightship_dtls::{DropReason, Fault};
 use super::event::{HandshakeFailure, SessionEnd};
 use crate::Mode;
 
-/// Counters since the engine was made, and three gauges.
+/// Counters since the engine was made, and four gauges.
 #[derive(Clone, Copy, PartialEq, Eq, Default, Debug)]
 pub struct SecurityStats {
     /// Gauge: sessions kept now.
     pub sessions: u64,
     /// Gauge: handshakes under way.
     pub handshakes: u64,
+    /// Gauge: bytes that these take.
+    pub handshake_bytes: u64,
     /// Gauge: sessions that can be resumed by their ID, the live ones included.
     pub resumptions: u64,
     /// Datagrams handed in.

@@ -6,9 +6,10 @@ use super::Page;
 
 /// What both servers count: of each its name and the counters of its engines.
 pub(super) fn write(page: &mut Page, servers: &[(&str, Vec<SecurityStats>)]) {
-    let gauges: [(&str, &str, Read); 3] = [
+    let gauges: [(&str, &str, Read); 4] = [
         ("lightship_sessions", "Secure sessions.", |s| s.sessions),
         ("lightship_handshakes_running", "Handshakes under way.", |s| s.handshakes),
+        ("lightship_handshake_bytes", "Memory of handshakes under way.", |s| s.handshake_bytes),
         ("lightship_resumptions", "Sessions that can be resumed by their ID.", |s| s.resumptions),
     ];
     for (name, about, read) in gauges {

@@ -11,11 +11,12 @@ use crate::core::Core;
 /// What anybody may know who may use the API.
 pub(crate) async fn overview(core: &Core) -> SecurityOverview {
     let security = &core.config.security;
-    let (mut sessions, mut handshakes) = (0, 0);
+    let (mut sessions, mut handshakes, mut handshake_bytes) = (0, 0, 0);
     for inbox in &core.inboxes {
         if let Ok(Ok(stats)) = tokio::time::timeout(PATIENCE, inbox.stats()).await {
             sessions += stats.engine.security.sessions;
             handshakes += stats.engine.security.handshakes;
+            handshake_bytes += stats.engine.security.handshake_bytes;
         }
     }
     if let Some(inbox) = &core.bootstrap.inbox
@@ -23,6 +24,7 @@ pub(crate) async fn overview(core: &Core) -> SecurityOverview {
     {
         sessions += engine.security.sessions;
         handshakes += engine.security.handshakes;
+        handshake_bytes += engine.security.handshake_bytes;
     }
     let has_key = core.gate.identities.iter().any(|one| one.server == ServerRole::Lwm2m);
     // Who has no key cannot sign.
@@ -38,6 +40,7 @@ pub(crate) async fn overview(core: &Core) -> SecurityOverview {
         trust: core.gate.trusted().iter().map(|der| certificate_facts(der)).collect(),
         sessions,
         handshakes,
+        handshake_bytes,
     }
 }
 
