@@ -14,7 +14,9 @@ use crate::message::{Fragment, Kind};
 use crate::record::{self, ContentType, Header};
 use crate::rrc::{self, Rrc};
 use crate::session::{Opened, Session};
-use crate::{Alert, Answer, Cid, Credential, DropReason, Event, Host, Resumption, SealError, Wear, alert};
+use crate::{
+    Alert, Answer, Cid, Config, Credential, DropReason, Event, Host, Resumption, SealError, Wear, alert,
+};
 
 #[cfg(test)]
 #[cfg(feature = "server")]
@@ -405,6 +407,9 @@ impl Association {
         let is_over = self.is_over();
         match &mut self.session {
             Some(session) if !is_over => {
+                if session.is_used_up(host.config.records_max) {
+                    return Err(SealError::Exhausted);
+                }
                 session.seal(host.crypto, host.rng, ContentType::ApplicationData, buffer, len)
             }
             _ => Err(SealError::NotEstablished),
@@ -427,10 +432,11 @@ impl Association {
         }
     }
 
-    /// How far the keys are used up; a client should make a new association when they are worn.
+    /// How far the keys are used up. Once they are worn, a client should make a new association, and a server should end this one,
+    /// when nothing is under way.
     #[must_use]
-    pub fn wear(&self) -> Wear {
-        self.session.as_ref().map_or(Wear::Fresh, Session::wear)
+    pub fn wear(&self, config: &Config) -> Wear {
+        self.session.as_ref().map_or(Wear::Fresh, |session| session.wear(config.records_max))
     }
 
     /// How many records of the peer, or of somebody in its name, were not authentic.

@@ -68,6 +68,9 @@ pub struct Config {
     pub retransmit_count: u8,
     /// How long a handshake may take as a whole.
     pub handshake_time: Duration,
+    /// Records sealed with one set of keys at most, where their algorithm does not allow fewer anyway; they are worn at three quarters
+    /// of it ([`Wear`](crate::Wear)).
+    pub records_max: u64,
     /// Whether [`Event::KeyLog`](crate::Event::KeyLog) tells the secrets of each session. For debugging only.
     pub key_log: bool,
 }
@@ -93,6 +96,7 @@ impl Default for Config {
             retransmit_max: Duration::from_secs(60),
             retransmit_count: 5,
             handshake_time: Duration::from_secs(120),
+            records_max: u64::MAX,
             key_log: false,
         }
     }

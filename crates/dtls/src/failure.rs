@@ -171,7 +171,10 @@ pub enum DropReason {
 pub enum Wear {
     /// They are good.
     Fresh,
-    /// A new handshake should follow soon; many records that are not authentic are worth an alarm.
+    /// They are good, but so many records were not authentic that somebody should look; anybody can send such records, so this is no
+    /// reason to end anything.
+    Suspicious,
+    /// A new handshake should follow at the next occasion that loses nothing.
     Worn,
     /// Nothing is sealed with them any more, or nothing opened: only a new handshake helps.
     Out,

@@ -125,15 +125,23 @@ impl Session {
     }
 
     /// How far the keys are used up (RFC 9147 §4.5.3, which DTLS 1.2 borrows).
-    pub(crate) const fn wear(&self) -> Wear {
+    pub(crate) const fn wear(&self, records_max: u64) -> Wear {
         let limits = Limits::of(&self.keys);
-        if self.next_sequence >= limits.sealed || self.failures >= limits.failed {
+        let sealed = if records_max < limits.sealed { records_max } else { limits.sealed };
+        if self.next_sequence >= sealed || self.failures >= limits.failed {
             Wear::Out
-        } else if self.next_sequence >= limits.sealed / 4 * 3 || self.failures >= limits.suspicious {
+        } else if self.next_sequence >= sealed / 4 * 3 || self.failures >= limits.failed / 4 * 3 {
             Wear::Worn
+        } else if self.failures >= limits.suspicious {
+            Wear::Suspicious
         } else {
             Wear::Fresh
         }
+    }
+
+    /// Whether nothing more may be sealed when so many records are allowed.
+    pub(crate) const fn is_used_up(&self, records_max: u64) -> bool {
+        self.next_sequence >= records_max
     }
 
     /// How many bytes stand before the content in a record of ours.

@@ -18,7 +18,7 @@ use crate::meter::Meter;
 use crate::observation::Observation;
 use crate::profiles::Profiles;
 use crate::route::Forwards;
-use crate::secure::Sessions;
+use crate::secure::{Sealed, SessionEnd, Sessions};
 use crate::secured::Held;
 use crate::slab::{Key, Slab};
 use crate::stateless::{FirstContact, ShortAnswer, first_contact, refuse};
@@ -203,14 +203,18 @@ impl Shard {
         }
         while let Some(link) = self.links.first_sending() {
             if let Some(session) = link.session {
-                let len = self.sessions.room(session, out).and_then(|room| {
+                let sending = self.sessions.room(session, out).and_then(|room| {
                     let len = link.peer.poll_transmit(room)?;
                     self.trace.record(link.way_out(), room.get(..len)?);
-                    Some(len)
+                    Some((len, is_acknowledgement(room)))
                 });
-                match len {
-                    Some(len) if link.may_send(len + RECORD_OVERHEAD) => {
-                        if let Some((to, len)) = self.sessions.seal(session, out, len) {
+                match sending {
+                    Some((len, is_ack)) if link.may_send(len + RECORD_OVERHEAD) => {
+                        if let Some(Sealed { to, len, is_worn }) = self.sessions.seal(session, out, len) {
+                            // The device is awake and has its answer: it makes new keys without losing anything.
+                            if is_worn && is_ack && link.peer.is_idle() {
+                                self.sessions.end(self.sessions.now(), session, SessionEnd::Exhausted);
+                            }
                             return Some(Transmit { to, secured: true, len });
                         }
                         self.trace.dropped(TraceDrop::Unsent);
@@ -346,6 +350,11 @@ impl Shard {
             self.stateless.push_back((to, answer));
         }
     }
+}
+
+/// Whether a message acknowledges one of the other side (RFC 7252 §3).
+fn is_acknowledgement(message: &[u8]) -> bool {
+    message.first().is_some_and(|first| first >> 4 & 3 == 2)
 }
 
 fn count(len: usize) -> u64 {

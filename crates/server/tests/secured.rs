@@ -478,3 +478,46 @@ fn sessions_are_bounded_and_the_silent_one_gives_way() {
     assert_eq!(ends(&world)[1..], [(SessionEnd::Crowded, Some("c".to_owned()))], "c was silent");
     assert!(world.registration("c").is_some_and(|registration| registration.session.is_none()));
 }
+
+/// Keys are replaced long before their numbers run out, and only when the device is awake and nothing is under way to it.
+// Proves: DTL-21
+#[test]
+fn a_session_with_worn_keys_ends_behind_an_answer() {
+    let mut security = common::secure::security();
+    std::sync::Arc::make_mut(&mut security.dtls).records_max = 40;
+    let config = lightship_server::Config { security: Some(security), ..lightship_server::Config::default() };
+    let mut world = with(config, &["lamp"]);
+    let (mut device, location) = Device::register(&mut world, HOME, Config::default(), "lamp");
+    let mut updates = 0;
+    while !device.is_closed() {
+        // What the server asks is not cut off, though the keys are worn by then.
+        let asked = (updates == 27).then(|| {
+            world.read_request("lamp", "/3/0/9");
+            device.hear(&mut world).remove(0)
+        });
+        let update = world.update_packet(&location, "");
+        assert_eq!(device.ask(&mut world, &update), Code::CHANGED, "each is answered");
+        if let Some(request) = asked {
+            let update = world.update_packet(&location, "");
+            assert_eq!(device.ask(&mut world, &update), Code::CHANGED);
+            assert!(!device.is_closed(), "a request is under way");
+            device.say(&mut world, &answer(&request, Code::CONTENT).payload("1"));
+            assert!(
+                world.events.iter().any(|event| {
+                    matches!(event, Event::RequestDone { outcome: Outcome::Response(_), .. })
+                })
+            );
+        }
+        updates += 1;
+        assert!(updates < 40, "before the numbers run out");
+    }
+    assert_eq!(updates, 29, "not sooner than they are worn");
+    assert_eq!(ends(&world), [(SessionEnd::Exhausted, Some("lamp".to_owned()))]);
+    assert!(world.registration("lamp").is_some(), "its registration goes on");
+    let mut again = connect("lamp");
+    again.resume = device.resumption();
+    let mut device = Device::open(&mut world, address(HOME), Config::default(), again);
+    assert!(device.is_resumed());
+    let update = world.update_packet(&location, "");
+    assert_eq!(device.ask(&mut world, &update), Code::CHANGED);
+}

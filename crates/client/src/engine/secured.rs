@@ -314,6 +314,29 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         if !account.is_some_and(is_secured) {
             return link.peer.poll_transmit(out);
         }
-        link.tunnel.poll_transmit(self.now, self.transport.as_mut()?, &mut link.peer, out)
+        let transport = self.transport.as_mut()?;
+        if let Some(len) = link.tunnel.poll_transmit(self.now, transport, &mut link.peer, out) {
+            return Some(len);
+        }
+        if !self.renew_worn(AccountId(u8::try_from(index).ok()?)) {
+            return None;
+        }
+        let (link, transport) = (self.links.get_mut(index)?, self.transport.as_mut()?);
+        link.tunnel.poll_transmit(self.now, transport, &mut link.peer, out)
+    }
+
+    /// Begins a session in place of one whose keys have protected most of what they may. True if all is said, and nothing is under
+    /// way that could be lost.
+    fn renew_worn(&mut self, id: AccountId) -> bool {
+        let Some(link) = self.links.get(id.index()) else { return false };
+        let is_quiet = link.exchange.is_none() && link.asleep.is_none() && link.peer.is_idle();
+        if !(link.tunnel.is_worn() && is_quiet && link.registration.is_registered()) {
+            return false;
+        }
+        let now = self.now;
+        self.lose_session(now, id, SessionEnd::UsedUp);
+        self.with_link(id, |link| link.registration.cut_off(now));
+        self.settle(now);
+        true
     }
 }

@@ -6,7 +6,7 @@ use core::fmt;
 
 use lightship_coap::Peer;
 use lightship_coap::peer::Buffer;
-use lightship_dtls::{self as dtls, Alert, Association, Path, Record, Resumption, SealError};
+use lightship_dtls::{self as dtls, Alert, Association, Path, Record, Resumption, SealError, Wear};
 use lightship_platform::{Instant, debug};
 
 use super::connect::{is_secured, plan};
@@ -78,6 +78,14 @@ impl Tunnel {
     /// Whether a handshake is under way.
     pub(crate) fn is_connecting(&self) -> bool {
         self.running.as_ref().is_some_and(|running| running.session.is_none())
+    }
+
+    /// Whether the session's keys should be replaced at the next occasion that loses nothing.
+    pub(crate) fn is_worn(&self) -> bool {
+        self.session().is_some()
+            && self.running.as_deref().is_some_and(|Running { association, config, closed, .. }| {
+                !closed && matches!(association.wear(config), Wear::Worn | Wear::Out)
+            })
     }
 
     /// Whether there is an association, or one to come.

@@ -479,3 +479,29 @@ fn keys_are_told_only_to_a_key_log_and_never_printed() {
     assert!(line.starts_with("CLIENT_RANDOM "), "{line}");
     assert_eq!(world.client.poll_key_log(), None);
 }
+
+/// Long before the numbers run out, at a moment when nothing is under way; each answer arrives.
+// Proves: DTL-21
+#[test]
+fn worn_keys_are_replaced_while_nothing_is_under_way() {
+    let mut world = World::new();
+    world.client.secure_transport_mut().expect("secured").config.records_max = 40;
+    world.register();
+    let token = world.ask(Code::GET, "/3303/0/5700", Some(0)).token;
+    world.saw(|_| false);
+    let mut reads = 0;
+    while world.server().accepted == 1 {
+        let answer = world.ask(Code::GET, "/3/0/0", None);
+        assert_eq!((answer.code, &answer.payload[..]), (Code::CONTENT, &b"Lightship"[..]));
+        reads += 1;
+        assert!(reads < 30, "three quarters are enough");
+    }
+    assert!(reads > 20, "not sooner than they are worn: {reads}");
+    assert!(world.client.session(world.id).is_some_and(|session| session.resumed));
+    let used_up = world.events.iter().filter(|event| ended(SessionEnd::UsedUp)(event)).count();
+    assert_eq!(used_up, 1);
+    world.update_and_answer(Code::CHANGED);
+    world.set(40.0);
+    world.until_told();
+    assert_eq!(world.take().token, token, "what was observed goes on");
+}

@@ -188,7 +188,7 @@ fn a_thawed_association_goes_on_and_a_closed_one_does_not_freeze() {
     let frozen = pair.server.association.take().unwrap().freeze().expect("it is established");
     pair.server.association = Some(Association::thaw(&frozen).expect("what was frozen"));
     pair.assert_talks();
-    assert_eq!(pair.server.association.as_ref().unwrap().wear(), Wear::Fresh);
+    assert_eq!(pair.server.association.as_ref().unwrap().wear(&config()), Wear::Fresh);
     // In the middle of a check, too: it begins anew.
     pair.send(From::Client, b"from elsewhere");
     to_server(&mut pair, Path::New);

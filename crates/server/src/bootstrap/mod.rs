@@ -39,7 +39,7 @@ use self::session::{Question, Session};
 use self::talk::Link;
 use crate::devices::SecretHash;
 use crate::limits::{RECORD_OVERHEAD, STATELESS_MAX};
-use crate::secure::Sessions;
+use crate::secure::{Sealed, Sessions};
 use crate::slab::{Key, Slab};
 use crate::stateless::ShortAnswer;
 use crate::timer::Timers;
@@ -257,7 +257,7 @@ impl BootstrapServer {
                 });
                 match len {
                     Some(len) if link.may_send(len + RECORD_OVERHEAD) => {
-                        if let Some((to, len)) = self.secured.seal(secured, out, len) {
+                        if let Some(Sealed { to, len, .. }) = self.secured.seal(secured, out, len) {
                             return Some(Transmit { to, secured: true, len });
                         }
                         self.trace.dropped(TraceDrop::Unsent);

@@ -27,7 +27,7 @@ pub use self::event::{
 pub(crate) use self::parties::{Parties, PartyId, PartyRef};
 pub use self::party::{Certificate, Endpoints, Mode, Party, Principal};
 pub(crate) use self::session::Session;
-pub(crate) use self::sessions::{Happened, Sessions};
+pub(crate) use self::sessions::{Happened, Sealed, Sessions};
 pub use self::stats::{DropStats, FailureStats, SecurityStats};
 pub use self::steer::shard_of;
 pub use self::tickets::TicketRotation;

@@ -91,6 +91,14 @@ pub(crate) enum Happened<T> {
     Moved { key: Key<Session<T>>, to: SocketAddr, is_proven: bool, allowance: u32 },
 }
 
+/// A record on its way.
+pub(crate) struct Sealed {
+    pub(crate) to: SocketAddr,
+    pub(crate) len: usize,
+    /// The session's keys should be replaced at the next occasion that loses nothing.
+    pub(crate) is_worn: bool,
+}
+
 /// The settings, and what cryptography needs.
 pub(crate) struct Core {
     pub(super) security: Security,
@@ -151,6 +159,7 @@ impl<T: Default> Sessions<T> {
             identities: Meter::new(METERED_IDENTITIES_MAX, hashes),
             pool: VecDeque::new(),
             pool_bytes: 0,
+            pool_excess: 0,
             questions: Slab::new(),
             timers: Timers::new(),
             happened: VecDeque::new(),
@@ -159,7 +168,6 @@ impl<T: Default> Sessions<T> {
             sending: VecDeque::new(),
             unseen: VecDeque::new(),
             sweep: None,
-            pool_excess: 0,
             now: Instant::ZERO,
         }
     }
@@ -170,6 +178,7 @@ impl<T: Default> Sessions<T> {
         SecurityStats {
             sessions: count(live),
             handshakes: count(self.table.pending_len()),
+            handshake_bytes: count(self.pool_bytes),
             resumptions: count(self.ended.len() + self.resumable),
             ..self.stats
         }
@@ -178,7 +187,6 @@ impl<T: Default> Sessions<T> {
     pub(crate) fn get(&self, key: Key<Session<T>>) -> Option<&Session<T>> {
         self.table.get(key).filter(|session| session.stage() == Stage::Open)
     }
-            handshake_bytes: count(self.pool_bytes),
 
     pub(crate) fn get_mut(&mut self, key: Key<Session<T>>) -> Option<&mut Session<T>> {
         self.table.get_mut(key).filter(|session| session.stage() == Stage::Open)
@@ -335,7 +343,7 @@ impl<T: Default> Sessions<T> {
                     let way = Way { address: from, session: session.random, tag: 0, flags: 0 };
                     trace.record_sealed(way, datagram.get(begin..*at).unwrap_or_default(), reason.into());
                     // So many forgeries that one may succeed: the peer has to make new keys (RFC 9147 §4.5.3).
-                    if reason == DropReason::BadMac && session.association.wear() == Wear::Out {
+                    if reason == DropReason::BadMac && session.association.wear(host.config) == Wear::Out {
                         self.end(now, key, SessionEnd::Exhausted);
                     }
                     None
@@ -590,12 +598,7 @@ impl<T: Default> Sessions<T> {
     }
 
     /// Makes a record of the data in the place that [`Sessions::room`] gave, and says where it goes; `None` if it must not go.
-    pub(crate) fn seal(
-        &mut self,
-        key: Key<Session<T>>,
-        out: &mut [u8],
-        len: usize,
-    ) -> Option<(SocketAddr, usize)> {
+    pub(crate) fn seal(&mut self, key: Key<Session<T>>, out: &mut [u8], len: usize) -> Option<Sealed> {
         let now = self.now;
         let session = self.table.get_mut(key).filter(|session| session.stage() == Stage::Open)?;
         let host = &mut self.core.as_mut()?.host(now);
@@ -609,6 +612,7 @@ impl<T: Default> Sessions<T> {
                 return None;
             }
         };
+        let is_worn = matches!(session.association.wear(host.config), Wear::Worn | Wear::Out);
         let mut to = session.address.into();
         if let Some(path) = self.table.busy_mut(key).and_then(|busy| busy.new_path.as_mut())
             && path.newest
@@ -623,7 +627,7 @@ impl<T: Default> Sessions<T> {
         }
         self.stats.records_out += 1;
         self.stats.datagrams_out += 1;
-        Some((to, len))
+        Some(Sealed { to, len, is_worn })
     }
 
     /// The longest message that fits into one record for the session's peer.
