@@ -247,3 +247,52 @@ fn a_device_is_bootstrapped_with_every_kind_of_credential_and_its_own_only() {
         assert!(!server.is_registered("boot-other"));
     }
 }
+
+/// Which server a device trusts, with each certificate usage: what `--trust` begins with and the device's own trust anchors behind it,
+/// and whether the server is the right one (TS_Transport 5.2.8.7, RFC 6698 §2.1.1).
+const USAGES: [(&str, &[&str], bool); 12] = [
+    // 0: this authority, and a path to a trust anchor of the device's own.
+    ("0", &["root.pem", "root.pem"], true),
+    ("0", &["other-root.pem", "root.pem"], false),
+    ("0", &["root.pem", "other-root.pem"], false),
+    // 1: this certificate, and a path to a trust anchor of the device's own.
+    ("1", &["server.pem", "root.pem"], true),
+    ("1", &["bootstrap.pem", "root.pem"], false),
+    ("1", &["server.pem", "other-root.pem"], false),
+    // 2: a path to this trust anchor.
+    ("2", &["root.pem"], true),
+    ("2", &["other-root.pem"], false),
+    ("2", &["other-root.pem", "root.pem"], false),
+    // 3: this certificate, and nothing else.
+    ("3", &["server.pem"], true),
+    ("3", &["server.pem", "other-root.pem"], true),
+    ("3", &["bootstrap.pem", "root.pem"], false),
+];
+
+// Proves: DTL-06
+#[test]
+fn a_device_trusts_its_server_as_the_certificate_usage_says() {
+    let keys = Keys::new("usage", &[loopback()]);
+    let others = Keys::new("nobody", &[loopback()]);
+    keys.write("other-root.pem", &others.text("root.pem"));
+    let server = keys.server(&[]);
+    server.ctl(&["credentials", "put", "usage", "--x509"]);
+    let uri = uri(&server);
+    let [certificate, key, trust] =
+        ["device.pem", "device.key", "trust.pem"].map(|name| keys.path(name).display().to_string());
+    for (usage, files, is_right) in USAGES {
+        keys.write("trust.pem", &files.iter().map(|name| keys.text(name)).collect::<String>());
+        let fixed =
+            ["device", "--endpoint", "usage", "--server", &uri, "--cert", &certificate, "--key", &key];
+        let mut device =
+            Program::start(&[&fixed[..], &["--trust", &trust, "--certificate-usage", usage]].concat());
+        if is_right {
+            device.await_line("event registered ssid=1 location=/rd/");
+            device.close_input();
+            eventually("it is gone again", || (!server.is_registered("usage")).then_some(()));
+        } else {
+            device.await_line("event handshake-failed");
+            assert!(!server.is_registered("usage"), "usage {usage} with {files:?}");
+        }
+    }
+}

@@ -134,7 +134,12 @@ impl Credentials {
                 trust = read(anchors, certificate::certificates)?;
                 security.server_key = secret(trust.first().map_or(&[], Vec::as_slice))?;
                 // What is to be trusted is an authority, unless something else is said.
-                security.certificate_usage = Some(self.certificate_usage.unwrap_or(2));
+                let usage = self.certificate_usage.unwrap_or(2);
+                security.certificate_usage = Some(usage);
+                // Only with 2 the first one is a trust anchor; with 0 and 1 it narrows what the others vouch for.
+                if usage != 2 && !trust.is_empty() {
+                    trust.remove(0);
+                }
             }
             [false, false, false] => {
                 return Err(wrong(

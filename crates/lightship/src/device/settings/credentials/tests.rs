@@ -63,6 +63,11 @@ fn a_certificate_to_trust_is_an_authority_unless_something_else_is_said() {
     assert_eq!(security.identity.as_slice(), security.server_key.as_slice());
     assert_eq!(settings.secure.trust, [security.server_key.as_slice().to_vec()]);
     let exact = security.server_key.as_slice().to_vec();
+    for usage in ["0", "1", "3"] {
+        let settings =
+            loaded(&format!("--server coaps://lwm2m.example {files} --certificate-usage {usage}")).unwrap();
+        assert!(settings.secure.trust.is_empty(), "with usage {usage} it is no trust anchor");
+    }
     let security = account(&format!("{files} --certificate-usage 3 --matching-type 1")).security;
     assert_eq!((security.certificate_usage, security.matching_type), (Some(3), Some(1)));
     assert_eq!(security.server_key.as_slice(), &FastCrypto.digest(Digest::Sha256, &exact).unwrap()[..32]);
