@@ -11,7 +11,7 @@ use lightship_platform::crypto::{Crypto, FastCrypto, Secret};
 use lightship_platform::{Instant, SeededRng};
 use rcgen::{CertificateParams, DnType, DnValue, Issuer, KeyPair, PKCS_ECDSA_P256_SHA256, SanType};
 
-use super::support::{Message, pause};
+use super::support::Message;
 
 /// The name by which a device asks for the server.
 pub(crate) const NAME: &str = "lwm2m.example";
@@ -279,9 +279,4 @@ fn named(name: &str) -> CertificateParams {
 /// A URI of a certificate's subject.
 pub(crate) fn uri(text: &str) -> SanType {
     SanType::URI(text.try_into().unwrap())
-}
-
-/// Gives an engine the time to tell what it has seen.
-pub(crate) fn settle() {
-    pause(50);
 }
