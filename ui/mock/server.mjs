@@ -260,6 +260,18 @@ function commandRoute(method, id) {
   return { status: 200, body: change(id, { state: "cancelled" }) };
 }
 
+function retryRoute(id) {
+  const held = commands.get(id);
+  if (!held) return problem(404, "unknown-command", "No such command is known.");
+  if (held.command.state === "waiting") return problem(409, "conflict", "The request contradicts what is already there.", "the command is still waiting");
+  const now = new Date().toISOString();
+  const { endpoint, operation, path } = held.command;
+  const command = { id: `c${commands.size + 1}`, endpoint, operation, path, state: "waiting", created_at: now, changed_at: now, attempts: 0 };
+  commands.set(command.id, { command, run: held.run });
+  emit("command_queued", endpoint, { command });
+  return { status: 201, body: command };
+}
+
 function downlink(method, device, kind, ids, body) {
   const path = ids.length > 0 ? `/${ids.join("/")}` : undefined;
   if (device.registration.state === "asleep" && kind !== "observations") {
@@ -293,7 +305,7 @@ function downlink(method, device, kind, ids, body) {
 function route(method, url, body) {
   const [, , , kind, name, verb, ...ids] = url.pathname.split("/");
   if (kind === "session") return { status: 200, body: { name: flags.token ? "configuration" : "dev", role: "admin" } };
-  if (kind === "commands") return commandRoute(method, name);
+  if (kind === "commands") return verb === "retry" ? retryRoute(name) : commandRoute(method, name);
   if (kind === "models") {
     const version = url.searchParams.get("version");
     const model = MODELS.find((item) => item.id === Number(name) && (!version || item.version === version));
@@ -323,6 +335,12 @@ function route(method, url, body) {
     setState(device, ids[0]);
     return { status: 204, body: undefined };
   }
+  if (verb === "log") {
+    const types = (url.searchParams.get("type") ?? "").split(",").filter((type) => type !== "");
+    const items = log.filter((event) => event.endpoint === device.registration.endpoint && (types.length === 0 || types.includes(event.type)));
+    return { status: 200, body: { endpoint: device.registration.endpoint, items: items.toReversed().slice(0, 100) } };
+  }
+  if (verb === "history") return { status: 200, body: { endpoint: device.registration.endpoint, path: `/${ids.join("/")}`, items: [] } };
   if (verb === "commands") {
     const items = [...commands.values()].map((held) => held.command).filter((command) => command.endpoint === device.registration.endpoint);
     return { status: 200, body: { items: items.reverse() } };

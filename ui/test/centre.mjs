@@ -67,6 +67,10 @@ async function main(browser, base) {
   await visit("composite", `${device}/composite`, () => tab(/Composite/));
   await visit("observations", `${device}/observations`, () => tab(/Observations/));
   await visit("queue", `${device}/queue`, () => tab(/Queue/));
+  await visit("history", `${device}/history`, async () => {
+    await page.getByRole("group", { name: /chart/ }).locator("canvas").waitFor();
+  });
+  await visit("bootstrap-tab", `${device}/bootstrap`, () => page.getByRole("region", { name: "Sessions" }).waitFor());
   await visit("security", `${device}/security`, () => tab("Security"));
   await visit("log", `${device}/log`, () => tab("Log"));
   await visit("events", "/events", () => page.getByText("Live", { exact: true }).waitFor());

@@ -236,6 +236,12 @@ export async function look(page, shots, name, { fullPage = false } = {}) {
   mkdirSync(shots, { recursive: true });
   const before = page.viewportSize();
   const found = [];
+  // What stands below the edge keeps the colours of the view before until it is drawn.
+  await page.evaluate(() => {
+    const sheet = new CSSStyleSheet();
+    sheet.replaceSync("* { content-visibility: visible !important; }");
+    document.adoptedStyleSheets = [sheet];
+  });
   try {
     for (const { name: view, colorScheme, viewport } of VIEWS) {
       await page.setViewportSize(viewport ?? before);
@@ -250,6 +256,7 @@ export async function look(page, shots, name, { fullPage = false } = {}) {
       found.push(...violations.map((violation) => violationText(view, violation)));
     }
   } finally {
+    await page.evaluate(() => (document.adoptedStyleSheets = []));
     await page.setViewportSize(before);
     await page.emulateMedia({ colorScheme: "light", reducedMotion: null });
   }

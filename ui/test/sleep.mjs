@@ -28,8 +28,9 @@ export async function sleep({ base, open, shot, inspector }) {
     await at.getByRole("button", { name: "Write", exact: true }).click();
     await page.getByRole("tab", { name: "Queue 2" }).waitFor();
   });
-  const list = page.getByRole("list", { name: "Commands" });
-  const rows = list.getByRole("listitem");
+  const list = page.getByRole("tabpanel", { name: /Queue/ });
+  const rows = page.getByRole("list", { name: "Commands" }).getByRole("listitem");
+  const ended = page.getByRole("list", { name: "Ended commands" }).getByRole("listitem");
   await check("commands stand in the order in which they leave, with the reason why they wait", async () => {
     await page.getByRole("tab", { name: "Queue 2" }).click();
     await rows.nth(1).waitFor();
@@ -40,13 +41,13 @@ export async function sleep({ base, open, shot, inspector }) {
   });
   await check("one of them is cancelled", async () => {
     await rows.first().getByRole("button", { name: "Cancel" }).click();
-    await list.getByText("cancelled", { exact: true }).waitFor();
+    await ended.filter({ hasText: "cancelled" }).first().waitFor();
     await page.getByRole("tab", { name: "Queue 1" }).waitFor();
   });
   await check("when the device wakes it takes the other, and the page tells what came of it", async () => {
     await tell("awake");
     await list.getByText("done", { exact: true }).waitFor();
-    expect((await rows.filter({ hasText: "2.04 Changed" }).count()) === 1, (await rows.allInnerTexts()).join("\n"));
+    expect((await ended.filter({ hasText: "2.04 Changed" }).count()) === 1, (await ended.allInnerTexts()).join("\n"));
     await page.getByRole("tab", { name: "Overview" }).click();
     await page.getByText("Listens", { exact: true }).waitFor();
     await page.getByRole("tab", { name: /Queue/ }).click();

@@ -76,6 +76,7 @@ const NEEDS: &[(Need, &[&str])] = &[
             "listObservations",
             "readComposite",
             "history",
+            "endpointLog",
             "listCommands",
             "getCommand",
             "listHandshakes",
@@ -113,6 +114,7 @@ const NEEDS: &[(Need, &[&str])] = &[
             "observeComposite",
             "cancelComposite",
             "cancelCommand",
+            "retryCommand",
         ],
     ),
     (

@@ -22,7 +22,7 @@ use crate::answer::{
 };
 use crate::command::{Command, Commands};
 use crate::endpoint::Endpoint;
-use crate::event::Event;
+use crate::event::{Event, EventLog};
 use crate::history::History;
 use crate::model::{Model, Models};
 use crate::node::Node;
@@ -90,7 +90,7 @@ pub struct DownlinkOptions {
     pub raw: bool,
 }
 
-/// Which values of a history; the default leaves it to the server.
+/// Which values of a history or events of a log; the default leaves it to the server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct HistoryOptions {
     /// Only from this moment on: RFC 3339, or a span such as `24h` for so long ago.
@@ -356,6 +356,28 @@ impl Client {
         self.get(&with_query(&at(endpoint, &format!("/history/{}", path.trim_start_matches('/'))), query))
     }
 
+    /// Events of a device, newest first; `kinds` = names of their types, empty for all.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn log(
+        &self,
+        endpoint: &str,
+        kinds: &[String],
+        which: &HistoryOptions,
+    ) -> Result<EventLog, ClientError> {
+        let limit = which.limit.map(|limit| limit.to_string());
+        let kinds = kinds.join(",");
+        let query = [
+            ("type", Some(kinds.as_str()).filter(|kinds| !kinds.is_empty())),
+            ("from", which.from.as_deref()),
+            ("to", which.to.as_deref()),
+            ("limit", limit.as_deref()),
+            ("cursor", which.cursor.as_deref()),
+        ];
+        self.get(&with_query(&at(endpoint, "/log"), query))
+    }
+
     /// One command.
     ///
     /// # Errors
@@ -370,6 +392,14 @@ impl Client {
     /// See [`ClientError`].
     pub fn cancel_command(&self, id: &str) -> Result<Command, ClientError> {
         self.empty("DELETE", &format!("/api/v1/commands/{}", percent(id)))
+    }
+
+    /// Queues once more what a command that has ended was to do.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn retry_command(&self, id: &str) -> Result<Command, ClientError> {
+        self.empty("POST", &format!("/api/v1/commands/{}/retry", percent(id)))
     }
 
     /// What is observed on a device.

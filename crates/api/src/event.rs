@@ -61,6 +61,18 @@ pub struct Event {
     pub raw: Option<RawPayload>,
 }
 
+/// Events of one device, newest first.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct EventLog {
+    /// Of which device.
+    pub endpoint: String,
+    /// As the stream has them.
+    pub items: Vec<Event>,
+    /// Give it as `cursor` to go on with older ones; absent: the log holds none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+}
+
 impl Event {
     /// The JSON of an event with its place in the log, from its JSON without (an empty `id` is left out).
     #[must_use]

@@ -36,7 +36,7 @@ pub use answer::{
 pub use command::{Command, CommandState, Commands};
 pub use credential::{Credential, Credentials};
 pub use endpoint::{Endpoint, Endpoints, ObjectEntry, PresenceState, Security, SecurityMode};
-pub use event::{Event, EventType};
+pub use event::{Event, EventLog, EventType};
 pub use fleet::{
     Bulk, BulkOrder, BulkPreview, BulkState, Bulks, Fleet, FleetModel, FleetShare, KnownValue, KnownValues,
     LostDevice, NoisyDevice, Rates, UnknownDevice, ValueSource,

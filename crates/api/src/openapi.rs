@@ -21,6 +21,7 @@ use crate::routes::{Answer, Body, ROUTES, Route};
     crate::Command,
     crate::Commands,
     crate::Event,
+    crate::EventLog,
     crate::History,
     crate::KnownValues,
     crate::Fleet,

@@ -141,6 +141,17 @@ const HISTORY: &[Query] = &[
         "`json` or `csv`; default: what `Accept` says. As CSV, `Link` with `rel=\"next\"` leads to the next page. Numbers stand bare, texts in double quotes; a text that begins with = + - @ ' or a control character has an apostrophe in front, so that no program takes it for a formula.",
     ),
 ];
+const LOG: &[Query] = &[
+    query("type", "string", "Only events of these types, separated by commas."),
+    query(
+        "from",
+        "string",
+        "Only events of this moment or later: RFC 3339, or a span such as 24h for so long ago.",
+    ),
+    query("to", "string", "Only events before this moment, likewise."),
+    query("limit", "integer", "Events a page, 1 to 1000; default 100."),
+    query("cursor", "string", "The `next` of the page before."),
+];
 const REFUSALS: &[u16] = &[400, 401, 403, 404, 409, 413, 422, 501, 503, 504];
 
 const fn route(
@@ -345,6 +356,15 @@ pub const ROUTES: &[Route] = &[
     .with(HISTORY, &[400, 401, 403, 404, 503]),
     route(
         "GET",
+        "/api/v1/endpoints/{endpoint}/log",
+        "endpointLog",
+        "Lists the events of a device that the log holds, newest first; also of a device that is not registered now.",
+        Body::Nothing,
+        Answer::Json("EventLog"),
+    )
+    .with(LOG, &[400, 401, 403, 404, 503]),
+    route(
+        "GET",
         "/api/v1/endpoints/{endpoint}/commands",
         "listCommands",
         "Lists a device's durable commands, newest first; also of a device that is not registered now.",
@@ -368,6 +388,15 @@ pub const ROUTES: &[Route] = &[
         "Cancels a durable command that has not been sent.",
         Body::Nothing,
         Answer::Json("Command"),
+    )
+    .with(&[], &[401, 403, 404, 409, 503]),
+    route(
+        "POST",
+        "/api/v1/commands/{id}/retry",
+        "retryCommand",
+        "Queues once more what a durable command that has ended was to do, on the terms it had.",
+        Body::Nothing,
+        Answer::Created("Command"),
     )
     .with(&[], &[401, 403, 404, 409, 503]),
     security::HANDSHAKES,

@@ -41,4 +41,13 @@ fn the_history_of_a_value_is_listed_and_written_as_a_table() {
     assert!(refused.contains("later than"), "{refused}");
     let refused = server.ctl_refused(&["history", "nobody", "/3303"]);
     assert!(refused.contains("not registered"), "{refused}");
+
+    let log = server.ctl(&["log", "probe"]);
+    assert!(log.lines().next().unwrap().contains(" sent probe"), "what came last comes first: {log}");
+    assert!(log.lines().last().unwrap().contains(" registered probe"), "{log}");
+    let json = server.json(&["log", "probe", "--type", "notified", "--limit", "2"]);
+    assert_eq!(json["items"].as_array().map(Vec::len), Some(2), "{json}");
+    assert!(json["next"].is_string(), "{json}");
+    let refused = server.ctl_refused(&["log", "nobody"]);
+    assert!(refused.contains("not registered"), "{refused}");
 }

@@ -234,6 +234,27 @@ pub(crate) async fn cancel(core: &Core, id: CommandId) -> Result<CommandRecord, 
     Ok(record)
 }
 
+/// Accepts once more, on the terms it had, what a command that has ended was to do.
+pub(crate) async fn retry(core: &Arc<Core>, id: CommandId) -> Result<CommandRecord, Refusal> {
+    let record = core.store.command(id).await.map_err(|error| unread(&error))?;
+    let record = record.ok_or_else(|| unknown(&id.to_string()))?;
+    let state = shape::state(record.state);
+    if !state.is_final() {
+        return Err(Refusal::new(ProblemType::Conflict, format!("the command is still {}", state.name())));
+    }
+    let order = OrderText::read(&record.order).ok_or_else(|| unknown(&id.to_string()))?;
+    let life_ms = record.not_after_ms.saturating_sub(record.created_ms);
+    let terms = Terms {
+        // As long again.
+        not_after: Some(Timestamp(core.now().0.saturating_add(life_ms))),
+        priority: record.priority,
+        attempts: Some(record.attempts_max),
+        pause: Some(Duration::from_millis(record.pause_ms)),
+        supersede: false,
+    };
+    accept(core, &record.endpoint, &order, &terms).await
+}
+
 /// Comes back when the commands that were there before have ended, or the time is over: who waits for a device that
 /// sleeps is served in turn.
 pub(crate) async fn in_turn(core: &Core, endpoint: &Endpoint, at_most: Duration) {

@@ -98,6 +98,29 @@ pub(crate) struct Values {
     pub(crate) node: Option<String>,
 }
 
+/// Which events of a device.
+#[derive(Debug, Args)]
+pub(crate) struct LogArguments {
+    /// The Endpoint Client Name; the device need not be registered
+    pub(crate) endpoint: String,
+
+    /// Only of this type (repeatable)
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(crate) types: Vec<String>,
+
+    /// Only from this moment on, such as 2026-01-01T00:00:00Z, or 24h for so long ago
+    #[arg(long, value_name = "TIME")]
+    pub(crate) from: Option<String>,
+
+    /// Only before this moment
+    #[arg(long, value_name = "TIME")]
+    pub(crate) to: Option<String>,
+
+    /// At most so many
+    #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
+    pub(crate) limit: u32,
+}
+
 /// Which values of a device.
 #[derive(Debug, Args)]
 pub(crate) struct HistoryArguments {
@@ -165,13 +188,13 @@ pub(crate) enum CtlCommand {
         /// The Endpoint Client Name
         endpoint: String,
     },
-    /// List a device's durable commands, or show or cancel one
+    /// List a device's durable commands, or show, cancel or repeat one
     #[command(
-        after_help = "Examples:\n  lightship ctl write sensor-1 /1/0/1 60 --queue\n  lightship ctl commands sensor-1\n  lightship ctl commands --show 3f2a91c0-7\n  lightship ctl commands --cancel 3f2a91c0-7"
+        after_help = "Examples:\n  lightship ctl write sensor-1 /1/0/1 60 --queue\n  lightship ctl commands sensor-1\n  lightship ctl commands --show 3f2a91c0-7\n  lightship ctl commands --cancel 3f2a91c0-7\n  lightship ctl commands --retry 3f2a91c0-7"
     )]
     Commands {
         /// The Endpoint Client Name
-        #[arg(required_unless_present_any = ["show", "cancel"])]
+        #[arg(required_unless_present_any = ["show", "cancel", "retry"])]
         endpoint: Option<String>,
         /// Show the command with this ID
         #[arg(long, value_name = "ID", conflicts_with = "endpoint")]
@@ -179,12 +202,20 @@ pub(crate) enum CtlCommand {
         /// Cancel the command with this ID
         #[arg(long, value_name = "ID", conflicts_with_all = ["endpoint", "show"])]
         cancel: Option<String>,
+        /// Queue once more what the ended command with this ID was to do
+        #[arg(long, value_name = "ID", conflicts_with_all = ["endpoint", "show", "cancel"])]
+        retry: Option<String>,
     },
     /// List the values that a device has told, those heard last first
     #[command(
         after_help = "Examples:\n  lightship ctl history sensor-1 /3303/0/5700\n  lightship ctl history sensor-1 /3303/0 --from 24h --csv > day.csv\n  lightship ctl history sensor-1 /3/0/7/1 --from 2026-01-01T00:00:00Z --to 2026-01-02T00:00:00Z"
     )]
     History(HistoryArguments),
+    /// List what happened to a device, newest first
+    #[command(
+        after_help = "Examples:\n  lightship ctl log sensor-1\n  lightship ctl log sensor-1 --type asleep --type awake --from 24h\n  lightship ctl log sensor-1 --limit 1000 --json"
+    )]
+    Log(LogArguments),
     /// Print events
     #[command(
         after_help = "Examples:\n  lightship ctl events --follow\n  lightship ctl events --endpoint sensor-1 --type notified --follow\n  lightship ctl events --after 01J0Z… --json\n\nWithout --follow it prints what the server still holds and ends."

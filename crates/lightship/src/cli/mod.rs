@@ -11,8 +11,8 @@ mod store;
 
 pub(crate) use self::ctl::{
     BootstrapCommand, CompositeCommand, CredentialsCommand, CtlArguments, CtlCommand, Delivery,
-    DocumentArguments, DownlinkCommand, HistoryArguments, ListArguments, ModelsCommand, ProofArguments,
-    SecurityCommand, TemplatesCommand, Values,
+    DocumentArguments, DownlinkCommand, HistoryArguments, ListArguments, LogArguments, ModelsCommand,
+    ProofArguments, SecurityCommand, TemplatesCommand, Values,
 };
 pub(crate) use self::decode::DecodeArguments;
 pub(crate) use self::demo::DemoArguments;

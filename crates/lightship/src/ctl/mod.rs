@@ -11,6 +11,7 @@ mod definition;
 mod events;
 mod fleet;
 mod history;
+mod log;
 mod security;
 mod show;
 mod value;
@@ -59,8 +60,11 @@ impl Session<'_> {
                 let found = self.client.observations(&endpoint).map_err(|error| self.refused(error))?;
                 self.print(&found, || show::observations(&found, &self.definitions, &endpoint))
             }
-            CtlCommand::Commands { endpoint, show, cancel } => self.commands(endpoint, show, cancel),
+            CtlCommand::Commands { endpoint, show, cancel, retry } => {
+                self.commands(endpoint, show, cancel, retry)
+            }
             CtlCommand::History(arguments) => self.history(&arguments),
+            CtlCommand::Log(arguments) => self.log(&arguments),
             CtlCommand::Events { follow, endpoint, types, after } => {
                 let wanted = events::Wanted { endpoint, types, after, follow, subject: None };
                 events::print(self.client, &wanted, self.json).map_err(|error| self.event_failure(error))
@@ -81,15 +85,19 @@ impl Session<'_> {
         endpoint: Option<String>,
         show: Option<String>,
         cancel: Option<String>,
+        retry: Option<String>,
     ) -> Result<(), Failure> {
         if let Some(endpoint) = endpoint {
             let found = self.client.commands(&endpoint).map_err(|error| self.refused(error))?;
             return self.print(&found, || show::commands(&found));
         }
-        let command = match (show, cancel) {
-            (_, Some(id)) => self.client.cancel_command(&id),
-            (Some(id), None) => self.client.command(&id),
-            (None, None) => return Err(Failure::usage("give an endpoint, --show or --cancel")),
+        let command = match (show, cancel, retry) {
+            (_, Some(id), _) => self.client.cancel_command(&id),
+            (_, None, Some(id)) => self.client.retry_command(&id),
+            (Some(id), None, None) => self.client.command(&id),
+            (None, None, None) => {
+                return Err(Failure::usage("give an endpoint, --show, --cancel or --retry"));
+            }
         };
         let command = command.map_err(|error| self.refused(error))?;
         self.print(&command, || show::command(&command))

@@ -27,6 +27,12 @@ pub(crate) async fn cancel(State(core): State<Arc<Core>>, Path(id): Path<String>
     json(StatusCode::OK, &shape(&command))
 }
 
+/// POST /commands/{id}/retry
+pub(crate) async fn retry(State(core): State<Arc<Core>>, Path(id): Path<String>) -> Answer {
+    let command = queue::retry(&core, read(&id)?).await?;
+    json(StatusCode::CREATED, &shape(&command))
+}
+
 /// GET /endpoints/{endpoint}/commands
 pub(crate) async fn list(
     State(core): State<Arc<Core>>,

@@ -64,7 +64,7 @@ pub(crate) async fn follow(
     Ok((StatusCode::OK, head, Body::from_stream(stream)).into_response())
 }
 
-fn kinds(names: &str) -> Result<Vec<EventType>, Refusal> {
+pub(super) fn kinds(names: &str) -> Result<Vec<EventType>, Refusal> {
     let kind = |name: &str| {
         let known: Vec<_> = EventType::ALL.iter().map(|kind| kind.name()).collect();
         EventType::from_name(name.trim()).ok_or_else(|| {

@@ -55,7 +55,7 @@ pub(crate) async fn show(
 }
 
 /// Whether the log has anything of that device.
-async fn is_known(core: &Core, endpoint: &Endpoint) -> Result<bool, Refusal> {
+pub(super) async fn is_known(core: &Core, endpoint: &Endpoint) -> Result<bool, Refusal> {
     let any = EventsOf { before: None, from_ms: i64::MIN, to_ms: i64::MAX, max: 1 };
     let events = core.store.events_of(endpoint, any).await.map_err(|error| unread(&error))?;
     Ok(!events.is_empty())
@@ -273,7 +273,7 @@ pub(crate) fn leaves(
 
 impl Query {
     /// A moment: as such, or as a span for so long ago.
-    fn moment(&self, name: &str, now: Timestamp) -> Result<Option<i64>, Refusal> {
+    pub(super) fn moment(&self, name: &str, now: Timestamp) -> Result<Option<i64>, Refusal> {
         let Some(text) = self.text(name) else { return Ok(None) };
         let ago = span(text).and_then(|span| i64::try_from(span.as_millis()).ok());
         let moment = ago.map(|ms| now.0.saturating_sub(ms));

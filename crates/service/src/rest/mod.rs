@@ -14,6 +14,7 @@ mod fleet;
 mod guard;
 pub(crate) mod history;
 mod input;
+mod log;
 mod meta;
 mod models;
 mod observations;
@@ -50,6 +51,16 @@ macro_rules! of_device {
     };
 }
 
+/// What the store keeps of a device: its past, and what it is still to do.
+fn kept() -> Router<Arc<Core>> {
+    Router::new()
+        .route("/api/v1/endpoints/{endpoint}/history/{*path}", get(history::show))
+        .route("/api/v1/endpoints/{endpoint}/log", get(log::show))
+        .route("/api/v1/endpoints/{endpoint}/commands", get(commands::list))
+        .route("/api/v1/commands/{id}", get(commands::show).delete(commands::cancel))
+        .route("/api/v1/commands/{id}/retry", post(commands::retry))
+}
+
 /// Everything that is served over HTTP.
 pub(crate) fn router(core: &Arc<Core>) -> Router {
     let device = "/api/v1/endpoints/{endpoint}";
@@ -80,10 +91,8 @@ pub(crate) fn router(core: &Arc<Core>) -> Router {
             &at("/composite/observations/{name}"),
             put(about!(Verb::ObserveComposite)).delete(about!(Verb::CancelComposite)),
         )
-        .route(&at("/history/{*path}"), get(history::show))
-        .route(&at("/commands"), get(commands::list))
-        .route("/api/v1/commands/{id}", get(commands::show).delete(commands::cancel))
         .route(&at("/handshakes"), get(security::handshakes))
+        .merge(kept())
         .route("/api/v1/security", get(security::overview))
         .route("/api/v1/security/failures", get(security::failures))
         .route("/api/v1/credentials", get(of_server::list))

@@ -254,3 +254,43 @@ fn the_log_and_its_readers_go_on_over_a_restart() {
     let numbers: Vec<u64> = (0..6).map(|_| number(&all.event()["id"])).collect();
     assert_eq!(numbers, [1, 2, 3, 4, 5, 6]);
 }
+
+#[test]
+fn the_log_of_a_device_is_read_backwards_page_by_page() {
+    const LOG: &str = "/api/v1/endpoints/source/log";
+    let server = Server::start();
+    let device = source(&server);
+    for number in 0..5_u16 {
+        send(&device, 20 + number, &format!(r#"[{{"n":"/3303/0/5700","v":{number}}}]"#));
+    }
+    let kinds = |reply: &Reply| -> Vec<String> {
+        assert_eq!(reply.status, 200, "{reply:?}");
+        let items = reply.json()["items"].as_array().unwrap().clone();
+        items.iter().map(|item| item["type"].as_str().unwrap().to_owned()).collect()
+    };
+    eventually(|| kinds(&server.get(LOG)).len() == 6);
+    let all = server.get(LOG);
+    assert_eq!(kinds(&all), ["sent", "sent", "sent", "sent", "sent", "registered"], "newest first");
+    assert_eq!(all.json().get("next"), None);
+    assert_eq!(all.json()["items"][0]["content"][0]["value"], 4.0);
+    assert!(all.json()["items"][0]["id"].as_str().unwrap().contains('-'), "it has the id of the stream");
+    assert_eq!(kinds(&server.get(&format!("{LOG}?type=registered,expired"))), ["registered"]);
+
+    let mut values = Vec::new();
+    let mut cursor = String::new();
+    for _ in 0..3 {
+        let page = server.get(&format!("{LOG}?limit=2{cursor}")).json();
+        values
+            .extend(page["items"].as_array().unwrap().iter().map(|item| item["content"][0]["value"].clone()));
+        match page["next"].as_str() {
+            Some(next) => cursor = format!("&cursor={next}"),
+            None => break,
+        }
+    }
+    assert_eq!(values, [json!(4.0), json!(3.0), json!(2.0), json!(1.0), json!(0.0), Json::Null]);
+
+    assert_eq!(server.get(&format!("{LOG}?cursor=000000ff-1")).status, 400, "of another log");
+    assert_eq!(server.get(&format!("{LOG}?type=eaten")).status, 400);
+    assert_eq!(server.get(&format!("{LOG}?from=1h&to=2h")).status, 400);
+    assert_eq!(server.get("/api/v1/endpoints/nobody/log").status, 404);
+}

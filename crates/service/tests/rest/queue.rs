@@ -234,6 +234,26 @@ fn each_command_ends_in_one_state() {
     assert_eq!((reply.status, reply.problem().as_str()), (404, "unknown-command"));
 }
 
+#[test]
+fn what_has_ended_is_queued_once_more_with_its_content() {
+    let server = server();
+    let device = sleepy(&server, agreeable());
+    await_sleep(&server);
+    let first = queue(&server, "PUT", "resources/1/0/1?format=text&priority=3", r#"{"value": 61}"#);
+    let again = |id: &str| server.call("POST", &format!("/api/v1/commands/{id}/retry"), "");
+    let reply = again(&first);
+    assert_eq!((reply.status, reply.problem().as_str()), (409, "conflict"), "it still waits");
+    assert_eq!(server.call("DELETE", &format!("/api/v1/commands/{first}"), "").status, 200);
+    let reply = again(&first);
+    assert_eq!((reply.status, &reply.json()["priority"]), (201, &json!(3)), "{reply:?}");
+    let second = reply.json()["id"].as_str().unwrap().to_owned();
+    assert_ne!(first, second);
+    device.ask(&update(&server, 20));
+    await_state(&server, &second, "done");
+    assert_eq!(device.next_request().payload, b"61");
+    assert_eq!(again("00000000-1").status, 404);
+}
+
 // Proves: QUE-05
 #[test]
 fn what_must_not_be_done_twice_is_sent_once() {

@@ -1,7 +1,7 @@
 // The commands that the server keeps for one device: those that wait, and what became of the last ones.
 
 import { SvelteMap } from "svelte/reactivity";
-import { endpointPath, type Client } from "../api/client";
+import { endpointPath, type Call, type Client } from "../api/client";
 import { WAITING_STATES, type Command, type Page, type ServerEvent } from "../api/types";
 
 /** True while something may still happen to it. */
@@ -54,12 +54,21 @@ export class Commands {
   }
 
   async cancel(id: string): Promise<void> {
+    await this.#do({ method: "DELETE", path: `/commands/${encodeURIComponent(id)}` });
+  }
+
+  /** Queues once more what an ended one was to do. */
+  async retry(id: string): Promise<void> {
+    await this.#do({ method: "POST", path: `/commands/${encodeURIComponent(id)}/retry` });
+  }
+
+  async #do(call: Call): Promise<void> {
     await this.#try(async () => {
-      await this.#client.call({ method: "DELETE", path: `/commands/${encodeURIComponent(id)}` });
+      await this.#client.call(call);
     });
     const error = this.error;
     await this.load();
-    // Why it could not be cancelled is worth more than that the list is fresh.
+    // Why it could not be done is worth more than that the list is fresh.
     if (error !== "") this.error = error;
   }
 

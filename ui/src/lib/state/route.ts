@@ -3,7 +3,7 @@
 import { parsePath } from "../lwm2m/path";
 import { ROLES, type Role } from "../api/security";
 
-export const TABS = ["overview", "data", "composite", "observations", "queue", "security", "log"] as const;
+export const TABS = ["overview", "data", "composite", "observations", "queue", "history", "security", "bootstrap", "log"] as const;
 export type Tab = (typeof TABS)[number];
 
 /** Tabs that had another name once; what somebody kept of them still leads there. */

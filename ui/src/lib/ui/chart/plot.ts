@@ -61,7 +61,7 @@ function axes(units: string[]): uPlot.Axis[] {
     grid: { stroke: () => token("--line"), width: 1 },
     ticks: { stroke: () => token("--line"), width: 1, size: 4 },
   });
-  const time: uPlot.Axis = { ...common(), space: 76, values: (_, marks, __, ___, step) => marks.map((mark) => timeMark(mark, step)) };
+  const time: uPlot.Axis = { ...common(), size: 30, space: 76, values: (_, marks, __, ___, step) => marks.map((mark) => timeMark(mark, step)) };
   const sides = units.slice(0, 2).map((unit, place): uPlot.Axis => ({
     ...common(),
     scale: `y${unit}`,

@@ -1,0 +1,102 @@
+//! The log of one device: its events, newest first, page by page.
+
+use std::sync::Arc;
+
+use axum::extract::{Path as Parts, RawQuery, State};
+use axum::http::StatusCode;
+use lightship_api::{Event, EventLog, EventType, Problem, ProblemType};
+use lightship_lwm2m::Endpoint;
+use lightship_store::{Cursor, EventRecord, EventsOf, Store};
+
+use super::Refusal;
+use super::events::kinds;
+use super::history::is_known;
+use super::input::{self, Query, parameter};
+use super::reply::{Answer, json};
+use crate::core::Core;
+use crate::queue::unread;
+
+/// GET /endpoints/{endpoint}/log
+pub(crate) async fn show(
+    State(core): State<Arc<Core>>,
+    Parts(endpoint): Parts<String>,
+    RawQuery(query): RawQuery,
+) -> Answer {
+    let query = Query::parse(query.as_deref(), &["type", "from", "to", "limit", "cursor"])?;
+    let wanted = match query.text("type") {
+        None | Some("") => None,
+        Some(names) => Some(kinds(names)?),
+    };
+    let now = core.now();
+    let from_ms = query.moment("from", now)?.unwrap_or(i64::MIN);
+    let to_ms = query.moment("to", now)?.unwrap_or(i64::MAX);
+    if from_ms > to_ms {
+        return Err(parameter("from", "is later than the parameter to"));
+    }
+    let limit = query.number("limit", 1, LIMIT_MAX)?.and_then(|limit| usize::try_from(limit).ok());
+    let before = cursor(&core, &query).await?;
+    let name = Endpoint::new(&endpoint).map_err(|_| {
+        Refusal::new(ProblemType::EndpointNotRegistered, format!("{endpoint:?} is not registered"))
+    })?;
+    let first = EventsOf { before, from_ms, to_ms, max: CHUNK };
+    let (items, next) = page(&core, &name, first, wanted.as_deref(), limit.unwrap_or(LIMIT)).await?;
+    if items.is_empty() && !is_known(&core, &name).await? {
+        input::device(&core, &endpoint).await?;
+    }
+    json(StatusCode::OK, &EventLog { endpoint, items, next: next.map(|next| next.to_string()) })
+}
+
+async fn cursor(core: &Core, query: &Query) -> Result<Option<Cursor>, Refusal> {
+    let Some(text) = query.text("cursor") else { return Ok(None) };
+    let cursor: Cursor =
+        text.parse().map_err(|_| parameter("cursor", "is not the `next` of a page before"))?;
+    let newest = core.store.newest().await.map_err(|error| unread(&error))?;
+    if cursor.writer != newest.writer || cursor.number > newest.number {
+        return Err(parameter("cursor", "is of another log: begin anew"));
+    }
+    Ok(Some(cursor))
+}
+
+/// The events of one page, and the last that was looked at where older ones may be left.
+async fn page(
+    core: &Core,
+    endpoint: &Endpoint,
+    mut which: EventsOf,
+    wanted: Option<&[EventType]>,
+    limit: usize,
+) -> Result<(Vec<Event>, Option<Cursor>), Refusal> {
+    let mut items = Vec::new();
+    for _ in 0..CHUNKS_MAX {
+        let events = core.store.events_of(endpoint, which).await.map_err(|error| unread(&error))?;
+        for event in &events {
+            if items.len() == limit {
+                return Ok((items, which.before));
+            }
+            which.before = Some(event.cursor);
+            let kind = EventType::from_name(&event.kind);
+            if wanted.is_none_or(|wanted| kind.is_some_and(|kind| wanted.contains(&kind))) {
+                items.push(told(event)?);
+            }
+        }
+        if events.len() < CHUNK {
+            return Ok((items, None));
+        }
+        // Others want to get on, too.
+        tokio::task::yield_now().await;
+    }
+    Ok((items, which.before))
+}
+
+fn told(record: &EventRecord) -> Result<Event, Refusal> {
+    let unreadable = |_| Refusal(Problem::new(ProblemType::Internal, "an event of the log cannot be read"));
+    let mut event: Event = serde_json::from_str(&record.body).map_err(unreadable)?;
+    event.id = record.cursor.to_string();
+    Ok(event)
+}
+
+const LIMIT: usize = 100;
+const LIMIT_MAX: u64 = 1000;
+/// Events read at once.
+const CHUNK: usize = 256;
+/// Events that one page looks at: 20,480. A page that finds little among them says where to go on.
+const CHUNKS_MAX: usize = 80;
