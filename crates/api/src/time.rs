@@ -23,10 +23,59 @@ pub struct BadTimestamp;
 
 impl fmt::Display for Timestamp {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(text) = self.text() {
+            return f.write_str(text.as_str());
+        }
         let (days, ms) = (self.0.div_euclid(DAY_MS), self.0.rem_euclid(DAY_MS));
         let (year, month, day) = civil_from_days(days);
         let (hour, minute, second) = (ms / 3_600_000, ms / 60_000 % 60, ms / 1000 % 60);
         write!(f, "{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}.{:03}Z", ms % 1000)
+    }
+}
+
+/// A moment as text, in place: the log writes several for each event.
+#[derive(Clone, Copy, Debug)]
+pub struct TimestampText([u8; 24]);
+
+impl TimestampText {
+    /// The text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        // Nothing but digits and signs was put there.
+        std::str::from_utf8(&self.0).unwrap_or_default()
+    }
+}
+
+impl Timestamp {
+    /// Its text, of which every moment that RFC 3339 has takes the same room; `None` for others.
+    #[must_use]
+    pub fn text(self) -> Option<TimestampText> {
+        if self < Timestamp::EARLIEST || self > Timestamp::LATEST {
+            return None;
+        }
+        let (days, ms) = (self.0.div_euclid(DAY_MS), self.0.rem_euclid(DAY_MS));
+        let (year, month, day) = civil_from_days(days);
+        let mut text = *b"0000-00-00T00:00:00.000Z";
+        let mut put = |from: usize, to: usize, number: i64| {
+            let mut rest = number;
+            for place in text.iter_mut().take(to).skip(from).rev() {
+                // One digit fits.
+                *place = b'0' + u8::try_from(rest % 10).unwrap_or(0);
+                rest /= 10;
+            }
+        };
+        for (from, to, number) in [
+            (0, 4, year),
+            (5, 7, month),
+            (8, 10, day),
+            (11, 13, ms / 3_600_000),
+            (14, 16, ms / 60_000 % 60),
+            (17, 19, ms / 1000 % 60),
+            (20, 23, ms % 1000),
+        ] {
+            put(from, to, number);
+        }
+        Some(TimestampText(text))
     }
 }
 
@@ -55,7 +104,10 @@ impl FromStr for Timestamp {
 
 impl Serialize for Timestamp {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
+        match self.text() {
+            Some(text) => serializer.serialize_str(text.as_str()),
+            None => serializer.collect_str(self),
+        }
     }
 }
 

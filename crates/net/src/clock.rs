@@ -36,7 +36,28 @@ impl Clock {
     /// The date of a moment of engine time, as far as today's date is right.
     #[must_use]
     pub fn date_of(&self, moment: Instant) -> UnixTime {
-        let (date, now) = (self.date().as_millis(), self.now());
+        self.look().date_of(moment)
+    }
+
+    /// One look at both clocks, for the dates of several moments.
+    #[must_use]
+    pub fn look(&self) -> Look {
+        Look { date: self.date(), now: self.now() }
+    }
+}
+
+/// What both clocks have shown.
+#[derive(Clone, Copy, Debug)]
+pub struct Look {
+    date: UnixTime,
+    now: Instant,
+}
+
+impl Look {
+    /// The date of a moment of engine time, as far as that date was right.
+    #[must_use]
+    pub fn date_of(&self, moment: Instant) -> UnixTime {
+        let (date, now) = (self.date.as_millis(), self.now);
         let ms = |span: Duration| i64::try_from(span.as_millis()).unwrap_or(i64::MAX);
         UnixTime::from_millis(if moment > now {
             date.saturating_add(ms(moment.saturating_duration_since(now)))

@@ -27,7 +27,7 @@ mod sys;
 mod udp;
 
 pub use bootstrap_thread::{BootstrapInbox, BootstrapOptions, BootstrapThread};
-pub use clock::Clock;
+pub use clock::{Clock, Look};
 pub use echo::Echo;
 pub use events::{Events, ShardEvent, ShardEvents};
 pub use feed::{Feed, StoredRegistration};

@@ -7,8 +7,9 @@ mod names;
 mod packed;
 mod search;
 mod table;
+mod told;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use lightship_api as api;
@@ -23,6 +24,7 @@ use lightship_store::WantedKey;
 pub(crate) use self::last::LastContent;
 pub(crate) use self::search::Seen;
 use self::table::Table;
+pub(crate) use self::told::Kinds;
 use crate::content;
 use crate::core;
 use crate::deviation::Deviation;
@@ -34,7 +36,7 @@ pub(crate) struct Directory {
     devices: RwLock<Table>,
     /// Endpoints that have been allowed to register and whose registration is on its way here: the device may know of
     /// it already.
-    arriving: Mutex<BTreeSet<Endpoint>>,
+    arriving: Mutex<HashSet<Endpoint>>,
     past: Mutex<Pasts>,
 }
 
@@ -147,42 +149,33 @@ impl Directory {
         let endpoint = device.registration.details.endpoint.clone();
         let past = self.past().take(&endpoint);
         let mut devices = self.write();
-        let live = devices.remove(&endpoint).map(|old| {
-            let mut past = Past::of(&old);
-            if carried {
-                past.of_messages = old.deviations_before;
-            }
-            past
-        });
-        if let Some(past) = live.or(past) {
+        if let Some(past) = devices.past(&endpoint, !carried).or(past) {
             device.deviations = past.of_content;
             device.deviations_before = past.of_messages;
             let again = |restarts| Observed { restarts, ..Observed::default() };
             device.observations = past.restarts.into_iter().map(|(key, count)| (key, again(count))).collect();
         }
-        devices.insert(device);
+        let before = devices.insert(device);
         drop(devices);
+        drop(before);
         self.arrived(endpoint.as_str());
     }
 
-    /// The shape of a registration that is about to come, after the present one if there is one.
-    pub(crate) fn announced(&self, device: &mut Device, before: Option<&Device>) -> api::Endpoint {
-        let past = match before {
-            Some(before) => {
-                let mut past = Past::of(before);
-                // The counts of messages come along from a registration at the same shard.
-                if before.shard == device.shard {
-                    past.of_messages = before.deviations_before.clone();
-                }
-                Some(past)
-            }
-            None => self.past().kept.get(&device.registration.details.endpoint).cloned(),
+    /// Makes of a registration that is about to come what it will be after the present one, if there is one; gives the shard and the
+    /// name of that.
+    pub(crate) fn announced(&self, device: &mut Device) -> Option<(u8, RegistrationId)> {
+        let endpoint = &device.registration.details.endpoint;
+        // The counts of messages come along from a registration at the same shard.
+        let present = self.read().present(endpoint, device.shard);
+        let (present, past) = match present {
+            Some((shard, id, past)) => (Some((shard, id)), Some(past)),
+            None => (None, self.past().kept.get(endpoint).cloned()),
         };
         if let Some(past) = past {
             device.deviations = past.of_content;
             device.deviations_before = past.of_messages;
         }
-        device.shape()
+        present
     }
 
     /// Takes in a registration from before a restart, where there is none yet.
@@ -254,6 +247,38 @@ impl Directory {
 }
 
 impl Device {
+    /// A device that has just registered.
+    pub(crate) fn new(shard: u8, registration: Registration, clock: Clock) -> Device {
+        let look = clock.look();
+        let date = |at| core::timestamp(look.date_of(at));
+        let presence = registration.presence;
+        let mut device = Device {
+            shard,
+            clock,
+            session_opened: None,
+            registered_at: date(registration.registered_at),
+            updated_at: date(registration.updated_at),
+            expires_at: registration.expires_at.map(date),
+            awake_until: None,
+            expected_wake: None,
+            commands_waiting: 0,
+            speaks: None,
+            made: BTreeSet::new(),
+            deleted: BTreeSet::new(),
+            list_format: None,
+            no_composites: false,
+            observations: BTreeMap::new(),
+            deviations: BTreeMap::new(),
+            deviations_before: BTreeMap::new(),
+            format_left_open: BTreeSet::new(),
+            asked: BTreeSet::new(),
+            registration,
+        };
+        device.date_session();
+        device.present(presence, date);
+        device
+    }
+
     /// The version the device registered an Object with.
     pub(crate) fn object_version(&self, path: Path) -> ObjectVersion {
         object_version(&self.registration, path)
@@ -284,12 +309,17 @@ impl Device {
 
     /// Takes the registration as it is now.
     pub(crate) fn hold(&mut self, registration: Registration) {
-        if let Some(info) = &registration.session
+        self.registration = registration;
+        self.date_session();
+    }
+
+    /// Notes when its session was opened, once.
+    pub(crate) fn date_session(&mut self) {
+        if let Some(info) = &self.registration.session
             && self.session_opened.is_none_or(|(id, _)| id != info.id)
         {
             self.session_opened = Some((info.id, core::timestamp(self.clock.date_of(info.opened_at))));
         }
-        self.registration = registration;
     }
 
     fn session(&self) -> Option<api::Session> {

@@ -9,7 +9,7 @@ use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use lightship_api as api;
-use lightship_api::EventType;
+use lightship_api::{EventType, Timestamp};
 use lightship_lwm2m::Endpoint;
 use lightship_net::{Events, ShardEvent};
 use lightship_platform::Instant;
@@ -24,6 +24,7 @@ pub(crate) use self::registrations::id_of;
 use self::report::Heard;
 use crate::bootstrap::News;
 use crate::core::{self, Core};
+use crate::directory::{Device, Kinds};
 use crate::queue;
 use crate::security;
 
@@ -39,6 +40,9 @@ pub(crate) struct Journal {
     /// Registrations that give way to one of the same endpoint at another shard.
     displaced: HashSet<RegistrationId>,
     unchanged: Bucket,
+    kinds: Kinds,
+    /// The event that is being written.
+    body: Vec<u8>,
     /// Registrations of before a restart that are in the directory by now, and not told.
     restored: u64,
 }
@@ -82,6 +86,8 @@ impl Journal {
             coming: HashMap::new(),
             displaced: HashSet::new(),
             unchanged: Bucket { a_second, filled: u64::from(a_second) * MICRO, at },
+            kinds: Kinds::default(),
+            body: Vec::new(),
             restored: 0,
         }
     }
@@ -196,12 +202,12 @@ impl Journal {
     /// A device in Queue Mode fell asleep or woke.
     fn presence(&mut self, endpoint: &Endpoint, presence: Presence, kind: EventType) {
         let clock = self.core.clock;
-        let shape = self.core.directory.change(endpoint, None, |device| {
+        let device = self.core.directory.change(endpoint, None, |device| {
             device.present(presence, |at| core::timestamp(clock.date_of(at)));
-            Box::new(device.shape())
+            device.clone()
         });
-        if let Some(shape) = shape {
-            self.log(kind, endpoint, |event| event.registration = Some(shape));
+        if let Some(device) = device {
+            self.log_registration(kind, &device, None);
         }
     }
 
@@ -210,16 +216,32 @@ impl Journal {
         let now = self.core.now();
         let mut event = api::Event::new(String::new(), now, kind, endpoint.to_string());
         fill(&mut event);
-        let body = match serde_json::to_string(&event) {
-            Ok(body) => body.into(),
-            Err(error) => {
-                tracing::error!(%error, "an event cannot be written");
-                return;
-            }
-        };
+        self.body.clear();
+        match serde_json::to_writer(&mut self.body, &event) {
+            Ok(()) => self.happened(now, kind, endpoint),
+            Err(error) => tracing::error!(%error, "an event cannot be written"),
+        }
+    }
+
+    /// Adds an event that shows a registration.
+    fn log_registration(&mut self, kind: EventType, device: &Device, reason: Option<&str>) {
+        let now = self.core.now();
+        let endpoint = &device.registration.details.endpoint;
+        self.body.clear();
+        match self.kinds.write_event(&mut self.body, (now, kind), device, reason) {
+            Ok(()) => self.happened(now, kind, endpoint),
+            Err(error) => tracing::error!(%error, "an event cannot be written"),
+        }
+    }
+
+    /// Adds the event whose body is ready.
+    fn happened(&mut self, now: Timestamp, kind: EventType, endpoint: &Endpoint) {
+        // JSON is UTF-8.
+        let Ok(body) = std::str::from_utf8(&self.body) else { return };
         // An Update that is one of many says nothing that its registration does not.
         let indexed = kind != EventType::Updated;
-        let record = NewEvent { at_ms: now.0, endpoint: endpoint.clone(), kind: kind.name(), body, indexed };
+        let endpoint = endpoint.clone();
+        let record = NewEvent { at_ms: now.0, endpoint, kind: kind.name(), body: body.into(), indexed };
         self.pending.facts.push(Fact::Happened(record));
     }
 }

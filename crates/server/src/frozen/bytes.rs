@@ -25,6 +25,11 @@ impl Writer {
         self.bytes
     }
 
+    /// The bytes of what has no keys in it.
+    pub(crate) fn finish_open(mut self) -> Vec<u8> {
+        core::mem::take(&mut *self.bytes)
+    }
+
     /// Bytes whose number is known to the reader.
     pub(crate) fn raw(&mut self, bytes: &[u8]) {
         // A vector that grows leaves its old bytes behind; this one erases them.

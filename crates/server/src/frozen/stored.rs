@@ -48,19 +48,33 @@ impl Registration {
     /// All of it that outlives a crash beside its endpoint, its name and its times, for [`Shard::restore`]. There are no keys in it.
     #[must_use]
     pub fn said(&self) -> Vec<u8> {
-        let mut writer = Writer::with_capacity(self.registered_at, SAID_LEN_USUAL);
+        self.said_with(&self.details.terms.packed())
+    }
+
+    /// The same for who has its terms packed already, as those of all devices of its kind.
+    #[must_use]
+    pub fn said_with(&self, terms: &[u8]) -> Vec<u8> {
+        let mut writer = Writer::with_capacity(self.registered_at, HEAD_LEN_USUAL + terms.len());
         writer.u8(VERSION);
         writer.raw(&Address::from(self.address).bytes());
         writer.maybe(self.party.as_ref(), |writer, party| party.freeze(writer));
         let counts = self.deviations.counts();
         writer.len(counts.len());
         counts.iter().for_each(|count| writer.u16(*count));
-        self.details.terms.pack(&mut writer);
-        writer.finish().to_vec()
+        writer.raw(terms);
+        writer.finish_open()
     }
 }
 
 impl Terms {
+    /// What [`Registration::said`] ends with.
+    #[must_use]
+    pub fn packed(&self) -> Vec<u8> {
+        let mut writer = Writer::with_capacity(Instant::ZERO, SAID_LEN_USUAL);
+        self.pack(&mut writer);
+        writer.finish_open()
+    }
+
     fn pack(&self, writer: &mut Writer) {
         writer.text(self.version.as_str());
         writer.u32(self.lifetime_s);
@@ -232,3 +246,5 @@ fn stored_len(details: &Details) -> usize {
 
 const VERSION: u8 = 1;
 const SAID_LEN_USUAL: usize = 512;
+/// What stands before the terms.
+const HEAD_LEN_USUAL: usize = 128;

@@ -17,7 +17,7 @@ use lightship_server::{
 };
 use lightship_store::WantedKey;
 
-use super::{Before, Device, LastContent, Observed};
+use super::{Before, Device, LastContent, Observed, Past};
 use crate::core as shared;
 use crate::deviation::Deviation;
 use crate::filter::Facts;
@@ -122,6 +122,15 @@ impl Moment {
 
     fn open(self) -> Option<Timestamp> {
         (self.0 != Moment::NONE).then_some(Timestamp(self.0))
+    }
+}
+
+impl Key {
+    fn open(&self) -> WantedKey {
+        match self {
+            Key::Path(path) => WantedKey::Path(*path),
+            Key::Name(name) => WantedKey::Name(name.to_string()),
+        }
     }
 }
 
@@ -322,6 +331,28 @@ impl Packed {
             made,
             deleted,
         }
+    }
+
+    /// Its shard and its name, and what was counted as a registration at that shard takes it over.
+    pub(super) fn present(&self, shard: u8) -> (u8, RegistrationId, Past) {
+        (self.shard, self.id, self.past(self.shard != shard))
+    }
+
+    /// What was counted of it, as [`Past::of`] says; what its messages had in this registration is left out if another one goes on
+    /// counting.
+    pub(super) fn past(&self, with_present: bool) -> Past {
+        let mut past = Past::default();
+        if let Some(rest) = &self.rest {
+            past.of_content.clone_from(&rest.deviations);
+            past.of_messages.clone_from(&rest.deviations_before);
+            let present = with_present.then(|| rest.deviations_counted.iter());
+            for (kind, count) in present.into_iter().flatten() {
+                *past.of_messages.entry(kind).or_default() += u64::from(count);
+            }
+        }
+        let restarted = self.observations.iter().filter(|seen| seen.restarts > 0);
+        past.restarts = restarted.map(|seen| (seen.key.open(), seen.restarts.into())).collect();
+        past
     }
 
     /// A copy to look at.

@@ -9,7 +9,7 @@ use lightship_server::RegistrationId;
 
 use super::names::{Names, Place};
 use super::packed::Packed;
-use super::{Before, Device};
+use super::{Before, Device, Past};
 
 /// The devices and their indexes.
 #[derive(Debug)]
@@ -41,6 +41,16 @@ impl Table {
 
     pub(super) fn get(&self, name: &str) -> Option<Device> {
         self.at(self.place_of(name)?).map(|packed| packed.open(self.clock))
+    }
+
+    /// What was counted of a device; with what its messages had in its present registration, if that ends with it.
+    pub(super) fn past(&self, name: &str, with_present: bool) -> Option<Past> {
+        self.at(self.place_of(name)?).map(|packed| packed.past(with_present))
+    }
+
+    /// The registration that is there, and what was counted as one at that shard takes it over.
+    pub(super) fn present(&self, name: &str, shard: u8) -> Option<(u8, RegistrationId, Past)> {
+        self.at(self.place_of(name)?).map(|packed| packed.present(shard))
     }
 
     /// Adds a device; gives back the one of the same name.

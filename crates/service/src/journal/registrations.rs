@@ -38,16 +38,14 @@ impl Journal {
             Err(code) => return self.answer(shard, ask, Answer::Refuse { code }).await,
         };
         let endpoint = details.endpoint.clone();
-        let before = self.core.directory.find(endpoint.as_str());
-        // An endpoint has one registration, whichever shard its new address leads to.
-        let old =
-            before.as_ref().filter(|old| old.shard != shard).map(|old| (old.shard, old.registration.id));
         self.core.directory.arriving(&endpoint);
         self.coming.insert(endpoint.clone(), Coming { id: registration.id, credentials });
-        self.pending.facts.push(Fact::Registered(self.record(&registration)));
+        let record = self.record(&registration);
+        self.pending.facts.push(Fact::Registered(record));
         let mut device = self.device(shard, registration);
-        let shape = Box::new(self.core.directory.announced(&mut device, before.as_ref()));
-        self.log(EventType::Registered, &endpoint, |event| event.registration = Some(shape));
+        // An endpoint has one registration, whichever shard its new address leads to.
+        let old = self.core.directory.announced(&mut device).filter(|(other, _)| *other != shard);
+        self.log_registration(EventType::Registered, &device, None);
         self.pending.then.push(Then::Accept { shard, ask, endpoint, observations, old });
     }
 
@@ -147,11 +145,11 @@ impl Journal {
         let endpoint = &registration.details.endpoint;
         let device = self.core.directory.find(endpoint.as_str());
         self.is_present(registration, device.as_ref())?;
-        self.pending.facts.push(Fact::Registered(self.record(registration)));
+        let record = self.record(registration);
+        self.pending.facts.push(Fact::Registered(record));
         let mut device = device.unwrap_or_else(|| self.device(shard, registration.clone()));
         self.take_update(&mut device, registration, changed.objects);
-        let shape = Box::new(device.shape());
-        self.log(EventType::Updated, endpoint, |event| event.registration = Some(shape));
+        self.log_registration(EventType::Updated, &device, None);
         Ok(())
     }
 
@@ -163,8 +161,7 @@ impl Journal {
         let id = number(registration.id);
         self.pending.facts.push(Fact::Deregistered { endpoint: endpoint.clone(), id });
         if let Some(device) = device {
-            let shape = Box::new(device.shape());
-            self.log(EventType::Deregistered, endpoint, |event| event.registration = Some(shape));
+            self.log_registration(EventType::Deregistered, &device, None);
         }
         Ok(())
     }
@@ -179,17 +176,18 @@ impl Journal {
     /// An Update was told to its device; what it changed of the device's words is written by then.
     pub(super) fn updated(&mut self, registration: &Registration, changed: Changed) {
         let endpoint = &registration.details.endpoint;
-        let shape = self.core.directory.change(endpoint, Some(registration.id), |device| {
+        let says_something = changed.parameters || changed.objects;
+        let device = self.core.directory.change(endpoint, Some(registration.id), |device| {
             self.take_update(device, registration, changed.objects);
-            device.shape()
+            (!says_something).then(|| device.clone())
         });
-        let Some(shape) = shape else { return };
-        let is_written = (changed.parameters || changed.objects) && !changed.address;
-        if !is_written {
-            self.pending.owe(Fact::Registered(self.record(registration)));
+        let Some(device) = device else { return };
+        if !says_something || changed.address {
+            let record = self.record(registration);
+            self.pending.owe(Fact::Registered(record));
         }
-        if !(changed.parameters || changed.objects) {
-            self.log(EventType::Updated, endpoint, |event| event.registration = Some(Box::new(shape)));
+        if let Some(device) = device {
+            self.log_registration(EventType::Updated, &device, None);
         }
     }
 
@@ -227,8 +225,7 @@ impl Journal {
             return;
         }
         if let Some(device) = self.core.directory.find(endpoint.as_str()) {
-            let shape = Box::new(device.shape());
-            self.log(EventType::Updated, endpoint, |event| event.registration = Some(shape));
+            self.log_registration(EventType::Updated, &device, None);
         }
     }
 
@@ -257,10 +254,7 @@ impl Journal {
             Ended::CredentialGone | Ended::AddressTaken | _ => (EventType::Deregistered, None),
         };
         self.pending.owe(Fact::Deregistered { endpoint: endpoint.clone(), id: number(registration.id) });
-        self.log(kind, endpoint, |event| {
-            event.registration = Some(Box::new(device.shape()));
-            event.reason = why.map(str::to_owned);
-        });
+        self.log_registration(kind, &device, why);
     }
 
     /// A registration goes on from before a restart. Its device has done nothing, so there is no event to tell.
@@ -292,45 +286,21 @@ impl Journal {
     }
 
     fn device(&self, shard: u8, registration: Registration) -> Device {
-        let clock = self.core.clock;
-        let mut device = Device {
-            shard,
-            clock,
-            session_opened: None,
-            registered_at: core::timestamp(clock.date_of(registration.registered_at)),
-            updated_at: core::timestamp(clock.date_of(registration.updated_at)),
-            expires_at: registration.expires_at.map(|at| core::timestamp(clock.date_of(at))),
-            awake_until: None,
-            expected_wake: None,
-            commands_waiting: 0,
-            speaks: None,
-            made: Default::default(),
-            deleted: Default::default(),
-            list_format: None,
-            no_composites: false,
-            observations: Default::default(),
-            deviations: Default::default(),
-            deviations_before: Default::default(),
-            format_left_open: Default::default(),
-            asked: Default::default(),
-            registration: registration.clone(),
-        };
-        device.hold(registration);
-        device.present(device.registration.presence, |at| core::timestamp(clock.date_of(at)));
-        device
+        Device::new(shard, registration, self.core.clock)
     }
 
     /// A registration as the store keeps it.
-    fn record(&self, registration: &Registration) -> Arc<RegistrationRecord> {
-        let clock = self.core.clock;
-        let date = |at| clock.date_of(at).as_millis();
+    fn record(&mut self, registration: &Registration) -> Arc<RegistrationRecord> {
+        let look = self.core.clock.look();
+        let date = |at| look.date_of(at).as_millis();
+        let terms = self.kinds.packed(&registration.details.terms);
         Arc::new(RegistrationRecord {
             endpoint: registration.details.endpoint.clone(),
             id: number(registration.id),
             registered_ms: date(registration.registered_at),
             updated_ms: date(registration.updated_at),
             expires_ms: registration.expires_at.map(date),
-            said: registration.said().into(),
+            said: registration.said_with(terms).into(),
         })
     }
 }
