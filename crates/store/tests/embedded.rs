@@ -134,3 +134,74 @@ async fn old_events_leave_by_size_and_by_age() {
     let newest = store.newest().await.unwrap();
     assert!(newest.number > 40 * 64, "numbers go on");
 }
+
+/// Few events in a batch are a row each, many are bundled: nobody who reads sees a difference.
+#[tokio::test]
+async fn single_and_bundled_events_are_read_alike() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut store = EmbeddedStore::open(options(folder.path(), 7)).unwrap();
+    let sizes = [1, 200, 3, 15, 16, 17, 1500, 2, 40];
+    let name = |number: u64| format!("device-{}", number % 7);
+    let mut number = 0;
+    for size in sizes {
+        let facts = (0..size).map(|_| {
+            number += 1;
+            let endpoint = Endpoint::new(&name(number)).unwrap();
+            let (at_ms, body) = (i64::try_from(number).unwrap(), number.to_string().into());
+            Fact::Happened(NewEvent {
+                at_ms,
+                endpoint,
+                kind: "sent",
+                body,
+                indexed: !number.is_multiple_of(5),
+            })
+        });
+        store.commit(Batch { facts: facts.collect() }).await.unwrap();
+    }
+    for is_opened_again in [false, true] {
+        if is_opened_again {
+            drop(store);
+            store = EmbeddedStore::open(options(folder.path(), 7)).unwrap();
+        }
+        assert_eq!(store.newest().await.unwrap().number, number);
+        for after in [0, 1, 2, 100, 201, 202, 235, 1000, number - 1, number] {
+            for max in [1, 10, usize::MAX] {
+                let page = store.events(Some(Cursor { writer: 7, number: after }), max).await.unwrap();
+                let last = number.min(after.saturating_add(u64::try_from(max).unwrap()));
+                let numbers: Vec<u64> = page.events.iter().map(|event| event.cursor.number).collect();
+                assert!(!page.gap && numbers.iter().copied().eq(after + 1..=last), "{max} after {after}");
+                assert!(page.events.iter().all(|event| *event.body == *event.cursor.number.to_string()));
+            }
+        }
+        for (device, before, (from_ms, to_ms), max) in [
+            (0, None, (0, i64::MAX), usize::MAX),
+            (3, None, (0, i64::MAX), 50),
+            (3, Some(230), (0, i64::MAX), 20),
+            (6, Some(1000), (100, 700), usize::MAX),
+            (1, None, (1790, 1795), usize::MAX),
+        ] {
+            let which =
+                EventsOf { before: before.map(|number| Cursor { writer: 7, number }), from_ms, to_ms, max };
+            let found = store.events_of(&Endpoint::new(&name(device)).unwrap(), which).await.unwrap();
+            let is_wanted = |number: &u64| {
+                let at_ms = i64::try_from(*number).unwrap();
+                number % 7 == device && !number.is_multiple_of(5) && (from_ms..to_ms).contains(&at_ms)
+            };
+            let wanted: Vec<u64> =
+                (1..before.unwrap_or(number + 1)).rev().filter(is_wanted).take(max).collect();
+            assert_eq!(found.iter().map(|event| event.cursor.number).collect::<Vec<_>>(), wanted);
+        }
+        let report = store.check().unwrap();
+        assert_eq!(
+            (report.problems, report.counts["events"], report.events),
+            (vec![], number, Some((1, number)))
+        );
+        let mut entries = 0;
+        let counted = store.each_entry::<StoreError>(|entry| {
+            entries += u64::from(matches!(entry, lightship_store::Entry::Event { .. }));
+            Ok(())
+        });
+        counted.unwrap();
+        assert_eq!(entries, number);
+    }
+}

@@ -6,10 +6,11 @@ use std::fmt::Display;
 use fjall::Guard;
 use lightship_lwm2m::{Endpoint, Path};
 
+use super::bundle::{self, EventRow};
 use super::draft::{COUNTS, Counts, counts_value, read_counts};
 use super::lock::FolderLock;
 use super::log::Log;
-use super::trees::{Row, Sync, Tree, Trees, corrupt};
+use super::trees::{Row, Segment, Sync, Tree, Trees, corrupt};
 use super::{EmbeddedStore, decoded, open, records};
 use crate::StoreError;
 use crate::batch::{Cursor, DocumentKey, EventRecord, RegistrationRecord, WantedObservation};
@@ -168,10 +169,12 @@ impl EmbeddedStore {
         }
         for segment in trees.segments().iter() {
             for row in segment.events.iter() {
-                let (event, indexed) = log.event(row)?;
-                if (log.oldest()..=log.newest.number).contains(&event.cursor.number) {
-                    let event = std::sync::Arc::unwrap_or_clone(event);
-                    visit(Entry::Event { event, indexed })?;
+                let mut events = Vec::new();
+                log.each_of(row, log.oldest(), |event, indexed| events.push((event, indexed)))?;
+                for (event, indexed) in events {
+                    if event.cursor.number <= log.newest.number {
+                        visit(Entry::Event { event, indexed })?;
+                    }
                 }
             }
         }
@@ -240,25 +243,36 @@ fn check_credentials(trees: &Trees, report: &mut Report) -> Result<(), StoreErro
 /// Whether the log has no holes, and each event that is to be found by its device is.
 fn check_log(log: &Log<'_>, report: &mut Report) {
     let mut next = None;
-    let read = |key: &[u8], value: &[u8]| records::read_event(log.newest.writer, key, value);
+    let read = |key: &[u8], value: &[u8]| {
+        let row = EventRow::read(log.newest.writer, key, value)?;
+        row.events_from(0).collect::<Result<Vec<_>, _>>().map(|events| (row.first, events))
+    };
+    let mut count = 0_u64;
     for segment in log.trees.segments().iter() {
         let mut indexed = 0_u64;
         let first = segment.first;
-        report.each("events", segment.events.iter(), read, |report, (event, is_indexed)| {
-            let number = event.cursor.number;
-            if number != *next.get_or_insert(number) {
-                report.problem(format_args!("after event {} comes {number}", next.unwrap_or(0) - 1));
-            }
-            next = Some(number + 1);
-            if is_indexed {
-                indexed += 1;
-                let found = segment.found.get(records::index_key(&event.endpoint, number)).ok().flatten();
-                if found.is_none_or(|at| *at != event.at_ms.to_be_bytes()) {
+        report.each("events", segment.events.iter(), read, |report, (first, events)| {
+            let index = segment.found.get(bundle::index_key(first)).ok().flatten();
+            for (event, is_indexed) in events {
+                let number = event.cursor.number;
+                if number != *next.get_or_insert(number) {
+                    report.problem(format_args!("after event {} comes {number}", next.unwrap_or(0) - 1));
+                }
+                next = Some(number + 1);
+                count += 1;
+                indexed += u64::from(is_indexed);
+                if is_indexed && !is_found(segment, index.as_deref(), first, &event) {
                     report.problem(format_args!("event {number} is not found by its device"));
                 }
             }
         });
-        let there = u64::try_from(segment.found.iter().count()).unwrap_or(u64::MAX);
+        let there = segment.found.iter().map(|row| match row.into_inner() {
+            Ok((key, value)) if bundle::read_index_key(&key).is_some() => {
+                bundle::places_len(&value).unwrap_or(0)
+            }
+            Ok(_) | Err(_) => 1,
+        });
+        let there = u64::try_from(there.sum::<usize>()).unwrap_or(u64::MAX);
         if there != indexed {
             report.problem(format_args!(
                 "from event {first}: {there} are found by device, {indexed} should be"
@@ -266,9 +280,22 @@ fn check_log(log: &Log<'_>, report: &mut Report) {
         }
         report.events = segment_range(report.events, next, first, segment.events.is_empty().unwrap_or(true));
     }
+    report.counts.insert("events", count);
     if next.is_some_and(|next| next != log.newest.number + 1) {
         report.problem(format_args!("the newest event is not {}", log.newest.number));
     }
+}
+
+/// Whether an event is found by its device: by the index of its bundle, or by a row of its own.
+fn is_found(segment: &Segment, index: Option<&[u8]>, first: u64, event: &EventRecord) -> bool {
+    let number = event.cursor.number;
+    if let Some(index) = index {
+        let place = u16::try_from(number - first).ok();
+        let places = bundle::places(index, &event.endpoint).unwrap_or_default();
+        return place.is_some_and(|place| places.contains(&place));
+    }
+    let found = segment.found.get(records::index_key(&event.endpoint, number)).ok().flatten();
+    found.is_some_and(|at| *at == event.at_ms.to_be_bytes())
 }
 
 fn segment_range(

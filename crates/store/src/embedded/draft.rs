@@ -5,8 +5,10 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use fjall::Slice;
+use hashbrown::DefaultHashBuilder;
 use lightship_lwm2m::Endpoint;
 
+use super::bundle::{self, Bundle, EVENTS_MIN, bundles};
 use super::records;
 use super::trees::{Row, Tree, Trees, corrupt};
 use crate::StoreError;
@@ -32,11 +34,47 @@ pub(crate) struct Ledger {
     pub(crate) commands: Commands,
 }
 
-/// A fact and its row, made ready by whoever commits it, so that the writer need not.
+/// What a batch does, made ready by whoever commits it, so that the writer need not.
 #[derive(Debug)]
-pub(crate) struct Step {
-    fact: Fact,
-    value: Vec<u8>,
+pub(crate) enum Step {
+    /// A fact and its row.
+    Fact {
+        /// The fact.
+        fact: Fact,
+        /// The row, if it has one.
+        value: Slice,
+    },
+    /// Many events.
+    Bundle(Bundle),
+}
+
+/// Makes a batch ready: events that are many are bundled, in their order. Where they stand between other facts is no matter.
+pub(crate) fn steps(facts: Vec<Fact>) -> Vec<Step> {
+    let events = facts.iter().filter(|fact| matches!(fact, Fact::Happened(_))).count();
+    if events < EVENTS_MIN {
+        return facts.into_iter().map(Step::from).collect();
+    }
+    let mut steps = Vec::with_capacity(facts.len() - events + 1);
+    let mut happened = Vec::with_capacity(events);
+    for fact in facts {
+        if let Fact::Happened(event) = fact {
+            happened.push(event);
+        } else {
+            steps.push(Step::from(fact));
+        }
+    }
+    steps.extend(bundles(happened).into_iter().map(Step::Bundle));
+    steps
+}
+
+impl Step {
+    /// How much there is in it.
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Step::Fact { .. } => 1,
+            Step::Bundle(bundle) => bundle.events.len(),
+        }
+    }
 }
 
 impl From<Fact> for Step {
@@ -58,7 +96,7 @@ impl From<Fact> for Step {
             | Fact::NoDocument { .. }
             | Fact::NoCredential { .. } => Vec::new(),
         };
-        Step { fact, value }
+        Step::Fact { fact, value: value.into() }
     }
 }
 
@@ -73,7 +111,7 @@ pub(crate) struct Draft<'a> {
     /// Rows of the log, in order.
     log: Vec<Row>,
     /// Rows of facts as they will be. Each is written once: of two with one key the library would not know which is later.
-    facts: HashMap<Place, Option<Slice>>,
+    facts: HashMap<Place, Option<Slice>, DefaultHashBuilder>,
     /// Into the log, in order.
     events: Vec<NewEvent>,
     /// Commands as they are by now, or that are forgotten.
@@ -107,7 +145,7 @@ impl<'a> Draft<'a> {
             limits,
             ledger,
             log: Vec::new(),
-            facts: HashMap::new(),
+            facts: HashMap::default(),
             events: Vec::new(),
             commands: Vec::new(),
             before: Vec::new(),
@@ -145,19 +183,25 @@ impl<'a> Draft<'a> {
     }
 
     fn step(&mut self, step: Step) -> Result<(), StoreError> {
-        let Step { fact, value } = step;
+        let (fact, value) = match step {
+            Step::Fact { fact, value } => (fact, value),
+            Step::Bundle(bundle) => {
+                self.bundle(bundle);
+                return Ok(());
+            }
+        };
         match fact {
             Fact::Happened(event) => self.happened(event, value),
             Fact::Registered(record) => {
                 let key = records::registration_key(&record.endpoint).into();
-                self.put(Tree::Registrations, key, value.into());
+                self.put(Tree::Registrations, key, value);
             }
             Fact::Leased { endpoint, id, expires_ms } => self.leased(&endpoint, id, Some(expires_ms))?,
             Fact::Deregistered { endpoint, id } => self.leased(&endpoint, id, None)?,
             Fact::Wanted { endpoint, observation } => {
                 let key: Slice = records::wanted_key(&endpoint, &observation.key).into();
                 self.ledger.counts.wanted += u64::from(self.get(Tree::Wanted, &key)?.is_none());
-                self.put(Tree::Wanted, key, value.into());
+                self.put(Tree::Wanted, key, value);
             }
             Fact::Unwanted { endpoint, key } => {
                 let gone = self.remove(Tree::Wanted, records::wanted_key(&endpoint, &key).into())?;
@@ -167,7 +211,7 @@ impl<'a> Draft<'a> {
             Fact::Document { key, .. } => {
                 let key: Slice = records::document_key(&key).into();
                 self.ledger.counts.documents += u64::from(self.get(Tree::Documents, &key)?.is_none());
-                self.put(Tree::Documents, key, value.into());
+                self.put(Tree::Documents, key, value);
             }
             Fact::NoDocument { key } => {
                 let gone = self.remove(Tree::Documents, records::document_key(&key).into())?;
@@ -176,10 +220,10 @@ impl<'a> Draft<'a> {
             Fact::Credential(record) => self.credential(&record, value)?,
             Fact::Value { endpoint, path, value: kept } => {
                 let key = records::value_key(&endpoint, path).into();
-                self.set(Tree::Values, key, kept.map(|_| value.into()));
+                self.set(Tree::Values, key, kept.map(|_| value));
             }
             Fact::Note { name, body } => {
-                self.set(Tree::Notes, name.as_bytes().into(), body.map(|_| value.into()));
+                self.set(Tree::Notes, name.as_bytes().into(), body.map(|_| value));
             }
             Fact::NoCredential { key } => {
                 self.no_principal(&key)?;
@@ -190,11 +234,22 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    fn happened(&mut self, event: NewEvent, value: Vec<u8>) {
+    fn bundle(&mut self, bundle: Bundle) {
+        let first = self.ledger.newest.number + 1;
+        self.ledger.newest.number += u64::try_from(bundle.events.len()).unwrap_or(0);
+        let row = |tree, key, value| Row { tree, key, value: Some(value) };
+        self.log.push(row(Tree::Events, records::number_key(first).into(), bundle.value));
+        if let Some(found) = bundle.found {
+            self.log.push(row(Tree::Found, bundle::index_key(first).into(), found));
+        }
+        self.events.extend(bundle.events);
+    }
+
+    fn happened(&mut self, event: NewEvent, value: Slice) {
         self.ledger.newest.number += 1;
         let number = self.ledger.newest.number;
         let row = |tree, key, value| Row { tree, key, value: Some(value) };
-        self.log.push(row(Tree::Events, records::number_key(number).into(), value.into()));
+        self.log.push(row(Tree::Events, records::number_key(number).into(), value));
         if event.indexed {
             let key = records::index_key(&event.endpoint, number);
             self.log.push(row(Tree::Found, key.into(), event.at_ms.to_be_bytes().into()));
@@ -223,18 +278,18 @@ impl<'a> Draft<'a> {
         Ok(())
     }
 
-    fn commanded(&mut self, record: Arc<CommandRecord>, value: Vec<u8>) {
+    fn commanded(&mut self, record: Arc<CommandRecord>, value: Slice) {
         let number = record.id.number;
         self.commands_before.push(match self.ledger.commands.at(number) {
             Some(before) => CommandChange::Put(before),
             None => CommandChange::Gone(number),
         });
-        self.put(Tree::Commands, records::number_key(number).into(), value.into());
+        self.put(Tree::Commands, records::number_key(number).into(), value);
         self.ledger.commands.put(record.clone());
         self.commands.push(CommandChange::Put(record));
     }
 
-    fn credential(&mut self, record: &CredentialRecord, value: Vec<u8>) -> Result<(), StoreError> {
+    fn credential(&mut self, record: &CredentialRecord, value: Slice) -> Result<(), StoreError> {
         let CredentialKey { set, endpoint } = &record.key;
         self.no_principal(&record.key)?;
         if let Some(principal) = &record.principal {
@@ -247,7 +302,7 @@ impl<'a> Draft<'a> {
         }
         let key: Slice = records::credential_key(&record.key).into();
         self.ledger.counts.credentials += u64::from(self.get(Tree::Credentials, &key)?.is_none());
-        self.put(Tree::Credentials, key, value.into());
+        self.put(Tree::Credentials, key, value);
         Ok(())
     }
 

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use fjall::Guard;
 use lightship_lwm2m::Endpoint;
 
+use super::bundle::{self, EventRow};
 use super::records;
 use super::trees::{Segment, Trees, corrupt, failed};
 use crate::StoreError;
@@ -39,14 +40,24 @@ impl Log<'_> {
         let segments = self.trees.segments();
         for (place, segment) in segments.iter().enumerate() {
             let is_before = segments.get(place + 1).is_some_and(|next| next.first <= start);
-            if is_before || events.len() >= max {
+            if is_before || start > newest.number {
                 continue;
             }
-            let keys = records::number_key(start)..=records::number_key(newest.number);
-            if start <= newest.number {
-                for row in segment.events.range(keys).take(max - events.len()) {
-                    events.push(self.event(row)?.0);
+            // The first may be in the middle of a bundle.
+            let first = segment.events.range(..=records::number_key(start)).next_back();
+            let first =
+                first.map(|row| row.key().map_err(|error| failed(self.trees.path(), error))).transpose()?;
+            let from = first.unwrap_or_else(|| records::number_key(start).into());
+            let keys = from..=records::number_key(newest.number).into();
+            for row in segment.events.range(keys) {
+                if events.len() >= max {
+                    break;
                 }
+                self.each_of(row, start, |event, _| {
+                    if event.cursor.number <= newest.number && events.len() < max {
+                        events.push(Arc::new(event));
+                    }
+                })?;
             }
         }
         let before = Cursor { number: start - 1, ..newest };
@@ -54,16 +65,34 @@ impl Log<'_> {
         Ok(EventPage { events, gap, next })
     }
 
-    /// An event, and whether it is found by its device.
-    pub(crate) fn event(&self, row: Guard) -> Result<(Arc<EventRecord>, bool), StoreError> {
-        let (key, value) = row.into_inner().map_err(|error| failed(self.trees.path(), error))?;
-        self.decode(&key, &value)
+    /// Shows the events of a row from a number on, each with whether it is found by its device.
+    pub(crate) fn each_of(
+        &self,
+        row: Guard,
+        from: u64,
+        mut visit: impl FnMut(EventRecord, bool),
+    ) -> Result<(), StoreError> {
+        self.read(row, |row| {
+            for event in row.events_from(from) {
+                let (event, indexed) = event?;
+                visit(event, indexed);
+            }
+            Ok(())
+        })
     }
 
-    fn decode(&self, key: &[u8], value: &[u8]) -> Result<(Arc<EventRecord>, bool), StoreError> {
-        let read = records::read_event(self.newest.writer, key, value);
-        let read = read.map(|(event, indexed)| (Arc::new(event), indexed));
-        read.map_err(|message| corrupt(self.trees.path(), &format!("event {key:02x?}: {message}")))
+    fn read<T>(
+        &self,
+        row: Guard,
+        read: impl FnOnce(&EventRow<'_>) -> Result<T, String>,
+    ) -> Result<T, StoreError> {
+        let (key, value) = row.into_inner().map_err(|error| failed(self.trees.path(), error))?;
+        let read = EventRow::read(self.newest.writer, &key, &value).and_then(|row| read(&row));
+        read.map_err(|message| self.damaged(&key, &message))
+    }
+
+    fn damaged(&self, key: &[u8], message: &str) -> StoreError {
+        corrupt(self.trees.path(), &format!("event {key:02x?}: {message}"))
     }
 
     /// Events of a device that were written to be found again, newest first.
@@ -86,31 +115,102 @@ impl Log<'_> {
             if segment.newest_ms(self)?.is_some_and(|newest_ms| newest_ms < which.from_ms) {
                 continue;
             }
-            let from = records::index_key(endpoint, self.oldest());
-            let keys = from..records::index_key(endpoint, until);
-            for row in segment.found.range(keys).rev() {
-                let (key, at) = row.into_inner().map_err(|error| failed(self.trees.path(), error))?;
-                let at_ms = at.as_ref().try_into().map(i64::from_be_bytes);
-                let at_ms = at_ms.map_err(|_| corrupt(self.trees.path(), "a time of an event is wrong"))?;
-                if !(which.from_ms..which.to_ms).contains(&at_ms) {
+            let (mut single, mut bundled) = (
+                self.single(segment, endpoint, until).peekable(),
+                self.bundled(segment, endpoint, until).peekable(),
+            );
+            while events.len() < which.max {
+                // The newer of the two. What cannot be read comes first.
+                let number = |place: Option<&Result<Place, StoreError>>| match place {
+                    Some(Ok(place)) => place.number,
+                    Some(Err(_)) => u64::MAX,
+                    None => 0,
+                };
+                let next = if number(single.peek()) > number(bundled.peek()) {
+                    single.next()
+                } else {
+                    bundled.next()
+                };
+                let Some(place) = next.transpose()? else { break };
+                if place.at_ms.is_some_and(|at_ms| !(which.from_ms..which.to_ms).contains(&at_ms)) {
                     continue;
                 }
-                events.extend(self.found(segment, &key)?);
-                if events.len() >= which.max {
-                    break;
-                }
+                let event = self.found(segment, &place)?;
+                // In a bundle a place may be that of another device.
+                let is_it = |event: &EventRecord| {
+                    event.endpoint == *endpoint && (which.from_ms..which.to_ms).contains(&event.at_ms)
+                };
+                events.extend(event.filter(is_it).map(Arc::new));
             }
         }
         Ok(events)
     }
 
-    /// The event that a row of the index names.
-    fn found(&self, segment: &Segment, key: &[u8]) -> Result<Option<Arc<EventRecord>>, StoreError> {
-        let number = records::read_index(key).map_err(|message| corrupt(self.trees.path(), &message))?.1;
-        let key = records::number_key(number);
-        let value = segment.events.get(key).map_err(|error| failed(self.trees.path(), error))?;
-        value.map(|value| Ok(self.decode(&key, &value)?.0)).transpose()
+    /// Events of a device that are a row of the index each, newest first.
+    fn single(
+        &self,
+        segment: &Segment,
+        endpoint: &Endpoint,
+        until: u64,
+    ) -> impl Iterator<Item = Result<Place, StoreError>> {
+        let keys = records::index_key(endpoint, self.oldest())..records::index_key(endpoint, until);
+        segment.found.range(keys).rev().map(|row| {
+            let (key, at) = row.into_inner().map_err(|error| failed(self.trees.path(), error))?;
+            let number = records::read_index(&key).map_err(|message| corrupt(self.trees.path(), &message))?.1;
+            let at_ms = at.as_ref().try_into().map(i64::from_be_bytes);
+            let at_ms = at_ms.map_err(|_| corrupt(self.trees.path(), "a time of an event is wrong"))?;
+            Ok(Place { row: number, number, at_ms: Some(at_ms) })
+        })
     }
+
+    /// Events in bundles that may be those of a device, newest first.
+    fn bundled(
+        &self,
+        segment: &Segment,
+        endpoint: &Endpoint,
+        until: u64,
+    ) -> impl Iterator<Item = Result<Place, StoreError>> {
+        let (endpoint, oldest) = (endpoint.clone(), self.oldest());
+        let keys = bundle::index_key(0)..bundle::index_key(until);
+        segment.found.range(keys).rev().flat_map(move |row| {
+            let places = row.into_inner().map_err(|error| failed(self.trees.path(), error)).and_then(
+                |(key, value)| {
+                    let first = bundle::read_index_key(&key)
+                        .ok_or_else(|| self.damaged(&key, "no index of a bundle"))?;
+                    let places =
+                        bundle::places(&value, &endpoint).map_err(|message| self.damaged(&key, &message))?;
+                    Ok((first, places))
+                },
+            );
+            let (first, places, failed) = match places {
+                Ok((first, places)) => (first, places, None),
+                Err(error) => (0, Vec::new(), Some(Err(error))),
+            };
+            let places = places.into_iter().rev().map(move |place| first + u64::from(place));
+            let places = places.filter(move |number| (oldest..until).contains(number));
+            failed.into_iter().chain(places.map(move |number| Ok(Place { row: first, number, at_ms: None })))
+        })
+    }
+
+    /// The event at a place.
+    fn found(&self, segment: &Segment, place: &Place) -> Result<Option<EventRecord>, StoreError> {
+        let key = records::number_key(place.row);
+        let value = segment.events.get(key).map_err(|error| failed(self.trees.path(), error))?;
+        let event = |value: fjall::Slice| {
+            let row = EventRow::read(self.newest.writer, &key, &value)?;
+            Ok(row.event(place.number)?.0)
+        };
+        value.map(event).transpose().map_err(|message: String| self.damaged(&key, &message))
+    }
+}
+
+/// Where an event is.
+struct Place {
+    /// The row that holds it.
+    row: u64,
+    number: u64,
+    /// When it happened, if the index says so.
+    at_ms: Option<i64>,
 }
 
 impl Segment {
@@ -124,14 +224,16 @@ impl Segment {
             return Ok(Some(*known));
         }
         // One without any is as old as can be.
-        let last = self.events.last_key_value().map(|row| log.event(row)).transpose()?;
+        let last = self.events.last_key_value();
+        let last = last.map(|row| log.read(row, |row| row.event(row.last()))).transpose()?;
         let newest_ms = last.map_or(i64::MIN, |(event, _)| event.at_ms);
         Ok(Some(*self.newest_ms.get_or_init(|| newest_ms)))
     }
 
     /// When its first event happened.
     pub(crate) fn oldest_ms(&self, log: &Log<'_>) -> Result<Option<i64>, StoreError> {
-        let first = self.events.first_key_value().map(|row| log.event(row)).transpose()?;
+        let first = self.events.first_key_value();
+        let first = first.map(|row| log.read(row, |row| row.event(row.first))).transpose()?;
         Ok(first.map(|(event, _)| event.at_ms))
     }
 }
@@ -141,9 +243,14 @@ pub(crate) fn newest_bytes(trees: &Trees) -> Result<u64, StoreError> {
     let Some(segment) = trees.segments().last().cloned() else { return Ok(0) };
     let count = (newest_number(trees)? + 1).saturating_sub(segment.first);
     let (mut bytes, mut seen) = (0, 0);
-    for row in segment.events.iter().rev().take(SAMPLE) {
-        bytes += u64::from(row.size().map_err(|error| failed(trees.path(), error))?) + ROW_LEN;
-        seen += 1;
+    for row in segment.events.iter().rev() {
+        let (key, value) = row.into_inner().map_err(|error| failed(trees.path(), error))?;
+        let row = EventRow::read(0, &key, &value).map_err(|message| corrupt(trees.path(), &message))?;
+        bytes += u64::try_from(value.len()).unwrap_or(0) + ROW_LEN;
+        seen += row.len();
+        if seen >= SAMPLE {
+            break;
+        }
     }
     let judged = (bytes * count).checked_div(seen).unwrap_or(0);
     Ok(judged.max(segment.events.disk_space() + segment.found.disk_space()))
@@ -153,11 +260,12 @@ pub(crate) fn newest_bytes(trees: &Trees) -> Result<u64, StoreError> {
 pub(crate) fn newest_number(trees: &Trees) -> Result<u64, StoreError> {
     let Some(segment) = trees.segments().last().cloned() else { return Ok(0) };
     let Some(row) = segment.events.last_key_value() else { return Ok(segment.first.saturating_sub(1)) };
-    let key = row.key().map_err(|error| failed(trees.path(), error))?;
-    records::read_number(&key).map_err(|message| corrupt(trees.path(), &message))
+    let (key, value) = row.into_inner().map_err(|error| failed(trees.path(), error))?;
+    let row = EventRow::read(0, &key, &value).map_err(|message| corrupt(trees.path(), &message))?;
+    Ok(row.last())
 }
 
 /// Events that a segment is judged by.
-const SAMPLE: usize = 64;
-/// What an event takes beside its value, with its place in the index.
+const SAMPLE: u64 = 64;
+/// What a row takes beside its value, with its place in the index.
 const ROW_LEN: u64 = 50;

@@ -7,6 +7,7 @@
 //! Start reading at: writer.rs, then draft.rs.
 
 mod archive;
+mod bundle;
 mod draft;
 mod lock;
 mod log;
@@ -34,7 +35,7 @@ use crate::options::EmbeddedOptions;
 use crate::ring::Ring;
 use crate::{Health, LastValue, Note, Store, StoreError, hand_over};
 pub use archive::{Entry, Head, Importer, Report};
-use draft::Step;
+use draft::{Step, steps};
 use lock::FolderLock;
 use log::Log;
 use trees::{Tree, Trees, corrupt, failed};
@@ -135,7 +136,7 @@ impl Store for EmbeddedStore {
         if self.health() != Health::Good {
             return Err(self.shared.refusal());
         }
-        self.queued(batch.facts.into_iter().map(Step::from).collect()).await
+        self.queued(steps(batch.facts)).await
     }
 
     fn health(&self) -> Health {

@@ -13,9 +13,10 @@
 //! principals     set SHA-256 of the principal    endpoint
 //! values         endpoint 0x00 number (2) …      version  value
 //! notes          name                            version  body
-//! events         number (8)                      version  [at, endpoint, kind, body, indexed]
+//! events         number (8)                      version  [at, endpoint, kind, body, indexed]; version 2 is a bundle
 //! of a device    endpoint 0x00 number (8)        at (8)
 //! ```
+//! Events that came together are bundles: see bundle.rs.
 //! No legal endpoint name holds a zero byte, so none is the beginning of another one's rows.
 
 use std::convert::Infallible;
@@ -354,12 +355,24 @@ pub(crate) fn event_row(at_ms: i64, endpoint: &Endpoint, kind: &str, body: &str,
     })
 }
 
-/// An event, and whether it is found by its device.
-pub(crate) fn read_event(writer: u32, key: &[u8], value: &[u8]) -> Result<(EventRecord, bool), String> {
-    let (_, mut input) = versioned(value, EVENT)?;
+/// Appends an event as it lies in a bundle.
+pub(crate) fn append_event(out: &mut Vec<u8>, event: &NewEvent) {
+    let NewEvent { at_ms, endpoint, kind, body, indexed } = event;
+    let mut out = Encoder::new(out);
+    let write = |out: &mut Encoder<&mut Vec<u8>>| -> Written {
+        out.array(5)?.i64(*at_ms)?.str(endpoint.as_str())?.str(kind)?.str(body)?.bool(*indexed)?;
+        Ok(())
+    };
+    // Writing into a Vec cannot fail.
+    let _ = write(&mut out);
+}
+
+/// An event behind its version, and whether it is found by its device.
+pub(crate) fn read_event(writer: u32, number: u64, value: &[u8]) -> Result<(EventRecord, bool), String> {
+    let mut input = Decoder::new(value);
     members(&mut input, 5)?;
     let record = EventRecord {
-        cursor: Cursor { writer, number: read_number(key)? },
+        cursor: Cursor { writer, number },
         at_ms: input.i64().map_err(text)?,
         endpoint: Endpoint::new(input.str().map_err(text)?).map_err(text)?,
         kind: input.str().map_err(text)?.to_owned().into(),
@@ -393,9 +406,10 @@ const WANTED: u8 = 1;
 const COMMAND: u8 = 2;
 const DOCUMENT: u8 = 1;
 const CREDENTIAL: u8 = 1;
-const EVENT: u8 = 1;
 const LAST_VALUE: u8 = 1;
 const NOTE: u8 = 1;
+pub(crate) const EVENT: u8 = 1;
+pub(crate) const BUNDLE: u8 = 2;
 
 const PATH: u8 = 0;
 const NAME: u8 = 1;

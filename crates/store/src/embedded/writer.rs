@@ -32,6 +32,12 @@ pub(crate) struct Job {
     pub(crate) permit: OwnedSemaphorePermit,
 }
 
+impl Job {
+    fn len(&self) -> usize {
+        self.steps.iter().map(Step::len).sum()
+    }
+}
+
 pub(crate) struct Writer {
     shared: Arc<Shared>,
     inbox: Receiver<Job>,
@@ -95,11 +101,11 @@ impl Writer {
     }
 
     fn group(&mut self, first: Job) {
-        let mut facts = first.steps.len();
+        let mut facts = first.len();
         let mut jobs = vec![first];
         while facts < GROUP_FACTS_MAX {
             let Ok(job) = self.inbox.try_recv() else { break };
-            facts += job.steps.len();
+            facts += job.len();
             jobs.push(job);
         }
         let Some(trees) = self.shared.good_trees() else {

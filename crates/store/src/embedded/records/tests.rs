@@ -1,3 +1,4 @@
+use super::super::bundle::EventRow;
 use super::*;
 
 fn endpoint_of(name: &str) -> Endpoint {
@@ -64,7 +65,9 @@ fn rows() -> Vec<Row> {
         (credential_key(&credential.key), super::credential(&credential), |k, v| {
             read_credential(k, v).is_ok()
         }),
-        (number_key(9).to_vec(), event(&new_event()), |k, v| read_event(7, k, v).is_ok()),
+        (number_key(9).to_vec(), event(&new_event()), |k, v| {
+            EventRow::read(7, k, v).and_then(|row| row.event(9)).is_ok()
+        }),
     ]
 }
 
@@ -72,7 +75,8 @@ fn rows() -> Vec<Row> {
 fn what_is_written_is_read() {
     assert!(rows().iter().all(|(key, value, is_read)| is_read(key, value)));
     assert_eq!(read_command(&number_key(77), &command(&command_record())).unwrap(), command_record());
-    let (read, indexed) = read_event(7, &number_key(9), &event(&new_event())).unwrap();
+    let value = event(&new_event());
+    let (read, indexed) = EventRow::read(7, &number_key(9), &value).unwrap().event(9).unwrap();
     assert_eq!(
         (read.cursor, read.at_ms, &*read.kind, &*read.body, indexed),
         (Cursor { writer: 7, number: 9 }, -5, "sent", "{}", true)
