@@ -16,6 +16,8 @@
 
 #[cfg(feature = "crypto")]
 extern crate alloc;
+#[cfg(feature = "fast-crypto")]
+extern crate std;
 
 #[cfg(feature = "crypto")]
 pub mod crypto;

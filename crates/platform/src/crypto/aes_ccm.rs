@@ -4,6 +4,11 @@
 //! keys for them. The mode calls it for every block. Here the cipher is called once for a record, and the mode
 //! works inside that call with what the cipher hands out: a third of the time is saved for 64 bytes.
 
+#[cfg(feature = "fast-crypto")]
+use core::mem::ManuallyDrop;
+#[cfg(feature = "fast-crypto")]
+use std::sync::LazyLock;
+
 use aes::Aes128Enc;
 use ccm::aead::array::ArraySize;
 use ccm::aead::{AeadInOut, KeyInit};
@@ -25,9 +30,9 @@ pub(super) fn seal<M: ArraySize + TagSize>(
     aad: &[u8],
     buffer: &mut [u8],
 ) -> Result<Tag<M>, CryptoError> {
-    let cipher = Aes128Enc::new_from_slice(key).map_err(|_| CryptoError)?;
+    let schedule = Schedule::new(key)?;
     let mut tag = Err(CryptoError);
-    cipher.encrypt_with_backend(Seal { nonce, aad, buffer, tag: &mut tag });
+    schedule.cipher().encrypt_with_backend(Seal { nonce, aad, buffer, tag: &mut tag });
     tag
 }
 
@@ -40,11 +45,55 @@ pub(super) fn open<M: ArraySize + TagSize>(
     buffer: &mut [u8],
     tag: &[u8],
 ) -> Result<(), CryptoError> {
-    let cipher = Aes128Enc::new_from_slice(key).map_err(|_| CryptoError)?;
+    let schedule = Schedule::new(key)?;
     let tag: &Tag<M> = tag.try_into().map_err(|_| CryptoError)?;
     let mut verdict = Err(CryptoError);
-    cipher.encrypt_with_backend(Open { nonce, aad, buffer, tag, verdict: &mut verdict });
+    schedule.cipher().encrypt_with_backend(Open { nonce, aad, buffer, tag, verdict: &mut verdict });
     verdict
+}
+
+/// A key's schedule, which leaves nothing of it in memory.
+#[cfg(not(feature = "fast-crypto"))]
+struct Schedule(Aes128Enc);
+
+#[cfg(not(feature = "fast-crypto"))]
+impl Schedule {
+    fn new(key: &[u8]) -> Result<Self, CryptoError> {
+        Ok(Self(Aes128Enc::new_from_slice(key).map_err(|_| CryptoError)?))
+    }
+
+    fn cipher(&self) -> &Aes128Enc {
+        &self.0
+    }
+}
+
+/// The same where there is a standard library: the cipher's own way to forget writes byte by byte, which takes a sixth of what
+/// a short record takes. So what it leaves behind is overwritten by the schedule of a key that everybody knows.
+#[cfg(feature = "fast-crypto")]
+struct Schedule(ManuallyDrop<Aes128Enc>);
+
+#[cfg(feature = "fast-crypto")]
+impl Schedule {
+    #[inline(always)]
+    fn new(key: &[u8]) -> Result<Self, CryptoError> {
+        let key: &[u8; 16] = key.try_into().map_err(|_| CryptoError)?;
+        Ok(Self(ManuallyDrop::new(Aes128Enc::new(key.into()))))
+    }
+
+    #[inline(always)]
+    fn cipher(&self) -> &Aes128Enc {
+        &self.0
+    }
+}
+
+#[cfg(feature = "fast-crypto")]
+impl Drop for Schedule {
+    #[inline(always)]
+    fn drop(&mut self) {
+        static BLANK: LazyLock<Aes128Enc> = LazyLock::new(|| Aes128Enc::new(&[0; 16].into()));
+        self.0 = ManuallyDrop::new(BLANK.clone());
+        zeroize::optimization_barrier(&self.0);
+    }
 }
 
 /// What the cipher hands out, as a cipher that needs no more finding out. Sealing and opening have a type each: what is
