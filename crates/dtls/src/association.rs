@@ -387,6 +387,12 @@ impl Association {
         self.session.is_some() && !self.is_over()
     }
 
+    /// Whether it is established and nothing else is under way: no event, no time-out, nothing to send.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.session.is_some() && self.aside.is_none()
+    }
+
     /// How many bytes stand before the data in a record.
     #[must_use]
     pub fn headroom(&self) -> usize {

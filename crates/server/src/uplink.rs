@@ -292,7 +292,7 @@ impl Shard {
         let endpoint = &device.details.endpoint;
         match (link_party, self.devices.party(device)) {
             (Some(party), Some(theirs)) if party.may_continue(theirs, endpoint) => Ok(()),
-            (Some(party), None) if party.endpoint() == Some(endpoint.as_str()) => Ok(()),
+            (Some(party), None) if party.is_of(endpoint) => Ok(()),
             // TS_Core 6.2: the identity must be the registration's.
             (Some(_), _) => Err(Code::BAD_REQUEST),
             // Nothing is said of it to who has not proven anything.

@@ -29,8 +29,8 @@ pub(crate) enum PartyRef<'a> {
     Text {
         mode: Mode,
         identity: &'a [u8],
-        /// The only endpoint; `None` for any.
-        endpoint: Option<&'a str>,
+        /// The name of the only endpoint; `None` for any.
+        endpoint: Option<&'a [u8]>,
     },
     Whole(&'a Party),
 }
@@ -176,29 +176,29 @@ impl<'a> PartyRef<'a> {
         Self::Text {
             mode: Mode::Psk,
             identity: endpoint.as_str().as_bytes(),
-            endpoint: Some(endpoint.as_str()),
+            endpoint: Some(endpoint.as_bytes()),
         }
     }
 
     /// Whether this is what a device's own name stands for.
     pub(crate) fn is_itself(self, device: &Endpoint) -> bool {
-        let one = self.endpoint() == Some(device.as_str());
-        one && matches!(self, Self::Text { mode: Mode::Psk, identity, .. } if identity == device.as_bytes())
+        self.is_of(device)
+            && matches!(self, Self::Text { mode: Mode::Psk, identity, .. } if identity == device.as_bytes())
     }
 
     /// As it stands in a slot; `None` if it does not fit there.
     fn text(self) -> Option<Vec<u8>> {
         let Self::Text { mode, identity, endpoint } = self else { return None };
-        let is_same = endpoint.is_some_and(|endpoint| endpoint.as_bytes() == identity);
+        let is_same = endpoint == Some(identity);
         let mut what = if mode == Mode::RawPublicKey { RAW_PUBLIC_KEY } else { 0 };
         what |= if endpoint.is_none() { ANY_ENDPOINT } else { 0 };
         what |= if is_same { SAME } else { 0 };
-        // A text that an endpoint is ends before the first zero: no name has one.
+        // A text that an endpoint is ends before the zeros behind it: no name has one.
         if is_same {
             return Some([&[what][..], identity].concat());
         }
         let head = [what, u8::try_from(identity.len()).ok()?];
-        Some([&head[..], identity, endpoint.unwrap_or_default().as_bytes()].concat())
+        Some([&head[..], identity, endpoint.unwrap_or_default()].concat())
     }
 
     fn of_text(slot: &'a [u8]) -> Option<Self> {
@@ -207,13 +207,13 @@ impl<'a> PartyRef<'a> {
             return None;
         }
         let (identity, name) = if what & SAME != 0 {
-            (to_zero(rest), to_zero(rest))
+            let text = without_zeros(rest);
+            (text, text)
         } else {
             let (len, rest) = rest.split_first()?;
             let (identity, rest) = rest.split_at_checked(usize::from(*len))?;
-            (identity, to_zero(rest))
+            (identity, without_zeros(rest))
         };
-        let name = core::str::from_utf8(name).ok()?;
         let mode = if what & RAW_PUBLIC_KEY != 0 { Mode::RawPublicKey } else { Mode::Psk };
         Some(Self::Text { mode, identity, endpoint: (what & ANY_ENDPOINT == 0).then_some(name) })
     }
@@ -228,7 +228,7 @@ impl<'a> PartyRef<'a> {
     /// The endpoint that it may speak for, if it is one in particular.
     pub(crate) fn endpoint(self) -> Option<&'a str> {
         match self {
-            Self::Text { endpoint, .. } => endpoint,
+            Self::Text { endpoint, .. } => core::str::from_utf8(endpoint?).ok(),
             Self::Whole(party) => party.endpoints.one().map(Endpoint::as_str),
         }
     }
@@ -244,20 +244,32 @@ impl<'a> PartyRef<'a> {
         }
     }
 
+    /// Whether it may speak for this endpoint alone.
+    pub(crate) fn is_of(self, endpoint: &Endpoint) -> bool {
+        match self {
+            Self::Text { endpoint: one, .. } => one == Some(endpoint.as_bytes()),
+            Self::Whole(party) => party.endpoints.one() == Some(endpoint),
+        }
+    }
+
     /// Whether it may speak for this endpoint.
-    pub(crate) fn allows(self, endpoint: &str) -> bool {
-        self.endpoint().is_none_or(|one| one == endpoint)
+    pub(crate) fn allows(self, endpoint: &Endpoint) -> bool {
+        let is_of_any = match self {
+            Self::Text { endpoint: one, .. } => one.is_none(),
+            Self::Whole(party) => party.endpoints.one().is_none(),
+        };
+        is_of_any || self.is_of(endpoint)
     }
 
     /// Whether it may continue what `other` has begun as `endpoint`: both may speak for that endpoint alone, or they are the same.
     pub(crate) fn may_continue(self, other: PartyRef<'_>, endpoint: &Endpoint) -> bool {
-        let is_its = |party: PartyRef<'_>| party.endpoint() == Some(endpoint.as_str());
-        self.allows(endpoint) && (self.is_same_principal(other) || (is_its(self) && is_its(other)))
+        self.allows(endpoint)
+            && (self.is_same_principal(other) || (self.is_of(endpoint) && other.is_of(endpoint)))
     }
 
     /// The same for the host.
     pub(crate) fn to_party(self) -> Arc<Party> {
-        let Self::Text { mode, identity, endpoint } = self else {
+        let Self::Text { mode, identity, .. } = self else {
             let Self::Whole(party) = self else { unreachable!("it is one of two") };
             return Arc::new(party.clone());
         };
@@ -265,18 +277,20 @@ impl<'a> PartyRef<'a> {
             (Mode::RawPublicKey, Ok(sha256)) => Principal::RawPublicKey(sha256),
             _ => Principal::Psk(identity.into()),
         };
-        let endpoint = endpoint.and_then(|endpoint| Endpoint::new(endpoint).ok());
+        let endpoint = self.endpoint().and_then(|endpoint| Endpoint::new(endpoint).ok());
         Arc::new(Party { principal, endpoints: endpoint.map_or(Endpoints::Any, Endpoints::One) })
     }
 }
 
-fn to_zero(text: &[u8]) -> &[u8] {
-    text.split(|byte| *byte == 0).next().unwrap_or_default()
+/// A text without the zeros behind it, few as a rule.
+fn without_zeros(text: &[u8]) -> &[u8] {
+    let len = text.iter().rposition(|byte| *byte != 0).map_or(0, |last| last + 1);
+    text.get(..len).unwrap_or_default()
 }
 
 impl<'a> From<&'a Party> for PartyRef<'a> {
     fn from(party: &'a Party) -> Self {
-        let endpoint = party.endpoints.one().map(Endpoint::as_str);
+        let endpoint = party.endpoints.one().map(|endpoint| endpoint.as_bytes());
         match &party.principal {
             Principal::Psk(identity) => Self::Text { mode: Mode::Psk, identity, endpoint },
             Principal::RawPublicKey(sha256) => {

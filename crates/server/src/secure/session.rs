@@ -98,6 +98,11 @@ impl<T> Session<T> {
         *counter = counter.saturating_add(1);
     }
 
+    /// Whether it is open and nothing of the protocol itself is under way.
+    pub(super) fn is_quiet(&self) -> bool {
+        self.stage() == Stage::Open && !self.marks.has(Marks::BUSY) && self.association.is_quiet()
+    }
+
     /// Whether somebody is known to be at the address.
     pub(crate) fn is_proven(&self) -> bool {
         self.marks.has(Marks::PROVEN)

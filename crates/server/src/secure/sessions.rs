@@ -350,6 +350,11 @@ impl<T: Default> Sessions<T> {
                 }
                 Record::Data { range, newest } => {
                     self.stats.records_in += 1;
+                    // Nothing else can have come of it: so it is with nearly all.
+                    if path == Path::Current && session.is_quiet() {
+                        session.marks.set(Marks::HEARD, true);
+                        return Some(range);
+                    }
                     self.heard(key, path, from, len, newest);
                     Some(range)
                 }
