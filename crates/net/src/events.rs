@@ -76,7 +76,9 @@ impl EventSender {
             };
             // The host gives them back.
             permits.forget();
-            let rest = waiting.split_off(count);
+            // As much room again: the next round is like this one.
+            let rest =
+                if count == waiting.len() { Vec::with_capacity(count) } else { waiting.split_off(count) };
             let events = std::mem::replace(waiting, rest);
             if self.rounds.try_send(ShardEvents { shard, events }).is_err() {
                 return Delivery::Closed;

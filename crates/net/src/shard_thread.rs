@@ -1,8 +1,8 @@
 //! One thread, one shard, its sockets: the loop that moves datagrams, commands and events.
 //!
 //! The order of a round is fixed: time that is due, answers, commands, up to a batch of datagrams a socket, each followed by a
-//! drain; then the datagrams leave in batches, and the events in one message. While events cannot be delivered the shard reads neither commands nor
-//! sockets: the network waits, nothing is lost.
+//! drain; then the datagrams leave in batches, and the events in one message, unless they are mere signs of life and more datagrams
+//! come. While events cannot be delivered the shard reads neither commands nor sockets: the network waits, nothing is lost.
 
 use std::collections::HashMap;
 use std::future::poll_fn;
@@ -44,8 +44,10 @@ pub(crate) struct ShardThread {
 /// What a shard thread remembers between rounds.
 #[derive(Default)]
 pub(crate) struct State {
-    /// Events of this round, and those that the host has no room for yet.
+    /// Events that the host has not been given yet.
     waiting: Vec<Event>,
+    /// Whether one of them is more than a sign of life, or there was no room for it.
+    is_urgent: bool,
     /// Where the engine writes its next datagram.
     outgoing: Slot,
     requests: HashMap<RequestId, Waiting>,
@@ -92,6 +94,7 @@ impl ShardThread {
             }
         }
         self.drain();
+        self.deliver();
         self.sockets.flush(&mut self.state.sent);
         self.freeze.load(Ordering::Relaxed).then(|| self.shard.freeze(self.clock.now()))
     }
@@ -119,7 +122,7 @@ impl ShardThread {
         self.sweep(now);
         self.sockets.relieve(now);
         // What the host had no room for keeps commands and datagrams waiting; controls always get through.
-        let held = self.deliver() == Delivery::Full;
+        let held = self.state.is_urgent && self.deliver() == Delivery::Full;
         let mut busy = false;
         for _ in 0..CONTROLS_PER_ROUND {
             let Ok(control) = self.inbox.controls.try_recv() else { break };
@@ -139,7 +142,8 @@ impl ShardThread {
             }
         }
         // The host works while the datagrams leave.
-        let delivered = self.deliver() == Delivery::Done;
+        let gathers = busy && !self.state.is_urgent && self.state.waiting.len() < GATHERED_MAX;
+        let delivered = gathers || self.deliver() == Delivery::Done;
         self.sockets.flush(&mut self.state.sent);
         busy && delivered
     }
@@ -296,12 +300,14 @@ impl ShardThread {
             | Event::Deviated { .. }
             | _ => {}
         }
+        self.state.is_urgent |= !matches!(event, Event::Refreshed { .. });
         self.state.waiting.push(event);
     }
 
     /// Gives events to the host as long as it has room.
     fn deliver(&mut self) -> Delivery {
         let delivery = self.events.deliver(self.number, &mut self.state.waiting);
+        self.state.is_urgent = delivery != Delivery::Done;
         self.state.stopping |= delivery == Delivery::Closed;
         delivery
     }
@@ -400,6 +406,8 @@ const ROUNDS_MAX: u32 = 64;
 const CONTROLS_PER_ROUND: usize = 256;
 /// Commands taken in one round.
 const COMMANDS_PER_ROUND: usize = 64;
+/// Signs of life that are gathered while more datagrams come: to wake the host for each batch would cost as much as to serve some of it.
+const GATHERED_MAX: usize = 256;
 /// Between two looks for requests that nobody waits for any more.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// Longest sleep; waking for nothing once in a while costs nothing.

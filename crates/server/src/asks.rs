@@ -88,7 +88,9 @@ impl Shard {
     ) {
         let about = About::Register(ticket, Box::new((registration.clone(), deviations)));
         match self.open(now, link, about) {
-            Ok(ask) => self.events.push_back(Event::AskRegister { ask, registration }),
+            Ok(ask) => {
+                self.events.push_back(Event::AskRegister { ask, registration: Box::new(registration) })
+            }
             Err(_) => self.reply(now, link, ticket, Reply::busy()),
         }
     }

@@ -23,7 +23,7 @@ pub enum Event {
         ask: Ask,
         /// The registration as it will be. A party, if it has one, may speak for its endpoint; without one it came
         /// without security.
-        registration: Registration,
+        registration: Box<Registration>,
     },
     /// Is this fact safe? It becomes so, and the device is told, only after the answer; unanswered means no (5.03, and
     /// [`Event::Lapsed`] if it is about a registration).
@@ -46,9 +46,9 @@ pub enum Event {
     /// A device registered and was told so.
     Registered {
         /// The new registration.
-        registration: Registration,
+        registration: Box<Registration>,
         /// The registration of the same endpoint that gave way; its requests have ended.
-        displaced: Option<Registration>,
+        displaced: Option<Box<Registration>>,
     },
     /// A device sent an Update that says nothing new, and lives on.
     Refreshed {
@@ -65,14 +65,14 @@ pub enum Event {
     /// [`Fact::Update`], told to it), or came from another address or session, or deviated.
     Updated {
         /// The registration as it is now.
-        registration: Registration,
+        registration: Box<Registration>,
         /// What the Update said or showed to be different.
         changed: Changed,
     },
     /// A registration ended.
     Deregistered {
         /// The registration as it was.
-        registration: Registration,
+        registration: Box<Registration>,
         /// Why it ended.
         reason: Ended,
     },
@@ -157,7 +157,7 @@ pub enum Event {
     /// A device is at another address: its newest record came from there, or it came back with a new session.
     Moved {
         /// The registration as it is now.
-        registration: Registration,
+        registration: Box<Registration>,
         /// Where it was.
         from: SocketAddr,
     },
@@ -165,7 +165,7 @@ pub enum Event {
     /// [`Shard::restore`](crate::Shard::restore)).
     Restored {
         /// The registration.
-        registration: Registration,
+        registration: Box<Registration>,
         /// Its observations, under new names.
         observations: Box<[(ObservationId, Wanted)]>,
     },
@@ -325,14 +325,14 @@ pub enum Fact {
     /// The device sent an Update that changes something.
     Update {
         /// The registration as it will be.
-        registration: Registration,
+        registration: Box<Registration>,
         /// What is other than before, the address left out.
         changed: Changed,
     },
     /// The device de-registers.
     Deregister {
         /// The registration that ends.
-        registration: Registration,
+        registration: Box<Registration>,
     },
 }
 

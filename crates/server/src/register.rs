@@ -152,6 +152,7 @@ impl Shard {
         self.profiles.learn(&entry.details.objects, &self.config.limits);
         let registration = self.shown(entry);
         self.reply(now, link, ticket, Reply::created(registration.id));
+        let (registration, displaced) = (Box::new(registration), displaced.map(Box::new));
         self.events.push_back(Event::Registered { registration, displaced });
         if awake {
             self.tell_awake(device);
@@ -203,7 +204,7 @@ impl Shard {
             let expires_at = (!lifetime.is_zero()).then(|| now + lifetime);
             let registration = self.shown(device);
             let details = Details { terms: terms.clone(), ..registration.details };
-            Registration { details, updated_at: now, expires_at, ..registration }
+            Box::new(Registration { details, updated_at: now, expires_at, ..registration })
         }) else {
             return;
         };
@@ -244,7 +245,7 @@ impl Shard {
         let awake = self.set_queue_mode(now, key);
         self.reply(now, link, ticket, Reply::code(Code::CHANGED));
         let Some(device) = self.devices.get(key) else { return };
-        let registration = self.shown(device);
+        let registration = Box::new(self.shown(device));
         let changed = Changed { address: moved, ..change.changed };
         self.events.push_back(Event::Updated { registration, changed });
         if awake {
@@ -283,7 +284,7 @@ impl Shard {
             }
         } else {
             let changed = Changed { address: moved, ..Changed::default() };
-            Event::Updated { registration: self.shown(device), changed }
+            Event::Updated { registration: Box::new(self.shown(device)), changed }
         });
         self.resume_observations(now, key, moved);
         self.pump(now, key);
@@ -342,7 +343,7 @@ impl Shard {
             return self.reply(now, link, ticket, Reply::busy());
         }
         let Some(device) = self.devices.get(key) else { return };
-        let fact = Fact::Deregister { registration: self.shown(device) };
+        let fact = Fact::Deregister { registration: Box::new(self.shown(device)) };
         self.ask_durable(now, link, ticket, (About::Deregister(ticket, key), fact));
     }
 
@@ -386,7 +387,7 @@ impl Shard {
 
     pub(crate) fn end_and_tell(&mut self, now: Instant, key: Key<Device>, reason: Ended) {
         if let Some(registration) = self.end(now, key) {
-            self.events.push_back(Event::Deregistered { registration, reason });
+            self.events.push_back(Event::Deregistered { registration: Box::new(registration), reason });
         }
     }
 

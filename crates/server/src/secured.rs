@@ -184,7 +184,7 @@ impl Shard {
         let from = Some(device.address());
         self.move_device(now, key, link);
         if let (Some(from), Some(device)) = (from, self.devices.get(key)) {
-            let registration = self.shown(device);
+            let registration = Box::new(self.shown(device));
             self.events.push_back(Event::Moved { registration, from });
         }
         self.pump(now, key);
@@ -240,7 +240,7 @@ impl Shard {
         let from = device.move_to(to);
         (device.proven, device.allowance) = (is_proven, allowance);
         if let Some(device) = self.devices.get(owner) {
-            let registration = self.shown(device);
+            let registration = Box::new(self.shown(device));
             self.events.push_back(Event::Moved { registration, from });
         }
     }

@@ -126,11 +126,11 @@ impl Journal {
     async fn take(&mut self, shard: u8, event: Event) {
         match event {
             Event::AskRegister { ask, registration } => {
-                self.asked_to_register(shard, ask, registration).await;
+                self.asked_to_register(shard, ask, *registration).await;
             }
             Event::AskDurable { ask, fact } => self.durable(shard, ask, fact).await,
             Event::Registered { registration, displaced } => {
-                self.registered(shard, registration, displaced.is_some());
+                self.registered(shard, *registration, displaced.is_some());
             }
             Event::Awake { endpoint, until } => {
                 self.presence(&endpoint, Presence::Awake { until }, EventType::Awake);
@@ -178,7 +178,7 @@ impl Journal {
             }
             Event::Moved { registration, .. } => self.moved(&registration),
             Event::Restored { registration, observations } => {
-                self.restored(shard, registration, &observations);
+                self.restored(shard, *registration, &observations);
             }
             Event::Security(event) => self.secured(shard, event).await,
             // Answered where the request was made.

@@ -143,12 +143,12 @@ impl Host {
             Event::Registered { registration, displaced } => {
                 let endpoint = registration.details.endpoint.clone();
                 self.forget(&endpoint);
-                let old = self.registered.insert(endpoint, registration);
+                let old = self.registered.insert(endpoint, *registration);
                 assert_eq!(old.map(|old| old.id), displaced.map(|old| old.id));
             }
             Event::Updated { registration, .. } => {
                 let known =
-                    self.registered.insert(registration.details.endpoint.clone(), registration.clone());
+                    self.registered.insert(registration.details.endpoint.clone(), (*registration).clone());
                 assert_eq!(known.map(|known| known.id), Some(registration.id));
             }
             Event::Deregistered { registration, .. } => {
@@ -186,7 +186,7 @@ impl Host {
             Event::Awake { .. } | Event::Asleep { .. } => panic!("nobody uses Queue Mode"),
             Event::Moved { registration, .. } => {
                 let endpoint = registration.details.endpoint.clone();
-                let known = self.registered.insert(endpoint, registration.clone());
+                let known = self.registered.insert(endpoint, (*registration).clone());
                 assert_eq!(known.map(|known| known.id), Some(registration.id));
             }
             Event::Security(_) | _ => panic!("an event that the model does not know"),

@@ -224,7 +224,7 @@ impl Shard {
         };
         let observations = keys.iter().filter_map(named).collect();
         if let Some(device) = self.devices.get(key) {
-            let registration = self.shown(device);
+            let registration = Box::new(self.shown(device));
             self.events.push_back(Event::Restored { registration, observations });
         }
         self.start_idle(now, key);

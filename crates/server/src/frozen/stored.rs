@@ -233,7 +233,7 @@ impl Shard {
         };
         let key = self.devices.insert(device, party.as_ref());
         self.arm_expiry(now, key);
-        let registration = self.shown(self.devices.get(key)?);
+        let registration = Box::new(self.shown(self.devices.get(key)?));
         self.events.push_back(Event::Restored { registration, observations: Box::default() });
         Some(())
     }
