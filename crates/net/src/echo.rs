@@ -13,31 +13,42 @@ use tokio::io::Interest;
 use crate::sys::{self, Slot};
 use crate::udp;
 
-/// A thread that sends back whatever comes, in batches and by the calls that shards make; dropping it stops it.
+/// Threads that send back whatever comes, in batches and by the calls that shards make; dropping it stops them.
 #[derive(Debug)]
 pub struct Echo {
     address: SocketAddr,
     stop: Arc<AtomicBool>,
-    thread: Option<JoinHandle<()>>,
+    threads: Vec<JoinHandle<()>>,
 }
 
 impl Echo {
-    /// Listens there; port 0 leaves the choice to the system. The thread's name is `echo`.
+    /// One thread that listens there; port 0 leaves the choice to the system.
     ///
     /// # Errors
     /// What the system says against the address or the thread.
     pub fn start(address: SocketAddr) -> io::Result<Echo> {
-        let (mut sockets, address) = udp::bind(address, 1)?;
-        let socket = sockets.pop().ok_or(io::ErrorKind::AddrNotAvailable)?;
-        let stop: Arc<AtomicBool> = Arc::default();
-        let stopped = stop.clone();
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
-        let thread = std::thread::Builder::new().name("echo".to_owned()).spawn(move || {
-            if let Err(error) = runtime.block_on(run(&socket, &stopped)) {
-                tracing::warn!(%error, "the echo has ended");
-            }
-        })?;
-        Ok(Echo { address, stop, thread: Some(thread) })
+        Self::start_many(address, 1)
+    }
+
+    /// Listens there with so many threads, each with a socket of its own, over which the system spreads what comes as it does over
+    /// those of shards; port 0 leaves the choice to the system. The threads' name is `echo`.
+    ///
+    /// # Errors
+    /// What the system says against the address or the threads.
+    pub fn start_many(address: SocketAddr, threads: u8) -> io::Result<Echo> {
+        let (sockets, address) = udp::bind(address, threads)?;
+        let mut echo = Echo { address, stop: Arc::default(), threads: Vec::new() };
+        for socket in sockets {
+            let stopped = echo.stop.clone();
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+            let thread = std::thread::Builder::new().name("echo".to_owned()).spawn(move || {
+                if let Err(error) = runtime.block_on(run(&socket, &stopped)) {
+                    tracing::warn!(%error, "the echo has ended");
+                }
+            })?;
+            echo.threads.push(thread);
+        }
+        Ok(echo)
     }
 
     /// The address really bound.
@@ -50,7 +61,7 @@ impl Echo {
 impl Drop for Echo {
     fn drop(&mut self) {
         self.stop.store(true, Ordering::Relaxed);
-        if let Some(thread) = self.thread.take() {
+        for thread in self.threads.drain(..) {
             // It has said what there was to say.
             let _ = thread.join();
         }
@@ -98,7 +109,7 @@ mod tests {
 
     #[test]
     fn what_is_sent_comes_back() {
-        let echo = Echo::start("127.0.0.1:0".parse().unwrap()).unwrap();
+        let echo = Echo::start_many("127.0.0.1:0".parse().unwrap(), 2).unwrap();
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
         socket.connect(echo.address()).unwrap();

@@ -241,24 +241,21 @@ fn answer_of(socket: &UdpSocket, buffer: &mut [u8]) -> io::Result<usize> {
     }
 }
 
-/// Seconds of CPU, in steps of 10 ms, that the threads of this process have taken whose names begin so; 0 where the system does not tell.
+/// Seconds of CPU that the threads of this process have taken whose names begin so; 0 where the system does not tell.
 #[must_use]
 pub fn cpu_s(name: &str) -> f64 {
     let Ok(tasks) = std::fs::read_dir("/proc/self/task") else { return 0.0 };
-    let ticks: u32 = tasks
+    let spent: Duration = tasks
         .flatten()
+        .filter(|task| {
+            let named = std::fs::read_to_string(task.path().join("comm"));
+            named.is_ok_and(|named| named.starts_with(name))
+        })
         .filter_map(|task| {
-            let told = std::fs::read_to_string(task.path().join("stat")).ok()?;
-            // The name stands in brackets; behind it, user and system time are the 12th and 13th word.
-            let (front, rest) = told.rsplit_once(") ")?;
-            let is_it = front.split_once('(')?.1.starts_with(name);
-            let mut words = rest.split(' ').skip(11).map(str::parse::<u32>);
-            let spent = words.next()?.ok()? + words.next()?.ok()?;
-            is_it.then_some(spent)
+            // The first word is the time on a CPU, in nanoseconds.
+            let told = std::fs::read_to_string(task.path().join("schedstat")).ok()?;
+            Some(Duration::from_nanos(told.split(' ').next()?.parse().ok()?))
         })
         .sum();
-    f64::from(ticks) / TICKS_A_SECOND
+    spent.as_secs_f64()
 }
-
-/// Linux counts in hundredths of a second, whatever its own clock is.
-const TICKS_A_SECOND: f64 = 100.0;
