@@ -53,26 +53,90 @@ async function main(browser, base) {
   const page = await context.newPage();
   page.setDefaultTimeout(STEP_MAX_MS);
   watch(page, trouble);
-  const { visit } = walker(page, base);
+  const { go, visit } = walker(page, base);
   const tab = (name) => page.getByRole("tab", { name, selected: true }).waitFor();
+  const region = (name) => page.getByRole("region", { name, exact: true });
+  const here = (name) => check(`${name}: light, dark, phone, accessible`, () => look(page, flags.shots, `centre-${name}`));
+
+  await check("the palette finds a device by a part of its name", async () => {
+    await go("/events");
+    await page.getByText("Live", { exact: true }).waitFor();
+    await page.keyboard.press("Control+k");
+    await page.getByRole("combobox").fill("ensor");
+    await page.getByRole("option", { name: /demo-sensor/ }).waitFor();
+    await look(page, flags.shots, "centre-palette");
+    await page.keyboard.press("Enter");
+    await page.getByRole("heading", { name: sensor.endpoint, level: 1 }).waitFor();
+  });
+  await check("it leads to a tab and to a path of the device that is open", async () => {
+    await page.keyboard.press("Control+k");
+    await page.getByRole("combobox").fill("observ");
+    await page.keyboard.press("Enter");
+    await tab(/Observations/);
+    await page.keyboard.press("/");
+    await page.getByRole("combobox").fill("3303/0/5700");
+    await page.getByRole("option", { name: /Go to \/3303\/0\/5700/ }).waitFor();
+    await page.keyboard.press("Enter");
+    await region("Selected").getByText("Sensor Value").first().waitFor();
+    expect(page.url().endsWith("/data/3303/0/5700"), page.url());
+  });
+  await check("a question mark shows the keys, Escape hides them", async () => {
+    await page.getByRole("heading", { level: 1 }).click();
+    await page.keyboard.press("?");
+    await page.getByRole("dialog", { name: "Keys" }).waitFor();
+    await look(page, flags.shots, "centre-keys");
+    await page.keyboard.press("Escape");
+    await page.getByRole("dialog", { name: "Keys" }).waitFor({ state: "hidden" });
+  });
 
   await visit("list", "/devices", () => page.getByRole("link", { name: sensor.endpoint, exact: true }).waitFor());
-  await visit("overview", device, () => page.getByRole("region", { name: "Registration" }).waitFor());
+  await visit("overview", device, async () => {
+    await region("Registration").waitFor();
+    await region("Device").getByText("Lightship", { exact: true }).waitFor();
+    await region("Power").getByRole("img", { name: /^Battery: \d+ %/ }).waitFor();
+    await region("Radio").getByText("dBm").first().waitFor();
+    await region("Addresses").getByText(sensor.address).waitFor();
+    await region("Observed").getByText("Temperature, Sensor Value").waitFor();
+  });
+  await check("the arrows go along the tabs", async () => {
+    await page.getByRole("tab", { name: "Overview" }).focus();
+    await page.keyboard.press("ArrowRight");
+    await tab("Data");
+    await page.keyboard.press("End");
+    await tab("Log");
+    await page.keyboard.press("Home");
+    await tab("Overview");
+  });
   await visit("data", `${device}/data`, async () => {
-    await page.getByRole("button", { name: "/3/0", exact: false }).and(page.locator("[aria-expanded]")).click();
+    const branch = page.locator("[aria-expanded]", { hasText: "/3/0" }).first();
+    if ((await branch.getAttribute("aria-expanded")) === "false") await branch.click();
     await page.getByRole("link", { name: "Manufacturer", exact: true }).waitFor();
   });
-  await visit("resource", `${device}/data/3303/0/5700`, () => page.getByRole("region", { name: "Selected" }).waitFor());
-  await visit("instance", `${device}/data/3/0`, () => page.getByRole("region", { name: "Selected" }).waitFor());
+  await visit("resource", `${device}/data/3303/0/5700`, () => region("Selected").waitFor());
+  await visit("write", `${device}/data/3/0/15`, () => region("Selected").waitFor());
+  await visit("instance", `${device}/data/3/0`, () => region("Selected").waitFor());
   await visit("composite", `${device}/composite`, () => tab(/Composite/));
   await visit("observations", `${device}/observations`, () => tab(/Observations/));
-  await visit("queue", `${device}/queue`, () => tab(/Queue/));
-  await visit("history", `${device}/history`, async () => {
-    await page.getByRole("group", { name: /chart/ }).locator("canvas").waitFor();
+  await history({ page, visit, here, device, region });
+  await queue({ page, go, here, region, tab });
+  await visit("bootstrap-tab", `${device}/bootstrap`, () => region("Sessions").waitFor());
+  await check("a document is compared with what is kept", async () => {
+    await page.getByLabel("Lifetime in seconds").fill("77");
+    await page.getByText("What differs").click();
+    const diff = page.getByRole("region", { name: "What differs" });
+    await diff.getByText('"lifetime_s": 77').waitFor();
+    await diff.getByText('"lifetime_s": 60').waitFor();
   });
-  await visit("bootstrap-tab", `${device}/bootstrap`, () => page.getByRole("region", { name: "Sessions" }).waitFor());
+  await here("bootstrap-diff");
   await visit("security", `${device}/security`, () => tab("Security"));
-  await visit("log", `${device}/log`, () => tab("Log"));
+  await visit("log", `${device}/log`, () => page.getByRole("list", { name: /^Events/ }).first().waitFor());
+  await check("the log shows one kind of events when it is asked to", async () => {
+    await page.getByRole("button", { name: "registration", exact: true }).click();
+    await eventually("only registrations", async () => {
+      const kinds = await page.locator("ol li .kind").allInnerTexts();
+      return kinds.length > 0 && kinds.every((kind) => /^(registered|updated|deregistered|expired)$/i.test(kind.trim()));
+    });
+  });
   await visit("events", "/events", () => page.getByText("Live", { exact: true }).waitFor());
   await visit("bootstrap", "/bootstrap", () => page.getByRole("heading", { level: 1 }).waitFor());
   await visit("security-page", "/security", () => page.getByRole("heading", { level: 1 }).waitFor());
@@ -84,6 +148,67 @@ async function main(browser, base) {
     expect(real.length === 0, real.join("\n"));
   });
   await context.close();
+}
+
+/** Charts of several resources, as a picture and as a table, and what is chosen in the address. */
+async function history({ page, visit, here, device, region }) {
+  const canvas = () => page.getByRole("group", { name: /chart/ }).locator("canvas").waitFor();
+  await visit("history", `${device}/history`, canvas);
+  await check("a resource is added to the chart, and the address says so", async () => {
+    await page.getByRole("combobox", { name: "Add a resource to the chart" }).selectOption("/3/0/9");
+    await region("History").getByRole("link", { name: "Device, Battery Level" }).waitFor();
+    expect(decodeURIComponent(page.url()).includes("/3303/0/5700,/3304/0/5700,/3/0/9"), page.url());
+    await canvas();
+  });
+  await check("the arrows tell the values of a chart", async () => {
+    await page.getByRole("group", { name: /chart/ }).focus();
+    await page.keyboard.press("End");
+    await page.keyboard.press("ArrowLeft");
+    await region("History").locator("[aria-live]", { hasText: /\d\d:\d\d:\d\d: .*Temperature, Sensor Value \d/ }).waitFor();
+  });
+  await check("the same is a table, and a file", async () => {
+    await page.getByRole("button", { name: "As a table" }).click();
+    await page.getByRole("columnheader", { name: /Temperature/ }).waitFor();
+    const wait = page.waitForEvent("download");
+    await page.getByRole("button", { name: "Save as CSV" }).click();
+    const file = await wait;
+    expect(file.suggestedFilename() === "history.csv", file.suggestedFilename());
+  });
+  await here("history-table");
+}
+
+/** What a device that sleeps is told waits in sight: cancelled, repeated, and done when it wakes. */
+async function queue({ page, go, here, region, tab }) {
+  const asleep = async () => (await api("/endpoints/demo-meter")).state === "asleep";
+  await check("what is missing of a sleeping device is queued from its overview", async () => {
+    await eventually("the meter sleeps", asleep, 90_000);
+    await go("/devices/demo-meter");
+    await region("Radio").getByRole("button", { name: "Queue a Read of /4/0" }).click();
+    await region("Waiting").getByText("/4/0").waitFor();
+  });
+  await here("overview-asleep");
+  await check("a waiting command is cancelled, and queued once more", async () => {
+    await page.getByRole("tab", { name: /Queue/ }).click();
+    await tab(/Queue/);
+    const open = page.getByRole("list", { name: "Commands" }).getByRole("listitem");
+    const ended = page.getByRole("list", { name: "Ended commands" }).getByRole("listitem");
+    await open.first().getByRole("button", { name: "Cancel" }).click();
+    await ended.first().getByText("cancelled", { exact: true }).first().waitFor();
+    await ended.first().getByRole("button", { name: "Retry" }).click();
+    await open.first().getByText("waiting", { exact: true }).waitFor();
+  });
+  await here("queue");
+  await check("when the device wakes the command is done, and its values are there", async () => {
+    await page.getByRole("list", { name: "Ended commands" }).getByText("done", { exact: true }).first().waitFor({ timeout: 90_000 });
+    await page.getByRole("tab", { name: "Overview" }).click();
+    await region("Radio").getByText("dBm").first().waitFor();
+  });
+  await here("overview-meter");
+  await check("the chart of a device that sleeps shows when it slept", async () => {
+    await go("/devices/demo-meter/history/15m%2C%2F3331%2F0%2F5700");
+    await region("History").getByText("asleep", { exact: true }).waitFor();
+  });
+  await here("history-asleep");
 }
 
 let demo;

@@ -14,10 +14,11 @@ test("series of different moments share one axis of time", () => {
   expect(b).toEqual([undefined, 20, null]);
 });
 
-test("a line breaks where the device slept, and not where it spoke meanwhile", () => {
+test("a line breaks where the device fell asleep", () => {
   const band = { from: 2000, to: 4000, label: "asleep" };
-  expect(withGaps([at(1000, 1), at(5000, 5)], [band])).toEqual([at(1000, 1), at(3000, null), at(5000, 5)]);
-  expect(withGaps([at(1000, 1), at(3500, 2)], [band])).toEqual([at(1000, 1), at(3500, 2)]);
+  expect(withGaps([at(1000, 1), at(5000, 5)], [band])).toEqual([at(1000, 1), at(2000, null), at(5000, 5)]);
+  expect(withGaps([at(1000, 1), at(3500, 2)], [band])).toEqual([at(1000, 1), at(2000, null), at(3500, 2)]);
+  expect(withGaps([at(2000, 1)], [band])).toEqual([at(2000, 1)]);
 });
 
 test("a summary counts values and not gaps", () => {

@@ -154,6 +154,15 @@ export interface HistoryItem {
   event: string;
 }
 
+/** What the server has heard last of a resource or a resource instance. */
+export interface KnownValue {
+  path: string;
+  type?: ValueType;
+  value: Scalar;
+  time: string;
+  source: "notify" | "send" | "read" | "write";
+}
+
 export interface History {
   items: HistoryItem[];
   next?: string;

@@ -3,11 +3,12 @@
 import { ApiError, endpointPath, type Call, type Method } from "../api/client";
 import { attributeArgs, compositeArgs, ctlLine, nodeArgs } from "../api/ctl";
 import { curlLine } from "../api/curl";
-import type { Answer, Command, Node, Observation, Problem } from "../api/types";
+import type { Answer, Command, KnownValue, Node, Observation, Problem } from "../api/types";
 import { codeMeaning, codeText, isSuccess } from "../lwm2m/codes";
 import type { AttributeChange } from "../lwm2m/attributes";
 import { flatten } from "../lwm2m/node";
 import { formatPath, parsePath } from "../lwm2m/path";
+import { find } from "./attempt";
 import { clock } from "./clock.svelte";
 import { session } from "./session.svelte";
 import { twins, type SetCall } from "./twin.svelte";
@@ -237,6 +238,12 @@ export async function discoverLevels(endpoint: string, path: string): Promise<Do
     if (!one.answer) break;
   }
   return done;
+}
+
+/** Brings what the server knows of a device's values into the page. A server that keeps none leaves it as it is. */
+export async function loadValues(endpoint: string): Promise<void> {
+  const page = await find<{ items: KnownValue[] }>({ method: "GET", path: endpointPath(endpoint, "values") });
+  twins.of(endpoint).recall(page?.items ?? []);
 }
 
 /** Brings the list of observations of a device up to date. */

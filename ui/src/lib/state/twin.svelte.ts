@@ -4,6 +4,7 @@
 import { SvelteMap, SvelteSet } from "svelte/reactivity";
 import type {
   Answer,
+  KnownValue,
   Link,
   Observation,
   ObservingState,
@@ -61,6 +62,9 @@ export interface ObservedSet extends Observed {
 }
 
 export const HISTORY_MAX = 240;
+
+/** How the server says where a value came from, and how this page does. */
+const RECALLED: Record<string, Source> = { notify: "notified", send: "sent", read: "read", write: "written" };
 
 // IPSO sensors name the unit of these resources in a resource of their own, 5701 Sensor Units.
 const SENSOR_VALUES = new Set([5700, 5601, 5602, 5603, 5604]);
@@ -181,6 +185,16 @@ export class Twin {
       this.#mark(link.path);
       const said = link.attributes ?? {};
       if (tells(link.path) || Object.keys(writable(said)).length > 0) this.attributes.set(link.path, said);
+    }
+  }
+
+  /** Takes in what the server has heard last, which may be long ago; what this page knows better stays. */
+  recall(items: KnownValue[]): void {
+    for (const item of items) {
+      const time = Date.parse(item.time);
+      const before = this.values.get(item.path);
+      if (!Number.isFinite(time) || (before && before.time >= time)) continue;
+      this.#put({ path: item.path, value: item.value, ...(item.type ? { type: item.type } : {}) }, time, RECALLED[item.source] ?? "read");
     }
   }
 

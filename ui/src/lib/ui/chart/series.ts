@@ -39,12 +39,11 @@ export function align(series: readonly ChartSeries[]): Aligned {
   return [times.map((time) => time / 1000), ...columns];
 }
 
-/** The points with a gap for each band between two of them: a line must not claim what nobody heard. */
+/** The points with a break where each band begins: a line must not claim what nobody heard. */
 export function withGaps(points: readonly ChartPoint[], bands: readonly ChartBand[]): ChartPoint[] {
-  const gaps = bands
-    .map((band) => ({ time: (band.from + band.to) / 2, value: null, band }))
-    .filter(({ band }) => !points.some((point) => point.time > band.from && point.time < band.to));
-  return [...points, ...gaps.map(({ time, value }) => ({ time, value }))].sort((a, b) => a.time - b.time);
+  const moments = new Set(points.map((point) => point.time));
+  const gaps = bands.filter((band) => !moments.has(band.from)).map((band): ChartPoint => ({ time: band.from, value: null }));
+  return [...points, ...gaps].sort((a, b) => a.time - b.time);
 }
 
 export interface Summary {
