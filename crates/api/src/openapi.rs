@@ -148,6 +148,13 @@ fn responses(route: &Route) -> Json {
             out.insert("200".into(), json!({"description": "Delivered.", "content": content(name)}));
             out.insert("201".into(), json!({"description": "Created.", "content": content(name)}));
         }
+        Answer::CreatedOr(created, other) => {
+            out.insert(
+                "200".into(),
+                json!({"description": "Nothing was created.", "content": content(other)}),
+            );
+            out.insert("201".into(), json!({"description": "Created.", "content": content(created)}));
+        }
         Answer::Nothing => {
             out.insert("204".into(), json!({"description": "Done."}));
         }

@@ -57,6 +57,8 @@ pub enum Answer {
     JsonOrCsv(&'static str),
     /// 200 or 201 with JSON of that schema.
     Created(&'static str),
+    /// 201 with JSON of the first schema, or 200 with JSON of the second.
+    CreatedOr(&'static str, &'static str),
     /// 204 without a body.
     Nothing,
     /// 200 with JSON of that schema, or 204 when there was nothing to tell the device.
@@ -203,6 +205,12 @@ pub const ROUTES: &[Route] = &[
     ),
     fleet::LIST,
     fleet::VALUES,
+    fleet::FLEET,
+    fleet::RATES,
+    fleet::START,
+    fleet::BULKS,
+    fleet::BULK,
+    fleet::CANCEL,
     route(
         "GET",
         "/api/v1/endpoints/{endpoint}",

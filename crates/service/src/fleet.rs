@@ -6,28 +6,79 @@
 //! directory ──► list, overview: looked through in steps, beside the runtime, two at a time
 //! ```
 
+pub(crate) mod bulk;
 pub(crate) mod list;
+pub(crate) mod noise;
+pub(crate) mod overview;
+pub(crate) mod rates;
 pub(crate) mod values;
 
 use std::sync::Arc;
 
-use lightship_api::ProblemType;
+use lightship_api::{EventType, ProblemType, Timestamp};
+use lightship_lwm2m::Endpoint;
 use tokio::sync::Semaphore;
 
+use self::bulk::Bulks;
+use self::noise::{Lost, Noise};
+use self::overview::Overview;
+use self::rates::{Rates, Series};
 use self::values::Values;
 use crate::core::Core;
 use crate::rest::Refusal;
+use crate::rest::order::Done;
 
 /// What is shared about the fleet.
 pub(crate) struct Fleet {
     pub(crate) values: Values,
+    pub(crate) rates: Rates,
+    pub(crate) noise: Noise,
+    pub(crate) lost: Lost,
+    pub(crate) bulks: Bulks,
+    overview: Overview,
     /// Who may look through the directory or the values.
     looks: Arc<Semaphore>,
 }
 
 impl Fleet {
-    pub(crate) fn new() -> Fleet {
-        Fleet { values: Values::default(), looks: Arc::new(Semaphore::new(LOOKS_MAX)) }
+    pub(crate) fn new(bulks: Bulks) -> Fleet {
+        Fleet {
+            values: Values::default(),
+            rates: Rates::new(),
+            noise: Noise::new(),
+            lost: Lost::default(),
+            bulks,
+            overview: Overview::default(),
+            looks: Arc::new(Semaphore::new(LOOKS_MAX)),
+        }
+    }
+
+    /// Counts what the journal tells of a device.
+    pub(crate) fn happened(&self, kind: EventType, endpoint: &Endpoint, now: Timestamp) {
+        self.rates.happened(kind);
+        if kind == EventType::Registered {
+            self.lost.came(endpoint);
+        } else if kind == EventType::Expired {
+            self.lost.expired(endpoint, now);
+        }
+        let by_itself = [EventType::Registered, EventType::Updated, EventType::Notified, EventType::Sent];
+        if by_itself.contains(&kind) {
+            self.noise.heard(endpoint);
+        }
+    }
+
+    /// Counts an operation with a device by what came of it.
+    pub(crate) fn operated(&self, done: &Result<Done, Refusal>) {
+        self.rates.count(Series::Operations);
+        let failed = match done {
+            Ok(Done::Answered(answer) | Done::Created(answer)) if !answer.code.starts_with('2') => {
+                format!("the device answered {}", answer.code)
+            }
+            Ok(_) => return,
+            Err(refusal) => refusal.0.title.trim_end_matches('.').to_owned(),
+        };
+        self.rates.count(Series::OperationsFailed);
+        self.rates.failed(&failed);
     }
 }
 

@@ -214,6 +214,7 @@ impl Journal {
     /// Adds an event to the batch.
     fn log(&mut self, kind: EventType, endpoint: &Endpoint, fill: impl FnOnce(&mut api::Event)) {
         let now = self.core.now();
+        self.core.fleet.happened(kind, endpoint, now);
         let mut event = api::Event::new(String::new(), now, kind, endpoint.to_string());
         fill(&mut event);
         self.body.clear();

@@ -25,7 +25,7 @@ use lightship_store::{Batch, CommandId, CommandRecord, CommandState, Fact, NewEv
 use tokio::sync::Notify;
 
 use self::agenda::Agenda;
-pub(crate) use self::shape::shape;
+pub(crate) use self::shape::{shape, state};
 pub(crate) use self::watch::keep_watch;
 use crate::core::Core;
 use crate::rest::Refusal;
@@ -98,10 +98,17 @@ impl Queue {
 
 /// Stores changes of one device's commands, all or none, and what follows from them.
 async fn store(core: &Core, changes: Vec<Change>) -> Result<(), Refusal> {
+    let mut notes = Vec::new();
+    for Change { record, .. } in &changes {
+        // What it was until now is read from memory.
+        let before = core.store.command(record.id).await.ok().flatten().map(|before| before.state);
+        notes.extend(core.fleet.bulks.moves(before, record, core.now()));
+    }
     let facts = changes.iter().flat_map(|Change { record, event }| {
         let event = event.and_then(|kind| happened(core, kind, record));
         std::iter::once(Fact::Commanded(record.clone())).chain(event.map(Fact::Happened))
     });
+    let facts = facts.chain(notes);
     let newest =
         core.store.commit(Batch { facts: facts.collect() }).await.map_err(|error| unstored(&error))?;
     core.tell_newest(newest);
@@ -225,7 +232,7 @@ pub(crate) async fn cancel(core: &Core, id: CommandId) -> Result<CommandRecord, 
     let _turn = core.queue.turn(&endpoint).await;
     let record = read().await?.ok_or_else(gone)?;
     if record.state != CommandState::Waiting {
-        let detail = format!("the command is {}", shape::state(record.state).name());
+        let detail = format!("the command is {}", state(record.state).name());
         return Err(Refusal::new(ProblemType::CommandOver, detail));
     }
     let change = ended(core, CommandRecord::clone(&record), CommandState::Cancelled, None);

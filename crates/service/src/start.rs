@@ -21,6 +21,7 @@ use crate::bootstrap::{Bootstrap, Role};
 use crate::config::{Config, ConfigError};
 use crate::core::{Core, Counters};
 use crate::directory::Directory;
+use crate::fleet::bulk::Bulks;
 use crate::fleet::{self, Fleet};
 use crate::hand_over::{self, HandOver};
 use crate::journal::Journal;
@@ -141,6 +142,7 @@ impl Service {
         let mut listeners = listen::listeners(&shards, bootstrap.as_ref());
         listeners.extend(https.iter().map(|(listener, _)| listener.clone()));
         let queue = runtime.block_on(Queue::open(writer, &store))?;
+        let bulks = runtime.block_on(Bulks::open(&store))?;
         let inbox = bootstrap.as_ref().map(|thread| thread.inbox().clone());
         let (share, news) = Bootstrap::new(inbox);
         let core = Arc::new(Core {
@@ -159,7 +161,7 @@ impl Service {
             stopping: watch::Sender::new(false),
             restored: watch::Sender::new(0),
             counters: Counters::default(),
-            fleet: Fleet::new(),
+            fleet: Fleet::new(bulks),
             config,
         });
         let is_gone = gate_before.is_some_and(|before| !core.gate.take_over(&before));
@@ -208,6 +210,11 @@ fn launch(runtime: &Runtime, core: &Arc<Core>, https: Vec<(Listener, TcpListener
     runtime.spawn(restart::go_on(core.clone()));
     runtime.spawn(queue::keep_watch(core.clone()));
     runtime.spawn(fleet::values::keep(core.clone()));
+    runtime.spawn(fleet::rates::keep(core.clone()));
+    {
+        let _inside = runtime.enter();
+        fleet::bulk::go_on(core);
+    }
     #[cfg(unix)]
     runtime.spawn(reload(core.clone()));
     let router = rest::router(core);

@@ -2,9 +2,9 @@
 
 use std::io::Read;
 
-use super::{Client, ClientError, at, with_query};
+use super::{Client, ClientError, at, percent, with_query};
 use crate::endpoint::Endpoints;
-use crate::fleet::KnownValues;
+use crate::fleet::{Bulk, BulkOrder, BulkPreview, Bulks, Fleet, KnownValues, Rates};
 
 /// Which devices of a list, and how; the default leaves it to the server.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -48,6 +48,62 @@ impl Client {
     pub fn endpoints_table(&self, which: &ListOptions) -> Result<impl Read + use<>, ClientError> {
         let response = self.call("GET", &list(which, Some("csv")), &[])?;
         Ok(response.into_body().into_reader())
+    }
+
+    /// The fleet as a whole.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn fleet(&self) -> Result<Fleet, ClientError> {
+        self.get("/api/v1/fleet")
+    }
+
+    /// What happened in the last minutes.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn rates(&self, minutes: u32) -> Result<Rates, ClientError> {
+        self.get(&format!("/api/v1/fleet/rates?minutes={minutes}"))
+    }
+
+    /// How many devices a bulk operation would be asked of.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn preview_bulk(&self, order: &BulkOrder) -> Result<BulkPreview, ClientError> {
+        self.send("POST", "/api/v1/bulk?dry_run=true", order)
+    }
+
+    /// Begins a bulk operation.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn start_bulk(&self, order: &BulkOrder) -> Result<Bulk, ClientError> {
+        self.send("POST", "/api/v1/bulk", order)
+    }
+
+    /// The last bulk operations.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn bulks(&self) -> Result<Bulks, ClientError> {
+        self.get("/api/v1/bulk")
+    }
+
+    /// One bulk operation.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn bulk(&self, id: &str) -> Result<Bulk, ClientError> {
+        self.get(&format!("/api/v1/bulk/{}", percent(id)))
+    }
+
+    /// Cancels a bulk operation.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn cancel_bulk(&self, id: &str) -> Result<Bulk, ClientError> {
+        self.empty("DELETE", &format!("/api/v1/bulk/{}", percent(id)))
     }
 
     /// What the server has heard last of a device, at and below a path.

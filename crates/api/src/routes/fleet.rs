@@ -57,3 +57,68 @@ pub(super) const VALUES: Route = route(
     Answer::Json("KnownValues"),
 )
 .with(&[query("path", "string", "Only at and below this path.")], &[400, 401, 403, 404, 503]);
+
+pub(super) const FLEET: Route = route(
+    "GET",
+    "/api/v1/fleet",
+    "getFleet",
+    "Counts the fleet: how many are registered, awake, asleep, late, lost, of which versions and kinds; which send the most, and who was refused.",
+    Body::Nothing,
+    Answer::Json("Fleet"),
+)
+.with(&[], &[401, 403, 503]);
+
+pub(super) const RATES: Route = route(
+    "GET",
+    "/api/v1/fleet/rates",
+    "getRates",
+    "Shows how often things happened over time: registrations, updates, notifications, handshakes, operations, failures by reason.",
+    Body::Nothing,
+    Answer::Json("Rates"),
+)
+.with(
+    &[query("minutes", "integer", "How far back, 1 to 10080; default 60. Steps are of 10 s up to an hour, of 60 s up to a day, of 600 s up to a week.")],
+    &[400, 401, 403],
+);
+
+pub(super) const START: Route = route(
+    "POST",
+    "/api/v1/bulk",
+    "startBulk",
+    "Asks one operation of all devices that a filter holds for, as durable commands.",
+    Body::Json("BulkOrder"),
+    Answer::CreatedOr("Bulk", "BulkPreview"),
+)
+.with(
+    &[query("dry_run", "boolean", "Only say how many devices it would be asked of, and the first of them.")],
+    &[400, 401, 403, 413, 415, 422, 503],
+);
+
+pub(super) const BULKS: Route = route(
+    "GET",
+    "/api/v1/bulk",
+    "listBulks",
+    "Lists bulk operations, the newest first.",
+    Body::Nothing,
+    Answer::Json("Bulks"),
+);
+
+pub(super) const BULK: Route = route(
+    "GET",
+    "/api/v1/bulk/{id}",
+    "getBulk",
+    "Shows a bulk operation: how many of its commands wait, were sent, are done, have failed and why.",
+    Body::Nothing,
+    Answer::Json("Bulk"),
+)
+.with(&[], &[401, 403, 404]);
+
+pub(super) const CANCEL: Route = route(
+    "DELETE",
+    "/api/v1/bulk/{id}",
+    "cancelBulk",
+    "Cancels a bulk operation: no more commands are made, and those that wait are taken back.",
+    Body::Nothing,
+    Answer::Json("Bulk"),
+)
+.with(&[], &[401, 403, 404, 409, 503]);

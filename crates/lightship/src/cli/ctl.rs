@@ -6,7 +6,7 @@ mod fleet;
 
 pub(crate) use self::bootstrap::{BootstrapCommand, DocumentArguments, TemplatesCommand};
 pub(crate) use self::credentials::{CredentialsCommand, ProofArguments};
-pub(crate) use self::fleet::ListArguments;
+pub(crate) use self::fleet::{BulkArguments, BulkCommand, ListArguments};
 
 use clap::{Args, Subcommand};
 use std::path::PathBuf;
@@ -167,6 +167,21 @@ pub(crate) enum CtlCommand {
         /// Only at and below this path
         #[arg(long, value_name = "PATH")]
         path: Option<String>,
+    },
+    /// Count the fleet: states, versions, firmware, the noisiest devices, and who was refused
+    #[command(after_help = "Example:\n  lightship ctl fleet")]
+    Fleet,
+    /// Show how often things happened over time, with failures by reason
+    #[command(after_help = "Examples:\n  lightship ctl rates\n  lightship ctl rates --minutes 1440 --json")]
+    Rates {
+        /// How far back, at most a week
+        #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=10_080))]
+        minutes: u32,
+    },
+    /// Ask one operation of many devices, as durable commands
+    Bulk {
+        #[command(subcommand)]
+        command: BulkCommand,
     },
     /// Show one device's registration
     #[command(after_help = "Example:\n  lightship ctl show sensor-1")]

@@ -10,9 +10,9 @@ mod serve;
 mod store;
 
 pub(crate) use self::ctl::{
-    BootstrapCommand, CompositeCommand, CredentialsCommand, CtlArguments, CtlCommand, Delivery,
-    DocumentArguments, DownlinkCommand, HistoryArguments, ListArguments, LogArguments, ModelsCommand,
-    ProofArguments, SecurityCommand, TemplatesCommand, Values,
+    BootstrapCommand, BulkArguments, BulkCommand, CompositeCommand, CredentialsCommand, CtlArguments,
+    CtlCommand, Delivery, DocumentArguments, DownlinkCommand, HistoryArguments, ListArguments, LogArguments,
+    ModelsCommand, ProofArguments, SecurityCommand, TemplatesCommand, Values,
 };
 pub(crate) use self::decode::DecodeArguments;
 pub(crate) use self::demo::DemoArguments;

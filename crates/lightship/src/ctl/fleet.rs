@@ -6,7 +6,7 @@ use crate::cli::ListArguments;
 use crate::failure::Failure;
 use crate::output;
 use lightship_api::client::ListOptions;
-use lightship_api::{Endpoint, KnownValue, KnownValues};
+use lightship_api::{Endpoint, Fleet, KnownValue, KnownValues};
 use std::io::{BufRead, BufReader, IsTerminal};
 
 impl Session<'_> {
@@ -68,6 +68,35 @@ impl Session<'_> {
         self.print(&known, || self.known(&known))
     }
 
+    pub(super) fn fleet(&self) -> Result<(), Failure> {
+        let fleet = self.client.fleet().map_err(|error| self.refused(error))?;
+        self.print(&fleet, || counted(&fleet))
+    }
+
+    pub(super) fn rates(&self, minutes: u32) -> Result<(), Failure> {
+        let rates = self.client.rates(minutes).map_err(|error| self.refused(error))?;
+        self.print(&rates, || {
+            let mut table = show::table(["WHAT", "IN ALL", "MOST A SECOND", "LAST STEP"]);
+            let failures =
+                rates.failures.iter().map(|(reason, counts)| (format!("failed: {reason}"), counts));
+            for (name, counts) in
+                rates.series.iter().map(|(name, counts)| (name.clone(), counts)).chain(failures)
+            {
+                let known = || counts.iter().flatten().copied();
+                let total: u64 = known().map(u64::from).sum();
+                let most = f64::from(known().max().unwrap_or(0)) / f64::from(rates.step_s.max(1));
+                let last = counts.last().copied().flatten().map_or("-".to_owned(), |count| count.to_string());
+                table.add_row([name, total.to_string(), format!("{most:.1}"), last]);
+            }
+            format!(
+                "{}\nin steps of {} s, the first from {}",
+                show::finish(&table),
+                rates.step_s,
+                show::moment(rates.from)
+            )
+        })
+    }
+
     fn known(&self, known: &KnownValues) -> String {
         if known.items.is_empty() {
             return format!("nothing has been heard of {}'s Resources yet", known.endpoint);
@@ -93,6 +122,40 @@ impl Session<'_> {
 
 fn text(value: &KnownValue) -> String {
     from_json(&value.value, value.kind)
+}
+
+/// The fleet in lines.
+fn counted(fleet: &Fleet) -> String {
+    let Fleet { registered, awake, asleep, late, lost, .. } = fleet;
+    let mut lines = vec![format!(
+        "{registered} registered: {awake} awake, {asleep} asleep; {late} of them late; {lost} lost"
+    )];
+    let kinds = [("LwM2M", &fleet.lwm2m), ("security", &fleet.security), ("binding", &fleet.bindings)];
+    for (name, counts) in kinds {
+        let counts: Vec<String> = counts.iter().map(|(kind, count)| format!("{kind} {count}")).collect();
+        lines.push(format!("{name}: {}", counts.join(", ")));
+    }
+    let firmware = fleet.firmware.iter().map(|one| format!("firmware {}: {}", one.value, one.count));
+    let models = fleet.models.iter().map(|one| format!("{} {}: {}", one.manufacturer, one.model, one.count));
+    let noisiest = fleet.noisiest.iter();
+    let noisiest =
+        noisiest.map(|one| format!("{}: {} messages a minute", one.endpoint, one.messages_per_minute));
+    let lost = fleet
+        .lost_devices
+        .iter()
+        .map(|one| format!("lost since {}: {}", show::moment(one.since), one.endpoint));
+    let unknown = fleet.unknown.iter().map(|one| {
+        let name = one.endpoint.as_deref().unwrap_or("no name");
+        format!(
+            "refused {} times, last {}: {name} from {}: {}",
+            one.count,
+            show::moment(one.last),
+            one.address,
+            one.reason
+        )
+    });
+    lines.extend(firmware.chain(models).chain(noisiest).chain(lost).chain(unknown));
+    lines.join("\n")
 }
 
 /// The list of devices.

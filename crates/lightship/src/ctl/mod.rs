@@ -5,6 +5,7 @@
 mod access;
 mod attribute;
 mod bootstrap;
+mod bulk;
 mod composite;
 mod credentials;
 mod definition;
@@ -47,6 +48,9 @@ impl Session<'_> {
     fn run(&self, command: CtlCommand) -> Result<(), Failure> {
         match command {
             CtlCommand::Endpoints(arguments) => self.endpoints(&arguments),
+            CtlCommand::Fleet => self.fleet(),
+            CtlCommand::Rates { minutes } => self.rates(minutes),
+            CtlCommand::Bulk { command } => self.bulk(&command),
             CtlCommand::Values { endpoint, path } => self.values(&endpoint, path.as_deref()),
             CtlCommand::Show { endpoint } => {
                 let registration = self.client.endpoint(&endpoint).map_err(|error| self.refused(error))?;

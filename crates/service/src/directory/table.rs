@@ -39,6 +39,10 @@ impl Table {
         self.by_name.len()
     }
 
+    pub(super) fn has(&self, name: &str) -> bool {
+        self.place_of(name).is_some()
+    }
+
     pub(super) fn get(&self, name: &str) -> Option<Device> {
         self.at(self.place_of(name)?).map(|packed| packed.open(self.clock))
     }

@@ -202,6 +202,20 @@ pub(crate) fn each_name(
     }
 }
 
+/// The names of some that a filter holds for, behind a name, and the name to go on behind.
+pub(crate) fn names(
+    core: &Core,
+    filter: &Filter,
+    after: Option<String>,
+    limit: usize,
+) -> Result<(Vec<Endpoint>, Option<String>), Refusal> {
+    let from = after.map_or(From::Place(0), From::Name);
+    let wanted =
+        Wanted { filter: filter.clone(), columns: Vec::new(), order: Order::Name, from, limit, total: false };
+    let (devices, next) = by_name(core, &wanted, Moment(core.now()))?;
+    Ok((devices.into_iter().map(|device| device.registration.details.endpoint).collect(), next))
+}
+
 /// A page in the order of a time. All that the filter holds for are looked at.
 fn sorted(core: &Core, wanted: &Wanted, now: Moment) -> Result<(Vec<Device>, Option<String>), Refusal> {
     let filter = &wanted.filter;

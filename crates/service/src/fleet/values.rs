@@ -167,6 +167,12 @@ fn open(path: Path, body: &[u8]) -> Option<KnownValue> {
     Some(KnownValue { path: path.to_string(), kind, value, time: Timestamp(time_ms), source })
 }
 
+/// A value as a text.
+pub(super) fn text_of(body: &[u8]) -> Option<String> {
+    let stored: Stored = serde_json::from_slice(body).ok()?;
+    Some(stored.value.as_str().map_or_else(|| stored.value.to_string(), str::to_owned))
+}
+
 fn time_of(body: &[u8]) -> Option<Timestamp> {
     let stored: Stored = serde_json::from_slice(body).ok()?;
     Some(Timestamp(stored.time_ms))

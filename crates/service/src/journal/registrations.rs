@@ -222,6 +222,8 @@ impl Journal {
         }
         if !self.unchanged.take(at) {
             self.core.counters.updates_unlogged.fetch_add(1, Ordering::Relaxed);
+            self.core.fleet.rates.happened(EventType::Updated);
+            self.core.fleet.noise.heard(endpoint);
             return;
         }
         if let Some(device) = self.core.directory.find(endpoint.as_str()) {

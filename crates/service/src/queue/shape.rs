@@ -27,7 +27,7 @@ pub(crate) fn shape(record: &CommandRecord) -> api::Command {
     }
 }
 
-pub(super) fn state(state: CommandState) -> api::CommandState {
+pub(crate) fn state(state: CommandState) -> api::CommandState {
     match state {
         CommandState::Waiting => api::CommandState::Waiting,
         CommandState::Sent => api::CommandState::Sent,

@@ -18,6 +18,7 @@ use crate::core::Core;
 use crate::filter::Filter;
 use crate::fleet::beside;
 use crate::fleet::list::{self, From, Order, Wanted};
+use crate::fleet::overview;
 use crate::fleet::values::Values;
 use crate::queue::unread;
 
@@ -137,6 +138,18 @@ fn table(core: &Arc<Core>, query: &Query) -> Answer {
     Ok((StatusCode::OK, head, Body::from_stream(stream)).into_response())
 }
 
+/// GET /fleet
+pub(crate) async fn overview(State(core): State<Arc<Core>>) -> Answer {
+    json(StatusCode::OK, &overview::fleet(&core).await?)
+}
+
+/// GET /fleet/rates
+pub(crate) async fn rates(State(core): State<Arc<Core>>, RawQuery(query): RawQuery) -> Answer {
+    let minutes = Query::parse(query.as_deref(), &["minutes"])?.number("minutes", 1, MINUTES_MAX)?;
+    let rates = core.fleet.rates.shape(minutes.unwrap_or(60), core.now());
+    std::future::ready(json(StatusCode::OK, &rates)).await
+}
+
 /// GET /endpoints/{endpoint}/values
 pub(crate) async fn values(
     State(core): State<Arc<Core>>,
@@ -163,3 +176,5 @@ const PAGE_MAX: u64 = 1000;
 const TABLE_PAGE: usize = 1000;
 const OFFSET_MAX: u64 = 10_000_000;
 const COLUMNS_MAX: usize = 20;
+/// A week.
+const MINUTES_MAX: u64 = 7 * 24 * 60;

@@ -1,6 +1,7 @@
 //! REST: addresses to handlers, and what holds for all of them.
 
 mod bootstrap;
+pub(crate) mod bulk;
 pub(crate) mod call;
 mod check;
 mod commands;
@@ -135,5 +136,9 @@ pub(crate) fn router(core: &Arc<Core>) -> Router {
 fn of_fleet() -> Router<Arc<Core>> {
     Router::new()
         .route("/api/v1/endpoints", get(fleet::list))
+        .route("/api/v1/fleet", get(fleet::overview))
+        .route("/api/v1/fleet/rates", get(fleet::rates))
+        .route("/api/v1/bulk", get(bulk::list).post(bulk::start))
+        .route("/api/v1/bulk/{id}", get(bulk::show).delete(bulk::cancel))
         .route("/api/v1/endpoints/{endpoint}/values", get(fleet::values))
 }

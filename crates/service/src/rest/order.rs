@@ -124,7 +124,7 @@ impl Verb {
     }
 
     /// The query parameters that it knows.
-    fn parameters(self) -> Vec<&'static str> {
+    pub(super) fn parameters(self) -> Vec<&'static str> {
         let own: &[&str] = match self {
             Verb::Discover => &["depth"],
             Verb::ReadComposite | Verb::ObserveComposite => &["fallback"],
@@ -176,11 +176,25 @@ pub(crate) struct OrderText {
     query: String,
     #[serde(default, skip_serializing_if = "String::is_empty")]
     body: String,
+    /// The bulk operation that it is a part of.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) bulk: Option<u64>,
 }
 
 impl OrderText {
-    pub(super) fn new(verb: Verb, place: &str, query: &str, body: &str) -> OrderText {
-        OrderText { verb, place: place.to_owned(), query: query.to_owned(), body: body.to_owned() }
+    pub(crate) fn new(verb: Verb, place: &str, query: &str, body: &str) -> OrderText {
+        OrderText {
+            verb,
+            place: place.to_owned(),
+            query: query.to_owned(),
+            body: body.to_owned(),
+            bulk: None,
+        }
+    }
+
+    /// The same as a part of a bulk operation.
+    pub(crate) fn of_bulk(self, number: u64) -> OrderText {
+        OrderText { bulk: Some(number), ..self }
     }
 
     pub(crate) fn read(text: &str) -> Option<OrderText> {
@@ -256,6 +270,7 @@ impl Order {
     pub(crate) async fn run(&self, call: &Call<'_>) -> Result<Done, Refusal> {
         let done = self.perform(call).await;
         self.learn(call, &done);
+        call.core.fleet.operated(&done);
         done
     }
 

@@ -281,6 +281,7 @@ fn note(core: &Core, kind: EventType, endpoint: Option<Endpoint>, handshake: Han
         reason = handshake.reason.as_deref().unwrap_or_default(),
         "secured"
     );
+    core.fleet.rates.shook_hands(&handshake);
     let is_news = core.gate.history.add(endpoint.as_ref(), &handshake);
     let handshake = Box::new(handshake);
     endpoint.filter(|_| is_news).map(|endpoint| Told { kind, endpoint, handshake })

@@ -200,3 +200,67 @@ fn known_values_outlive_the_process() {
     let items = server.get("/api/v1/endpoints/lamp/values").json()["items"].take();
     assert_eq!((&items[0]["value"], &items[1]["value"]), (&json!("Acme"), &json!(84)));
 }
+
+#[test]
+fn the_fleet_is_counted_by_what_devices_are() {
+    let server = Server::start();
+    let _fleet = fleet(&server);
+    assert_eq!(server.get("/api/v1/endpoints/urn:imei:1/resources/3/0").status, 200);
+    let mut fleet = json!({});
+    eventually(|| {
+        fleet = server.get("/api/v1/fleet").json();
+        fleet["registered"] == 3 && fleet["models"].as_array().is_some_and(|models| !models.is_empty())
+    });
+    assert_eq!(
+        (&fleet["awake"], &fleet["asleep"], &fleet["late"], &fleet["lost"]),
+        (&json!(3), &json!(0), &json!(0), &json!(0))
+    );
+    assert_eq!(fleet["lwm2m"], json!({"1.0": 1, "1.1": 1, "1.2": 1}));
+    assert_eq!(fleet["security"], json!({"nosec": 3}));
+    assert_eq!(fleet["bindings"], json!({"U": 2, "UQ": 1}));
+    assert_eq!(fleet["models"], json!([{"manufacturer": "Acme", "model": "", "count": 1}]));
+    let noisiest: Vec<&str> =
+        fleet["noisiest"].as_array().unwrap().iter().map(|one| one["endpoint"].as_str().unwrap()).collect();
+    assert_eq!(noisiest, ["pump-3", "urn:imei:1", "urn:imei:2"], "each has registered once");
+    let rates = server.get("/api/v1/fleet/rates?minutes=10").json();
+    assert_eq!(
+        (rates["step_s"].as_u64(), rates["series"]["registered"].as_array().unwrap().len()),
+        (Some(10), 60)
+    );
+    assert_eq!(server.get("/api/v1/fleet/rates?minutes=10081").status, 400);
+}
+
+#[test]
+fn a_device_that_expires_is_lost_until_it_comes_back() {
+    let server = Server::start();
+    let lamp = |lifetime_s: u32| {
+        register(&server, &format!("ep=lamp&lt={lifetime_s}&lwm2m=1.1&b=U"), "</1/0>,</3/0>")
+    };
+    let device = lamp(1);
+    eventually(|| server.get("/api/v1/fleet").json()["lost_devices"][0]["endpoint"] == "lamp");
+    drop(device);
+    let _back = lamp(600);
+    eventually(|| server.get("/api/v1/fleet").json()["lost"] == 0);
+}
+
+#[test]
+fn who_is_refused_is_shown_as_unknown() {
+    let server = Server::with(|config| config.security.allow_nosec = false);
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    socket.connect(server.coap).unwrap();
+    let query = ["ep=stranger", "lt=600", "lwm2m=1.1", "b=U"].map(|text| (15, text.as_bytes().to_vec()));
+    let options = [(11, b"rd".to_vec()), (12, vec![40])].into_iter().chain(query).collect();
+    let register = Message { kind: 0, code: 2, id: 1, token: vec![1], options, payload: b"</3/0>".to_vec() };
+    socket.send(&register.bytes()).unwrap();
+    socket.set_read_timeout(Some(std::time::Duration::from_secs(10))).unwrap();
+    let mut buffer = [0; 256];
+    let len = socket.recv(&mut buffer).unwrap();
+    assert_eq!(Message::parse(&buffer[..len]).code, 0x83, "4.03");
+    let mut unknown = json!([]);
+    eventually(|| {
+        unknown = server.get("/api/v1/fleet").json()["unknown"].take();
+        !unknown.as_array().unwrap().is_empty()
+    });
+    assert_eq!((&unknown[0]["endpoint"], &unknown[0]["address"]), (&json!("stranger"), &json!("127.0.0.1")));
+    assert!(!unknown[0]["reason"].as_str().unwrap().is_empty());
+}

@@ -4,6 +4,7 @@
 mod bad_http;
 mod bodies;
 mod bootstrap;
+mod bulk;
 mod commands;
 mod composite;
 mod credentials;

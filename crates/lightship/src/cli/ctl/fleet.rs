@@ -1,6 +1,6 @@
 //! `lightship ctl` about the fleet.
 
-use clap::Args;
+use clap::{Args, Subcommand};
 
 /// Which devices, and what of them.
 #[derive(Debug, Args)]
@@ -24,4 +24,49 @@ pub(crate) struct ListArguments {
     /// Print a table for other programs (CSV); a text that looks like a formula has an apostrophe in front
     #[arg(long)]
     pub(crate) csv: bool,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BulkCommand {
+    /// Begin one; with --dry-run only say how many devices it would be asked of
+    #[command(
+        after_help = "Examples:\n  lightship ctl bulk start read /3/0 --filter lwm2m:1.1 --dry-run\n  lightship ctl bulk start write /1/0/1 --filter 'firmware:1.2' --content '{\"value\": 300}'\n  lightship ctl bulk start execute /3/0/4 --endpoint sensor-1 --endpoint sensor-2"
+    )]
+    Start(BulkArguments),
+    /// List the last ones
+    List,
+    /// Show how far one is
+    Show {
+        /// Its ID
+        id: String,
+    },
+    /// Make no more commands, and take back those that wait
+    Cancel {
+        /// Its ID
+        id: String,
+    },
+}
+
+/// What is asked of whom.
+#[derive(Debug, Args)]
+pub(crate) struct BulkArguments {
+    /// read, write, write-partial, execute, observe, cancel-observation, write-attributes, discover, create or delete
+    pub(crate) operation: String,
+    /// On what
+    pub(crate) path: String,
+    /// Which devices, in the words of `ctl endpoints --filter`; "" for all
+    #[arg(long, value_name = "FILTER", allow_hyphen_values = true, required_unless_present = "endpoints")]
+    pub(crate) filter: Option<String>,
+    /// Only this device; may be given several times
+    #[arg(long = "endpoint", value_name = "ENDPOINT", conflicts_with = "filter")]
+    pub(crate) endpoints: Vec<String>,
+    /// The body that the operation has in the REST API, as JSON
+    #[arg(long, value_name = "JSON")]
+    pub(crate) content: Option<String>,
+    /// When each command is given up: a span such as 24h (default: 7 days)
+    #[arg(long, value_name = "TIME")]
+    pub(crate) not_after: Option<String>,
+    /// Only say how many devices it would be asked of
+    #[arg(long)]
+    pub(crate) dry_run: bool,
 }

@@ -1,0 +1,174 @@
+//! Noise: which devices send the most. Counted in a table of bounded size (Misra and Gries 1982), and of much only every so many.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use lightship_api as api;
+use lightship_api::{NoisyDevice, Timestamp};
+use lightship_lwm2m::Endpoint;
+
+/// Who sends the most.
+#[derive(Debug)]
+pub(crate) struct Noise {
+    seen: AtomicU64,
+    /// Every so many are counted.
+    every: AtomicU64,
+    state: Mutex<State>,
+}
+
+#[derive(Debug, Default)]
+struct State {
+    counts: HashMap<Endpoint, u64>,
+    /// Of the minute before.
+    last: Vec<NoisyDevice>,
+    /// What was seen when this minute began.
+    seen: u64,
+}
+
+impl Noise {
+    pub(crate) fn new() -> Noise {
+        Noise { seen: AtomicU64::new(0), every: AtomicU64::new(1), state: Mutex::default() }
+    }
+
+    /// A device has sent something.
+    pub(crate) fn heard(&self, endpoint: &Endpoint) {
+        let every = self.every.load(Ordering::Relaxed).max(1);
+        if !self.seen.fetch_add(1, Ordering::Relaxed).is_multiple_of(every) {
+            return;
+        }
+        let mut state = self.state();
+        if let Some(count) = state.counts.get_mut(endpoint) {
+            *count += every;
+        } else if state.counts.len() < DEVICES_MAX {
+            state.counts.insert(endpoint.clone(), every);
+        } else {
+            // Each message that is taken away here was added before: it costs no more than that.
+            state.counts.retain(|_, count| {
+                *count = count.saturating_sub(every);
+                *count > 0
+            });
+        }
+    }
+
+    /// A step has ended, and with it maybe a minute.
+    pub(super) fn step(&self, is_minute: bool) {
+        if !is_minute {
+            return;
+        }
+        let mut state = self.state();
+        state.last = state.loudest();
+        state.counts.clear();
+        let seen = self.seen.load(Ordering::Relaxed);
+        self.every.store(((seen - state.seen) / COUNTED_MAX).max(1), Ordering::Relaxed);
+        state.seen = seen;
+    }
+
+    /// The loudest of the last minute; in the first one, of what there is of it.
+    pub(crate) fn loudest(&self) -> Vec<NoisyDevice> {
+        let state = self.state();
+        if state.last.is_empty() { state.loudest() } else { state.last.clone() }
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn loudest(&self) -> Vec<NoisyDevice> {
+        let mut all: Vec<(&Endpoint, u64)> = self.counts.iter().map(|(name, count)| (name, *count)).collect();
+        all.sort_unstable_by(|a, b| (b.1, a.0.as_str()).cmp(&(a.1, b.0.as_str())));
+        let shape = |(name, count): &(&Endpoint, u64)| NoisyDevice {
+            endpoint: name.to_string(),
+            messages_per_minute: *count,
+        };
+        all.iter().take(SHOWN).map(shape).collect()
+    }
+}
+
+/// Devices whose registration has expired, until they come back.
+#[derive(Debug, Default)]
+pub(crate) struct Lost(Mutex<HashMap<Endpoint, Timestamp>>);
+
+impl Lost {
+    pub(crate) fn expired(&self, endpoint: &Endpoint, at: Timestamp) {
+        let mut lost = self.lost();
+        if lost.len() < LOST_MAX {
+            lost.insert(endpoint.clone(), at);
+        }
+    }
+
+    pub(crate) fn came(&self, endpoint: &Endpoint) {
+        self.lost().remove(endpoint);
+    }
+
+    /// How many there are, and the last of them, newest first.
+    pub(crate) fn shape(&self, now: Timestamp) -> (u64, Vec<api::LostDevice>) {
+        let mut lost = self.lost();
+        lost.retain(|_, since| now.0.saturating_sub(since.0) < LOST_MS);
+        let mut all: Vec<(Timestamp, &Endpoint)> = lost.iter().map(|(name, since)| (*since, name)).collect();
+        all.sort_unstable_by(|a, b| (b.0.0, a.1.as_str()).cmp(&(a.0.0, b.1.as_str())));
+        let shape = |(since, name): &(Timestamp, &Endpoint)| api::LostDevice {
+            endpoint: name.to_string(),
+            since: *since,
+        };
+        (u64::try_from(all.len()).unwrap_or(u64::MAX), all.iter().take(LOST_SHOWN).map(shape).collect())
+    }
+
+    fn lost(&self) -> MutexGuard<'_, HashMap<Endpoint, Timestamp>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Devices that are counted at the same time: each that sends more than one in so many messages is among them.
+const DEVICES_MAX: usize = 4096;
+/// Messages of a minute that are counted, about.
+const COUNTED_MAX: u64 = 60_000;
+const SHOWN: usize = 10;
+/// Lost devices that are remembered.
+const LOST_MAX: usize = 65_536;
+/// Seven days.
+const LOST_MS: i64 = 7 * 24 * 3_600_000;
+const LOST_SHOWN: usize = 100;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn name(number: u32) -> Endpoint {
+        Endpoint::new(&format!("d{number}")).expect("a name")
+    }
+
+    #[test]
+    fn the_loudest_are_found_among_many() {
+        let noise = Noise::new();
+        for round in 0..20_000 {
+            noise.heard(&name(10 + round));
+            if round % 10 == 0 {
+                noise.heard(&name(1));
+            }
+            if round % 20 == 0 {
+                noise.heard(&name(2));
+            }
+        }
+        let loudest = noise.loudest();
+        let names: Vec<&str> = loudest.iter().map(|noisy| noisy.endpoint.as_str()).collect();
+        assert_eq!(&names[..2], ["d1", "d2"]);
+        assert!(noise.state().counts.len() <= DEVICES_MAX);
+        noise.step(true);
+        assert_eq!(noise.loudest(), loudest, "of the minute before");
+    }
+
+    #[test]
+    fn lost_devices_come_back_or_are_forgotten() {
+        let lost = Lost::default();
+        for number in 0..3 {
+            lost.expired(&name(number), Timestamp(i64::from(number)));
+        }
+        lost.came(&name(1));
+        let (count, shown) = lost.shape(Timestamp(10));
+        assert_eq!((count, shown[0].endpoint.as_str(), shown[1].endpoint.as_str()), (2, "d2", "d0"));
+        assert_eq!(lost.shape(Timestamp(LOST_MS + 1)).0, 1);
+    }
+}
