@@ -245,7 +245,7 @@ pub(crate) async fn cancel(core: &Core, id: CommandId) -> Result<CommandRecord, 
 pub(crate) async fn retry(core: &Arc<Core>, id: CommandId) -> Result<CommandRecord, Refusal> {
     let record = core.store.command(id).await.map_err(|error| unread(&error))?;
     let record = record.ok_or_else(|| unknown(&id.to_string()))?;
-    let state = shape::state(record.state);
+    let state = state(record.state);
     if !state.is_final() {
         return Err(Refusal::new(ProblemType::Conflict, format!("the command is still {}", state.name())));
     }
