@@ -30,7 +30,7 @@ pub use bootstrap_thread::{BootstrapInbox, BootstrapOptions, BootstrapThread};
 pub use clock::{Clock, Look};
 pub use echo::Echo;
 pub use events::{Events, ShardEvent, ShardEvents};
-pub use feed::{Feed, StoredRegistration};
+pub use feed::{Feed, RestoredRegistration, StoredRegistration, TakeRestored};
 pub use inbox::{InboxError, Reply, ShardInbox, ShardStats, SocketStats, Wait};
 pub use shards::{Before, ListenError, Options, Shards};
 

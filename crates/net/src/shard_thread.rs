@@ -19,7 +19,7 @@ use lightship_server::{
 
 use crate::clock::Clock;
 use crate::events::{Delivery, EventSender};
-use crate::feed::{FeedReader, StoredRegistration};
+use crate::feed::{FeedReader, RestoredRegistration, Step, StoredRegistration, TakeRestored};
 use crate::inbox::{Command, Control, InboxReader, Sender, ShardInbox, ShardStats, SocketStats, Wait, Which};
 use crate::socket_group::{Kind, Sent, Sockets, Way};
 use crate::sys::Slot;
@@ -99,17 +99,40 @@ impl ShardThread {
         self.freeze.load(Ordering::Relaxed).then(|| self.shard.freeze(self.clock.now()))
     }
 
-    /// Goes on with registrations out of a store; nothing is read from the network meanwhile.
-    async fn restore(&mut self, mut feed: FeedReader) {
-        while let Some(chunk) = feed.chunks.recv().await {
-            self.shard.restore(self.clock.now(), chunk.iter().map(StoredRegistration::stored));
+    /// Goes on with registrations out of a store; nothing is read from the network before all shards have done so.
+    async fn restore(&mut self, feed: FeedReader) {
+        let FeedReader { mut steps, done, opened } = feed;
+        let mut take = None;
+        while let Some(step) = steps.recv().await {
+            match step {
+                Step::Take(taker) => take = Some(taker),
+                Step::Stored(chunk) => {
+                    self.shard.restore(self.clock.now(), chunk.iter().map(StoredRegistration::stored));
+                }
+            }
             self.drain();
+            if let Some(take) = &take {
+                self.give_restored(take);
+            }
             while self.deliver() == Delivery::Full {
                 self.events.room().await;
             }
         }
         let count = u64::try_from(self.shard.registrations().count()).unwrap_or(u64::MAX);
-        let _ = feed.done.send(count);
+        let _ = done.send(count);
+        // It is never sent anything: it ends.
+        let _ = opened.await;
+    }
+
+    /// Gives what is restored to the host at once, past the other events.
+    fn give_restored(&mut self, take: &TakeRestored) {
+        let is_restored = |event: &mut Event| matches!(event, Event::Restored { .. });
+        let restored = self.state.waiting.extract_if(.., is_restored).filter_map(|event| {
+            let Event::Restored { registration, observations } = event else { return None };
+            Some(RestoredRegistration { registration: *registration, observations })
+        });
+        let restored = restored.collect();
+        take(self.number, restored);
     }
 
     /// One round; says whether there may be more to do at once.

@@ -214,7 +214,7 @@ pub struct Before {
     /// How long ago that was.
     pub elapsed: Duration,
     /// Whether registrations out of a store come, too: the shards read nothing from their sockets until the feed of
-    /// [`Shards::take_feed`] is finished, or dropped.
+    /// [`Shards::take_feed`] is dropped.
     pub stored: bool,
 }
 

@@ -2,10 +2,14 @@
 #![allow(clippy::unwrap_used, reason = "a test may fail anywhere")]
 
 use std::net::{SocketAddr, UdpSocket};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use lightship_net::{Before, Clock, Events, Options, ShardEvent, Shards, Steering, StoredRegistration, Wait};
-use lightship_server::{Answer, Config, Event, Operation, RegistrationId};
+use lightship_net::{
+    Before, Clock, Events, Options, ShardEvent, ShardInbox, Shards, Steering, StoredRegistration,
+    TakeRestored, Wait,
+};
+use lightship_server::{Answer, Config, Endpoint, Event, Operation, RegistrationId};
 
 fn options(addresses: &[&str], shards: u8) -> Options {
     Options {
@@ -185,18 +189,7 @@ fn an_orderly_restart_is_noticed_by_no_device() {
 fn after_a_crash_nothing_is_read_before_what_was_stored_is_there() {
     let (shards, mut events) = Shards::start(&options(&["127.0.0.1:0"], 2), Clock::start()).unwrap();
     let inboxes = shards.inboxes().to_vec();
-    let kept = std::thread::spawn(move || {
-        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
-        let mut kept = Vec::new();
-        while let Some(ShardEvent { shard, event }) = events.blocking_recv() {
-            if let Event::AskRegister { ask, registration } = event {
-                kept.push((registration.details.endpoint.clone(), registration.id, registration.said()));
-                let answer = Answer::Accept { observations: Vec::new() };
-                let _ = runtime.block_on(inboxes[usize::from(shard)].answer(ask, answer));
-            }
-        }
-        kept
-    });
+    let kept = std::thread::spawn(move || accept_and_keep(&mut events, &inboxes));
     let address = shards.addresses()[0];
     let devices: Vec<_> = (0..8)
         .map(|n| {
@@ -217,28 +210,64 @@ fn after_a_crash_nothing_is_read_before_what_was_stored_is_there() {
     }
     std::thread::park_timeout(Duration::from_millis(100));
     let mut feed = shards.take_feed().unwrap();
-    for (endpoint, id, said) in kept {
-        let said = said.into();
-        assert!(feed.push(StoredRegistration { endpoint, id, registered_at: clock.now(), said }));
-    }
+    let stored = |(endpoint, id, said): (_, _, Vec<u8>)| StoredRegistration {
+        endpoint,
+        id,
+        registered_at: clock.now(),
+        said: said.into(),
+    };
+    // Half of them are told as events, half are taken where they are restored.
+    let mut halves: Vec<Vec<_>> = kept.chunks(4).map(<[_]>::to_vec).collect();
+    let second = halves.pop().unwrap().into_iter().map(stored).collect();
+    let first = halves.pop().unwrap().into_iter().map(stored).collect();
+    assert_eq!(feed.push(first), 0);
+    let taken = Arc::new(Mutex::new(Vec::new()));
+    let take: TakeRestored = {
+        let taken = taken.clone();
+        Arc::new(move |shard, restored| {
+            let mine = restored.iter().map(|one| &one.registration);
+            assert!(mine.clone().all(|registration| registration.id.shard == shard));
+            taken.lock().unwrap().extend(mine.map(|registration| registration.id));
+        })
+    };
+    expect_restored(&mut events, 4);
+    feed.restored_to(&take);
+    assert_eq!(feed.push(second), 0);
     let elsewhere = RegistrationId { shard: 9, node: 0, random: 1 };
     let nobody = "nobody".parse().unwrap();
-    let said = Vec::new().into();
-    assert!(!feed.push(StoredRegistration {
-        endpoint: nobody,
-        id: elsewhere,
-        registered_at: clock.now(),
-        said
-    }));
+    assert_eq!(feed.push(vec![stored((nobody, elsewhere, Vec::new()))]), 1);
     assert_eq!(feed.finish(), 8);
-    let mut restored = 0;
+    assert_eq!(taken.lock().unwrap().len(), 4);
+    let (first, _) = &devices[0];
+    first.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
     let mut buffer = [0; 64];
+    assert!(first.recv(&mut buffer).is_err(), "nobody is served before the feed is dropped");
+    first.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+    drop(feed);
     for (device, _) in &devices {
         device.recv(&mut buffer).unwrap();
         assert_eq!(buffer[1], 0x44, "2.04");
     }
-    while restored < 8 {
-        restored += usize::from(matches!(events.blocking_recv().unwrap().event, Event::Restored { .. }));
+}
+
+/// Says yes to every Register until the shards stop; gives what a store would keep.
+fn accept_and_keep(events: &mut Events, inboxes: &[ShardInbox]) -> Vec<(Endpoint, RegistrationId, Vec<u8>)> {
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    let mut kept = Vec::new();
+    while let Some(ShardEvent { shard, event }) = events.blocking_recv() {
+        if let Event::AskRegister { ask, registration } = event {
+            kept.push((registration.details.endpoint.clone(), registration.id, registration.said()));
+            let answer = Answer::Accept { observations: Vec::new() };
+            let _ = runtime.block_on(inboxes[usize::from(shard)].answer(ask, answer));
+        }
+    }
+    kept
+}
+
+fn expect_restored(events: &mut Events, count: usize) {
+    for _ in 0..count {
+        let event = events.blocking_recv().unwrap().event;
+        assert!(matches!(event, Event::Restored { .. }), "{event:?}");
     }
 }
 
@@ -299,7 +328,7 @@ fn a_full_inbox_says_so_and_a_stopped_shard_too() {
     let socket = device(address);
     registered(&socket, "slow");
     let inbox = shards.inboxes()[0].clone();
-    let endpoint = lightship_server::Endpoint::new("slow").unwrap();
+    let endpoint = Endpoint::new("slow").unwrap();
     let operation = Operation::Read { path: "/3/0".parse().unwrap(), accept: None };
     let request =
         || inbox.request(endpoint.clone(), operation.clone(), Wait::awake(Duration::from_millis(300)));

@@ -95,6 +95,11 @@ impl Devices {
         }
     }
 
+    /// What every index of the shard hashes with.
+    pub(crate) fn hashes(&self) -> SecretHash {
+        self.hashes
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.slab.len()
     }

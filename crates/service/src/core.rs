@@ -39,8 +39,6 @@ pub(crate) struct Core {
     pub(crate) newest: watch::Sender<Cursor>,
     /// True from the moment the server is told to stop.
     pub(crate) stopping: watch::Sender<bool>,
-    /// Registrations that have gone on from before the restart.
-    pub(crate) restored: watch::Sender<u64>,
     pub(crate) counters: Counters,
 }
 

@@ -4,6 +4,7 @@
 
 mod last;
 mod names;
+mod order;
 mod packed;
 mod search;
 mod table;
@@ -23,7 +24,7 @@ use lightship_store::WantedKey;
 
 pub(crate) use self::last::LastContent;
 pub(crate) use self::search::Seen;
-use self::table::Table;
+use self::table::{Ready, Table};
 pub(crate) use self::told::Kinds;
 use crate::content;
 use crate::core;
@@ -125,6 +126,11 @@ impl Directory {
         self.read().get(endpoint)
     }
 
+    /// Whether it is registered.
+    pub(crate) fn has(&self, endpoint: &str) -> bool {
+        self.read().has(endpoint)
+    }
+
     /// An endpoint has been allowed to register.
     pub(crate) fn arriving(&self, endpoint: &Endpoint) {
         let mut arriving = self.arriving.lock().unwrap_or_else(PoisonError::into_inner);
@@ -182,9 +188,21 @@ impl Directory {
         present
     }
 
-    /// Takes in a registration from before a restart, where there is none yet.
-    pub(crate) fn restored(&self, device: Device) {
-        self.write().insert(device);
+    /// About so many come at once from now on, from before a restart; nobody asks for pages until [`Directory::filled`].
+    pub(crate) fn fill(&self, about: usize) {
+        self.write().fill(about);
+    }
+
+    /// Takes in registrations from before a restart; gives back the older ones of endpoints that have two.
+    pub(crate) fn restored(&self, devices: impl Iterator<Item = Device>) -> Vec<Device> {
+        let hashes = self.read().hashes();
+        let ready: Vec<Ready> = devices.map(|device| Ready::of(device, &hashes)).collect();
+        self.write().insert_many(ready)
+    }
+
+    /// All from before the restart are there.
+    pub(crate) fn filled(&self) {
+        self.write().filled();
     }
 
     /// A device sent an Update that says nothing new; gives what stood before.
@@ -251,7 +269,7 @@ impl Directory {
 }
 
 impl Device {
-    /// A device that has just registered.
+    /// One that is registered like this, and of which nothing else is known.
     pub(crate) fn new(shard: u8, registration: Registration, clock: Clock) -> Device {
         let look = clock.look();
         let date = |at| core::timestamp(look.date_of(at));

@@ -19,7 +19,7 @@ use tokio::sync::mpsc;
 
 use self::batch::{Flight, Pending};
 use self::observations::key;
-pub(crate) use self::observations::raw;
+pub(crate) use self::observations::{key as key_of, raw};
 pub(crate) use self::registrations::id_of;
 use self::report::Heard;
 use crate::bootstrap::News;
@@ -43,8 +43,6 @@ pub(crate) struct Journal {
     kinds: Kinds,
     /// The event that is being written.
     body: Vec<u8>,
-    /// Registrations of before a restart that are in the directory by now, and not told.
-    restored: u64,
 }
 
 /// A registration on its way.
@@ -88,7 +86,6 @@ impl Journal {
             unchanged: Bucket { a_second, filled: u64::from(a_second) * MICRO, at },
             kinds: Kinds::default(),
             body: Vec::new(),
-            restored: 0,
         }
     }
 
@@ -104,10 +101,6 @@ impl Journal {
                     stopped = count == 0;
                     for ShardEvent { shard, event } in taken.drain(..) {
                         self.take(shard, event).await;
-                    }
-                    let restored = std::mem::take(&mut self.restored);
-                    if restored > 0 {
-                        self.core.restored.send_modify(|count| *count += restored);
                     }
                 }
                 Some(news) = news.recv(), if room > 0 && !stopped => {
@@ -177,11 +170,8 @@ impl Journal {
                 });
             }
             Event::Moved { registration, .. } => self.moved(&registration),
-            Event::Restored { registration, observations } => {
-                self.restored(shard, *registration, &observations);
-            }
             Event::Security(event) => self.secured(shard, event).await,
-            // Answered where the request was made.
+            // Answered where the request was made; taken in before the journal has anything to do.
             Event::RequestDone { .. } | _ => {}
         }
     }

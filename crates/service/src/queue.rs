@@ -296,6 +296,14 @@ pub(crate) fn came(core: &Arc<Core>, endpoint: &Endpoint) {
     }
 }
 
+/// After a restart: the same of every device that is registered.
+pub(crate) fn all_came(core: &Arc<Core>) {
+    let endpoints = core.queue.agenda().endpoints();
+    for endpoint in endpoints.iter().filter(|endpoint| core.directory.has(endpoint)) {
+        came(core, endpoint);
+    }
+}
+
 /// Sees to the commands of a device, if it has any and can be reached. Cheap when it is done already.
 fn kick(core: &Arc<Core>, endpoint: &Endpoint) {
     let mine = core.queue.agenda().enter(endpoint);

@@ -1,39 +1,60 @@
 //! Restart: what a new process goes on with, and in which order.
 //!
 //! ```text
-//! hand-over (orderly stop: sessions, registrations, observations) ─▶ shards
-//! stored registrations that are not among those                   ─▶ shards ─▶ directory ─▶ ready
-//! wanted observations, credentials that have come since           ─▶ in the background
+//! hand-over (orderly stop: sessions, registrations, observations) ─▶ shards ─┐
+//! store, read by several threads ─▶ registrations not among those ─▶ shards ─┴▶ directory, filled by the shards' threads
+//! all are there ─▶ names in order ─▶ commands that waited ─▶ shards begin ─▶ ready
+//! wanted observations, credentials that have come since ─▶ in the background
 //! ```
-//! The shards read nothing from their sockets before their registrations are there: a device whose first message comes in between waits
+//! The shards read nothing from their sockets before all registrations are there: a device whose first message comes in between waits
 //! a moment, and need not register anew.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
+use lightship_api::ObservingState;
 use lightship_lwm2m::Endpoint;
-use lightship_net::{Clock, Feed, StoredRegistration};
-use lightship_store::{AnyStore, RegistrationRecord, Store, StoreError};
+use lightship_net::{Feed, RestoredRegistration, StoredRegistration, TakeRestored};
+use lightship_store::{RegistrationRecord, Store, StoreError};
+use tokio::runtime::Handle;
 use tokio::sync::mpsc;
 
 use crate::content;
 use crate::core::{self, Core};
-use crate::journal::id_of;
+use crate::directory::{Device, Observed};
+use crate::journal::{id_of, key_of};
+use crate::queue;
 use crate::security;
 
-/// Gives the shards what the store has of them; says how many registrations they have then. It blocks.
-pub(crate) fn feed(store: &AnyStore, clock: Clock, mut feed: Feed) -> Result<u64, StoreError> {
-    let (now, now_ms) = (clock.now(), clock.date().as_millis());
-    let mut homeless = 0_u64;
-    let count = store.each_registration(&mut |record: RegistrationRecord| {
+/// Gives the shards what the store has of them, and the directory what they go on with. It blocks.
+pub(crate) fn feed(core: &Arc<Core>, runtime: &Handle, mut feed: Feed) -> Result<(), StoreError> {
+    let room = core.config.limits.registrations_per_shard_max.saturating_mul(core.inboxes.len());
+    let about = usize::try_from(core.store.registrations_about()).unwrap_or(usize::MAX);
+    core.directory.fill(about.min(room));
+    let take: TakeRestored = {
+        let (core, runtime) = (core.clone(), runtime.clone());
+        Arc::new(move |shard, restored| {
+            // What it starts runs with the rest, not in the shard's thread.
+            let _inside = runtime.enter();
+            take(&core, shard, restored);
+        })
+    };
+    feed.restored_to(&take);
+    let homeless = AtomicU64::new(0);
+    let (now, now_ms) = (core.clock.now(), core.clock.date().as_millis());
+    let stored = |record: RegistrationRecord| {
         let age_ms = u64::try_from(now_ms.saturating_sub(record.registered_ms)).unwrap_or(0);
-        let registration = StoredRegistration {
+        StoredRegistration {
             endpoint: record.endpoint,
             id: id_of(record.id),
             registered_at: now - std::time::Duration::from_millis(age_ms),
             said: record.said,
-        };
-        homeless += u64::from(!feed.push(registration));
+        }
+    };
+    let count = core.store.each_registration(&|records| {
+        homeless.fetch_add(feed.push(records.into_iter().map(stored).collect()), Ordering::Relaxed);
     })?;
+    let homeless = homeless.into_inner();
     if homeless > 0 {
         tracing::warn!(
             registrations = homeless,
@@ -41,18 +62,46 @@ pub(crate) fn feed(store: &AnyStore, clock: Clock, mut feed: Feed) -> Result<u64
         );
     }
     let total = feed.finish();
+    core.directory.filled();
+    let _inside = runtime.enter();
+    queue::all_came(core);
     tracing::info!(
         stored = count,
         registrations = total,
         "going on with registrations of before the restart"
     );
-    Ok(total)
+    Ok(())
 }
 
-/// Comes back when the directory has as many registrations of before as the shards.
-pub(crate) async fn settled(core: &Core, total: u64) {
-    // An error means that the server is gone already.
-    let _ = core.restored.subscribe().wait_for(|restored| *restored >= total).await;
+/// Takes in what a shard goes on with. Its devices have done nothing, so there is no event to tell.
+fn take(core: &Arc<Core>, shard: u8, restored: Vec<RestoredRegistration>) {
+    let since = Some(core.now());
+    let (mut parties, mut unsecured) = (Vec::new(), Vec::new());
+    let devices = restored.into_iter().map(|RestoredRegistration { registration, observations }| {
+        match &registration.party {
+            Some(party) if registration.session.is_some() => parties.push(party.clone()),
+            None if !core.config.security.allow_nosec => {
+                unsecured.push(registration.details.endpoint.clone());
+            }
+            _ => {}
+        }
+        let mut device = Device::new(shard, registration, core.clock);
+        for (_, wanted) in &observations {
+            let seen = Observed { state: ObservingState::Active, since, ..Observed::default() };
+            device.observations.insert(key_of(&wanted.observed), seen);
+        }
+        device
+    });
+    for old in core.directory.restored(devices) {
+        // An endpoint has one registration: the older one, at another shard, gives way.
+        if let Some(inbox) = core.inbox(old.shard) {
+            // A shard too busy for this keeps it until it expires; the directory knows the other.
+            let _ = inbox.forget(old.registration.details.endpoint.clone(), old.registration.id);
+        }
+    }
+    // These look into the directory.
+    parties.iter().for_each(|party| security::restored(core, party));
+    unsecured.iter().for_each(|endpoint| security::forget_unsecured(core, endpoint));
 }
 
 /// What is done when devices are served again.

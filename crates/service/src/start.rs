@@ -159,7 +159,6 @@ impl Service {
             inboxes: shards.inboxes().to_vec(),
             newest: watch::Sender::new(newest),
             stopping: watch::Sender::new(false),
-            restored: watch::Sender::new(0),
             counters: Counters::default(),
             fleet: Fleet::new(bulks),
             config,
@@ -170,8 +169,7 @@ impl Service {
         let rest = runtime.handle().clone();
         let journal = runtime.spawn_blocking(move || rest.block_on(journal.run(events, news)));
         if let Some(feed) = shards.take_feed() {
-            let total = restart::feed(&core.store, clock, feed)?;
-            runtime.block_on(restart::settled(&core, total));
+            restart::feed(&core, runtime.handle(), feed)?;
         }
         launch(&runtime, &core, https);
         if is_gone {

@@ -47,11 +47,12 @@ impl Store for AnyStore {
         each!(self, store => store.registration(endpoint).await)
     }
 
-    fn each_registration(
-        &self,
-        visit: &mut (dyn FnMut(RegistrationRecord) + Send),
-    ) -> Result<u64, StoreError> {
+    fn each_registration(&self, visit: &(dyn Fn(Vec<RegistrationRecord>) + Sync)) -> Result<u64, StoreError> {
         each!(self, store => store.each_registration(visit))
+    }
+
+    fn registrations_about(&self) -> u64 {
+        each!(self, store => store.registrations_about())
     }
 
     async fn events_of(

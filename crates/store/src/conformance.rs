@@ -1,6 +1,6 @@
 //! What every backend must do, as checks that panic when it does not. A backend's tests call [`all`].
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use lightship_lwm2m::{Endpoint, Path};
 
@@ -375,9 +375,14 @@ fn registered(name: &str, id: u64) -> Fact {
 }
 
 fn registration_ids<S: Store>(store: &S) -> Vec<u64> {
-    let mut ids = Vec::new();
-    let count = store.each_registration(&mut |record| ids.push(record.id)).expect("reads");
+    let ids = Mutex::new(Vec::new());
+    let take = |chunk: Vec<RegistrationRecord>| {
+        ids.lock().unwrap_or_else(PoisonError::into_inner).extend(chunk.iter().map(|record| record.id));
+    };
+    let count = store.each_registration(&take).expect("reads");
+    let mut ids = ids.into_inner().unwrap_or_else(PoisonError::into_inner);
     assert_eq!(usize::try_from(count).ok(), Some(ids.len()));
+    ids.sort_unstable();
     ids
 }
 

@@ -88,11 +88,12 @@ impl Store for FaultyStore {
         self.store.registration(endpoint).await
     }
 
-    fn each_registration(
-        &self,
-        visit: &mut (dyn FnMut(RegistrationRecord) + Send),
-    ) -> Result<u64, StoreError> {
+    fn each_registration(&self, visit: &(dyn Fn(Vec<RegistrationRecord>) + Sync)) -> Result<u64, StoreError> {
         self.store.each_registration(visit)
+    }
+
+    fn registrations_about(&self) -> u64 {
+        self.store.registrations_about()
     }
 
     async fn wanted(&self, endpoint: &Endpoint) -> Result<Vec<WantedObservation>, StoreError> {

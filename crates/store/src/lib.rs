@@ -63,14 +63,15 @@ pub trait Store {
         endpoint: &Endpoint,
     ) -> impl Future<Output = Result<Option<Arc<RegistrationRecord>>, StoreError>> + Send;
 
-    /// Shows every registration, in the order of names, and says how many there were. It blocks its thread: for the start.
+    /// Shows every registration, each once, many at a time and in no order, from several threads at once; says how many there
+    /// were. It blocks its thread: for the start, while nobody writes.
     ///
     /// # Errors
     /// See [`StoreError`].
-    fn each_registration(
-        &self,
-        visit: &mut (dyn FnMut(RegistrationRecord) + Send),
-    ) -> Result<u64, StoreError>;
+    fn each_registration(&self, visit: &(dyn Fn(Vec<RegistrationRecord>) + Sync)) -> Result<u64, StoreError>;
+
+    /// About how many registrations there are, rather more than less.
+    fn registrations_about(&self) -> u64;
 
     /// What is wanted to be observed on a device, ordered by key.
     ///

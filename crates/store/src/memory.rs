@@ -242,17 +242,15 @@ impl Store for MemoryStore {
         std::future::ready(Ok(registration)).await
     }
 
-    fn each_registration(
-        &self,
-        visit: &mut (dyn FnMut(RegistrationRecord) + Send),
-    ) -> Result<u64, StoreError> {
-        let all = self.state().registrations.clone();
-        let mut count = 0;
-        for record in all.into_values() {
-            visit(Arc::unwrap_or_clone(record));
-            count += 1;
-        }
+    fn each_registration(&self, visit: &(dyn Fn(Vec<RegistrationRecord>) + Sync)) -> Result<u64, StoreError> {
+        let all: Vec<_> = self.state().registrations.values().map(|record| (**record).clone()).collect();
+        let count = u64::try_from(all.len()).unwrap_or(u64::MAX);
+        visit(all);
         Ok(count)
+    }
+
+    fn registrations_about(&self) -> u64 {
+        u64::try_from(self.state().registrations.len()).unwrap_or(u64::MAX)
     }
 
     async fn events_of(

@@ -49,6 +49,12 @@ impl Serve {
         Err(io::Error::other("the server did not become ready"))
     }
 
+    /// The number of its process.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     /// Its resident memory in bytes.
     ///
     /// # Errors
@@ -75,6 +81,20 @@ impl Drop for Serve {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// What a process has taken of the CPU, with all its threads, in milliseconds.
+///
+/// # Errors
+/// When it runs no longer, or the system does not tell.
+pub fn cpu_ms(process: u32) -> io::Result<f64> {
+    let stat = std::fs::read_to_string(format!("/proc/{process}/stat"))?;
+    // Behind the name, which may hold anything: the 12th and 13th are the ticks of user and system, 10 ms each.
+    let behind = stat.rsplit_once(')').map_or("", |(_, behind)| behind);
+    let mut ticks = behind.split_whitespace().skip(11).map_while(|text| text.parse::<f64>().ok());
+    let both = ticks.next().zip(ticks.next());
+    both.map(|(user, system)| (user + system) * 10.0)
+        .ok_or_else(|| io::Error::other("the system does not tell"))
 }
 
 /// A command that runs a load with a summary in JSON.

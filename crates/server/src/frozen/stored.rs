@@ -13,7 +13,7 @@ use lightship_lwm2m::{Binding, Endpoint, ObjectVersion, Path, Version};
 use lightship_platform::Instant;
 
 use super::{Reader, Writer};
-use crate::devices::Device;
+use crate::devices::{Device, SecretHash};
 use crate::limits::AMPLIFICATION_MAX;
 use crate::presence::Sleep;
 use crate::secure::Address;
@@ -35,6 +35,9 @@ pub struct Stored<'a> {
     /// What [`Registration::said`] gave.
     pub said: &'a [u8],
 }
+
+/// Terms by the bytes that hold them.
+type Kinds<'a> = HashMap<&'a [u8], Arc<Terms>, SecretHash>;
 
 /// What the bytes hold.
 struct Said {
@@ -106,7 +109,7 @@ impl Said {
     fn read<'a>(
         endpoint: Endpoint,
         said: &'a [u8],
-        known: &mut HashMap<&'a [u8], Arc<Terms>>,
+        known: &mut Kinds<'a>,
         terms: impl FnOnce(&mut Reader<'a>) -> Option<Arc<Terms>>,
     ) -> Option<Self> {
         let mut reader = Reader::new(said, Instant::ZERO);
@@ -173,7 +176,7 @@ impl Shard {
     /// one that does. Says how many there are now ([`Event::Restored`]); those that are not ours, cannot be read, or are registered here
     /// already are left out. To be called before anything else but [`Shard::thaw`]; many at a time are cheaper than each alone.
     pub fn restore<'a>(&mut self, now: Instant, stored: impl IntoIterator<Item = Stored<'a>>) -> u64 {
-        let mut kinds = HashMap::new();
+        let mut kinds = HashMap::with_hasher(self.devices.hashes());
         let mut count = 0;
         for one in stored {
             count += u64::from(self.restore_one(now, one, &mut kinds).is_some());
@@ -181,12 +184,7 @@ impl Shard {
         count
     }
 
-    fn restore_one<'a>(
-        &mut self,
-        now: Instant,
-        stored: Stored<'a>,
-        kinds: &mut HashMap<&'a [u8], Arc<Terms>>,
-    ) -> Option<()> {
+    fn restore_one<'a>(&mut self, now: Instant, stored: Stored<'a>, kinds: &mut Kinds<'a>) -> Option<()> {
         let Stored { endpoint, id, registered_at, said } = stored;
         let is_ours = id.shard == self.config.shard && id.node == self.config.node;
         let is_known = self.devices.by_endpoint(&endpoint).is_some();

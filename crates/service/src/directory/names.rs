@@ -7,6 +7,8 @@
 //! Each block grows and splits by itself, so that nothing is ever copied as a whole. A search for a text of four letters
 //! and more skips the blocks whose summary lacks some of it; the names of the others are looked at. A device costs 8 to 20 bytes here.
 
+use super::order::in_order;
+
 /// Where a device lies in the table.
 pub(super) type Place = u32;
 
@@ -30,6 +32,14 @@ struct Block {
 struct Grams(Box<[u64; GRAM_BITS / 64]>);
 
 impl Names {
+    /// All these devices at once, in any order.
+    pub(super) fn of<'a>(places: &[Place], name_of: impl Fn(Place) -> &'a str + Sync) -> Names {
+        let blocks = in_order(places, &name_of, |stretch| {
+            stretch.chunks(BLOCK_LEN).map(|block| Block::of(block.to_vec(), &name_of)).collect::<Vec<_>>()
+        });
+        Names { blocks: blocks.into_iter().flatten().collect() }
+    }
+
     /// Adds a device that is not here.
     pub(super) fn insert<'a>(&mut self, place: Place, name_of: impl Fn(Place) -> &'a str) {
         let name = name_of(place);
@@ -229,6 +239,29 @@ mod tests {
             }
         }
         assert!(names.blocks.len() <= 6000 / (BLOCK_LEN / 4) + 1, "{} blocks", names.blocks.len());
+    }
+
+    #[test]
+    fn names_that_come_at_once_are_found_like_those_that_come_one_by_one() {
+        let table: Vec<String> =
+            (0..3000_u32).map(|n| format!("urn:dev:ops:{:06}", n * 7919 % 3000)).collect();
+        let name_of = |place: Place| table[place as usize].as_str();
+        let places: Vec<Place> = (0..).take(table.len()).collect();
+        let mut at_once = Names::of(&places, name_of);
+        let mut one_by_one = Names::default();
+        for place in places {
+            one_by_one.insert(place, name_of);
+        }
+        for gone in 0..500 {
+            at_once.remove(gone * 3, name_of);
+            one_by_one.remove(gone * 3, name_of);
+        }
+        for text in ["", "00", ":002999"] {
+            let (expected, _) = pages(&one_by_one, text, 70, &table);
+            assert_eq!(pages(&at_once, text, 70, &table).0, expected, "{text:?}");
+        }
+        assert_eq!(pages(&at_once, "", 70, &table).0.len(), 2500);
+        assert!(Names::of(&[], name_of).blocks.is_empty());
     }
 
     #[test]

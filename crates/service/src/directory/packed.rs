@@ -307,6 +307,11 @@ impl Packed {
         Some(Before { registered_at, updated_at: before })
     }
 
+    pub(super) fn registered_at(&self) -> Instant {
+        let [registered_at, _] = self.began;
+        registered_at
+    }
+
     pub(super) fn name(&self) -> &str {
         self.details.endpoint.as_str()
     }

@@ -20,7 +20,23 @@ pub(super) struct Table {
     free: Vec<Place>,
     by_name: HashTable<Place>,
     names: Names,
+    /// While many come at once, [`Table::names`] is left empty.
+    is_filling: bool,
     hashes: RandomState,
+}
+
+/// A device on its way into the table: what needs no lock is done.
+pub(super) struct Ready {
+    packed: Packed,
+    hash: u64,
+}
+
+impl Ready {
+    pub(super) fn of(device: Device, hashes: &RandomState) -> Ready {
+        let packed = Packed::of(device);
+        let hash = hashes.hash_one(packed.name());
+        Ready { packed, hash }
+    }
 }
 
 impl Table {
@@ -31,8 +47,51 @@ impl Table {
             free: Vec::new(),
             by_name: HashTable::new(),
             names: Names::default(),
+            is_filling: false,
             hashes: RandomState::new(),
         }
+    }
+
+    /// What makes devices ready for this table.
+    pub(super) fn hashes(&self) -> RandomState {
+        self.hashes.clone()
+    }
+
+    /// About so many come at once from now on: pages are empty until [`Table::filled`].
+    pub(super) fn fill(&mut self, about: usize) {
+        self.is_filling = true;
+        self.names = Names::default();
+        let (chunks, hashes) = (&self.chunks, &self.hashes);
+        self.by_name.reserve(about, |place| hashes.hash_one(name_in(chunks, *place)));
+    }
+
+    /// All are there: puts the names in order, at once.
+    pub(super) fn filled(&mut self) {
+        if !std::mem::take(&mut self.is_filling) {
+            return;
+        }
+        let places = (0..).zip(self.chunks.iter().flatten()).filter(|(_, slot)| slot.is_some());
+        let places: Vec<Place> = places.map(|(place, _)| place).collect();
+        let chunks = &self.chunks;
+        self.names = Names::of(&places, |place| name_in(chunks, place));
+    }
+
+    /// Adds devices; of two of the same name the one stays that registered later, the other is given back.
+    pub(super) fn insert_many(&mut self, devices: Vec<Ready>) -> Vec<Device> {
+        let mut older = Vec::new();
+        for Ready { packed, hash } in devices {
+            let chunks = &self.chunks;
+            let is_it = |place: &Place| name_in(chunks, *place) == packed.name();
+            let Some(place) = self.by_name.find(hash, is_it).copied() else {
+                self.add(packed, hash);
+                continue;
+            };
+            let Some(slot) = self.slot_mut(place) else { continue };
+            let is_older = slot.as_ref().is_some_and(|there| packed.registered_at() < there.registered_at());
+            let old = if is_older { Some(packed) } else { slot.replace(packed) };
+            older.extend(old.map(|old| old.into_device(self.clock)));
+        }
+        older
     }
 
     pub(super) fn len(&self) -> usize {
@@ -64,21 +123,30 @@ impl Table {
             let slot = self.slot_mut(place)?;
             return slot.replace(packed).map(|old| old.into_device(self.clock));
         }
-        let place = self.free.pop().unwrap_or_else(|| self.add_slot());
         let hash = self.hashes.hash_one(packed.name());
+        self.add(packed, hash);
+        None
+    }
+
+    /// Adds a device whose name is not here.
+    fn add(&mut self, packed: Packed, hash: u64) {
+        let place = self.free.pop().unwrap_or_else(|| self.add_slot());
         if let Some(slot) = self.slot_mut(place) {
             *slot = Some(packed);
         }
         let (chunks, hashes) = (&self.chunks, &self.hashes);
         self.by_name.insert_unique(hash, place, |place| hashes.hash_one(name_in(chunks, *place)));
-        self.names.insert(place, |place| name_in(chunks, place));
-        None
+        if !self.is_filling {
+            self.names.insert(place, |place| name_in(chunks, place));
+        }
     }
 
     pub(super) fn remove(&mut self, name: &str) -> Option<Device> {
         let place = self.place_of(name)?;
         let chunks = &self.chunks;
-        self.names.remove(place, |place| name_in(chunks, place));
+        if !self.is_filling {
+            self.names.remove(place, |place| name_in(chunks, place));
+        }
         if let Ok(entry) = self.by_name.find_entry(self.hashes.hash_one(name), |other| *other == place) {
             entry.remove();
         }

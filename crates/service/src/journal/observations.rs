@@ -180,7 +180,7 @@ impl Journal {
 }
 
 /// What the store calls it.
-pub(super) fn key(observed: &Observed) -> WantedKey {
+pub(crate) fn key(observed: &Observed) -> WantedKey {
     match observed {
         Observed::Node(path) => WantedKey::Path(*path),
         Observed::Composite(composite) => WantedKey::Name(composite.name.to_string()),

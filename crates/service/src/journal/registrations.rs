@@ -12,17 +12,15 @@ use lightship_api::EventType;
 use lightship_lwm2m::Endpoint;
 use lightship_platform::Instant;
 use lightship_server::{
-    Answer, Ask, Changed, Code, Details, Ended, Fact as Durable, ObservationId, Registration, RegistrationId,
-    Wanted,
+    Answer, Ask, Changed, Code, Details, Ended, Fact as Durable, Registration, RegistrationId, Wanted,
 };
 use lightship_store::{CredentialSet, Fact, RegistrationRecord, Store};
 
 use super::batch::Then;
-use super::observations::key;
 use super::{Coming, Journal};
 use crate::content;
 use crate::core;
-use crate::directory::{Device, Observed as Seen};
+use crate::directory::Device;
 use crate::queue;
 use crate::security;
 
@@ -257,34 +255,6 @@ impl Journal {
         };
         self.pending.owe(Fact::Deregistered { endpoint: endpoint.clone(), id: number(registration.id) });
         self.log_registration(kind, &device, why);
-    }
-
-    /// A registration goes on from before a restart. Its device has done nothing, so there is no event to tell.
-    pub(super) fn restored(
-        &mut self,
-        shard: u8,
-        registration: Registration,
-        observations: &[(ObservationId, Wanted)],
-    ) {
-        let endpoint = registration.details.endpoint.clone();
-        let party = registration.session.is_some().then(|| registration.party.clone()).flatten();
-        let mut device = self.device(shard, registration);
-        if !observations.is_empty() {
-            let since = Some(self.core.now());
-            for (_, wanted) in observations {
-                let seen = Seen { state: lightship_api::ObservingState::Active, since, ..Seen::default() };
-                device.observations.insert(key(&wanted.observed), seen);
-            }
-        }
-        let is_secured = device.registration.party.is_some();
-        self.core.directory.restored(device);
-        if let Some(party) = party {
-            security::restored(&self.core, &party);
-        } else if !is_secured && !self.core.config.security.allow_nosec {
-            security::forget_unsecured(&self.core, &endpoint);
-        }
-        queue::came(&self.core, &endpoint);
-        self.restored += 1;
     }
 
     fn device(&self, shard: u8, registration: Registration) -> Device {

@@ -174,6 +174,11 @@ impl Agenda {
         true
     }
 
+    /// All devices that have commands.
+    pub(super) fn endpoints(&self) -> Vec<Endpoint> {
+        self.lanes.keys().cloned().collect()
+    }
+
     /// Commands of a device that wait.
     pub(super) fn waiting(&self, endpoint: &Endpoint) -> usize {
         let places = self.lanes.get(endpoint).into_iter().flat_map(|lane| &lane.places);

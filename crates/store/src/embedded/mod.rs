@@ -13,6 +13,7 @@ mod lock;
 mod log;
 mod open;
 mod records;
+mod scan;
 mod trees;
 mod writer;
 
@@ -149,31 +150,13 @@ impl Store for EmbeddedStore {
         std::future::ready(found.map(|found| found.map(Arc::new))).await
     }
 
-    fn each_registration(
-        &self,
-        visit: &mut (dyn FnMut(RegistrationRecord) + Send),
-    ) -> Result<u64, StoreError> {
-        let trees = self.shared.readable()?;
-        let (sender, receiver) = sync_channel::<Result<Vec<RegistrationRecord>, StoreError>>(CHUNKS_MAX);
-        std::thread::scope(|scope| {
-            // One thread reads, this one shows.
-            scope.spawn(|| {
-                let failed = read_registrations(&trees, |chunk| sender.send(Ok(chunk)).is_ok());
-                if let Err(error) = failed {
-                    // Nobody listens: it has failed there, too.
-                    let _ = sender.send(Err(error));
-                }
-                drop(sender);
-            });
-            let mut count = 0;
-            for chunk in receiver {
-                for record in chunk? {
-                    visit(record);
-                    count += 1;
-                }
-            }
-            Ok(count)
-        })
+    fn each_registration(&self, visit: &(dyn Fn(Vec<RegistrationRecord>) + Sync)) -> Result<u64, StoreError> {
+        scan::registrations(&*self.shared.readable()?, visit)
+    }
+
+    fn registrations_about(&self) -> u64 {
+        let tree = self.shared.readable().and_then(|trees| trees.tree(Tree::Registrations));
+        tree.map_or(0, |tree| u64::try_from(tree.approximate_len()).unwrap_or(u64::MAX))
     }
 
     async fn wanted(&self, endpoint: &Endpoint) -> Result<Vec<WantedObservation>, StoreError> {
@@ -482,29 +465,10 @@ fn decoded<T>(
     read(&key, &value).map_err(|message| corrupt(trees.path(), &format!("{key:02x?}: {message}")))
 }
 
-/// Reads all registrations until nobody wants more.
-fn read_registrations(
-    trees: &Trees,
-    mut show: impl FnMut(Vec<RegistrationRecord>) -> bool,
-) -> Result<(), StoreError> {
-    let mut chunk = Vec::with_capacity(CHUNK);
-    for row in trees.tree(Tree::Registrations)?.iter() {
-        chunk.push(decoded(trees, row, records::read_registration)?);
-        if chunk.len() == CHUNK && !show(std::mem::replace(&mut chunk, Vec::with_capacity(CHUNK))) {
-            return Ok(());
-        }
-    }
-    show(chunk);
-    Ok(())
-}
-
 /// Batches that wait for the writer; who comes then waits before.
 const QUEUE_MAX: usize = 1024;
 /// The newest events are read from memory: so many, or so many bytes.
 const RING_EVENTS: usize = 8192;
 const RING_BYTES: usize = 16 << 20;
-/// Registrations that are read at once, and how many such chunks may lie ready.
-const CHUNK: usize = 1024;
-const CHUNKS_MAX: usize = 8;
 /// How long a reader may hold up the trees being opened again, in ms.
 const CLOSE_PATIENCE_MS: u32 = 5000;

@@ -2,7 +2,8 @@
 //! everything is back.
 //!
 //! `cargo run --release -p lightship-bench --bin stored -- [REGISTRATIONS]`
-//! `… -- ready [REGISTRATIONS]`: the time from the start of `lightship serve` to its `ready`, with so many stored
+//! `… -- ready [REGISTRATIONS [FOLDER]]`: the time from the start of `lightship serve` to its `ready`, with so many stored; a folder
+//! that is given is kept, and used as it is if there is one
 //! `… -- full FOLDER`, FOLDER being on a small file system: it is filled, emptied and filled again, for some rounds
 
 #![allow(clippy::print_stdout, clippy::disallowed_methods, reason = "a program that measures and prints")]
@@ -10,16 +11,17 @@
 use std::io::{BufRead, BufReader};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, UNIX_EPOCH};
 
+use lightship_bench::program::binary;
 use lightship_bench::report::figure;
 use lightship_lwm2m::Endpoint;
 use lightship_store::{
     Batch, EmbeddedOptions, EmbeddedStore, Fact, Health, LogLimits, NewEvent, RegistrationRecord, Store,
 };
 
-const LIGHTSHIP: &str = "target/release/lightship";
 const REGISTRATIONS: u64 = 1_000_000;
 /// What a device says of itself: version, binding, five objects with an instance or more.
 const SAID_LEN: usize = 250;
@@ -34,11 +36,14 @@ fn main() {
     match args.as_slice() {
         [] => all(REGISTRATIONS),
         ["full", folder] => full(Path::new(folder)),
-        ["ready"] => ready(REGISTRATIONS),
-        ["ready", registrations] => ready(registrations.parse().expect("a number")),
+        ["ready"] => ready(REGISTRATIONS, None),
+        ["ready", registrations] => ready(registrations.parse().expect("a number"), None),
+        ["ready", registrations, folder] => {
+            ready(registrations.parse().expect("a number"), Some(Path::new(folder)));
+        }
         ["fill", folder, registrations] => fill(Path::new(folder), registrations.parse().expect("a number")),
         [registrations] => all(registrations.parse().expect("a number")),
-        _ => println!("stored [REGISTRATIONS | ready [REGISTRATIONS] | full FOLDER]"),
+        _ => println!("stored [REGISTRATIONS | ready [REGISTRATIONS [FOLDER]] | full FOLDER]"),
     }
 }
 
@@ -74,8 +79,11 @@ fn all(registrations: u64) {
         let begin = Instant::now();
         let store = EmbeddedStore::open(options(folder.path())).expect("opens");
         let opened = begin.elapsed();
-        let mut bytes = 0;
-        let count = store.each_registration(&mut |record| bytes += record.said.len()).expect("reads");
+        let bytes = AtomicUsize::new(0);
+        let count = store.each_registration(&|chunk| {
+            bytes.fetch_add(chunk.iter().map(|record| record.said.len()).sum(), Ordering::Relaxed);
+        });
+        let (count, bytes) = (count.expect("reads"), bytes.into_inner());
         let took = begin.elapsed();
         assert_eq!(count, registrations);
         println!(
@@ -160,15 +168,37 @@ fn event(number: u64) -> Fact {
 }
 
 /// How long a server takes to be ready that goes on with many registrations after it was killed.
-fn ready(registrations: u64) {
-    let built = Command::new("cargo").args(["build", "--release", "--quiet", "-p", "lightship"]).status();
-    assert!(built.is_ok_and(|status| status.success()), "lightship does not build");
-    let folder = tempfile::tempdir().expect("a folder");
-    // A registration as the server itself keeps it is the pattern of all.
-    let (mut server, mut lines) = serve(folder.path());
+fn ready(registrations: u64, kept: Option<&Path>) {
+    let own = tempfile::tempdir().expect("a folder");
+    let folder = kept.unwrap_or(own.path());
+    if !folder.join("store").exists() {
+        fill_as_served(folder, registrations);
+    }
+    let mut best = Duration::MAX;
+    for _ in 0..5 {
+        let begin = Instant::now();
+        let (mut server, mut lines) = serve(folder);
+        assert!(lines.any(|line| line == "ready"), "it gets ready");
+        let took = begin.elapsed();
+        best = best.min(took);
+        let status = std::fs::read_to_string(format!("/proc/{}/status", server.id())).unwrap_or_default();
+        let memory = status.lines().find(|line| line.starts_with("VmRSS")).unwrap_or_default().to_owned();
+        println!(
+            "ready with {registrations} registrations after {took:?}, {memory}; CPU {}",
+            cpu(server.id())
+        );
+        server.kill().expect("is there");
+        server.wait().expect("ends");
+    }
+    figure("ready-s", best.as_secs_f64());
+}
+
+/// Registrations as the server itself keeps them: one that it has written is the pattern of all.
+fn fill_as_served(folder: &Path, registrations: u64) {
+    let (mut server, mut lines) = serve(folder);
     let coap = lines.find_map(|line| line.strip_prefix("listening coap udp ").map(str::to_owned));
     let coap = format!("coap://{}", coap.expect("it listens"));
-    let mut device = Command::new(LIGHTSHIP)
+    let mut device = Command::new(binary().expect("lightship builds"))
         .args(["device", "--endpoint", "pattern", "--server", &coap])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -180,10 +210,11 @@ fn ready(registrations: u64) {
         child.kill().expect("is there");
         child.wait().expect("ends");
     }
-    let store = EmbeddedStore::open(options(folder.path())).expect("opens");
-    let mut pattern = None;
-    store.each_registration(&mut |record| pattern = Some(record)).expect("reads");
-    let pattern = pattern.expect("it was acknowledged");
+    let store = EmbeddedStore::open(options(folder)).expect("opens");
+    let pattern = Mutex::new(None);
+    let take = |chunk: Vec<_>| *pattern.lock().expect("no panic") = chunk.into_iter().next();
+    store.each_registration(&take).expect("reads");
+    let pattern = pattern.into_inner().expect("no panic").expect("it was acknowledged");
     let runtime = runtime();
     // As many as the server has, if nobody says otherwise.
     let shards = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
@@ -201,24 +232,6 @@ fn ready(registrations: u64) {
         });
         runtime.block_on(store.commit(Batch { facts: many.collect() })).expect("writes");
     }
-    drop(store);
-    let mut best = Duration::MAX;
-    for _ in 0..5 {
-        let begin = Instant::now();
-        let (mut server, mut lines) = serve(folder.path());
-        assert!(lines.any(|line| line == "ready"), "it gets ready");
-        let took = begin.elapsed();
-        best = best.min(took);
-        let status = std::fs::read_to_string(format!("/proc/{}/status", server.id())).unwrap_or_default();
-        let memory = status.lines().find(|line| line.starts_with("VmRSS")).unwrap_or_default().to_owned();
-        println!(
-            "ready with {registrations} registrations after {took:?}, {memory}; CPU {}",
-            cpu(server.id())
-        );
-        server.kill().expect("is there");
-        server.wait().expect("ends");
-    }
-    figure("ready-s", best.as_secs_f64());
 }
 
 /// What each thread that had to do took of the CPU, on a busy machine the better measure.
@@ -242,7 +255,7 @@ fn from_address(said: &[u8], number: u64) -> Arc<[u8]> {
 }
 
 fn serve(folder: &Path) -> (Child, impl Iterator<Item = String>) {
-    let mut server = Command::new(LIGHTSHIP)
+    let mut server = Command::new(binary().expect("lightship builds"))
         .args(["serve", "--dev", "--coap", "127.0.0.1:0", "--coaps", "none", "--http", "none"])
         .args(["--bootstrap-coap", "none", "--bootstrap-coaps", "none", "--data"])
         .arg(folder)
@@ -293,8 +306,12 @@ fn full(folder: &Path) {
             std::thread::sleep(Duration::from_millis(20));
         }
         println!("  good again after {:?}", begin.elapsed());
-        let mut ids = Vec::new();
-        store.each_registration(&mut |record| ids.push(record.id)).expect("reads");
+        let ids = Mutex::new(Vec::new());
+        let take = |chunk: Vec<RegistrationRecord>| {
+            ids.lock().expect("no panic").extend(chunk.iter().map(|record| record.id));
+        };
+        store.each_registration(&take).expect("reads");
+        let mut ids = ids.into_inner().expect("no panic");
         ids.sort_unstable();
         assert!(ids.iter().copied().eq(0..acknowledged), "{} of {acknowledged} are there", ids.len());
     }
