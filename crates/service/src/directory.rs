@@ -118,10 +118,6 @@ impl Directory {
         }
     }
 
-    pub(crate) fn has(&self, endpoint: &str) -> bool {
-        self.read().has(endpoint)
-    }
-
     pub(crate) fn find(&self, endpoint: &str) -> Option<Device> {
         self.read().get(endpoint)
     }
