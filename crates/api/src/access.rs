@@ -99,6 +99,8 @@ const NEEDS: &[(Need, &[&str])] = &[
             "followEvents",
             "listModels",
             "getModel",
+            "diffModel",
+            "listModelDevices",
             "metrics",
         ],
     ),
@@ -135,6 +137,7 @@ const NEEDS: &[(Need, &[&str])] = &[
             "putBootstrapTemplate",
             "deleteBootstrapTemplate",
             "addModel",
+            "deleteModel",
         ],
     ),
 ];

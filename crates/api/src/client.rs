@@ -4,6 +4,7 @@ mod access;
 mod bootstrap;
 mod credential;
 mod fleet;
+mod models;
 mod security;
 
 use std::io::{BufRead, BufReader, Read};
@@ -24,7 +25,6 @@ use crate::command::{Command, Commands};
 use crate::endpoint::Endpoint;
 use crate::event::{Event, EventLog};
 use crate::history::History;
-use crate::model::{Model, Models};
 use crate::node::Node;
 use crate::problem::Problem;
 
@@ -408,31 +408,6 @@ impl Client {
     /// See [`ClientError`].
     pub fn observations(&self, endpoint: &str) -> Result<Observations, ClientError> {
         self.get(&at(endpoint, "/observations"))
-    }
-
-    /// All object definitions.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
-    pub fn models(&self) -> Result<Models, ClientError> {
-        self.get("/api/v1/models")
-    }
-
-    /// One object definition, by default in its newest version.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
-    pub fn model(&self, object: u16, version: Option<&str>) -> Result<Model, ClientError> {
-        self.get(&with_query(&format!("/api/v1/models/{object}"), [("version", version)]))
-    }
-
-    /// Loads object definitions from OMA XML.
-    ///
-    /// # Errors
-    /// See [`ClientError`].
-    pub fn add_model(&self, xml: &[u8]) -> Result<Models, ClientError> {
-        let request = self.head("POST", "/api/v1/models").header("content-type", "application/xml").body(xml);
-        json(self.checked(self.agent.run(request.map_err(nonsense)?))?)
     }
 
     /// Follows events: every one after `after` (an id, or `0` for the oldest kept; default: from now on) until the

@@ -42,7 +42,10 @@ pub use fleet::{
     LostDevice, NoisyDevice, Rates, UnknownDevice, ValueSource,
 };
 pub use history::{History, HistoryItem};
-pub use model::{Model, ModelResource, ModelSummary, Models};
+pub use model::{
+    ChangedResource, Model, ModelChange, ModelCheck, ModelDevice, ModelDevices, ModelDiff, ModelFinding,
+    ModelResource, ModelSummary, ModelUse, ModelVersion, Models, Severity,
+};
 pub use node::{Content, Node, NodeError, Unknown, ValueType};
 pub use problem::{Problem, ProblemType};
 pub use security::{

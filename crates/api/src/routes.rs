@@ -1,6 +1,7 @@
 //! Every address of the API in one table: the OpenAPI document is printed from it, and the service tests that each is served.
 
 mod fleet;
+mod models;
 mod security;
 
 /// One method at one address.
@@ -540,35 +541,12 @@ pub const ROUTES: &[Route] = &[
         ],
         &[400, 401, 403, 503],
     ),
-    route(
-        "GET",
-        "/api/v1/models",
-        "listModels",
-        "Lists object definitions.",
-        Body::Nothing,
-        Answer::Json("Models"),
-    ),
-    route(
-        "POST",
-        "/api/v1/models",
-        "addModel",
-        "Loads an object definition (OMA XML).",
-        Body::Xml,
-        Answer::Created("Models"),
-    )
-    .with(&[], &[400, 401, 403, 409, 413, 415]),
-    route(
-        "GET",
-        "/api/v1/models/{objectId}",
-        "getModel",
-        "Shows one object definition.",
-        Body::Nothing,
-        Answer::Json("Model"),
-    )
-    .with(
-        &[query("version", "string", "Version of the Object; default the newest known.")],
-        &[400, 401, 403, 404],
-    ),
+    models::LIST,
+    models::ADD,
+    models::SHOW,
+    models::DELETE,
+    models::DIFF,
+    models::DEVICES,
     route("GET", "/api/openapi.json", "openapi", "This document.", Body::Nothing, Answer::Json("object"))
         .with(&[], &[]),
     route("GET", "/healthz", "health", "Whether the process lives.", Body::Nothing, Answer::Json("object"))

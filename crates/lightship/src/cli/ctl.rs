@@ -3,13 +3,14 @@
 mod bootstrap;
 mod credentials;
 mod fleet;
+mod models;
 
 pub(crate) use self::bootstrap::{BootstrapCommand, DocumentArguments, TemplatesCommand};
 pub(crate) use self::credentials::{CredentialsCommand, ProofArguments};
 pub(crate) use self::fleet::{BulkArguments, BulkCommand, ListArguments};
+pub(crate) use self::models::ModelsCommand;
 
 use clap::{Args, Subcommand};
-use std::path::PathBuf;
 
 /// Everything that the REST API can do, from a shell
 #[derive(Debug, Args)]
@@ -498,35 +499,6 @@ pub(crate) enum CompositeCommand {
         name: String,
         #[command(flatten)]
         delivery: Delivery,
-    },
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum ModelsCommand {
-    /// List the object definitions
-    #[command(
-        after_help = "Examples:\n  lightship ctl models list\n  lightship ctl models list --filter temperature"
-    )]
-    List {
-        /// Only those whose ID or name contains this text
-        #[arg(long, value_name = "TEXT")]
-        filter: Option<String>,
-    },
-    /// Show one object definition
-    #[command(after_help = "Example:\n  lightship ctl models show 3303 --version 1.1")]
-    Show {
-        /// The Object ID
-        object: u16,
-        /// The object's version (default: the newest)
-        #[arg(long, value_name = "VERSION")]
-        version: Option<String>,
-    },
-    /// Add object definitions from OMA XML files
-    #[command(after_help = "Example:\n  lightship ctl models add 33000.xml")]
-    Add {
-        /// The files
-        #[arg(required = true, value_name = "FILE")]
-        files: Vec<PathBuf>,
     },
 }
 

@@ -80,6 +80,9 @@ fn embedded(definition: &ObjectDefinition<'_>) -> Model {
         multiple: definition.multiple,
         mandatory: definition.mandatory,
         loaded: false,
+        urn: None,
+        lwm2m_version: None,
+        versions: Vec::new(),
         resources: resources.collect(),
     }
 }

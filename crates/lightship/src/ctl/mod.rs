@@ -13,12 +13,13 @@ mod events;
 mod fleet;
 mod history;
 mod log;
+mod models;
 mod security;
 mod show;
 mod value;
 
 use self::definition::Definitions;
-use crate::cli::{self, CtlArguments, CtlCommand, Delivery, DownlinkCommand, ModelsCommand};
+use crate::cli::{self, CtlArguments, CtlCommand, Delivery, DownlinkCommand};
 use crate::failure::{Failure, chain};
 use crate::output;
 use lightship_api::client::{Client, ClientError, DownlinkOptions, WriteMode};
@@ -105,35 +106,6 @@ impl Session<'_> {
         };
         let command = command.map_err(|error| self.refused(error))?;
         self.print(&command, || show::command(&command))
-    }
-
-    fn models(&self, command: ModelsCommand) -> Result<(), Failure> {
-        match command {
-            ModelsCommand::List { filter } => {
-                let mut models = self.client.models().map_err(|error| self.refused(error))?;
-                if let Some(filter) = filter {
-                    let wanted = filter.to_lowercase();
-                    models.items.retain(|model| {
-                        model.name.to_lowercase().contains(&wanted) || model.id.to_string().contains(&wanted)
-                    });
-                }
-                self.print(&models, || show::models(&models))
-            }
-            ModelsCommand::Show { object, version } => {
-                let model =
-                    self.client.model(object, version.as_deref()).map_err(|error| self.refused(error))?;
-                self.print(&model, || show::model(&model))
-            }
-            ModelsCommand::Add { files } => {
-                for file in files {
-                    let xml = std::fs::read(&file)
-                        .map_err(|error| Failure::failed(format_args!("{}: {error}", file.display())))?;
-                    let added = self.client.add_model(&xml).map_err(|error| self.refused(error))?;
-                    self.print(&added, || show::models(&added))?;
-                }
-                Ok(())
-            }
-        }
     }
 
     fn downlink(&self, command: DownlinkCommand) -> Result<(), Failure> {

@@ -4,8 +4,8 @@ use super::definition::Definitions;
 use super::value::from_json;
 use comfy_table::{ContentArrangement, Table, presets};
 use lightship_api::{
-    AnswerContent, Command, Commands, Content, DownlinkAnswer, Endpoint, Event, Link, Model, Models, Node,
-    Observations, PresenceState, Problem, Timestamp,
+    AnswerContent, Command, Commands, Content, DownlinkAnswer, Endpoint, Event, Link, Node, Observations,
+    PresenceState, Problem, Timestamp,
 };
 use lightship_coap::Code;
 use lightship_lwm2m::Path;
@@ -367,35 +367,6 @@ pub(super) fn event(event: &Event) -> String {
         add(&format!("({reason})"));
     }
     text
-}
-
-/// The list of object definitions.
-pub(super) fn models(models: &Models) -> String {
-    let mut table = table(["ID", "VERSION", "NAME", ""]);
-    for model in &models.items {
-        let loaded = if model.loaded { "loaded" } else { "" };
-        table.add_row([&model.id.to_string(), &model.version, &model.name, loaded]);
-    }
-    finish(&table)
-}
-
-/// One object definition.
-pub(super) fn model(model: &Model) -> String {
-    let mut table = table(["ID", "NAME", "OP", "TYPE", "INSTANCES", "NEED", "RANGE", "UNIT"]);
-    for resource in &model.resources {
-        table.add_row([
-            resource.id.to_string(),
-            resource.name.clone(),
-            resource.operations.clone(),
-            resource.kind.map(|kind| kind.name().to_owned()).unwrap_or_default(),
-            if resource.multiple { "multiple" } else { "single" }.to_owned(),
-            if resource.mandatory { "mandatory" } else { "optional" }.to_owned(),
-            resource.range.clone().unwrap_or_default(),
-            resource.units.clone().unwrap_or_default(),
-        ]);
-    }
-    let instances = if model.multiple { "multiple instances" } else { "a single instance" };
-    format!("{} {}, version {}, {instances}\n{}", model.id, model.name, model.version, finish(&table))
 }
 
 /// ` (Not Found)` for `4.04`.

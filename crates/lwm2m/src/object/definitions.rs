@@ -186,6 +186,11 @@ impl Definitions {
         self.loaded.len()
     }
 
+    /// Takes away what was loaded of that version of an object; the embedded definition, if there is one, counts again.
+    pub fn unload(&mut self, object: ObjectId, version: ObjectVersion) -> Option<Arc<OwnedObjectDefinition>> {
+        self.loaded.remove(&(object, version))
+    }
+
     /// Whether that version of an object was loaded at run time.
     #[must_use]
     pub fn is_loaded(&self, object: ObjectId, version: ObjectVersion) -> bool {

@@ -1,22 +1,29 @@
 //! Object definitions: the built-in registry and what was loaded at run time.
 
+mod file;
+mod lint;
+mod show;
+mod urn;
 mod xml;
 
-use std::fs;
-use std::io::Write;
+use std::collections::BTreeSet;
 use std::path::{Path as FilePath, PathBuf};
 use std::sync::{Arc, PoisonError, RwLock};
 
 use lightship_api as api;
-use lightship_lwm2m::object::{Definitions, ObjectDefinition, OwnedObjectDefinition, ResourceDefinition};
+use lightship_lwm2m::object::{Definitions, ResourceDefinition};
 use lightship_lwm2m::{DataType, ObjectId, ObjectVersion, Path};
 
+pub(crate) use lint::lint;
+pub(crate) use show::{diff, list, search, shape};
 pub(crate) use xml::{XmlError, read as read_xml};
 
 /// All definitions; readers take a snapshot that nothing changes.
 #[derive(Debug)]
 pub(crate) struct Models {
     definitions: RwLock<Arc<Definitions>>,
+    /// Those of the operator's folder.
+    given: BTreeSet<(ObjectId, ObjectVersion)>,
     folder: Option<PathBuf>,
 }
 
@@ -34,6 +41,15 @@ pub enum ModelError {
         /// Its version.
         version: String,
     },
+    /// It is none of those that can be taken away.
+    #[error("that version of the object is built in")]
+    BuiltIn,
+    /// It is the operator's.
+    #[error("that version of the object comes from the folder of the configuration (models.folder)")]
+    Given,
+    /// There is none.
+    #[error("that version of the object is not known")]
+    Unknown,
     /// Too many definitions are loaded.
     #[error("{LOADED_MAX} object definitions are loaded already")]
     TooMany,
@@ -53,12 +69,15 @@ impl Models {
     /// kept in `kept`.
     pub(crate) fn open(extra: Option<&FilePath>, kept: Option<PathBuf>) -> Result<Models, ModelError> {
         let mut definitions = Definitions::new();
-        for folder in [extra, kept.as_deref()].into_iter().flatten() {
-            for definition in read_folder(folder)? {
-                definitions.load(definition);
-            }
+        let mut given = BTreeSet::new();
+        for definition in extra.map(file::read_all).transpose()?.unwrap_or_default() {
+            given.insert((definition.id, definition.version));
+            definitions.load(definition);
         }
-        Ok(Models { definitions: RwLock::new(Arc::new(definitions)), folder: kept })
+        for definition in kept.as_deref().map(file::read_all).transpose()?.unwrap_or_default() {
+            definitions.load(definition);
+        }
+        Ok(Models { definitions: RwLock::new(Arc::new(definitions)), given, folder: kept })
     }
 
     /// What is known now.
@@ -85,51 +104,30 @@ impl Models {
             return Err(ModelError::TooMany);
         }
         if let (Some(folder), Some((id, version))) = (&self.folder, loaded.first()) {
-            keep(folder, &format!("{id}-{version}.xml"), xml)?;
+            file::keep(folder, &file::name(*id, *version), xml)?;
         }
         *place = Arc::new(definitions);
         Ok(loaded)
     }
-}
 
-fn read_folder(folder: &FilePath) -> Result<Vec<OwnedObjectDefinition>, ModelError> {
-    let failed = |path: &FilePath, source| ModelError::File { path: path.to_owned(), source };
-    let entries = match fs::read_dir(folder) {
-        Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
-        Err(error) => return Err(failed(folder, error)),
-    };
-    let mut files = Vec::new();
-    for entry in entries {
-        let path = entry.map_err(|e| failed(folder, e))?.path();
-        if path.extension().is_some_and(|end| end.eq_ignore_ascii_case("xml")) {
-            files.push(path);
+    /// Takes away what was loaded of an object in one version.
+    pub(crate) fn unload(&self, id: ObjectId, version: ObjectVersion) -> Result<(), ModelError> {
+        let mut place = self.definitions.write().unwrap_or_else(PoisonError::into_inner);
+        if self.given.contains(&(id, version)) {
+            return Err(ModelError::Given);
         }
+        if !place.is_loaded(id, version) {
+            let is_known = place.lookup(id, version).is_some();
+            return Err(if is_known { ModelError::BuiltIn } else { ModelError::Unknown });
+        }
+        let mut definitions = Definitions::clone(&place);
+        definitions.unload(id, version);
+        if let Some(folder) = &self.folder {
+            file::forget(folder, (id, version))?;
+        }
+        *place = Arc::new(definitions);
+        Ok(())
     }
-    files.sort();
-    let mut out = Vec::new();
-    for path in files {
-        let text = fs::read(&path).map_err(|e| failed(&path, e))?;
-        out.extend(
-            read_xml(&text)
-                .map_err(|e| XmlError { message: format!("{}: {}", path.display(), e.message) })?,
-        );
-    }
-    Ok(out)
-}
-
-fn keep(folder: &FilePath, name: &str, xml: &[u8]) -> Result<(), ModelError> {
-    let path = folder.join(name);
-    let write = || {
-        fs::create_dir_all(folder)?;
-        let temporary = path.with_extension("new");
-        let mut file = fs::File::create(&temporary)?;
-        file.write_all(xml)?;
-        file.sync_all()?;
-        fs::rename(&temporary, &path)?;
-        fs::File::open(folder)?.sync_all()
-    };
-    write().map_err(|source| ModelError::File { path: path.clone(), source })
 }
 
 /// What is known of the Resource at a path (or above a Resource Instance), in that version of its object.
@@ -172,57 +170,6 @@ pub(crate) fn describe(definitions: &Definitions, version: ObjectVersion, node: 
             node.units = Some(resource.units.to_owned()).filter(|units| !units.is_empty());
         }
     }
-}
-
-/// One definition as the API shows it.
-pub(crate) fn shape(definition: &ObjectDefinition<'_>, loaded: bool) -> api::Model {
-    let resources = definition.resources().map(|resource| api::ModelResource {
-        id: resource.id.get(),
-        name: resource.name.to_owned(),
-        operations: resource.operations.as_str().to_owned(),
-        multiple: resource.multiple,
-        mandatory: resource.mandatory,
-        kind: resource.data_type.map(Into::into),
-        range: Some(resource.range_text.to_owned()).filter(|text| !text.is_empty()),
-        units: Some(resource.units.to_owned()).filter(|text| !text.is_empty()),
-    });
-    api::Model {
-        id: definition.id.get(),
-        version: definition.version.to_string(),
-        name: definition.name.to_owned(),
-        multiple: definition.multiple,
-        mandatory: definition.mandatory,
-        loaded,
-        resources: resources.collect(),
-    }
-}
-
-/// The list of definitions, one line an object, optionally of some objects only.
-pub(crate) fn list(definitions: &Definitions, only: Option<&[ObjectId]>) -> api::Models {
-    let mut items: Vec<api::ModelSummary> = Vec::new();
-    for definition in definitions.all() {
-        if only.is_some_and(|only| !only.contains(&definition.id)) {
-            continue;
-        }
-        let version = definition.version.to_string();
-        let loaded = definitions.is_loaded(definition.id, definition.version);
-        match items.last_mut() {
-            Some(last) if last.id == definition.id.get() => {
-                definition.name.clone_into(&mut last.name);
-                last.version.clone_from(&version);
-                last.versions.push(version);
-                last.loaded |= loaded;
-            }
-            _ => items.push(api::ModelSummary {
-                id: definition.id.get(),
-                name: definition.name.to_owned(),
-                versions: vec![version.clone()],
-                version,
-                loaded,
-            }),
-        }
-    }
-    api::Models { items }
 }
 
 /// Definitions loaded at run time that are held.

@@ -20,25 +20,30 @@ pub struct XmlError {
 
 /// Reads a document with one or more `Object` elements.
 pub(crate) fn read(xml: &[u8]) -> Result<Vec<OwnedObjectDefinition>, XmlError> {
+    objects(&tree(xml)?)?.into_iter().map(object).collect()
+}
+
+/// The document as it stands.
+pub(super) fn tree(xml: &[u8]) -> Result<Element, XmlError> {
     let text = std::str::from_utf8(xml).map_err(|_| wrong("the document is not UTF-8"))?;
-    let text = text.strip_prefix('\u{feff}').unwrap_or(text);
-    let root = parse(text)?;
+    parse(text.strip_prefix('\u{feff}').unwrap_or(text))
+}
+
+/// Its `Object` elements, one at least.
+pub(super) fn objects(root: &Element) -> Result<Vec<&Element>, XmlError> {
     let objects: Vec<&Element> = if root.name == "Object" {
-        vec![&root]
+        vec![root]
     } else {
         root.children.iter().filter(|e| e.name == "Object").collect()
     };
-    if objects.is_empty() {
-        return Err(wrong("there is no Object element"));
-    }
-    objects.into_iter().map(object).collect()
+    if objects.is_empty() { Err(wrong("there is no Object element")) } else { Ok(objects) }
 }
 
 /// An element with what is needed of it.
 #[derive(Debug, Default)]
-struct Element {
+pub(super) struct Element {
     name: String,
-    attributes: BTreeMap<String, String>,
+    pub(super) attributes: BTreeMap<String, String>,
     text: String,
     children: Vec<Element>,
 }
@@ -121,16 +126,23 @@ fn element(start: &quick_xml::events::BytesStart<'_>) -> Result<Element, XmlErro
 }
 
 impl Element {
-    fn child(&self, name: &str) -> Option<&Element> {
+    pub(super) fn child(&self, name: &str) -> Option<&Element> {
         self.children.iter().find(|child| child.name == name)
     }
 
-    fn text_of(&self, name: &str) -> &str {
+    pub(super) fn text_of(&self, name: &str) -> &str {
         self.child(name).map_or("", |child| child.text.trim())
+    }
+
+    /// The resources of an `Object`.
+    pub(super) fn items(&self) -> impl Iterator<Item = &Element> {
+        let items =
+            self.child("Resources").map(|resources| resources.children.as_slice()).unwrap_or_default();
+        items.iter().filter(|item| item.name == "Item")
     }
 }
 
-fn object(element: &Element) -> Result<OwnedObjectDefinition, XmlError> {
+pub(super) fn object(element: &Element) -> Result<OwnedObjectDefinition, XmlError> {
     let number: u16 = element.text_of("ObjectID").parse().map_err(|_| wrong("ObjectID is no number"))?;
     let id = ObjectId::new(number).ok_or_else(|| wrong("ObjectID 65535 is reserved"))?;
     let about = |message: &str| wrong(&format!("object {number}: {message}"));
@@ -148,8 +160,7 @@ fn object(element: &Element) -> Result<OwnedObjectDefinition, XmlError> {
     definition.multiple =
         choice(element, "MultipleInstances", "Multiple", "Single").map_err(|e| about(&e))?;
     definition.mandatory = choice(element, "Mandatory", "Mandatory", "Optional").map_err(|e| about(&e))?;
-    let items = element.child("Resources").map(|resources| resources.children.as_slice()).unwrap_or_default();
-    let resources = items.iter().filter(|item| item.name == "Item").map(|item| resource(number, item));
+    let resources = element.items().map(|item| resource(number, item));
     definition.with_resources(resources.collect::<Result<_, _>>()?).map_err(|error| about(&error.to_string()))
 }
 
@@ -183,7 +194,7 @@ fn resource(object: u16, element: &Element) -> Result<OwnedResourceDefinition, X
     })
 }
 
-fn data_type(text: &str) -> Option<DataType> {
+pub(super) fn data_type(text: &str) -> Option<DataType> {
     Some(match text.to_ascii_lowercase().as_str() {
         "string" => DataType::String,
         "integer" => DataType::Integer,
@@ -198,7 +209,7 @@ fn data_type(text: &str) -> Option<DataType> {
     })
 }
 
-fn choice(element: &Element, name: &str, yes: &str, no: &str) -> Result<bool, String> {
+pub(super) fn choice(element: &Element, name: &str, yes: &str, no: &str) -> Result<bool, String> {
     match element.text_of(name) {
         text if text.eq_ignore_ascii_case(yes) => Ok(true),
         text if text.eq_ignore_ascii_case(no) || text.is_empty() => Ok(false),
@@ -214,7 +225,7 @@ const DEPTH_MAX: usize = 16;
 const ELEMENTS_MAX: usize = 100_000;
 const ATTRIBUTES_MAX: usize = 16;
 const TEXT_LEN_MAX: usize = 64 << 10;
-const NAME_LEN_MAX: usize = 256;
+pub(super) const NAME_LEN_MAX: usize = 256;
 const RANGE_LEN_MAX: usize = 1024;
 
 #[cfg(test)]

@@ -119,8 +119,7 @@ pub(crate) fn router(core: &Arc<Core>) -> Router {
             get(bootstrap::show_template).put(bootstrap::put_template).delete(bootstrap::delete_template),
         )
         .route("/api/v1/events", get(events::follow))
-        .route("/api/v1/models", get(models::list).post(models::add))
-        .route("/api/v1/models/{object_id}", get(models::show))
+        .merge(of_models())
         .route("/api/openapi.json", get(meta::openapi))
         .route("/healthz", get(meta::health))
         .route("/readyz", get(meta::ready))
@@ -141,4 +140,14 @@ fn of_fleet() -> Router<Arc<Core>> {
         .route("/api/v1/bulk", get(bulk::list).post(bulk::start))
         .route("/api/v1/bulk/{id}", get(bulk::show).delete(bulk::cancel))
         .route("/api/v1/endpoints/{endpoint}/values", get(fleet::values))
+}
+
+/// Object definitions.
+fn of_models() -> Router<Arc<Core>> {
+    let one = "/api/v1/models/{object_id}";
+    Router::new()
+        .route("/api/v1/models", get(models::list).post(models::add))
+        .route(one, get(models::show).delete(models::delete))
+        .route(&format!("{one}/diff"), get(models::diff))
+        .route(&format!("{one}/devices"), get(models::devices))
 }

@@ -16,6 +16,7 @@ mod events;
 mod failing;
 mod fleet;
 mod history;
+mod models;
 mod operations;
 mod queue;
 mod secured;
