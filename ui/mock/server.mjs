@@ -340,6 +340,7 @@ function route(method, url, body) {
     const items = log.filter((event) => event.endpoint === device.registration.endpoint && (types.length === 0 || types.includes(event.type)));
     return { status: 200, body: { endpoint: device.registration.endpoint, items: items.toReversed().slice(0, 100) } };
   }
+  if (verb === "values") return { status: 200, body: { endpoint: device.registration.endpoint, items: [] } };
   if (verb === "history") return { status: 200, body: { endpoint: device.registration.endpoint, path: `/${ids.join("/")}`, items: [] } };
   if (verb === "commands") {
     const items = [...commands.values()].map((held) => held.command).filter((command) => command.endpoint === device.registration.endpoint);

@@ -63,7 +63,7 @@ async function editors(base) {
     ["a float", "/3442/0/130", (at) => at.getByRole("textbox", { name: "New value" }).fill("2.5"), 2.5],
     ["a boolean", "/3442/0/140", (at) => at.getByRole("switch", { name: "New value" }).click(), false],
     ["bytes as hex", "/3442/0/150", (at) => at.getByRole("textbox", { name: "in hex" }).fill("de ad BE:EF"), "3q2+7w=="],
-    ["a link", "/3442/0/170", (at) => at.getByRole("textbox", { name: "New value" }).fill("3303:1"), "3303:1"],
+    ["a link", "/3442/0/170", (at) => at.getByRole("combobox", { name: "New value" }).fill("3303:1"), "3303:1"],
   ];
   for (const [what, path, edit, expected] of cases) {
     await check(`${what} is written with its editor`, async () => {

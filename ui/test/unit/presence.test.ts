@@ -1,6 +1,8 @@
 import { expect, test } from "vitest";
 import type { ServerEvent } from "../../src/lib/api/types";
 import { absences, addresses } from "../../src/lib/lwm2m/presence";
+import { hexRows } from "../../src/lib/lwm2m/bytes";
+import { rateText } from "../../src/lib/lwm2m/rates";
 import { toCsv } from "../../src/lib/lwm2m/table";
 
 const T0 = Date.UTC(2026, 0, 1);
@@ -40,4 +42,20 @@ test("addresses are told as spans, the latest first", () => {
 test("a table has no formulas and no gaps", () => {
   const csv = toCsv([{ time: T0, label: "/3/0/9", value: -5 }, { time: T0 + 1, label: '=a"b', value: 2 }, { time: T0 + 2, label: "x", value: null }]);
   expect(csv.split("\r\n")).toEqual(["time,resource,value", '2026-01-01T00:00:00.000Z,"/3/0/9",-5', '2026-01-01T00:00:00.001Z,"\'=a""b",2', ""]);
+});
+
+test("rates are told by the span in which one has a picture of them", () => {
+  expect(rateText(30, 60_000)).toBe("30 a minute");
+  expect(rateText(3, 120_000)).toBe("1.5 a minute");
+  expect(rateText(3, 3_600_000)).toBe("3 an hour");
+  expect(rateText(3, 86_400_000)).toBe("3 a day");
+  expect(rateText(0, 60_000)).toBe("");
+  expect(rateText(1, 10)).toBe("");
+});
+
+test("bytes stand in rows of eight with what prints", () => {
+  expect(hexRows(new TextEncoder().encode("ab\u0000cdefgh"))).toEqual([
+    { at: "0000", hex: "61 62 00 63 64 65 66 67", text: "ab.cdefg" },
+    { at: "0008", hex: "68", text: "h" },
+  ]);
 });

@@ -182,6 +182,8 @@ export interface Observation {
   content?: Node[];
   time?: string;
   notifications: number;
+  /** When the device was first asked for it. */
+  since?: string;
   /** How often the server started it anew by itself, as after the device registered again. */
   restarts?: number;
 }

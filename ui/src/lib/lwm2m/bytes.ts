@@ -35,3 +35,22 @@ export function bytesToText(bytes: Uint8Array): string | undefined {
     return undefined;
   }
 }
+
+export interface HexRow {
+  /** Where the row begins, in hex. */
+  at: string;
+  hex: string;
+  /** What prints of it; a point for the rest. */
+  text: string;
+}
+
+/** Bytes as rows of eight. */
+export function hexRows(bytes: Uint8Array): HexRow[] {
+  const rows: HexRow[] = [];
+  for (let at = 0; at < bytes.length; at += 8) {
+    const part = bytes.subarray(at, at + 8);
+    const text = Array.from(part, (byte) => (byte >= 0x20 && byte < 0x7f ? String.fromCharCode(byte) : ".")).join("");
+    rows.push({ at: at.toString(16).padStart(4, "0"), hex: bytesToHex(part), text });
+  }
+  return rows;
+}

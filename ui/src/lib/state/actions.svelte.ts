@@ -45,6 +45,8 @@ export interface Options {
   wait?: string;
   /** Keep it until the device wakes. */
   queue?: boolean;
+  /** Also give the payload as it came. */
+  raw?: boolean;
 }
 
 const LOG_MAX = 50;
@@ -133,8 +135,9 @@ function problemName(error: ApiError): string {
 export const actions = new Actions();
 
 function query(options: Options | undefined): Partial<Call> {
-  if (!options || !(options.format || options.wait || options.queue)) return {};
-  return { query: { format: options.format, wait: options.wait, queue: options.queue ? "true" : undefined } };
+  if (!options || !(options.format || options.wait || options.queue || options.raw)) return {};
+  const on = (is: boolean | undefined): string | undefined => (is ? "true" : undefined);
+  return { query: { format: options.format, wait: options.wait, queue: on(options.queue), raw: on(options.raw) } };
 }
 
 /** The same operation, kept by the server until the device wakes. */

@@ -54,6 +54,9 @@ export interface Observed {
   notifications: number;
   /** Started anew by the server itself, so many times. */
   restarts?: number;
+  /** When the device was first asked for it, and when it reported last: milliseconds since 1970. */
+  since?: number;
+  last?: number;
 }
 
 /** What is observed together, under a name. */
@@ -222,6 +225,9 @@ export class Twin {
       const observed: Observed = { state: item.state, notifications: item.notifications };
       if (item.reason) observed.reason = item.reason;
       if (item.restarts) observed.restarts = item.restarts;
+      const [since, last] = [Date.parse(item.since ?? ""), Date.parse(item.time ?? "")];
+      if (Number.isFinite(since)) observed.since = since;
+      if (Number.isFinite(last)) observed.last = last;
       if (item.name !== undefined) this.observedSets.set(item.name, { ...observed, paths: item.paths ?? [] });
       else this.observed.set(item.path, observed);
       const time = Date.parse(item.time ?? "");
@@ -239,8 +245,7 @@ export class Twin {
     if (event.type === "notified" || event.type === "observed") {
       const before = this.observed.get(event.path);
       const count = event.type === "notified" ? 1 : 0;
-      const restarts = before?.restarts ? { restarts: before.restarts } : {};
-      this.observed.set(event.path, { state: "active", notifications: (before?.notifications ?? 0) + count, ...restarts });
+      this.observed.set(event.path, { ...accepted(before, time), notifications: (before?.notifications ?? 0) + count });
     }
     if (event.type === "observation_cancelled") this.observed.delete(event.path);
   }
@@ -250,7 +255,7 @@ export class Twin {
     if (event.type !== "notified" && event.type !== "observed") return;
     const before = this.observedSets.get(name);
     const notifications = (before?.notifications ?? 0) + (event.type === "notified" ? 1 : 0);
-    this.observedSets.set(name, { state: "active", notifications, paths: before?.paths ?? [] });
+    this.observedSets.set(name, { ...accepted(before, Date.parse(event.time)), notifications, paths: before?.paths ?? [] });
   }
 
   /** The unit of a resource: by its definition, else as the device itself says. */
@@ -269,6 +274,12 @@ export class Twin {
     }
     return undefined;
   }
+}
+
+/** What is known of an observation that the device keeps, now that it reported at `time`. */
+function accepted(before: Observed | undefined, time: number): Omit<Observed, "notifications"> {
+  const restarts = before?.restarts ? { restarts: before.restarts } : {};
+  return { state: "active", since: before?.since ?? time, last: time, ...restarts };
 }
 
 /** What a Discover found. */

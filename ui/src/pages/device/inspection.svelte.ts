@@ -6,6 +6,8 @@ export class Inspection {
   format = $state("");
   /** A span such as `30s`, or `queue`. */
   wait = $state("");
+  /** Also the payload as it came. */
+  raw = $state(false);
   shown: Operation | undefined = $state.raw();
 
   get options(): Options {
@@ -13,6 +15,7 @@ export class Inspection {
     if (this.format !== "") options.format = this.format;
     if (this.wait === "queue") options.queue = true;
     else if (this.wait !== "") options.wait = this.wait;
+    if (this.raw) options.raw = true;
     return options;
   }
 

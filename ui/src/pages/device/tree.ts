@@ -1,7 +1,9 @@
 // The object tree of a device, from what it registered, what it showed, and what the definitions say.
 
 import type { ObjectModel, ObjectRef, ResourceModel } from "../../lib/api/types";
-import { parsePath } from "../../lib/lwm2m/path";
+import { contains, parsePath } from "../../lib/lwm2m/path";
+import { formatValue } from "../../lib/lwm2m/values";
+import type { Twin } from "../../lib/state/twin.svelte";
 
 export interface ObjectBranch {
   id: number;
@@ -78,4 +80,12 @@ export function isAbsent(leaf: ResourceLeaf, complete: "read" | "discover" | und
   // What can only be executed or written never shows in a Read, so its absence there says nothing.
   const silent = leaf.model !== undefined && !leaf.model.operations.includes("R");
   return complete === "discover" || !silent || leaf.model?.operations === "";
+}
+
+/** True when a known value at or below a path has the text, in lower case, in it. */
+export function says(twin: Pick<Twin, "values">, path: string, text: string): boolean {
+  for (const [at, value] of twin.values) {
+    if (contains(path, at) && formatValue(value.value, value.type).toLowerCase().includes(text)) return true;
+  }
+  return false;
 }
