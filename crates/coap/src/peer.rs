@@ -179,6 +179,15 @@ impl<B: Buffer> Peer<B> {
         flights.map(|flight| flight.at).chain(acks).chain(seen).chain(transfers).min()
     }
 
+    /// Whether nothing is under way: all that [`Peer::poll_timeout`] may say then is when memory can be given back.
+    #[must_use]
+    pub fn is_at_rest(&self) -> bool {
+        let is_pending = |seen: &Seen| seen.state == SeenState::Pending;
+        self.flights.as_slice().is_empty()
+            && self.transfers.iter().next().is_none()
+            && !self.seen.iter().any(is_pending)
+    }
+
     /// Writes the next datagram into `out` and returns its length; `None` when there is none.
     ///
     /// `out` should hold 1152 bytes (RFC 7252 §4.6), or as much as the largest block, options and

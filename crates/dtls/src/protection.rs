@@ -170,7 +170,10 @@ impl Keys {
         let header_len = write_header(buffer, outer_type, sealing.number, sealing.cid, fragment_len)?;
         let fragment = buffer.get_mut(header_len..header_len + fragment_len)?;
         let (explicit, body) = fragment.split_at_mut_checked(explicit_len)?;
-        explicit.copy_from_slice(sealing.explicit.get(..explicit_len)?);
+        match (explicit.first_chunk_mut::<8>(), sealing.explicit.first_chunk::<8>()) {
+            (Some(to), Some(from)) if explicit_len == 8 => *to = *from,
+            _ => explicit.copy_from_slice(sealing.explicit.get(..explicit_len)?),
+        }
         if with_cid {
             *body.get_mut(len)? = sealing.content_type as u8;
         }
@@ -181,7 +184,10 @@ impl Keys {
                 let (inner, tag) = body.split_at_mut_checked(inner_len)?;
                 let aad = covered.bytes(inner_len)?;
                 let made = crypto.seal(*aead, key, &nonce(iv, explicit)?, aad.get(), inner).ok()?;
-                tag.copy_from_slice(made.get(..aead.tag_len())?);
+                match (tag.as_mut_array::<8>(), made.first_chunk()) {
+                    (Some(tag), Some(made)) => *tag = *made,
+                    _ => tag.copy_from_slice(made.get(..aead.tag_len())?),
+                }
             }
             Self::Cbc { order: Order::MacThenEncrypt, .. } => {
                 cbc::seal_mac_then_encrypt(crypto, mac_key, key, &covered, explicit, body, inner_len)?;
@@ -264,10 +270,12 @@ impl core::fmt::Debug for Keys {
 
 /// The nonce of an AEAD: what is secret, then what is explicit (RFC 5288 §3, RFC 6655 §3).
 fn nonce(iv: &[u8], explicit: &[u8]) -> Option<[u8; 12]> {
+    // Lengths that are known when this is compiled: copies of a few bytes are no calls then.
+    let implicit: &[u8; 4] = iv.try_into().ok()?;
+    let explicit: &[u8; 8] = explicit.try_into().ok()?;
     let mut nonce = [0; 12];
-    let (implicit, rest) = nonce.split_at_mut_checked(4)?;
-    implicit.copy_from_slice(iv);
-    rest.copy_from_slice(explicit);
+    *nonce.first_chunk_mut()? = *implicit;
+    *nonce.last_chunk_mut()? = *explicit;
     Some(nonce)
 }
 
@@ -299,6 +307,7 @@ impl Aad {
         }
     }
 
+    #[inline]
     fn push(&mut self, part: &[u8]) -> Option<()> {
         self.bytes.get_mut(self.len..self.len + part.len())?.copy_from_slice(part);
         self.len += part.len();
@@ -313,17 +322,16 @@ impl Covered<'_> {
         let number = self.number.to_be_bytes();
         let outer_type = self.content_type as u8;
         let mut aad = Aad { bytes: [0; 23 + Cid::LEN_MAX], len: 0 };
+        let [version_1, version_2] = VERSION;
         if self.content_type == ContentType::Cid {
             let cid = self.cid;
             aad.push(&[0xff; 8])?;
-            aad.push(&[outer_type, u8::try_from(cid.len()).ok()?, outer_type])?;
-            aad.push(&VERSION)?;
+            aad.push(&[outer_type, u8::try_from(cid.len()).ok()?, outer_type, version_1, version_2])?;
             aad.push(&number)?;
             aad.push(cid)?;
         } else {
             aad.push(&number)?;
-            aad.push(&[outer_type])?;
-            aad.push(&VERSION)?;
+            aad.push(&[outer_type, version_1, version_2])?;
         }
         aad.push(&len)?;
         Some(aad)

@@ -273,14 +273,14 @@ impl ShardThread {
     /// Takes everything out of the engine that the last call put there.
     fn drain(&mut self) {
         loop {
-            let mut idle = true;
             while let Some(transmit) = self.shard.poll_transmit(&mut self.state.outgoing.bytes) {
                 self.sockets.push(transmit, &mut self.state.outgoing, &mut self.state.sent);
-                idle = false;
             }
+            // What leaves may end a session, of which an event tells, and the end may let something leave; a sign of life does not.
+            let mut idle = true;
             while let Some(event) = self.shard.poll_event() {
+                idle &= matches!(event, Event::Refreshed { .. });
                 self.take_event(event);
-                idle = false;
             }
             if idle {
                 return;

@@ -362,3 +362,15 @@ pub struct Changed {
     /// The list of objects is another.
     pub objects: bool,
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Each is moved a few times on its way to the host.
+    #[test]
+    fn an_event_is_small() {
+        let len = size_of::<Event>();
+        assert!(len <= 144, "{len}");
+    }
+}

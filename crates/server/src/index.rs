@@ -48,8 +48,22 @@ impl Index {
 /// The part of a hash. The tables use its lowest bits and its highest ones.
 fn part_of(hash: u64) -> usize {
     let share = (hash >> 32) & 0x3ff;
-    BOUNDS.partition_point(|bound| u64::from(*bound) <= share)
+    PARTS.get(share as usize).copied().unwrap_or_default().into()
 }
+
+/// The part of each share.
+const PARTS: [u8; 1024] = {
+    let mut parts = [0; 1024];
+    let (mut share, mut part) = (0, 0);
+    while share < parts.len() {
+        if share >= BOUNDS[part as usize] as usize {
+            part += 1;
+        }
+        parts[share] = part;
+        share += 1;
+    }
+    parts
+};
 
 /// Where the shares end, in 1024ths: 2^(n/32) - 1.
 const BOUNDS: [u16; 32] = [

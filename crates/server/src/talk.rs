@@ -361,6 +361,10 @@ impl Shard {
         let span = self.link_span;
         // One that is busy beyond its end is looked at again later.
         let end = Some(link.active_at + span).filter(|end| *end > now).unwrap_or(now + span);
+        // It was set to look when all that lasts longest is over, or earlier.
+        if link.timer.is_some_and(|(_, armed)| armed <= end) && link.peer.is_at_rest() {
+            return;
+        }
         let due = link.peer.poll_timeout(&self.config.coap).map_or(end, |due| due.min(end));
         match link.timer {
             Some((_, armed)) if armed <= due => return,

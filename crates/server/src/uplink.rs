@@ -287,8 +287,12 @@ impl Shard {
     /// Whether the sender may change or end a registration, or the code that refuses it.
     pub(crate) fn may_update(&self, link: Key<Link>, device: Key<Device>) -> Result<(), Code> {
         let session = self.links.get(link).and_then(|link| link.session);
-        let link_party = session.and_then(|session| self.sessions.party(session));
         let device = self.devices.get(device).ok_or(Code::NOT_FOUND)?;
+        if session.is_some() && device.session == session {
+            // Whoever a session is with stays so, and that was looked at when the registration came to be this session's.
+            return Ok(());
+        }
+        let link_party = session.and_then(|session| self.sessions.party(session));
         let endpoint = &device.details.endpoint;
         match (link_party, self.devices.party(device)) {
             (Some(party), Some(theirs)) if party.may_continue(theirs, endpoint) => Ok(()),
