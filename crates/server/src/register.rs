@@ -150,10 +150,9 @@ impl Shard {
         let awake = self.inherit_sleep(now, device, sleep);
         let Some(entry) = self.devices.get(device) else { return };
         self.profiles.learn(&entry.details.objects, &self.config.limits);
-        let registration = self.shown(entry);
+        let registration = Box::new(self.shown(entry));
         self.reply(now, link, ticket, Reply::created(registration.id));
-        let (registration, displaced) = (Box::new(registration), displaced.map(Box::new));
-        self.events.push_back(Event::Registered { registration, displaced });
+        self.events.push_back(Event::Registered { registration, displaced: displaced.map(Box::new) });
         if awake {
             self.tell_awake(device);
         }
