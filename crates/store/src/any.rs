@@ -5,9 +5,9 @@ use std::sync::Arc;
 use lightship_lwm2m::{Endpoint, Path};
 
 use crate::{
-    Batch, CommandId, CommandRecord, CredentialKey, CredentialRecord, CredentialSet, Cursor, DocumentKey,
-    EmbeddedStore, EventPage, EventRecord, EventsOf, FaultyStore, Health, LastValue, MemoryStore, Note,
-    RegistrationRecord, Store, StoreError, WantedObservation,
+    AuditOf, AuditRecord, Batch, CommandId, CommandRecord, CredentialKey, CredentialRecord, CredentialSet,
+    Cursor, DocumentKey, EmbeddedStore, EventPage, EventRecord, EventsOf, FaultyStore, Health, LastValue,
+    MemoryStore, Note, RegistrationRecord, Store, StoreError, TokenRecord, WantedObservation,
 };
 
 /// The backend in use.
@@ -137,6 +137,14 @@ impl Store for AnyStore {
 
     async fn notes(&self, prefix: &str) -> Result<Vec<Note>, StoreError> {
         each!(self, store => store.notes(prefix).await)
+    }
+
+    async fn tokens(&self) -> Result<Vec<Arc<TokenRecord>>, StoreError> {
+        each!(self, store => store.tokens().await)
+    }
+
+    async fn audit(&self, which: AuditOf) -> Result<Vec<Arc<AuditRecord>>, StoreError> {
+        each!(self, store => store.audit(which).await)
     }
 
     async fn leave_hand_over(&self, bytes: Box<[u8]>) -> Result<(), StoreError> {

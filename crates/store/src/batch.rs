@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use lightship_lwm2m::{Endpoint, Path};
 
+use crate::access::{AuditRecord, TokenRecord};
 use crate::command::CommandRecord;
 use crate::credential::{CredentialKey, CredentialRecord};
 
@@ -90,6 +91,15 @@ pub enum Fact {
         /// A text that only its owner understands; `None`: it is forgotten.
         body: Option<Arc<str>>,
     },
+    /// Callers may present this from now on; replaces the token of the same id.
+    Token(Arc<TokenRecord>),
+    /// They may no longer; nothing happens when they could not.
+    NoToken {
+        /// Which token it was.
+        id: Arc<str>,
+    },
+    /// Somebody did something; replaces the entry of the same place.
+    Audited(Arc<AuditRecord>),
 }
 
 /// Whom a bootstrap document is for; devices come before templates.

@@ -1,6 +1,9 @@
 //! What every backend must do, as checks that panic when it does not. A backend's tests call [`all`].
 
 use std::sync::{Arc, Mutex, PoisonError};
+mod access;
+
+use std::sync::Arc;
 
 use lightship_lwm2m::{Endpoint, Path};
 
@@ -18,6 +21,9 @@ pub const LIMITS: Limits = Limits {
     command_bytes_max: 16 << 20,
     documents_max: 100,
     credentials_max: 6,
+    tokens_max: 3,
+    audit_max: 6,
+    audit_age_ms: 100_000,
 };
 
 /// Runs every check of one process. `fresh` gives an empty store with [`LIMITS`] that keeps 8 events, its log having the
@@ -40,6 +46,9 @@ pub async fn all<S: Store>(fresh: impl Fn() -> S) {
     values_are_kept_by_device_and_path(&fresh()).await;
     notes_are_kept_by_name(&fresh()).await;
     batches_of_many_writers_are_numbered_without_holes(&fresh()).await;
+    access::tokens_are_kept_by_id(&fresh()).await;
+    access::what_was_done_comes_newest_first(&fresh()).await;
+    access::old_entries_leave(&fresh()).await;
 }
 
 /// Runs every check of a backend whose facts outlive the process. `reopen` gives what was closed to another process.
@@ -55,6 +64,8 @@ pub async fn outliving<S: Store>(fresh: impl Fn() -> S, reopen: impl Fn(S) -> S)
     the_log_goes_on_in_the_next_process(fresh(), &reopen).await;
     a_hand_over_is_given_once(fresh(), &reopen).await;
     commands_outlive_the_process(fresh(), &reopen).await;
+    access::tokens_outlive_the_process(fresh(), &reopen).await;
+    access::what_was_done_outlives_the_process(fresh(), &reopen).await;
 }
 
 fn command(number: u64, endpoint_name: &str, state: CommandState) -> Fact {

@@ -6,9 +6,9 @@ use lightship_lwm2m::{Endpoint, Path};
 use tokio::sync::watch;
 
 use crate::{
-    Batch, CommandId, CommandRecord, CredentialKey, CredentialRecord, CredentialSet, Cursor, DocumentKey,
-    EventPage, EventRecord, EventsOf, Health, LastValue, MemoryStore, Note, RegistrationRecord, Store,
-    StoreError, WantedObservation,
+    AuditOf, AuditRecord, Batch, CommandId, CommandRecord, CredentialKey, CredentialRecord, CredentialSet,
+    Cursor, DocumentKey, EventPage, EventRecord, EventsOf, Health, LastValue, MemoryStore, Note,
+    RegistrationRecord, Store, StoreError, TokenRecord, WantedObservation,
 };
 
 /// Memory, with a switch for its failures.
@@ -170,6 +170,14 @@ impl Store for FaultyStore {
 
     async fn notes(&self, prefix: &str) -> Result<Vec<Note>, StoreError> {
         self.store.notes(prefix).await
+    }
+
+    async fn tokens(&self) -> Result<Vec<Arc<TokenRecord>>, StoreError> {
+        self.store.tokens().await
+    }
+
+    async fn audit(&self, which: AuditOf) -> Result<Vec<Arc<AuditRecord>>, StoreError> {
+        self.store.audit(which).await
     }
 
     async fn leave_hand_over(&self, bytes: Box<[u8]>) -> Result<(), StoreError> {

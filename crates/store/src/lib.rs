@@ -9,6 +9,7 @@
 //! Start reading at: batch.rs (the only write), then memory.rs (everything in memory), then embedded/mod.rs (on the disk).
 //! ```
 
+mod access;
 mod any;
 mod batch;
 mod command;
@@ -28,6 +29,7 @@ use std::future::Future;
 use std::path::PathBuf;
 use std::sync::Arc;
 
+pub use access::{AuditOf, AuditRecord, TokenRecord};
 pub use any::AnyStore;
 pub use batch::{
     BadCursor, Batch, Cursor, DocumentKey, EventPage, EventRecord, EventsOf, Fact, NewEvent,
@@ -191,6 +193,19 @@ pub trait Store {
     /// # Errors
     /// See [`StoreError`].
     fn notes(&self, prefix: &str) -> impl Future<Output = Result<Vec<Note>, StoreError>> + Send;
+
+    /// All tokens, ordered by their id.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn tokens(&self) -> impl Future<Output = Result<Vec<Arc<TokenRecord>>, StoreError>> + Send;
+
+    /// What was done by whom, newest first.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn audit(&self, which: AuditOf)
+    -> impl Future<Output = Result<Vec<Arc<AuditRecord>>, StoreError>> + Send;
 
     /// Leaves something for the next process that opens this store; what was left before is replaced.
     ///

@@ -6,6 +6,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use lightship_lwm2m::{Endpoint, Path};
 
+use crate::access::{Audit, AuditOf, AuditRecord, TokenRecord};
 use crate::batch::{
     Batch, Cursor, DocumentKey, EventPage, EventRecord, EventsOf, Fact, RegistrationRecord, WantedKey,
     WantedObservation,
@@ -22,6 +23,9 @@ use crate::{Health, LastValue, Note, Store, StoreError};
 type Wanted = BTreeMap<Endpoint, BTreeMap<WantedKey, WantedObservation>>;
 /// All documents, by key.
 type Documents = BTreeMap<DocumentKey, Arc<str>>;
+
+/// All tokens, by id.
+type Tokens = BTreeMap<Arc<str>, Arc<TokenRecord>>;
 
 /// How a memory store is made.
 #[derive(Clone, Copy, Debug)]
@@ -59,6 +63,8 @@ struct State {
     credentials: Credentials,
     values: BTreeMap<Endpoint, BTreeMap<Path, Arc<[u8]>>>,
     notes: BTreeMap<Arc<str>, Arc<str>>,
+    tokens: Arc<Tokens>,
+    audit: Audit,
     hand_over: Option<Box<[u8]>>,
 }
 
@@ -69,6 +75,7 @@ struct Changes {
     commands: Option<Arc<Commands>>,
     documents: Option<Arc<Documents>>,
     credentials: Vec<Change>,
+    tokens: Option<Arc<Tokens>>,
 }
 
 impl MemoryStore {
@@ -87,6 +94,8 @@ impl MemoryStore {
                 credentials: Credentials::default(),
                 values: BTreeMap::new(),
                 notes: BTreeMap::new(),
+                tokens: Arc::default(),
+                audit: Audit::default(),
                 hand_over: None,
             }),
         }
@@ -99,7 +108,7 @@ impl MemoryStore {
     fn commit_now(&self, batch: Batch) -> Result<Cursor, StoreError> {
         let mut state = self.state();
         let changes = state.changed(&batch, &self.limits)?;
-        Ok(state.apply(batch, changes))
+        Ok(state.apply(batch, changes, &self.limits))
     }
 }
 
@@ -107,7 +116,7 @@ impl State {
     /// The facts of the batch applied to copies; only what has such facts is copied.
     fn changed(&self, batch: &Batch, limits: &Limits) -> Result<Changes, StoreError> {
         let mut changes = Changes::default();
-        let (mut wanted, mut commands, mut documents) = (None, None, None);
+        let (mut wanted, mut commands, mut documents, mut tokens) = (None, None, None, None);
         for fact in &batch.facts {
             match fact {
                 // What is replaced one by one needs no copy.
@@ -116,7 +125,8 @@ impl State {
                 | Fact::Leased { .. }
                 | Fact::Deregistered { .. }
                 | Fact::Value { .. }
-                | Fact::Note { .. } => {}
+                | Fact::Note { .. }
+                | Fact::Audited(_) => {}
                 Fact::Wanted { endpoint, observation } => {
                     let wanted = wanted.get_or_insert_with(|| Wanted::clone(&self.wanted));
                     let of_device = wanted.entry(endpoint.clone()).or_default();
@@ -144,7 +154,20 @@ impl State {
                 }
                 Fact::Credential(record) => changes.credentials.push(Change::Put(record.clone())),
                 Fact::NoCredential { key } => changes.credentials.push(Change::Gone(key.clone())),
+                Fact::Token(record) => {
+                    let tokens = tokens.get_or_insert_with(|| Tokens::clone(&self.tokens));
+                    tokens.insert(record.id.clone(), record.clone());
+                }
+                Fact::NoToken { id } => {
+                    tokens.get_or_insert_with(|| Tokens::clone(&self.tokens)).remove(id);
+                }
             }
+        }
+        if let Some(tokens) = tokens {
+            if tokens.len() > limits.tokens_max.max(self.tokens.len()) {
+                return Err(StoreError::Full { what: "tokens", max: limits.tokens_max });
+            }
+            changes.tokens = Some(Arc::new(tokens));
         }
         if let Some(wanted) = wanted {
             let count = |wanted: &Wanted| wanted.values().map(BTreeMap::len).sum::<usize>();
@@ -168,7 +191,7 @@ impl State {
         Ok(changes)
     }
 
-    fn apply(&mut self, batch: Batch, changes: Changes) -> Cursor {
+    fn apply(&mut self, batch: Batch, changes: Changes, limits: &Limits) -> Cursor {
         if let Some(wanted) = changes.wanted {
             self.wanted = wanted;
         }
@@ -178,9 +201,13 @@ impl State {
         if let Some(documents) = changes.documents {
             self.documents = documents;
         }
+        if let Some(tokens) = changes.tokens {
+            self.tokens = tokens;
+        }
         for fact in batch.facts {
             match fact {
                 Fact::Happened(event) => self.ring.push(event),
+                Fact::Audited(record) => self.audit.put(record, limits),
                 Fact::Registered(record) => {
                     self.registrations.insert(record.endpoint.clone(), record);
                 }
@@ -208,7 +235,9 @@ impl State {
                 | Fact::Document { .. }
                 | Fact::NoDocument { .. }
                 | Fact::Credential(_)
-                | Fact::NoCredential { .. } => {}
+                | Fact::NoCredential { .. }
+                | Fact::Token(_)
+                | Fact::NoToken { .. } => {}
             }
         }
         changes.credentials.iter().for_each(|change| self.credentials.apply(change));
@@ -328,6 +357,16 @@ impl Store for MemoryStore {
             notes.map(|(name, body)| (name.clone(), body.clone())).collect()
         };
         std::future::ready(Ok(notes)).await
+    }
+
+    async fn tokens(&self) -> Result<Vec<Arc<TokenRecord>>, StoreError> {
+        let tokens = self.state().tokens.clone();
+        std::future::ready(Ok(tokens.values().cloned().collect())).await
+    }
+
+    async fn audit(&self, which: AuditOf) -> Result<Vec<Arc<AuditRecord>>, StoreError> {
+        let page = self.state().audit.page(&which);
+        std::future::ready(Ok(page)).await
     }
 
     async fn leave_hand_over(&self, bytes: Box<[u8]>) -> Result<(), StoreError> {

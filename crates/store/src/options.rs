@@ -18,6 +18,12 @@ pub struct Limits {
     pub documents_max: usize,
     /// Credentials of both sets together.
     pub credentials_max: usize,
+    /// Tokens.
+    pub tokens_max: usize,
+    /// Entries about who did what; the oldest leave.
+    pub audit_max: usize,
+    /// For how long they are kept, in milliseconds.
+    pub audit_age_ms: i64,
 }
 
 impl Default for Limits {
@@ -29,6 +35,9 @@ impl Default for Limits {
             command_bytes_max: 512 << 20,
             documents_max: 1_000_000,
             credentials_max: 2_000_000,
+            tokens_max: 1000,
+            audit_max: 100_000,
+            audit_age_ms: 90 * 24 * 3600 * 1000,
         }
     }
 }

@@ -13,6 +13,7 @@ use super::log::Log;
 use super::trees::{Row, Segment, Sync, Tree, Trees, corrupt};
 use super::{EmbeddedStore, decoded, open, records};
 use crate::StoreError;
+use crate::access::{AuditRecord, TokenRecord};
 use crate::batch::{Cursor, DocumentKey, EventRecord, RegistrationRecord, WantedObservation};
 use crate::command::CommandRecord;
 use crate::credential::CredentialRecord;
@@ -68,6 +69,10 @@ pub enum Entry {
         /// What it says.
         body: std::sync::Arc<str>,
     },
+    /// A token; its secret is not in it.
+    Token(TokenRecord),
+    /// What somebody did.
+    Audit(AuditRecord),
     /// An event, in the order of the log.
     Event {
         /// The event.
@@ -167,6 +172,12 @@ impl EmbeddedStore {
             let (name, body) = decoded(&trees, row, records::read_note)?;
             visit(Entry::Note { name, body })?;
         }
+        for row in trees.tree(Tree::Tokens)?.iter() {
+            visit(Entry::Token(decoded(&trees, row, records::read_token)?))?;
+        }
+        for row in trees.tree(Tree::Audit)?.iter() {
+            visit(Entry::Audit(decoded(&trees, row, records::read_audit)?))?;
+        }
         for segment in trees.segments().iter() {
             for row in segment.events.iter() {
                 let mut events = Vec::new();
@@ -196,6 +207,8 @@ impl EmbeddedStore {
         report.each("last values", rows(Tree::Values)?, value_entry, |_, _| {});
         report.each("notes", rows(Tree::Notes)?, records::read_note, |_, _| {});
         check_credentials(&trees, &mut report)?;
+        report.each("tokens", rows(Tree::Tokens)?, records::read_token, |_, _| {});
+        check_audit(&trees, &mut report)?;
         let of = |what| report.counts.get(what).copied().unwrap_or(0);
         let there = Counts {
             wanted: of("wanted observations"),
@@ -236,6 +249,24 @@ fn check_credentials(trees: &Trees, report: &mut Report) -> Result<(), StoreErro
     let there = u64::try_from(principals.iter().count()).unwrap_or(u64::MAX);
     if there != presented {
         report.problem(format_args!("{there} are found by what they present, {presented} should be"));
+    }
+    Ok(())
+}
+
+/// Whether each entry is found by its device, and nothing else is.
+fn check_audit(trees: &Trees, report: &mut Report) -> Result<(), StoreError> {
+    let (entries, audited) = (trees.tree(Tree::Audit)?, trees.tree(Tree::Audited)?);
+    let mut indexed = 0_u64;
+    report.each("audit entries", entries.iter(), records::read_audit, |report, record| {
+        let Some(endpoint) = &record.endpoint else { return };
+        indexed += 1;
+        if !audited.contains_key(records::index_key(endpoint, record.id)).unwrap_or(false) {
+            report.problem(format_args!("audit entry {} is not found by its device", record.id));
+        }
+    });
+    let there = u64::try_from(audited.iter().count()).unwrap_or(u64::MAX);
+    if there != indexed {
+        report.problem(format_args!("{there} audit entries are found by device, {indexed} should be"));
     }
     Ok(())
 }
@@ -385,6 +416,15 @@ impl Importer {
             }
             Entry::Note { name, body } => {
                 self.row(Tree::Notes, name.as_bytes().to_vec(), records::note(&body))
+            }
+            Entry::Token(record) => {
+                self.row(Tree::Tokens, record.id.as_bytes().to_vec(), records::token(&record))
+            }
+            Entry::Audit(record) => {
+                if let Some(endpoint) = &record.endpoint {
+                    self.row(Tree::Audited, records::index_key(endpoint, record.id), Vec::new())?;
+                }
+                self.row(Tree::Audit, records::number_key(record.id).to_vec(), records::audit(&record))
             }
             Entry::Event { event, indexed } => self.event(&event, indexed),
         }

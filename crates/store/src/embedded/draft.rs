@@ -10,8 +10,9 @@ use lightship_lwm2m::Endpoint;
 
 use super::bundle::{self, Bundle, EVENTS_MIN, bundles};
 use super::records;
-use super::trees::{Row, Tree, Trees, corrupt};
+use super::trees::{Row, Tree, Trees, corrupt, failed};
 use crate::StoreError;
+use crate::access::AuditRecord;
 use crate::batch::{Cursor, Fact, NewEvent};
 use crate::command::CommandRecord;
 use crate::commands::Commands;
@@ -32,6 +33,16 @@ pub(crate) struct Ledger {
     pub(crate) newest: Cursor,
     pub(crate) counts: Counts,
     pub(crate) commands: Commands,
+    pub(crate) access: Access,
+}
+
+/// What the writer knows of tokens and entries about who did what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Access {
+    pub(crate) tokens: usize,
+    pub(crate) entries: usize,
+    /// Before this place there is no entry.
+    pub(crate) entries_from: u64,
 }
 
 /// What a batch does, made ready by whoever commits it, so that the writer need not.
@@ -88,13 +99,16 @@ impl From<Fact> for Step {
             Fact::Credential(record) => records::credential(record),
             Fact::Value { value: Some(value), .. } => records::last_value(value),
             Fact::Note { body: Some(body), .. } => records::note(body),
+            Fact::Token(record) => records::token(record),
+            Fact::Audited(record) => records::audit(record),
             Fact::Value { value: None, .. }
             | Fact::Note { body: None, .. }
             | Fact::Leased { .. }
             | Fact::Deregistered { .. }
             | Fact::Unwanted { .. }
             | Fact::NoDocument { .. }
-            | Fact::NoCredential { .. } => Vec::new(),
+            | Fact::NoCredential { .. }
+            | Fact::NoToken { .. } => Vec::new(),
         };
         Step::Fact { fact, value: value.into() }
     }
@@ -156,15 +170,15 @@ impl<'a> Draft<'a> {
     /// Takes a batch, or nothing of it; gives the newest event then.
     pub(crate) fn take(&mut self, steps: Vec<Step>) -> Result<Cursor, StoreError> {
         let marks = (self.log.len(), self.events.len(), self.commands.len());
-        let (newest, counts) = (self.ledger.newest, self.ledger.counts);
+        let (newest, counts, access) = (self.ledger.newest, self.ledger.counts, self.ledger.access);
         let lives = (self.ledger.commands.live_len(), self.ledger.commands.live_bytes());
         let taken = steps.into_iter().try_for_each(|step| self.step(step));
-        let taken = taken.and_then(|()| self.within(counts, lives));
+        let taken = taken.and_then(|()| self.within(counts, lives, access.tokens));
         if taken.is_err() {
             self.log.truncate(marks.0);
             self.events.truncate(marks.1);
             self.commands.truncate(marks.2);
-            (self.ledger.newest, self.ledger.counts) = (newest, counts);
+            (self.ledger.newest, self.ledger.counts, self.ledger.access) = (newest, counts, access);
             for (key, before) in self.before.drain(..).rev() {
                 match before {
                     Some(value) => self.facts.insert(key, value),
@@ -230,6 +244,45 @@ impl<'a> Draft<'a> {
                 let gone = self.remove(Tree::Credentials, records::credential_key(&key).into())?;
                 self.ledger.counts.credentials -= u64::from(gone);
             }
+            Fact::Token(record) => {
+                let key: Slice = record.id.as_bytes().into();
+                self.ledger.access.tokens += usize::from(self.get(Tree::Tokens, &key)?.is_none());
+                self.put(Tree::Tokens, key, value);
+            }
+            Fact::NoToken { id } => {
+                let gone = self.remove(Tree::Tokens, id.as_bytes().into())?;
+                self.ledger.access.tokens -= usize::from(gone);
+            }
+            Fact::Audited(record) => self.audited(&record, value)?,
+        }
+        Ok(())
+    }
+
+    fn audited(&mut self, record: &AuditRecord, value: Slice) -> Result<(), StoreError> {
+        let key: Slice = records::number_key(record.id).into();
+        if self.get(Tree::Audit, &key)?.is_none() {
+            self.ledger.access.entries += 1;
+        }
+        self.put(Tree::Audit, key, value);
+        if let Some(endpoint) = &record.endpoint {
+            self.put(Tree::Audited, records::index_key(endpoint, record.id).into(), Slice::from([]));
+        }
+        let old_ms = record.at_ms().saturating_sub(self.limits.audit_age_ms);
+        for _ in 0..ENTRIES_GONE_MAX {
+            let tree = self.trees.tree(Tree::Audit)?;
+            let from = records::number_key(self.ledger.access.entries_from);
+            let Some(oldest) = tree.range(from..).next() else { break };
+            let (key, value) = oldest.into_inner().map_err(|error| failed(self.trees.path(), error))?;
+            let oldest = records::read_audit(&key, &value).map_err(|e| self.corrupt(Tree::Audit, &e))?;
+            if oldest.at_ms() >= old_ms && self.ledger.access.entries <= self.limits.audit_max {
+                break;
+            }
+            self.remove(Tree::Audit, key)?;
+            if let Some(endpoint) = &oldest.endpoint {
+                self.remove(Tree::Audited, records::index_key(endpoint, oldest.id).into())?;
+            }
+            self.ledger.access.entries -= 1;
+            self.ledger.access.entries_from = oldest.id + 1;
         }
         Ok(())
     }
@@ -319,7 +372,16 @@ impl<'a> Draft<'a> {
     }
 
     /// Whether the batch stays within the limits. What makes nothing more is always taken.
-    fn within(&mut self, before: Counts, lives: (usize, usize)) -> Result<(), StoreError> {
+    fn within(
+        &mut self,
+        before: Counts,
+        lives: (usize, usize),
+        tokens_before: usize,
+    ) -> Result<(), StoreError> {
+        let (tokens, max) = (self.ledger.access.tokens, self.limits.tokens_max);
+        if tokens > tokens_before.max(max) {
+            return Err(StoreError::Full { what: "tokens", max });
+        }
         let Counts { wanted, documents, credentials } = self.ledger.counts;
         for (now, before, max, what) in [
             (wanted, before.wanted, self.limits.wanted_max, "wanted observations"),
@@ -421,3 +483,5 @@ pub(crate) fn read_counts(value: Option<&[u8]>) -> Result<Counts, String> {
 }
 
 pub(crate) const COUNTS: &[u8] = b"counts";
+/// Old entries about who did what that leave when one comes.
+const ENTRIES_GONE_MAX: usize = 4;

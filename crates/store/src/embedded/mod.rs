@@ -6,6 +6,7 @@
 //! ```
 //! Start reading at: writer.rs, then draft.rs.
 
+mod access;
 mod archive;
 mod bundle;
 mod draft;
@@ -26,6 +27,7 @@ use std::time::Duration;
 use lightship_lwm2m::{Endpoint, Path};
 use tokio::sync::{Semaphore, oneshot};
 
+use crate::access::{AuditOf, AuditRecord, TokenRecord};
 use crate::batch::{
     Batch, Cursor, DocumentKey, EventPage, EventRecord, EventsOf, RegistrationRecord, WantedObservation,
 };
@@ -301,6 +303,18 @@ impl Store for EmbeddedStore {
             rows.map(|row| decoded(trees, row, records::read_note)).collect()
         })
         .await
+    }
+
+    async fn tokens(&self) -> Result<Vec<Arc<TokenRecord>>, StoreError> {
+        let found = self.shared.readable().and_then(|trees| {
+            let rows = trees.tree(Tree::Tokens)?.iter();
+            rows.map(|row| decoded(&trees, row, records::read_token).map(Arc::new)).collect()
+        });
+        std::future::ready(found).await
+    }
+
+    async fn audit(&self, which: AuditOf) -> Result<Vec<Arc<AuditRecord>>, StoreError> {
+        self.reading(move |_, trees| access::page(trees, &which)).await
     }
 
     async fn leave_hand_over(&self, bytes: Box<[u8]>) -> Result<(), StoreError> {

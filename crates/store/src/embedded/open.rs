@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use super::draft::{COUNTS, Ledger, read_counts};
+use super::draft::{Access, COUNTS, Ledger, read_counts};
 use super::log::newest_number;
 use super::records;
 use super::trees::{Row, Sync, Tree, Trees, corrupt, failed};
@@ -87,7 +87,15 @@ pub(crate) fn ledger(trees: &Trees, writer: u32) -> Result<Ledger, StoreError> {
         commands.put(record.map_err(|message| damaged(format!("command {key:02x?}: {message}")))?.into());
     }
     let newest = Cursor { writer, number: newest_number(trees)? };
-    Ok(Ledger { newest, counts, commands })
+    Ok(Ledger { newest, counts, commands, access: access(trees)? })
+}
+
+fn access(trees: &Trees) -> Result<Access, StoreError> {
+    let count = |tree| -> Result<usize, StoreError> {
+        let rows = trees.tree(tree)?;
+        rows.len().map_err(|error| failed(trees.path(), error))
+    };
+    Ok(Access { tokens: count(Tree::Tokens)?, entries: count(Tree::Audit)?, entries_from: 0 })
 }
 
 /// In the folder that is given.

@@ -14,6 +14,9 @@
 //! values         endpoint 0x00 number (2) …      version  value
 //! notes          name                            version  body
 //! events         number (8)                      version  [at, endpoint, kind, body, indexed]; version 2 is a bundle
+//! tokens         id                              version  [name, role, digest, created, by, expires or null]
+//! audit          place (8)                       version  [endpoint or null, body]
+//! audited        endpoint 0x00 place (8)         nothing
 //! of a device    endpoint 0x00 number (8)        at (8)
 //! ```
 //! Events that came together are bundles: see bundle.rs.
@@ -26,6 +29,7 @@ use lightship_lwm2m::{Endpoint, Path};
 use minicbor::{Decoder, Encoder};
 use sha2::{Digest, Sha256};
 
+use crate::access::{AuditRecord, TokenRecord};
 use crate::batch::{
     Cursor, DocumentKey, EventRecord, NewEvent, RegistrationRecord, WantedKey, WantedObservation,
 };
@@ -344,6 +348,56 @@ pub(crate) fn read_note(key: &[u8], value: &[u8]) -> Result<(Arc<str>, Arc<str>)
     Ok((name.into(), std::str::from_utf8(input.input()).map_err(text)?.into()))
 }
 
+pub(crate) fn token(record: &TokenRecord) -> Vec<u8> {
+    value(TOKEN, record.name.len(), |out| {
+        out.array(6)?.str(&record.name)?.str(&record.role)?.bytes(&record.digest)?.i64(record.created_ms)?;
+        out.str(&record.created_by)?;
+        match record.expires_ms {
+            Some(expires_ms) => out.i64(expires_ms)?,
+            None => out.null()?,
+        };
+        Ok(())
+    })
+}
+
+pub(crate) fn read_token(key: &[u8], value: &[u8]) -> Result<TokenRecord, String> {
+    let (_, mut input) = versioned(value, TOKEN)?;
+    members(&mut input, 6)?;
+    let record = TokenRecord {
+        id: std::str::from_utf8(key).map_err(text)?.into(),
+        name: input.str().map_err(text)?.into(),
+        role: input.str().map_err(text)?.into(),
+        digest: input.bytes().map_err(text)?.try_into().map_err(|_| "a digest has 32 bytes".to_owned())?,
+        created_ms: input.i64().map_err(text)?,
+        created_by: input.str().map_err(text)?.into(),
+        expires_ms: input.decode().map_err(text)?,
+    };
+    ends(&input)?;
+    Ok(record)
+}
+
+pub(crate) fn audit(record: &AuditRecord) -> Vec<u8> {
+    value(AUDIT, record.body.len(), |out| {
+        out.array(2)?;
+        match &record.endpoint {
+            Some(endpoint) => out.str(endpoint.as_str())?,
+            None => out.null()?,
+        };
+        out.str(&record.body)?;
+        Ok(())
+    })
+}
+
+pub(crate) fn read_audit(key: &[u8], value: &[u8]) -> Result<AuditRecord, String> {
+    let (_, mut input) = versioned(value, AUDIT)?;
+    members(&mut input, 2)?;
+    let name: Option<&str> = input.decode().map_err(text)?;
+    let endpoint = name.map(Endpoint::new).transpose().map_err(text)?;
+    let record = AuditRecord { id: read_number(key)?, endpoint, body: input.str().map_err(text)?.into() };
+    ends(&input)?;
+    Ok(record)
+}
+
 pub(crate) fn event(event: &NewEvent) -> Vec<u8> {
     event_row(event.at_ms, &event.endpoint, event.kind, &event.body, event.indexed)
 }
@@ -410,6 +464,8 @@ const LAST_VALUE: u8 = 1;
 const NOTE: u8 = 1;
 pub(crate) const EVENT: u8 = 1;
 pub(crate) const BUNDLE: u8 = 2;
+const TOKEN: u8 = 1;
+const AUDIT: u8 = 1;
 
 const PATH: u8 = 0;
 const NAME: u8 = 1;

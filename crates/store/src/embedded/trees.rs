@@ -23,6 +23,10 @@ pub(crate) enum Tree {
     Principals,
     Values,
     Notes,
+    Tokens,
+    Audit,
+    /// Entries of the one before by the device that they are about.
+    Audited,
     /// Of the segment that is written.
     Events,
     /// Of the segment that is written.
@@ -188,6 +192,9 @@ impl Trees {
             Tree::Principals => 6,
             Tree::Values => 7,
             Tree::Notes => 8,
+            Tree::Tokens => 9,
+            Tree::Audit => 10,
+            Tree::Audited => 11,
             Tree::Events | Tree::Found => {
                 let segments = self.segments();
                 let newest = segments.last().ok_or_else(|| corrupt(&self.path, "there is no log"))?;
@@ -292,7 +299,7 @@ pub(crate) fn corrupt(path: &Path, message: &str) -> StoreError {
 }
 
 /// Trees of facts, each with the bytes of it that are kept in memory until they are written as a table.
-const NAMES: [(&str, u64); 9] = [
+const NAMES: [(&str, u64); 12] = [
     ("meta", 1 << 20),
     ("registrations", 16 << 20),
     ("wanted", 4 << 20),
@@ -302,6 +309,9 @@ const NAMES: [(&str, u64); 9] = [
     ("principals", 4 << 20),
     ("values", 8 << 20),
     ("notes", 1 << 20),
+    ("tokens", 1 << 20),
+    ("audit", 4 << 20),
+    ("audited", 1 << 20),
 ];
 /// The same for each tree of the log.
 const LOG_MEMORY: u64 = 8 << 20;
