@@ -68,6 +68,7 @@ const NEEDS: &[(Need, &[&str])] = &[
         Need::Role(Role::Viewer),
         &[
             "getSession",
+            "listEndpointAudit",
             "listEndpoints",
             "listValues",
             "getFleet",
@@ -138,6 +139,10 @@ const NEEDS: &[(Need, &[&str])] = &[
             "deleteBootstrapTemplate",
             "addModel",
             "deleteModel",
+            "listTokens",
+            "createToken",
+            "deleteToken",
+            "listAudit",
         ],
     ),
 ];

@@ -15,6 +15,7 @@ use serde::de::DeserializeOwned;
 use ureq::Agent;
 use ureq::http::{Request, Response, StatusCode};
 
+pub use self::access::AuditOptions;
 pub use self::credential::CredentialSet;
 pub use self::fleet::ListOptions;
 use crate::answer::{

@@ -26,6 +26,9 @@ pub struct Command {
     pub path: String,
     /// Where it stands.
     pub state: CommandState,
+    /// Who queued it: the name of the token.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub queued_by: Option<String>,
     /// When it was accepted.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,

@@ -10,6 +10,7 @@
 
 pub mod access;
 pub mod answer;
+pub mod audit;
 pub mod bootstrap;
 pub mod client;
 pub mod command;
@@ -27,12 +28,14 @@ pub mod routes;
 pub mod security;
 pub mod table;
 pub mod time;
+pub mod token;
 
 pub use access::{Caller, Need, Role, needed};
 pub use answer::{
     AnswerContent, AttributesBody, CompositeObserveBody, CompositeReadBody, CompositeWriteBody,
     DownlinkAnswer, ExecuteBody, Link, ObservationState, Observations, ObservingState, RawPayload,
 };
+pub use audit::{Audit, AuditEntry};
 pub use command::{Command, CommandState, Commands};
 pub use credential::{Credential, Credentials};
 pub use endpoint::{Endpoint, Endpoints, ObjectEntry, PresenceState, Security, SecurityMode};
@@ -53,3 +56,4 @@ pub use security::{
     Session,
 };
 pub use time::Timestamp;
+pub use token::{MadeToken, NewToken, Token, Tokens};

@@ -9,6 +9,10 @@ use crate::routes::{Answer, Body, ROUTES, Route};
 #[derive(OpenApi)]
 #[openapi(components(schemas(
     crate::Caller,
+    crate::Tokens,
+    crate::NewToken,
+    crate::MadeToken,
+    crate::Audit,
     crate::Endpoints,
     crate::Endpoint,
     crate::DownlinkAnswer,
@@ -128,7 +132,7 @@ fn parameters(route: &Route) -> Vec<Json> {
             "endpoint" => "Endpoint Client Name, percent-encoded once.",
             "path" => "LwM2M path without its leading slash, such as 3/0/9; its slashes are not encoded.",
             "objectId" => "Object ID.",
-            "id" => "Identifier of a command.",
+            "id" => "What the list calls it.",
             _ => "A name of yours.",
         };
         let schema = json!({"type": "string"});

@@ -125,6 +125,7 @@ problem_types! {
     NotObserved "not-observed" 404 "This path is not observed.";
     UnknownModel "unknown-model" 404 "No such object definition is known.";
     UnknownCommand "unknown-command" 404 "No such command is known.";
+    UnknownToken "unknown-token" 404 "No such token is known.";
     NoDocument "no-document" 404 "There is no such bootstrap document or template.";
     NoCredential "no-credential" 404 "This device has no such credential.";
     MethodNotAllowed "method-not-allowed" 405 "The method is not allowed at this address.";

@@ -1,5 +1,6 @@
 //! Every address of the API in one table: the OpenAPI document is printed from it, and the service tests that each is served.
 
+mod access;
 mod fleet;
 mod models;
 mod security;
@@ -196,14 +197,6 @@ const COMPOSITE_OBSERVATION: &str = "/api/v1/endpoints/{endpoint}/composite/obse
 
 /// The whole API.
 pub const ROUTES: &[Route] = &[
-    route(
-        "GET",
-        "/api/v1/session",
-        "getSession",
-        "Shows who the caller is and what it may do.",
-        Body::Nothing,
-        Answer::Json("Caller"),
-    ),
     fleet::LIST,
     fleet::VALUES,
     fleet::FLEET,
@@ -212,6 +205,12 @@ pub const ROUTES: &[Route] = &[
     fleet::BULKS,
     fleet::BULK,
     fleet::CANCEL,
+    access::SESSION,
+    access::TOKENS,
+    access::MAKE,
+    access::TAKE_AWAY,
+    access::AUDIT,
+    access::AUDIT_OF,
     route(
         "GET",
         "/api/v1/endpoints/{endpoint}",

@@ -2,10 +2,12 @@
 //!
 //! ```text
 //! {"store":{"version":1,"log":"0000002a","oldest":1,"newest":2}}      first
-//! {"registration":{…}} {"wanted":{…}} {"command":{…}} {"document":{…}} {"credential":{…}} {"event":{…}}
+//! {"registration":{…}} {"wanted":{…}} {"command":{…}} {"document":{…}} {"credential":{…}}
+//! {"token":{…}} {"audit":{…}} {"event":{…}}
 //! {"end":{"lines":8}}                                                last: what has no end was cut
 //! ```
-//! Bytes are base64. What is JSON in the store stays JSON. Credentials stay sealed: their key is no part of it.
+//! Bytes are base64. What is JSON in the store stays JSON. Credentials stay sealed: their key is no part of it. Of tokens there is
+//! only what they hash to.
 
 use std::io::{BufRead, Write};
 use std::path::Path;
@@ -16,9 +18,9 @@ use base64::engine::general_purpose::STANDARD;
 use lightship_lwm2m::Endpoint;
 use lightship_net::Clock;
 use lightship_store::{
-    CommandRecord, CommandState, CredentialKey, CredentialRecord, CredentialSet, Cursor, DocumentKey,
-    EmbeddedOptions, EmbeddedStore, Entry, EventRecord, Head, Importer, RegistrationRecord, Report,
-    StoreError, WantedKey, WantedObservation,
+    AuditRecord, CommandRecord, CommandState, CredentialKey, CredentialRecord, CredentialSet, Cursor,
+    DocumentKey, EmbeddedOptions, EmbeddedStore, Entry, EventRecord, Head, Importer, RegistrationRecord,
+    Report, StoreError, TokenRecord, WantedKey, WantedObservation,
 };
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -143,6 +145,8 @@ enum Line {
     Credential(Credential),
     Value(LastValue),
     Note(Note),
+    Token(Token),
+    Audit(Audit),
     Event(Event),
     End { lines: u64 },
 }
@@ -259,6 +263,27 @@ struct Event {
     body: Text,
 }
 
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Token {
+    id: String,
+    name: String,
+    role: String,
+    sha256: Bytes,
+    created_ms: i64,
+    created_by: String,
+    expires_ms: Option<i64>,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Audit {
+    place: String,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    endpoint: Option<String>,
+    body: Text,
+}
+
 struct Bytes(Vec<u8>);
 
 impl Serialize for Bytes {
@@ -349,6 +374,12 @@ impl From<Entry> for Line {
                 value: Text(String::from_utf8_lossy(&value).into()),
             }),
             Entry::Note { name, body } => Line::Note(Note { name: name.to_string(), body: Text(body) }),
+            Entry::Token(record) => Line::Token(record.into()),
+            Entry::Audit(record) => Line::Audit(Audit {
+                place: format!("{:016x}", record.id),
+                endpoint: record.endpoint.map(|endpoint| endpoint.to_string()),
+                body: Text(record.body),
+            }),
             Entry::Event { event, indexed } => Line::Event(Event {
                 number: event.cursor.number,
                 at_ms: event.at_ms,
@@ -357,6 +388,20 @@ impl From<Entry> for Line {
                 indexed,
                 body: Text(event.body),
             }),
+        }
+    }
+}
+
+impl From<TokenRecord> for Token {
+    fn from(record: TokenRecord) -> Token {
+        Token {
+            id: record.id.to_string(),
+            name: record.name.to_string(),
+            role: record.role.to_string(),
+            sha256: Bytes(record.digest.into()),
+            created_ms: record.created_ms,
+            created_by: record.created_by.to_string(),
+            expires_ms: record.expires_ms,
         }
     }
 }
@@ -443,6 +488,20 @@ impl Line {
                 value: line.value.0.as_bytes().into(),
             },
             Line::Note(line) => Entry::Note { name: line.name.into(), body: line.body.0 },
+            Line::Token(line) => Entry::Token(TokenRecord {
+                id: line.id.into(),
+                name: line.name.into(),
+                role: line.role.into(),
+                digest: line.sha256.0.try_into().map_err(|_| "a SHA-256 has 32 bytes".to_owned())?,
+                created_ms: line.created_ms,
+                created_by: line.created_by.into(),
+                expires_ms: line.expires_ms,
+            }),
+            Line::Audit(line) => Entry::Audit(AuditRecord {
+                id: u64::from_str_radix(&line.place, 16).map_err(|error| error.to_string())?,
+                endpoint: line.endpoint.as_deref().map(endpoint).transpose()?,
+                body: line.body.0,
+            }),
             Line::Event(line) => Entry::Event {
                 event: EventRecord {
                     cursor: Cursor { writer, number: line.number },

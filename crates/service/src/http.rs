@@ -1,6 +1,7 @@
 //! HTTP connections: few, short of breath with slow peers, and never in the way of devices.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -8,7 +9,10 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use axum::Router;
+use hyper::Request;
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
+use hyper::service::{Service as _, service_fn};
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
@@ -17,6 +21,7 @@ use tokio::sync::Semaphore;
 use tokio::time::Sleep;
 
 use crate::core::{Core, stopped};
+use crate::rest::Peer;
 
 /// Accepts connections until the server stops.
 pub(crate) async fn serve(listener: TcpListener, router: Router, core: Arc<Core>) {
@@ -28,9 +33,9 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, core: Arc<Core>
             () = stopped(&mut stopping) => return,
         };
         match accepted {
-            Ok((stream, _)) => {
+            Ok((stream, peer)) => {
                 if let Some(seat) = Seat::take(&core) {
-                    tokio::spawn(connection(stream, router.clone(), seat));
+                    tokio::spawn(connection(stream, peer, router.clone(), seat));
                 } else if let Ok(place) = farewells.clone().try_acquire_owned() {
                     tokio::spawn(async move {
                         farewell(stream).await;
@@ -91,7 +96,7 @@ async fn farewell(stream: TcpStream) {
     let _ = tokio::time::timeout(FAREWELL, told).await;
 }
 
-async fn connection(stream: TcpStream, router: Router, seat: Seat) {
+async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, seat: Seat) {
     let mut stopping = seat.core.stopping.subscribe();
     let _ = stream.set_nodelay(true);
     let io = TokioIo::new(Patient { stream, stalled: None });
@@ -101,7 +106,12 @@ async fn connection(stream: TcpStream, router: Router, seat: Seat) {
         .header_read_timeout(seat.core.config.limits.request_timeout)
         .max_headers(HEADERS_MAX)
         .max_buf_size(HEAD_LEN_MAX);
-    let serving = builder.serve_connection(io, TowerToHyperService::new(router));
+    let router = TowerToHyperService::new(router);
+    let service = service_fn(move |mut request: Request<Incoming>| {
+        request.extensions_mut().insert(Peer(peer));
+        router.call(request)
+    });
+    let serving = builder.serve_connection(io, service);
     tokio::pin!(serving);
     let result = tokio::select! {
         result = &mut serving => result,

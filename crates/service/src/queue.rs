@@ -27,6 +27,7 @@ use tokio::sync::Notify;
 use self::agenda::Agenda;
 pub(crate) use self::shape::{shape, state};
 pub(crate) use self::watch::keep_watch;
+use crate::access;
 use crate::core::Core;
 use crate::rest::Refusal;
 use crate::rest::order::OrderText;
@@ -109,8 +110,8 @@ async fn store(core: &Core, changes: Vec<Change>) -> Result<(), Refusal> {
         std::iter::once(Fact::Commanded(record.clone())).chain(event.map(Fact::Happened))
     });
     let facts = facts.chain(notes);
-    let newest =
-        core.store.commit(Batch { facts: facts.collect() }).await.map_err(|error| unstored(&error))?;
+    let facts = access::audited(facts.collect());
+    let newest = core.store.commit(Batch { facts }).await.map_err(|error| unstored(&error))?;
     core.tell_newest(newest);
     let mut agenda = core.queue.agenda();
     let before = agenda.first_alarm_ms();

@@ -8,8 +8,8 @@ use std::time::Duration;
 use lightship_net::{BootstrapThread, Clock, Shards};
 use lightship_platform::crypto::{Crypto, FastCrypto};
 use lightship_store::{
-    AnyStore, EmbeddedOptions, EmbeddedStore, LogLimits, MemoryStore, Options as StoreOptions, Store,
-    StoreError,
+    AnyStore, EmbeddedOptions, EmbeddedStore, Limits as StoreLimits, LogLimits, MemoryStore,
+    Options as StoreOptions, Store, StoreError,
 };
 use tokio::net::TcpListener;
 use tokio::runtime::Runtime;
@@ -133,6 +133,7 @@ impl Service {
         let setup = Setup::read(&config, &crypto, clock.now())?;
         let key_log = security::key_log(&config)?;
         let newest = runtime.block_on(store.newest())?;
+        let access = runtime.block_on(Access::open(&config.api, &store))?;
         let keeper = runtime.block_on(open_credentials(&config, &store, &crypto))?;
         let before = runtime.block_on(HandOver::take(&config, &store, &keeper, clock));
         let (mut shards, events) = listen::shards(&config, setup.server, clock, &before)?;
@@ -146,7 +147,7 @@ impl Service {
         let inbox = bootstrap.as_ref().map(|thread| thread.inbox().clone());
         let (share, news) = Bootstrap::new(inbox);
         let core = Arc::new(Core {
-            access: Access::new(&config.api),
+            access,
             bootstrap: share,
             gate: Gate::new(setup.identities, setup.trust, key_log),
             crypto,
@@ -190,6 +191,7 @@ fn open_store(config: &Config, writer: u32, clock: Clock) -> Result<AnyStore, St
         return Ok(AnyStore::Memory(MemoryStore::new(StoreOptions {
             writer,
             events_max,
+            limits: StoreLimits { audit_max: config.audit.entries_max.min(IN_MEMORY_MAX), ..limits(config) },
             ..StoreOptions::default()
         })));
     };
@@ -200,8 +202,13 @@ fn open_store(config: &Config, writer: u32, clock: Clock) -> Result<AnyStore, St
         ..LogLimits::default()
     };
     let (durability, free_bytes_min) = (config.store.durability, config.store.free_bytes_min);
-    let options = EmbeddedOptions { durability, free_bytes_min, log, ..options };
+    let options = EmbeddedOptions { durability, free_bytes_min, log, limits: limits(config), ..options };
     EmbeddedStore::open(options).map(AnyStore::Embedded)
+}
+
+fn limits(config: &Config) -> StoreLimits {
+    let (audit_max, audit_age_ms) = (config.audit.entries_max, config.audit.age_max_ms());
+    StoreLimits { audit_max, audit_age_ms, ..StoreLimits::default() }
 }
 
 fn launch(runtime: &Runtime, core: &Arc<Core>, https: Vec<(Listener, TcpListener)>) {
@@ -433,6 +440,8 @@ pub fn run(config: Config, on_ready: impl FnOnce(&Running)) -> Result<(), StartE
 const WORKERS: usize = 2;
 /// The journal, and threads that write files and read models; those come and go.
 const BLOCKING_MAX: usize = 5;
+/// Entries about who changed what, where they are in memory.
+const IN_MEMORY_MAX: usize = 10_000;
 const LIFE_CHECK: Duration = Duration::from_secs(1);
 /// How long tasks and threads may take that are on their way.
 const LAST_TASKS_MAX: Duration = Duration::from_secs(2);

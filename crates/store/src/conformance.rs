@@ -1,9 +1,8 @@
 //! What every backend must do, as checks that panic when it does not. A backend's tests call [`all`].
 
-use std::sync::{Arc, Mutex, PoisonError};
 mod access;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use lightship_lwm2m::{Endpoint, Path};
 

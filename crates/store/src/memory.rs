@@ -119,7 +119,6 @@ impl State {
         let (mut wanted, mut commands, mut documents, mut tokens) = (None, None, None, None);
         for fact in &batch.facts {
             match fact {
-                // What is replaced one by one needs no copy.
                 Fact::Happened(_)
                 | Fact::Registered(_)
                 | Fact::Leased { .. }
@@ -163,12 +162,7 @@ impl State {
                 }
             }
         }
-        if let Some(tokens) = tokens {
-            if tokens.len() > limits.tokens_max.max(self.tokens.len()) {
-                return Err(StoreError::Full { what: "tokens", max: limits.tokens_max });
-            }
-            changes.tokens = Some(Arc::new(tokens));
-        }
+        changes.tokens = tokens.map(|tokens| self.tokens_within(tokens, limits)).transpose()?;
         if let Some(wanted) = wanted {
             let count = |wanted: &Wanted| wanted.values().map(BTreeMap::len).sum::<usize>();
             if count(&wanted) > limits.wanted_max.max(count(&self.wanted)) {
@@ -189,6 +183,13 @@ impl State {
         }
         self.credentials.check(&changes.credentials, limits.credentials_max)?;
         Ok(changes)
+    }
+
+    fn tokens_within(&self, tokens: Tokens, limits: &Limits) -> Result<Arc<Tokens>, StoreError> {
+        if tokens.len() > limits.tokens_max.max(self.tokens.len()) {
+            return Err(StoreError::Full { what: "tokens", max: limits.tokens_max });
+        }
+        Ok(Arc::new(tokens))
     }
 
     fn apply(&mut self, batch: Batch, changes: Changes, limits: &Limits) -> Cursor {

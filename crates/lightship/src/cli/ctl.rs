@@ -1,10 +1,12 @@
 //! `lightship ctl`.
 
+mod access;
 mod bootstrap;
 mod credentials;
 mod fleet;
 mod models;
 
+pub(crate) use self::access::{AuditArguments, TokensCommand};
 pub(crate) use self::bootstrap::{BootstrapCommand, DocumentArguments, TemplatesCommand};
 pub(crate) use self::credentials::{CredentialsCommand, ProofArguments};
 pub(crate) use self::fleet::{BulkArguments, BulkCommand, ListArguments};
@@ -153,6 +155,17 @@ pub(crate) enum CtlCommand {
     /// Show who you are to the server: the token's name, its role, and when it ends
     #[command(after_help = "Example:\n  lightship ctl --token \"$TOKEN\" session")]
     Session,
+    /// Tokens: who may call the API, and do what
+    #[command(after_help = "Example:\n  lightship ctl tokens create dashboard --role viewer --expires 90d")]
+    Tokens {
+        #[command(subcommand)]
+        command: TokensCommand,
+    },
+    /// Show who changed what, the newest first
+    #[command(
+        after_help = "Examples:\n  lightship ctl audit\n  lightship ctl audit sensor-1 --from 24h\n  lightship ctl audit --actor ci"
+    )]
+    Audit(AuditArguments),
     /// List the registered devices
     #[command(
         after_help = "Examples:\n  lightship ctl endpoints\n  lightship ctl endpoints --filter 'state:asleep lifetime>3600' --columns /3/0/3,/3/0/9\n  lightship ctl endpoints --filter firmware:1.2 --csv > fleet.csv"

@@ -10,9 +10,9 @@ mod serve;
 mod store;
 
 pub(crate) use self::ctl::{
-    BootstrapCommand, BulkArguments, BulkCommand, CompositeCommand, CredentialsCommand, CtlArguments,
-    CtlCommand, Delivery, DocumentArguments, DownlinkCommand, HistoryArguments, ListArguments, LogArguments,
-    ModelsCommand, ProofArguments, SecurityCommand, TemplatesCommand, Values,
+    AuditArguments, BootstrapCommand, BulkArguments, BulkCommand, CompositeCommand, CredentialsCommand,
+    CtlArguments, CtlCommand, Delivery, DocumentArguments, DownlinkCommand, HistoryArguments, ListArguments,
+    LogArguments, ModelsCommand, ProofArguments, SecurityCommand, TemplatesCommand, TokensCommand, Values,
 };
 pub(crate) use self::decode::DecodeArguments;
 pub(crate) use self::demo::DemoArguments;

@@ -75,6 +75,8 @@ impl Session<'_> {
                 events::print(self.client, &wanted, self.json).map_err(|error| self.event_failure(error))
             }
             CtlCommand::Session => self.session(),
+            CtlCommand::Tokens { command } => self.tokens(command),
+            CtlCommand::Audit(arguments) => self.audit(arguments),
             CtlCommand::Credentials { command } => self.credentials(command),
             CtlCommand::Security { command } => self.security(command.as_ref()),
             CtlCommand::Handshakes { endpoint } => self.handshakes(&endpoint),

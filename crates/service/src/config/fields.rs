@@ -390,6 +390,20 @@ pub(super) const FIELDS: &[Field] = &[
         "Megabytes for the last messages of all devices, up to 1024; 0 = none are recorded. What may hold a key is never shown.",
     ),
     field(
+        "audit",
+        "max_age_s",
+        Kind::Number,
+        "7776000",
+        "Seconds that entries about who changed what are kept.",
+    ),
+    field(
+        "audit",
+        "max_entries",
+        Kind::Number,
+        "100000",
+        "How many of them; the oldest leave. Without a folder at most 10000.",
+    ),
+    field(
         "models",
         "folder",
         Kind::Text,

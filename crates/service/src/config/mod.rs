@@ -16,8 +16,8 @@ use lightship_store::Durability;
 
 pub use fields::sample;
 pub use raw::{
-    OneOrMany, RawApi, RawBootstrap, RawConfig, RawEvents, RawLimits, RawListen, RawModels, RawQueue,
-    RawRegistration, RawSecurity, RawServerKey, RawStore, RawTrace,
+    OneOrMany, RawApi, RawAudit, RawBootstrap, RawConfig, RawEvents, RawLimits, RawListen, RawModels,
+    RawQueue, RawRegistration, RawSecurity, RawServerKey, RawStore, RawTrace,
 };
 pub use security::{Field, KeyPair, Rule, SealKey, Security};
 
@@ -44,6 +44,8 @@ pub struct Config {
     pub events: Events,
     /// The last messages.
     pub trace: Trace,
+    /// Who changed what.
+    pub audit: Audit,
     /// Object definitions.
     pub models: Models,
 }
@@ -174,6 +176,23 @@ pub struct Events {
 pub struct Trace {
     /// Bytes for them, of all shards together; 0 = off.
     pub bytes: usize,
+}
+
+/// Who changed what.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Audit {
+    /// For how long entries are kept.
+    pub age_max: Duration,
+    /// How many of them.
+    pub entries_max: usize,
+}
+
+impl Audit {
+    /// For how long entries are kept, in milliseconds.
+    #[must_use]
+    pub fn age_max_ms(&self) -> i64 {
+        i64::try_from(self.age_max.as_millis()).unwrap_or(i64::MAX)
+    }
 }
 
 /// Object definitions.
@@ -351,6 +370,7 @@ impl Config {
             store: store(raw.store)?,
             events: events(&raw.events)?,
             trace: trace(&raw.trace)?,
+            audit: audit(&raw.audit)?,
             models: Models { folder: raw.models.folder },
             listen,
         })
@@ -376,6 +396,15 @@ fn events(raw: &RawEvents) -> Result<Events, ConfigError> {
 fn trace(raw: &RawTrace) -> Result<Trace, ConfigError> {
     let megabytes = number("trace.memory_mb", raw.memory_mb, 16, 0, 1024)?;
     Ok(Trace { bytes: usize::try_from(megabytes).unwrap_or(0) << 20 })
+}
+
+fn audit(raw: &RawAudit) -> Result<Audit, ConfigError> {
+    let age_s = number("audit.max_age_s", raw.max_age_s, 90 * 86_400, 60, 3_200_000_000)?;
+    let entries = number("audit.max_entries", raw.max_entries, 100_000, 100, 10_000_000)?;
+    Ok(Audit {
+        age_max: Duration::from_secs(age_s),
+        entries_max: usize::try_from(entries).unwrap_or(usize::MAX),
+    })
 }
 
 fn limits(raw: &RawLimits) -> Result<Limits, ConfigError> {

@@ -34,6 +34,8 @@ pub struct RawConfig {
     pub events: RawEvents,
     /// `[trace]`
     pub trace: RawTrace,
+    /// `[audit]`
+    pub audit: RawAudit,
     /// `[models]`
     pub models: RawModels,
 }
@@ -176,6 +178,8 @@ section! {
     RawEvents { unchanged_updates_per_second: u64, }
     /// Section `[trace]`, see [`super::sample`].
     RawTrace { memory_mb: u64, }
+    /// Section `[audit]`, see [`super::sample`].
+    RawAudit { max_age_s: u64, max_entries: u64, }
     /// Section `[models]`, see [`super::sample`].
     RawModels { folder: PathBuf, }
 }
@@ -245,6 +249,7 @@ impl RawConfig {
             store: self.store.under(higher.store),
             events: self.events.under(higher.events),
             trace: self.trace.under(higher.trace),
+            audit: self.audit.under(higher.audit),
             models: self.models.under(higher.models),
         }
     }

@@ -12,6 +12,7 @@ pub(crate) fn shape(record: &CommandRecord) -> api::Command {
     api::Command {
         id: record.id.to_string(),
         endpoint: record.endpoint.to_string(),
+        queued_by: text.as_ref().and_then(|text| text.by.clone()),
         operation: text.as_ref().map_or("", |text| text.verb.operation()).to_owned(),
         path: text.map_or_else(|| "/".to_owned(), |text| text.path()),
         state: state(record.state),

@@ -17,6 +17,7 @@ use lightship_store::{Batch, DocumentKey, Fact, Store, StoreError};
 use super::Refusal;
 use super::input::{self, Query};
 use super::reply::{Answer, json};
+use crate::access;
 use crate::bootstrap::{self, Document, Known, NotFound, Step, Unusable};
 use crate::core::Core;
 
@@ -250,7 +251,7 @@ async fn store(core: &Core, key: DocumentKey, shape: &impl serde::Serialize) -> 
         .map_err(|_| Refusal::new(ProblemType::Internal, "the document cannot be written"))?;
     let body = core.keeper.seal_document(&key, &body);
     let body = body.map_err(|error| Refusal::new(ProblemType::Internal, error.to_string()))?;
-    let facts = vec![Fact::Document { key, body }];
+    let facts = access::audited(vec![Fact::Document { key, body }]);
     core.store.commit(Batch { facts }).await.map_err(|error| unstored(&error))?;
     core.bootstrap.forget_templates();
     Ok(())
@@ -260,7 +261,7 @@ async fn remove(core: &Core, key: DocumentKey) -> Answer {
     if core.store.document(&key).await.map_err(|error| unstored(&error))?.is_none() {
         return Err(nothing("there is none"));
     }
-    let facts = vec![Fact::NoDocument { key }];
+    let facts = access::audited(vec![Fact::NoDocument { key }]);
     core.store.commit(Batch { facts }).await.map_err(|error| unstored(&error))?;
     core.bootstrap.forget_templates();
     Ok(StatusCode::NO_CONTENT.into_response())

@@ -11,6 +11,7 @@ use lightship_store::{CommandId, Store};
 use super::input::Query;
 use super::reply::{Answer, json};
 use super::{Refusal, input};
+use crate::access::Outcome;
 use crate::core::Core;
 use crate::queue::{self, shape, unknown, unread};
 
@@ -24,7 +25,10 @@ pub(crate) async fn show(State(core): State<Arc<Core>>, Path(id): Path<String>) 
 /// DELETE /commands/{id}
 pub(crate) async fn cancel(State(core): State<Arc<Core>>, Path(id): Path<String>) -> Answer {
     let command = queue::cancel(&core, read(&id)?).await?;
-    json(StatusCode::OK, &shape(&command))
+    let mut answer = json(StatusCode::OK, &shape(&command))?;
+    let endpoint = Some(command.endpoint.clone());
+    answer.extensions_mut().insert(Outcome { endpoint, ..Outcome::default() });
+    Ok(answer)
 }
 
 /// POST /commands/{id}/retry

@@ -8,11 +8,13 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::{RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use bytes::Bytes;
+use futures_util::StreamExt;
 use lightship_api::{Event, EventType, Problem, ProblemType};
 use lightship_store::{Cursor, EventPage, EventRecord, Store};
 use tokio::sync::watch;
@@ -20,11 +22,13 @@ use tokio::sync::watch;
 use super::Refusal;
 use super::input::Query;
 use super::reply::Answer;
+use crate::access::Actor;
 use crate::core::{Core, stopped};
 
 /// GET /events
 pub(crate) async fn follow(
     State(core): State<Arc<Core>>,
+    Extension(actor): Extension<Arc<Actor>>,
     headers: HeaderMap,
     RawQuery(query): RawQuery,
 ) -> Answer {
@@ -56,12 +60,17 @@ pub(crate) async fn follow(
         over: false,
         _seat: seat,
     };
+    // It ends with the right to read.
+    let ended = {
+        let core = reader.core.clone();
+        async move { actor.ended(&core).await }
+    };
     let stream = futures_util::stream::unfold(reader, |mut reader| async move {
         let chunk = reader.next().await?;
         Some((Ok::<_, Infallible>(chunk), reader))
     });
     let head = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-store")];
-    Ok((StatusCode::OK, head, Body::from_stream(stream)).into_response())
+    Ok((StatusCode::OK, head, Body::from_stream(stream.take_until(Box::pin(ended)))).into_response())
 }
 
 pub(super) fn kinds(names: &str) -> Result<Vec<EventType>, Refusal> {

@@ -1,6 +1,6 @@
 //! What every request must pass: Host, Origin, token. And what every answer carries.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
@@ -12,15 +12,25 @@ use lightship_api::{ProblemType, Role};
 
 use super::Refusal;
 use super::roles::{self, Wanted};
+use crate::access::{Actor, Asked, Denied, Outcome, Trail};
 use crate::config::Api;
 use crate::core::Core;
 
-/// Checks a request and marks its answer.
+/// The other end of a connection.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Peer(pub(crate) SocketAddr);
+
+/// Checks a request, marks its answer, and sees that what it changes leaves a trace.
 pub(crate) async fn guard(State(core): State<Arc<Core>>, mut request: Request, next: Next) -> Response {
     core.counters.http_requests.fetch_add(1, Ordering::Relaxed);
     let mut response = match admit(&core, &mut request) {
-        Ok(()) => next.run(request).await,
-        Err(refused) => *refused,
+        Admitted::Plain => next.run(request).await,
+        Admitted::Changing(trail) => {
+            let response = trail.serve(next.run(request)).await;
+            told(&trail, response).await
+        }
+        Admitted::Refused(response) => *response,
+        Admitted::RefusedAndTold(trail, response) => told(&trail, *response).await,
     };
     if response.status().is_client_error() || response.status().is_server_error() {
         core.counters.http_problems.fetch_add(1, Ordering::Relaxed);
@@ -31,31 +41,100 @@ pub(crate) async fn guard(State(core): State<Arc<Core>>, mut request: Request, n
     response
 }
 
+/// What becomes of a request.
+enum Admitted {
+    Plain,
+    /// It may change something.
+    Changing(Arc<Trail>),
+    Refused(Box<Response>),
+    /// By somebody who is known.
+    RefusedAndTold(Arc<Trail>, Box<Response>),
+}
+
+async fn told(trail: &Trail, mut response: Response) -> Response {
+    let outcome = response.extensions_mut().remove::<Outcome>().unwrap_or_default();
+    trail.end(response.status().as_u16(), outcome).await;
+    response
+}
+
 /// Finds out who calls and whether that caller may: only then a handler sees the request.
-fn admit(core: &Core, request: &mut Request) -> Result<(), Box<Response>> {
-    let refused = |refusal: Refusal| Box::new(refusal.into_response());
-    check(&core.config.api, request.uri(), request.headers()).map_err(refused)?;
-    let matched = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
-    let wanted = roles::wanted(request.method(), matched);
+fn admit(core: &Arc<Core>, request: &mut Request) -> Admitted {
+    let refused = |refusal: Refusal| Admitted::Refused(Box::new(refusal.into_response()));
+    if let Err(refusal) = check(&core.config.api, request.uri(), request.headers()) {
+        return refused(refusal);
+    }
+    let wanted = roles::wanted(request.method(), matched(request));
     let needed = match wanted {
         Wanted::Operation { need, .. } => roles::role(need, request.uri()),
         Wanted::Unknown if !request.uri().path().starts_with("/api/v1") => None,
         // Whoever knows no token does not hear what there is.
         Wanted::Unknown | Wanted::NoMethod(_) | Wanted::Unsaid => Some(Role::Viewer),
     };
-    if let Some(needed) = needed {
-        let actor = core.access.actor(bearer(request.headers()).map_err(refused)?).map_err(refused)?;
-        actor.must_be(needed).map_err(refused)?;
-        request.extensions_mut().insert(Arc::new(actor));
-    }
+    let Some(needed) = needed else { return Admitted::Plain };
+    let actor = bearer(request.headers()).map_err(|refusal| Denied::new(refusal, None));
+    let actor = actor.and_then(|token| core.access.actor(token, core.now())).and_then(|actor| {
+        let may = actor.must_be(needed);
+        may.map(|()| actor.clone()).map_err(|refusal| Denied::new(refusal, Some(actor)))
+    });
+    let actor = match actor {
+        Ok(actor) => actor,
+        Err(denied) => {
+            let Denied { refusal, actor } = *denied;
+            let trail = actor.and_then(|actor| refused_trail(core, &actor, request));
+            let response = Box::new(refusal.into_response());
+            return match trail {
+                Some(trail) => Admitted::RefusedAndTold(trail, response),
+                None => Admitted::Refused(response),
+            };
+        }
+    };
     match wanted {
-        Wanted::Operation { .. } | Wanted::Unknown => Ok(()),
-        Wanted::NoMethod(allow) => Err(Box::new(roles::no_method(allow))),
+        Wanted::NoMethod(allow) => Admitted::Refused(Box::new(roles::no_method(allow))),
         Wanted::Unsaid => {
             tracing::error!(uri = %request.uri().path(), "nobody has said who may have this address");
-            Err(refused(Refusal::new(ProblemType::Internal, "nobody has said who may have this address")))
+            refused(Refusal::new(ProblemType::Internal, "nobody has said who may have this address"))
+        }
+        Wanted::Operation { name, .. } if roles::changes(name, request.method(), request.uri()) => {
+            let trail = trail(core, &actor, name, request);
+            request.extensions_mut().insert(Arc::new(actor));
+            Admitted::Changing(trail)
+        }
+        Wanted::Operation { .. } | Wanted::Unknown => {
+            request.extensions_mut().insert(Arc::new(actor));
+            Admitted::Plain
         }
     }
+}
+
+fn matched(request: &Request) -> Option<&str> {
+    request.extensions().get::<MatchedPath>().map(MatchedPath::as_str)
+}
+
+fn trail(core: &Arc<Core>, actor: &Actor, action: &str, request: &Request) -> Arc<Trail> {
+    let uri = request.uri();
+    let part = |name: &str| roles::part(matched(request).unwrap_or_default(), uri.path(), name);
+    let asked = Asked {
+        action,
+        method: request.method().as_str(),
+        target: uri.path_and_query().map_or(uri.path(), |target| target.as_str()),
+        endpoint: part("{endpoint}"),
+        path: part("{*path}").map(|path| format!("/{path}")),
+        from: request.extensions().get::<Peer>().map(|peer| peer.0),
+    };
+    Trail::begin(core, actor, asked)
+}
+
+/// The trail of a try that is refused; none when there were too many of late.
+fn refused_trail(core: &Arc<Core>, actor: &Actor, request: &Request) -> Option<Arc<Trail>> {
+    let unwritten = core.access.tells_refusal(core.now())?;
+    if unwritten > 0 {
+        tracing::warn!(unwritten, "refused requests that the audit does not have");
+    }
+    let action = match roles::wanted(request.method(), matched(request)) {
+        Wanted::Operation { name, .. } => name,
+        Wanted::NoMethod(_) | Wanted::Unsaid | Wanted::Unknown => "unknown",
+    };
+    Some(trail(core, actor, action, request))
 }
 
 fn check(api: &Api, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {

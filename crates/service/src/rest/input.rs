@@ -318,7 +318,7 @@ pub(crate) fn media_type(headers: &HeaderMap, known: &[&str]) -> Result<(), Refu
     Err(Refusal::new(ProblemType::UnsupportedMediaType, format!("send {}", known.join(" or "))))
 }
 
-fn decode(text: &str) -> Option<String> {
+pub(super) fn decode(text: &str) -> Option<String> {
     let mut out = Vec::with_capacity(text.len());
     let mut rest = text.as_bytes();
     while let Some((first, more)) = rest.split_first() {

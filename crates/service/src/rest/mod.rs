@@ -1,5 +1,6 @@
 //! REST: addresses to handlers, and what holds for all of them.
 
+mod access;
 mod bootstrap;
 pub(crate) mod bulk;
 pub(crate) mod call;
@@ -23,7 +24,6 @@ pub(crate) mod order;
 mod reply;
 mod roles;
 mod security;
-mod session;
 mod write;
 
 use std::sync::Arc;
@@ -35,6 +35,7 @@ use axum::routing::{get, post, put};
 
 use crate::core::Core;
 use credentials::{of_bootstrap, of_server};
+pub(crate) use guard::Peer;
 use order::Verb;
 pub(crate) use reply::Refusal;
 
@@ -66,9 +67,10 @@ fn kept() -> Router<Arc<Core>> {
 pub(crate) fn router(core: &Arc<Core>) -> Router {
     let device = "/api/v1/endpoints/{endpoint}";
     let at = |rest: &str| format!("{device}{rest}");
-    Router::new()
-        .route("/api/v1/session", get(session::show))
+    of_callers()
         .merge(of_fleet())
+        .merge(of_bootstrapping())
+        .route(&at("/audit"), get(access::audit_of))
         .route(device, get(endpoints::show).delete(endpoints::forget))
         .route(
             &at("/resources/{*path}"),
@@ -106,18 +108,6 @@ pub(crate) fn router(core: &Arc<Core>) -> Router {
             "/api/v1/bootstrap/{endpoint}/credential",
             get(of_bootstrap::show).put(of_bootstrap::put).delete(of_bootstrap::delete),
         )
-        .route("/api/v1/bootstrap", get(bootstrap::list))
-        .route(
-            "/api/v1/bootstrap/{endpoint}",
-            get(bootstrap::show).put(bootstrap::put).delete(bootstrap::delete),
-        )
-        .route("/api/v1/bootstrap/{endpoint}/plan", get(bootstrap::plan))
-        .route("/api/v1/bootstrap/{endpoint}/sessions", get(bootstrap::sessions))
-        .route("/api/v1/bootstrap-templates", get(bootstrap::templates))
-        .route(
-            "/api/v1/bootstrap-templates/{name}",
-            get(bootstrap::show_template).put(bootstrap::put_template).delete(bootstrap::delete_template),
-        )
         .route("/api/v1/events", get(events::follow))
         .merge(of_models())
         .route("/api/openapi.json", get(meta::openapi))
@@ -150,4 +140,30 @@ fn of_models() -> Router<Arc<Core>> {
         .route(one, get(models::show).delete(models::delete))
         .route(&format!("{one}/diff"), get(models::diff))
         .route(&format!("{one}/devices"), get(models::devices))
+}
+
+/// Who calls, and what callers did.
+fn of_callers() -> Router<Arc<Core>> {
+    Router::new()
+        .route("/api/v1/session", get(access::session))
+        .route("/api/v1/tokens", get(access::tokens).post(access::create))
+        .route("/api/v1/tokens/{id}", axum::routing::delete(access::delete))
+        .route("/api/v1/audit", get(access::audit))
+}
+
+/// What devices are given when they bootstrap.
+fn of_bootstrapping() -> Router<Arc<Core>> {
+    Router::new()
+        .route("/api/v1/bootstrap", get(bootstrap::list))
+        .route(
+            "/api/v1/bootstrap/{endpoint}",
+            get(bootstrap::show).put(bootstrap::put).delete(bootstrap::delete),
+        )
+        .route("/api/v1/bootstrap/{endpoint}/plan", get(bootstrap::plan))
+        .route("/api/v1/bootstrap/{endpoint}/sessions", get(bootstrap::sessions))
+        .route("/api/v1/bootstrap-templates", get(bootstrap::templates))
+        .route(
+            "/api/v1/bootstrap-templates/{name}",
+            get(bootstrap::show_template).put(bootstrap::put_template).delete(bootstrap::delete_template),
+        )
 }

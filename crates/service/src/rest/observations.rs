@@ -17,6 +17,7 @@ use super::downlink::attributes;
 use super::input;
 use super::order::Done;
 use super::reply::{Answer, json};
+use crate::access;
 use crate::content;
 use crate::core::Core;
 use crate::directory::LastContent;
@@ -194,7 +195,10 @@ pub(super) async fn end(call: &Call<'_>, key: WantedKey) -> Result<Done, Refusal
 }
 
 async fn keep(core: &Core, fact: Fact) -> Result<(), Refusal> {
-    core.store.commit(Batch { facts: vec![fact] }).await.map_err(|error| unstored(&error))?;
+    core.store
+        .commit(Batch { facts: access::audited(vec![fact]) })
+        .await
+        .map_err(|error| unstored(&error))?;
     Ok(())
 }
 

@@ -19,6 +19,7 @@ use super::call::Call;
 use super::input::{self, Choices, DOWNLINK};
 use super::reply::{Answer, json};
 use super::{Refusal, check, composite, downlink, observations, write};
+use crate::access::{self, Outcome};
 use crate::core::Core;
 use crate::directory::Device;
 use crate::queue::{self, Terms};
@@ -179,6 +180,9 @@ pub(crate) struct OrderText {
     /// The bulk operation that it is a part of.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) bulk: Option<u64>,
+    /// Who queued it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) by: Option<String>,
 }
 
 impl OrderText {
@@ -189,6 +193,7 @@ impl OrderText {
             query: query.to_owned(),
             body: body.to_owned(),
             bulk: None,
+            by: access::caller(),
         }
     }
 
@@ -376,15 +381,24 @@ async fn serve(
         call.device = input::device(core, endpoint).await?;
     }
     match order.run(&call).await? {
-        Done::Answered(answer) => json(StatusCode::OK, &answer),
-        Done::Created(answer) => json(StatusCode::CREATED, &answer),
+        Done::Answered(answer) => answered(StatusCode::OK, &answer),
+        Done::Created(answer) => answered(StatusCode::CREATED, &answer),
         Done::Nothing => Ok(StatusCode::NO_CONTENT.into_response()),
     }
+}
+
+/// What the device said, for the caller and for the audit.
+fn answered(status: StatusCode, answer: &DownlinkAnswer) -> Answer {
+    let mut response = json(status, answer)?;
+    response.extensions_mut().insert(Outcome { code: Some(answer.code.clone()), ..Outcome::default() });
+    Ok(response)
 }
 
 async fn queued(core: &Arc<Core>, device: &Device, order: &OrderText, terms: &Terms) -> Answer {
     let record = queue::accept(core, &device.registration.details.endpoint, order, terms).await?;
     let mut answer = json(StatusCode::ACCEPTED, &queue::shape(&record))?;
+    let detail = Some(format!("command {}", record.id));
+    answer.extensions_mut().insert(Outcome { detail, ..Outcome::default() });
     if let Ok(location) = HeaderValue::from_str(&format!("/api/v1/commands/{}", record.id)) {
         answer.headers_mut().insert(header::LOCATION, location);
     }

@@ -5,6 +5,8 @@ use axum::response::{IntoResponse, Response};
 use lightship_api::{Problem, ProblemType};
 use serde::Serialize;
 
+use crate::access::Outcome;
+
 /// What a handler gives: an answer or a problem.
 pub(crate) type Answer = Result<Response, Refusal>;
 
@@ -44,6 +46,9 @@ impl IntoResponse for Refusal {
         let body = serde_json::to_vec(&self.0).unwrap_or_default();
         let mut response =
             (status, [(header::CONTENT_TYPE, "application/problem+json")], body).into_response();
+        // Its name, and no more: what was wrong may quote a value.
+        let detail = self.0.kind.strip_prefix("/problems/").map(str::to_owned);
+        response.extensions_mut().insert(Outcome { detail, ..Outcome::default() });
         if let Some(seconds) = self.0.retry_after_s {
             response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from(seconds));
         }

@@ -8,7 +8,7 @@ use axum::response::{IntoResponse, Response};
 use lightship_api::routes::ROUTES;
 use lightship_api::{Need, ProblemType, Role, needed};
 
-use super::Refusal;
+use super::{Refusal, input};
 
 /// What a request asks for, as far as roles are concerned.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -50,6 +50,24 @@ pub(crate) fn queues(uri: &Uri) -> bool {
     // A name with an escape in it may be any name.
     parts.any(|(name, value)| (name == "queue" || name.contains('%')) && value != "false")
 }
+
+/// Whether a request may change something: then it leaves a trace.
+pub(crate) fn changes(operation: &str, method: &Method, uri: &Uri) -> bool {
+    let asks = method == Method::GET || method == Method::HEAD || ASKING.contains(&operation);
+    let is_try = uri.query().unwrap_or_default().split('&').any(|part| part == "dry_run=true");
+    !is_try && (!asks || queues(uri))
+}
+
+/// A part of an address that the router's spelling names, such as `{endpoint}` or `{*path}`, decoded.
+pub(crate) fn part(matched: &str, path: &str, name: &str) -> Option<String> {
+    let at = matched.split('/').position(|part| part == name)?;
+    let mut parts = path.splitn(at + if name.starts_with("{*") { 1 } else { 2 }, '/');
+    let found = parts.nth(at)?;
+    input::decode(&found.replace('+', "%2B"))
+}
+
+/// Operations that have a body and change nothing all the same.
+const ASKING: [&str; 1] = ["readComposite"];
 
 /// The answer to a method that the address does not have.
 pub(crate) fn no_method(allow: &'static str) -> Response {
@@ -101,6 +119,25 @@ mod tests {
             panic!("HEAD is GET");
         };
         assert_eq!((name, need), ("read", Need::Role(Role::Viewer)));
+    }
+
+    #[test]
+    fn an_address_gives_its_parts() {
+        let matched = "/api/v1/endpoints/{endpoint}/resources/{*path}";
+        let path = "/api/v1/endpoints/urn%3aa+b%2f/resources/3/0/9";
+        assert_eq!(part(matched, path, "{endpoint}").as_deref(), Some("urn:a+b/"));
+        assert_eq!(part(matched, path, "{*path}").as_deref(), Some("3/0/9"));
+        assert_eq!(part(matched, path, "{id}"), None);
+    }
+
+    #[test]
+    fn reads_change_nothing_and_queued_ones_do() {
+        let uri = |text: &str| text.parse::<Uri>().unwrap();
+        assert!(!changes("read", &Method::GET, &uri("/x")));
+        assert!(changes("read", &Method::GET, &uri("/x?queue=true")));
+        assert!(!changes("readComposite", &Method::POST, &uri("/x")));
+        assert!(changes("writeReplace", &Method::PUT, &uri("/x")));
+        assert!(!changes("importCredentials", &Method::POST, &uri("/x?dry_run=true")));
     }
 
     #[test]

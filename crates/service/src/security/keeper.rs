@@ -14,6 +14,7 @@ use lightship_store::{
 use super::credential::{Proof, Unusable};
 use super::encoded::bytes_of_base64;
 use super::seal::{KeyFound, OpenError, SealError, Sealer};
+use crate::access::audited;
 use crate::random::Random;
 
 /// Reads and writes credentials.
@@ -149,7 +150,7 @@ impl Keeper {
         let principal = proof.principal();
         let sealed = self.sealer.seal(&whose(&key, principal.as_deref()), proof.bytes().bytes())?;
         let record = Arc::new(CredentialRecord { key, principal, sealed, changed_ms: now.0 });
-        match store.commit(Batch { facts: vec![Fact::Credential(record)] }).await {
+        match store.commit(Batch { facts: audited(vec![Fact::Credential(record)]) }).await {
             Err(StoreError::Taken { by }) => return Err(KeepError::Taken { by }),
             stored => stored?,
         };
@@ -167,7 +168,7 @@ impl Keeper {
     ) -> Result<Option<Change>, KeepError> {
         let Some(before) = self.find(store, set, endpoint).await? else { return Ok(None) };
         let key = CredentialKey { set, endpoint: endpoint.clone() };
-        store.commit(Batch { facts: vec![Fact::NoCredential { key }] }).await?;
+        store.commit(Batch { facts: audited(vec![Fact::NoCredential { key }]) }).await?;
         self.count(Some(&before.proof), None);
         Ok(Some(Change { before: Some(before), now: None }))
     }

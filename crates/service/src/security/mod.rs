@@ -25,7 +25,7 @@ use crate::config::{Config, SealKey};
 use crate::core::Core;
 
 pub(crate) use credential::Proof;
-pub(crate) use encoded::{bytes_of_hex, der_of_pem};
+pub(crate) use encoded::{bytes_of_hex, der_of_pem, hex};
 pub(crate) use gate::{Gate, end_vouched, keep_watch, take};
 pub(crate) use keeper::{Change, KeepError, Keeper};
 pub(crate) use overview::overview;

@@ -219,7 +219,7 @@ fn in_folder(folder: &Path, seal_key: SealKey) -> Config {
 
 fn started(config: Config) -> Server {
     let running = Service::start(config).unwrap();
-    Server { http: running.http().unwrap(), coap: running.coap().unwrap(), running }
+    Server { http: running.http().unwrap(), coap: running.coap().unwrap(), running, token: None }
 }
 
 /// Every byte of every file in a folder and below, but for the sealing key.

@@ -1,6 +1,7 @@
 //! A whole server over loopback: devices on one side, HTTP on the other.
 #![allow(clippy::unwrap_used, reason = "a test may fail anywhere")]
 
+mod access;
 mod bad_http;
 mod bodies;
 mod bootstrap;

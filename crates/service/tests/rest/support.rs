@@ -17,6 +17,8 @@ pub(crate) struct Server {
     pub(crate) running: Running,
     pub(crate) http: SocketAddr,
     pub(crate) coap: SocketAddr,
+    /// What its configuration asks callers for.
+    pub(crate) token: Option<String>,
 }
 
 impl Server {
@@ -30,7 +32,8 @@ impl Server {
         config.limits.registers_a_minute_per_device = 0;
         config.listen.shards = 2;
         change(&mut config);
-        Server::of(Service::start(config).unwrap())
+        let token = config.api.token.clone();
+        Server { token, ..Server::of(Service::start(config).unwrap()) }
     }
 
     /// A server whose store fails when it is told to.
@@ -55,7 +58,7 @@ impl Server {
     }
 
     fn of(running: Running) -> Server {
-        Server { http: running.http().unwrap(), coap: running.coap().unwrap(), running }
+        Server { http: running.http().unwrap(), coap: running.coap().unwrap(), running, token: None }
     }
 
     pub(crate) fn coaps(&self) -> SocketAddr {
@@ -94,7 +97,12 @@ impl Server {
     /// Waits until a device is registered under that name.
     pub(crate) fn wait_for(&self, endpoint: &str) {
         let encoded: String = endpoint.bytes().map(|byte| format!("%{byte:02x}")).collect();
-        eventually(|| self.get(&format!("/api/v1/endpoints/{encoded}")).status == 200);
+        let bearer = self.token.as_ref().map(|token| format!("Authorization: Bearer {token}\r\n"));
+        let bearer = bearer.unwrap_or_default();
+        let request = format!(
+            "GET /api/v1/endpoints/{encoded} HTTP/1.1\r\nHost: localhost\r\n{bearer}Connection: close\r\n\r\n"
+        );
+        eventually(|| self.raw(&request).status == 200);
     }
 }
 

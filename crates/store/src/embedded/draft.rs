@@ -282,7 +282,7 @@ impl<'a> Draft<'a> {
                 self.remove(Tree::Audited, records::index_key(endpoint, oldest.id).into())?;
             }
             self.ledger.access.entries -= 1;
-            self.ledger.access.entries_from = oldest.id + 1;
+            self.ledger.access.entries_from = oldest.id.saturating_add(1);
         }
         Ok(())
     }
