@@ -272,6 +272,16 @@ function retryRoute(id) {
   return { status: 201, body: command };
 }
 
+function fleetRoute(what) {
+  if (what === "rates") return { status: 200, body: { step_s: 10, from: new Date(Date.now() - 3_600_000).toISOString(), series: {}, failures: {} } };
+  const all = [...devices.values()].map((item) => item.registration);
+  const counted = (name) => all.reduce((counts, item) => ({ ...counts, [name(item)]: (counts[name(item)] ?? 0) + 1 }), {});
+  const asleep = all.filter((item) => item.state === "asleep").length;
+  const counts = { registered: all.length, awake: all.length - asleep, asleep, late: 0, lost: 0 };
+  const kinds = { lwm2m: counted((item) => item.lwm2m_version), security: counted((item) => item.security?.mode ?? "nosec"), bindings: counted((item) => item.binding) };
+  return { status: 200, body: { as_of: new Date().toISOString(), ...counts, ...kinds, lost_devices: [], firmware: [], models: [], noisiest: [], unknown: [] } };
+}
+
 function downlink(method, device, kind, ids, body) {
   const path = ids.length > 0 ? `/${ids.join("/")}` : undefined;
   if (device.registration.state === "asleep" && kind !== "observations") {
@@ -311,13 +321,15 @@ function route(method, url, body) {
     const model = MODELS.find((item) => item.id === Number(name) && (!version || item.version === version));
     return model ? { status: 200, body: model } : problem(404, "unknown-model", "No such object definition is known.");
   }
+  if (kind === "fleet") return fleetRoute(name);
   const secured = securityRoute(method, url, body, { problem, emit });
   if (secured) return secured;
   if (kind !== "endpoints") return problem(404, "not-found", "There is nothing at this address.");
   if (!name) {
     const filter = (url.searchParams.get("filter") ?? "").toLowerCase();
     const items = [...devices.values()].map((item) => item.registration).filter((item) => item.endpoint.toLowerCase().includes(filter));
-    return { status: 200, body: { items } };
+    const [offset, limit] = [Number(url.searchParams.get("offset") ?? 0), Number(url.searchParams.get("limit") ?? 100)];
+    return { status: 200, body: { items: items.slice(offset, offset + limit), total: items.length } };
   }
   const device = devices.get(decodeURIComponent(name));
   if (!device) return problem(404, "endpoint-not-registered", "No such endpoint is registered.");

@@ -40,7 +40,7 @@ test("an address leads back to what it was made of, whatever the endpoint is cal
     expect(parseRoute(deviceHref(endpoint, "queue", "a/b c"))).toEqual({ page: "device", endpoint, tab: "queue", path: undefined, detail: "a/b c" });
     expect(parseRoute(deviceHref(endpoint))).toEqual({ page: "device", endpoint, tab: "overview", path: undefined });
   }
-  expect(parseRoute("")).toEqual({ page: "devices" });
+  expect(parseRoute("")).toEqual({ page: "overview" });
   expect(parseRoute("#/devices/%E0%A4%A")).toEqual({ page: "unknown" });
   expect(parseRoute("#/devices/x/data/65535")).toMatchObject({ path: undefined });
 });

@@ -53,6 +53,13 @@ export class EventStream {
     this.#abort = undefined;
   }
 
+  /** Begins at what is new, for other events than before. */
+  startAnew(): void {
+    this.#lastId = undefined;
+    this.#failures = 0;
+    this.start();
+  }
+
   /** Does not wait for the back-off to end. */
   retryNow(): void {
     this.#failures = 0;

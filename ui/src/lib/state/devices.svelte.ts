@@ -1,59 +1,20 @@
-// The registered devices: loaded page by page, then kept up to date by events.
+// The devices that somebody has opened, kept up to date by events. The list has its own window (list.svelte.ts).
 
 import { SvelteMap } from "svelte/reactivity";
 import { ApiError, endpointPath, type Client } from "../api/client";
-import type { Page, Registration, ServerEvent } from "../api/types";
+import type { Registration, ServerEvent } from "../api/types";
 
-export const PAGE_SIZE = 500;
+/** Devices that are remembered; the one opened longest ago goes first. */
+const KNOWN_MAX = 200;
 
 export class Devices {
   readonly known = new SvelteMap<string, Registration>();
   /** When the server last heard of a device, milliseconds since 1970. */
   readonly heard = new SvelteMap<string, number>();
-  loaded = $state(false);
-  loading = $state(false);
-  error = $state("");
-  /** Cursor of the next page, if the server has more. */
-  next: string | undefined = $state();
-  filter = $state("");
   #client: Client;
-  #round = 0;
 
   constructor(client: Client) {
     this.#client = client;
-  }
-
-  /** Loads the first page anew and forgets what is no longer registered. */
-  async reload(filter = this.filter): Promise<void> {
-    this.filter = filter;
-    await this.#load(undefined);
-  }
-
-  async more(): Promise<void> {
-    if (this.next !== undefined && !this.loading) await this.#load(this.next);
-  }
-
-  async #load(cursor: string | undefined): Promise<void> {
-    this.#round += 1;
-    const round = this.#round;
-    this.loading = true;
-    try {
-      const query = { filter: this.filter, limit: String(PAGE_SIZE), cursor };
-      const page = await this.#client.call<Page<Registration>>({ method: "GET", path: "/endpoints", query });
-      if (round !== this.#round) return;
-      if (cursor === undefined) {
-        const listed = new Set(page.items.map((item) => item.endpoint));
-        for (const endpoint of this.known.keys()) if (!listed.has(endpoint)) this.#remove(endpoint);
-      }
-      for (const item of page.items) this.put(item);
-      this.next = page.next ?? undefined;
-      this.error = "";
-      this.loaded = true;
-    } catch (error) {
-      if (round === this.#round) this.error = error instanceof Error ? error.message : String(error);
-    } finally {
-      if (round === this.#round) this.loading = false;
-    }
   }
 
   /** Asks for one device; false when it is not registered. */
@@ -71,6 +32,8 @@ export class Devices {
   put(registration: Registration): void {
     this.known.set(registration.endpoint, registration);
     this.#hear(registration.endpoint, Date.parse(registration.updated_at));
+    const [oldest] = this.known.keys();
+    if (this.known.size > KNOWN_MAX && oldest !== undefined) this.#remove(oldest);
   }
 
   #remove(endpoint: string): void {
@@ -82,14 +45,15 @@ export class Devices {
     if (time > (this.heard.get(endpoint) ?? 0)) this.heard.set(endpoint, time);
   }
 
-  event(event: ServerEvent): void {
+  /** `open` = the device whose page is open: it is taken in when it comes back. */
+  event(event: ServerEvent, open: string | undefined): void {
     const before = this.known.get(event.endpoint);
+    if (!before && event.endpoint !== open) return;
     switch (event.type) {
       case "registered":
       case "updated":
-        // A device that the filter leaves out stays out; whether it would match, the server knows.
-        if (event.registration && (before || this.#wanted(event.endpoint))) this.put(event.registration);
-        else if (!event.registration && before) void this.fetch(event.endpoint).catch(() => undefined);
+        if (event.registration) this.put(event.registration);
+        else if (before) void this.fetch(event.endpoint).catch(() => undefined);
         break;
       case "deregistered":
       case "expired":
@@ -107,9 +71,5 @@ export class Devices {
         if (before) this.#hear(event.endpoint, Date.parse(event.time));
         break;
     }
-  }
-
-  #wanted(endpoint: string): boolean {
-    return endpoint.toLowerCase().includes(this.filter.toLowerCase());
   }
 }

@@ -1,6 +1,7 @@
 // Addresses of the pages, kept in the hash so that any file server can serve them.
 
 import { parsePath } from "../lwm2m/path";
+import { SORTS, type ListQuery } from "../api/fleet";
 import { ROLES, type Role } from "../api/security";
 
 export const TABS = ["overview", "data", "composite", "observations", "queue", "history", "security", "bootstrap", "log"] as const;
@@ -10,7 +11,8 @@ export type Tab = (typeof TABS)[number];
 const FORMER: Record<string, Tab> = { commands: "queue", events: "log" };
 
 export type Route =
-  | { page: "devices" }
+  | { page: "overview" }
+  | { page: "devices"; query: ListQuery }
   | { page: "device"; endpoint: string; tab: Tab; path: string | undefined; detail?: string }
   | { page: "events" }
   | { page: "bootstrap"; endpoint?: string; template?: string }
@@ -25,9 +27,11 @@ export interface Claim {
 }
 
 export function parseRoute(hash: string): Route {
-  const parts = hash.replace(/^#?\/?/, "").split("/");
+  const [address = "", search = ""] = hash.replace(/^#?\/?/, "").split("?", 2);
+  const parts = address.split("/");
   const [page, endpoint, tab = "overview", ...ids] = parts;
-  if (page === "" || (page === "devices" && !endpoint)) return { page: "devices" };
+  if (page === "") return { page: "overview" };
+  if (page === "devices" && !endpoint) return { page: "devices", query: parseList(search) };
   if (page === "events" && parts.length === 1) return { page: "events" };
   if (page === "bootstrap") return parseBootstrap(parts.slice(1));
   if (page === "security") return parseSecurity(parts.slice(1));
@@ -39,6 +43,13 @@ export function parseRoute(hash: string): Route {
   if (known !== "data") return { page: "device", endpoint: name, tab: known, path: undefined, ...detailOf(ids) };
   const path = ids.length > 0 && parsePath(ids.join("/")) ? `/${ids.join("/")}` : undefined;
   return { page: "device", endpoint: name, tab: known, path };
+}
+
+function parseList(search: string): ListQuery {
+  const asked = new URLSearchParams(search);
+  const columns = (asked.get("columns") ?? "").split(",").filter((path) => (parsePath(path)?.length ?? 0) > 2);
+  const sort = SORTS.find((known) => known === asked.get("sort")) ?? "name";
+  return { filter: asked.get("filter") ?? "", columns: [...new Set(columns)], sort };
 }
 
 /** What a tab other than the tree is asked to show, in its own words. */
@@ -87,8 +98,18 @@ export function templateHref(name: string): string {
   return `#/bootstrap/templates/${encodeURIComponent(name)}`;
 }
 
-export function devicesHref(): string {
-  return "#/devices";
+export function overviewHref(): string {
+  return "#/";
+}
+
+/** The list, of all devices or of those that a query chooses. */
+export function devicesHref(query: Partial<ListQuery> = {}): string {
+  const asked = new URLSearchParams();
+  if (query.filter) asked.set("filter", query.filter);
+  if (query.columns?.length) asked.set("columns", query.columns.join(","));
+  if (query.sort && query.sort !== "name") asked.set("sort", query.sort);
+  const search = asked.toString();
+  return search === "" ? "#/devices" : `#/devices?${search}`;
 }
 
 export function eventsHref(): string {

@@ -306,6 +306,11 @@ export class Twins {
     this.#max = max;
   }
 
+  /** The twin of a device that somebody has looked at; events alone make none. */
+  known(endpoint: string): Twin | undefined {
+    return this.#twins.get(endpoint);
+  }
+
   of(endpoint: string): Twin {
     const twin = this.#twins.get(endpoint) ?? new Twin(endpoint);
     this.#twins.delete(endpoint);
