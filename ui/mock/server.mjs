@@ -332,6 +332,8 @@ function route(method, url, body) {
     return { status: 200, body: { items: items.slice(offset, offset + limit), total: items.length } };
   }
   const device = devices.get(decodeURIComponent(name));
+  // What the server has written down; the mock writes nothing.
+  if (["audit", "values", "trace"].includes(verb)) return { status: 200, body: { items: [] } };
   if (!device) return problem(404, "endpoint-not-registered", "No such endpoint is registered.");
   if (!verb && method === "DELETE") {
     devices.delete(device.registration.endpoint);
