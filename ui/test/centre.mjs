@@ -163,6 +163,10 @@ async function main(browser, base) {
       return kinds.length > 0 && kinds.every((kind) => /^(registered|updated|deregistered|expired)$/i.test(kind.trim()));
     });
   });
+  await check("beside what happened stands who did what", async () => {
+    await page.getByRole("button", { name: "done by people" }).click();
+    await page.getByText("The same from a shell").waitFor();
+  });
   await visit("events", "/events", () => page.getByText("Live", { exact: true }).waitFor());
   await visit("bootstrap", "/bootstrap", () => page.getByRole("heading", { level: 1 }).waitFor());
   await visit("security-page", "/security", () => page.getByRole("heading", { level: 1 }).waitFor());

@@ -167,6 +167,13 @@ async function instances(base) {
     await rows.first().focus();
     await page.keyboard.press("ArrowDown");
     expect(await rows.nth(1).evaluate((row) => row === document.activeElement), "the focus did not move");
+    await page.keyboard.press("ArrowRight");
+    await eventually("right opens a branch", async () => (await rows.nth(1).getAttribute("aria-expanded")) === "true");
+    await page.keyboard.press("ArrowDown");
+    await page.keyboard.press("ArrowLeft");
+    expect(await rows.nth(1).evaluate((row) => row === document.activeElement), "left does not go up to the branch");
+    await page.keyboard.press("ArrowLeft");
+    await eventually("left closes it", async () => (await rows.nth(1).getAttribute("aria-expanded")) === "false");
   });
   await page.context().close();
 }
