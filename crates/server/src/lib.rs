@@ -39,6 +39,7 @@
 //! assert_eq!(shard.poll_timeout(), None);
 //! ```
 
+mod alike;
 mod asks;
 pub mod bootstrap;
 mod config;

@@ -8,6 +8,7 @@ use lightship_coap::{Code, Message, MessageId};
 use lightship_lwm2m::Endpoint;
 use lightship_platform::{Instant, Rng, SeededRng};
 
+use crate::alike::Alike;
 use crate::asks::Question;
 use crate::devices::{Device, Devices, SecretHash};
 use crate::downlink::Job;
@@ -51,6 +52,7 @@ pub struct Shard {
     pub(crate) forwards: Forwards,
     pub(crate) secured_forwards: Forwards,
     pub(crate) profiles: Profiles,
+    pub(crate) alike: Alike,
     /// Registers by device, address and network.
     pub(crate) registers: Meter,
     /// The last messages, for whoever asks.
@@ -135,6 +137,7 @@ impl Shard {
             forwards,
             secured_forwards,
             profiles: Profiles::default(),
+            alike: Alike::new(hashes),
             registers: Meter::new(METERED_MAX, hashes),
             trace: Recorder::new(trace_bytes, hashes),
             stateless: VecDeque::new(),

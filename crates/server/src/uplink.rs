@@ -13,7 +13,7 @@ use crate::asks::About;
 use crate::deviation::is_other_case;
 use crate::devices::Device;
 use crate::links::Link;
-use crate::parameters::{self, Said};
+use crate::parameters::{self, NewRegistration, Said};
 use crate::secure::Address;
 use crate::slab::Key;
 use crate::stateless::{Target, place};
@@ -51,6 +51,12 @@ impl Reply {
     pub(crate) fn busy() -> Self {
         Self { max_age_s: Some(BUSY_S), ..Self::code(Code::SERVICE_UNAVAILABLE) }
     }
+}
+
+/// Whether a Register was like one that was read before.
+enum Like {
+    Known(Arc<Terms>, Deviations),
+    None(Box<NewRegistration>),
 }
 
 /// Whose Registers are counted.
@@ -107,20 +113,10 @@ impl Shard {
         } else if body.len() > self.config.limits.register_body {
             Err(Code::REQUEST_ENTITY_TOO_LARGE)
         } else {
-            let party = self.party_of(link);
-            let named = party.as_ref().and_then(|party| party.endpoints.one());
-            let new = parameters::register(message, body, named, &self.config.limits);
-            new.and_then(|new| {
-                self.mark_name(link, &new.endpoint);
-                if self.may_register(&party, &new.endpoint) {
-                    return Ok(new);
-                }
-                self.tell_name_refused(link, new.endpoint);
-                Err(Code::BAD_REQUEST)
-            })
+            self.read_register(link, message, body)
         };
-        if let Ok(new) = &new
-            && let Some(reply) = self.metered(now, link, &new.endpoint)
+        if let Ok((endpoint, _)) = &new
+            && let Some(reply) = self.metered(now, link, endpoint)
         {
             self.trace.dropped(TraceDrop::TooMany);
             self.stats.registers_refused += 1;
@@ -128,11 +124,51 @@ impl Shard {
             self.reply(now, link, ticket, reply);
             return Ok(());
         }
-        // Without a list that could be known, the device sends it on this code (TS_Core 6.2.1).
-        let new = new.and_then(|new| {
-            Ok((self.profiles.resolve(&new.list, &self.config.limits).ok_or(Code::CONFLICT)?, new))
+        let new = new.and_then(|(endpoint, said)| {
+            let (terms, deviations) = match said {
+                Like::Known(terms, deviations) => (terms, deviations),
+                Like::None(new) => self.agree(message, body, *new)?,
+            };
+            Ok((Details { endpoint, terms }, deviations))
         });
-        let (objects, new) = new.inspect_err(|_| self.stats.registers_refused += 1)?;
+        let (details, deviations) = new.inspect_err(|_| self.stats.registers_refused += 1)?;
+        self.register(now, link, ticket, details, deviations);
+        Ok(())
+    }
+
+    /// What a Register says whose sender may register under the name that it gives.
+    fn read_register(
+        &mut self,
+        link: Key<Link>,
+        message: &Message<'_>,
+        body: &[u8],
+    ) -> Result<(Endpoint, Like), Code> {
+        let party = self.party_of(link);
+        let (endpoint, said) = match self.alike.find(message, body) {
+            Some((endpoint, terms, deviations)) => (endpoint, Like::Known(terms, deviations)),
+            None => {
+                let named = party.as_ref().and_then(|party| party.endpoints.one());
+                let new = parameters::register(message, body, named, &self.config.limits)?;
+                (new.endpoint.clone(), Like::None(Box::new(new)))
+            }
+        };
+        self.mark_name(link, &endpoint);
+        if self.may_register(&party, &endpoint) {
+            return Ok((endpoint, said));
+        }
+        self.tell_name_refused(link, endpoint);
+        Err(Code::BAD_REQUEST)
+    }
+
+    /// The terms of a device of a new kind, and what is to say against its words.
+    fn agree(
+        &mut self,
+        message: &Message<'_>,
+        body: &[u8],
+        new: NewRegistration,
+    ) -> Result<(Arc<Terms>, Deviations), Code> {
+        // Without a list that could be known, the device sends it on this code (TS_Core 6.2.1).
+        let objects = self.profiles.resolve(&new.list, &self.config.limits).ok_or(Code::CONFLICT)?;
         let terms = Terms {
             version: new.version,
             lifetime_s: new.lifetime_s,
@@ -142,10 +178,13 @@ impl Shard {
             attributes: new.attributes,
             objects: self.devices.share_list(objects),
         };
-        let details = Details { endpoint: new.endpoint, terms: self.devices.share_terms(terms) };
+        let terms = self.devices.share_terms(terms);
         let deviations = Deviations::of_registration(message, body);
-        self.register(now, link, ticket, details, deviations);
-        Ok(())
+        if new.list.profile.is_none() {
+            // What a profile stands for may be another list tomorrow.
+            self.alike.learn(message, body, &terms, &deviations);
+        }
+        Ok((terms, deviations))
     }
 
     /// What a Register gets of which there were too many: 5.03 if too many come from there, 4.29 (RFC 8516) if the device sends too
