@@ -19,6 +19,7 @@ mod trees;
 mod writer;
 
 use std::path::PathBuf;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use std::thread::JoinHandle;
@@ -38,7 +39,7 @@ use crate::options::EmbeddedOptions;
 use crate::ring::Ring;
 use crate::{Health, LastValue, Note, Store, StoreError, hand_over};
 pub use archive::{Entry, Head, Importer, Report};
-use draft::{Step, steps};
+use draft::{Counts, Step, steps};
 use lock::FolderLock;
 use log::Log;
 use trees::{Tree, Trees, corrupt, failed};
@@ -61,6 +62,9 @@ struct Shared {
     trees: RwLock<Option<Arc<Trees>>>,
     memory: Mutex<Memory>,
     health: Mutex<Health>,
+    /// How many there are of what is often looked for where nothing is, as far as it is written.
+    wanted: AtomicU64,
+    credentials: AtomicU64,
     _lock: FolderLock,
 }
 
@@ -90,6 +94,8 @@ impl EmbeddedStore {
             trees: RwLock::new(Some(Arc::new(trees))),
             memory: Mutex::new(Memory { ring, commands: ledger.commands.clone() }),
             health: Mutex::new(Health::Good),
+            wanted: AtomicU64::new(ledger.counts.wanted),
+            credentials: AtomicU64::new(ledger.counts.credentials),
             _lock: lock,
         });
         let (queue, inbox) = sync_channel(QUEUE_MAX);
@@ -164,6 +170,9 @@ impl Store for EmbeddedStore {
     async fn wanted(&self, endpoint: &Endpoint) -> Result<Vec<WantedObservation>, StoreError> {
         let found = self.shared.readable().and_then(|trees| {
             let mut wanted = Vec::new();
+            if self.shared.wanted.load(Ordering::Acquire) == 0 {
+                return Ok(wanted);
+            }
             for row in trees.tree(Tree::Wanted)?.prefix(records::of_endpoint(endpoint)) {
                 wanted.push(decoded(&trees, row, records::read_wanted)?.1);
             }
@@ -352,6 +361,11 @@ impl Store for EmbeddedStore {
 }
 
 impl Shared {
+    fn counted(&self, counts: Counts) {
+        self.wanted.store(counts.wanted, Ordering::Release);
+        self.credentials.store(counts.credentials, Ordering::Release);
+    }
+
     fn path(&self) -> PathBuf {
         self.options.folder.join(open::STORE)
     }
@@ -454,6 +468,9 @@ impl Shared {
     }
 
     fn credential(&self, key: &CredentialKey) -> Result<Option<Arc<CredentialRecord>>, StoreError> {
+        if self.credentials.load(Ordering::Acquire) == 0 {
+            return self.readable().map(|_| None);
+        }
         let found = self.one(Tree::Credentials, &records::credential_key(key), records::read_credential)?;
         Ok(found.map(Arc::new))
     }

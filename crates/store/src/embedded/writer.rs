@@ -161,6 +161,7 @@ impl Writer {
 
     /// Shows everybody what is on the disk.
     fn publish(&self, done: Done) {
+        self.shared.counted(self.ledger.counts);
         let mut memory = self.shared.memory();
         done.events.into_iter().for_each(|event| memory.ring.push(event));
         done.commands.iter().for_each(|change| apply(&mut memory.commands, change));
@@ -202,6 +203,7 @@ impl Writer {
             self.undo.clear();
         }
         self.ledger = super::open::ledger(&trees, self.ledger.newest.writer)?;
+        self.shared.counted(self.ledger.counts);
         self.segment_bytes = newest_bytes(&trees)?;
         let newest = self.ledger.newest;
         let mut memory = self.shared.memory();
