@@ -5,7 +5,7 @@ mod observations;
 mod registrations;
 mod report;
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::Arc;
 
 use lightship_api as api;
@@ -28,11 +28,12 @@ use crate::directory::{Device, Kinds};
 use crate::queue;
 use crate::security;
 
-/// Writes what the shards tell: one commit is under way, the next is gathered.
+/// Writes what the shards tell: commits are under way, the next is gathered.
 pub(crate) struct Journal {
     core: Arc<Core>,
     pending: Pending,
-    flight: Option<Flight>,
+    /// In the order of taking off.
+    flights: VecDeque<Flight>,
     /// While the store fails: when facts that are owed are tried again.
     retry_at: Option<tokio::time::Instant>,
     /// Registrations that are written, or about to be, and not told yet.
@@ -79,7 +80,7 @@ impl Journal {
         Journal {
             core,
             pending: Pending::default(),
-            flight: None,
+            flights: VecDeque::new(),
             retry_at: None,
             coming: HashMap::new(),
             displaced: HashSet::new(),
@@ -93,10 +94,10 @@ impl Journal {
     pub(crate) async fn run(mut self, mut events: Events, mut news: mpsc::Receiver<News>) {
         let mut taken = Vec::with_capacity(BATCH_LEN);
         let mut stopped = false;
-        while !(stopped && self.flight.is_none() && (self.pending.len() == 0 || self.retry_at.is_some())) {
+        while !(stopped && self.flights.is_empty() && (self.pending.len() == 0 || self.retry_at.is_some())) {
             let room = BATCH_LEN.saturating_sub(self.pending.len());
             tokio::select! {
-                result = Flight::landed(&mut self.flight) => self.landed(result).await,
+                result = Flight::landed(&mut self.flights) => self.landed(result).await,
                 count = events.recv_many(&mut taken, room), if room > 0 && !stopped => {
                     stopped = count == 0;
                     for ShardEvent { shard, event } in taken.drain(..) {
@@ -110,7 +111,7 @@ impl Journal {
                         event.handshake = news.handshake;
                     });
                 }
-                () = Journal::retry(self.retry_at), if self.flight.is_none() => {}
+                () = Journal::retry(self.retry_at), if self.flights.is_empty() => {}
             }
             self.take_off();
         }

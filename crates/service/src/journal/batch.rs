@@ -1,11 +1,14 @@
 //! How a write becomes durable: what happens is gathered, written together, and answered when it is safe.
 //!
 //! ```text
-//! events of all shards ──► pending: facts, and who waits for them ──► in flight: one commit ──► answers, in their order
-//!                             ▲  gathers while a commit is under way        │
+//! events of all shards ──► pending: facts, and who waits for them ──► in flight: commits ──► answers, in their order
+//!                             ▲  gathers while enough are under way         │
 //!                             └──── facts that nobody waits for ◄── failed ─┴──► 5.03 to all who wait
 //! ```
+//! Several commits are under way at once, so that one is made ready while the one before is written. Behind one that has facts that are
+//! owed nothing takes off: if it fails, they must not be written over what came later.
 
+use std::collections::VecDeque;
 use std::future::pending;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
@@ -92,9 +95,9 @@ impl Pending {
 }
 
 impl Flight {
-    /// Comes back when the commit has come to its end; never without one.
-    pub(super) async fn landed(flight: &mut Option<Flight>) -> Result<Cursor, StoreError> {
-        let Some(flight) = flight else { return pending().await };
+    /// Comes back when the first commit has come to its end; never without one.
+    pub(super) async fn landed(flights: &mut VecDeque<Flight>) -> Result<Cursor, StoreError> {
+        let Some(flight) = flights.front_mut() else { return pending().await };
         let lost = |error| StoreError::Unavailable {
             path: Default::default(),
             source: std::io::Error::other(error),
@@ -104,11 +107,14 @@ impl Flight {
 }
 
 impl Journal {
-    /// Begins a commit of what was gathered, unless one is under way or there is no sense in trying yet.
+    /// Begins a commit of what was gathered, unless enough are under way or there is no sense in trying yet.
     pub(super) fn take_off(&mut self) {
         let waits_longer =
             self.pending.then.is_empty() && self.retry_at.is_some_and(|at| tokio::time::Instant::now() < at);
-        if self.flight.is_some() || self.pending.len() == 0 || waits_longer {
+        let is_held = self.flights.len() >= FLIGHTS_MAX
+            || self.flights.back().is_some_and(|last| !last.owed.is_empty())
+            || !self.flights.is_empty() && self.pending.len() < FLIGHT_LEN_MIN;
+        if is_held || self.pending.len() == 0 || waits_longer {
             return;
         }
         let Pending { facts, then, owed } = std::mem::take(&mut self.pending);
@@ -116,12 +122,12 @@ impl Journal {
         let core = self.core.clone();
         let task = tokio::spawn(async move { core.store.commit(Batch { facts }).await });
         let events = u64::try_from(events).unwrap_or(0);
-        self.flight = Some(Flight { task, then, owed, events });
+        self.flights.push_back(Flight { task, then, owed, events });
     }
 
     /// A commit has come to its end.
     pub(super) async fn landed(&mut self, result: Result<Cursor, StoreError>) {
-        let Some(flight) = self.flight.take() else { return };
+        let Some(flight) = self.flights.pop_front() else { return };
         let counters = &self.core.counters;
         match result {
             Ok(newest) => {
@@ -204,6 +210,10 @@ impl Journal {
     }
 }
 
+/// Commits that are under way at once.
+const FLIGHTS_MAX: usize = 4;
+/// What is worth a commit of its own while another is under way.
+const FLIGHT_LEN_MIN: usize = 64;
 /// Facts that are owed while the store fails, at most.
 const OWED_MAX: usize = 1 << 20;
 /// How often a store that fails is tried when nobody waits.
