@@ -12,7 +12,7 @@ use lightship_lwm2m::link::{Mode, links};
 use lightship_lwm2m::node::{TypedEntry, encode_entries_below, typed_entries};
 use lightship_lwm2m::object::Definitions;
 use lightship_lwm2m::{ObjectVersion, Path, Version};
-use lightship_server::{Composite, Content as Body, ContentFormat, Details, Observed, Registration, Wanted};
+use lightship_server::{Composite, Content as Body, ContentFormat, Details, Observed, Wanted};
 use lightship_store::{WantedKey, WantedObservation};
 
 use crate::deviation::Deviation;
@@ -24,7 +24,7 @@ use crate::models;
 pub(crate) struct Dialect<'a> {
     pub(crate) definitions: &'a Definitions,
     /// Which versions of objects the device has, and whether a path stands in front of all of them.
-    pub(crate) registration: &'a Registration,
+    pub(crate) details: &'a Details,
     /// When the payload arrived, for times relative to it.
     pub(crate) now: Timestamp,
 }
@@ -95,15 +95,24 @@ impl Dialect<'_> {
     ) -> Result<Decoded, String> {
         let (entries, deviations) = self.entries(base, payload)?;
         let mut groups: Vec<(Path, Option<Timestamp>, Vec<Entry>)> = Vec::new();
-        let mut known: HashMap<(Path, Option<i64>), usize> = HashMap::new();
+        let mut known: HashMap<(Path, Option<Timestamp>), usize> = HashMap::new();
         for (time, entry) in entries {
             let node = place(entry.path).ok_or_else(|| format!("{} was not asked for", entry.path))?;
-            let at = *known.entry((node, time.map(|time| time.0))).or_insert_with(|| {
-                groups.push((node, time, Vec::new()));
-                groups.len() - 1
-            });
-            if let Some((_, _, entries)) = groups.get_mut(at) {
-                entries.push(entry);
+            // A notification has one group, as a rule: that one needs no table.
+            let at = match groups.as_slice() {
+                [] => None,
+                [(only, at, _)] => (*only == node && *at == time).then_some(0),
+                _ => known.get(&(node, time)).copied(),
+            };
+            match at.and_then(|at| groups.get_mut(at)) {
+                Some((_, _, entries)) => entries.push(entry),
+                None => {
+                    groups.push((node, time, vec![entry]));
+                    if groups.len() > 1 {
+                        let first = groups.first().map(|(node, time, _)| ((*node, *time), 0));
+                        known.extend(first.into_iter().chain([((node, time), groups.len() - 1)]));
+                    }
+                }
             }
         }
         let nodes = groups.into_iter().map(|(path, time, entries)| self.node(path, &entries, time));
@@ -136,7 +145,7 @@ impl Dialect<'_> {
 
     fn parse(&self, base: Path, format: Format, bytes: &[u8]) -> Result<Found, String> {
         let mut strict = Decoder::new(format, base, bytes);
-        let root = &*self.registration.details.objects.root;
+        let root = &*self.details.objects.root;
         if !root.is_empty() {
             strict = strict.with_alternate_path(root);
         }
@@ -171,7 +180,7 @@ impl Dialect<'_> {
     }
 
     fn version(&self, path: Path) -> ObjectVersion {
-        object_version(self.registration, path)
+        object_version(self.details, path)
     }
 
     fn node(&self, base: Path, entries: &[Entry], time: Option<Timestamp>) -> api::Node {

@@ -19,7 +19,7 @@ use lightship_lwm2m::object::implied_version;
 use lightship_lwm2m::{Endpoint, Format, ObjectVersion, Path};
 use lightship_net::Clock;
 use lightship_platform::Instant;
-use lightship_server::{Locator, Presence, Registration, RegistrationId};
+use lightship_server::{Details, Locator, Presence, Registration, RegistrationId};
 use lightship_store::WantedKey;
 
 pub(crate) use self::last::LastContent;
@@ -125,6 +125,31 @@ impl Directory {
     /// Whether it is registered.
     pub(crate) fn has(&self, endpoint: &str) -> bool {
         self.read().has(endpoint)
+    }
+
+    /// What a device said when it registered.
+    pub(crate) fn details(&self, endpoint: &str) -> Option<Details> {
+        self.read().details(endpoint)
+    }
+
+    /// A device that is heard until then has reported: changes what is known of one of its observations.
+    pub(crate) fn reported(
+        &self,
+        endpoint: &Endpoint,
+        key: &WantedKey,
+        until: Instant,
+        change: impl FnOnce(&mut Observed),
+    ) {
+        let mut devices = self.write();
+        let change = devices.reported(endpoint, key, until, change);
+        if let Err(change) = change {
+            // It is the first of that observation.
+            devices.change(endpoint, |device| {
+                let clock = device.clock;
+                device.heard(until, |at| core::timestamp(clock.date_of(at)));
+                change(device.observations.entry(key.clone()).or_default());
+            });
+        }
     }
 
     /// An endpoint has been allowed to register.
@@ -299,7 +324,7 @@ impl Device {
 
     /// The version the device registered an Object with.
     pub(crate) fn object_version(&self, path: Path) -> ObjectVersion {
-        object_version(&self.registration, path)
+        object_version(&self.registration.details, path)
     }
 
     /// Objects and Object Instances that it has: what it listed, with what we know to have changed since.
@@ -378,7 +403,7 @@ impl Device {
         let presence = self.registration.presence;
         let objects = self.listed().into_iter().map(|path| api::ObjectEntry {
             path: path.to_string(),
-            version: Some(object_version(&self.registration, path).to_string()),
+            version: Some(object_version(details, path).to_string()),
         });
         let of_messages = self.of_messages().into_iter().map(|(kind, count)| (kind.to_string(), count));
         let of_content = self.deviations.iter().map(|(kind, count)| (kind.as_str().to_owned(), *count));
@@ -470,12 +495,12 @@ impl Pasts {
 }
 
 /// The version a device registered an Object with; silence means what its LwM2M version implies.
-pub(crate) fn object_version(registration: &Registration, path: Path) -> ObjectVersion {
+pub(crate) fn object_version(details: &Details, path: Path) -> ObjectVersion {
     let Some(object) = path.object_id() else { return ObjectVersion::V1_0 };
-    let links = registration.details.objects.objects.iter();
+    let links = details.objects.objects.iter();
     let same = links.filter(|link| link.path.object_id() == Some(object));
     let said = same.filter_map(|link| link.version).next();
-    said.unwrap_or_else(|| implied_version(object, registration.details.version))
+    said.unwrap_or_else(|| implied_version(object, details.version))
 }
 
 /// Instances that came or went between two lists of a device.

@@ -126,6 +126,14 @@ impl Moment {
 }
 
 impl Key {
+    fn is(&self, key: &WantedKey) -> bool {
+        match (self, key) {
+            (Key::Path(this), WantedKey::Path(path)) => this == path,
+            (Key::Name(this), WantedKey::Name(name)) => **this == **name,
+            (Key::Path(_), WantedKey::Name(_)) | (Key::Name(_), WantedKey::Path(_)) => false,
+        }
+    }
+
     fn open(&self) -> WantedKey {
         match self {
             Key::Path(path) => WantedKey::Path(*path),
@@ -169,6 +177,27 @@ impl Seen {
             restarts: self.restarts.into(),
         };
         (key, seen)
+    }
+
+    /// Changes what is known, and leaves alone what it is of.
+    fn change(&mut self, change: impl FnOnce(&mut Observed)) {
+        let mut seen = Observed {
+            state: self.state,
+            reason: self.reason.take().map(String::from),
+            content: std::mem::take(&mut self.content),
+            time: self.time.open(),
+            notifications: self.notifications,
+            since: self.since.open(),
+            restarts: self.restarts.into(),
+        };
+        change(&mut seen);
+        self.state = seen.state;
+        self.reason = seen.reason.map(String::into_boxed_str);
+        self.content = seen.content;
+        self.time = Moment::of(seen.time);
+        self.notifications = seen.notifications;
+        self.since = Moment::of(seen.since);
+        self.restarts = u32::try_from(seen.restarts).unwrap_or(u32::MAX);
     }
 }
 
@@ -298,12 +327,7 @@ impl Packed {
         let [registered_at, before] = self.began;
         self.began = [registered_at, at];
         self.updated_at = shared::timestamp(clock.date_of(at));
-        if let Some(sleep) = &mut self.sleep
-            && let Presence::Awake { until } = &mut sleep.presence
-        {
-            *until = awake_until.max(*until);
-            sleep.awake_until = Some(shared::timestamp(clock.date_of(*until)));
-        }
+        self.heard(awake_until, clock);
         Some(Before { registered_at, updated_at: before })
     }
 
@@ -335,6 +359,36 @@ impl Packed {
             address: address.ip(),
             made,
             deleted,
+        }
+    }
+
+    pub(super) fn details(&self) -> Details {
+        self.details.clone()
+    }
+
+    /// It is heard until then, and something changes of an observation; gives the change back if it has none of that key.
+    pub(super) fn reported<F: FnOnce(&mut Observed)>(
+        &mut self,
+        key: &WantedKey,
+        until: Instant,
+        clock: Clock,
+        change: F,
+    ) -> Result<(), F> {
+        let Some(seen) = self.observations.iter_mut().find(|seen| seen.key.is(key)) else {
+            return Err(change);
+        };
+        seen.change(change);
+        self.heard(until, clock);
+        Ok(())
+    }
+
+    /// Whoever is awake stays so until then.
+    fn heard(&mut self, awake_until: Instant, clock: Clock) {
+        if let Some(sleep) = &mut self.sleep
+            && let Presence::Awake { until } = &mut sleep.presence
+        {
+            *until = awake_until.max(*until);
+            sleep.awake_until = Some(shared::timestamp(clock.date_of(*until)));
         }
     }
 

@@ -5,11 +5,12 @@ use std::hash::{BuildHasher, RandomState};
 use hashbrown::HashTable;
 use lightship_net::Clock;
 use lightship_platform::Instant;
-use lightship_server::RegistrationId;
+use lightship_server::{Details, RegistrationId};
+use lightship_store::WantedKey;
 
 use super::names::{Names, Place};
 use super::packed::Packed;
-use super::{Before, Device, Past};
+use super::{Before, Device, Observed, Past};
 
 /// The devices and their indexes.
 #[derive(Debug)]
@@ -104,6 +105,27 @@ impl Table {
 
     pub(super) fn get(&self, name: &str) -> Option<Device> {
         self.at(self.place_of(name)?).map(|packed| packed.open(self.clock))
+    }
+
+    /// What a device said when it registered.
+    pub(super) fn details(&self, name: &str) -> Option<Details> {
+        self.at(self.place_of(name)?).map(Packed::details)
+    }
+
+    /// Changes what is known of an observation of a device that is heard until then; gives the change back if nothing is known yet.
+    pub(super) fn reported<F: FnOnce(&mut Observed)>(
+        &mut self,
+        name: &str,
+        key: &WantedKey,
+        until: Instant,
+        change: F,
+    ) -> Result<(), F> {
+        let clock = self.clock;
+        let slot = self.place_of(name).and_then(|place| self.slot_mut(place)?.as_mut());
+        match slot {
+            Some(packed) => packed.reported(key, until, clock, change),
+            None => Ok(()),
+        }
     }
 
     /// What was counted of a device; with what its messages had in its present registration, if that ends with it.

@@ -11,20 +11,17 @@ use lightship_store::WantedKey;
 use super::Journal;
 use super::observations::{name, raw};
 use crate::content::{self, Dialect, Payload};
-use crate::core;
 use crate::deviation::Deviation;
 use crate::directory::{self, LastContent};
 
 impl Journal {
     /// What a device reported, as far as it can be understood.
     pub(super) fn report(&self, endpoint: &Endpoint, asked: &Asked, heard: Heard<'_>) -> Report {
-        let raw = raw(heard.format, heard.payload);
-        let Some(device) = self.core.directory.find(endpoint.as_str()) else {
-            return Report { content: Err("the device is not registered".to_owned()), raw };
+        let Some(details) = self.core.directory.details(endpoint.as_str()) else {
+            return Report { content: Err("the device is not registered".to_owned()) };
         };
         let definitions = self.core.models.snapshot();
-        let dialect =
-            Dialect { definitions: &definitions, registration: &device.registration, now: self.core.now() };
+        let dialect = Dialect { definitions: &definitions, details: &details, now: self.core.now() };
         let payload = Payload { asked: None, format: heard.format, bytes: heard.payload };
         let decoded = match asked {
             Asked::Node(path) => dialect.nodes(*path, payload),
@@ -43,7 +40,7 @@ impl Journal {
                 Err(reason)
             }
         };
-        Report { content, raw }
+        Report { content }
     }
 
     pub(super) fn remember(
@@ -54,11 +51,8 @@ impl Journal {
         count: impl FnOnce(&mut directory::Observed),
     ) {
         let now = self.core.now();
-        let clock = self.core.clock;
-        let until = clock.now() + self.core.config.queue.awake_window;
-        self.core.directory.change(endpoint, None, |device| {
-            device.heard(until, |at| core::timestamp(clock.date_of(at)));
-            let observed = device.observations.entry(key.clone()).or_default();
+        let until = self.core.clock.now() + self.core.config.queue.awake_window;
+        self.core.directory.reported(endpoint, key, until, |observed| {
             observed.state = ObservingState::Active;
             count(observed);
             observed.reason = report.content.as_ref().err().cloned();
@@ -90,7 +84,6 @@ pub(super) struct Heard<'a> {
 /// Something a device reported.
 pub(super) struct Report {
     pub(super) content: Result<Vec<api::Node>, String>,
-    raw: api::RawPayload,
 }
 
 impl Report {
@@ -104,7 +97,7 @@ impl Report {
             Ok(content) => event.content = Some(content),
             Err(reason) => {
                 event.reason = Some(reason);
-                event.raw = Some(self.raw);
+                event.raw = Some(raw(heard.format, heard.payload));
             }
         }
     }

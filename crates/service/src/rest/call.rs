@@ -297,8 +297,7 @@ impl<'a> Call<'a> {
             Payload::Data(asked) | Payload::One(_, asked) | Payload::Several(_, asked) => asked,
         };
         let definitions = self.core.models.snapshot();
-        let registration = &self.device.registration;
-        let dialect = Dialect { definitions: &definitions, registration, now: self.core.now() };
+        let dialect = Dialect { definitions: &definitions, details: self.details(), now: self.core.now() };
         let bytes = content::Payload { asked, format, bytes: &response.payload };
         let (content, deviations) = if let Payload::Several(paths, _) = payload {
             let decoded = dialect.several(paths, bytes)?;
