@@ -1,7 +1,7 @@
 import { expect, test } from "vitest";
 import { flatten } from "../../src/lib/lwm2m/node";
 import { comparePaths, contains, parent, parsePath } from "../../src/lib/lwm2m/path";
-import { deviceHref, parseRoute } from "../../src/lib/state/route";
+import { addModelHref, deviceHref, modelHref, parseRoute } from "../../src/lib/state/route";
 import { attributeChange } from "../../src/lib/lwm2m/attributes";
 import { argumentsError } from "../../src/pages/device/execute";
 import { isAbsent, objectTree, resourcesOf } from "../../src/pages/device/tree";
@@ -92,4 +92,15 @@ test("a curl line survives the shell and keeps the token out", () => {
     `curl -X PUT -H "Authorization: Bearer $LIGHTSHIP_TOKEN" -H 'Content-Type: application/json' ` +
       `-d '{"value":"it'\\''s $HOME"}' 'http://h:8080/api/v1/endpoints/a/resources/3/0/15?wait=30s'`,
   );
+});
+
+test("object definitions have addresses, with a version and one to compare with", () => {
+  expect(parseRoute(modelHref())).toEqual({ page: "models" });
+  expect(parseRoute(addModelHref())).toEqual({ page: "models", upload: true });
+  expect(parseRoute(modelHref(3303))).toEqual({ page: "models", object: 3303 });
+  expect(parseRoute(modelHref(3303, "1.1"))).toEqual({ page: "models", object: 3303, version: "1.1" });
+  expect(parseRoute(modelHref(3, "1.2", "1.0"))).toEqual({ page: "models", object: 3, version: "1.2", from: "1.0" });
+  for (const wrong of ["x", "65535", "3303/x", "3303/1.1/since", "3303/1.1/until/1.0", "3/1.1/since/1.0/x"]) {
+    expect(parseRoute(`#/models/${wrong}`), wrong).toEqual({ page: "unknown" });
+  }
 });

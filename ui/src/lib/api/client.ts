@@ -10,6 +10,8 @@ export interface Call {
   path: string;
   query?: Record<string, string | undefined>;
   body?: unknown;
+  /** A document in place of a JSON body; `file` is what a shell would read it from. */
+  xml?: { text: string; file: string };
 }
 
 /** The server, or the way to it, said no. */
@@ -78,6 +80,9 @@ export class Client {
     if (call.body !== undefined) {
       headers["Content-Type"] = "application/json";
       init.body = JSON.stringify(call.body);
+    } else if (call.xml !== undefined) {
+      headers["Content-Type"] = "application/xml";
+      init.body = call.xml.text;
     }
     let response: Response;
     try {

@@ -225,5 +225,11 @@ export interface ObjectModel {
   name: string;
   multiple: boolean;
   mandatory: boolean;
+  /** Added at run time, not built in. */
+  loaded?: boolean;
+  urn?: string;
+  lwm2m_version?: string;
+  /** Every version known, oldest first. */
+  versions?: { version: string; loaded: boolean }[];
   resources: ResourceModel[];
 }

@@ -40,6 +40,16 @@ class Models {
     }
   }
 
+  /** Definitions of an object were added or taken away. */
+  forget(id: number): void {
+    for (const key of [...this.#known.keys()]) {
+      if (key === String(id) || key.startsWith(`${id}@`)) {
+        this.#known.delete(key);
+        this.#asked.delete(key);
+      }
+    }
+  }
+
   resource(path: string, version?: string | null): ResourceModel | undefined {
     const ids = parsePath(path) ?? [];
     const [object, , resource] = ids;

@@ -17,6 +17,7 @@ export type Route =
   | { page: "events" }
   | { page: "bootstrap"; endpoint?: string; template?: string }
   | { page: "security"; endpoint?: string; claim?: Claim }
+  | { page: "models"; object?: number; version?: string; from?: string; upload?: boolean }
   | { page: "unknown" };
 
 /** What somebody said to be, for a credential that is yet to be made. */
@@ -33,6 +34,7 @@ export function parseRoute(hash: string): Route {
   if (page === "") return { page: "overview" };
   if (page === "devices" && !endpoint) return { page: "devices", query: parseList(search) };
   if (page === "events" && parts.length === 1) return { page: "events" };
+  if (page === "models") return parseModels(parts.slice(1));
   if (page === "bootstrap") return parseBootstrap(parts.slice(1));
   if (page === "security") return parseSecurity(parts.slice(1));
   if (page !== "devices" || !endpoint) return { page: "unknown" };
@@ -72,6 +74,29 @@ function parseBootstrap([kind, encoded, ...rest]: string[]): Route {
   if (!name || rest.length > 0) return { page: "unknown" };
   if (kind === "devices") return { page: "bootstrap", endpoint: name };
   return kind === "templates" ? { page: "bootstrap", template: name } : { page: "unknown" };
+}
+
+const VERSION = /^\d+\.\d+$/;
+
+function parseModels([object, version, word, from, ...rest]: string[]): Route {
+  if (!object) return { page: "models" };
+  if (object === "add" && version === undefined) return { page: "models", upload: true };
+  const id = Number(object);
+  if (!/^\d+$/.test(object) || id > 65534 || rest.length > 0) return { page: "unknown" };
+  if (version === undefined) return { page: "models", object: id };
+  if (!VERSION.test(version)) return { page: "unknown" };
+  if (word === undefined) return { page: "models", object: id, version };
+  return word === "since" && VERSION.test(from ?? "") ? { page: "models", object: id, version, from: from ?? "" } : { page: "unknown" };
+}
+
+/** `from` = the version that it is compared with. */
+export function modelHref(object?: number, version?: string, from?: string): string {
+  const parts = ["#/models", ...(object === undefined ? [] : [object, ...(version ? [version, ...(from ? ["since", from] : [])] : [])])];
+  return parts.join("/");
+}
+
+export function addModelHref(): string {
+  return "#/models/add";
 }
 
 function parseSecurity([kind, encoded, server, mode, claimed, ...rest]: string[]): Route {
