@@ -132,6 +132,8 @@ impl ShardThread {
             Some(RestoredRegistration { registration: *registration, observations })
         });
         let restored = restored.collect();
+        // What a hand-over tells at once is never that much again.
+        self.state.waiting.shrink_to(WAITING_ROOM_MAX);
         take(self.number, restored);
     }
 
@@ -431,6 +433,8 @@ const CONTROLS_PER_ROUND: usize = 256;
 const COMMANDS_PER_ROUND: usize = 64;
 /// Signs of life that are gathered while more datagrams come: to wake the host for each batch would cost as much as to serve some of it.
 const GATHERED_MAX: usize = 256;
+/// Room that is kept for events on their way to the host, in events.
+const WAITING_ROOM_MAX: usize = 4096;
 /// Between two looks for requests that nobody waits for any more.
 const SWEEP_EVERY: Duration = Duration::from_secs(1);
 /// Longest sleep; waking for nothing once in a while costs nothing.

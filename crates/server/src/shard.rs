@@ -250,7 +250,12 @@ impl Shard {
     /// The next thing the host should know or answer.
     pub fn poll_event(&mut self) -> Option<Event> {
         self.take_happened(self.sessions.now());
-        self.events.pop_front()
+        let event = self.events.pop_front();
+        if event.is_none() && self.events.capacity() > EVENTS_ROOM_MAX {
+            // A restart tells of all devices at once.
+            self.events = VecDeque::new();
+        }
+        event
     }
 
     /// When [`Shard::handle_timeout`] has something to do; `None` for never.
@@ -362,4 +367,27 @@ fn is_acknowledgement(message: &[u8]) -> bool {
 
 fn count(len: usize) -> u64 {
     u64::try_from(len).unwrap_or(u64::MAX)
+}
+
+/// Room for events that an empty queue keeps, in events.
+const EVENTS_ROOM_MAX: usize = 4096;
+
+#[cfg(test)]
+mod tests {
+    use lightship_lwm2m::Endpoint;
+
+    use super::*;
+
+    #[test]
+    fn the_room_of_very_many_events_is_given_back_and_that_of_many_kept() {
+        let mut shard = Shard::new(Config::default(), [7; 32]);
+        let endpoint = Endpoint::new("lamp").expect("a name");
+        for (count, is_kept) in [(1000, true), (100_000, false)] {
+            let event = || Event::Asleep { endpoint: endpoint.clone(), expected: None };
+            shard.events.extend(std::iter::repeat_with(event).take(count));
+            let told = std::iter::from_fn(|| shard.poll_event()).count();
+            assert_eq!(told, count);
+            assert_eq!(shard.events.capacity() >= count, is_kept, "{}", shard.events.capacity());
+        }
+    }
 }
