@@ -15,6 +15,7 @@ export type Route =
   | { page: "devices"; query: ListQuery }
   | { page: "device"; endpoint: string; tab: Tab; path: string | undefined; detail?: string }
   | { page: "events" }
+  | { page: "access" }
   | { page: "bootstrap"; endpoint?: string; template?: string }
   | { page: "security"; endpoint?: string; claim?: Claim }
   | { page: "models"; object?: number; version?: string; from?: string; upload?: boolean }
@@ -35,6 +36,7 @@ export function parseRoute(hash: string): Route {
   if (page === "devices" && !endpoint) return { page: "devices", query: parseList(search) };
   if (page === "events" && parts.length === 1) return { page: "events" };
   if (page === "models") return parseModels(parts.slice(1));
+  if (page === "access" && parts.length === 1) return { page: "access" };
   if (page === "bootstrap") return parseBootstrap(parts.slice(1));
   if (page === "security") return parseSecurity(parts.slice(1));
   if (page !== "devices" || !endpoint) return { page: "unknown" };
@@ -135,6 +137,10 @@ export function devicesHref(query: Partial<ListQuery> = {}): string {
   if (query.sort && query.sort !== "name") asked.set("sort", query.sort);
   const search = asked.toString();
   return search === "" ? "#/devices" : `#/devices?${search}`;
+}
+
+export function accessHref(): string {
+  return "#/access";
 }
 
 export function eventsHref(): string {
