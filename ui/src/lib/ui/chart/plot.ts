@@ -78,6 +78,7 @@ function axes(units: string[]): uPlot.Axis[] {
 function yRange(bars: boolean): uPlot.Range.Function {
   return (_, low, high) => {
     if (low === null || high === null || !Number.isFinite(low)) return [0, 1];
+    if (low === 0 && high === 0) return [0, 1];
     const room = low === high ? Math.max(1, Math.abs(low) * 0.1) : (high - low) * 0.08;
     if (bars || (low >= 0 && low < (high - low) * 0.5)) return [Math.min(0, low), high + room];
     return [low - room, high + room];
