@@ -35,7 +35,10 @@ struct Lint<'a> {
 
 impl Lint<'_> {
     fn find(&mut self, severity: Severity, place: &str, message: &str) {
-        let message = format!("{}.", message.trim_end_matches('.'));
+        // A sentence.
+        let mut letters = message.trim_end_matches('.').chars();
+        let first = letters.next().map(char::to_uppercase).into_iter().flatten();
+        let message: String = first.chain(letters).chain(['.']).collect();
         self.findings.push(ModelFinding { severity, place: place.to_owned(), message });
     }
 
