@@ -39,6 +39,8 @@ class Live {
 
   /** Which events the page that is open needs. */
   #scope: Scope = {};
+  /** The device that the page is about: it is taken in when it registers. */
+  #open: string | undefined;
   #bunch: ServerEvent[] = [];
   #bunchListeners = new Set<(events: readonly ServerEvent[]) => void>();
   #listeners = new Set<(event: ServerEvent) => void>();
@@ -62,7 +64,8 @@ class Live {
   }
 
   /** The server sends only what is asked for: a page is not to drown in what it does not show. */
-  follow(scope: Scope): void {
+  follow(scope: Scope, open: string | undefined): void {
+    this.#open = open;
     if (scope.endpoint === this.#scope.endpoint && scope.type === this.#scope.type) return;
     this.#scope = scope;
     if (this.#started) this.#stream.startAnew();
@@ -101,7 +104,7 @@ class Live {
     this.count += events.length;
     for (const listener of this.#bunchListeners) listener(events);
     for (const event of events) {
-      this.devices.event(event, this.#scope.endpoint);
+      this.devices.event(event, this.#open);
       for (const listener of this.#listeners) listener(event);
       const twin = twins.known(event.endpoint);
       twin?.event(event);
