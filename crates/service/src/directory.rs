@@ -175,8 +175,9 @@ impl Directory {
     }
 
     /// Takes a new registration in. Counts go on from the registration before it; what was heard
-    /// under observations does not. `carried` says that those of messages came along with the registration.
-    pub(crate) fn registered(&self, mut device: Device, carried: bool) {
+    /// under observations does not. `carried` says that those of messages came along with the registration. Gives the shard
+    /// and the name of the registration whose place it takes.
+    pub(crate) fn registered(&self, mut device: Device, carried: bool) -> Option<(u8, RegistrationId)> {
         let endpoint = device.registration.details.endpoint.clone();
         let past = self.past().take(&endpoint);
         let mut devices = self.write();
@@ -188,25 +189,19 @@ impl Directory {
         }
         let before = devices.insert(device);
         drop(devices);
-        drop(before);
         self.arrived(endpoint.as_str());
+        before.map(|before| (before.shard, before.registration.id))
     }
 
-    /// Makes of a registration that is about to come what it will be after the present one, if there is one; gives the shard and the
-    /// name of that.
-    pub(crate) fn announced(&self, device: &mut Device) -> Option<(u8, RegistrationId)> {
+    /// Makes of a registration that is about to come what it will be after the present one, if there is one.
+    pub(crate) fn announced(&self, device: &mut Device) {
         let endpoint = &device.registration.details.endpoint;
         // The counts of messages come along from a registration at the same shard.
-        let present = self.read().present(endpoint, device.shard);
-        let (present, past) = match present {
-            Some((shard, id, past)) => (Some((shard, id)), Some(past)),
-            None => (None, self.past().kept.get(endpoint).cloned()),
-        };
-        if let Some(past) = past {
+        let present = self.read().past_at(endpoint, device.shard);
+        if let Some(past) = present.or_else(|| self.past().kept.get(endpoint).cloned()) {
             device.deviations = past.of_content;
             device.deviations_before = past.of_messages;
         }
-        present
     }
 
     /// About so many come at once from now on, from before a restart; nobody asks for pages until [`Directory::filled`].

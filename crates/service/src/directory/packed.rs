@@ -392,9 +392,9 @@ impl Packed {
         }
     }
 
-    /// Its shard and its name, and what was counted as a registration at that shard takes it over.
-    pub(super) fn present(&self, shard: u8) -> (u8, RegistrationId, Past) {
-        (self.shard, self.id, self.past(self.shard != shard))
+    /// What was counted of it, as a registration at that shard takes it over.
+    pub(super) fn past_at(&self, shard: u8) -> Past {
+        self.past(self.shard != shard)
     }
 
     /// What was counted of it, as [`Past::of`] says; what its messages had in this registration is left out if another one goes on

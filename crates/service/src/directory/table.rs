@@ -133,9 +133,9 @@ impl Table {
         self.at(self.place_of(name)?).map(|packed| packed.past(with_present))
     }
 
-    /// The registration that is there, and what was counted as one at that shard takes it over.
-    pub(super) fn present(&self, name: &str, shard: u8) -> Option<(u8, RegistrationId, Past)> {
-        self.at(self.place_of(name)?).map(|packed| packed.present(shard))
+    /// What was counted of it, as a registration at that shard takes it over.
+    pub(super) fn past_at(&self, name: &str, shard: u8) -> Option<Past> {
+        self.at(self.place_of(name)?).map(|packed| packed.past_at(shard))
     }
 
     /// Adds a device; gives back the one of the same name.

@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use lightship_lwm2m::Endpoint;
-use lightship_server::{Answer, Ask, Code, RegistrationId, Wanted};
+use lightship_server::{Answer, Ask, Code, Wanted};
 use lightship_store::{Batch, Cursor, Fact, Store, StoreError};
 use tokio::task::JoinHandle;
 
@@ -33,14 +33,7 @@ pub(super) struct Pending {
 /// What is done when the facts are safe.
 pub(super) enum Then {
     /// The answer to a Register.
-    Accept {
-        shard: u8,
-        ask: Ask,
-        endpoint: Endpoint,
-        observations: Vec<Wanted>,
-        /// The registration at another shard that gives way.
-        old: Option<(u8, RegistrationId)>,
-    },
+    Accept { shard: u8, ask: Ask, endpoint: Endpoint, observations: Vec<Wanted> },
     /// The answer to anything else.
     Stored { shard: u8, ask: Ask },
 }
@@ -161,14 +154,11 @@ impl Journal {
         }
     }
 
-    async fn grant(&mut self, then: Vec<Then>) {
+    async fn grant(&self, then: Vec<Then>) {
         let mut answers = Answers::default();
         for then in then {
             match then {
-                Then::Accept { shard, ask, endpoint, observations, old } => {
-                    if let Some((shard, id)) = old {
-                        self.give_way(shard, &endpoint, id);
-                    }
+                Then::Accept { shard, ask, observations, .. } => {
                     answers.push(shard, ask, Answer::Accept { observations });
                 }
                 Then::Stored { shard, ask } => answers.push(shard, ask, Answer::Stored),

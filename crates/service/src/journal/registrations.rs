@@ -41,10 +41,9 @@ impl Journal {
         let record = self.record(&registration);
         self.pending.facts.push(Fact::Registered(record));
         let mut device = self.device(shard, registration);
-        // An endpoint has one registration, whichever shard its new address leads to.
-        let old = self.core.directory.announced(&mut device).filter(|(other, _)| *other != shard);
+        self.core.directory.announced(&mut device);
         self.log_registration(EventType::Registered, &device, None);
-        self.pending.then.push(Then::Accept { shard, ask, endpoint, observations, old });
+        self.pending.then.push(Then::Accept { shard, ask, endpoint, observations });
     }
 
     /// The policy: who may register, and what is wanted of it.
@@ -94,7 +93,12 @@ impl Journal {
         let is_secured = registration.party.is_some();
         let coming = self.coming.remove(&endpoint).filter(|coming| coming.id == registration.id);
         let device = self.device(shard, registration);
-        self.core.directory.registered(device, carried);
+        let before = self.core.directory.registered(device, carried);
+        if let Some((other, id)) = before.filter(|(other, _)| *other != shard) {
+            // An endpoint has one registration, whichever shard its new address leads to. Only now: until the device has been told it
+            // may come to nothing.
+            self.give_way(other, &endpoint, id);
+        }
         queue::came(&self.core, &endpoint);
         let since = coming.map(|coming| coming.credentials);
         if !is_secured && since != Some(self.core.gate.credentials_changed()) {
@@ -115,8 +119,11 @@ impl Journal {
             self.core.directory.arrived(endpoint.as_str());
         }
         tracing::debug!(%endpoint, "a device was told to try again: the store took too long");
+        let elsewhere = || self.core.directory.find(endpoint.as_str()).map(|device| device.registration);
+        // One at another shard stands as well.
+        let standing = standing.cloned().or_else(|| elsewhere().filter(|other| other.id != registration));
         let fact = match standing {
-            Some(standing) => Fact::Registered(self.record(standing)),
+            Some(standing) => Fact::Registered(self.record(&standing)),
             None => Fact::Deregistered { endpoint, id: number(registration) },
         };
         self.pending.owe(fact);

@@ -184,3 +184,40 @@ fn a_slow_store_makes_devices_wait_and_one_that_hangs_takes_nothing() {
     assert_eq!(answer.code, CREATED);
     server.wait_for("waits");
 }
+
+#[test]
+fn a_registration_outlives_a_new_one_at_another_shard_that_came_to_nothing() {
+    let (server, faults) = Server::faulty(|_| {});
+    let register = |name: &str, id| {
+        let name = format!("ep={name}");
+        request(2, &["rd"], &[&name, "lt=300", "lwm2m=1.1"], b"</1/0>,</3/0>", id)
+    };
+    let first = device(&server);
+    let old = location(&ask(&first, &register("mover", 1)));
+    server.wait_for("mover");
+    // A location begins with its shard.
+    let second = (0..200).map(|_| device(&server)).find(|socket| {
+        let other = location(&ask(socket, &register("probe", 2)));
+        other[..2] != old[..2]
+    });
+    let second = second.expect("one of them comes to the other shard");
+    second.set_read_timeout(Some(Duration::from_secs(30))).unwrap();
+    faults.hold();
+    second.send(&register("mover", 3).bytes()).unwrap();
+    let mut buffer = [0; 200];
+    let refused = loop {
+        let len = second.recv(&mut buffer).unwrap();
+        let message = Message::parse(&buffer[..len]);
+        if message.code != 0 {
+            break message;
+        }
+    };
+    assert_eq!(refused.code, UNAVAILABLE);
+    faults.release();
+    // What comes later is written later.
+    let third = device(&server);
+    assert_eq!(ask(&third, &register("later", 4)).code, CREATED);
+    server.wait_for("later");
+    assert_eq!(server.get("/api/v1/endpoints/mover").json()["registration_id"], old);
+    assert_eq!(ask(&first, &request(2, &["rd", &old], &[], b"", 5)).code, CHANGED);
+}
