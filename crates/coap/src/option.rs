@@ -2,6 +2,9 @@
 
 use core::fmt;
 
+use crate::block::Block;
+use crate::content_format::ContentFormat;
+
 /// The number of an option; its low bits say how a stranger to it must react.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct OptionNumber(pub u16);
@@ -176,6 +179,46 @@ impl<'a> RawOption<'a> {
     pub fn text(&self) -> &'a str {
         core::str::from_utf8(self.value).unwrap_or("\u{fffd}")
     }
+}
+
+/// The value as people read it, by the format of its option; behind a `!` stands what is wrong with it.
+impl fmt::Display for RawOption<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let format = self.number.rule().map_or(OptionFormat::Opaque, |rule| rule.format);
+        match (self.number, format, self.uint()) {
+            (OptionNumber::CONTENT_FORMAT | OptionNumber::ACCEPT, _, Some(value)) => {
+                let format = u16::try_from(value).ok().map(ContentFormat);
+                match format.and_then(ContentFormat::media_type) {
+                    Some(media_type) => write!(f, "{value} ({media_type})"),
+                    None => write!(f, "{value}"),
+                }
+            }
+            (OptionNumber::BLOCK1 | OptionNumber::BLOCK2, _, Some(value)) => match Block::from_uint(value) {
+                Some(block) => {
+                    let more = if block.more() { "more follow" } else { "the last" };
+                    write!(f, "number {}, {more}, {} bytes each", block.num(), block.size().bytes())
+                }
+                None => write!(f, "{value} ! the block size is reserved"),
+            },
+            (OptionNumber::MAX_AGE, _, Some(value)) => write!(f, "{value} s"),
+            (OptionNumber::SIZE1 | OptionNumber::SIZE2, _, Some(value)) => write!(f, "{value} bytes"),
+            (_, OptionFormat::Uint, Some(value)) => write!(f, "{value}"),
+            (_, OptionFormat::Text, _) => match core::str::from_utf8(self.value) {
+                Ok(text) if !text.contains(char::is_control) => f.write_str(text),
+                _ => {
+                    hex(f, self.value)?;
+                    f.write_str(" ! not plain UTF-8")
+                }
+            },
+            (_, OptionFormat::Empty, _) if self.value.is_empty() => f.write_str("present"),
+            _ => hex(f, self.value),
+        }
+    }
+}
+
+fn hex(f: &mut fmt::Formatter<'_>, bytes: &[u8]) -> fmt::Result {
+    f.write_str("0x")?;
+    bytes.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
 }
 
 #[cfg(test)]

@@ -31,6 +31,7 @@ mod float;
 pub mod format;
 
 pub mod id;
+pub mod meaning;
 #[cfg(feature = "alloc")]
 pub mod node;
 pub mod object;

@@ -3,8 +3,7 @@
 use super::meaning::{Meaning, Subject};
 use super::{hex, payload};
 use lightship_coap::{
-    Block, ContentFormat, Malformed, MalformedReason, Message, OptionFormat, OptionNumber, RawOption, Role,
-    Token, Type,
+    Block, Malformed, MalformedReason, Message, OptionNumber, RawOption, Role, Token, Type,
 };
 use std::collections::BTreeMap;
 use std::fmt::Write;
@@ -108,7 +107,7 @@ fn option_line(option: &RawOption<'_>) -> String {
         Some(name) => format!("{name}: "),
         None => format!("option {}: ", number.0),
     };
-    text.push_str(&option_value(option));
+    let _ = write!(text, "{option}");
     if number.name().is_none() {
         text.push_str(if number.is_critical() { " (critical, not registered)" } else { " (not registered)" });
     }
@@ -116,36 +115,6 @@ fn option_line(option: &RawOption<'_>) -> String {
         let _ = write!(text, " ! a length of {} bytes is not allowed", option.value.len());
     }
     text
-}
-
-fn option_value(option: &RawOption<'_>) -> String {
-    let number = option.number;
-    let format = number.rule().map_or(OptionFormat::Opaque, |rule| rule.format);
-    match (number, format, option.uint()) {
-        (OptionNumber::CONTENT_FORMAT | OptionNumber::ACCEPT, _, Some(value)) => {
-            let format = u16::try_from(value).ok().map(ContentFormat);
-            match format.and_then(ContentFormat::media_type) {
-                Some(media_type) => format!("{value} ({media_type})"),
-                None => value.to_string(),
-            }
-        }
-        (OptionNumber::BLOCK1 | OptionNumber::BLOCK2, _, Some(value)) => match Block::from_uint(value) {
-            Some(block) => {
-                let more = if block.more() { "more follow" } else { "the last" };
-                format!("number {}, {more}, {} bytes each", block.num(), block.size().bytes())
-            }
-            None => format!("{value} ! the block size is reserved"),
-        },
-        (OptionNumber::MAX_AGE, _, Some(value)) => format!("{value} s"),
-        (OptionNumber::SIZE1 | OptionNumber::SIZE2, _, Some(value)) => format!("{value} bytes"),
-        (_, OptionFormat::Uint, Some(value)) => value.to_string(),
-        (_, OptionFormat::Text, _) => match std::str::from_utf8(option.value) {
-            Ok(text) if !text.contains(char::is_control) => text.to_owned(),
-            _ => format!("0x{} ! not plain UTF-8", hex::print(option.value)),
-        },
-        (_, OptionFormat::Empty, _) if option.value.is_empty() => "present".to_owned(),
-        _ => format!("0x{}", hex::print(option.value)),
-    }
 }
 
 /// Whether length and value are what the option's definition allows.

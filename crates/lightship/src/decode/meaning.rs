@@ -1,9 +1,10 @@
 //! What a message means in LwM2M: which operation of which interface, on what.
 
-use lightship_coap::{Block, Code, ContentFormat, Message};
+use lightship_coap::{Block, Code, Message};
 use lightship_lwm2m::downlink::Operation;
+use lightship_lwm2m::meaning::{self, Deed, Sender};
 use lightship_lwm2m::uplink::Register;
-use lightship_lwm2m::{ObjectClass, ObjectId, Path, bootstrap, object};
+use lightship_lwm2m::{ObjectClass, Path, object};
 use std::fmt::Write;
 
 /// What a message is about; its response is read with it.
@@ -33,9 +34,10 @@ impl Meaning {
     /// What a request asks for.
     pub(super) fn of_request(message: &Message<'_>) -> Self {
         let segments: Vec<&str> = message.uri_path().collect();
-        match segments.as_slice() {
-            ["rd" | "bs" | "dp" | "bspack", ..] => uplink(message, &segments),
-            _ => downlink(message, &segments),
+        if meaning::is_uplink_path(message) {
+            uplink(message, &segments)
+        } else {
+            downlink(message, &segments)
         }
     }
 
@@ -83,21 +85,11 @@ pub(super) fn named(path: Path) -> String {
 }
 
 fn uplink(message: &Message<'_>, segments: &[&str]) -> Meaning {
-    let code = message.code();
-    let (operation, links) = match (code, segments) {
-        (Code::POST, ["rd"]) => ("Register", true),
-        (Code::POST | Code::PUT, ["rd", ..]) => ("Update", true),
-        (Code::DELETE, ["rd", _, ..]) => ("De-register", false),
-        // Without a name it may as well be a device that its security names; a Finish is what is mostly seen.
-        (Code::POST, ["bs"]) if message.uri_query().next().is_none() => ("Bootstrap-Finish", false),
-        (Code::POST, ["bs"]) => ("Bootstrap-Request", false),
-        (Code::POST, ["dp"]) => ("Send", false),
-        (Code::GET, ["bspack"]) => ("Bootstrap-Pack-Request", false),
-        _ => {
-            let text = format!("{} on /{} is no operation of LwM2M", method(code), segments.join("/"));
-            return Meaning { lines: vec![text], subject: Subject::default(), sound: true };
-        }
+    let Some(meant) = meaning::Subject::of(message, Sender::Anybody, "") else {
+        let text = format!("{} on /{} is no operation of LwM2M", method(message.code()), segments.join("/"));
+        return Meaning { lines: vec![text], subject: Subject::default(), sound: true };
     };
+    let operation = meant.deed.as_str();
     let mut text = format!("LwM2M {operation}");
     if let ["rd", location @ ..] = segments
         && !location.is_empty()
@@ -108,8 +100,7 @@ fn uplink(message: &Message<'_>, segments: &[&str]) -> Meaning {
     if !parameters.is_empty() {
         let _ = write!(text, ": {}", parameters.join(", "));
     }
-    let path = (operation == "Send").then_some(Path::ROOT);
-    let subject = Subject { operation: operation.to_owned(), path, links };
+    let subject = Subject { operation: operation.to_owned(), path: meant.path, links: meant.links };
     let mut meaning = Meaning { lines: vec![text], subject, sound: true };
     // A body in blocks is not whole here, so its list cannot be judged.
     let in_blocks = matches!(message.block1(), Some(Ok(block)) if is_part(block));
@@ -152,49 +143,40 @@ fn downlink(message: &Message<'_>, segments: &[&str]) -> Meaning {
         let text = format!("{} on {place}: no path of LwM2M", method(code));
         return Meaning { lines: vec![text], subject: Subject::default(), sound: true };
     };
-    if let Some(command) = bootstrap_command(message, path) {
-        let text =
-            format!("LwM2M {command} {}", if path == Path::ROOT { "/".to_owned() } else { named(path) });
-        let links = message.accept() == Some(ContentFormat::LINK);
-        let subject = Subject { operation: command.to_owned(), path: Some(path), links };
+    let meant = meaning::Subject::of(message, Sender::Anybody, "");
+    if let Some(meant @ meaning::Subject { deed: Deed::Bootstrap(command), .. }) = meant {
+        let place = if path == Path::ROOT { "/".to_owned() } else { named(path) };
+        let text = format!("LwM2M {} {place}", command.as_str());
+        let subject =
+            Subject { operation: command.as_str().to_owned(), path: Some(path), links: meant.links };
         return Meaning { lines: vec![text], subject, sound: true };
     }
-    let operation = operation(message, path);
-    let mut text = match &operation {
+    let mut text = match meant.map(|meant| meant.deed) {
         // What these are about stands in the payload.
-        Some((operation, _)) if path == Path::ROOT => format!("LwM2M {operation}"),
-        Some((operation, word)) => format!("LwM2M {operation} {word}{}", named(path)),
+        Some(deed) if path == Path::ROOT => format!("LwM2M {}", deed.as_str()),
+        Some(deed) => format!("LwM2M {} {}{}", deed.as_str(), word(deed), named(path)),
         None => format!("{} on {} is no operation of LwM2M", method(code), named(path)),
     };
     let attributes: Vec<&str> = message.uri_query().collect();
     if !attributes.is_empty() {
         let _ = write!(text, " with {}", attributes.join(", "));
     }
-    let operation = operation.map_or(String::new(), |(operation, _)| operation.to_string());
-    let links = operation == Operation::Discover.as_str();
+    let operation = meant.map_or(String::new(), |meant| meant.deed.as_str().to_owned());
+    let links = meant.is_some_and(|meant| meant.links);
     Meaning { lines: vec![text], subject: Subject { operation, path: Some(path), links }, sound: true }
 }
 
-/// The command of a Bootstrap-Server that this can only be: about everything, an object as a whole, or the accounts.
-fn bootstrap_command(message: &Message<'_>, path: Path) -> Option<&'static str> {
-    let command = bootstrap::Command::parse(message).ok()?;
-    let hidden = path.object_id().is_some_and(ObjectId::is_hidden);
-    let usual = Operation::of(message, path, message.payload().len()).is_some();
-    (hidden || !usual).then(|| command.operation.as_str())
-}
-
-/// The downlink operation, and the word that leads to what it is about.
-fn operation(message: &Message<'_>, path: Path) -> Option<(Operation, &'static str)> {
-    let operation = Operation::of(message, path, message.payload().len())?;
+/// The word that leads from an operation to what it is about.
+fn word(deed: Deed) -> &'static str {
+    let Deed::Downlink(operation) = deed else { return "" };
     let writes =
         matches!(operation, Operation::Replace | Operation::PartialUpdate | Operation::WriteAttributes);
-    let word = match () {
+    match () {
         () if writes => "to ",
         () if operation == Operation::Create => "in ",
         () if operation == Operation::CancelObservation => "of ",
         () => "",
-    };
-    Some((operation, word))
+    }
 }
 
 fn method(code: Code) -> String {
