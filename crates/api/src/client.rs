@@ -6,6 +6,7 @@ mod credential;
 mod fleet;
 mod models;
 mod security;
+mod trace;
 
 use std::io::{BufRead, BufReader, Read};
 use std::time::Duration;

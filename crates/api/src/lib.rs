@@ -29,6 +29,7 @@ pub mod security;
 pub mod table;
 pub mod time;
 pub mod token;
+pub mod trace;
 
 pub use access::{Caller, Need, Role, needed};
 pub use answer::{
@@ -57,3 +58,4 @@ pub use security::{
 };
 pub use time::Timestamp;
 pub use token::{MadeToken, NewToken, Token, Tokens};
+pub use trace::{Trace, TraceDirection, TraceItem, TraceOption, TracePayload};

@@ -38,6 +38,7 @@ use crate::routes::{Answer, Body, ROUTES, Route};
     crate::Credentials,
     crate::Handshakes,
     crate::SecurityOverview,
+    crate::Trace,
     crate::bootstrap::BootstrapDocument,
     crate::bootstrap::BootstrapEntries,
     crate::bootstrap::BootstrapPlan,
@@ -180,6 +181,10 @@ fn responses(route: &Route) -> Json {
             let schema = json!({"$ref": "#/components/schemas/Event"});
             let media = json!({"text/event-stream": {"schema": schema}});
             out.insert("200".into(), json!({"description": "One event per message.", "content": media}));
+        }
+        Answer::Capture => {
+            let media = json!({"application/x-pcapng": {"schema": {"type": "string", "format": "binary"}}});
+            out.insert("200".into(), json!({"description": "A capture file.", "content": media}));
         }
         Answer::Text => {
             let media = json!({"text/plain": {"schema": {"type": "string"}}});

@@ -4,6 +4,7 @@ mod access;
 mod fleet;
 mod models;
 mod security;
+mod trace;
 
 /// One method at one address.
 #[derive(Clone, Copy, Debug)]
@@ -67,6 +68,8 @@ pub enum Answer {
     JsonOrNothing(&'static str),
     /// 200 with a stream of events.
     EventStream,
+    /// 200 with a capture file (pcapng).
+    Capture,
     /// 200 with plain text.
     Text,
 }
@@ -407,6 +410,9 @@ pub const ROUTES: &[Route] = &[
         Answer::Created("Command"),
     )
     .with(&[], &[401, 403, 404, 409, 503]),
+    trace::SHOW,
+    trace::EXPORT,
+    trace::STRANGERS,
     security::HANDSHAKES,
     security::FAILURES,
     security::OVERVIEW,

@@ -32,6 +32,7 @@ mod restart;
 mod security;
 mod start;
 mod take_over;
+mod trace;
 mod ui;
 
 pub use config::{Config, ConfigError, RawConfig};

@@ -13,6 +13,7 @@ pub(crate) use self::fleet::{BulkArguments, BulkCommand, ListArguments};
 pub(crate) use self::models::ModelsCommand;
 
 use clap::{Args, Subcommand};
+use std::path::PathBuf;
 
 /// Everything that the REST API can do, from a shell
 #[derive(Debug, Args)]
@@ -150,6 +151,30 @@ pub(crate) struct HistoryArguments {
     pub(crate) csv: bool,
 }
 
+/// Which messages.
+#[derive(Debug, Args)]
+pub(crate) struct TraceArguments {
+    /// The Endpoint Client Name; the device need not be registered
+    #[arg(required_unless_present = "address")]
+    pub(crate) endpoint: Option<String>,
+
+    /// Of an address in place of a device: 192.0.2.7, or 192.0.2.7:5683 for one port
+    #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["endpoint", "follow", "pcapng"])]
+    pub(crate) address: Option<String>,
+
+    /// Stay, and print messages as they come and go
+    #[arg(long)]
+    pub(crate) follow: bool,
+
+    /// At most so many of the newest
+    #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=2000))]
+    pub(crate) limit: u32,
+
+    /// Write them to a capture file for Wireshark and tshark
+    #[arg(long, value_name = "FILE", conflicts_with = "follow")]
+    pub(crate) pcapng: Option<PathBuf>,
+}
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum CtlCommand {
     /// Show who you are to the server: the token's name, its role, and when it ends
@@ -245,6 +270,11 @@ pub(crate) enum CtlCommand {
         after_help = "Examples:\n  lightship ctl log sensor-1\n  lightship ctl log sensor-1 --type asleep --type awake --from 24h\n  lightship ctl log sensor-1 --limit 1000 --json"
     )]
     Log(LogArguments),
+    /// Show the last messages of a device, decrypted, with their meaning and why some were dropped
+    #[command(
+        after_help = "Examples:\n  lightship ctl trace sensor-1\n  lightship ctl trace sensor-1 --follow\n  lightship ctl trace sensor-1 --pcapng sensor-1.pcapng\n  lightship ctl trace --address 192.0.2.7\n\nKeys are never shown. An arrow to the left came from the device."
+    )]
+    Trace(TraceArguments),
     /// Print events
     #[command(
         after_help = "Examples:\n  lightship ctl events --follow\n  lightship ctl events --endpoint sensor-1 --type notified --follow\n  lightship ctl events --after 01J0Z… --json\n\nWithout --follow it prints what the server still holds and ends."

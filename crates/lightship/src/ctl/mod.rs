@@ -16,6 +16,7 @@ mod log;
 mod models;
 mod security;
 mod show;
+mod trace;
 mod value;
 
 use self::definition::Definitions;
@@ -70,6 +71,7 @@ impl Session<'_> {
             }
             CtlCommand::History(arguments) => self.history(&arguments),
             CtlCommand::Log(arguments) => self.log(&arguments),
+            CtlCommand::Trace(arguments) => self.trace(&arguments),
             CtlCommand::Events { follow, endpoint, types, after } => {
                 let wanted = events::Wanted { endpoint, types, after, follow, subject: None };
                 events::print(self.client, &wanted, self.json).map_err(|error| self.event_failure(error))

@@ -223,7 +223,12 @@ fn value_table(rows: Vec<Row>) -> String {
     finish(&table)
 }
 
-fn flatten<'a>(node: &'a Node, path: Path, each: &mut impl FnMut(Path, &'a Node, &'a serde_json::Value)) {
+/// Each value below a node that stands at a path.
+pub(super) fn flatten<'a>(
+    node: &'a Node,
+    path: Path,
+    each: &mut impl FnMut(Path, &'a Node, &'a serde_json::Value),
+) {
     match &node.content {
         Content::Value(json) => each(path, node, json),
         Content::Instances(items) => {

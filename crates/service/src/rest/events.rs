@@ -85,12 +85,12 @@ pub(super) fn kinds(names: &str) -> Result<Vec<EventType>, Refusal> {
 }
 
 /// One reader's place among those allowed at once.
-struct Seat {
+pub(super) struct Seat {
     core: Arc<Core>,
 }
 
 impl Seat {
-    fn take(core: &Arc<Core>) -> Result<Seat, Refusal> {
+    pub(super) fn take(core: &Arc<Core>) -> Result<Seat, Refusal> {
         let max = core.config.limits.event_readers_max;
         if core.counters.event_readers.fetch_add(1, Ordering::Relaxed) >= max {
             core.counters.event_readers.fetch_sub(1, Ordering::Relaxed);

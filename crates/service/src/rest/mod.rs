@@ -24,6 +24,7 @@ pub(crate) mod order;
 mod reply;
 mod roles;
 mod security;
+mod trace;
 mod write;
 
 use std::sync::Arc;
@@ -63,6 +64,14 @@ fn kept() -> Router<Arc<Core>> {
         .route("/api/v1/commands/{id}/retry", post(commands::retry))
 }
 
+/// The last messages.
+fn of_trace() -> Router<Arc<Core>> {
+    Router::new()
+        .route("/api/v1/endpoints/{endpoint}/trace", get(trace::show))
+        .route("/api/v1/endpoints/{endpoint}/trace.pcapng", get(trace::export))
+        .route("/api/v1/trace", get(trace::of_address))
+}
+
 /// Everything that is served over HTTP.
 pub(crate) fn router(core: &Arc<Core>) -> Router {
     let device = "/api/v1/endpoints/{endpoint}";
@@ -94,6 +103,7 @@ pub(crate) fn router(core: &Arc<Core>) -> Router {
             &at("/composite/observations/{name}"),
             put(about!(Verb::ObserveComposite)).delete(about!(Verb::CancelComposite)),
         )
+        .merge(of_trace())
         .route(&at("/handshakes"), get(security::handshakes))
         .merge(kept())
         .route("/api/v1/security", get(security::overview))

@@ -9,30 +9,30 @@ use serde_json::{Value as Json, json};
 use crate::support::{Device, Events, Message, Reply, Server, agreeable as registered, eventually, pause};
 
 /// A key that must be seen nowhere: in hex, in base64, and in any case.
-const KEY_HEX: &str = "c0ffee00c0ffee00c0ffee00c0ffee00";
-const KEY_BASE64: &str = "wP/uAMD/7gDA/+4AwP/uAA";
+pub(crate) const KEY_HEX: &str = "c0ffee00c0ffee00c0ffee00c0ffee00";
+pub(crate) const KEY_BASE64: &str = "wP/uAMD/7gDA/+4AwP/uAA";
 const ADDRESS: &str = "/api/v1/bootstrap/dev-7";
 /// What a device lists that has nothing but its Bootstrap-Server account.
-const FRESH: &str = "</>;lwm2m=1.1,</0/0>,</1>,</3/0>";
+pub(crate) const FRESH: &str = "</>;lwm2m=1.1,</0/0>,</1>,</3/0>";
 
-fn document() -> Json {
+pub(crate) fn document() -> Json {
     json!({"servers": [{"short_server_id": 7, "uri": "coaps://lwm2m.example:5684", "mode": "psk", "identity": "dev-7",
         "key_hex": KEY_HEX, "lifetime_s": 3600}], "write": [{"path": "/3/0/15", "value": "Europe/Berlin"}]})
 }
 
-fn put(server: &Server, document: &Json) -> Reply {
+pub(crate) fn put(server: &Server, document: &Json) -> Reply {
     server.call("PUT", ADDRESS, &document.to_string())
 }
 
 /// A device that bootstraps: asks, then answers what comes as its script says; gives what came.
-struct Boot {
-    socket: UdpSocket,
+pub(crate) struct Boot {
+    pub(crate) socket: UdpSocket,
     commands: Vec<Message>,
 }
 
 impl Boot {
     /// Asks with these parameters and returns with the code of the answer.
-    fn ask(server: &Server, path: &str, parameters: &str, accept: Option<u16>) -> (Boot, Message) {
+    pub(crate) fn ask(server: &Server, path: &str, parameters: &str, accept: Option<u16>) -> (Boot, Message) {
         let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
         socket.connect(server.running.bootstrap().unwrap()).unwrap();
         socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
@@ -56,14 +56,14 @@ impl Boot {
         (boot, answer)
     }
 
-    fn receive(&self) -> Message {
+    pub(crate) fn receive(&self) -> Message {
         let mut buffer = [0; 2048];
         let len = self.socket.recv(&mut buffer).expect("a message within ten seconds");
         Message::parse(&buffer[..len])
     }
 
     /// Answers commands until a Finish was answered or the script is silent.
-    fn play(mut self, mut script: impl FnMut(&Message) -> Option<Message>) -> Vec<Message> {
+    pub(crate) fn play(mut self, mut script: impl FnMut(&Message) -> Option<Message>) -> Vec<Message> {
         loop {
             let command = self.receive();
             let Some(answer) = script(&command) else { return self.commands };
@@ -78,7 +78,7 @@ impl Boot {
 }
 
 /// Takes everything; lists that when asked what there is.
-fn agreeable(listed: &str) -> impl FnMut(&Message) -> Option<Message> {
+pub(crate) fn agreeable(listed: &str) -> impl FnMut(&Message) -> Option<Message> {
     let listed = listed.to_owned();
     move |command| {
         Some(match command.code {
@@ -91,7 +91,7 @@ fn agreeable(listed: &str) -> impl FnMut(&Message) -> Option<Message> {
 }
 
 /// The last session of the device, once it is over.
-fn session(server: &Server) -> Json {
+pub(crate) fn session(server: &Server) -> Json {
     let mut last = Json::Null;
     eventually(|| {
         last = server.get(&format!("{ADDRESS}/sessions")).json()[0].clone();

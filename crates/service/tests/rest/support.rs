@@ -418,9 +418,14 @@ const RETRY: &str = "retry: 1000\n\n";
 
 impl Events {
     pub(crate) fn follow(server: &Server, query: &str, last: Option<&str>) -> Events {
+        Events::at(server, &format!("/api/v1/events{query}"), last)
+    }
+
+    /// Any stream, by its address.
+    pub(crate) fn at(server: &Server, address: &str, last: Option<&str>) -> Events {
         let mut stream = server.connect();
         let last = last.map(|id| format!("Last-Event-ID: {id}\r\n")).unwrap_or_default();
-        let request = format!("GET /api/v1/events{query} HTTP/1.1\r\nHost: localhost\r\n{last}\r\n");
+        let request = format!("GET {address} HTTP/1.1\r\nHost: localhost\r\n{last}\r\n");
         stream.write_all(request.as_bytes()).unwrap();
         let mut events = Events { stream, text: String::new(), heartbeats: 0 };
         events.until(RETRY);
