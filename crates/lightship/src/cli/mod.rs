@@ -12,7 +12,8 @@ mod store;
 pub(crate) use self::ctl::{
     AuditArguments, BootstrapCommand, BulkArguments, BulkCommand, CompositeCommand, CredentialsCommand,
     CtlArguments, CtlCommand, Delivery, DocumentArguments, DownlinkCommand, HistoryArguments, ListArguments,
-    LogArguments, ModelsCommand, ProofArguments, SecurityCommand, TemplatesCommand, TokensCommand, TraceArguments, Values,
+    LogArguments, ModelsCommand, ProofArguments, SecurityCommand, TemplatesCommand, TokensCommand,
+    TraceArguments, Values,
 };
 pub(crate) use self::decode::DecodeArguments;
 pub(crate) use self::demo::DemoArguments;

@@ -13,10 +13,15 @@ export type StreamState =
   | { kind: "waiting"; until: number; reason: string }
   | { kind: "refused" };
 
-export interface StreamOptions {
+/** What a stream tells: whatever else it is, one may be a gap. */
+interface Told {
+  type?: string;
+}
+
+export interface StreamOptions<T extends Told = ServerEvent> {
   url: () => string;
   headers: () => Record<string, string>;
-  onEvents: (events: ServerEvent[]) => void;
+  onEvents: (events: T[]) => void;
   /** The stream is up. `resumed` = nothing was missed; otherwise state read before may be old. */
   onOpen: (resumed: boolean) => void;
   onState: (state: StreamState) => void;
@@ -26,14 +31,14 @@ export interface StreamOptions {
   backoffMs?: { first: number; max: number };
 }
 
-export class EventStream {
-  #options: Required<StreamOptions>;
+export class EventStream<T extends Told = ServerEvent> {
+  #options: Required<StreamOptions<T>>;
   #lastId: string | undefined;
   #abort: AbortController | undefined;
   #timer: ReturnType<typeof setTimeout> | undefined;
   #failures = 0;
 
-  constructor(options: StreamOptions) {
+  constructor(options: StreamOptions<T>) {
     this.#options = {
       fetch: (...args) => fetch(...args),
       silenceMaxMs: 45_000,
@@ -124,17 +129,17 @@ export class EventStream {
     }
   }
 
-  #deliver(messages: { id?: string; data: string }[]): void {
-    const events: ServerEvent[] = [];
+  #deliver(messages: { id?: string; event?: string; data: string }[]): void {
+    const events: T[] = [];
     for (const message of messages) {
       if (message.id !== undefined && message.id !== "") this.#lastId = message.id;
-      let event: ServerEvent;
+      let event: T;
       try {
-        event = JSON.parse(message.data) as ServerEvent;
+        event = JSON.parse(message.data) as T;
       } catch {
         continue;
       }
-      if (event.type === "gap") {
+      if (event.type === "gap" || message.event === "gap") {
         this.#options.onOpen(false);
         continue;
       }

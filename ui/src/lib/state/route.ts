@@ -4,7 +4,7 @@ import { parsePath } from "../lwm2m/path";
 import { SORTS, type ListQuery } from "../api/fleet";
 import { ROLES, type Role } from "../api/security";
 
-export const TABS = ["overview", "data", "composite", "observations", "queue", "history", "security", "bootstrap", "log"] as const;
+export const TABS = ["overview", "data", "composite", "observations", "queue", "history", "security", "trace", "bootstrap", "log"] as const;
 export type Tab = (typeof TABS)[number];
 
 /** Tabs that had another name once; what somebody kept of them still leads there. */

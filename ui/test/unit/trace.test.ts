@@ -1,0 +1,57 @@
+import { describe, expect, it } from "vitest";
+import type { TraceItem } from "../../src/lib/api/trace";
+import { answerCode, drops, exchanges, hexLines, isOpen, isRefused, matches, operationText, repeats, span, spanText } from "../../src/pages/device/trace/exchanges";
+
+const item = (id: string, exchange: string, more: Partial<TraceItem> = {}): TraceItem => ({
+  id,
+  exchange,
+  time: "2026-01-01T00:00:00.000Z",
+  direction: "in",
+  server: "lwm2m",
+  address: "192.0.2.7:5683",
+  secured: false,
+  bytes_hex: "40",
+  length: 1,
+  ...more,
+});
+
+describe("exchanges", () => {
+  it("puts the exchange in which something was said last first, its messages in the order of time", () => {
+    const found = exchanges([item("1", "a"), item("2", "b"), item("3", "a")]);
+    expect(found.map((one) => [one.id, one.items.map((each) => each.id)])).toEqual([
+      ["a", ["1", "3"]],
+      ["b", ["2"]],
+    ]);
+  });
+
+  it("tells what came of a request", () => {
+    const [answered] = exchanges([
+      item("1", "a", { direction: "out", type: "CON", code: "0.01", operation: "read", path: "/3/0/9" }),
+      item("2", "a", { direction: "out", type: "CON", code: "0.01", repeated: true }),
+      item("3", "a", { type: "ACK", code: "4.04", code_name: "Not Found", elapsed_us: 2400 }),
+    ]);
+    expect(answered && [answerCode(answered), isRefused(answered), repeats(answered), span(answered), isOpen(answered)]).toEqual(["4.04", true, 1, 2400, false]);
+    const [open] = exchanges([item("1", "a", { direction: "out", type: "CON", code: "0.01" })]);
+    expect(open && isOpen(open)).toBe(true);
+  });
+
+  it("finds by words, errors and drops", () => {
+    const [read, lost] = exchanges([
+      item("2", "b", { dropped: "bad-mac" }),
+      item("1", "a", { operation: "read", path: "/3/0/9", code: "2.05", options: [{ name: "Uri-Path", value: "3" }] }),
+    ]);
+    if (!read || !lost) throw new Error("two");
+    expect(["", "READ /3/0", "2.05", "uri-path=3", "192.0.2"].every((text) => matches(read, "all", text))).toBe(true);
+    expect([matches(read, "all", "write"), matches(read, "errors", ""), matches(read, "dropped", "")]).toEqual([false, false, false]);
+    expect([matches(lost, "dropped", "mac"), drops(lost).length]).toEqual([true, 1]);
+  });
+
+  it("says spans, operations and bytes as people read them", () => {
+    expect([340, 2400, 23_400, 2_100_000].map(spanText)).toEqual(["340 µs", "2.4 ms", "23 ms", "2.1 s"]);
+    expect(["write-attributes", "bootstrap-pack-request", undefined].map(operationText)).toEqual(["Write-Attributes", "Bootstrap-Pack-Request", "Unknown"]);
+    expect(hexLines("4869" + "00".repeat(15))).toEqual([
+      { at: "0000", hex: `48 69${" 00".repeat(14)}`, ascii: `Hi${"·".repeat(14)}` },
+      { at: "0010", hex: "00", ascii: "·" },
+    ]);
+  });
+});
