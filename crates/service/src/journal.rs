@@ -205,7 +205,6 @@ impl Journal {
     /// Adds an event to the batch.
     fn log(&mut self, kind: EventType, endpoint: &Endpoint, fill: impl FnOnce(&mut api::Event)) {
         let now = self.core.now();
-        self.core.fleet.happened(kind, endpoint, now);
         let mut event = api::Event::new(String::new(), now, kind, endpoint.to_string());
         fill(&mut event);
         self.body.clear();
@@ -228,6 +227,7 @@ impl Journal {
 
     /// Adds the event whose body is ready.
     fn happened(&mut self, now: Timestamp, kind: EventType, endpoint: &Endpoint) {
+        self.core.fleet.happened(kind, endpoint, now);
         // JSON is UTF-8.
         let Ok(body) = std::str::from_utf8(&self.body) else { return };
         // An Update that is one of many says nothing that its registration does not.
