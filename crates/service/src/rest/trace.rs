@@ -191,9 +191,9 @@ impl Reader {
     /// Ends a piece with the place where the next one begins.
     fn close(&mut self, mut text: String) {
         if !text.is_empty() {
-            // Behind the last one, before the line that ends it.
-            text.pop();
-            let _ = write!(text, "id: {}\n\n", self.place.to_text(self.run));
+            // With the last one, whose JSON has no line breaks.
+            let last = text.trim_end_matches('\n').rfind("\n\n").map_or(0, |end| end + 2);
+            text.insert_str(last, &format!("id: {}\n", self.place.to_text(self.run)));
             self.quiet = Duration::ZERO;
             self.ready.push_back(Bytes::from(text));
         }
