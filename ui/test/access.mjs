@@ -66,6 +66,13 @@ async function main(browser, base, device) {
       const execute = viewer.getByRole("button", { name: /^Execute/ }).first();
       await execute.waitFor();
       expect(await execute.isDisabled(), "Execute is not for viewers");
+      for (const [hash, name] of [["/security/devices/new", "Add a credential"], ["/bootstrap/devices/new", "Keep document"], ["/bootstrap/templates/new", "Keep template"]]) {
+        await viewer.goto(`${base}/#${hash}`);
+        const button = viewer.getByRole("button", { name }).first();
+        await button.waitFor();
+        expect(await button.isDisabled(), `${name} is not for viewers`);
+        expect((await button.getAttribute("title")).includes("admin"), `${name} says what it needs`);
+      }
     });
     await api(`/endpoints/${encodeURIComponent(device)}/execute/3/0/4`, secret, { method: "POST" });
     await check("a token that is taken away ends what is open", async () => {
