@@ -6,7 +6,7 @@ use axum::extract::{Path, RawQuery, State};
 use axum::http::StatusCode;
 use lightship_api::{Commands, ProblemType};
 use lightship_lwm2m::Endpoint;
-use lightship_store::{CommandId, Store};
+use lightship_store::{CommandId, CommandRecord, Store};
 
 use super::input::Query;
 use super::reply::{Answer, json};
@@ -25,16 +25,21 @@ pub(crate) async fn show(State(core): State<Arc<Core>>, Path(id): Path<String>) 
 /// DELETE /commands/{id}
 pub(crate) async fn cancel(State(core): State<Arc<Core>>, Path(id): Path<String>) -> Answer {
     let command = queue::cancel(&core, read(&id)?).await?;
-    let mut answer = json(StatusCode::OK, &shape(&command))?;
-    let endpoint = Some(command.endpoint.clone());
-    answer.extensions_mut().insert(Outcome { endpoint, ..Outcome::default() });
-    Ok(answer)
+    told(StatusCode::OK, &command)
 }
 
 /// POST /commands/{id}/retry
 pub(crate) async fn retry(State(core): State<Arc<Core>>, Path(id): Path<String>) -> Answer {
     let command = queue::retry(&core, read(&id)?).await?;
-    json(StatusCode::CREATED, &shape(&command))
+    told(StatusCode::CREATED, &command)
+}
+
+/// Answers with a command that was changed, and has the audit know whose it is.
+fn told(status: StatusCode, command: &CommandRecord) -> Answer {
+    let mut answer = json(status, &shape(command))?;
+    let endpoint = Some(command.endpoint.clone());
+    answer.extensions_mut().insert(Outcome { endpoint, ..Outcome::default() });
+    Ok(answer)
 }
 
 /// GET /endpoints/{endpoint}/commands
