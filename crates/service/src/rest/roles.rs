@@ -55,7 +55,13 @@ pub(crate) fn queues(uri: &Uri) -> bool {
 pub(crate) fn changes(operation: &str, method: &Method, uri: &Uri) -> bool {
     let asks = method == Method::GET || method == Method::HEAD || ASKING.contains(&operation);
     let is_try = uri.query().unwrap_or_default().split('&').any(|part| part == "dry_run=true");
-    !is_try && (!asks || queues(uri))
+    !(is_try && can_try(operation)) && (!asks || queues(uri))
+}
+
+/// Whether an operation can be tried: others do what they do, whatever stands in their query.
+fn can_try(operation: &str) -> bool {
+    let route = ROUTES.iter().find(|route| route.operation == operation);
+    route.is_some_and(|route| route.query.iter().any(|query| query.name == "dry_run"))
 }
 
 /// A part of an address that the router's spelling names, such as `{endpoint}` or `{*path}`, decoded.
@@ -137,7 +143,9 @@ mod tests {
         assert!(changes("read", &Method::GET, &uri("/x?queue=true")));
         assert!(!changes("readComposite", &Method::POST, &uri("/x")));
         assert!(changes("writeReplace", &Method::PUT, &uri("/x")));
-        assert!(!changes("importCredentials", &Method::POST, &uri("/x?dry_run=true")));
+        assert!(!changes("addModel", &Method::POST, &uri("/x?dry_run=true")));
+        assert!(changes("addModel", &Method::POST, &uri("/x?dry_run=false")));
+        assert!(changes("putCredentials", &Method::PUT, &uri("/x?dry_run=true")));
     }
 
     #[test]
