@@ -7,11 +7,13 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Extension;
 use axum::body::Body;
 use axum::extract::{Path as Parts, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use bytes::Bytes;
+use futures_util::StreamExt;
 use lightship_api::{ProblemType, Trace};
 use lightship_lwm2m::Endpoint;
 use lightship_net::InboxError;
@@ -22,12 +24,14 @@ use super::Refusal;
 use super::events::Seat;
 use super::input::{Query, parameter};
 use super::reply::{Answer, json};
+use crate::access::Actor;
 use crate::core::{Core, stopped};
 use crate::trace::{self, Gathered, Joiner, Place, gather};
 
 /// GET /endpoints/{endpoint}/trace
 pub(crate) async fn show(
     State(core): State<Arc<Core>>,
+    Extension(actor): Extension<Arc<Actor>>,
     Parts(endpoint): Parts<String>,
     RawQuery(query): RawQuery,
     headers: HeaderMap,
@@ -35,7 +39,7 @@ pub(crate) async fn show(
     let query = Query::parse(query.as_deref(), &["limit", "after", "follow"])?;
     let of = TraceOf::Endpoint(name(&endpoint)?);
     if query.flag("follow")? {
-        return follow(core, of, &query, &headers).await;
+        return follow(core, actor, of, &query, &headers).await;
     }
     list(&core, &of, &query).await
 }
@@ -92,7 +96,13 @@ async fn list(core: &Core, of: &TraceOf, query: &Query) -> Answer {
 }
 
 /// A stream of what comes and goes from now on, or from a place on.
-async fn follow(core: Arc<Core>, of: TraceOf, query: &Query, headers: &HeaderMap) -> Answer {
+async fn follow(
+    core: Arc<Core>,
+    actor: Arc<Actor>,
+    of: TraceOf,
+    query: &Query,
+    headers: &HeaderMap,
+) -> Answer {
     if query.text("limit").is_some() {
         return Err(parameter("limit", "does not go with follow=true"));
     }
@@ -118,12 +128,17 @@ async fn follow(core: Arc<Core>, of: TraceOf, query: &Query, headers: &HeaderMap
         _seat: seat,
     };
     reader.begin(&before, after);
+    // It ends with the right to read.
+    let ended = {
+        let core = reader.core.clone();
+        async move { actor.ended(&core).await }
+    };
     let stream = futures_util::stream::unfold(reader, |mut reader| async move {
         let chunk = reader.next().await?;
         Some((Ok::<_, Infallible>(chunk), reader))
     });
     let head = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-store")];
-    Ok((StatusCode::OK, head, Body::from_stream(stream)).into_response())
+    Ok((StatusCode::OK, head, Body::from_stream(stream.take_until(Box::pin(ended)))).into_response())
 }
 
 /// One who follows. Nothing is kept for it in a shard: it asks again, several times a second.

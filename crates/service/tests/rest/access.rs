@@ -186,9 +186,9 @@ fn a_token_is_shown_once_and_says_who_one_is() {
 #[test]
 fn an_open_stream_ends_with_its_token() {
     let server = locked();
-    let ends = |secret: &str, end: &dyn Fn()| {
+    let ends = |address: &str, secret: &str, end: &dyn Fn()| {
         let mut stream: TcpStream = server.connect();
-        stream.write_all(request("GET", "/api/v1/events", secret, "").as_bytes()).unwrap();
+        stream.write_all(request("GET", address, secret, "").as_bytes()).unwrap();
         let mut first = [0; 1];
         stream.read_exact(&mut first).unwrap();
         end();
@@ -197,12 +197,15 @@ fn an_open_stream_ends_with_its_token() {
         stream.read_to_end(&mut rest).unwrap();
         assert!(String::from_utf8_lossy(&rest).contains("text/event-stream"));
     };
-    let (secret, id) = token(&server, "taken away", "viewer", None);
-    ends(&secret, &|| {
-        assert_eq!(call(&server, "DELETE", &format!("/api/v1/tokens/{id}"), ADMIN, "").status, 204);
-    });
+    let streams = ["/api/v1/events", "/api/v1/endpoints/mine/trace?follow=true"];
+    for address in streams {
+        let (secret, id) = token(&server, "taken away", "viewer", None);
+        ends(address, &secret, &|| {
+            assert_eq!(call(&server, "DELETE", &format!("/api/v1/tokens/{id}"), ADMIN, "").status, 204);
+        });
+    }
     let (secret, _) = token(&server, "short", "viewer", Some(1));
-    ends(&secret, &|| {});
+    ends("/api/v1/events", &secret, &|| {});
     assert_eq!(call(&server, "GET", "/api/v1/events", &secret, "").problem(), "token-expired");
 }
 
@@ -337,6 +340,21 @@ fn who_changes_something_is_told_and_what_is_secret_is_not() {
     for bad in ["from=x", "cursor=%20", "limit=0", "limit=1001", "endpoint=%00", "colour=red"] {
         assert_eq!(call(&server, "GET", &format!("/api/v1/audit?{bad}"), ADMIN, "").status, 400, "{bad}");
     }
+}
+
+#[test]
+fn a_devices_audit_has_what_was_done_with_its_commands() {
+    let server = Server::start();
+    let _device = Device::register(&server, "mine", Box::new(|_| None));
+    let queued = server.call("POST", "/api/v1/endpoints/mine/execute/3/0/4?queue=true", "").json();
+    let command = format!("/api/v1/commands/{}", queued["id"].as_str().unwrap());
+    assert_eq!(server.call("DELETE", &command, "").status, 200);
+    assert_eq!(server.call("POST", &format!("{command}/retry"), "").status, 201);
+    let actions: Vec<_> = told(&server, "/api/v1/endpoints/mine/audit", "")
+        .iter()
+        .map(|item| item["action"].as_str().unwrap().to_owned())
+        .collect();
+    assert_eq!(actions, ["retryCommand", "cancelCommand", "execute"]);
 }
 
 #[test]
