@@ -1,4 +1,5 @@
-//! `lightship demo`: a server, the web UI and three simulated devices in one process, over real sockets on loopback.
+//! `lightship demo`: a server, the web UI and three simulated devices in one process, over real sockets on loopback, with
+//! a store in a temporary folder that goes when it ends.
 
 use crate::cli::DemoArguments;
 use crate::decode::hex;
@@ -9,12 +10,17 @@ use lightship_api::bootstrap::{BootstrapAccount, BootstrapDocument, BootstrapTem
 use lightship_api::client::{Client, CredentialSet, DownlinkOptions};
 use lightship_api::{AttributesBody, Credential};
 use lightship_client::QueueMode;
-use lightship_service::config::{OneOrMany, RawListen, RawQueue};
+use lightship_service::config::{OneOrMany, RawListen, RawQueue, RawSecurity, RawStore};
 use lightship_service::{Config, RawConfig, Running, Service};
+use signal_hook::consts::{SIGINT, SIGTERM};
 use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
+use tempfile::TempDir;
 use tokio::sync::watch;
 
 /// Registration lifetime of the demo's devices in seconds: short, so that the feed of events moves.
@@ -71,18 +77,44 @@ const PARTS: [Part; 3] = [
 
 /// Runs the command.
 pub(crate) fn run(arguments: &DemoArguments) -> Result<(), Failure> {
-    let running = Service::start(config(arguments)?).map_err(|error| {
+    // From before there is a folder: a signal must not leave it behind.
+    let told_to_end = Arc::new(AtomicBool::new(false));
+    for signal in [SIGINT, SIGTERM] {
+        signal_hook::flag::register(signal, Arc::clone(&told_to_end))
+            .map_err(|error| Failure::failed(format_args!("signals cannot be caught: {error}")))?;
+    }
+    let folder =
+        temporary().map_err(|error| Failure::failed(format_args!("no temporary folder: {error}")))?;
+    let result = live(arguments, folder.path(), &told_to_end);
+    let place = folder.path().display().to_string();
+    let removed = folder.close().map_err(|error| {
+        Failure::failed(format_args!("the temporary folder {place} cannot be removed: {error}"))
+    });
+    result.and(removed)
+}
+
+/// A folder that nobody else may look into: there are keys in it.
+fn temporary() -> std::io::Result<TempDir> {
+    let mut builder = tempfile::Builder::new();
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o700));
+    builder.prefix("lightship-demo-").tempdir()
+}
+
+/// From start to end, with that folder for what is kept.
+fn live(arguments: &DemoArguments, folder: &Path, told_to_end: &AtomicBool) -> Result<(), Failure> {
+    let running = Service::start(config(arguments, folder)?).map_err(|error| {
         let Failure::Failed(message) = serve::start_failure(&error) else { return serve::start_failure(&error) };
         Failure::failed(format_args!(
             "{message}\nAnother program may use that port. Choose others with --coap, --coaps, --bootstrap-coap, --bootstrap-coaps and --http, or --free-ports."
         ))
     })?;
-    let result = play(&running);
+    let result = play(&running, told_to_end);
     running.stop();
     result
 }
 
-fn config(arguments: &DemoArguments) -> Result<Config, Failure> {
+fn config(arguments: &DemoArguments, folder: &Path) -> Result<Config, Failure> {
     let address = |text: &str| -> Result<OneOrMany, Failure> {
         let mut address: SocketAddr = text
             .parse()
@@ -101,12 +133,20 @@ fn config(arguments: &DemoArguments) -> Result<Config, Failure> {
         shards: Some(1),
     };
     let queue = RawQueue { awake_window_s: Some(AWAKE_S) };
-    let raw = RawConfig { dev: Some(true), listen, queue, ..RawConfig::default() };
+    // Nobody comes after this process.
+    let security = RawSecurity { hand_over_s: Some(0), ..RawSecurity::default() };
+    let store = RawStore { folder: Some(folder.to_owned()), ..RawStore::default() };
+    let raw = RawConfig { dev: Some(true), listen, queue, security, store, ..RawConfig::default() };
     Config::from_raw(raw).map_err(|error| Failure::usage(crate::failure::chain(&error)))
 }
 
 /// Devices join, the user plays, devices leave.
-fn play(running: &Running) -> Result<(), Failure> {
+fn play(running: &Running, told_to_end: &AtomicBool) -> Result<(), Failure> {
+    let signals = running.catch_signals();
+    // One that came before nobody else has seen.
+    if told_to_end.load(Ordering::Relaxed) {
+        return Ok(());
+    }
     let (Some(coap), Some(coaps), Some(http)) = (running.coap(), running.coaps(), running.http()) else {
         return Err(Failure::usage("the demo needs addresses for CoAP, CoAPs and HTTP"));
     };
@@ -128,7 +168,6 @@ fn play(running: &Running) -> Result<(), Failure> {
         devices.push(start_device(part, settings, registered.clone(), stopped.clone())?);
     }
     drop(registered);
-    let signals = running.catch_signals();
     let told = await_devices(&arrivals).and_then(|()| {
         observe(http)?;
         welcome(http, coap)?;

@@ -5,7 +5,7 @@ use clap::Args;
 /// Start a server, the web UI and three simulated devices on this machine, with nothing to prepare
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Examples:\n  lightship demo\n  lightship demo --http 127.0.0.1:9090 --coap 127.0.0.1:6683\n  lightship demo --free-ports\n\nNothing is kept: all is in memory and gone after Ctrl-C."
+    after_help = "Examples:\n  lightship demo\n  lightship demo --http 127.0.0.1:9090 --coap 127.0.0.1:6683\n  lightship demo --free-ports\n\nNothing is kept: its store is in a temporary folder, which is gone after Ctrl-C."
 )]
 pub(crate) struct DemoArguments {
     /// Where the server listens for devices

@@ -31,7 +31,12 @@ pub(crate) fn command(arguments: &[&str]) -> Command {
 
 impl Program {
     pub(crate) fn start(arguments: &[&str]) -> Program {
-        let mut child = command(arguments)
+        Program::of(command(arguments))
+    }
+
+    /// Starts what was prepared with [`command`].
+    pub(crate) fn of(mut command: Command) -> Program {
+        let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
