@@ -218,6 +218,7 @@ pub(crate) enum CtlCommand {
         minutes: u32,
     },
     /// Ask one operation of many devices, as durable commands
+    #[command(after_help = "Example:\n  lightship ctl bulk start read /3/0 --filter lwm2m:1.1 --dry-run")]
     Bulk {
         #[command(subcommand)]
         command: BulkCommand,

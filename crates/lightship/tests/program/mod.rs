@@ -93,11 +93,15 @@ impl Program {
         }
     }
 
-    /// The most memory that it has had at a time, in bytes; `None` where the system does not tell.
+    /// The most memory that it has had at a time, in bytes, without the pages of its own program file, of which an unoptimised
+    /// build has many; `None` where the system does not tell.
     pub(crate) fn peak_memory(&self) -> Option<u64> {
         let status = std::fs::read_to_string(format!("/proc/{}/status", self.child.id())).ok()?;
-        let line = status.lines().find(|line| line.starts_with("VmHWM:"))?;
-        Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024)
+        let field = |name: &str| {
+            let line = status.lines().find(|line| line.starts_with(name))?;
+            Some(line.split_whitespace().nth(1)?.parse::<u64>().ok()? * 1024)
+        };
+        Some(field("VmHWM:")?.saturating_sub(field("RssFile:")?))
     }
 
     pub(crate) fn close_input(&mut self) {

@@ -34,13 +34,16 @@ pub(crate) enum BulkCommand {
     )]
     Start(BulkArguments),
     /// List the last ones
+    #[command(after_help = "Example:\n  lightship ctl bulk list")]
     List,
     /// Show how far one is
+    #[command(after_help = "Example:\n  lightship ctl bulk show 3f2a91c0")]
     Show {
         /// Its ID
         id: String,
     },
     /// Make no more commands, and take back those that wait
+    #[command(after_help = "Example:\n  lightship ctl bulk cancel 3f2a91c0")]
     Cancel {
         /// Its ID
         id: String,
