@@ -14,6 +14,7 @@ mod crowd;
 mod definitions;
 mod deviations;
 mod durable;
+mod event_types;
 mod events;
 mod failing;
 mod fleet;
