@@ -12,6 +12,8 @@ mod bundle;
 mod draft;
 mod lock;
 mod log;
+#[cfg(test)]
+mod older;
 mod open;
 mod records;
 mod scan;
