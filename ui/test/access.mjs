@@ -100,6 +100,22 @@ async function main(browser, base, device) {
     await region.getByText("Write replace").first().waitFor();
     await look(admin, flags.shots, "access-device");
   });
+  await check("a table of credentials is looked at, and then kept, without a key in sight", async () => {
+    const key = "6c69676874736869702d6b65792d3132";
+    const buffer = Buffer.from(`endpoint,mode,identity,key_hex\nmeter-1,psk,meter-1,${key}\nmeter-2,psk,meter-1,${key}\n"${HOSTILE.replaceAll('"', '""')}",x509,,\n`);
+    await admin.goto(`${base}/#/security`);
+    await admin.getByRole("button", { name: "Import a table" }).click();
+    await admin.getByLabel("Table for the LwM2M Server").setInputFiles({ name: "devices.csv", mimeType: "text/csv", buffer });
+    await admin.getByText("1 row would be new, 1 would replace what is kept, 1 cannot be kept").waitFor();
+    await admin.getByText("line 2 proves itself with the same").waitFor();
+    expect((await api("/credentials/meter-1")).status === 404, "it was only looked at");
+    await look(admin, flags.shots, "security-import");
+    await admin.getByRole("button", { name: "Import 2 rows" }).click();
+    await admin.getByText("Done: 1 new, 1 replaced, 1 not kept").waitFor();
+    await admin.getByRole("link", { name: "meter-1" }).waitFor();
+    expect((await api("/credentials/meter-1")).body.key_set === true, "the key is kept");
+    expect(!(await admin.content()).includes(key), "no key stands on the page");
+  });
   await check("no page asked for what the policy forbids, and names that mean harm do none", async () => {
     for (const hash of ["/devices", "/bootstrap", "/security", "/events", "/access", `/security/devices/${encodeURIComponent(HOSTILE)}`, `/bootstrap/devices/${encodeURIComponent(HOSTILE)}`, `/devices/${encodeURIComponent(HOSTILE)}`]) {
       await admin.goto(`${base}/#${hash}`);

@@ -134,8 +134,10 @@ const NEEDS: &[(Need, &[&str])] = &[
         &[
             "putCredentials",
             "deleteCredentials",
+            "importCredentials",
             "putBootstrapCredential",
             "deleteBootstrapCredential",
+            "importBootstrapCredentials",
             "putBootstrap",
             "deleteBootstrap",
             "putBootstrapTemplate",

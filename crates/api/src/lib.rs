@@ -20,6 +20,7 @@ pub mod endpoint;
 pub mod event;
 pub mod fleet;
 pub mod history;
+pub mod import;
 pub mod model;
 pub mod node;
 pub mod openapi;
@@ -46,6 +47,7 @@ pub use fleet::{
     LostDevice, NoisyDevice, Rates, UnknownDevice, ValueSource,
 };
 pub use history::{History, HistoryItem};
+pub use import::{CredentialImport, ImportResult, ImportedRow};
 pub use model::{
     ChangedResource, Model, ModelChange, ModelCheck, ModelDevice, ModelDevices, ModelDiff, ModelFinding,
     ModelResource, ModelSummary, ModelUse, ModelVersion, Models, Severity,

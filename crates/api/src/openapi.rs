@@ -36,6 +36,9 @@ use crate::routes::{Answer, Body, ROUTES, Route};
     crate::Bulks,
     crate::Credential,
     crate::Credentials,
+    crate::CredentialImport,
+    crate::ImportedRow,
+    crate::ImportResult,
     crate::Handshakes,
     crate::SecurityOverview,
     crate::Trace,
@@ -118,6 +121,10 @@ fn operation(route: &Route) -> Json {
         Body::Nothing => {}
         Body::Json(name) => out["requestBody"] = json!({"required": true, "content": content(name)}),
         Body::OptionalJson(name) => out["requestBody"] = json!({"required": false, "content": content(name)}),
+        Body::Csv => {
+            out["requestBody"] =
+                json!({"required": true, "content": {"text/csv": {"schema": {"type": "string"}}}});
+        }
         Body::Xml => {
             out["requestBody"] =
                 json!({"required": true, "content": {"application/xml": {"schema": {"type": "string"}}}});

@@ -49,6 +49,8 @@ pub enum Body {
     OptionalJson(&'static str),
     /// OMA XML.
     Xml,
+    /// A table (CSV) with a line of columns.
+    Csv,
 }
 
 /// Good answer of a route.
@@ -420,10 +422,12 @@ pub const ROUTES: &[Route] = &[
     security::GET,
     security::PUT,
     security::DELETE,
+    security::IMPORT,
     security::LIST_BOOTSTRAP,
     security::GET_BOOTSTRAP,
     security::PUT_BOOTSTRAP,
     security::DELETE_BOOTSTRAP,
+    security::IMPORT_BOOTSTRAP,
     route(
         "GET",
         "/api/v1/bootstrap",

@@ -48,6 +48,27 @@ fn credentials_are_put_shown_listed_and_taken_away_without_a_key_in_sight() {
     assert!(server.ctl(&["credentials", "get", "a", "--bootstrap"]).contains("bs-a"));
 }
 
+#[test]
+fn a_table_is_tried_and_then_kept() {
+    let server = Server::start(&[]);
+    let folder = tempfile::tempdir().expect("a folder");
+    let file = folder.path().join("devices.csv");
+    let file = file.to_str().expect("UTF-8");
+    let table = format!("endpoint,mode,identity,key_hex\na,psk,id-a,{KEY}\nimport,psk,id-i,{KEY}\n");
+    std::fs::write(file, &table).expect("written");
+    let tried = server.ctl(&["credentials", "import", file, "--dry-run"]);
+    assert!(tried.contains("2 would be created, 0 would be replaced, 0 refused"), "{tried}");
+    assert!(server.ctl_refused(&["credentials", "get", "a"]).contains("no such credential"));
+    let kept = server.ctl(&["credentials", "import", file]);
+    assert!(kept.contains("2 created, 0 replaced, 0 refused"), "{kept}");
+    assert_eq!(server.json(&["credentials", "get", "a"])["identity"], "id-a");
+    assert_eq!(server.json(&["credentials", "get", "import"])["identity"], "id-i");
+    std::fs::write(file, format!("{table}b,psk,id-a,{KEY}\nc,x509,,\n")).expect("written");
+    let refused = server.ctl_refused(&["credentials", "import", file, "--bootstrap"]);
+    assert!(refused.contains("1 row is wrong") && !refused.contains(KEY), "{refused}");
+    assert!(server.ctl(&["credentials", "list", "--bootstrap"]).contains('c'));
+}
+
 /// A program that ends with its test.
 struct Logged(Child);
 

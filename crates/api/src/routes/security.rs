@@ -30,6 +30,11 @@ pub(super) const DELETE: Route = delete(
     "deleteCredentials",
     "Takes a device's credential away; its session and its registration end at once.",
 );
+pub(super) const IMPORT: Route = import(
+    "/api/v1/credentials/import",
+    "importCredentials",
+    "Says of many devices how they may prove to the LwM2M Server who they are: a table with a column for each member of Credential, of which endpoint and mode must be there. Rows that are wrong are told, and nothing of them is kept. A device of the name import has its credential at /credentials/%69mport.",
+);
 pub(super) const LIST_BOOTSTRAP: Route = list(
     "/api/v1/bootstrap-credentials",
     "listBootstrapCredentials",
@@ -49,6 +54,12 @@ pub(super) const DELETE_BOOTSTRAP: Route = delete(
     OF_BOOTSTRAP,
     "deleteBootstrapCredential",
     "Takes a device's credential for the Bootstrap-Server away; its session ends at once.",
+);
+
+pub(super) const IMPORT_BOOTSTRAP: Route = import(
+    "/api/v1/bootstrap-credentials/import",
+    "importBootstrapCredentials",
+    "Says of many devices how they may prove to the Bootstrap-Server who they are, by the same table.",
 );
 
 pub(super) const HANDSHAKES: Route = route(
@@ -90,6 +101,13 @@ const fn get(path: &'static str, operation: &'static str, summary: &'static str)
 const fn put(path: &'static str, operation: &'static str, summary: &'static str) -> Route {
     route("PUT", path, operation, summary, Body::Json("Credential"), Answer::Created("Credential"))
         .with(&[], &[400, 401, 403, 409, 413, 415, 503])
+}
+
+const fn import(path: &'static str, operation: &'static str, summary: &'static str) -> Route {
+    const DRY_RUN: &[Query] =
+        &[query("dry_run", "boolean", "Keeps nothing; only says what would come of each row.")];
+    route("POST", path, operation, summary, Body::Csv, Answer::Json("CredentialImport"))
+        .with(DRY_RUN, &[400, 401, 403, 413, 415, 503])
 }
 
 const fn delete(path: &'static str, operation: &'static str, summary: &'static str) -> Route {

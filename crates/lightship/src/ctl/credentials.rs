@@ -4,7 +4,7 @@ use super::{Session, show};
 use crate::cli::{CredentialsCommand, ProofArguments};
 use crate::failure::Failure;
 use lightship_api::client::{ClientError, CredentialSet};
-use lightship_api::{Credential, ProblemType, SecurityMode};
+use lightship_api::{Credential, CredentialImport, ProblemType, SecurityMode};
 use std::io::Read;
 use std::path::Path;
 
@@ -32,6 +32,19 @@ impl Session<'_> {
                     }
                 })?;
                 self.print(&kept, || one(&kept))
+            }
+            CredentialsCommand::Import { file, dry_run, bootstrap } => {
+                let table = text_of(&file)?;
+                let done = self.client.import_credentials(set(bootstrap), table.as_bytes(), dry_run);
+                let done = done.map_err(|error| self.refused(error))?;
+                self.print(&done, || imported(&done))?;
+                match done.refused {
+                    0 => Ok(()),
+                    1 => Err(Failure::failed(format_args!("1 row is wrong, and nothing of it is kept"))),
+                    more => Err(Failure::failed(format_args!(
+                        "{more} rows are wrong, and nothing of them is kept"
+                    ))),
+                }
             }
             CredentialsCommand::Delete { endpoint, bootstrap } => {
                 let gone = self.client.delete_credential(set(bootstrap), &endpoint);
@@ -116,6 +129,26 @@ fn one(item: &Credential) -> String {
     ];
     lines.extend(item.warnings.iter().map(|warning| ("warning", warning.clone())));
     lines.iter().map(|(name, value)| format!("{name:<13}{value}")).collect::<Vec<_>>().join("\n")
+}
+
+fn imported(done: &CredentialImport) -> String {
+    let mut lines: Vec<String> = done
+        .rows
+        .iter()
+        .flat_map(|row| {
+            let endpoint = row.endpoint.as_deref().map(|name| format!(" {name}")).unwrap_or_default();
+            let column = row.column.as_deref().map(|column| format!(" {column}:")).unwrap_or_default();
+            let wrong = row.reason.iter().map(move |reason| format!("{column} {reason}"));
+            let unwise = row.warnings.iter().map(|warning| format!(" {warning}"));
+            wrong.chain(unwise).map(move |what| format!("line {}{endpoint}:{what}", row.line))
+        })
+        .collect();
+    let would = if done.dry_run { "would be " } else { "" };
+    lines.push(format!(
+        "{} {would}created, {} {would}replaced, {} refused",
+        done.created, done.replaced, done.refused
+    ));
+    lines.join("\n")
 }
 
 fn list(items: &[Credential]) -> String {

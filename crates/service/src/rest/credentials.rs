@@ -71,6 +71,10 @@ macro_rules! handlers {
                 super::list($set, core, query).await
             }
 
+            pub(crate) async fn import(State(core): State<Arc<Core>>, request: Request) -> Answer {
+                super::super::import::import($set, core, request).await
+            }
+
             pub(crate) async fn show(
                 State(core): State<Arc<Core>>,
                 Parts(endpoint): Parts<String>,

@@ -9,12 +9,14 @@ mod commands;
 mod composite;
 mod cover;
 mod credentials;
+mod csv;
 mod downlink;
 mod endpoints;
 mod events;
 mod fleet;
 mod guard;
 pub(crate) mod history;
+mod import;
 mod input;
 mod log;
 mod meta;
@@ -113,7 +115,9 @@ pub(crate) fn router(core: &Arc<Core>) -> Router {
             "/api/v1/credentials/{endpoint}",
             get(of_server::show).put(of_server::put).delete(of_server::delete),
         )
+        .route("/api/v1/credentials/import", post(of_server::import))
         .route("/api/v1/bootstrap-credentials", get(of_bootstrap::list))
+        .route("/api/v1/bootstrap-credentials/import", post(of_bootstrap::import))
         .route(
             "/api/v1/bootstrap/{endpoint}/credential",
             get(of_bootstrap::show).put(of_bootstrap::put).delete(of_bootstrap::delete),

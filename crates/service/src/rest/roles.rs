@@ -145,6 +145,7 @@ mod tests {
         assert!(changes("writeReplace", &Method::PUT, &uri("/x")));
         assert!(!changes("addModel", &Method::POST, &uri("/x?dry_run=true")));
         assert!(changes("addModel", &Method::POST, &uri("/x?dry_run=false")));
+        assert!(!changes("importCredentials", &Method::POST, &uri("/x?dry_run=true")));
         assert!(changes("putCredentials", &Method::PUT, &uri("/x?dry_run=true")));
     }
 

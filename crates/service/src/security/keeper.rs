@@ -133,6 +133,28 @@ impl Keeper {
         page.iter().map(|record| self.read(record)).collect()
     }
 
+    /// Checks what a device may prove itself with, and keeps nothing: what would change.
+    pub(crate) async fn tried(
+        &self,
+        store: &AnyStore,
+        set: CredentialSet,
+        endpoint: &Endpoint,
+        shape: &api::Credential,
+        now: api::Timestamp,
+    ) -> Result<Change, KeepError> {
+        let before = self.find(store, set, endpoint).await?;
+        let kept = before.as_ref().map(|kept| &kept.proof);
+        let proof = Proof::read(shape, kept, &|point| self.is_point(point)).map_err(KeepError::Unusable)?;
+        if let Some(principal) = proof.principal()
+            && let Some(owner) = store.credential_presented(set, &principal).await?
+            && owner.key.endpoint != *endpoint
+        {
+            return Err(KeepError::Taken { by: owner.key.endpoint.clone() });
+        }
+        let now = Kept { endpoint: endpoint.clone(), proof, changed_at: now };
+        Ok(Change { before, now: Some(now) })
+    }
+
     /// Checks and keeps what a device may prove itself with; one change at a time.
     pub(crate) async fn put(
         &self,

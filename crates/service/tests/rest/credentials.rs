@@ -280,3 +280,110 @@ fn chain(error: &dyn std::error::Error) -> String {
     }
     text
 }
+
+fn row(reply: &super::support::Reply, at: usize) -> (u64, String, String) {
+    let row = &reply.json()["rows"][at];
+    let text = |member: &str| row[member].as_str().unwrap_or_default().to_owned();
+    (row["line"].as_u64().unwrap(), text("result"), format!("{} {}", text("column"), text("reason")))
+}
+
+/// Line, result, and what is said of each row of the table below.
+const COME_OF_ROWS: [(u64, &str, &str); 11] = [
+    (2, "created", " "),
+    (3, "created", " "),
+    (4, "replaced", " "),
+    (5, "refused", ""),
+    (6, "refused", "endpoint line 2"),
+    (7, "refused", "key_hex the key is no hex"),
+    (8, "refused", "mode it is one of psk rpk x509 nosec"),
+    (9, "refused", "identity "),
+    (10, "refused", "it has 3 fields"),
+    (11, "refused", "endpoint "),
+    (12, "created", " "),
+];
+
+#[test]
+fn a_table_is_kept_row_by_row_and_what_is_wrong_is_told_without_a_key() {
+    for (import, one) in [
+        ("/api/v1/credentials/import", "/api/v1/credentials/"),
+        ("/api/v1/bootstrap-credentials/import", "/api/v1/bootstrap/"),
+    ] {
+        let server = Server::start();
+        let address = |name: &str| {
+            if one.ends_with("bootstrap/") {
+                format!("{one}{name}/credential")
+            } else {
+                format!("{one}{name}")
+            }
+        };
+        assert_eq!(server.call("PUT", &address("old"), &psk("old-id")).status, 201);
+        let table = format!(
+            "\u{feff}endpoint,mode,identity,key_hex,name\r\n\
+             a,psk,id-a,{KEY},\r\n\
+             \"b, the \"\"second\"\"\",x509,,,\"meter\u{e9}\"\r\n\
+             old,psk,old-2,{KEY},\r\n\
+             c,psk,id-a,{KEY},\r\n\
+             a,nosec,,,\r\n\
+             d,psk,d,{KEY}zz,\r\n\
+             e,{KEY},e,psk,\r\n\
+             f,x509,f,,\r\n\
+             g,psk,g\r\n\
+             ,nosec,,,\r\n\
+             h,psk,h,00,\r\n"
+        );
+        let before = server.get(&address("old")).json();
+        let tried = server.call("POST", &format!("{import}?dry_run=true"), &table);
+        assert_eq!(tried.status, 200, "{tried:?}");
+        assert_eq!(tried.json()["dry_run"], true);
+        assert_eq!(server.get(&address("a")).status, 404, "it was only tried");
+        assert_eq!(server.get(&address("old")).json(), before);
+        let done = server.call("POST", import, &table);
+        for (reply, third) in [(&tried, "line 2"), (&done, "\"a\" has this identity")] {
+            let json = reply.json();
+            assert_eq!(
+                (&json["created"], &json["replaced"], &json["refused"]),
+                (&json!(3), &json!(1), &json!(7))
+            );
+            assert!(!reply.body.contains(KEY), "{reply:?}");
+            for (at, (line, result, why)) in COME_OF_ROWS.iter().enumerate() {
+                let told = row(reply, at);
+                assert!(told.0 == *line && told.1 == *result && told.2.contains(why), "{told:?}");
+            }
+            assert!(row(reply, 3).2.contains(third), "{reply:?}");
+            assert!(json["rows"][10]["warnings"][0].as_str().unwrap().contains("can be guessed"), "{json}");
+        }
+        assert_eq!(server.get(&address("a")).json()["identity"], "id-a");
+        assert_eq!(server.get(&address("b,%20the%20%22second%22")).json()["name"], "meter\u{e9}");
+        assert_eq!(server.get(&address("old")).json()["identity"], "old-2");
+        for name in ["c", "d", "e", "f", "g"] {
+            assert_eq!(server.get(&address(name)).status, 404, "{name}");
+        }
+        let told = server.get("/api/v1/audit").json();
+        assert_eq!(told["items"][0]["detail"], "3 created, 1 replaced, 7 refused");
+        assert!(!told.to_string().contains(KEY));
+        let taken = server.call("POST", import, "endpoint,mode,identity,key_hex\nz,psk,id-a,00");
+        assert!(row(&taken, 0).2.contains("\"a\" has this identity"), "{taken:?}");
+    }
+}
+
+#[test]
+fn what_is_no_table_of_credentials_is_refused_as_a_whole() {
+    let server = Server::start();
+    let import = "/api/v1/credentials/import";
+    for table in [
+        "",
+        &format!("a,psk,a,{KEY}\nb,psk,b,{KEY}"),
+        "endpoint\na",
+        "endpoint,mode,mode\na,nosec,nosec",
+        "endpoint,mode\na,\"nosec",
+    ] {
+        let reply = server.call("POST", import, table);
+        assert_eq!(reply.problem(), "malformed-body", "{table}");
+        assert!(!reply.body.contains(KEY), "{reply:?}");
+    }
+    assert_eq!(server.call("POST", &format!("{import}?colour=red"), "endpoint,mode").status, 400);
+    assert!(server.get("/api/v1/credentials").json()["items"].as_array().unwrap().is_empty());
+    // A device may have that name all the same.
+    assert_eq!(server.call("PUT", "/api/v1/credentials/%69mport", &psk("i")).status, 201);
+    assert_eq!(server.get("/api/v1/credentials/%69mport").json()["endpoint"], "import");
+}

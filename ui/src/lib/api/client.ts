@@ -12,6 +12,8 @@ export interface Call {
   body?: unknown;
   /** A document in place of a JSON body; `file` is what a shell would read it from. */
   xml?: { text: string; file: string };
+  /** The same for a table. */
+  csv?: { text: string; file: string };
 }
 
 /** The server, or the way to it, said no. */
@@ -83,6 +85,9 @@ export class Client {
     } else if (call.xml !== undefined) {
       headers["Content-Type"] = "application/xml";
       init.body = call.xml.text;
+    } else if (call.csv !== undefined) {
+      headers["Content-Type"] = "text/csv";
+      init.body = call.csv.text;
     }
     let response: Response;
     try {

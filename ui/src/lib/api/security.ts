@@ -20,6 +20,15 @@ export interface Credential {
   warnings?: string[];
 }
 
+/** What came of a table of credentials, or would. */
+export interface CredentialImport {
+  dry_run: boolean;
+  created: number;
+  replaced: number;
+  refused: number;
+  rows: { line: number; endpoint?: string; result: "created" | "replaced" | "refused"; column?: string; reason?: string; warnings?: string[] }[];
+}
+
 /** The servers of the house; each has credentials of its own. */
 export const ROLES = ["lwm2m", "bootstrap"] as const;
 export type Role = (typeof ROLES)[number];

@@ -6,8 +6,10 @@ import type { Page } from "../api/types";
 import { at, find } from "./attempt";
 import { session } from "./session.svelte";
 
+// At the plain word `import` tables are taken.
+const ofServer = (endpoint: string): string => (endpoint === "import" ? "/credentials/%69mport" : at("credentials", endpoint));
 const path = (role: Role, endpoint: string): string =>
-  role === "lwm2m" ? at("credentials", endpoint) : at("bootstrap", endpoint, "credential");
+  role === "lwm2m" ? ofServer(endpoint) : at("bootstrap", endpoint, "credential");
 
 /** The calls, so that the page and its lines for the shell say the same. */
 export const securityCalls = {
@@ -19,6 +21,10 @@ export const securityCalls = {
   },
   get: (role: Role, endpoint: string): Call => ({ method: "GET", path: path(role, endpoint) }),
   put: (role: Role, endpoint: string, body: Credential): Call => ({ method: "PUT", path: path(role, endpoint), body }),
+  import: (role: Role, text: string, file: string, dryRun: boolean): Call => {
+    const query = { dry_run: dryRun ? "true" : undefined };
+    return { method: "POST", path: `${role === "lwm2m" ? "/credentials" : "/bootstrap-credentials"}/import`, query, csv: { text, file } };
+  },
   remove: (role: Role, endpoint: string): Call => ({ method: "DELETE", path: path(role, endpoint) }),
   handshakes: (endpoint: string): Call => ({ method: "GET", path: at("endpoints", endpoint, "handshakes") }),
 };
@@ -39,4 +45,9 @@ export function concernsSecurity(type: string): boolean {
 /** What follows `lightship ctl` for one credential. */
 export function credentialArgs(role: Role, endpoint: string): string[] {
   return ["credentials", "get", endpoint, ...(role === "bootstrap" ? ["--bootstrap"] : [])];
+}
+
+/** What follows `lightship ctl` for a table of credentials. */
+export function importArgs(role: Role, file: string): string[] {
+  return ["credentials", "import", file, ...(role === "bootstrap" ? ["--bootstrap"] : [])];
 }

@@ -81,6 +81,21 @@ pub(crate) enum CredentialsCommand {
         #[arg(long)]
         bootstrap: bool,
     },
+    /// Say of many devices how they may prove who they are: a table (CSV) whose first line names columns
+    #[command(
+        after_help = "Columns: endpoint and mode (psk rpk x509 nosec), and of these what the modes need: identity identity_hex key_hex public_key_pem public_key_hex public_key_sha256 certificate_pem certificate_sha256 name\nExamples:\n  lightship ctl credentials import devices.csv --dry-run\n  lightship ctl credentials import devices.csv"
+    )]
+    Import {
+        /// The table, `-` for the standard input
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// Only say what would come of each row
+        #[arg(long)]
+        dry_run: bool,
+        /// For the Bootstrap-Server
+        #[arg(long)]
+        bootstrap: bool,
+    },
     /// Take a device's credential away; its session and its registration end at once
     #[command(after_help = "Example:\n  lightship ctl credentials delete sensor-1")]
     Delete {
