@@ -209,7 +209,7 @@ async function states(base) {
     expect(real.length === 0, real.join("\n"));
   });
   await check("a server with a token asks for it, and keeps it for the tab", async () => {
-    const page = await open(await mock("--token", "s3cret"));
+    const page = await open(await mock("--token", "s3cret"), "/devices");
     await page.getByRole("heading", { name: "API token" }).waitFor();
     await page.getByLabel("Token").fill("wrong");
     await page.keyboard.press("Enter");
