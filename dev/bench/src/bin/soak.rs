@@ -6,6 +6,7 @@
 #![allow(clippy::print_stdout, clippy::disallowed_methods, reason = "a program that measures and prints")]
 
 use std::io;
+use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
@@ -82,8 +83,8 @@ fn main() -> io::Result<()> {
     let minutes: f64 = std::env::args().nth(1).and_then(|text| text.parse().ok()).unwrap_or(60.0);
     let span = Duration::from_secs_f64(minutes * 60.0);
     let folder = tempfile::tempdir()?;
-    let data = folder.path().join("data");
-    let data = data.to_str().ok_or_else(|| io::Error::other("a folder whose name is no text"))?;
+    let store = folder.path().canonicalize()?.join("data");
+    let data = store.to_str().ok_or_else(|| io::Error::other("a folder whose name is no text"))?;
     let server = Serve::start(&["--shards", "2", "--awake-window", "2", "--data", data])?;
     let rest = Rest::new(&server);
     for number in 0..200 {
@@ -110,7 +111,7 @@ fn main() -> io::Result<()> {
     let (stop, calls) = (AtomicBool::new(false), AtomicU64::new(0));
     let samples = std::thread::scope(|scope| {
         scope.spawn(|| rest.call_on(&stop, &calls));
-        let samples = watch(&server, span.saturating_sub(Duration::from_secs(8)));
+        let samples = watch(&server, &store, span.saturating_sub(Duration::from_secs(8)));
         stop.store(true, Ordering::Relaxed);
         samples
     })?;
@@ -125,12 +126,12 @@ fn main() -> io::Result<()> {
 }
 
 /// Looks at memory and descriptors again and again.
-fn watch(server: &Serve, span: Duration) -> io::Result<Vec<(u64, usize)>> {
+fn watch(server: &Serve, store: &Path, span: Duration) -> io::Result<Vec<(u64, usize)>> {
     let begin = Instant::now();
     let mut samples = Vec::new();
     for number in 1..=SAMPLES {
         std::thread::sleep((span * number / SAMPLES).saturating_sub(begin.elapsed()));
-        samples.push((server.resident()?, server.descriptors()?));
+        samples.push((server.resident()?, server.descriptors(store)?));
     }
     Ok(samples)
 }
@@ -147,7 +148,7 @@ fn tell(samples: &[(u64, usize)], at_fault: u64, calls: u64) {
     let (before, after) = (most(second), most(last));
     println!("| | second third | last third |\n|---|---|---|");
     println!("| resident memory, at most | {} KiB | {} KiB |", before.0 / 1024, after.0 / 1024);
-    println!("| descriptors, at most | {} | {} |", before.1, after.1);
+    println!("| descriptors besides those of the store, at most | {} | {} |", before.1, after.1);
     println!("{calls} calls of REST");
     figure("soak-memory-growth", after.0 as f64 / before.0 as f64);
     figure("soak-descriptor-growth", after.1 as f64 - before.1 as f64);
