@@ -90,18 +90,49 @@ export async function bootstrap({ page, base, shot, program, ports }) {
       await section("Sessions").getByRole("button", { name: "Bootstrap now" }).click();
       await eventually("two sessions", async () => (await section("Sessions").locator("details summary .badge").count()) >= 2);
     });
-    await check("a template is made, and deleted after asking", async () => {
+    await check("a template is made", async () => {
       await page.goto(`${base}/#/bootstrap/templates/walkers`);
       await page.getByLabel("For devices named").fill("walker-*");
       await page.getByRole("button", { name: "Keep template" }).click();
       await page.getByText("Kept.", { exact: true }).waitFor();
+    });
+    await check("what is typed while a template is on its way to be kept stays in the form", async () => {
+      const field = page.getByLabel("For devices named");
+      const line = await holdBack(page, "**/api/v1/bootstrap-templates/walkers", "PUT");
+      await field.fill("walker-1*");
+      await page.getByLabel("Lifetime in seconds").fill("78");
+      await page.getByRole("button", { name: "Keep template" }).click();
+      await line.stored;
+      await field.fill("walker-2*");
+      await page.getByLabel("Lifetime in seconds").fill("79");
+      line.answer();
+      await page.getByText("Kept; what was changed since then is not yet.").waitFor();
+      await line.end();
+      expect((await field.inputValue()) === "walker-2*", "the pattern was taken away");
+      expect((await page.getByLabel("Lifetime in seconds").inputValue()) === "79", "the lifetime was taken away");
+      const kept = await (await fetch(`${base}/api/v1/bootstrap-templates/walkers`)).json();
+      expect(kept.pattern === "walker-1*" && kept.document.servers[0].lifetime_s === 78, "what was sent was not kept");
+      await page.getByRole("button", { name: "Keep template" }).click();
+      await page.getByText("Kept.", { exact: true }).waitFor();
+    });
+    await check("a template is listed, and deleted after asking; who has gone on meanwhile is not called back", async () => {
       await page.goto(`${base}/#/bootstrap`);
       await page.getByRole("link", { name: "walkers" }).waitFor();
       await page.getByRole("link", { name: NAME }).waitFor();
       await shot("bootstrap-light");
       await page.getByRole("link", { name: "walkers" }).click();
       await page.getByRole("button", { name: "Delete template" }).click();
+      const line = await holdBack(page, "**/api/v1/bootstrap-templates/walkers", "DELETE");
       await page.getByRole("button", { name: "Delete template" }).click();
+      await line.stored;
+      await page.goto(`${base}/#/events`);
+      const late = page.waitForResponse((response) => response.request().method() === "DELETE");
+      line.answer();
+      await (await late).finished();
+      await line.end();
+      await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+      expect(page.url().endsWith("#/events"), `called back to ${page.url()}`);
+      await page.goto(`${base}/#/bootstrap`);
       await page.getByLabel("Name of a template").waitFor();
       expect((await page.getByRole("link", { name: "walkers" }).count()) === 0, "the template is still there");
     });

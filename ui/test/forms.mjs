@@ -5,6 +5,7 @@
 import { mkdirSync } from "node:fs";
 import { parseArgs } from "node:util";
 import { composite, reporting } from "./composite.mjs";
+import { late } from "./late.mjs";
 import { security } from "./security.mjs";
 import { sleep } from "./sleep.mjs";
 import { check, eventually, expect, finish, freeTcpPort, here, holdBack, launch, score, startMock, STEP_MAX_MS, stop, watch } from "./lib.mjs";
@@ -238,6 +239,7 @@ try {
     await states(base);
     await sleep({ base: await mock(), open, shot, inspector });
     await security({ base: await mock(), open, shot });
+    await late({ base: await mock(), open, inspector });
   }
 } catch (error) {
   score.failed += 1;

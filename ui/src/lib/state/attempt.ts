@@ -23,5 +23,17 @@ export async function find<T>(call: Call): Promise<T | undefined> {
   }
 }
 
+/** Of several answers to one question only the one that was asked for last counts. */
+export class Turn {
+  #last = 0;
+
+  /** Asks anew; what it gives says whether nobody has asked since. */
+  take(): () => boolean {
+    this.#last += 1;
+    const mine = this.#last;
+    return () => mine === this.#last;
+  }
+}
+
 /** An address of encoded parts. */
 export const at = (...parts: string[]): string => `/${parts.map(encodeURIComponent).join("/")}`;

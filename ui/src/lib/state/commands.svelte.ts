@@ -30,6 +30,8 @@ export class Commands {
   error = $state("");
   readonly endpoint: string;
   #client: Client;
+  /** Told of since the list was asked for. */
+  #told = new Set<string>();
 
   constructor(endpoint: string, client: Client) {
     this.endpoint = endpoint;
@@ -46,9 +48,12 @@ export class Commands {
 
   async load(): Promise<void> {
     await this.#try(async () => {
+      this.#told.clear();
       const page = await this.#client.call<Page<Command>>({ method: "GET", path: endpointPath(this.endpoint, "commands") });
-      this.known.clear();
-      for (const command of page.items) this.known.set(command.id, command);
+      const listed = new Set(page.items.map((command) => command.id));
+      // What was told while the list was on its way is newer than the list.
+      for (const command of page.items) this.#take(command);
+      for (const id of [...this.known.keys()]) if (!listed.has(id) && !this.#told.has(id)) this.known.delete(id);
       this.loaded = true;
     });
   }
@@ -73,7 +78,15 @@ export class Commands {
   }
 
   event(event: ServerEvent): void {
-    if (event.endpoint === this.endpoint && event.command) this.known.set(event.command.id, event.command);
+    if (event.endpoint !== this.endpoint || !event.command) return;
+    this.#told.add(event.command.id);
+    this.#take(event.command);
+  }
+
+  #take(command: Command): void {
+    const before = this.known.get(command.id);
+    if (before && Date.parse(before.changed_at) > Date.parse(command.changed_at)) return;
+    this.known.set(command.id, command);
   }
 
   async #try(body: () => Promise<void>): Promise<void> {
