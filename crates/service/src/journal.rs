@@ -1,11 +1,12 @@
 //! Journal: takes what happens in the shards, writes what lasts, answers the shards' questions when it is safe.
 
 mod batch;
+mod coming;
 mod observations;
 mod registrations;
 mod report;
 
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{HashSet, VecDeque};
 use std::sync::Arc;
 
 use lightship_api as api;
@@ -18,6 +19,7 @@ use lightship_store::{CredentialSet, Fact, NewEvent};
 use tokio::sync::mpsc;
 
 use self::batch::{Flight, Pending};
+use self::coming::Coming;
 use self::observations::key;
 pub(crate) use self::observations::{key as key_of, raw};
 pub(crate) use self::registrations::id_of;
@@ -36,21 +38,13 @@ pub(crate) struct Journal {
     flights: VecDeque<Flight>,
     /// While the store fails: when facts that are owed are tried again.
     retry_at: Option<tokio::time::Instant>,
-    /// Registrations that are written, or about to be, and not told yet.
-    coming: HashMap<Endpoint, Coming>,
+    coming: Coming,
     /// Registrations that give way to one of the same endpoint at another shard.
     displaced: HashSet<RegistrationId>,
     unchanged: Bucket,
     kinds: Kinds,
     /// The event that is being written.
     body: Vec<u8>,
-}
-
-/// A registration on its way.
-struct Coming {
-    id: RegistrationId,
-    /// How often credentials had changed when its device was judged.
-    credentials: u64,
 }
 
 /// How many events of one kind are written in a second; a second's worth may come at once.
@@ -82,7 +76,7 @@ impl Journal {
             pending: Pending::default(),
             flights: VecDeque::new(),
             retry_at: None,
-            coming: HashMap::new(),
+            coming: Coming::default(),
             displaced: HashSet::new(),
             unchanged: Bucket { a_second, filled: u64::from(a_second) * MICRO, at },
             kinds: Kinds::default(),

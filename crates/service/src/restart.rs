@@ -100,8 +100,8 @@ fn take(core: &Arc<Core>, shard: u8, restored: Vec<RestoredRegistration>) {
         }
     }
     // These look into the directory.
-    parties.iter().for_each(|party| security::restored(core, party));
-    unsecured.iter().for_each(|endpoint| security::forget_unsecured(core, endpoint));
+    security::restored(core, parties);
+    security::forget_unsecured(core, unsecured);
 }
 
 /// What is done when devices are served again.

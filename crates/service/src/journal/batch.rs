@@ -14,7 +14,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use lightship_lwm2m::Endpoint;
-use lightship_server::{Answer, Ask, Code, Wanted};
+use lightship_server::{Answer, Ask, Code, RegistrationId, Wanted};
 use lightship_store::{Batch, Cursor, Fact, Store, StoreError};
 use tokio::task::JoinHandle;
 
@@ -33,7 +33,13 @@ pub(super) struct Pending {
 /// What is done when the facts are safe.
 pub(super) enum Then {
     /// The answer to a Register.
-    Accept { shard: u8, ask: Ask, endpoint: Endpoint, observations: Vec<Wanted> },
+    Accept {
+        shard: u8,
+        ask: Ask,
+        endpoint: Endpoint,
+        registration: RegistrationId,
+        observations: Vec<Wanted>,
+    },
     /// The answer to anything else.
     Stored { shard: u8, ask: Ask },
 }
@@ -171,9 +177,8 @@ impl Journal {
         let mut answers = Answers::default();
         for then in then {
             let (shard, ask) = match then {
-                Then::Accept { shard, ask, endpoint, .. } => {
-                    self.coming.remove(&endpoint);
-                    self.core.directory.arrived(endpoint.as_str());
+                Then::Accept { shard, ask, endpoint, registration, .. } => {
+                    self.does_not_come(&endpoint, registration);
                     (shard, ask)
                 }
                 Then::Stored { shard, ask } => (shard, ask),

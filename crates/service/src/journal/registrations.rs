@@ -16,8 +16,8 @@ use lightship_server::{
 };
 use lightship_store::{CredentialSet, Fact, RegistrationRecord, Store};
 
+use super::Journal;
 use super::batch::Then;
-use super::{Coming, Journal};
 use crate::content;
 use crate::core;
 use crate::directory::Device;
@@ -37,13 +37,14 @@ impl Journal {
         };
         let endpoint = details.endpoint.clone();
         self.core.directory.arriving(&endpoint);
-        self.coming.insert(endpoint.clone(), Coming { id: registration.id, credentials });
+        let id = registration.id;
+        self.coming.expect(endpoint.clone(), id, credentials);
         let record = self.record(&registration);
         self.pending.facts.push(Fact::Registered(record));
         let mut device = self.device(shard, registration);
         self.core.directory.announced(&mut device);
         self.log_registration(EventType::Registered, &device, None);
-        self.pending.then.push(Then::Accept { shard, ask, endpoint, observations });
+        self.pending.then.push(Then::Accept { shard, ask, endpoint, registration: id, observations });
     }
 
     /// The policy: who may register, and what is wanted of it.
@@ -91,7 +92,7 @@ impl Journal {
     pub(super) fn registered(&mut self, shard: u8, registration: Registration, carried: bool) {
         let endpoint = registration.details.endpoint.clone();
         let is_secured = registration.party.is_some();
-        let coming = self.coming.remove(&endpoint).filter(|coming| coming.id == registration.id);
+        let since = self.coming.take(&endpoint, registration.id);
         let device = self.device(shard, registration);
         let before = self.core.directory.registered(device, carried);
         if let Some((other, id)) = before.filter(|(other, _)| *other != shard) {
@@ -100,10 +101,16 @@ impl Journal {
             self.give_way(other, &endpoint, id);
         }
         queue::came(&self.core, &endpoint);
-        let since = coming.map(|coming| coming.credentials);
         if !is_secured && since != Some(self.core.gate.credentials_changed()) {
             // Its credential may have come while it registered.
-            security::forget_unsecured(&self.core, &endpoint);
+            security::forget_unsecured(&self.core, vec![endpoint]);
+        }
+    }
+
+    /// A registration that was on its way does not come.
+    pub(super) fn does_not_come(&mut self, endpoint: &Endpoint, id: RegistrationId) {
+        if self.coming.take(endpoint, id).is_some() {
+            self.core.directory.arrived(endpoint.as_str());
         }
     }
 
@@ -114,10 +121,7 @@ impl Journal {
         registration: RegistrationId,
         standing: Option<&Registration>,
     ) {
-        if self.coming.get(&endpoint).is_some_and(|coming| coming.id == registration) {
-            self.coming.remove(&endpoint);
-            self.core.directory.arrived(endpoint.as_str());
-        }
+        self.does_not_come(&endpoint, registration);
         tracing::debug!(%endpoint, "a device was told to try again: the store took too long");
         let elsewhere = || self.core.directory.find(endpoint.as_str()).map(|device| device.registration);
         // One at another shard stands as well.
@@ -173,7 +177,7 @@ impl Journal {
 
     /// Whether a registration is still that of its endpoint: another may have taken its place, or be about to.
     fn is_present(&self, registration: &Registration, device: Option<&Device>) -> Result<(), Code> {
-        let coming = self.coming.get(&registration.details.endpoint).map(|coming| coming.id);
+        let coming = self.coming.of(&registration.details.endpoint);
         let present = coming.or_else(|| device.map(|device| device.registration.id));
         if present.is_none_or(|present| present == registration.id) { Ok(()) } else { Err(Code::NOT_FOUND) }
     }

@@ -205,14 +205,24 @@ async fn changed(core: &Arc<Core>, set: CredentialSet, endpoint: &Endpoint, chan
     }
     gate::end_sessions(core, set, endpoint, change).await;
     if set == CredentialSet::Server {
-        forget_unsecured(core, endpoint);
+        forget_unsecured(core, vec![endpoint.clone()]);
     }
 }
 
-/// A session goes on from before a restart: is its device still welcome? Nobody waits for the answer.
-pub(crate) fn restored(core: &Arc<Core>, party: &Party) {
-    let (core, principal) = (core.clone(), party.principal.clone());
-    tokio::spawn(async move { gate::ask_again(&core, &principal).await });
+/// Sessions go on from before a restart: are their devices still welcome? Nobody waits for the answers, and there may be hundreds of
+/// thousands of them, so one task asks for all, one after the other.
+pub(crate) fn restored(core: &Arc<Core>, parties: Vec<Arc<Party>>) {
+    if parties.is_empty() {
+        return;
+    }
+    let core = core.clone();
+    tokio::spawn(async move {
+        for party in parties {
+            gate::ask_again(&core, &party.principal).await;
+            // None of these waits for long, and others want their turn.
+            tokio::task::yield_now().await;
+        }
+    });
 }
 
 /// Registrations made without security have gone on from before a restart: those end whose devices must have some by now.
@@ -224,33 +234,44 @@ pub(crate) async fn forget_all_unsecured(core: &Arc<Core>) {
         let Ok(page) = page else { return };
         let Some(last) = page.last() else { return };
         after = Some(last.key.endpoint.clone());
-        for record in page {
+        let unsecured = page.into_iter().filter_map(|record| {
             let endpoint = &record.key.endpoint;
-            let device = core.directory.find(endpoint.as_str());
-            if device.is_some_and(|device| device.registration.party.is_none()) {
-                forget_unsecured(core, endpoint);
-            }
-        }
+            let device = core.directory.find(endpoint.as_str())?;
+            device.registration.party.is_none().then(|| endpoint.clone())
+        });
+        forget_unsecured(core, unsecured.collect());
     }
 }
 
-/// A registration made without security ends when the device must have some from now on; nobody waits for that.
-pub(crate) fn forget_unsecured(core: &Arc<Core>, endpoint: &Endpoint) {
-    let (core, endpoint) = (core.clone(), endpoint.clone());
+/// Registrations made without security end when their devices must have some from now on; nobody waits for that.
+pub(crate) fn forget_unsecured(core: &Arc<Core>, endpoints: Vec<Endpoint>) {
+    if endpoints.is_empty() {
+        return;
+    }
+    let core = core.clone();
     tokio::spawn(async move {
-        let Some(device) = core.directory.find(endpoint.as_str()) else { return };
-        let is_secured = device.registration.party.is_some();
-        let may_come = may_come_unsecured(&core, CredentialSet::Server, &endpoint).await;
-        if is_secured || matches!(may_come, Ok(Unsecured::Welcome)) {
-            return;
-        }
-        if let Some(inbox) = core.inbox(device.shard)
-            && inbox.forget(endpoint.clone(), device.registration.id).is_ok()
-        {
-            // Its shard tells the journal.
-            tracing::info!(%endpoint, "forgotten: it registered without security, and may not any more");
+        for endpoint in endpoints {
+            forget_if_unwelcome(&core, &endpoint).await;
+            tokio::task::yield_now().await;
         }
     });
+}
+
+async fn forget_if_unwelcome(core: &Core, endpoint: &Endpoint) {
+    let Some(device) = core.directory.find(endpoint.as_str()) else { return };
+    let is_secured = device.registration.party.is_some();
+    let may_come = may_come_unsecured(core, CredentialSet::Server, endpoint).await;
+    if is_secured || matches!(may_come, Ok(Unsecured::Welcome)) {
+        return;
+    }
+    if let Some(inbox) = core.inbox(device.shard)
+        && let Ok(forgotten) = inbox.forget(endpoint.clone(), device.registration.id)
+    {
+        // Its shard tells the journal. Of many the next one is forgotten after this one, so that the shard's inbox does not overflow.
+        if let Ok(Ok(())) = forgotten.await {
+            tracing::info!(%endpoint, "forgotten: it registered without security, and may not any more");
+        }
+    }
 }
 
 /// Credentials that are looked through at once.
