@@ -90,6 +90,8 @@ const NEEDS: &[(Need, &[&str])] = &[
             "listHandshakes",
             "listSecurityFailures",
             "getSecurity",
+            "explainCertificate",
+            "getEndpointCertificate",
             "listCredentials",
             "getCredentials",
             "listBootstrapCredentials",

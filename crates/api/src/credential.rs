@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::certificate::Certificate;
 use crate::endpoint::SecurityMode;
 use crate::time::Timestamp;
 
@@ -49,6 +50,9 @@ pub struct Credential {
     /// certificate: the device's endpoint name, found in the certificate by the server's rules (`security.endpoint_rules`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub name: Option<String>,
+    /// `x509`: what the certificate says that was written, where the whole of it was. Given by the server, for one device alone, not in lists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub certificate: Option<Box<Certificate>>,
     /// When it was put. Given by the server.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = DateTime)]
@@ -75,6 +79,7 @@ impl Credential {
             certificate_pem: None,
             certificate_sha256: None,
             name: None,
+            certificate: None,
             changed_at: None,
             warnings: Vec::new(),
         }

@@ -12,6 +12,7 @@ pub mod access;
 pub mod answer;
 pub mod audit;
 pub mod bootstrap;
+pub mod certificate;
 pub mod client;
 pub mod command;
 pub mod convert;
@@ -38,6 +39,7 @@ pub use answer::{
     DownlinkAnswer, ExecuteBody, Link, ObservationState, Observations, ObservingState, RawPayload,
 };
 pub use audit::{Audit, AuditEntry};
+pub use certificate::{Certificate, CertificateWarning, CertificateWarningKind, Explanation, PublicKey};
 pub use command::{Command, CommandState, Commands};
 pub use credential::{Credential, Credentials};
 pub use endpoint::{Endpoint, Endpoints, ObjectEntry, PresenceState, Security, SecurityMode};

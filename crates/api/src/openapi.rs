@@ -41,6 +41,8 @@ use crate::routes::{Answer, Body, ROUTES, Route};
     crate::ImportResult,
     crate::Handshakes,
     crate::SecurityOverview,
+    crate::Explanation,
+    crate::Certificate,
     crate::Trace,
     crate::bootstrap::BootstrapDocument,
     crate::bootstrap::BootstrapEntries,
@@ -124,6 +126,12 @@ fn operation(route: &Route) -> Json {
         Body::Csv => {
             out["requestBody"] =
                 json!({"required": true, "content": {"text/csv": {"schema": {"type": "string"}}}});
+        }
+        Body::Certificates => {
+            let bytes = json!({"schema": {"type": "string", "format": "binary"}});
+            let pem = json!({"schema": {"type": "string"}});
+            let content = json!({"application/x-pem-file": pem, "application/octet-stream": bytes});
+            out["requestBody"] = json!({"required": true, "content": content});
         }
         Body::Xml => {
             out["requestBody"] =

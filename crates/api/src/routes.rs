@@ -51,6 +51,8 @@ pub enum Body {
     Xml,
     /// A table (CSV) with a line of columns.
     Csv,
+    /// Certificates or a public key, in PEM or DER.
+    Certificates,
 }
 
 /// Good answer of a route.
@@ -418,6 +420,8 @@ pub const ROUTES: &[Route] = &[
     security::HANDSHAKES,
     security::FAILURES,
     security::OVERVIEW,
+    security::EXPLAIN,
+    security::CERTIFICATE,
     security::LIST,
     security::GET,
     security::PUT,

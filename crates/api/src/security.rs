@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
+use crate::certificate::Certificate;
 use crate::endpoint::SecurityMode;
 use crate::time::Timestamp;
 
@@ -160,4 +161,7 @@ pub struct CertificateFacts {
     pub sha256: String,
     /// The certificate in PEM.
     pub pem: String,
+    /// What it says, if it can be read.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub meaning: Option<Box<Certificate>>,
 }

@@ -5,6 +5,7 @@
 //! the signatures checked by the [`Crypto`] that is handed in; names and fields are read by `x509-cert`.
 
 mod file;
+mod meaning;
 mod names;
 mod path;
 mod refusal;
@@ -18,6 +19,9 @@ use lightship_platform::UnixTime;
 use lightship_platform::crypto::{Crypto, Digest};
 
 pub use self::file::{FileFault, certificates, private_key, raw_public_key};
+pub use self::meaning::{
+    Authority, MEANING_LEN_MAX, Meaning, NamePart, PublicKey, meaning, public_key_meaning,
+};
 pub use self::names::Names;
 pub use self::path::Anchors;
 use self::path::Purpose;
@@ -222,6 +226,17 @@ pub fn public_key(certificate: &[u8]) -> Result<Vec<u8>, Refusal> {
         return Err(Refusal::TooLarge);
     }
     View::parse(certificate)?.p256_key().map(<[u8]>::to_vec)
+}
+
+/// Whether `certificate` is signed by the key of `issuer`, both in DER; that `issuer` may sign is not looked at. `None`: the algorithm
+/// is not known here, or one of them cannot be read.
+#[must_use]
+pub fn is_signed_by(crypto: &dyn Crypto, certificate: &[u8], issuer: &[u8]) -> Option<bool> {
+    if certificate.len().max(issuer.len()) > MEANING_LEN_MAX {
+        return None;
+    }
+    let (view, issuer) = (View::parse(certificate).ok()?, View::parse(issuer).ok()?);
+    path::is_signed_by(crypto, (certificate, &view), &issuer)
 }
 
 /// The end of the validity of a chain: that of the first of its certificates to expire; `None` if none can be read.

@@ -32,6 +32,29 @@ const P256_START: [u8; 27] = [
     0x48, 0xce, 0x3d, 0x03, 0x01, 0x07, 0x03, 0x42, 0x00, 0x04,
 ];
 
+/// What the signature of a certificate is over, with its header.
+#[cfg(feature = "x509")]
+pub(crate) fn signed_part(certificate: &[u8]) -> Option<&[u8]> {
+    let (content, _) = value(certificate, SEQUENCE)?;
+    let (_, rest) = value(content, SEQUENCE)?;
+    content.get(..content.len() - rest.len())
+}
+
+/// The content of a SEQUENCE.
+#[cfg(feature = "x509")]
+pub(crate) fn inner(sequence: &[u8]) -> Option<&[u8]> {
+    value(sequence, SEQUENCE).map(|(content, _)| content)
+}
+
+/// How long the modulus of an RSAPublicKey is (RFC 8017 appendix A.1.1).
+#[cfg(feature = "x509")]
+pub(crate) fn rsa_bits(key: &[u8]) -> Option<usize> {
+    let (modulus, _) = value(inner(key)?, INTEGER)?;
+    let zeros = modulus.iter().take_while(|byte| **byte == 0).count();
+    let first = modulus.get(zeros)?;
+    Some((modulus.len() - zeros) * 8 - usize::try_from(first.leading_zeros()).ok()?)
+}
+
 const SEQUENCE: u8 = 0x30;
 const INTEGER: u8 = 0x02;
 const VERSION: u8 = 0xa0;

@@ -62,6 +62,28 @@ pub(super) const IMPORT_BOOTSTRAP: Route = import(
     "Says of many devices how they may prove to the Bootstrap-Server who they are, by the same table.",
 );
 
+pub(super) const EXPLAIN: Route = route(
+    "POST",
+    "/api/v1/certificates/explain",
+    "explainCertificate",
+    "Says what certificates (PEM, a chain the device's own first, or DER) or a bare public key (PEM, DER, or hex) mean, and warns of what will not work; keeps nothing, and refuses private keys.",
+    Body::Certificates,
+    Answer::Json("Explanation"),
+)
+.with(
+    &[query("endpoint", "string", "The device that is to prove itself with the first: warns if it does not stand for it.")],
+    &[400, 401, 403, 413, 415],
+);
+pub(super) const CERTIFICATE: Route = route(
+    "GET",
+    "/api/v1/endpoints/{endpoint}/certificate",
+    "getEndpointCertificate",
+    "Says what the certificate means by which a device is known now, or which its credential names.",
+    Body::Nothing,
+    Answer::Json("Explanation"),
+)
+.with(&[], &[400, 401, 403, 404, 503]);
+
 pub(super) const HANDSHAKES: Route = route(
     "GET",
     "/api/v1/endpoints/{endpoint}/handshakes",

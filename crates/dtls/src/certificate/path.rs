@@ -15,6 +15,7 @@ use webpki::{EndEntityCert, Error, ExtendedKeyUsageValidator, KeyPurposeId, KeyP
 
 use super::Refusal;
 use super::view::{View, p256_key};
+use crate::spki;
 
 /// Signatures that are checked for one chain, at most: a small device needs a fifth of a second for each.
 const SIGNATURES_MAX: u32 = 16;
@@ -226,6 +227,19 @@ fn refusal(error: &Error, leaf: &View, others: &[&[u8]]) -> Refusal {
         | Error::MaximumNameConstraintComparisonsExceeded => Refusal::TooLarge,
         _ => Refusal::Malformed,
     }
+}
+
+/// Whether a certificate is signed by the key of another; `None`: with an algorithm that is not known.
+pub(super) fn is_signed_by(crypto: &dyn Crypto, (der, view): (&[u8], &View), issuer: &View) -> Option<bool> {
+    let budget = AtomicU32::new(1);
+    let (signature_id, signature) = view.signature()?;
+    let (key_id, key) = issuer.key_parts()?;
+    let known = algorithms(crypto, &budget);
+    let fits = |one: &&Algorithm<'_>| {
+        one.signature_id.as_ref() == signature_id.as_slice() && one.key_id.as_ref() == key_id.as_slice()
+    };
+    let algorithm = known.iter().find(fits)?;
+    Some(algorithm.verify_signature(key, spki::signed_part(der)?, signature).is_ok())
 }
 
 /// The algorithms that the cryptography at hand can check.

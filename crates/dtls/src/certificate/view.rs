@@ -7,7 +7,7 @@ use alloc::vec::Vec;
 use core::net::IpAddr;
 use core::time::Duration;
 
-use x509_cert::certificate::{Certificate, Version};
+use x509_cert::certificate::{Certificate, TbsCertificate, Version};
 use x509_cert::der::asn1::ObjectIdentifier;
 use x509_cert::der::{Any, Decode, Encode, Tag, Tagged};
 use x509_cert::ext::pkix::name::GeneralName;
@@ -47,6 +47,25 @@ impl View {
         } else {
             Err(Refusal::Malformed)
         }
+    }
+
+    /// What is signed, read.
+    pub(super) fn fields(&self) -> &TbsCertificate {
+        self.certificate.tbs_certificate()
+    }
+
+    /// The algorithm of the signature, without its SEQUENCE, and the signature.
+    pub(super) fn signature(&self) -> Option<(Vec<u8>, &[u8])> {
+        let algorithm = self.certificate.signature_algorithm().to_der().ok()?;
+        let signature = self.certificate.signature().as_bytes()?;
+        Some((spki::inner(&algorithm)?.to_vec(), signature))
+    }
+
+    /// The algorithm of the public key, without its SEQUENCE, and the key as it stands in the BIT STRING.
+    pub(super) fn key_parts(&self) -> Option<(Vec<u8>, &[u8])> {
+        let info = self.fields().subject_public_key_info();
+        let algorithm = info.algorithm.to_der().ok()?;
+        Some((spki::inner(&algorithm)?.to_vec(), info.subject_public_key.as_bytes()?))
     }
 
     /// The public key, SubjectPublicKeyInfo in DER.
@@ -156,7 +175,7 @@ fn attribute(name: &Name, kind: ObjectIdentifier) -> Option<String> {
         .last()
 }
 
-fn text(value: &Any) -> Option<String> {
+pub(super) fn text(value: &Any) -> Option<String> {
     let readable = matches!(value.tag(), Tag::Utf8String | Tag::PrintableString | Tag::Ia5String);
     readable.then(|| core::str::from_utf8(value.value()).ok().map(ToOwned::to_owned)).flatten()
 }

@@ -308,6 +308,14 @@ pub(crate) enum CtlCommand {
         #[command(subcommand)]
         command: Option<SecurityCommand>,
     },
+    /// What certificates and public keys mean, and what of them would not work
+    #[command(
+        after_help = "Examples:\n  lightship ctl certificate explain sensor-3.pem --endpoint sensor-3\n  lightship ctl certificate show sensor-3"
+    )]
+    Certificate {
+        #[command(subcommand)]
+        command: CertificateCommand,
+    },
     /// List a device's last handshakes, with the reasons of those that failed
     #[command(after_help = "Example:\n  lightship ctl handshakes sensor-1")]
     Handshakes {
@@ -543,6 +551,29 @@ pub(crate) enum CompositeCommand {
         name: String,
         #[command(flatten)]
         delivery: Delivery,
+    },
+}
+
+/// What certificates mean.
+#[derive(Debug, Subcommand)]
+pub(crate) enum CertificateCommand {
+    /// Explain certificates (a chain with the device's own first) or a public key; nothing is kept
+    #[command(
+        after_help = "Examples:\n  lightship ctl certificate explain sensor-3.pem --endpoint sensor-3\n  lightship ctl certificate explain ca.der\n  lightship ctl certificate explain - < sensor-2.pub.pem"
+    )]
+    Explain {
+        /// PEM or DER, `-` for the standard input
+        #[arg(value_name = "FILE")]
+        file: PathBuf,
+        /// The device that is to prove itself with the first: warns if it does not stand for it
+        #[arg(long, value_name = "NAME")]
+        endpoint: Option<String>,
+    },
+    /// Explain the certificate by which a device is known now, or which its credential names
+    #[command(after_help = "Example:\n  lightship ctl certificate show sensor-3")]
+    Show {
+        /// The Endpoint Client Name
+        endpoint: String,
     },
 }
 

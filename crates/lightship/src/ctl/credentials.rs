@@ -127,6 +127,7 @@ fn one(item: &Credential) -> String {
         ("proves", proof(item)),
         ("changed", item.changed_at.map(show::moment).unwrap_or_default()),
     ];
+    lines.extend(item.certificate.iter().flat_map(|certificate| super::certificate::lines(certificate)));
     lines.extend(item.warnings.iter().map(|warning| ("warning", warning.clone())));
     lines.iter().map(|(name, value)| format!("{name:<13}{value}")).collect::<Vec<_>>().join("\n")
 }

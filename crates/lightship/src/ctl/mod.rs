@@ -6,6 +6,7 @@ mod access;
 mod attribute;
 mod bootstrap;
 mod bulk;
+mod certificate;
 mod composite;
 mod credentials;
 mod definition;
@@ -81,6 +82,7 @@ impl Session<'_> {
             CtlCommand::Audit(arguments) => self.audit(arguments),
             CtlCommand::Credentials { command } => self.credentials(command),
             CtlCommand::Security { command } => self.security(command.as_ref()),
+            CtlCommand::Certificate { command } => self.certificate(&command),
             CtlCommand::Handshakes { endpoint } => self.handshakes(&endpoint),
             CtlCommand::Bootstrap { command } => self.bootstrap(command),
             CtlCommand::Models { command } => self.models(command),

@@ -13,7 +13,7 @@ use super::Refusal;
 use super::input::{self, Query};
 use super::reply::{Answer, json};
 use crate::core::Core;
-use crate::security::{self, KeepError};
+use crate::security::{self, KeepError, Kept, Proof};
 
 /// GET of a list
 pub(crate) async fn list(set: CredentialSet, core: Arc<Core>, query: Option<String>) -> Answer {
@@ -40,7 +40,7 @@ pub(crate) async fn list(set: CredentialSet, core: Arc<Core>, query: Option<Stri
 pub(crate) async fn show(set: CredentialSet, core: Arc<Core>, endpoint: &str) -> Answer {
     let endpoint = name(endpoint)?;
     let kept = core.keeper.find(&core.store, set, &endpoint).await.map_err(refused)?;
-    json(StatusCode::OK, &core.keeper.shape(&kept.ok_or_else(|| nothing(&endpoint))?))
+    json(StatusCode::OK, &explained(&core, &kept.ok_or_else(|| nothing(&endpoint))?))
 }
 
 /// PUT of one
@@ -50,7 +50,19 @@ pub(crate) async fn put(set: CredentialSet, core: Arc<Core>, endpoint: &str, req
     let shape: Credential = input::object(&head.headers, &input::body(&core, body).await?)?;
     let change = security::put(&core, set, &endpoint, &shape).await.map_err(refused)?;
     let status = if change.before.is_some() { StatusCode::OK } else { StatusCode::CREATED };
-    json(status, &core.keeper.shape(&change.now.ok_or_else(|| nothing(&endpoint))?))
+    json(status, &explained(&core, &change.now.ok_or_else(|| nothing(&endpoint))?))
+}
+
+/// What may be shown of one, with the meaning of its certificate.
+fn explained(core: &Core, kept: &Kept) -> Credential {
+    let mut shape = core.keeper.shape(kept);
+    if let Proof::Certificate { der: Some(der), .. } = &kept.proof {
+        shape.certificate = security::of_pinned(core, der).map(Box::new);
+    }
+    if let Some(certificate) = &shape.certificate {
+        shape.warnings.extend(certificate.warnings.iter().map(|warning| warning.text.clone()));
+    }
+    shape
 }
 
 /// DELETE of one
@@ -111,7 +123,7 @@ fn nothing(endpoint: &Endpoint) -> Refusal {
     Refusal::new(ProblemType::NoCredential, format!("{:?} has none", endpoint.as_str()))
 }
 
-fn refused(error: KeepError) -> Refusal {
+pub(super) fn refused(error: KeepError) -> Refusal {
     match error {
         KeepError::Unusable(unusable) => {
             Refusal(Problem::new(ProblemType::InvalidCredential, unusable.message).at(unusable.pointer))

@@ -107,9 +107,11 @@ pub(crate) fn router(core: &Arc<Core>) -> Router {
         )
         .merge(of_trace())
         .route(&at("/handshakes"), get(security::handshakes))
+        .route(&at("/certificate"), get(security::certificate_of))
         .merge(kept())
         .route("/api/v1/security", get(security::overview))
         .route("/api/v1/security/failures", get(security::failures))
+        .route("/api/v1/certificates/explain", post(security::explain))
         .route("/api/v1/credentials", get(of_server::list))
         .route(
             "/api/v1/credentials/{endpoint}",

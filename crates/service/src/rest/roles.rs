@@ -73,7 +73,7 @@ pub(crate) fn part(matched: &str, path: &str, name: &str) -> Option<String> {
 }
 
 /// Operations that have a body and change nothing all the same.
-const ASKING: [&str; 1] = ["readComposite"];
+const ASKING: [&str; 2] = ["readComposite", "explainCertificate"];
 
 /// The answer to a method that the address does not have.
 pub(crate) fn no_method(allow: &'static str) -> Response {

@@ -2,6 +2,7 @@
 
 use lightship_api as api;
 use lightship_api::SecurityMode;
+use lightship_dtls::certificate::names;
 use lightship_platform::crypto::{Secret, Sha256};
 
 use super::encoded::{blocks_of_pem, bytes_of_hex, hex, readable};
@@ -15,8 +16,8 @@ pub(crate) enum Proof {
     Psk { identity: Box<[u8]>, key: Secret },
     /// By the private key to this public key, named by the SHA-256 of its SubjectPublicKeyInfo.
     RawPublicKey { sha256: [u8; 32] },
-    /// By exactly this certificate, named by the SHA-256 of its DER.
-    Certificate { sha256: [u8; 32] },
+    /// By exactly this certificate, named by the SHA-256 of its DER, which is kept where it was given.
+    Certificate { sha256: [u8; 32], der: Option<Box<[u8]>> },
     /// By a trusted certificate with this name.
     Named { name: String },
     /// By a trusted certificate with the endpoint's name.
@@ -38,7 +39,7 @@ impl std::fmt::Debug for Proof {
             Proof::Nosec => f.write_str("Nosec"),
             Proof::Psk { identity, .. } => write!(f, "Psk({})", readable(identity)),
             Proof::RawPublicKey { sha256 } => write!(f, "RawPublicKey({})", hex(sha256)),
-            Proof::Certificate { sha256 } => write!(f, "Certificate({})", hex(sha256)),
+            Proof::Certificate { sha256, .. } => write!(f, "Certificate({})", hex(sha256)),
             Proof::Named { name } => write!(f, "Named({name:?})"),
             Proof::EndpointNamed => f.write_str("EndpointNamed"),
         }
@@ -57,7 +58,7 @@ impl Proof {
             SecurityMode::Nosec => Ok(Proof::Nosec),
             SecurityMode::Psk => Ok(Proof::Psk { identity: identity(shape)?, key: key(shape, kept)? }),
             SecurityMode::Rpk => Ok(Proof::RawPublicKey { sha256: public_key(shape, is_point)? }),
-            SecurityMode::X509 => certificate(shape),
+            SecurityMode::X509 => certificate(shape, kept),
         }
     }
 
@@ -67,9 +68,17 @@ impl Proof {
         match self {
             Proof::Psk { identity, .. } => tagged(b'P', identity),
             Proof::RawPublicKey { sha256 } => tagged(b'K', sha256),
-            Proof::Certificate { sha256 } => tagged(b'C', sha256),
+            Proof::Certificate { sha256, .. } => tagged(b'C', sha256),
             Proof::Named { name } => tagged(b'N', name.as_bytes()),
             Proof::Nosec | Proof::EndpointNamed => None,
+        }
+    }
+
+    /// Whether the same peer proves itself with both.
+    pub(crate) fn proves_as(&self, other: &Proof) -> bool {
+        match (self, other) {
+            (Proof::Certificate { sha256, .. }, Proof::Certificate { sha256: other, .. }) => sha256 == other,
+            _ => self == other,
         }
     }
 
@@ -101,7 +110,7 @@ impl Proof {
                 }
             }
             Proof::RawPublicKey { sha256 } => shape.public_key_sha256 = Some(hex(sha256)),
-            Proof::Certificate { sha256 } => shape.certificate_sha256 = Some(hex(sha256)),
+            Proof::Certificate { sha256, .. } => shape.certificate_sha256 = Some(hex(sha256)),
             Proof::Named { name } => shape.name = Some(name.clone()),
         }
         shape
@@ -123,7 +132,11 @@ impl Proof {
                 out.push(2);
                 out.extend_from_slice(sha256);
             }
-            Proof::Certificate { sha256 } => {
+            Proof::Certificate { der: Some(der), .. } => {
+                out.push(6);
+                out.extend_from_slice(der);
+            }
+            Proof::Certificate { sha256, der: None } => {
                 out.push(3);
                 out.extend_from_slice(sha256);
             }
@@ -150,9 +163,10 @@ impl Proof {
                 fits.then(|| Proof::Psk { identity: identity.into(), key: Secret::new(key) })
             }
             2 => Some(Proof::RawPublicKey { sha256: rest.try_into().ok()? }),
-            3 => Some(Proof::Certificate { sha256: rest.try_into().ok()? }),
+            3 => Some(Proof::Certificate { sha256: rest.try_into().ok()?, der: None }),
             4 => Some(Proof::Named { name: String::from_utf8(rest.to_vec()).ok()? }),
             5 => rest.is_empty().then_some(Proof::EndpointNamed),
+            6 => Some(Proof::Certificate { sha256: Sha256::of(rest), der: Some(rest.into()) }),
             _ => None,
         }
     }
@@ -245,7 +259,7 @@ fn public_key(shape: &api::Credential, is_point: &dyn Fn(&[u8]) -> bool) -> Resu
     matching(&shape.public_key_sha256, Sha256::of(&der), "/public_key_sha256")
 }
 
-fn certificate(shape: &api::Credential) -> Result<Proof, Unusable> {
+fn certificate(shape: &api::Credential, kept: Option<&Proof>) -> Result<Proof, Unusable> {
     let pinned = shape.certificate_pem.is_some() || shape.certificate_sha256.is_some();
     match &shape.name {
         Some(_) if pinned => Err(unusable("/name", "give a certificate or a name, not both")),
@@ -256,16 +270,26 @@ fn certificate(shape: &api::Credential) -> Result<Proof, Unusable> {
         Some(name) => Ok(Proof::Named { name: name.clone() }),
         None if !pinned => Ok(Proof::EndpointNamed),
         None => {
-            let sha256 = match &shape.certificate_pem {
-                Some(pem) => {
-                    let der = one_block(pem, "CERTIFICATE", "/certificate_pem")?;
-                    matching(&shape.certificate_sha256, Sha256::of(&der), "/certificate_sha256")?
-                }
-                None => {
-                    sha256(shape.certificate_sha256.as_deref().unwrap_or_default(), "/certificate_sha256")?
-                }
+            let at = "/certificate_sha256";
+            let Some(pem) = &shape.certificate_pem else {
+                let sha256 = sha256(shape.certificate_sha256.as_deref().unwrap_or_default(), at)?;
+                // What is shown is written back: the certificate stays.
+                let kept = kept.and_then(|kept| match kept {
+                    Proof::Certificate { sha256: of_kept, der } => der.clone().filter(|_| *of_kept == sha256),
+                    Proof::Nosec
+                    | Proof::Psk { .. }
+                    | Proof::RawPublicKey { .. }
+                    | Proof::Named { .. }
+                    | Proof::EndpointNamed => None,
+                });
+                return Ok(Proof::Certificate { sha256, der: kept });
             };
-            Ok(Proof::Certificate { sha256 })
+            let der = one_block(pem, "CERTIFICATE", "/certificate_pem")?;
+            // A handshake would refuse it as well.
+            names(&der)
+                .map_err(|refusal| unusable("/certificate_pem", format!("it cannot be used: {refusal}")))?;
+            let sha256 = matching(&shape.certificate_sha256, Sha256::of(&der), at)?;
+            Ok(Proof::Certificate { sha256, der: Some(der.into()) })
         }
     }
 }

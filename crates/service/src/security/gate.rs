@@ -21,6 +21,7 @@ use lightship_server::{Principal, bootstrap as bootstrap_engine};
 use lightship_store::CredentialSet;
 use tokio::sync::{RwLock as AsyncRwLock, Semaphore, watch};
 
+use super::accepted::Accepted;
 use super::credential::Proof;
 use super::encoded::hex;
 use super::history::History;
@@ -38,6 +39,8 @@ pub(crate) struct Gate {
     trust: RwLock<Trust>,
     /// The certificates whose paths were checked, by SHA-256, and how long those hold. A session of any other is not resumed.
     checked: Mutex<HashMap<(CredentialSet, [u8; 32]), UnixTime>>,
+    /// The last certificates that were accepted, so that it can be said what they mean.
+    presented: Mutex<Accepted>,
     /// When the next one of them expires.
     next_end: watch::Sender<UnixTime>,
     key_log: Option<Mutex<File>>,
@@ -64,6 +67,7 @@ impl Gate {
             identities,
             trust: RwLock::new(trust),
             checked: Mutex::default(),
+            presented: Mutex::default(),
             next_end: watch::Sender::new(UnixTime::from_millis(i64::MAX)),
             key_log: key_log.map(Mutex::new),
             changes: AtomicU64::new(0),
@@ -98,6 +102,17 @@ impl Gate {
     /// Others count from now on.
     pub(crate) fn trust_anew(&self, trust: Trust) {
         *self.trust.write().unwrap_or_else(PoisonError::into_inner) = trust;
+    }
+
+    /// A device has proven itself with a certificate.
+    pub(super) fn remember(&self, sha256: [u8; 32], chain: &[Box<[u8]>]) {
+        self.presented.lock().unwrap_or_else(PoisonError::into_inner).keep(sha256, chain);
+    }
+
+    /// What a device has presented with its certificate, if it was among the last.
+    pub(super) fn presented(&self, sha256: &[u8; 32]) -> Option<Vec<Vec<u8>>> {
+        let presented = self.presented.lock().unwrap_or_else(PoisonError::into_inner);
+        presented.chain(sha256)
     }
 
     /// An authority has gone: no path that was checked before counts.

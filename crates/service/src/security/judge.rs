@@ -114,6 +114,7 @@ async fn by_certificates(
             (names, endpoints)
         }
     };
+    core.gate.remember(sha256, chain);
     Ok(Credential::Certificate {
         common_name: names.common_name.as_deref().map(Into::into),
         names: names.dns.iter().chain(&names.uris).map(|name| name.as_str().into()).collect(),

@@ -58,7 +58,10 @@ pub(crate) struct Change {
 impl Change {
     /// Whether anything is otherwise than before.
     pub(crate) fn matters(&self) -> bool {
-        self.before.as_ref().map(|kept| &kept.proof) != self.now.as_ref().map(|kept| &kept.proof)
+        match (&self.before, &self.now) {
+            (Some(before), Some(now)) => !before.proof.proves_as(&now.proof),
+            (before, now) => before.is_some() != now.is_some(),
+        }
     }
 }
 
@@ -299,7 +302,8 @@ impl Keeper {
     }
 
     /// Whether an uncompressed point lies on P-256.
-    fn is_point(&self, point: &[u8]) -> bool {
+    /// Whether 65 bytes are an uncompressed point of P-256.
+    pub(super) fn is_point(&self, point: &[u8]) -> bool {
         let agreement = self.crypto.agreement(Group::Secp256r1, &mut Random);
         agreement.and_then(|agreement| agreement.agree(point)).is_ok()
     }

@@ -1,11 +1,13 @@
 //! Who may come: credentials and what follows from them.
 
+mod accepted;
 mod credential;
 mod encoded;
 mod gate;
 mod history;
 mod judge;
 mod keeper;
+mod meaning;
 mod overview;
 mod seal;
 mod setup;
@@ -27,7 +29,8 @@ use crate::core::Core;
 pub(crate) use credential::Proof;
 pub(crate) use encoded::{bytes_of_hex, der_of_pem, hex};
 pub(crate) use gate::{Gate, end_vouched, keep_watch, take};
-pub(crate) use keeper::{Change, KeepError, Keeper};
+pub(crate) use keeper::{Change, KeepError, Keeper, Kept};
+pub(crate) use meaning::{explain, given, of_device, of_pinned};
 pub(crate) use overview::overview;
 pub use seal::SealError;
 pub use setup::KeyError;

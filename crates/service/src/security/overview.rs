@@ -2,9 +2,11 @@
 
 use std::time::Duration;
 
-use lightship_api::{SecurityOverview, ServerRole};
+use lightship_api::{CertificateFacts, SecurityOverview, ServerIdentity, ServerRole};
 use lightship_dtls::{KeyExchange, Suite};
 
+use super::encoded::der_of_pem;
+use super::meaning;
 use super::setup::certificate_facts;
 use crate::core::Core;
 
@@ -29,6 +31,7 @@ pub(crate) async fn overview(core: &Core) -> SecurityOverview {
     let has_key = core.gate.identities.iter().any(|one| one.server == ServerRole::Lwm2m);
     // Who has no key cannot sign.
     let usable = |suite: &&Suite| has_key || suite.key_exchange() != KeyExchange::EcdheEcdsa;
+    let trusted = core.gate.trusted();
     SecurityOverview {
         allow_nosec: security.allow_nosec,
         cipher_suites: security.suites.iter().filter(usable).map(|suite| suite.name().to_owned()).collect(),
@@ -36,12 +39,27 @@ pub(crate) async fn overview(core: &Core) -> SecurityOverview {
         rrc: security.rrc,
         key_log: security.key_log_file.is_some(),
         endpoint_rules: security.endpoint_rules.iter().map(ToString::to_string).collect(),
-        identities: core.gate.identities.clone(),
-        trust: core.gate.trusted().iter().map(|der| certificate_facts(der)).collect(),
+        identities: core.gate.identities.iter().map(|own| identity(core, own)).collect(),
+        trust: { trusted.iter() }
+            .map(|der| CertificateFacts {
+                meaning: meaning::of_certificate(core, der).map(Box::new),
+                ..certificate_facts(der)
+            })
+            .collect(),
         sessions,
         handshakes,
         handshake_bytes,
     }
+}
+
+/// With the meaning of its certificate, which changes with the day.
+fn identity(core: &Core, own: &ServerIdentity) -> ServerIdentity {
+    let mut own = own.clone();
+    if let Some(certificate) = &mut own.certificate {
+        let der = der_of_pem(&certificate.pem);
+        certificate.meaning = der.and_then(|der| meaning::of_certificate(core, &der)).map(Box::new);
+    }
+    own
 }
 
 const PATIENCE: Duration = Duration::from_secs(1);

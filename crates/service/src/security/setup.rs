@@ -208,6 +208,7 @@ pub(super) fn certificate_facts(der: &[u8]) -> CertificateFacts {
         names: Subject::of(&names).names(),
         sha256: hex(&Sha256::of(der)),
         pem: pem("CERTIFICATE", der),
+        meaning: None,
     }
 }
 

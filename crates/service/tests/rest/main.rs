@@ -7,6 +7,7 @@ mod bodies;
 mod bootstrap;
 mod bootstrap_trace;
 mod bulk;
+mod certificates;
 mod commands;
 mod composite;
 mod credentials;

@@ -236,6 +236,14 @@ impl Identity {
         Identity { key, certificate, params }
     }
 
+    /// An authority that another one vouches for.
+    pub(crate) fn below(authority: &Identity, name: &str) -> Identity {
+        Identity::of(authority, name, |params| {
+            params.is_ca = rcgen::IsCa::Ca(rcgen::BasicConstraints::Constrained(0));
+            params.key_usages = vec![rcgen::KeyUsagePurpose::KeyCertSign];
+        })
+    }
+
     /// A device or server that the authority vouches for.
     pub(crate) fn of(
         authority: &Identity,

@@ -8,7 +8,7 @@ use super::support::{Events, Message, Server, eventually};
 const KEY: &str = "6c69676874736869702d6b65792d3132";
 const OTHER_KEY: &str = "00000000000000000000000000000001";
 
-fn put(server: &Server, endpoint: &str, credential: &Json) {
+pub(crate) fn put(server: &Server, endpoint: &str, credential: &Json) {
     let reply = server.call("PUT", &format!("/api/v1/credentials/{endpoint}"), &credential.to_string());
     assert!(matches!(reply.status, 200 | 201), "{reply:?}");
 }
@@ -292,7 +292,7 @@ fn raw_public_keys_are_known_one_by_one() {
 }
 
 /// A server with a certificate that trusts an authority.
-fn trusting(
+pub(crate) fn trusting(
     authority: &Identity,
     more: impl FnOnce(&mut lightship_service::Config),
 ) -> (Server, tempfile::TempDir) {

@@ -25,6 +25,7 @@ fn pem(label: &str, der: &[u8]) -> String {
 fn what_can_be_used_is_kept_and_shown_without_keys() {
     let key = public_key(7);
     let sum = hex(&Sha256::of(&key));
+    let certificate = rcgen::generate_simple_self_signed([]).unwrap().cert.der().to_vec();
     for (json, shown) in [
         (r#"{"mode":"nosec"}"#.to_owned(), r#"{"mode":"nosec"}"#.to_owned()),
         (
@@ -48,7 +49,11 @@ fn what_can_be_used_is_kept_and_shown_without_keys() {
             format!(r#"{{"mode":"rpk","public_key_sha256":"{sum}"}}"#),
         ),
         (
-            format!(r#"{{"mode":"x509","certificate_pem":"{}"}}"#, pem("CERTIFICATE", &key)),
+            format!(r#"{{"mode":"x509","certificate_pem":"{}"}}"#, pem("CERTIFICATE", &certificate)),
+            format!(r#"{{"mode":"x509","certificate_sha256":"{}"}}"#, hex(&Sha256::of(&certificate))),
+        ),
+        (
+            format!(r#"{{"mode":"x509","certificate_sha256":"{sum}"}}"#),
             format!(r#"{{"mode":"x509","certificate_sha256":"{sum}"}}"#),
         ),
         (r#"{"mode":"x509","name":"meter-7"}"#.to_owned(), r#"{"mode":"x509","name":"meter-7"}"#.to_owned()),
@@ -104,6 +109,11 @@ fn what_cannot_be_used_is_refused_with_its_place() {
             "not the fingerprint",
         ),
         (r#"{"mode":"rpk","public_key_sha256":"00"}"#.to_owned(), "/public_key_sha256", "64 hex digits"),
+        (
+            format!(r#"{{"mode":"x509","certificate_pem":"{}"}}"#, pem("CERTIFICATE", &on)),
+            "/certificate_pem",
+            "cannot be read",
+        ),
         (r#"{"mode":"x509","name":""}"#.to_owned(), "/name", "1 to 255"),
         (r#"{"mode":"x509","name":"a","certificate_sha256":"00"}"#.to_owned(), "/name", "not both"),
         (r#"{"mode":"x509","certificate_sha256":"00"}"#.to_owned(), "/certificate_sha256", "64 hex digits"),
