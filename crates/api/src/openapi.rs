@@ -178,12 +178,12 @@ fn responses(route: &Route) -> Json {
             out.insert("200".into(), json!({"description": "Delivered.", "content": content(name)}));
             out.insert("201".into(), json!({"description": "Created.", "content": content(name)}));
         }
-        Answer::CreatedOr(created, other) => {
+        Answer::BegunOr(begun, other) => {
+            out.insert("200".into(), json!({"description": "Nothing was begun.", "content": content(other)}));
             out.insert(
-                "200".into(),
-                json!({"description": "Nothing was created.", "content": content(other)}),
+                "202".into(),
+                json!({"description": "Begun; `Location` says where to look how it goes.", "content": content(begun)}),
             );
-            out.insert("201".into(), json!({"description": "Created.", "content": content(created)}));
         }
         Answer::Nothing => {
             out.insert("204".into(), json!({"description": "Done."}));

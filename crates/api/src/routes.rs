@@ -64,8 +64,8 @@ pub enum Answer {
     JsonOrCsv(&'static str),
     /// 200 or 201 with JSON of that schema.
     Created(&'static str),
-    /// 201 with JSON of the first schema, or 200 with JSON of the second.
-    CreatedOr(&'static str, &'static str),
+    /// 202 with JSON of the first schema and the address where to look how it goes, or 200 with JSON of the second.
+    BegunOr(&'static str, &'static str),
     /// 204 without a body.
     Nothing,
     /// 200 with JSON of that schema, or 204 when there was nothing to tell the device.

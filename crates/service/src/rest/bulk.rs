@@ -27,7 +27,7 @@ pub(crate) async fn start(
         return json(StatusCode::OK, &bulk::preview(&core, asked).await?);
     }
     let begun = bulk::start(&core, asked).await?;
-    let mut answer = json(StatusCode::CREATED, &begun)?;
+    let mut answer = json(StatusCode::ACCEPTED, &begun)?;
     if let Ok(location) = HeaderValue::from_str(&format!("/api/v1/bulk/{}", begun.id)) {
         answer.headers_mut().insert(header::LOCATION, location);
     }

@@ -40,7 +40,7 @@ fn an_operation_is_previewed_and_done_with_all_that_a_filter_holds_for() {
     assert_eq!(server.get("/api/v1/bulk").json(), json!({"items": []}), "a preview begins nothing");
 
     let begun = server.call("POST", "/api/v1/bulk", &order);
-    assert_eq!((begun.status, begun.json()["state"].as_str()), (201, Some("running")));
+    assert_eq!((begun.status, begun.json()["state"].as_str()), (202, Some("running")));
     let id = begun.json()["id"].as_str().unwrap().to_owned();
     assert!(begun.head.contains(&format!("location: /api/v1/bulk/{id}")), "{}", begun.head);
     eventually(|| bulk(&server, &id)["state"] == "done");
@@ -64,7 +64,7 @@ fn devices_may_be_named_and_each_has_its_own_answer() {
         "content": {"value": 77},
     });
     let begun = server.call("POST", "/api/v1/bulk", &order.to_string());
-    assert_eq!(begun.status, 201, "{begun:?}");
+    assert_eq!(begun.status, 202, "{begun:?}");
     eventually(|| bulk(&server, "1")["state"] == "done");
     let done = bulk(&server, "1");
     let at = |name: &str| done["counts"][name].as_u64().unwrap_or(0);
@@ -102,7 +102,7 @@ fn a_cancelled_bulk_takes_back_what_waits_also_after_a_restart() {
     let devices: Vec<Device> =
         (0..3).map(|n| register(&server, &format!("ep=mute-{n}&lt=600&lwm2m=1.1&b=U"), silent())).collect();
     let order = json!({"filter": "mute", "operation": "read", "path": "/3/0", "not_after": "1h"}).to_string();
-    assert_eq!(server.call("POST", "/api/v1/bulk", &order).status, 201);
+    assert_eq!(server.call("POST", "/api/v1/bulk", &order).status, 202);
     eventually(|| bulk(&server, "1")["made"] == 3);
     assert_eq!(bulk(&server, "1")["state"], "running");
     drop(devices);
