@@ -98,13 +98,27 @@ impl Trail {
         let _ = tokio::time::timeout(PATIENCE, task).await;
     }
 
+    /// A part of the request that is about one device; what it changes is so as soon as it is stored.
+    fn part(&self, endpoint: &Endpoint, detail: String) -> Trail {
+        let place = self.core.access.next_place(self.core.now());
+        let entry = AuditEntry {
+            id: format!("{place:016x}"),
+            endpoint: Some(cut(endpoint.as_str())),
+            status: Some(200),
+            detail: Some(detail),
+            ..self.entry.clone()
+        };
+        let (core, endpoint) = (self.core.clone(), Some(endpoint.clone()));
+        Trail { core, place, endpoint, entry, is_told: AtomicBool::new(true) }
+    }
+
     fn record(&self, status: Option<u16>, outcome: Outcome) -> AuditRecord {
         let endpoint = self.endpoint.clone().or(outcome.endpoint);
         let entry = AuditEntry {
             endpoint: self.entry.endpoint.clone().or_else(|| endpoint.as_ref().map(ToString::to_string)),
-            status,
+            status: status.or(self.entry.status),
             code: outcome.code,
-            detail: outcome.detail.map(|detail| cut(&detail)),
+            detail: outcome.detail.or_else(|| self.entry.detail.clone()).map(|detail| cut(&detail)),
             ..self.entry.clone()
         };
         let body = serde_json::to_string(&entry).unwrap_or_default().into();
@@ -140,6 +154,18 @@ pub(crate) fn audited(mut facts: Vec<Fact>) -> Vec<Fact> {
     let entry = TRAIL.try_with(|trail| Fact::Audited(Arc::new(trail.record(None, Outcome::default()))));
     facts.extend(entry);
     facts
+}
+
+/// Does what a request asks about one of many devices: what that changes takes an entry of its own along, found with the device.
+pub(crate) async fn about<T>(
+    endpoint: &Endpoint,
+    detail: impl FnOnce(&str) -> String,
+    doing: impl Future<Output = T>,
+) -> T {
+    match TRAIL.try_with(|trail| Arc::new(trail.part(endpoint, detail(&trail.entry.id)))) {
+        Ok(part) => TRAIL.scope(part, doing).await,
+        Err(_) => doing.await,
+    }
 }
 
 /// The name of whoever made the request that is served.

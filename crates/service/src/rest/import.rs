@@ -15,7 +15,7 @@ use super::Refusal;
 use super::csv::{self, Row};
 use super::input::{self, Query};
 use super::reply::{Answer, json};
-use crate::access::Outcome;
+use crate::access::{self, Outcome};
 use crate::core::Core;
 use crate::security::{self, KeepError};
 
@@ -94,7 +94,8 @@ async fn one(
         if dry_run {
             return Ok(tried);
         }
-        security::put(core, set, &endpoint, &shape).await.map_err(refused)
+        let detail = |whole: &str| format!("line {} of a table; the whole of it is entry {whole}", row.line);
+        access::about(&endpoint, detail, security::put(core, set, &endpoint, &shape)).await.map_err(refused)
     };
     match kept.await {
         Ok(change) => {

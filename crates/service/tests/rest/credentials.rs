@@ -359,11 +359,29 @@ fn a_table_is_kept_row_by_row_and_what_is_wrong_is_told_without_a_key() {
             assert_eq!(server.get(&address(name)).status, 404, "{name}");
         }
         let told = server.get("/api/v1/audit").json();
-        assert_eq!(told["items"][0]["detail"], "3 created, 1 replaced, 7 refused");
+        let entries = told["items"].as_array().unwrap();
+        let whole = entries.iter().find(|entry| entry["endpoint"].is_null()).unwrap();
+        assert_eq!(whole["detail"], "3 created, 1 replaced, 7 refused");
+        each_changed_device_has_its_entry(&server, whole, import);
         assert!(!told.to_string().contains(KEY));
         let taken = server.call("POST", import, "endpoint,mode,identity,key_hex\nz,psk,id-a,00");
         assert!(row(&taken, 0).2.contains("\"a\" has this identity"), "{taken:?}");
     }
+}
+
+/// Each device that a row has changed is found in the audit, with the line.
+fn each_changed_device_has_its_entry(server: &Server, whole: &serde_json::Value, import: &str) {
+    for (name, line) in [("a", 2), ("b,%20the%20%22second%22", 3), ("old", 4), ("h", 12)] {
+        let of_device = server.get(&format!("/api/v1/endpoints/{name}/audit")).json();
+        let entry = &of_device["items"][0];
+        let detail =
+            format!("line {line} of a table; the whole of it is entry {}", whole["id"].as_str().unwrap());
+        assert_eq!((&entry["detail"], &entry["status"]), (&json!(detail), &json!(200)), "{of_device}");
+        assert_eq!((&entry["action"], &entry["target"]), (&whole["action"], &json!(import)));
+        assert_eq!(of_device["items"].as_array().unwrap().len(), if name == "old" { 2 } else { 1 });
+    }
+    let refused = server.get("/api/v1/endpoints/c/audit").json();
+    assert_eq!(refused["items"], json!([]), "nothing was changed");
 }
 
 #[test]
