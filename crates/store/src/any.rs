@@ -130,13 +130,18 @@ impl Store for AnyStore {
 
     fn each_value(
         &self,
+        behind: Option<&Endpoint>,
         visit: &mut (dyn FnMut(&str, Path, &[u8]) -> bool + Send),
     ) -> Result<(), StoreError> {
-        each!(self, store => store.each_value(visit))
+        each!(self, store => store.each_value(behind, visit))
     }
 
     async fn notes(&self, prefix: &str) -> Result<Vec<Note>, StoreError> {
         each!(self, store => store.notes(prefix).await)
+    }
+
+    fn notes_at(&self, names: &[Arc<str>]) -> Result<Vec<Option<Arc<str>>>, StoreError> {
+        each!(self, store => store.notes_at(names))
     }
 
     async fn tokens(&self) -> Result<Vec<Arc<TokenRecord>>, StoreError> {

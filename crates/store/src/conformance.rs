@@ -269,8 +269,19 @@ async fn values_are_kept_by_device_and_path<S: Store>(store: &S) {
         all.push(format!("{name} {path}"));
         all.len() < 5
     };
-    store.each_value(&mut note).expect("values");
+    store.each_value(None, &mut note).expect("values");
     assert_eq!(all, ["a /3/0/7/1", "a /3/0/9", "a /3/0/10", "a /33/0/9", "ab /3/0/9"]);
+    for (behind, expected) in
+        [("a", vec!["ab", "b"]), ("aa", vec!["ab", "b"]), ("ab", vec!["b"]), ("b", vec![])]
+    {
+        let mut names = Vec::new();
+        let mut note = |name: &str, _: Path, _: &[u8]| {
+            names.push(name.to_owned());
+            true
+        };
+        store.each_value(Some(&endpoint(behind)), &mut note).expect("values");
+        assert_eq!(names, expected, "behind {behind}");
+    }
 }
 
 async fn notes_are_kept_by_name<S: Store>(store: &S) {
@@ -281,6 +292,9 @@ async fn notes_are_kept_by_name<S: Store>(store: &S) {
     let found = store.notes("b/").await.expect("notes");
     let found: Vec<_> = found.iter().map(|(name, body)| (&**name, &**body)).collect();
     assert_eq!(found, [("b/1", "z"), ("b/2", "x")]);
+    let found = store.notes_at(&["c/1", "b/", "b/1"].map(Arc::from)).expect("notes");
+    let found: Vec<_> = found.iter().map(Option::as_deref).collect();
+    assert_eq!(found, [Some("w"), None, Some("z")]);
     store.commit(Batch { facts: vec![note("b/1", None), note("b/3", None)] }).await.expect("gone");
     assert_eq!(store.notes("b/").await.expect("notes").len(), 1);
 }

@@ -163,13 +163,18 @@ impl Store for FaultyStore {
 
     fn each_value(
         &self,
+        behind: Option<&Endpoint>,
         visit: &mut (dyn FnMut(&str, Path, &[u8]) -> bool + Send),
     ) -> Result<(), StoreError> {
-        self.store.each_value(visit)
+        self.store.each_value(behind, visit)
     }
 
     async fn notes(&self, prefix: &str) -> Result<Vec<Note>, StoreError> {
         self.store.notes(prefix).await
+    }
+
+    fn notes_at(&self, names: &[Arc<str>]) -> Result<Vec<Option<Arc<str>>>, StoreError> {
+        self.store.notes_at(names)
     }
 
     async fn tokens(&self) -> Result<Vec<Arc<TokenRecord>>, StoreError> {

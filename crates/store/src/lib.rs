@@ -181,18 +181,27 @@ pub trait Store {
     /// See [`StoreError`].
     fn values_at(&self, keys: &[(Endpoint, Path)]) -> Result<Vec<Option<Arc<[u8]>>>, StoreError>;
 
-    /// Shows all that was heard last, by device and path, until `visit` says no. It blocks its thread.
+    /// Shows all that was heard last of the devices behind one, by name and path, until `visit` says no. It blocks its thread.
     ///
     /// # Errors
     /// See [`StoreError`].
-    fn each_value(&self, visit: &mut (dyn FnMut(&str, Path, &[u8]) -> bool + Send))
-    -> Result<(), StoreError>;
+    fn each_value(
+        &self,
+        behind: Option<&Endpoint>,
+        visit: &mut (dyn FnMut(&str, Path, &[u8]) -> bool + Send),
+    ) -> Result<(), StoreError>;
 
     /// Notes whose names begin like this, in the order of names.
     ///
     /// # Errors
     /// See [`StoreError`].
     fn notes(&self, prefix: &str) -> impl Future<Output = Result<Vec<Note>, StoreError>> + Send;
+
+    /// What the notes of these names say; `None` where there is none. It blocks its thread.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn notes_at(&self, names: &[Arc<str>]) -> Result<Vec<Option<Arc<str>>>, StoreError>;
 
     /// All tokens, ordered by their id.
     ///

@@ -331,10 +331,11 @@ impl Store for MemoryStore {
 
     fn each_value(
         &self,
+        behind: Option<&Endpoint>,
         visit: &mut (dyn FnMut(&str, Path, &[u8]) -> bool + Send),
     ) -> Result<(), StoreError> {
         // A device at a time, so that nobody waits for long.
-        let mut last: Option<Endpoint> = None;
+        let mut last: Option<Endpoint> = behind.cloned();
         loop {
             let from = last.as_ref().map_or(Bound::Unbounded, Bound::Excluded);
             let state = self.state();
@@ -358,6 +359,11 @@ impl Store for MemoryStore {
             notes.map(|(name, body)| (name.clone(), body.clone())).collect()
         };
         std::future::ready(Ok(notes)).await
+    }
+
+    fn notes_at(&self, names: &[Arc<str>]) -> Result<Vec<Option<Arc<str>>>, StoreError> {
+        let state = self.state();
+        Ok(names.iter().map(|name| state.notes.get(name).cloned()).collect())
     }
 
     async fn tokens(&self) -> Result<Vec<Arc<TokenRecord>>, StoreError> {

@@ -292,10 +292,13 @@ impl Store for EmbeddedStore {
 
     fn each_value(
         &self,
+        behind: Option<&Endpoint>,
         visit: &mut (dyn FnMut(&str, Path, &[u8]) -> bool + Send),
     ) -> Result<(), StoreError> {
         let trees = self.shared.readable()?;
-        for row in trees.tree(Tree::Values)?.iter() {
+        // A zero stands behind each name.
+        let from = behind.map_or_else(Vec::new, |name| [name.as_str().as_bytes(), &[1]].concat());
+        for row in trees.tree(Tree::Values)?.range(from..) {
             let (key, value) = row.into_inner().map_err(|error| failed(trees.path(), error))?;
             let read = records::read_value(&key, &value);
             let (name, path, value) =
@@ -314,6 +317,18 @@ impl Store for EmbeddedStore {
             rows.map(|row| decoded(trees, row, records::read_note)).collect()
         })
         .await
+    }
+
+    fn notes_at(&self, names: &[Arc<str>]) -> Result<Vec<Option<Arc<str>>>, StoreError> {
+        let trees = self.shared.readable()?;
+        let notes = trees.tree(Tree::Notes)?;
+        let at = |name: &Arc<str>| {
+            let found = notes.get(name.as_bytes()).map_err(|error| failed(trees.path(), error))?;
+            let read = |value: &[u8]| records::read_note(name.as_bytes(), value).map(|(_, body)| body);
+            let body = found.map(|value| read(&value)).transpose();
+            body.map_err(|message| corrupt(trees.path(), &format!("note {name}: {message}")))
+        };
+        names.iter().map(at).collect()
     }
 
     async fn tokens(&self) -> Result<Vec<Arc<TokenRecord>>, StoreError> {
