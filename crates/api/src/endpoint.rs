@@ -105,6 +105,20 @@ pub enum PresenceState {
     Awake,
     /// It is in Queue Mode and its awake window is over.
     Asleep,
+    /// Its registration has expired; only in lists of `state:lost`, as it was known then.
+    Lost,
+}
+
+impl PresenceState {
+    /// The name used in JSON.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            PresenceState::Awake => "awake",
+            PresenceState::Asleep => "asleep",
+            PresenceState::Lost => "lost",
+        }
+    }
 }
 
 /// How the device's messages are protected.
@@ -135,6 +149,19 @@ pub enum SecurityMode {
     Rpk,
     /// Certificate.
     X509,
+}
+
+impl SecurityMode {
+    /// The name used in JSON.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            SecurityMode::Nosec => "nosec",
+            SecurityMode::Psk => "psk",
+            SecurityMode::Rpk => "rpk",
+            SecurityMode::X509 => "x509",
+        }
+    }
 }
 
 /// An Object or Object Instance the device supports.

@@ -77,7 +77,7 @@ pub struct Fleet {
     pub asleep: u64,
     /// Of these, those of which nothing was heard for nine tenths of their lifetime.
     pub late: u64,
-    /// Devices whose registration has expired within the last seven days, since the server was started, and that have not come back.
+    /// Devices whose registration has expired within the last seven days, and that have not come back; 65,536 are remembered.
     pub lost: u64,
     /// The last of the lost ones, newest first.
     pub lost_devices: Vec<LostDevice>,

@@ -2,7 +2,7 @@
 
 use std::fmt::Write;
 
-use crate::endpoint::{Endpoint, PresenceState, SecurityMode};
+use crate::endpoint::Endpoint;
 use crate::history::write_value;
 use crate::node::ValueType;
 
@@ -22,16 +22,7 @@ pub fn write_rows(out: &mut String, devices: &[Endpoint], columns: &[String]) {
     for device in devices {
         let text = |out: &mut String, text: &str| write_value(out, Some(ValueType::String), &text.into());
         text(out, &device.endpoint);
-        let state = match device.state {
-            PresenceState::Awake => "awake",
-            PresenceState::Asleep => "asleep",
-        };
-        let security = match device.security.mode {
-            SecurityMode::Nosec => "nosec",
-            SecurityMode::Psk => "psk",
-            SecurityMode::Rpk => "rpk",
-            SecurityMode::X509 => "x509",
-        };
+        let (state, security) = (device.state.name(), device.security.mode.name());
         let ends = device.expires_at.map(|at| at.to_string()).unwrap_or_default();
         // Writing into a String cannot fail.
         let _ = write!(

@@ -51,6 +51,8 @@ pub(crate) enum What {
     Updated(Sign, Duration),
     /// How long ago it registered.
     Registered(Sign, Duration),
+    /// How long ago its registration expired, and it has not come back.
+    Lost(Sign, Duration),
     Address(Network),
     /// The last known value of a Resource or Resource Instance.
     Value(Path, Sign, String),
@@ -63,6 +65,8 @@ pub(crate) enum State {
     Asleep,
     /// Nine tenths of its lifetime have gone by without a word.
     Late,
+    /// Its registration has expired.
+    Lost,
 }
 
 /// How two things are compared.
@@ -284,7 +288,8 @@ impl Token {
                 "awake" => State::Awake,
                 "asleep" => State::Asleep,
                 "late" => State::Late,
-                _ => return Err(bad("a state: awake asleep late")),
+                "lost" => State::Lost,
+                _ => return Err(bad("a state: awake asleep late lost")),
             }),
             Kind::Version => What::Version(word.parse().map_err(|_| bad("a version of LwM2M: 1.0 1.1 1.2"))?),
             Kind::Binding => {
@@ -316,6 +321,7 @@ impl Token {
             ),
             Kind::Updated => What::Updated(sign, span(word).ok_or_else(|| bad("a span such as 10m"))?),
             Kind::Registered => What::Registered(sign, span(word).ok_or_else(|| bad("a span such as 2d"))?),
+            Kind::Lost => What::Lost(sign, span(word).ok_or_else(|| bad("a span such as 2d"))?),
             Kind::Address => What::Address(
                 network(word).ok_or_else(|| bad("an address or a network, such as 10.0.0.0/8"))?,
             ),
@@ -342,6 +348,7 @@ pub(crate) enum Kind {
     Lifetime,
     Updated,
     Registered,
+    Lost,
     Address,
     /// A Resource with a name of its own.
     Resource(&'static str),
@@ -349,7 +356,7 @@ pub(crate) enum Kind {
 
 impl Kind {
     fn is_ordered(self) -> bool {
-        matches!(self, Kind::Lifetime | Kind::Updated | Kind::Registered | Kind::Resource(_))
+        matches!(self, Kind::Lifetime | Kind::Updated | Kind::Registered | Kind::Lost | Kind::Resource(_))
     }
 
     fn example(self) -> &'static str {
@@ -363,6 +370,7 @@ impl Kind {
             Kind::Object => "3303",
             Kind::Lifetime => "3600",
             Kind::Updated | Kind::Registered => "10m",
+            Kind::Lost => "2d",
             Kind::Address => "10.0.0.0/8",
             Kind::Resource(_) => "1.2",
         }
@@ -370,7 +378,7 @@ impl Kind {
 }
 
 /// Every key and what it is about.
-pub(crate) const KEYS: [(&str, Kind); 18] = [
+pub(crate) const KEYS: [(&str, Kind); 19] = [
     ("name", Kind::Name),
     ("state", Kind::State),
     ("lwm2m", Kind::Version),
@@ -381,6 +389,7 @@ pub(crate) const KEYS: [(&str, Kind); 18] = [
     ("lifetime", Kind::Lifetime),
     ("updated", Kind::Updated),
     ("registered", Kind::Registered),
+    ("lost", Kind::Lost),
     ("address", Kind::Address),
     ("manufacturer", Kind::Resource("/3/0/0")),
     ("model", Kind::Resource("/3/0/1")),

@@ -2,12 +2,16 @@
 //!
 //! ```text
 //! journal, REST ──► values: what was heard last ──► little by little into the store ──► columns, filters, firmware
-//!              └──► rates: counters ──► rings of an hour, a day, a week
+//!              ├──► rates: counters ──► rings of an hour, a day, a week ──► once a minute into the store
+//!              └──► lost: who did not come back, written with the event that says so
 //! directory ──► list, overview: looked through in steps, beside the runtime, two at a time
 //! ```
 
 pub(crate) mod bulk;
+pub(crate) mod gone;
+pub(crate) mod keep;
 pub(crate) mod list;
+pub(crate) mod lost;
 pub(crate) mod noise;
 pub(crate) mod overview;
 pub(crate) mod rates;
@@ -17,10 +21,12 @@ use std::sync::Arc;
 
 use lightship_api::{EventType, ProblemType, Timestamp};
 use lightship_lwm2m::Endpoint;
+use lightship_store::{Fact, Store, StoreError};
 use tokio::sync::Semaphore;
 
 use self::bulk::Bulks;
-use self::noise::{Lost, Noise};
+use self::lost::Lost;
+use self::noise::Noise;
 use self::overview::Overview;
 use self::rates::{Rates, Series};
 use self::values::Values;
@@ -41,30 +47,37 @@ pub(crate) struct Fleet {
 }
 
 impl Fleet {
-    pub(crate) fn new(bulks: Bulks) -> Fleet {
-        Fleet {
+    /// The fleet as a store knows it.
+    pub(crate) async fn open(store: &impl Store, now: Timestamp) -> Result<Fleet, StoreError> {
+        let (rates, noise) = keep::open(store, now).await?;
+        Ok(Fleet {
             values: Values::default(),
-            rates: Rates::new(),
-            noise: Noise::new(),
-            lost: Lost::default(),
-            bulks,
+            rates,
+            noise,
+            lost: Lost::open(store, now).await?,
+            bulks: Bulks::open(store).await?,
             overview: Overview::default(),
             looks: Arc::new(Semaphore::new(LOOKS_MAX)),
-        }
+        })
     }
 
-    /// Counts what the journal tells of a device.
-    pub(crate) fn happened(&self, kind: EventType, endpoint: &Endpoint, now: Timestamp) {
+    /// Counts what the journal tells of a device by an event; gives what is to be written with it.
+    pub(crate) fn happened(
+        &self,
+        kind: EventType,
+        endpoint: &Endpoint,
+        now: Timestamp,
+        event: &str,
+    ) -> Option<Fact> {
         self.rates.happened(kind);
-        if kind == EventType::Registered {
-            self.lost.came(endpoint);
-        } else if kind == EventType::Expired {
-            self.lost.expired(endpoint, now);
-        }
         let by_itself = [EventType::Registered, EventType::Updated, EventType::Notified, EventType::Sent];
         if by_itself.contains(&kind) {
             self.noise.heard(endpoint);
         }
+        if kind == EventType::Registered {
+            return self.lost.take(endpoint);
+        }
+        if kind == EventType::Expired { self.lost.expired(endpoint, now, event) } else { None }
     }
 
     /// Counts an operation with a device by what came of it.

@@ -221,9 +221,11 @@ impl Journal {
 
     /// Adds the event whose body is ready.
     fn happened(&mut self, now: Timestamp, kind: EventType, endpoint: &Endpoint) {
-        self.core.fleet.happened(kind, endpoint, now);
         // JSON is UTF-8.
         let Ok(body) = std::str::from_utf8(&self.body) else { return };
+        if let Some(note) = self.core.fleet.happened(kind, endpoint, now, body) {
+            self.pending.owe(note);
+        }
         // An Update that is one of many says nothing that its registration does not.
         let indexed = kind != EventType::Updated;
         let endpoint = endpoint.clone();

@@ -19,9 +19,8 @@ use tokio::task::JoinHandle;
 use crate::access::Access;
 use crate::bootstrap::{Bootstrap, Role};
 use crate::config::{Config, ConfigError};
-use crate::core::{Core, Counters};
+use crate::core::{Core, Counters, timestamp};
 use crate::directory::Directory;
-use crate::fleet::bulk::Bulks;
 use crate::fleet::{self, Fleet};
 use crate::hand_over::{self, HandOver};
 use crate::journal::Journal;
@@ -143,7 +142,7 @@ impl Service {
         let mut listeners = listen::listeners(&shards, bootstrap.as_ref());
         listeners.extend(https.iter().map(|(listener, _)| listener.clone()));
         let queue = runtime.block_on(Queue::open(writer, &store))?;
-        let bulks = runtime.block_on(Bulks::open(&store))?;
+        let fleet = runtime.block_on(Fleet::open(&store, timestamp(clock.date())))?;
         let inbox = bootstrap.as_ref().map(|thread| thread.inbox().clone());
         let (share, news) = Bootstrap::new(inbox);
         let core = Arc::new(Core {
@@ -161,7 +160,7 @@ impl Service {
             newest: watch::Sender::new(newest),
             stopping: watch::Sender::new(false),
             counters: Counters::default(),
-            fleet: Fleet::new(bulks),
+            fleet,
             config,
         });
         let is_gone = gate_before.is_some_and(|before| !core.gate.take_over(&before));
@@ -216,6 +215,8 @@ fn launch(runtime: &Runtime, core: &Arc<Core>, https: Vec<(Listener, TcpListener
     runtime.spawn(queue::keep_watch(core.clone()));
     runtime.spawn(fleet::values::keep(core.clone()));
     runtime.spawn(fleet::rates::keep(core.clone()));
+    runtime.spawn(fleet::keep::keep(core.clone()));
+    runtime.spawn(fleet::gone::keep(core.clone()));
     {
         let _inside = runtime.enter();
         fleet::bulk::go_on(core);
@@ -348,6 +349,10 @@ impl Running {
                 tracing::error!("the store does not take what happened last");
             }
         }
+        let core = &self.core;
+        // What is not written is a minute of rates.
+        let _ = runtime
+            .block_on(async { tokio::time::timeout(LAST_WRITE_MAX, fleet::keep::write_last(core)).await });
         // Who opens the store next finds it free: the last that hold it are gone by then.
         runtime.shutdown_timeout(LAST_TASKS_MAX);
     }

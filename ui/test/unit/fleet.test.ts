@@ -9,7 +9,7 @@ describe("the query bar", () => {
   it("offers keys, then their values", () => {
     expect(texts("st")).toEqual(["state:"]);
     expect(texts("lamp -st")).toEqual(["-state:"]);
-    expect(texts("state:")).toEqual(["state:awake", "state:asleep", "state:late"]);
+    expect(texts("state:")).toEqual(["state:awake", "state:asleep", "state:late", "state:lost"]);
     expect(texts("lwm2m:1.2 updated<1")).toEqual(["updated<10m", "updated<1h", "updated<1d"]);
     expect(texts("lamp ")).toEqual([]);
     expect(texts('"st')).toEqual([]);
@@ -35,6 +35,7 @@ describe("a list in an address", () => {
     expect(parseRoute(devicesHref(query))).toEqual({ page: "devices", query });
     expect(parseRoute(devicesHref())).toEqual({ page: "devices", query: { filter: "", columns: [], sort: "name" } });
     expect(parseRoute("#/")).toEqual({ page: "overview" });
+    for (const sort of ["/3/0/9", "-/3303/0/5700"]) expect(parseRoute(devicesHref({ sort }))).toEqual({ page: "devices", query: { filter: "", columns: [], sort } });
     expect(parseRoute("#/devices?columns=x,/3/0/3&sort=size")).toEqual({ page: "devices", query: { filter: "", columns: ["/3/0/3"], sort: "name" } });
   });
   it("is said by ctl in the same words", () => {

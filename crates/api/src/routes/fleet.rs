@@ -5,7 +5,7 @@ use super::{Answer, Body, Query, Route, query, route};
 const FILTER: Query = query(
     "filter",
     "string",
-    "Which devices: conditions with blanks between, all of which hold. A word alone is a part of the name. `state:awake|asleep|late` `lwm2m:1.1` `binding:U` `security:psk` `queue:true` `object:3303` `lifetime>3600` `updated<10m` `registered>2d` `address:10.0.0.0/8`; by last known values `firmware:1.2` `model:` `manufacturer:` `serial:` `battery<20` `hardware:` `software:` or any Resource, as `/3303/0/5700>25`. `-` in front turns a condition round, `*` stands for any letters of a value, quotation marks keep blanks.",
+    "Which devices: conditions with blanks between, all of which hold. A word alone is a part of the name. `state:awake|asleep|late` `state:lost` (not registered any more; alone such are then listed) `lost<2d` `lwm2m:1.1` `binding:U` `security:psk` `queue:true` `object:3303` `lifetime>3600` `updated<10m` `registered>2d` `address:10.0.0.0/8`; by last known values `firmware:1.2` `model:` `manufacturer:` `serial:` `battery<20` `hardware:` `software:` or any Resource, as `/3303/0/5700>25`. `-` in front turns a condition round, `*` stands for any letters of a value, quotation marks keep blanks.",
 );
 const COLUMNS: Query = query(
     "columns",
@@ -15,7 +15,7 @@ const COLUMNS: Query = query(
 const SORT: Query = query(
     "sort",
     "string",
-    "`name` (default), `updated` or `registered` with the latest first, `-updated` or `-registered` with the earliest first.",
+    "`name` (default), `updated` or `registered` with the latest first, `-updated` or `-registered` with the earliest first; or a Resource such as `/3/0/9`, whose last known values are then the order, numbers as such, `-/3/0/9` with the largest first, and devices of which none is known last.",
 );
 
 pub(super) const LIST: Route = route(
@@ -85,9 +85,9 @@ pub(super) const START: Route = route(
     "POST",
     "/api/v1/bulk",
     "startBulk",
-    "Asks one operation of all devices that a filter holds for, as durable commands.",
+    "Asks one operation of all devices that a filter holds for, as durable commands: 202, and `Location` says where to look how it goes.",
     Body::Json("BulkOrder"),
-    Answer::CreatedOr("Bulk", "BulkPreview"),
+    Answer::BegunOr("Bulk", "BulkPreview"),
 )
 .with(
     &[query("dry_run", "boolean", "Only say how many devices it would be asked of, and the first of them.")],

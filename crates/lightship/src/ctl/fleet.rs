@@ -172,7 +172,7 @@ fn listed(items: &[Endpoint], columns: &[&str]) -> String {
     for item in items {
         let mut row = vec![
             item.endpoint.clone(),
-            show::state(item).to_owned(),
+            item.state.name().to_owned(),
             item.lwm2m_version.clone(),
             item.address.clone(),
             format!("{} s", item.lifetime_s),

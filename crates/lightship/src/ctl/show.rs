@@ -5,7 +5,7 @@ use super::value::from_json;
 use comfy_table::{ContentArrangement, Table, presets};
 use lightship_api::{
     AnswerContent, Command, Commands, Content, DownlinkAnswer, Endpoint, Event, Link, Node, Observations,
-    PresenceState, Problem, Timestamp,
+    Problem, Timestamp,
 };
 use lightship_coap::Code;
 use lightship_lwm2m::Path;
@@ -27,13 +27,6 @@ pub(super) fn moment(time: Timestamp) -> String {
     time.to_string()
 }
 
-pub(super) fn state(endpoint: &Endpoint) -> &'static str {
-    match endpoint.state {
-        PresenceState::Awake => "awake",
-        PresenceState::Asleep => "asleep",
-    }
-}
-
 /// One registration.
 pub(super) fn registration(item: &Endpoint) -> String {
     let suite = item.security.cipher_suite.as_ref();
@@ -50,9 +43,9 @@ pub(super) fn registration(item: &Endpoint) -> String {
         })
         .collect();
     let presence = match (item.awake_until, item.expected_wake) {
-        (Some(until), _) => format!("{} until {}", state(item), moment(until)),
-        (None, Some(expected)) => format!("{}, expected {}", state(item), moment(expected)),
-        (None, None) => state(item).to_owned(),
+        (Some(until), _) => format!("{} until {}", item.state.name(), moment(until)),
+        (None, Some(expected)) => format!("{}, expected {}", item.state.name(), moment(expected)),
+        (None, None) => item.state.name().to_owned(),
     };
     let mut lines = vec![
         ("endpoint", item.endpoint.clone()),

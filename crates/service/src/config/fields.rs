@@ -370,6 +370,13 @@ pub(super) const FIELDS: &[Field] = &[
     ),
     field(
         "store",
+        "gone_values_max_age_s",
+        Kind::Number,
+        "2592000",
+        "Seconds that the last known values of a device are kept that is not registered any more.",
+    ),
+    field(
+        "store",
         "free_min_mb",
         Kind::Number,
         "128",

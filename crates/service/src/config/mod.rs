@@ -160,6 +160,8 @@ pub struct Store {
     pub events_age_max: Duration,
     /// How many bytes of them.
     pub events_bytes_max: u64,
+    /// For how long last known values of a device are kept that is not registered any more.
+    pub gone_values_age_max: Duration,
     /// With less space than this nothing new is taken.
     pub free_bytes_min: u64,
 }
@@ -223,10 +225,12 @@ fn store(raw: RawStore) -> Result<Store, ConfigError> {
         }
     };
     let age_s = of("store.events_max_age_s", raw.events_max_age_s, 604_800, 60, 3_200_000_000)?;
+    let gone_s = of("store.gone_values_max_age_s", raw.gone_values_max_age_s, 2_592_000, 60, 3_200_000_000)?;
     Ok(Store {
         folder: raw.folder,
         durability,
         events_age_max: Duration::from_secs(age_s),
+        gone_values_age_max: Duration::from_secs(gone_s),
         events_bytes_max: of("store.events_max_mb", raw.events_max_mb, 1024, 16, 1 << 30)? << 20,
         free_bytes_min: of("store.free_min_mb", raw.free_min_mb, 128, 0, 1 << 30)? << 20,
     })

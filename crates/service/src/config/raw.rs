@@ -172,6 +172,7 @@ section! {
         relaxed_ms: u64,
         events_max_age_s: u64,
         events_max_mb: u64,
+        gone_values_max_age_s: u64,
         free_min_mb: u64,
     }
     /// Section `[events]`, see [`super::sample`].

@@ -337,7 +337,11 @@ impl Packed {
     }
 
     pub(super) fn name(&self) -> &str {
-        self.details.endpoint.as_str()
+        self.endpoint().as_str()
+    }
+
+    pub(super) fn endpoint(&self) -> &Endpoint {
+        &self.details.endpoint
     }
 
     /// What a filter may ask.
@@ -348,6 +352,7 @@ impl Packed {
         Facts {
             name: self.name(),
             terms: &self.details,
+            lost_since: None,
             asleep: self.sleep.as_ref().is_some_and(|sleep| sleep.presence.is_asleep()),
             security: match &self.owner {
                 Owner::Nobody => SecurityMode::Nosec,

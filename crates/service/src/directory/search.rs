@@ -1,5 +1,7 @@
 //! Looking through the directory, in steps: between two steps others may write.
 
+use lightship_lwm2m::Endpoint;
+
 use super::names::Place;
 use super::packed::Packed;
 use super::{Device, Directory};
@@ -12,6 +14,10 @@ pub(crate) struct Seen<'a> {
 }
 
 impl Seen<'_> {
+    pub(crate) fn endpoint(&self) -> &Endpoint {
+        self.packed.endpoint()
+    }
+
     pub(crate) fn facts(&self) -> Facts<'_> {
         self.packed.facts()
     }

@@ -16,6 +16,8 @@ pub(crate) struct Facts<'a> {
     pub(crate) name: &'a str,
     pub(crate) terms: &'a Terms,
     pub(crate) asleep: bool,
+    /// When its registration expired, if it is not registered any more.
+    pub(crate) lost_since: Option<Timestamp>,
     pub(crate) security: SecurityMode,
     pub(crate) registered_at: Timestamp,
     pub(crate) updated_at: Timestamp,
@@ -45,6 +47,12 @@ impl Facts<'_> {
 }
 
 impl Filter {
+    /// Whether it is about devices that are lost, not about registered ones.
+    pub(crate) fn asks_lost(&self) -> bool {
+        let asks = |term: &Term| matches!(term.what, What::State(State::Lost) | What::Lost(..));
+        self.terms.iter().any(|term| !term.negated && asks(term))
+    }
+
     /// Whether it holds as far as the directory knows; conditions about values are left to [`holds_value`].
     pub(crate) fn holds(&self, device: &Facts<'_>, now: Moment) -> bool {
         (self.name.is_empty() || device.name.contains(&self.name))
@@ -60,7 +68,11 @@ impl Term {
         let holds = match &self.what {
             What::Name(name) => device.name.contains(name.as_str()),
             What::State(State::Asleep) => device.asleep,
-            What::State(State::Awake) => !device.asleep,
+            What::State(State::Awake) => !device.asleep && device.lost_since.is_none(),
+            What::State(State::Lost) => device.lost_since.is_some(),
+            What::Lost(sign, span) => {
+                device.lost_since.is_some_and(|since| sign.holds(ago(since).cmp(&ms(span))))
+            }
             What::State(State::Late) => device.is_late(now),
             What::Version(version) => terms.version == *version,
             What::Binding(letters) => {

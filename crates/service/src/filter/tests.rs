@@ -39,6 +39,7 @@ fn holds(text: &str, silent_s: i64) -> bool {
         name: "urn:imei:lamp-7",
         terms: &terms,
         asleep: true,
+        lost_since: None,
         security: SecurityMode::Psk,
         registered_at: Timestamp(NOW_MS - 7_200_000),
         updated_at: Timestamp(NOW_MS - silent_s * 1000),

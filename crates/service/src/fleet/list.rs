@@ -1,11 +1,16 @@
 //! List: pages of devices that a filter holds for.
 
+mod lost;
+mod order;
+
 use std::sync::Arc;
 
 use lightship_api as api;
 use lightship_api::{Endpoints, ProblemType};
 use lightship_lwm2m::{Endpoint, Path};
 
+pub(crate) use self::order::{Direction, Placed, from_cursor};
+use self::order::{First, Key};
 use super::values::Values;
 use crate::core::Core;
 use crate::directory::{Device, Seen};
@@ -36,6 +41,8 @@ pub(crate) enum Order {
     Registered,
     /// Those registered longest first.
     Oldest,
+    /// By the last known value of a Resource; those of which none is known last.
+    Value(Path, Direction),
 }
 
 /// Where a page begins.
@@ -45,31 +52,34 @@ pub(crate) enum From {
     Name(String),
     /// After so many that the filter holds for.
     Place(usize),
+    /// Behind a device in the order of values.
+    Behind(Placed),
 }
 
 /// One page. It blocks its thread.
 pub(crate) fn page(core: &Arc<Core>, wanted: &Wanted) -> Result<Endpoints, Refusal> {
     let now = Moment(core.now());
-    let by_name_only = wanted.order == Order::Name;
-    let (devices, next) = if by_name_only { by_name(core, wanted, now)? } else { sorted(core, wanted, now)? };
-    let mut items: Vec<api::Endpoint> = devices.iter().map(Device::shape).collect();
-    show_columns(core, &wanted.columns, &devices, &mut items)?;
+    let shown = |(devices, next): (Vec<Device>, _)| (devices.iter().map(Device::shape).collect(), next);
+    let (mut items, next): (Vec<api::Endpoint>, _) = match wanted.order {
+        _ if wanted.filter.asks_lost() => lost::page(core, wanted, now)?,
+        Order::Name => shown(by_name(core, wanted, now)?),
+        Order::Value(column, direction) => shown(by_value(core, wanted, column, direction)?),
+        Order::Updated | Order::Silent | Order::Registered | Order::Oldest => {
+            shown(sorted(core, wanted, now)?)
+        }
+    };
+    show_columns(core, &wanted.columns, &mut items)?;
     let total = if wanted.total { count(core, &wanted.filter)? } else { None };
     Ok(Endpoints { items, next, total })
 }
 
-fn show_columns(
-    core: &Core,
-    columns: &[Path],
-    devices: &[Device],
-    items: &mut [api::Endpoint],
-) -> Result<(), Refusal> {
-    if columns.is_empty() || devices.is_empty() {
+fn show_columns(core: &Core, columns: &[Path], items: &mut [api::Endpoint]) -> Result<(), Refusal> {
+    if columns.is_empty() || items.is_empty() {
         return Ok(());
     }
-    let name = |device: &Device| device.registration.details.endpoint.clone();
+    let names = items.iter().filter_map(|item| Endpoint::new(&item.endpoint).ok());
     let keys: Vec<_> =
-        devices.iter().flat_map(|device| columns.iter().map(|column| (name(device), *column))).collect();
+        names.flat_map(|name| columns.iter().map(move |column| (name.clone(), *column))).collect();
     let found = Values::at(core, &keys).map_err(|error| unread(&error))?;
     for (item, found) in items.iter_mut().zip(found.chunks(columns.len())) {
         item.values = found.iter().flatten().map(|value| (value.path.clone(), value.clone())).collect();
@@ -89,6 +99,7 @@ fn by_name(core: &Core, wanted: &Wanted, now: Moment) -> Result<(Vec<Device>, Op
             None => return Ok((Vec::new(), None)),
         },
         From::Place(place) => (None, *place),
+        From::Behind((_, name)) => (Some(name.to_string()), 0),
     };
     let (mut found, mut looked_at, mut compared): (Vec<Device>, usize, usize) = (Vec::new(), 0, 0);
     loop {
@@ -155,6 +166,9 @@ pub(crate) fn count(core: &Core, filter: &Filter) -> Result<Option<u64>, Refusal
     if *filter == Filter::default() {
         return Ok(Some(u64::try_from(core.directory.len()).unwrap_or(u64::MAX)));
     }
+    if filter.asks_lost() {
+        return lost::count(core, filter, Moment(core.now())).map(Some);
+    }
     let mut total = 0;
     let whole = each_name(core, filter, COMPARED_MAX * 20, &mut |names| {
         total += u64::try_from(names.len()).unwrap_or(0);
@@ -163,7 +177,7 @@ pub(crate) fn count(core: &Core, filter: &Filter) -> Result<Option<u64>, Refusal
     Ok(whole.then_some(total))
 }
 
-/// Shows the names of all that a filter holds for, some at a time, until `each` wants no more; false if there were too many whose values
+/// Shows the names of all registered ones that a filter holds for, some at a time, until `each` wants no more; false if there were too many whose values
 /// had to be looked at.
 pub(crate) fn each_name(
     core: &Core,
@@ -175,16 +189,13 @@ pub(crate) fn each_name(
     let by_value = filter.values().next().is_some();
     let (mut after, mut compared) = (None, 0);
     loop {
-        let mut places = Vec::new();
+        let mut names: Vec<Endpoint> = Vec::new();
         let next = core.directory.walk(&filter.name, after, &mut |seen| {
             if filter.holds(&seen.facts(), now) {
-                places.push(seen.place);
+                names.push(seen.endpoint().clone());
             }
-            places.len() < COMPARED_AT_ONCE
+            names.len() < COMPARED_AT_ONCE
         });
-        let devices = core.directory.open(&places);
-        let mut names: Vec<Endpoint> =
-            devices.into_iter().map(|device| device.registration.details.endpoint).collect();
         if by_value {
             compared += names.len();
             let holds = values_hold(core, filter, &names)?;
@@ -216,16 +227,56 @@ pub(crate) fn names(
     Ok((devices.into_iter().map(|device| device.registration.details.endpoint).collect(), next))
 }
 
+/// A page in the order of values. All that the filter holds for are looked at; of them only those of the page are kept.
+fn by_value(
+    core: &Core,
+    wanted: &Wanted,
+    column: Path,
+    direction: Direction,
+) -> Result<(Vec<Device>, Option<String>), Refusal> {
+    let (skip, behind) = match &wanted.from {
+        From::Place(place) => (*place, None),
+        From::Behind(placed) => (0, Some(placed.clone())),
+        From::Name(name) => (0, Endpoint::new(name).ok().map(|name| (None, name))),
+    };
+    let mut first = First::new(direction, skip, behind, wanted.limit);
+    let mut failed = None;
+    each_name(core, &wanted.filter, usize::MAX, &mut |names| match keys_at(core, names, column) {
+        Ok(keys) => {
+            keys.into_iter().zip(names.iter().cloned()).for_each(|placed| first.offer(placed));
+            true
+        }
+        Err(refusal) => {
+            failed = Some(refusal);
+            false
+        }
+    })?;
+    if let Some(refusal) = failed {
+        return Err(refusal);
+    }
+    let page = first.finish();
+    let next = page.placed.last().filter(|_| page.more).map(order::to_cursor);
+    let found = page.placed.iter().filter_map(|(_, name)| core.directory.find(name.as_str()));
+    Ok((found.collect(), next))
+}
+
+/// What devices are ordered by in the order of a Resource's values.
+fn keys_at(core: &Core, names: &[Endpoint], column: Path) -> Result<Vec<Option<Key>>, Refusal> {
+    let keys: Vec<_> = names.iter().map(|name| (name.clone(), column)).collect();
+    let found = Values::at(core, &keys).map_err(|error| unread(&error))?;
+    Ok(found.into_iter().map(|value| value.as_ref().map(Key::of)).collect())
+}
+
 /// A page in the order of a time. All that the filter holds for are looked at.
 fn sorted(core: &Core, wanted: &Wanted, now: Moment) -> Result<(Vec<Device>, Option<String>), Refusal> {
     let filter = &wanted.filter;
     let by_value = filter.values().next().is_some();
     let place = match &wanted.from {
         From::Place(place) => *place,
-        From::Name(_) => 0,
+        From::Name(_) | From::Behind(_) => 0,
     };
     let key = |facts: &Facts<'_>| match wanted.order {
-        Order::Updated | Order::Name => -facts.updated_at.0,
+        Order::Updated | Order::Name | Order::Value(..) => -facts.updated_at.0,
         Order::Silent => facts.updated_at.0,
         Order::Registered => -facts.registered_at.0,
         Order::Oldest => facts.registered_at.0,

@@ -4,8 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use lightship_api as api;
-use lightship_api::{NoisyDevice, Timestamp};
+use lightship_api::NoisyDevice;
 use lightship_lwm2m::Endpoint;
 
 /// Who sends the most.
@@ -29,6 +28,11 @@ struct State {
 impl Noise {
     pub(crate) fn new() -> Noise {
         Noise { seen: AtomicU64::new(0), every: AtomicU64::new(1), state: Mutex::default() }
+    }
+
+    /// Shows these, of a process before this one, until a minute is over.
+    pub(super) fn go_on(&self, last: Vec<NoisyDevice>) {
+        self.state().last = last;
     }
 
     /// A device has sent something.
@@ -87,50 +91,11 @@ impl State {
     }
 }
 
-/// Devices whose registration has expired, until they come back.
-#[derive(Debug, Default)]
-pub(crate) struct Lost(Mutex<HashMap<Endpoint, Timestamp>>);
-
-impl Lost {
-    pub(crate) fn expired(&self, endpoint: &Endpoint, at: Timestamp) {
-        let mut lost = self.lost();
-        if lost.len() < LOST_MAX {
-            lost.insert(endpoint.clone(), at);
-        }
-    }
-
-    pub(crate) fn came(&self, endpoint: &Endpoint) {
-        self.lost().remove(endpoint);
-    }
-
-    /// How many there are, and the last of them, newest first.
-    pub(crate) fn shape(&self, now: Timestamp) -> (u64, Vec<api::LostDevice>) {
-        let mut lost = self.lost();
-        lost.retain(|_, since| now.0.saturating_sub(since.0) < LOST_MS);
-        let mut all: Vec<(Timestamp, &Endpoint)> = lost.iter().map(|(name, since)| (*since, name)).collect();
-        all.sort_unstable_by(|a, b| (b.0.0, a.1.as_str()).cmp(&(a.0.0, b.1.as_str())));
-        let shape = |(since, name): &(Timestamp, &Endpoint)| api::LostDevice {
-            endpoint: name.to_string(),
-            since: *since,
-        };
-        (u64::try_from(all.len()).unwrap_or(u64::MAX), all.iter().take(LOST_SHOWN).map(shape).collect())
-    }
-
-    fn lost(&self) -> MutexGuard<'_, HashMap<Endpoint, Timestamp>> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
 /// Devices that are counted at the same time: each that sends more than one in so many messages is among them.
 const DEVICES_MAX: usize = 4096;
 /// Messages of a minute that are counted, about.
 const COUNTED_MAX: u64 = 60_000;
 const SHOWN: usize = 10;
-/// Lost devices that are remembered.
-const LOST_MAX: usize = 65_536;
-/// Seven days.
-const LOST_MS: i64 = 7 * 24 * 3_600_000;
-const LOST_SHOWN: usize = 100;
 
 #[cfg(test)]
 mod tests {
@@ -158,17 +123,5 @@ mod tests {
         assert!(noise.state().counts.len() <= DEVICES_MAX);
         noise.step(true);
         assert_eq!(noise.loudest(), loudest, "of the minute before");
-    }
-
-    #[test]
-    fn lost_devices_come_back_or_are_forgotten() {
-        let lost = Lost::default();
-        for number in 0..3 {
-            lost.expired(&name(number), Timestamp(i64::from(number)));
-        }
-        lost.came(&name(1));
-        let (count, shown) = lost.shape(Timestamp(10));
-        assert_eq!((count, shown[0].endpoint.as_str(), shown[1].endpoint.as_str()), (2, "d2", "d0"));
-        assert_eq!(lost.shape(Timestamp(LOST_MS + 1)).0, 1);
     }
 }

@@ -5,7 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use lightship_api as api;
-use lightship_api::{FleetModel, FleetShare, SecurityMode, Timestamp, UnknownDevice};
+use lightship_api::{FleetModel, FleetShare, Timestamp, UnknownDevice};
 use lightship_lwm2m::Path;
 use lightship_platform::Instant;
 use lightship_store::Store;
@@ -124,13 +124,7 @@ fn devices(core: &Core) -> api::Fleet {
             text.push('Q');
         }
         *fleet.bindings.entry(text).or_default() += count;
-        let security = match security {
-            SecurityMode::Nosec => "nosec",
-            SecurityMode::Psk => "psk",
-            SecurityMode::Rpk => "rpk",
-            SecurityMode::X509 => "x509",
-        };
-        *fleet.security.entry(security.to_owned()).or_default() += count;
+        *fleet.security.entry(security.name().to_owned()).or_default() += count;
     }
     fleet
 }
@@ -149,7 +143,7 @@ fn kinds(core: &Core) -> Result<Kinds, Refusal> {
             *models.entry(kind).or_default() += 1;
         }
     };
-    let walked = core.store.each_value(&mut |name, path, body| {
+    let walked = core.store.each_value(None, &mut |name, path, body| {
         if name != device {
             note(&mut models, &mut kind);
             name.clone_into(&mut device);

@@ -1,6 +1,9 @@
-//! Rates: how often things happen, in rings of an hour, a day and a week. What counts is one addition; the rings are filled beside it.
+//! Rates: how often things happen, in rings of an hour, a day and a week. What counts is one addition; the rings are filled beside it,
+//! and go into the store once a minute ([`kept`]).
 
-use std::collections::VecDeque;
+mod kept;
+
+use std::collections::{BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -8,6 +11,7 @@ use std::time::Duration;
 use lightship_api as api;
 use lightship_api::{EventType, Handshake, HandshakeResult, Timestamp};
 
+pub(super) use self::kept::PREFIX;
 use crate::core::{Core, stopped};
 
 /// What is counted.
@@ -47,7 +51,10 @@ struct Ring {
     len: usize,
     /// The number of the newest step, counted from 1970.
     newest: i64,
-    rows: VecDeque<Row>,
+    /// None where nobody counted: the server was not running.
+    rows: VecDeque<Option<Row>>,
+    /// The stretches that are in the store.
+    written: BTreeSet<i64>,
 }
 
 #[derive(Clone, Debug, Default)]
@@ -59,7 +66,8 @@ struct Row {
 
 impl Rates {
     pub(crate) fn new() -> Rates {
-        let ring = |(step_s, len)| Ring { step_s, len, newest: 0, rows: VecDeque::new() };
+        let ring =
+            |(step_s, len)| Ring { step_s, len, newest: 0, rows: VecDeque::new(), written: BTreeSet::new() };
         let state = State { reasons: Vec::new(), before: [0; SERIES], rings: RINGS.map(ring) };
         Rates { counts: std::array::from_fn(|_| AtomicU64::new(0)), state: Mutex::new(state) }
     }
@@ -106,7 +114,7 @@ impl Rates {
     }
 
     /// A step has ended.
-    fn step(&self, end: Timestamp) {
+    pub(super) fn step(&self, end: Timestamp) {
         let mut state = self.state();
         let now: [u64; SERIES] =
             std::array::from_fn(|at| self.counts.get(at).map_or(0, |count| count.load(Ordering::Relaxed)));
@@ -175,7 +183,7 @@ impl Ring {
             self.newest = number - 1;
         }
         while self.newest < number {
-            self.rows.push_back(Row::default());
+            self.rows.push_back(None);
             self.newest += 1;
             if self.rows.len() > self.len {
                 self.rows.pop_front();
@@ -183,13 +191,13 @@ impl Ring {
         }
         // A clock that was put back adds to the newest.
         if let Some(newest) = self.rows.back_mut() {
-            newest.add(row);
+            newest.get_or_insert_default().add(row);
         }
     }
 
     fn at(&self, number: i64) -> Option<&Row> {
         let from_end = usize::try_from(self.newest - number).ok()?;
-        self.rows.get(self.rows.len().checked_sub(from_end + 1)?)
+        self.rows.get(self.rows.len().checked_sub(from_end + 1)?)?.as_ref()
     }
 }
 

@@ -22,6 +22,8 @@ use crate::rest::history::leaves;
 pub(crate) struct Values {
     fresh: Mutex<Fresh>,
     many: Notify,
+    /// Who writes, or takes away, values now.
+    pub(super) turn: tokio::sync::Mutex<()>,
     /// Values that were not kept: too many, or too long.
     pub(crate) dropped: AtomicU64,
 }
@@ -118,6 +120,14 @@ impl Values {
         Ok(both.map(|((_, path), (fresh, stored))| open(*path, &fresh.or(stored)?)).collect())
     }
 
+    /// Forgets what is not in the store yet; whether there was anything.
+    pub(super) fn forget(&self, endpoint: &Endpoint) -> bool {
+        let mut fresh = self.fresh();
+        let gone = fresh.devices.remove(endpoint).map_or(0, |of_device| of_device.len());
+        fresh.len -= gone;
+        gone > 0
+    }
+
     fn fresh(&self) -> MutexGuard<'_, Fresh> {
         self.fresh.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -173,7 +183,8 @@ pub(super) fn text_of(body: &[u8]) -> Option<String> {
     Some(stored.value.as_str().map_or_else(|| stored.value.to_string(), str::to_owned))
 }
 
-fn time_of(body: &[u8]) -> Option<Timestamp> {
+/// The moment of a value.
+pub(super) fn time_of(body: &[u8]) -> Option<Timestamp> {
     let stored: Stored = serde_json::from_slice(body).ok()?;
     Some(Timestamp(stored.time_ms))
 }
@@ -196,6 +207,7 @@ pub(crate) async fn keep(core: Arc<Core>) {
 
 /// Writes what is fresh now. What the store does not take stays.
 pub(crate) async fn write(core: &Arc<Core>) {
+    let _turn = core.fleet.values.turn.lock().await;
     loop {
         let rows: Vec<Row> = {
             let fresh = core.fleet.values.fresh();

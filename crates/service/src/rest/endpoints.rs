@@ -7,6 +7,7 @@ use axum::extract::{Path, State};
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use lightship_api::ProblemType;
+use lightship_lwm2m::Endpoint;
 use lightship_server::Registration;
 
 use super::Refusal;
@@ -14,6 +15,7 @@ use super::input;
 use super::reply::{Answer, json};
 use crate::core::Core;
 use crate::directory::Device;
+use crate::fleet::gone;
 
 /// GET /endpoints/{endpoint}
 pub(crate) async fn show(State(core): State<Arc<Core>>, Path(endpoint): Path<String>) -> Answer {
@@ -36,7 +38,20 @@ async fn asked(core: &Core, device: &Device) -> Option<Registration> {
 
 /// DELETE /endpoints/{endpoint}
 pub(crate) async fn forget(State(core): State<Arc<Core>>, Path(endpoint): Path<String>) -> Answer {
-    let device = input::device(&core, &endpoint).await?;
+    let unregistered = match input::device(&core, &endpoint).await {
+        Ok(device) => return forget_registered(&core, &endpoint, &device).await,
+        Err(unregistered) => unregistered,
+    };
+    let Ok(name) = Endpoint::new(&endpoint) else { return Err(unregistered) };
+    // Of one that is lost, or has left, something may still be known.
+    if gone::forget(&core, &name).await? {
+        Ok(StatusCode::NO_CONTENT.into_response())
+    } else {
+        Err(unregistered)
+    }
+}
+
+async fn forget_registered(core: &Arc<Core>, endpoint: &str, device: &Device) -> Answer {
     let overloaded = || Refusal::new(ProblemType::Overloaded, "");
     let inbox = core.inbox(device.shard).ok_or_else(overloaded)?;
     let registration = &device.registration;
@@ -47,11 +62,12 @@ pub(crate) async fn forget(State(core): State<Arc<Core>>, Path(endpoint): Path<S
     })?;
     // The journal follows at once; a caller that lists devices next shall not see this one.
     for _ in 0..100 {
-        if core.directory.find(&endpoint).is_none_or(|now| now.registration.id != registration.id) {
+        if core.directory.find(endpoint).is_none_or(|now| now.registration.id != registration.id) {
             break;
         }
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+    gone::forget(core, &registration.details.endpoint).await?;
     Ok(StatusCode::NO_CONTENT.into_response())
 }
 

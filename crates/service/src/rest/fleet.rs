@@ -17,7 +17,7 @@ use super::reply::{Answer, json};
 use crate::core::Core;
 use crate::filter::Filter;
 use crate::fleet::beside;
-use crate::fleet::list::{self, From, Order, Wanted};
+use crate::fleet::list::{self, Direction, From, Order, Wanted};
 use crate::fleet::overview;
 use crate::fleet::values::Values;
 use crate::queue::unread;
@@ -52,15 +52,12 @@ fn wanted(query: &Query, limit: usize) -> Result<Wanted, Refusal> {
         Some("-updated") => Order::Silent,
         Some("registered") => Order::Registered,
         Some("-registered") => Order::Oldest,
-        Some(_) => return Err(parameter("sort", "is name, updated, -updated, registered or -registered")),
+        Some(text) => by_value(text)?,
     };
     let offset = size(query.number("offset", 0, OFFSET_MAX)?);
     let from = match (query.text("cursor"), offset) {
         (Some(_), Some(_)) => return Err(parameter("offset", "does not go with the parameter cursor")),
-        (Some(name), None) if order == Order::Name => From::Name(name.to_owned()),
-        (Some(place), None) => {
-            From::Place(place.parse().map_err(|_| parameter("cursor", "is not the `next` of a page before"))?)
-        }
+        (Some(cursor), None) => behind(order, cursor)?,
         (None, place) => From::Place(place.unwrap_or(0)),
     };
     Ok(Wanted {
@@ -70,6 +67,28 @@ fn wanted(query: &Query, limit: usize) -> Result<Wanted, Refusal> {
         from,
         limit,
         total: query.flag("count")?,
+    })
+}
+
+/// Where a page begins that follows another.
+fn behind(order: Order, cursor: &str) -> Result<From, Refusal> {
+    let from = match order {
+        Order::Name => Some(From::Name(cursor.to_owned())),
+        Order::Value(..) => list::from_cursor(cursor).map(From::Behind),
+        Order::Updated | Order::Silent | Order::Registered | Order::Oldest => {
+            cursor.parse().ok().map(From::Place)
+        }
+    };
+    from.ok_or_else(|| parameter("cursor", "is not the `next` of a page before"))
+}
+
+/// The order of a Resource's values: its path, with a minus for the largest first.
+fn by_value(text: &str) -> Result<Order, Refusal> {
+    let (text, direction) =
+        text.strip_prefix('-').map_or((text, Direction::Up), |text| (text, Direction::Down));
+    let path: Option<Path> = text.parse().ok();
+    path.filter(|path| (3..=4).contains(&path.len())).map(|path| Order::Value(path, direction)).ok_or_else(|| {
+        parameter("sort", "is name, updated, registered or a Resource such as /3/0/9; with - in front the other way round")
     })
 }
 
@@ -106,7 +125,7 @@ fn table(core: &Arc<Core>, query: &Query) -> Answer {
         if let Some(first) = first {
             return Some((Ok(first), (core, rest, None, columns)));
         }
-        let (mut wanted, left) = rest.take()?;
+        let (wanted, left) = rest.take()?;
         let now = Wanted { limit: wanted.limit.min(left), ..wanted.clone() };
         let page = match beside(&core, move |core| list::page(core, &now)).await {
             Ok(page) => page,
@@ -121,13 +140,10 @@ fn table(core: &Arc<Core>, query: &Query) -> Answer {
         let mut rows = String::new();
         table::write_rows(&mut rows, &page.items, &columns);
         let left = left.saturating_sub(page.items.len());
-        if let Some(next) = page.next.filter(|_| left > 0) {
-            wanted.from = if wanted.order == Order::Name {
-                From::Name(next)
-            } else {
-                From::Place(next.parse().unwrap_or(usize::MAX))
-            };
-            rest = Some((wanted, left));
+        if let Some(next) = page.next.filter(|_| left > 0)
+            && let Ok(from) = behind(wanted.order, &next)
+        {
+            rest = Some((Wanted { from, ..wanted }, left));
         }
         Some((Ok(Bytes::from(rows)), (core, rest, None, columns)))
     });

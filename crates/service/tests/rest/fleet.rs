@@ -5,7 +5,7 @@ use std::net::UdpSocket;
 use lightship_service::Config;
 use serde_json::{Value, json};
 
-use crate::support::{Device, Message, Server, agreeable, eventually};
+use crate::support::{Device, Message, Server, agreeable, eventually, eventually_within};
 
 fn register(server: &Server, parameters: &str, links: &str) -> Device {
     Device::register_with(server, UdpSocket::bind("127.0.0.1:0").unwrap(), parameters, links, agreeable())
@@ -241,6 +241,172 @@ fn a_device_that_expires_is_lost_until_it_comes_back() {
     drop(device);
     let _back = lamp(600);
     eventually(|| server.get("/api/v1/fleet").json()["lost"] == 0);
+}
+
+#[test]
+fn what_was_counted_and_who_is_lost_outlive_the_process() {
+    let folder = tempfile::tempdir().unwrap();
+    let keep = |config: &mut Config| config.store.folder = Some(folder.path().to_owned());
+    let server = Server::with(keep);
+    let brief = ["first", "second"]
+        .map(|name| register(&server, &format!("ep={name}&lt=1&lwm2m=1.1&b=U"), "</1/0>,</3/0>"));
+    let _stays = register(&server, "ep=third&lt=600&lwm2m=1.1&b=U", "</1/0>,</3/0>");
+    eventually(|| server.get("/api/v1/fleet").json()["lost"] == 2);
+    let sum = |server: &Server, series: &str| -> u64 {
+        let rates = server.get("/api/v1/fleet/rates?minutes=10080").json();
+        rates["series"][series].as_array().unwrap().iter().filter_map(Value::as_u64).sum()
+    };
+    let before = server.get("/api/v1/fleet").json();
+    drop(brief);
+    drop(server);
+
+    let server = Server::with(keep);
+    let fleet = server.get("/api/v1/fleet").json();
+    assert_eq!((&fleet["lost"], &fleet["lost_devices"]), (&json!(2), &before["lost_devices"]));
+    assert_eq!(fleet["noisiest"], before["noisiest"]);
+    // The last step of a week's rates is told when it is over.
+    let of_hour = server.get("/api/v1/fleet/rates?minutes=60").json();
+    assert_eq!(of_hour["step_s"], 10);
+    eventually_within(15, || {
+        let rates = server.get("/api/v1/fleet/rates?minutes=60").json();
+        let of = |series: &str| -> u64 {
+            rates["series"][series].as_array().unwrap().iter().filter_map(Value::as_u64).sum()
+        };
+        (of("registered"), of("expired")) == (3, 2)
+    });
+    assert!(sum(&server, "registered") <= 3);
+    let _back = register(&server, "ep=first&lt=600&lwm2m=1.1&b=U", "</1/0>,</3/0>");
+    eventually(|| server.get("/api/v1/fleet").json()["lost"] == 1);
+    // Who is lost is written with the event that says so: a crash takes nothing of it.
+    let left = server.crash(folder.path());
+    let server = Server::with(|config| config.store.folder = Some(left.path().to_owned()));
+    let fleet = server.get("/api/v1/fleet").json();
+    assert_eq!((&fleet["lost"], &fleet["lost_devices"][0]["endpoint"]), (&json!(1), &json!("second")));
+}
+
+#[test]
+fn lost_devices_are_listed_as_they_were_known() {
+    let server = Server::start();
+    let lost = [("a-1", 1, "</3/0>,</3303/0>"), ("b-1", 1, "</3/0>"), ("b-2", 2, "</3/0>,</5/0>")];
+    let lost = lost.map(|(name, lifetime_s, links)| {
+        register(&server, &format!("ep={name}&lt={lifetime_s}&lwm2m=1.1&b=U"), links)
+    });
+    assert_eq!(server.get("/api/v1/endpoints/b-2/resources/3/0").status, 200);
+    let _here = register(&server, "ep=here&lt=600&lwm2m=1.1&b=U", "</3/0>");
+    eventually(|| server.get("/api/v1/fleet").json()["lost"] == 3);
+    for (filter, found) in [
+        ("state:lost", "a-1 b-1 b-2"),
+        ("lost<1h", "a-1 b-1 b-2"),
+        ("lost>1h", ""),
+        ("state:lost b-", "b-1 b-2"),
+        ("state:lost object:3303", "a-1"),
+        ("state:lost lifetime>1", "b-2"),
+        ("state:lost manufacturer:Acme", "b-2"),
+        ("state:lost -lwm2m:1.1", ""),
+        ("state:lost state:awake", ""),
+        ("-state:lost", "here"),
+        ("", "here"),
+    ] {
+        assert_eq!(names(&server, filter).join(" "), found, "{filter}");
+    }
+    let get = |query: &str| server.get(&format!("/api/v1/endpoints?filter=state:lost&{query}")).json();
+    let first = get("limit=2&count=true&columns=/3/0/0");
+    assert_eq!((&first["total"], &first["next"]), (&json!(3), &json!("b-1")));
+    let device = &first["items"][0];
+    assert_eq!(
+        (&device["state"], &device["lifetime_s"], &device["queue_mode"]),
+        (&json!("lost"), &json!(1), &json!(false))
+    );
+    let since = &server.get("/api/v1/fleet").json()["lost_devices"];
+    let since = since.as_array().unwrap().iter().find(|one| one["endpoint"] == "a-1").unwrap();
+    assert_eq!(device["expires_at"], since["since"]);
+    let rest = get("limit=2&cursor=b-1&columns=/3/0/0");
+    assert_eq!(rest["items"][0]["values"]["/3/0/0"]["value"], "Acme");
+    assert_eq!((rest["items"].as_array().unwrap().len(), &rest["next"]), (1, &Value::Null));
+    assert_eq!(get("sort=-registered&limit=1")["items"][0]["endpoint"], "a-1");
+    assert_eq!(get("sort=-registered&limit=1&cursor=1")["items"][0]["endpoint"], "b-1");
+    assert_eq!(get("sort=/3/0/0&limit=1")["items"][0]["endpoint"], "b-2");
+    assert!(
+        unchunked(&server.get("/api/v1/endpoints?filter=state:lost&format=csv").body)
+            .contains("\"b-1\",lost,")
+    );
+    drop(lost);
+}
+
+#[test]
+fn what_is_known_of_a_device_goes_when_it_is_forgotten_or_gone_for_long() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::with(|config| {
+        config.store.folder = Some(folder.path().to_owned());
+        config.store.gone_values_age_max = std::time::Duration::from_secs(2);
+    });
+    let values = |name: &str| server.get(&format!("/api/v1/endpoints/{name}/values"));
+    let known = |name: &str| values(name).json()["items"].as_array().map_or(0, Vec::len);
+    let here = register(&server, "ep=here&lt=600&lwm2m=1.1&b=U", "</3/0>");
+    let brief = register(&server, "ep=brief&lt=1&lwm2m=1.1&b=U", "</3/0>");
+    let left = register(&server, "ep=left&lt=600&lwm2m=1.1&b=U", "</3/0>");
+    for name in ["here", "left", "brief"] {
+        assert_eq!(server.get(&format!("/api/v1/endpoints/{name}/resources/3/0")).status, 200, "{name}");
+        assert_eq!(known(name), 2);
+    }
+    assert_eq!(server.call("DELETE", "/api/v1/endpoints/left", "").status, 204);
+    assert_eq!(values("left").status, 404, "forgotten with the device");
+    assert_eq!(server.call("DELETE", "/api/v1/endpoints/left", "").status, 404, "nothing is known of it");
+    // One that is gone is forgotten by age, one that is here is not.
+    eventually_within(20, || values("brief").status == 404);
+    assert_eq!(known("here"), 2);
+    assert_eq!(server.get("/api/v1/fleet").json()["lost"], 1);
+    assert_eq!(server.call("DELETE", "/api/v1/endpoints/brief", "").status, 204, "it was lost still");
+    assert_eq!(server.get("/api/v1/fleet").json()["lost"], 0);
+    drop((here, brief, left));
+}
+
+#[test]
+fn devices_are_put_in_the_order_of_a_value() {
+    let server = Server::start();
+    let readings = [("a", Some("9")), ("b", Some("10")), ("c", None), ("d", Some("-2.5")), ("e", Some("10"))];
+    let _devices = readings.map(|(name, reading)| {
+        let answer =
+            move |request: &Message| Some(request.answer(0x45, Some(0), reading.unwrap_or("").as_bytes()));
+        let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+        let device = Device::register_with(
+            &server,
+            socket,
+            &format!("ep={name}&lt=600&lwm2m=1.1&b=U"),
+            "</3/0>,</3303/0>",
+            Box::new(answer),
+        );
+        if reading.is_some() {
+            assert_eq!(server.get(&format!("/api/v1/endpoints/{name}/resources/3303/0/5700")).status, 200);
+        }
+        device
+    });
+    let listed = |page: &Value| -> String {
+        let items = page["items"].as_array().unwrap().iter();
+        items.map(|item| item["endpoint"].as_str().unwrap()).collect::<Vec<_>>().join(" ")
+    };
+    let get = |query: &str| server.get(&format!("/api/v1/endpoints?{query}")).json();
+    for (sort, expected) in [("/3303/0/5700", "d a b e c"), ("-/3303/0/5700", "b e a d c")] {
+        assert_eq!(listed(&get(&format!("sort={sort}&columns=/3303/0/5700"))), expected);
+        let (mut pages, mut cursor) = (Vec::new(), String::new());
+        loop {
+            let page = get(&format!("sort={sort}&limit=2{cursor}"));
+            pages.push(listed(&page));
+            match page["next"].as_str() {
+                Some(next) => cursor = format!("&cursor={}", encoded(next)),
+                None => break,
+            }
+        }
+        assert_eq!(pages.join(" "), expected);
+        assert_eq!(listed(&get(&format!("sort={sort}&offset=2&limit=2"))), expected[4..7]);
+        assert_eq!(listed(&get(&format!("sort={sort}&filter=/3303/0/5700%3E9"))), "b e");
+    }
+    let table = unchunked(&server.get("/api/v1/endpoints?sort=/3303/0/5700&format=csv").body);
+    let first: Vec<&str> = table.lines().skip(1).filter_map(|line| line.split(',').next()).collect();
+    assert_eq!(first, ["\"d\"", "\"a\"", "\"b\"", "\"e\"", "\"c\""]);
+    for wrong in ["sort=/3303", "sort=/3303/0/5700&cursor=5", "sort=-name"] {
+        assert_eq!(server.get(&format!("/api/v1/endpoints?{wrong}")).status, 400, "{wrong}");
+    }
 }
 
 #[test]

@@ -48,7 +48,8 @@ export interface Registration {
   lifetime_s: number;
   binding: string;
   queue_mode: boolean;
-  state: "awake" | "asleep";
+  /** `lost` only in lists of `state:lost`. */
+  state: "awake" | "asleep" | "lost";
   address: string;
   registered_at: string;
   updated_at: string;

@@ -9,7 +9,8 @@ export interface Key {
 }
 
 export const KEYS: readonly Key[] = [
-  { key: "state", sign: ":", about: "whether it can be reached", values: ["awake", "asleep", "late"] },
+  { key: "state", sign: ":", about: "whether it can be reached", values: ["awake", "asleep", "late", "lost"] },
+  { key: "lost", sign: "<", about: "not registered any more, for less than so long", values: ["1h", "1d", "7d"] },
   { key: "firmware", sign: ":", about: "firmware version, last known", values: [] },
   { key: "model", sign: ":", about: "model, last known" },
   { key: "manufacturer", sign: ":", about: "manufacturer, last known" },

@@ -52,7 +52,10 @@ export function parseRoute(hash: string): Route {
 function parseList(search: string): ListQuery {
   const asked = new URLSearchParams(search);
   const columns = (asked.get("columns") ?? "").split(",").filter((path) => (parsePath(path)?.length ?? 0) > 2);
-  const sort = SORTS.find((known) => known === asked.get("sort")) ?? "name";
+  const wanted = asked.get("sort") ?? "";
+  const byValue = wanted.startsWith("/") || wanted.startsWith("-/");
+  const path = byValue ? parsePath(wanted.replace(/^-/, "")) : undefined;
+  const sort = (path?.length ?? 0) > 2 ? wanted : (SORTS.find((known) => known === wanted) ?? "name");
   return { filter: asked.get("filter") ?? "", columns: [...new Set(columns)], sort };
 }
 

@@ -5,14 +5,14 @@ use clap::{Args, Subcommand};
 /// Which devices, and what of them.
 #[derive(Debug, Args)]
 pub(crate) struct ListArguments {
-    /// Conditions with blanks between: a part of the name, state:asleep, lwm2m:1.1, object:3303, lifetime>3600, updated<10m,
+    /// Conditions with blanks between: a part of the name, state:asleep, state:lost, lwm2m:1.1, object:3303, lifetime>3600, updated<10m,
     /// address:10.0.0.0/8, firmware:1.2, /3/0/9<20; - in front turns one round
     #[arg(long, value_name = "FILTER", allow_hyphen_values = true)]
     pub(crate) filter: Option<String>,
     /// Also show the last known values of these Resources, separated by commas
     #[arg(long, value_name = "PATHS")]
     pub(crate) columns: Option<String>,
-    /// name (default), updated, -updated, registered or -registered
+    /// name (default), updated, -updated, registered, -registered, or a Resource whose values are the order, /3/0/9 or -/3/0/9
     #[arg(long, value_name = "ORDER", allow_hyphen_values = true)]
     pub(crate) sort: Option<String>,
     /// At most so many (default: all)
