@@ -8,18 +8,15 @@ use aes::Aes128Dec;
 use aes::Aes128Enc;
 #[cfg(feature = "gcm")]
 use aes::Aes256Enc;
+use aes::cipher::KeyInit;
 #[cfg(feature = "gcm")]
-use aes_gcm::AesGcm;
+use aes::cipher::consts::U12;
+#[cfg(feature = "cbc")]
+use aes::cipher::{consts::U16, inout::InOutBuf};
+#[cfg(feature = "gcm")]
+use aes_gcm::{AesGcm, aead::AeadInOut};
 #[cfg(feature = "cbc")]
 use cbc::cipher::{BlockModeDecrypt, BlockModeEncrypt, KeyIvInit};
-#[cfg(feature = "gcm")]
-use ccm::aead::AeadInOut;
-use ccm::aead::KeyInit;
-#[cfg(feature = "cbc")]
-use ccm::aead::inout::InOutBuf;
-#[cfg(feature = "gcm")]
-use ccm::consts::U12;
-use ccm::consts::{U8, U16};
 use hmac::{Hmac, Mac};
 use sha2::Digest as _;
 
@@ -70,8 +67,8 @@ impl Crypto for RustCrypto {
         buffer: &mut [u8],
     ) -> Result<[u8; 16], CryptoError> {
         match aead {
-            Aead::Aes128Ccm8 => aes_ccm::seal::<U8>(key, nonce, aad, buffer).map(|tag| whole(&tag)),
-            Aead::Aes128Ccm => aes_ccm::seal::<U16>(key, nonce, aad, buffer).map(|tag| whole(&tag)),
+            Aead::Aes128Ccm8 => aes_ccm::seal::<8>(key, nonce, aad, buffer),
+            Aead::Aes128Ccm => aes_ccm::seal::<16>(key, nonce, aad, buffer),
             #[cfg(feature = "gcm")]
             Aead::Aes128Gcm => seal_with::<AesGcm<Aes128Enc, U12>>(key, nonce, aad, buffer),
             #[cfg(feature = "gcm")]
@@ -91,8 +88,8 @@ impl Crypto for RustCrypto {
         tag: &[u8],
     ) -> Result<(), CryptoError> {
         match aead {
-            Aead::Aes128Ccm8 => aes_ccm::open::<U8>(key, nonce, aad, buffer, tag),
-            Aead::Aes128Ccm => aes_ccm::open::<U16>(key, nonce, aad, buffer, tag),
+            Aead::Aes128Ccm8 => aes_ccm::open::<8>(key, nonce, aad, buffer, tag),
+            Aead::Aes128Ccm => aes_ccm::open::<16>(key, nonce, aad, buffer, tag),
             #[cfg(feature = "gcm")]
             Aead::Aes128Gcm => open_with::<AesGcm<Aes128Enc, U12>>(key, nonce, aad, buffer, tag),
             #[cfg(feature = "gcm")]
@@ -223,6 +220,7 @@ fn open_with<A: KeyInit + AeadInOut>(
 }
 
 /// The tag in front of zeros.
+#[cfg(feature = "gcm")]
 fn whole(tag: &[u8]) -> [u8; 16] {
     let mut whole = [0; 16];
     copy(&mut whole, tag);
