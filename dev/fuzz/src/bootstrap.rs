@@ -76,7 +76,7 @@ pub(crate) fn server(data: &[u8]) {
     let mut script = Script(data);
     while let Some(step) = script.byte() {
         if step % 4 == 3 {
-            now = now + Duration::from_millis(u64::from(script.byte().unwrap_or(0)) * 1000);
+            now += Duration::from_millis(u64::from(script.byte().unwrap_or(0)) * 1000);
             server.handle_timeout(now);
         } else {
             let Some(datagram) = script.piece() else { break };

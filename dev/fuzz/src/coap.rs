@@ -67,7 +67,7 @@ pub(crate) fn peer(data: &[u8]) {
                 let _busy = peer.request(now, &config, NewRequest::con(Code::PUT), |_| {}, &body);
             }
             _ => {
-                now = now + Duration::from_millis(u64::from(script.byte().unwrap_or(0)) * 500);
+                now += Duration::from_millis(u64::from(script.byte().unwrap_or(0)) * 500);
                 peer.handle_timeout(now, &config);
             }
         }

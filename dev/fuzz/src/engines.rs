@@ -55,7 +55,7 @@ pub(crate) fn shard(data: &[u8]) {
                 shard.forget(now, &endpoint);
             }
             _ => {
-                now = now + Duration::from_millis(u64::from(script.byte().unwrap_or(0)) * 1000);
+                now += Duration::from_millis(u64::from(script.byte().unwrap_or(0)) * 1000);
                 shard.handle_timeout(now);
             }
         }
@@ -128,7 +128,7 @@ pub(crate) fn client(data: &[u8]) {
             6 if step & 128 != 0 => drop(client.bootstrap(now)),
             6 => client.update(now, account),
             _ => {
-                now = now + Duration::from_millis(u64::from(script.byte().unwrap_or(0)) * 500);
+                now += Duration::from_millis(u64::from(script.byte().unwrap_or(0)) * 500);
                 client.handle_timeout(now);
             }
         }

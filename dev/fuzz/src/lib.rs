@@ -17,12 +17,15 @@ mod lwm2m;
 mod pair;
 mod script;
 // What `decode` prints values with.
-#[expect(dead_code, reason = "the program also reads values with it")]
+#[cfg_attr(not(test), expect(dead_code, reason = "the program also reads values with it"))]
 #[path = "../../../crates/lightship/src/value_text.rs"]
 mod value_text;
 
-/// Every target by its name, which is also the name of its corpus folder.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+/// A target and its name, which is also the name of its corpus.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every target.
+pub const TARGETS: &[Target] = &[
     ("coap_message", coap::message),
     ("coap_link", coap::link),
     ("coap_peer", coap::peer),

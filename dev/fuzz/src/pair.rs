@@ -101,7 +101,7 @@ impl Pair {
             delivered: 0,
             ended: false,
         };
-        let new = NewRequest { confirmable: argument % 5 != 0, ..NewRequest::con(method) };
+        let new = NewRequest { confirmable: !argument.is_multiple_of(5), ..NewRequest::con(method) };
         let payload = body(number, 1, job.body_len);
         let id = peer.request(
             self.now,
@@ -133,7 +133,7 @@ impl Pair {
             token: lightship_coap::Token::EMPTY,
             cache_key: CacheKey::default(),
             code: Code::CONTENT,
-            confirmable: argument % 2 == 0,
+            confirmable: argument.is_multiple_of(2),
         };
         let _busy = peer.notify(
             self.now,
@@ -197,7 +197,7 @@ impl Pair {
     }
 
     fn wait(&mut self, span: Duration) {
-        self.now = self.now + span;
+        self.now += span;
         for Side { peer, config, .. } in &mut self.sides {
             peer.handle_timeout(self.now, config);
             assert!(

@@ -100,7 +100,7 @@ pub(crate) fn records(data: &[u8]) {
                 assert_eq!(server.received.len(), before, "what nobody sealed is not handed up");
             }
             6 => {
-                now = now + core::time::Duration::from_millis(u64::from(script.byte().unwrap_or(0)) * 50);
+                now += core::time::Duration::from_millis(u64::from(script.byte().unwrap_or(0)) * 50);
                 let mut host = Side::host(now, &mut server.rng, &server.config);
                 if let Some(association) = &mut server.association {
                     association.handle_timeout(&mut host);

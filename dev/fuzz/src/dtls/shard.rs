@@ -248,7 +248,7 @@ impl Play {
     }
 
     fn pass(&mut self, time: Duration) {
-        self.now = self.now + time;
+        self.now += time;
         self.shard.handle_timeout(self.now);
         assert!(self.shard.poll_timeout().is_none_or(|at| at > self.now), "what was due is done");
         for side in &mut self.devices {
