@@ -1,9 +1,8 @@
 //! `cargo xtask no-std`: the device side on a Cortex-M4, and what it costs there.
 //!
-//! Builds the protocol rooms and the client for `thumbv7em-none-eabi`, without `alloc`, then with it and with DTLS and all its
-//! cryptography, then the firmware in
-//! `dev/mcu`, and prints the flash and static RAM of that firmware, split by crate. Needs Debian's packages
-//! `rustc-web rust-web-src cargo-web libstd-rust-web-dev` (the ordinary toolchain has no core library for
+//! Checks the protocol rooms and the client for `thumbv7em-none-eabi`, without `alloc`, then with it and with DTLS and all its
+//! cryptography, then builds the firmware in `dev/mcu`, and prints the flash and static RAM of that firmware, split by crate.
+//! Needs Debian's packages `rustc-web rust-web-src cargo-web libstd-rust-web-dev` (the ordinary toolchain has no core library for
 //! that processor) and `rust-lld` of the ordinary toolchain. It installs nothing.
 
 #![allow(clippy::print_stdout, reason = "the sizes are what the command is for")]
@@ -59,20 +58,20 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     let linker = linker_folder()?;
     let root = std::env::current_dir().map_err(|error| error.to_string())?;
     let target = root.join("target/no-std");
-    let mut build = cargo(&linker, &target);
-    build.args(["build", "--release", "--target", TARGET, "-Zbuild-std=core"]);
-    build.args(ROOMS.iter().flat_map(|room| ["-p", room]));
-    succeed(&mut build, "the rooms without alloc")?;
-    let mut build = cargo(&linker, &target);
-    build.args(["build", "--release", "--target", TARGET, "-Zbuild-std=core,alloc"]);
-    build.args(["--features", SECURED, "-p", "lightship-dtls"]);
-    build.args(ROOMS.iter().flat_map(|room| ["-p", room]));
-    succeed(&mut build, "the rooms with alloc")?;
+    let mut check = cargo(&linker, &target);
+    check.args(["check", "--release", "--target", TARGET, "-Zbuild-std=core"]);
+    check.args(ROOMS.iter().flat_map(|room| ["-p", room]));
+    succeed(&mut check, "checking the rooms without alloc")?;
+    let mut check = cargo(&linker, &target);
+    check.args(["check", "--release", "--target", TARGET, "-Zbuild-std=core,alloc"]);
+    check.args(["--features", SECURED, "-p", "lightship-dtls"]);
+    check.args(ROOMS.iter().flat_map(|room| ["-p", room]));
+    succeed(&mut check, "checking the rooms with alloc")?;
     let image = target.join(TARGET).join("release/lightship-mcu");
     let measure = |features: &[&str], what: &str| {
         let mut build = cargo(&linker, &target);
         build.current_dir(root.join("dev/mcu")).args(["build", "--release"]).args(features);
-        succeed(&mut build, what)?;
+        succeed(&mut build, &format!("building {what}"))?;
         let bytes = std::fs::read(&image).map_err(|error| format!("{}: {error}", image.display()))?;
         without_registry(&bytes)?;
         let elf = Elf::parse(&bytes).ok_or_else(|| format!("{}: not a 32-bit ELF file", image.display()))?;
@@ -128,9 +127,9 @@ fn cargo(linker: &Path, target: &Path) -> Command {
 }
 
 fn succeed(command: &mut Command, what: &str) -> Outcome {
-    println!("building {what} for {TARGET}");
+    println!("{what} for {TARGET}");
     let status = command.status().map_err(|error| format!("{CARGO}: {error}"))?;
-    if status.success() { Ok(()) } else { Err(format!("{what}: the build failed")) }
+    if status.success() { Ok(()) } else { Err(format!("{what} failed")) }
 }
 
 /// Prints the sizes; returns the flash of everything except the interrupt table.
