@@ -37,5 +37,5 @@ mod ui;
 
 pub use config::{Config, ConfigError, RawConfig};
 pub use models::ModelError;
-pub use security::{KeyError, SealError};
+pub use security::{KeyError, SealError, open_key_log};
 pub use start::{Listener, Running, Service, Signals, StartError, run};

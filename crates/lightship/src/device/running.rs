@@ -19,7 +19,6 @@ use lightship_lwm2m::{ObjectId, Path};
 use lightship_net::client_driver::{Clock, Driver};
 use lightship_platform::UnixTime;
 use std::collections::VecDeque;
-use std::fs::OpenOptions;
 use std::io::Write as _;
 use std::sync::Arc;
 use std::time::Duration;
@@ -441,7 +440,7 @@ fn secure(driver: &mut DeviceDriver, settings: Secure) -> Result<(), Failure> {
         }
     });
     if let Some(path) = settings.key_log {
-        let mut file = open_key_log(&path)
+        let mut file = lightship_service::open_key_log(&path)
             .map_err(|error| Failure::failed(format_args!("{}: {error}", path.display())))?;
         driver.log_keys(Box::new(move |line| {
             if let Err(error) = writeln!(file, "{line}") {
@@ -450,20 +449,6 @@ fn secure(driver: &mut DeviceDriver, settings: Secure) -> Result<(), Failure> {
         }));
     }
     Ok(())
-}
-
-/// For its owner only, also where it was there before.
-fn open_key_log(path: &std::path::Path) -> std::io::Result<std::fs::File> {
-    let mut options = OpenOptions::new();
-    options.create(true).append(true);
-    #[cfg(unix)]
-    std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
-    let file = options.open(path)?;
-    #[cfg(unix)]
-    if file.metadata()?.is_file() {
-        file.set_permissions(std::os::unix::fs::PermissionsExt::from_mode(0o600))?;
-    }
-    Ok(file)
 }
 
 fn why_not_attached(refusal: Refusal, path: Path) -> String {

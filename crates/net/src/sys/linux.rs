@@ -28,22 +28,23 @@ pub(crate) fn tell_local(socket: &UdpSocket) -> io::Result<()> {
 ///
 /// The socket stands for its whole group (`SO_REUSEPORT`), whose members must have been bound in the order of the shards.
 pub(crate) fn steer_by_connection_id(socket: &UdpSocket, shards: u8) -> io::Result<()> {
-    let mut filter = connection_id_filter(shards);
-    let program = libc::sock_fprog {
-        len: libc::c_ushort::try_from(filter.len()).unwrap_or(0),
-        filter: filter.as_mut_ptr(),
-    };
+    set_filter(socket, libc::SO_ATTACH_REUSEPORT_CBPF, &mut connection_id_filter(shards))
+}
+
+/// Gives the kernel a program in classic BPF, under the option that says what for; the one before is gone with it.
+pub(super) fn set_filter(
+    socket: &UdpSocket,
+    option: libc::c_int,
+    filter: &mut [libc::sock_filter],
+) -> io::Result<()> {
+    let len =
+        libc::c_ushort::try_from(filter.len()).map_err(|_| io::Error::from(io::ErrorKind::InvalidInput))?;
+    let program = libc::sock_fprog { len, filter: filter.as_mut_ptr() };
     let size = libc::socklen_t::try_from(size_of::<libc::sock_fprog>()).unwrap_or(0);
     // SAFETY: the option's value is one sock_fprog that outlives the call, with its size beside it; it points to `len`
     // instructions that outlive the call, too. The kernel copies and verifies them.
     let result = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_ATTACH_REUSEPORT_CBPF,
-            ptr::from_ref(&program).cast(),
-            size,
-        )
+        libc::setsockopt(socket.as_raw_fd(), libc::SOL_SOCKET, option, ptr::from_ref(&program).cast(), size)
     };
     if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
 }

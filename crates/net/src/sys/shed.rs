@@ -5,7 +5,7 @@ use std::net::UdpSocket;
 use std::os::fd::AsRawFd;
 use std::ptr;
 
-use super::linux::instruction;
+use super::linux::{instruction, set_filter};
 use super::{Fill, Shed};
 
 /// Makes the kernel drop such parts of the ClientHellos that come to the socket before they are queued; everything else is queued
@@ -14,24 +14,7 @@ pub(crate) fn shed_hellos(socket: &UdpSocket, shed: Shed) -> io::Result<()> {
     if shed == Shed::NOTHING {
         return detach(socket);
     }
-    let mut filter = hello_filter(shed);
-    let program = libc::sock_fprog {
-        len: libc::c_ushort::try_from(filter.len()).unwrap_or(0),
-        filter: filter.as_mut_ptr(),
-    };
-    let size = libc::socklen_t::try_from(size_of::<libc::sock_fprog>()).unwrap_or(0);
-    // SAFETY: the option's value is one sock_fprog that outlives the call, with its size beside it; it points to `len`
-    // instructions that outlive the call, too. The kernel copies and verifies them.
-    let result = unsafe {
-        libc::setsockopt(
-            socket.as_raw_fd(),
-            libc::SOL_SOCKET,
-            libc::SO_ATTACH_FILTER,
-            ptr::from_ref(&program).cast(),
-            size,
-        )
-    };
-    if result == 0 { Ok(()) } else { Err(io::Error::last_os_error()) }
+    set_filter(socket, libc::SO_ATTACH_FILTER, &mut hello_filter(shed))
 }
 
 fn detach(socket: &UdpSocket) -> io::Result<()> {

@@ -208,8 +208,11 @@ impl Gate {
     }
 }
 
-/// Opens the key log.
-pub(super) fn open_key_log(path: &std::path::Path) -> std::io::Result<File> {
+/// Opens a file for secrets of sessions, which its owner alone may read, also where it was there before.
+///
+/// # Errors
+/// When the system refuses.
+pub fn open_key_log(path: &std::path::Path) -> std::io::Result<File> {
     let mut options = OpenOptions::new();
     options.append(true).create(true);
     #[cfg(unix)]

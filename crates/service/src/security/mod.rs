@@ -28,6 +28,7 @@ use crate::core::Core;
 
 pub(crate) use credential::Proof;
 pub(crate) use encoded::{bytes_of_hex, der_of_pem, hex};
+pub use gate::open_key_log;
 pub(crate) use gate::{Gate, end_vouched, keep_watch, take};
 pub(crate) use keeper::{Change, KeepError, Keeper, Kept};
 pub(crate) use meaning::{explain, given, of_device, of_pinned};
@@ -72,7 +73,7 @@ async fn is_sealed(store: &AnyStore) -> Result<bool, StoreError> {
 /// When it cannot be opened.
 pub(crate) fn key_log(config: &Config) -> Result<Option<File>, KeyError> {
     let Some(path) = &config.security.key_log_file else { return Ok(None) };
-    let file = gate::open_key_log(path).map_err(|source| KeyError::File { path: path.clone(), source })?;
+    let file = open_key_log(path).map_err(|source| KeyError::File { path: path.clone(), source })?;
     tracing::warn!(
         path = %path.display(),
         "secrets of all sessions are written to this file: whoever reads it can read what devices say"
