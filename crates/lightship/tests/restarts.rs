@@ -97,6 +97,32 @@ fn after_a_crash_there_are_no_sessions_and_devices_come_back_by_themselves() {
     let after = eventually("it comes back", || session(&server, "survivor").filter(Json::is_object));
     assert_ne!(after["cid"], before["cid"]);
     assert!(handshakes(&server, "survivor") > 0);
+    // With new record numbers, but what the device has a ticket for need not be agreed on again.
+    assert_eq!(after["resumed"], true);
+    assert!(server.ctl(&["read", "survivor", "/3/0/0"]).contains("Lightship"));
+}
+
+// Proves: SEC-06
+#[test]
+fn a_ticket_of_before_a_crash_opens_nothing_once_its_credential_is_another() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let path = folder.path().to_str().expect("UTF-8");
+    let server = start(path);
+    let mut device = secured(&server, "outdated");
+    let (coap, coaps, http) = (server.coap, server.coaps, server.http);
+    server.program.kill();
+    let coaps_text = coaps.expect("coaps").to_string();
+    let more = ["--coaps", coaps_text.as_str(), "--data", path];
+    let server = Server::start_at(&coap.to_string(), &http.to_string(), &more);
+    let other = KEY.replace('6', "7");
+    server.ctl(&["credentials", "put", "outdated", "--psk-identity", "outdated", "--psk-key", &other]);
+    assert!(device.say("reconnect").starts_with("ok"));
+    let client = Client::new(&format!("http://{}", server.http), None);
+    eventually("it is refused", || {
+        let list = client.handshakes("outdated").expect("a list");
+        list.items.iter().any(|one| one.result == HandshakeResult::Failed).then_some(())
+    });
+    assert_eq!(handshakes(&server, "outdated"), 0);
 }
 
 /// Members of what is shown that outlive a crash.

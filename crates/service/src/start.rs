@@ -27,7 +27,7 @@ use crate::journal::Journal;
 use crate::models::{ModelError, Models};
 use crate::queue::{self, Queue};
 use crate::restart;
-use crate::security::{self, Gate, KeepError, Keeper, KeyError, SealError, Setup};
+use crate::security::{self, Gate, KeepError, Keeper, KeyError, SealError, Setup, ticket_keys};
 use crate::{http, listen, rest};
 
 /// The server process.
@@ -129,11 +129,13 @@ impl Service {
             .map_err(StartError::System)?;
         let https = bind_http(&runtime, &config.listen.http)?;
         let crypto: Arc<dyn Crypto> = Arc::new(FastCrypto);
-        let setup = Setup::read(&config, &crypto, clock.now())?;
+        let mut setup = Setup::read(&config, &crypto, clock.now())?;
         let key_log = security::key_log(&config)?;
         let newest = runtime.block_on(store.newest())?;
         let access = runtime.block_on(Access::open(&config.api, &store))?;
         let keeper = runtime.block_on(open_credentials(&config, &store, &crypto))?;
+        let kept = ticket_keys::go_on(&store, &keeper, &*crypto, clock, &mut setup);
+        let kept = runtime.block_on(kept);
         let before = runtime.block_on(HandOver::take(&config, &store, &keeper, clock));
         let (mut shards, events) = listen::shards(&config, setup.server, clock, &before)?;
         let gate_before = before.gate.clone();
@@ -176,6 +178,9 @@ impl Service {
             runtime.block_on(security::end_vouched(&core));
         }
         runtime.spawn(security::keep_watch(core.clone()));
+        if let Some(kept) = kept {
+            runtime.spawn(ticket_keys::keep(core.clone(), kept));
+        }
         if let Some(sessions) = sessions {
             runtime.spawn(Role::new(core.clone()).run(sessions));
         }

@@ -160,6 +160,14 @@ impl Store for AnyStore {
         each!(self, store => store.take_hand_over().await)
     }
 
+    async fn keep_ticket_keys(&self, bytes: Box<[u8]>) -> Result<(), StoreError> {
+        each!(self, store => store.keep_ticket_keys(bytes).await)
+    }
+
+    async fn ticket_keys(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        each!(self, store => store.ticket_keys().await)
+    }
+
     async fn events(&self, after: Option<Cursor>, max: usize) -> Result<EventPage, StoreError> {
         each!(self, store => store.events(after, max).await)
     }

@@ -62,6 +62,7 @@ pub async fn outliving<S: Store>(fresh: impl Fn() -> S, reopen: impl Fn(S) -> S)
     a_refused_batch_leaves_nothing_behind(fresh(), &reopen).await;
     the_log_goes_on_in_the_next_process(fresh(), &reopen).await;
     a_hand_over_is_given_once(fresh(), &reopen).await;
+    the_newest_keys_of_tickets_are_kept(fresh(), &reopen).await;
     commands_outlive_the_process(fresh(), &reopen).await;
     access::tokens_outlive_the_process(fresh(), &reopen).await;
     access::what_was_done_outlives_the_process(fresh(), &reopen).await;
@@ -529,6 +530,16 @@ async fn a_hand_over_is_given_once<S: Store>(store: S, reopen: &impl Fn(S) -> S)
     assert_eq!(store.take_hand_over().await.expect("reads"), None);
     let store = reopen(store);
     assert_eq!(store.take_hand_over().await.expect("reads"), None, "nor to a process after");
+}
+
+async fn the_newest_keys_of_tickets_are_kept<S: Store>(store: S, reopen: &impl Fn(S) -> S) {
+    assert_eq!(store.ticket_keys().await.expect("reads"), None);
+    store.keep_ticket_keys([1].into()).await.expect("writes");
+    store.keep_ticket_keys([2, 3].into()).await.expect("writes");
+    let store = reopen(store);
+    for _ in 0..2 {
+        assert_eq!(store.ticket_keys().await.expect("reads"), Some(vec![2, 3]), "as often as it is asked");
+    }
 }
 
 async fn write_events<S: Store>(store: &S, numbers: impl IntoIterator<Item = u64>) {

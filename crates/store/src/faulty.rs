@@ -194,6 +194,15 @@ impl Store for FaultyStore {
         self.store.take_hand_over().await
     }
 
+    async fn keep_ticket_keys(&self, bytes: Box<[u8]>) -> Result<(), StoreError> {
+        self.faults.works()?;
+        self.store.keep_ticket_keys(bytes).await
+    }
+
+    async fn ticket_keys(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        self.store.ticket_keys().await
+    }
+
     async fn events(&self, after: Option<Cursor>, max: usize) -> Result<EventPage, StoreError> {
         self.store.events(after, max).await
     }

@@ -17,6 +17,16 @@ pub(crate) fn write(folder: &Path, name: &str, bytes: &[u8]) -> Result<(), Store
     written.map_err(|source| unavailable(&path, source))
 }
 
+/// What such a file holds; `None` if there is none.
+pub(crate) fn read(folder: &Path, name: &str) -> Result<Option<Vec<u8>>, StoreError> {
+    let path = folder.join(name);
+    match fs::read(&path) {
+        Ok(bytes) => Ok(Some(bytes)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        Err(error) => Err(unavailable(&path, error)),
+    }
+}
+
 fn replace(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let temporary = path.with_extension("new");
     // One that was left behind might be readable by others.

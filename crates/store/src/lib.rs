@@ -229,6 +229,19 @@ pub trait Store {
     /// See [`StoreError`].
     fn take_hand_over(&self) -> impl Future<Output = Result<Option<Vec<u8>>, StoreError>> + Send;
 
+    /// Keeps the keys of session tickets, sealed, for the processes that open this store later. What was kept before is replaced, not
+    /// only outdated: keys of the past must not be found.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn keep_ticket_keys(&self, bytes: Box<[u8]>) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// The keys of session tickets, as they were kept last.
+    ///
+    /// # Errors
+    /// See [`StoreError`].
+    fn ticket_keys(&self) -> impl Future<Output = Result<Option<Vec<u8>>, StoreError>> + Send;
+
     /// Events after a cursor, oldest first, at most `max`. Without a cursor: the oldest kept.
     ///
     /// # Errors

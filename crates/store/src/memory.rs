@@ -66,6 +66,7 @@ struct State {
     tokens: Arc<Tokens>,
     audit: Audit,
     hand_over: Option<Box<[u8]>>,
+    ticket_keys: Option<Box<[u8]>>,
 }
 
 /// The rare facts that a batch changes, as they will be.
@@ -97,6 +98,7 @@ impl MemoryStore {
                 tokens: Arc::default(),
                 audit: Audit::default(),
                 hand_over: None,
+                ticket_keys: None,
             }),
         }
     }
@@ -384,6 +386,16 @@ impl Store for MemoryStore {
     async fn take_hand_over(&self) -> Result<Option<Vec<u8>>, StoreError> {
         let taken = self.state().hand_over.take().map(Vec::from);
         std::future::ready(Ok(taken)).await
+    }
+
+    async fn keep_ticket_keys(&self, bytes: Box<[u8]>) -> Result<(), StoreError> {
+        self.state().ticket_keys = Some(bytes);
+        std::future::ready(Ok(())).await
+    }
+
+    async fn ticket_keys(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        let kept = self.state().ticket_keys.as_deref().map(<[u8]>::to_vec);
+        std::future::ready(Ok(kept)).await
     }
 
     async fn command(&self, id: CommandId) -> Result<Option<Arc<CommandRecord>>, StoreError> {

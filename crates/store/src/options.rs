@@ -48,7 +48,7 @@ pub type NowMs = Arc<dyn Fn() -> i64 + Send + Sync>;
 /// How an [`EmbeddedStore`](crate::EmbeddedStore) is opened.
 #[derive(Clone)]
 pub struct EmbeddedOptions {
-    /// Where it is; made when it is not there. Nothing else may write into its `store`, `lock` and `hand-over`.
+    /// Where it is; made when it is not there. Nothing else may write into its `store`, `lock`, `hand-over` and `ticket-keys`.
     pub folder: PathBuf,
     /// The name of the log if it is made now; best chosen at random, never 0.
     pub writer: u32,

@@ -22,6 +22,19 @@ pub struct TicketRotation {
 }
 
 impl TicketRotation {
+    /// The same from the end of its first period on: what later keys are made of, and nothing of the first.
+    #[must_use]
+    pub fn next(&self, crypto: &dyn Crypto) -> TicketRotation {
+        let secret = Secret::new(&crypto.hmac_sha256(self.secret.bytes(), &[b"next"]));
+        TicketRotation { secret, since: self.since + self.period(), ..*self }
+    }
+
+    /// How long a key really seals new tickets.
+    #[must_use]
+    pub fn period(&self) -> Duration {
+        self.period.max(self.lifetime).max(PERIOD_MIN)
+    }
+
     /// The keys of now, if they are others than `old`.
     pub(super) fn turn(
         &mut self,
@@ -29,16 +42,18 @@ impl TicketRotation {
         crypto: &dyn Crypto,
         old: Option<&TicketKeys>,
     ) -> Option<Arc<TicketKeys>> {
-        let period = self.period.max(self.lifetime).max(PERIOD_MIN);
+        let period = self.period();
         let mut keys = old.cloned();
         let mut turns = 0;
         while keys.is_none() || now.saturating_duration_since(self.since) >= period {
             let previous = keys.map(|keys| keys.current);
             if previous.is_some() {
-                self.secret = Secret::new(&crypto.hmac_sha256(self.secret.bytes(), &[b"next"]));
+                let leap_to = now.max(self.since);
+                *self = self.next(crypto);
                 // Nobody sleeps for so many keys, but a clock may leap.
-                let leap = if turns < TURNS_MAX { period } else { now.saturating_duration_since(self.since) };
-                self.since += leap;
+                if turns >= TURNS_MAX {
+                    self.since = leap_to;
+                }
                 turns += 1;
             }
             keys = Some(TicketKeys { current: self.key(crypto), previous, lifetime: self.lifetime });

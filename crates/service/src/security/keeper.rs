@@ -264,6 +264,16 @@ impl Keeper {
         self.sealer.open(HAND_OVER, sealed).ok()
     }
 
+    /// The keys of session tickets, as they are kept.
+    pub(crate) fn seal_ticket_keys(&self, bytes: &[u8]) -> Result<Box<[u8]>, SealError> {
+        self.sealer.seal(TICKET_KEYS, bytes)
+    }
+
+    /// The keys of session tickets that were kept.
+    pub(crate) fn open_ticket_keys(&self, sealed: &[u8]) -> Option<Secret> {
+        self.sealer.open(TICKET_KEYS, sealed).ok()
+    }
+
     /// Whether the key opens what is sealed of documents.
     async fn check_documents(
         &self,
@@ -336,6 +346,7 @@ fn damaged(record: &CredentialRecord) -> SealError {
 
 /// Whose a hand-over is.
 const HAND_OVER: &[u8] = b"hand-over";
+const TICKET_KEYS: &[u8] = b"ticket keys";
 /// What stands before a sealed document.
 const SEALED: &str = "sealed:";
 /// Credentials looked at in one go.

@@ -12,6 +12,7 @@ mod overview;
 mod seal;
 mod setup;
 mod shown;
+pub(crate) mod ticket_keys;
 
 use std::fs::File;
 use std::net::SocketAddr;

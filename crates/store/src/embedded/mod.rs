@@ -39,7 +39,7 @@ use crate::commands::Commands;
 use crate::credential::{CredentialKey, CredentialRecord, CredentialSet};
 use crate::options::EmbeddedOptions;
 use crate::ring::Ring;
-use crate::{Health, LastValue, Note, Store, StoreError, hand_over};
+use crate::{Health, LastValue, Note, Store, StoreError, file, hand_over};
 pub use archive::{Entry, Head, Importer, Report};
 use draft::{Counts, Step, steps};
 use lock::FolderLock;
@@ -351,6 +351,14 @@ impl Store for EmbeddedStore {
         self.reading(|shared, _| hand_over::take(&shared.options.folder)).await
     }
 
+    async fn keep_ticket_keys(&self, bytes: Box<[u8]>) -> Result<(), StoreError> {
+        self.reading(move |shared, _| file::write(&shared.options.folder, TICKET_KEYS, &bytes)).await
+    }
+
+    async fn ticket_keys(&self) -> Result<Option<Vec<u8>>, StoreError> {
+        self.reading(|shared, _| file::read(&shared.options.folder, TICKET_KEYS)).await
+    }
+
     async fn events(&self, after: Option<Cursor>, max: usize) -> Result<EventPage, StoreError> {
         let in_memory = {
             let memory = self.shared.memory();
@@ -515,6 +523,8 @@ fn decoded<T>(
 
 /// Batches that wait for the writer; who comes then waits before.
 const QUEUE_MAX: usize = 1024;
+/// The file of the keys of session tickets.
+const TICKET_KEYS: &str = "ticket-keys";
 /// The newest events are read from memory: so many, or so many bytes.
 const RING_EVENTS: usize = 8192;
 const RING_BYTES: usize = 16 << 20;
