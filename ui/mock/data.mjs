@@ -107,7 +107,7 @@ export function devices() {
     {
       registration: device("demo-firmware", {
         lwm2m_version: "1.2", address: "[::1]:41236", security: { mode: "psk", identity: "demo-firmware", cipher_suite: "TLS_PSK_WITH_AES_128_CCM_8", cid: "0100f3a97c21" },
-        session: { opened_at: minutes(42), age_s: 2520, resumed: false, cid: "0100f3a97c21", rrc: true },
+        session: { opened_at: minutes(42), age_s: 2520, resumed: false, cid: "0100f3a97c21", rrc: true, dropped: { bad_mac: 3 } },
         objects: [
           { path: "/1/0", version: "1.1" }, { path: "/3", version: "1.1" }, { path: "/3/0" }, { path: "/5", version: "1.1" }, { path: "/5/0" },
         ],

@@ -108,7 +108,7 @@ export async function security({ base, open, shot }) {
   await check("a secured device shows its session and its handshakes", async () => {
     await page.goto(`${base}/#/devices/demo-firmware/security`);
     const now = page.getByRole("region", { name: "Session", exact: true });
-    for (const text of ["TLS_PSK_WITH_AES_128_CCM_8", "0100f3a97c21", "with a full handshake"]) await now.getByText(text, { exact: false }).first().waitFor();
+    for (const text of ["TLS_PSK_WITH_AES_128_CCM_8", "0100f3a97c21", "with a full handshake", "3 records that are not authentic"]) await now.getByText(text, { exact: false }).first().waitFor();
     const history = page.getByRole("list", { name: "Handshakes of this device" });
     await history.getByText("the device said goodbye").waitFor();
     await history.getByText("the key is not that of the identity", { exact: false }).waitFor();

@@ -87,7 +87,12 @@ fn session(session: &lightship_api::Session) -> String {
     let cid = session.cid.as_ref().map(|cid| format!(", CID {cid}"));
     let rrc = if session.rrc { ", new addresses are checked" } else { "" };
     let since = moment(session.opened_at);
-    format!("{since}, {} s old, {how}{}{rrc}", session.age_s, cid.unwrap_or_default())
+    let dropped: Vec<String> = session
+        .dropped
+        .iter()
+        .map(|(reason, count)| format!(", {count} records dropped ({reason})"))
+        .collect();
+    format!("{since}, {} s old, {how}{}{rrc}{}", session.age_s, cid.unwrap_or_default(), dropped.concat())
 }
 
 pub(super) fn json_name(value: &impl serde::Serialize) -> String {

@@ -59,7 +59,16 @@ export interface SecureSession {
   cid?: string | null;
   rrc: boolean;
   server_name?: string | null;
+  /** Records that came for it and were dropped, by reason. */
+  dropped?: Record<string, number>;
 }
+
+/** What was dropped, behind a number. */
+export const DROPPED_TEXTS: Record<string, string> = {
+  bad_mac: "records that are not authentic",
+  replayed: "records that were seen before, or are too old",
+  other: "records for other reasons",
+};
 
 export interface CertificateFacts {
   names: string[];
