@@ -79,6 +79,7 @@ fn values(world: &mut World) -> Vec<(String, Vec<u8>)> {
     world.take_events().into_iter().filter_map(value).collect()
 }
 
+// Proves: COA-20
 #[test]
 fn read_composite_is_a_fetch_on_the_root() {
     let mut world = registered();
@@ -95,6 +96,7 @@ fn read_composite_is_a_fetch_on_the_root() {
     assert_eq!((done.code, &*done.payload), (Code::CONTENT, &b"values"[..]));
 }
 
+// Proves: COA-20
 #[test]
 fn write_composite_is_an_ipatch_on_the_root() {
     let mut world = registered();

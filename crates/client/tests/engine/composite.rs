@@ -38,7 +38,7 @@ fn patch(bench: &mut Bench, payload: &str) -> Code {
     ask(bench, Code::IPATCH, JSON, payload).code
 }
 
-// Proves: DMO-37, DMO-38
+// Proves: DMO-37, DMO-38, COA-20
 #[test]
 fn what_is_there_is_read_in_tree_order_and_once() {
     let mut bench = at(Version::V1_1);
@@ -110,7 +110,7 @@ fn state(bench: &Bench) -> (Option<u8>, bool, u32, Vec<u16>) {
     (light.dimmer, light.on, bench.client.account(bench.id).expect("there").lifetime_s, acl)
 }
 
-// Proves: DMO-39
+// Proves: DMO-39, COA-20
 #[test]
 fn a_composite_write_changes_all_or_nothing() {
     let mut bench = at(Version::V1_1);

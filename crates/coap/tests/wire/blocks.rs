@@ -77,6 +77,23 @@ fn a_fetch_that_does_not_fit_together_fails() {
     }
 }
 
+#[test]
+fn blocks_of_bodies_with_different_request_tags_are_not_mixed() {
+    let mut test = test();
+    let piece = |message_id: u16, tag: &'static [u8], number: u32, more: bool, bytes: &[u8]| {
+        let options = move |options: &mut OptionWriter<'_>| {
+            options.block1(block(number, more, 0)).request_tag(tag);
+        };
+        message(Type::Con, Code::PUT, message_id, token(), options, bytes)
+    };
+    let code = |reply: &[u8]| Message::parse(reply).unwrap().code();
+    assert_eq!(code(&test.reply(&piece(1, b"a", 0, true, &[1; 16]))), Code::CONTINUE);
+    assert_eq!(code(&test.reply(&piece(2, b"b", 1, false, &[2; 4]))), Code::REQUEST_ENTITY_INCOMPLETE);
+    let last = piece(3, b"a", 1, false, &[3; 4]);
+    let body = request_of(test.input(&last)).body;
+    assert_eq!(test.peer.payload(body), [&[1; 16][..], &[3; 4]].concat());
+}
+
 // Proves: COA-13
 #[test]
 fn an_endless_response_is_given_up_at_the_limit() {

@@ -305,6 +305,7 @@ fn look_up(target: Target) -> Lookup {
 mod tests {
     use super::*;
 
+    // Proves: COA-21
     #[test]
     fn server_uris_give_host_and_port() {
         for (uri, expected) in [

@@ -95,6 +95,20 @@ fn dev_stays_on_loopback() {
     assert!(Config::from_raw(dev.under(flags("[listen]\nhttp = \"0.0.0.0:80\""))).is_err());
 }
 
+// Proves: COA-21
+#[test]
+fn devices_are_listened_for_at_the_usual_ports_unless_others_are_named() {
+    let ports = |text: &str| {
+        let config =
+            Config::from_raw(flags("[api]\ntoken = \"0123456789abcdef\"").under(flags(text))).unwrap();
+        let of = |addresses: &[SocketAddr]| addresses.iter().map(|one| one.port()).collect::<Vec<_>>();
+        (of(&config.listen.coap), of(&config.listen.coaps))
+    };
+    assert_eq!(ports(""), (vec![5683], vec![5684]));
+    let other = "[listen]\ncoap = [\"127.0.0.1:61616\", \"127.0.0.1:7\"]\ncoaps = \"[::1]:99\"";
+    assert_eq!(ports(other), (vec![61616, 7], vec![99]));
+}
+
 #[test]
 fn none_switches_a_listener_off_and_then_needs_no_token() {
     let config = Config::from_raw(flags("[listen]\nhttp = \"none\"")).unwrap();

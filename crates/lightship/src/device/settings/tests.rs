@@ -68,6 +68,14 @@ fn accounts_have_every_resource_that_servers_cannot_know() {
     assert_eq!(settings.accounts.iter().map(|one| one.uri.as_str()).collect::<Vec<_>>(), ["coap://other"]);
 }
 
+// Proves: COA-21
+#[test]
+fn the_uri_of_a_server_has_at_most_255_bytes() {
+    let with = |len: usize| loaded(&format!("lightship device --server coap://{}", "x".repeat(len - 7)));
+    assert_eq!(with(255).unwrap().accounts[0].uri.as_str().len(), 255);
+    assert!(with(256).unwrap_err().contains("more than 255 bytes"));
+}
+
 #[test]
 fn accounts_that_contradict_each_other_are_refused() {
     let account = "[[account]]\nuri = \"coap://one\"\n";
