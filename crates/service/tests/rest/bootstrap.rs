@@ -6,7 +6,7 @@ use std::time::Duration;
 use lightship_lwm2m::format::{Format, decode};
 use serde_json::{Value as Json, json};
 
-use crate::support::{Device, Events, Message, Reply, Server, agreeable as registered, eventually, pause};
+use crate::support::{Device, Events, Message, Reply, Server, agreeable as registered, eventually};
 
 /// A key that must be seen nowhere: in hex, in base64, and in any case.
 pub(crate) const KEY_HEX: &str = "c0ffee00c0ffee00c0ffee00c0ffee00";
@@ -516,9 +516,10 @@ fn what_goes_wrong_is_told_and_ends() {
     let _ = older.receive();
     let (newer, _) = Boot::ask(&server, "bs", "ep=dev-7", None);
     newer.play(agreeable(FRESH));
-    let _ = session(&server);
-    let sessions = server.get(&format!("{ADDRESS}/sessions")).json();
-    assert_eq!((&sessions[0]["result"], &sessions[1]["result"]), (&json!("finished"), &json!("displaced")));
+    eventually(|| {
+        let sessions = server.get(&format!("{ADDRESS}/sessions")).json();
+        (&sessions[0]["result"], &sessions[1]["result"]) == (&json!("finished"), &json!("displaced"))
+    });
     let metrics = server.get("/metrics").body;
     for line in ["{result=\"finished\"} 1", "{result=\"displaced\"} 1", "{result=\"started\"} 6"] {
         assert!(metrics.contains(&format!("lightship_bootstrap_sessions_total{line}")), "{line}: {metrics}");
@@ -675,8 +676,7 @@ fn without_security_nobody_is_bootstrapped_unless_that_is_allowed() {
     put(&server, &document());
     let (_, answer) = Boot::ask(&server, "bs", "ep=dev-7", None);
     assert_eq!(answer.code, 0x80);
-    pause(10);
-    let last = server.get(&format!("{ADDRESS}/sessions")).json()[0].clone();
+    let last = session(&server);
     assert!(last["reason"].as_str().unwrap().contains("without security"), "{last}");
 }
 

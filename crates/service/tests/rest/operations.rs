@@ -217,18 +217,34 @@ fn a_format_that_was_forced_is_not_remembered() {
 }
 
 #[test]
-fn a_silent_device_is_a_504_and_blocks_nobody() {
+fn a_silent_device_is_a_504() {
     let server = Server::start();
     let _silent = Device::register(&server, "silent", Box::new(|_| None));
+    let reply = server.get("/api/v1/endpoints/silent/resources/3/0?wait=1s");
+    assert_eq!((reply.status, reply.problem().as_str()), (504, "no-answer"));
+}
+
+#[test]
+fn a_device_that_takes_its_time_blocks_nobody() {
+    let server = Server::start();
+    let (asked, arrived) = std::sync::mpsc::sync_channel(1);
+    let (speak, told) = std::sync::mpsc::sync_channel::<()>(0);
+    let slow: Script = Box::new(move |request| {
+        let _ = asked.try_send(());
+        // An end of the channel is the word to speak as well.
+        let _ = told.recv();
+        Some(request.answer(0x45, Some(0), b"1"))
+    });
+    let _slow = Device::register(&server, "slow", slow);
     let _other = Device::register(&server, "other", agreeable());
     std::thread::scope(|scope| {
-        let waiting = scope.spawn(|| server.get("/api/v1/endpoints/silent/resources/3/0?wait=1s"));
+        let waiting = scope.spawn(|| server.get("/api/v1/endpoints/slow/resources/3/0/9?wait=60s"));
+        arrived.recv().unwrap();
         for _ in 0..20 {
             assert_eq!(server.get("/api/v1/endpoints/other/resources/3/0/9").status, 200);
         }
-        assert!(!waiting.is_finished());
-        let reply = waiting.join().unwrap();
-        assert_eq!((reply.status, reply.problem().as_str()), (504, "no-answer"));
+        drop(speak);
+        assert_eq!(waiting.join().unwrap().status, 200);
     });
 }
 
