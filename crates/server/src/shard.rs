@@ -270,6 +270,7 @@ impl Shard {
         Stats {
             registrations: count(self.devices.len()),
             observations: count(self.observations.len()),
+            requests_live: count(self.jobs.len()),
             peers: count(self.links.len()),
             security: self.sessions.stats(),
             ..self.stats

@@ -11,6 +11,8 @@ pub struct Stats {
     pub registrations: u64,
     /// Gauge: observations kept now, running or to be started.
     pub observations: u64,
+    /// Gauge: requests to devices that wait or are under way now.
+    pub requests_live: u64,
     /// Gauge: addresses for which CoAP state is kept now.
     pub peers: u64,
     /// Datagrams handed in.

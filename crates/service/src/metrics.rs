@@ -123,6 +123,11 @@ fn engines(shards: &[ShardStats], page: &mut Page) {
     };
     page.gauge("lightship_registrations", "Devices registered at the shards.", sum(|s| s.registrations));
     page.gauge("lightship_observations", "Observations kept.", sum(|s| s.observations));
+    page.gauge(
+        "lightship_requests_live",
+        "Requests to devices that wait or are under way.",
+        sum(|s| s.requests_live),
+    );
     page.gauge("lightship_peers", "Addresses for which CoAP state is kept.", sum(|s| s.peers));
     page.labelled(
         "lightship_uplink_total",

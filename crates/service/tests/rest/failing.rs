@@ -97,9 +97,10 @@ fn new_work_is_refused_with_the_time_to_try_again_and_reads_go_on() {
 #[test]
 fn what_a_device_answered_meanwhile_is_kept_and_nothing_is_sent_twice() {
     let (server, faults) = Server::faulty(|_| {});
-    let slow: Script = Box::new(|request| {
+    let (word, given) = std::sync::mpsc::sync_channel::<()>(0);
+    let slow: Script = Box::new(move |request| {
         if request.code == 2 {
-            pause(400);
+            let _ = given.recv();
         }
         Some(request.answer(0x44, None, b""))
     });
@@ -109,7 +110,8 @@ fn what_a_device_answered_meanwhile_is_kept_and_nothing_is_sent_twice() {
     let behind = queue(&server, "PUT", "resources/1/0/1?queue=true&format=text", r#"{"value": 60}"#);
     eventually(|| command(&server, &execute)["state"] == "sent");
     faults.fail(0, "Input/output error");
-    pause(900);
+    drop(word);
+    eventually(|| server.get("/metrics").body.contains("\nlightship_requests_live 0\n"));
     assert_eq!(command(&server, &execute)["state"], "sent", "its end cannot be stored yet");
     faults.mend();
     eventually(|| command(&server, &execute)["state"] == "done");

@@ -1,6 +1,7 @@
 //! Queue Mode by REST: who sleeps is not asked, waited for, or given a command.
 
-use std::net::UdpSocket;
+use std::net::{TcpStream, UdpSocket};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 
 use crate::support::{
@@ -34,6 +35,12 @@ fn shown(server: &Server) -> Json {
 
 fn await_sleep(server: &Server) {
     eventually(|| shown(server)["state"] == "asleep");
+}
+
+/// Waits until so many requests, which callers wait for, are with the shards.
+fn await_requests(server: &Server, count: usize) {
+    let line = format!("\nlightship_requests_live {count}\n");
+    eventually(|| server.get("/metrics").body.contains(&line));
 }
 
 fn await_state(server: &Server, id: &str, state: &str) -> Json {
@@ -104,7 +111,7 @@ fn a_sleeping_device_is_not_asked_unless_the_caller_waits() {
     // It is waited for, and comes.
     std::thread::scope(|scope| {
         let waiting = scope.spawn(|| server.get("/api/v1/endpoints/sleepy/resources/3/0/9?wait=20s"));
-        pause(200);
+        await_requests(&server, 1);
         assert!(device.requests.try_recv().is_err());
         device.ask(&update(&server, 20));
         let reply = waiting.join().unwrap();
@@ -386,9 +393,9 @@ fn who_hangs_up_is_not_waited_for_any_more() {
     let mut caller = server.connect();
     let request = "POST /api/v1/endpoints/sleepy/execute/3/0/4?wait=60s HTTP/1.1\r\nHost: localhost\r\n\r\n";
     caller.write_all(request.as_bytes()).unwrap();
-    pause(300);
+    await_requests(&server, 1);
     drop(caller);
-    pause(1300);
+    await_requests(&server, 0);
     device.ask(&update(&server, 20));
     assert_eq!(server.get("/api/v1/endpoints/sleepy/resources/3/0/9").status, 200);
     assert_eq!(paths(&device), [(1, "/3/0/9".to_owned())], "the Execute of a caller that is gone");
@@ -431,7 +438,7 @@ fn who_waits_for_a_device_waits_for_it_at_any_address() {
         let waiting = scope.spawn(|| server.get("/api/v1/endpoints/sleepy/resources/3/0/9?wait=20s"));
         let observing = scope
             .spawn(|| server.call("PUT", "/api/v1/endpoints/sleepy/observations/3303/0/5700?wait=20s", ""));
-        pause(200);
+        await_requests(&server, 2);
         let parameters = "ep=sleepy&lt=600&lwm2m=1.1&b=U&Q";
         let links = "</1/0>,</3/0>,</3303/0>";
         let _away = Device::register_with(&server, away.unwrap(), parameters, links, agreeable());
@@ -605,6 +612,28 @@ fn nothing_is_executed_twice_by_a_device_that_breaks_down_again_and_again() {
     }
 }
 
+/// A device whose answers to some requests wait for a word, and the word: what is dropped.
+fn held_back(which: impl Fn(&Message) -> bool + Send + 'static) -> (Script, SyncSender<()>) {
+    let (word, given) = sync_channel(0);
+    let script: Script = Box::new(move |request| {
+        if which(request) {
+            let _ = given.recv();
+        }
+        Some(request.answer(0x44, None, b""))
+    });
+    (script, word)
+}
+
+/// Stops the server, and gives the word when it takes no more.
+fn stop_before(server: Server, word: SyncSender<()>) {
+    let http = server.http;
+    std::thread::scope(|scope| {
+        scope.spawn(move || server.running.stop());
+        eventually(|| TcpStream::connect(http).is_err());
+        drop(word);
+    });
+}
+
 #[test]
 fn a_server_that_is_told_to_stop_hears_out_what_is_on_its_way() {
     let folder = tempfile::tempdir().unwrap();
@@ -617,19 +646,14 @@ fn a_server_that_is_told_to_stop_hears_out_what_is_on_its_way() {
         })
     };
     let server = start();
-    let slow: Script = Box::new(|request| {
-        if request.code == 2 {
-            pause(700);
-        }
-        Some(request.answer(0x44, None, b""))
-    });
+    let (slow, word) = held_back(|request| request.code == 2);
     let device = sleepy(&server, slow);
     await_sleep(&server);
     let execute = queue(&server, "POST", "execute/3/0/4", "");
     let write = queue(&server, "PUT", "resources/1/0/1?format=text", r#"{"value": 61}"#);
     device.ask(&update(&server, 20));
     await_state(&server, &execute, "sent");
-    server.running.stop();
+    stop_before(server, word);
     drop(device);
     let server = start();
     let state = |id: &str| server.get(&format!("/api/v1/commands/{id}")).json()["state"].clone();
@@ -639,34 +663,28 @@ fn a_server_that_is_told_to_stop_hears_out_what_is_on_its_way() {
 #[test]
 fn a_server_that_hands_over_lets_its_successor_send_what_waits_and_nothing_goes_twice() {
     let folder = tempfile::tempdir().unwrap();
-    let start = |coap: Option<std::net::SocketAddr>| {
+    let start = |coap: Option<std::net::SocketAddr>, awake_window| {
         Server::with(|config| {
-            config.queue.awake_window = Duration::from_millis(AWAKE_MS);
+            config.queue.awake_window = awake_window;
             config.store.folder = Some(folder.path().to_owned());
             config.listen.coap.splice(.., coap.or(config.listen.coap.first().copied()));
             assert!(!config.security.hand_over.is_zero(), "it is on unless it is switched off");
         })
     };
-    let server = start(None);
-    let slow: Script = Box::new(|request| {
-        if request.payload == b"0='slow'" {
-            pause(700);
-        }
-        Some(request.answer(0x44, None, b""))
-    });
+    // Awake for as long as a slow machine needs to start the successor.
+    let server = start(None, Duration::from_secs(5));
+    let (slow, word) = held_back(|request| request.payload == b"0='slow'");
     let device = sleepy(&server, slow);
-    await_sleep(&server);
     let before = shown(&server)["registration_id"].clone();
     let execute = |text| queue(&server, "POST", "execute/3/0/4", &json!({ "arguments": text }).to_string());
     let first = execute("0='slow'");
     let write = queue(&server, "PUT", "resources/1/0/1?format=text", r#"{"value": 61}"#);
     let second = execute("0='next'");
-    device.ask(&update(&server, 20));
     await_state(&server, &first, "sent");
     let coap = server.coap;
-    server.running.stop();
+    stop_before(server, word);
     assert_eq!(paths(&device), [(2, "/3/0/4".to_owned())], "no other was begun by a server that stops");
-    let server = start(Some(coap));
+    let server = start(Some(coap), Duration::from_millis(AWAKE_MS));
     // The first was heard out. The device is registered and awake as it was, so that the others need not wait for it to come.
     assert_eq!(await_state(&server, &first, "done")["attempts"], 1);
     for id in [&write, &second] {
@@ -679,6 +697,6 @@ fn a_server_that_hands_over_lets_its_successor_send_what_waits_and_nothing_goes_
     let later = queue(&server, "POST", "execute/3/0/4", r#"{"arguments": "0='later'"}"#);
     pause(300);
     assert_eq!(server.get(&format!("/api/v1/commands/{later}")).json()["state"], "waiting");
-    device.ask(&update(&server, 21));
+    device.ask(&update(&server, 20));
     await_state(&server, &later, "done");
 }

@@ -138,9 +138,9 @@ fn call_at(http: SocketAddr, method: &str, address: &str) -> Reply {
     Reply::parse(&bytes)
 }
 
-/// Tries until it holds, or fails after ten seconds.
+/// Tries until it holds, or fails after half a minute.
 pub(crate) fn eventually(holds: impl FnMut() -> bool) {
-    eventually_within(10, holds);
+    eventually_within(30, holds);
 }
 
 /// Tries until it holds, or fails after so many seconds.
