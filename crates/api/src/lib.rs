@@ -62,4 +62,4 @@ pub use security::{
 };
 pub use time::Timestamp;
 pub use token::{MadeToken, NewToken, Token, Tokens};
-pub use trace::{Trace, TraceDirection, TraceItem, TraceOption, TracePayload};
+pub use trace::{Trace, TraceDirection, TraceGap, TraceItem, TraceOption, TracePayload, TraceTold};

@@ -96,6 +96,23 @@ pub struct TraceItem {
     pub elapsed_us: Option<u64>,
 }
 
+/// What a stream says by the event `gap`: messages of the device are missing here.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct TraceGap {
+    /// How many; absent where nobody has counted them, since they were overwritten or are of before a restart.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub lost: Option<u64>,
+}
+
+/// What comes to one who follows.
+#[derive(Clone, Debug, PartialEq)]
+pub enum TraceTold {
+    /// A message.
+    Item(Box<TraceItem>),
+    /// Some are missing here.
+    Gap(TraceGap),
+}
+
 /// One option of a message.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct TraceOption {

@@ -19,7 +19,8 @@ use lightship_server::{Ask, CredentialEnd, TraceAsk, TraceChunk, Whose};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::clock::Clock;
-use crate::inbox::{InboxError, SocketStats};
+use crate::followers::{Followers, TraceFollow};
+use crate::inbox::{self, InboxError, SocketStats, ask};
 use crate::shards::ListenError;
 use crate::socket_group::{Kind, Sent, Sockets, Way};
 use crate::sys::Slot;
@@ -60,6 +61,7 @@ enum Control {
     EndSessions(Arc<[Whose]>, CredentialEnd, oneshot::Sender<()>),
     Stats(oneshot::Sender<(Stats, SocketStats)>),
     Trace(TraceAsk, oneshot::Sender<TraceChunk>),
+    Follow(TraceFollow, oneshot::Sender<Result<(), InboxError>>),
     Stop,
 }
 
@@ -87,12 +89,7 @@ impl BootstrapInbox {
     /// # Errors
     /// [`InboxError`].
     pub async fn stats(&self) -> Result<(Stats, SocketStats), InboxError> {
-        let (sender, receiver) = oneshot::channel();
-        self.controls.try_send(Control::Stats(sender)).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => InboxError::Full,
-            mpsc::error::TrySendError::Closed(_) => InboxError::Stopped,
-        })?;
-        receiver.await.map_err(|_| InboxError::Stopped)
+        ask(&self.controls, Control::Stats).await
     }
 }
 
@@ -102,12 +99,15 @@ impl BootstrapInbox {
     /// # Errors
     /// [`InboxError`].
     pub async fn trace(&self, ask: TraceAsk) -> Result<TraceChunk, InboxError> {
-        let (sender, receiver) = oneshot::channel();
-        self.controls.try_send(Control::Trace(ask, sender)).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => InboxError::Full,
-            mpsc::error::TrySendError::Closed(_) => InboxError::Stopped,
-        })?;
-        receiver.await.map_err(|_| InboxError::Stopped)
+        inbox::ask(&self.controls, |reply| Control::Trace(ask, reply)).await
+    }
+
+    /// Tells of messages from now on, as they come and go; a slow reader is told how many it has lost.
+    ///
+    /// # Errors
+    /// [`InboxError`]; full when too many follow already.
+    pub async fn follow(&self, follow: TraceFollow) -> Result<(), InboxError> {
+        ask(&self.controls, |reply| Control::Follow(follow, reply)).await?
     }
 }
 
@@ -227,6 +227,7 @@ impl Start {
                 outgoing: Slot::default(),
                 stats: SocketStats::default(),
                 sent: Sent::default(),
+                followers: Followers::default(),
                 stopping: false,
             };
             runtime.block_on(running.run());
@@ -247,6 +248,7 @@ struct Running {
     outgoing: Slot,
     stats: SocketStats,
     sent: Sent,
+    followers: Followers,
     stopping: bool,
 }
 
@@ -294,13 +296,15 @@ impl Running {
             }
         }
         self.sockets.flush(&mut self.sent);
+        self.followers.look(now, self.engine.trace_newest(), |ask| self.engine.trace(ask));
         busy
     }
 
     /// Sleeps until there is something to do.
     async fn wait(&mut self) {
         let delivered = self.waiting.is_empty();
-        let due = self.engine.poll_timeout().map(|due| due.saturating_duration_since(self.clock.now()));
+        let due = [self.engine.poll_timeout(), self.followers.due(self.engine.trace_newest())];
+        let due = due.into_iter().flatten().min().map(|due| due.saturating_duration_since(self.clock.now()));
         let sleep_max = self.sockets.look_within().unwrap_or(SLEEP_MAX);
         let sleep = tokio::time::sleep(due.unwrap_or(sleep_max).min(sleep_max));
         let sockets = &self.sockets;
@@ -402,6 +406,7 @@ impl Running {
                 let _ = reply.send((self.engine.stats(), sockets));
             }
             Control::Trace(ask, reply) => drop(reply.send(self.engine.trace(ask))),
+            Control::Follow(follow, reply) => drop(reply.send(self.followers.add(follow))),
             Control::Stop => self.stopping = true,
         }
     }

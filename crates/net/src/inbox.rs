@@ -10,6 +10,7 @@ use lightship_server::{
 };
 use tokio::sync::{mpsc, oneshot};
 
+use crate::followers::TraceFollow;
 use crate::socket_group::{Kind, Way};
 
 /// What a caller is given for a command: the outcome comes later, once.
@@ -126,6 +127,7 @@ pub(crate) enum Control {
     },
     Stats(oneshot::Sender<ShardStats>),
     Trace(TraceAsk, oneshot::Sender<TraceChunk>),
+    Follow(TraceFollow, oneshot::Sender<Result<(), InboxError>>),
     Stop,
 }
 
@@ -265,12 +267,7 @@ impl ShardInbox {
     /// # Errors
     /// [`InboxError`].
     pub async fn stats(&self) -> Result<ShardStats, InboxError> {
-        let (sender, receiver) = oneshot::channel();
-        self.controls.try_send(Control::Stats(sender)).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => InboxError::Full,
-            mpsc::error::TrySendError::Closed(_) => InboxError::Stopped,
-        })?;
-        receiver.await.map_err(|_| InboxError::Stopped)
+        ask(&self.controls, Control::Stats).await
     }
 
     /// What the shard has recorded; ask again with [`TraceChunk::more`] for older messages.
@@ -278,12 +275,15 @@ impl ShardInbox {
     /// # Errors
     /// [`InboxError`].
     pub async fn trace(&self, ask: TraceAsk) -> Result<TraceChunk, InboxError> {
-        let (sender, receiver) = oneshot::channel();
-        self.controls.try_send(Control::Trace(ask, sender)).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => InboxError::Full,
-            mpsc::error::TrySendError::Closed(_) => InboxError::Stopped,
-        })?;
-        receiver.await.map_err(|_| InboxError::Stopped)
+        self::ask(&self.controls, |reply| Control::Trace(ask, reply)).await
+    }
+
+    /// Tells of messages from now on, as they come and go; a slow reader is told how many it has lost.
+    ///
+    /// # Errors
+    /// [`InboxError`]; full when too many follow already.
+    pub async fn follow(&self, follow: TraceFollow) -> Result<(), InboxError> {
+        ask(&self.controls, |reply| Control::Follow(follow, reply)).await?
     }
 
     /// Hands over a datagram that belongs to this shard; says whether there was room.
@@ -298,11 +298,26 @@ impl ShardInbox {
 
     fn command<T>(&self, make: impl FnOnce(Sender<T>) -> Command) -> Result<Reply<T>, InboxError> {
         let (sender, receiver) = oneshot::channel();
-        self.commands.try_send(make(sender)).map_err(|error| match error {
-            mpsc::error::TrySendError::Full(_) => InboxError::Full,
-            mpsc::error::TrySendError::Closed(_) => InboxError::Stopped,
-        })?;
+        self.commands.try_send(make(sender)).map_err(refused)?;
         Ok(receiver)
+    }
+}
+
+/// Asks a thread something and waits for what it says.
+pub(crate) async fn ask<C, T>(
+    controls: &mpsc::Sender<C>,
+    make: impl FnOnce(oneshot::Sender<T>) -> C,
+) -> Result<T, InboxError> {
+    let (sender, receiver) = oneshot::channel();
+    controls.try_send(make(sender)).map_err(refused)?;
+    receiver.await.map_err(|_| InboxError::Stopped)
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it is given away with what was not taken")]
+fn refused<T>(error: mpsc::error::TrySendError<T>) -> InboxError {
+    match error {
+        mpsc::error::TrySendError::Full(_) => InboxError::Full,
+        mpsc::error::TrySendError::Closed(_) => InboxError::Stopped,
     }
 }
 

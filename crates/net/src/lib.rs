@@ -18,6 +18,7 @@ mod echo;
 mod events;
 mod feed;
 pub mod fleet;
+mod followers;
 mod inbox;
 mod shard_thread;
 mod shards;
@@ -31,6 +32,7 @@ pub use clock::{Clock, Look};
 pub use echo::Echo;
 pub use events::{Events, ShardEvent, ShardEvents};
 pub use feed::{Feed, RestoredRegistration, StoredRegistration, TakeRestored};
+pub use followers::{TraceFollow, TraceNews};
 pub use inbox::{InboxError, Reply, ShardInbox, ShardStats, SocketStats, Wait};
 pub use shards::{Before, ListenError, Options, Shards};
 

@@ -20,6 +20,7 @@ use lightship_server::{
 use crate::clock::Clock;
 use crate::events::{Delivery, EventSender};
 use crate::feed::{FeedReader, RestoredRegistration, Step, StoredRegistration, TakeRestored};
+use crate::followers::Followers;
 use crate::inbox::{Command, Control, InboxReader, Sender, ShardInbox, ShardStats, SocketStats, Wait, Which};
 use crate::socket_group::{Kind, Sent, Sockets, Way};
 use crate::sys::Slot;
@@ -56,6 +57,7 @@ pub(crate) struct State {
     sent: Sent,
     /// When requests were last looked through for those that nobody waits for any more.
     swept_at: Instant,
+    followers: Followers,
     stopping: bool,
 }
 
@@ -170,6 +172,7 @@ impl ShardThread {
         let gathers = busy && !self.state.is_urgent && self.state.waiting.len() < GATHERED_MAX;
         let delivered = gathers || self.deliver() == Delivery::Done;
         self.sockets.flush(&mut self.state.sent);
+        self.state.followers.look(now, self.shard.trace_newest(), |ask| self.shard.trace(ask));
         busy && delivered
     }
 
@@ -193,7 +196,8 @@ impl ShardThread {
     /// Sleeps until there is something to do.
     async fn wait(&mut self) {
         let delivered = self.state.waiting.is_empty();
-        let due = self.shard.poll_timeout().map(|due| due.saturating_duration_since(self.clock.now()));
+        let due = [self.shard.poll_timeout(), self.state.followers.due(self.shard.trace_newest())];
+        let due = due.into_iter().flatten().min().map(|due| due.saturating_duration_since(self.clock.now()));
         let sleep_max = self.sockets.look_within().unwrap_or(SLEEP_MAX);
         let sleep = tokio::time::sleep(due.unwrap_or(sleep_max).min(sleep_max));
         let sockets = &self.sockets;
@@ -367,6 +371,7 @@ impl ShardThread {
                 let _ = reply.send(ShardStats { engine: self.shard.stats(), sockets });
             }
             Control::Trace(ask, reply) => drop(reply.send(self.shard.trace(ask))),
+            Control::Follow(follow, reply) => drop(reply.send(self.state.followers.add(follow))),
             Control::Stop => {}
         }
     }

@@ -293,6 +293,12 @@ impl Shard {
         Locator { shard: self.config.shard, node: self.config.node, random: device.random }
     }
 
+    /// The place of the newest message that is recorded ([`TraceAsk::after`]); 0 = there is none.
+    #[must_use]
+    pub fn trace_newest(&self) -> u64 {
+        self.trace.newest()
+    }
+
     /// What is recorded of a device, or of an address; asked again with [`TraceChunk::more`] for older messages.
     #[must_use]
     pub fn trace(&self, ask: TraceAsk) -> TraceChunk {

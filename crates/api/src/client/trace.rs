@@ -3,7 +3,7 @@
 use std::io::{BufRead, BufReader, Read};
 
 use super::{Client, ClientError, at, with_query};
-use crate::trace::{Trace, TraceItem};
+use crate::trace::{Trace, TraceTold};
 
 impl Client {
     /// The last messages of a device, oldest first; with `after` only those behind.
@@ -42,7 +42,7 @@ impl Client {
         Ok(bytes)
     }
 
-    /// Each message of a device from now on, or from `after` on, as it comes or goes.
+    /// Each message of a device from now on, or from `after` on, as it comes or goes; who is too slow is told what is missing.
     ///
     /// # Errors
     /// See [`ClientError`].
@@ -50,17 +50,24 @@ impl Client {
         &self,
         endpoint: &str,
         after: Option<&str>,
-    ) -> Result<impl Iterator<Item = Result<TraceItem, ClientError>> + Send + use<>, ClientError> {
+    ) -> Result<impl Iterator<Item = Result<TraceTold, ClientError>> + Send + use<>, ClientError> {
         let path = with_query(&at(endpoint, "/trace"), [("follow", Some("true")), ("after", after)]);
         let lines = BufReader::new(self.call("GET", &path, &[])?.into_body().into_reader()).lines();
-        Ok(lines.filter_map(|line| {
+        let mut is_gap = false;
+        Ok(lines.filter_map(move |line| {
             let line = match line {
                 Ok(line) => line,
                 Err(error) => return Some(Err(ClientError::Stream(error))),
             };
+            is_gap |= line == "event: gap";
             // Signs of life and places say nothing more.
-            let item = line.strip_prefix("data: ").filter(|item| *item != "{}")?;
-            Some(serde_json::from_str(item).map_err(|error| ClientError::Nonsense(error.to_string())))
+            let data = line.strip_prefix("data: ")?;
+            let told = if std::mem::take(&mut is_gap) {
+                serde_json::from_str(data).map(TraceTold::Gap)
+            } else {
+                serde_json::from_str(data).map(TraceTold::Item)
+            };
+            Some(told.map_err(|error| ClientError::Nonsense(error.to_string())))
         }))
     }
 }

@@ -5,7 +5,7 @@ use super::{Session, show};
 use crate::cli::TraceArguments;
 use crate::failure::Failure;
 use crate::output;
-use lightship_api::{TraceDirection, TraceItem};
+use lightship_api::{TraceDirection, TraceGap, TraceItem, TraceTold};
 use std::fmt::Write;
 use std::path::Path;
 
@@ -29,8 +29,17 @@ impl Session<'_> {
         }
         let stream =
             self.client.follow_trace(endpoint, Some(&found.next)).map_err(|error| self.refused(error))?;
-        for item in stream {
-            self.tell(&item.map_err(|error| self.refused(error))?)?;
+        for told in stream {
+            match told.map_err(|error| self.refused(error))? {
+                TraceTold::Item(item) => self.tell(&item)?,
+                TraceTold::Gap(gap) if self.json => {
+                    output::exactly(&serde_json::json!({ "gap": gap }).to_string())?;
+                }
+                TraceTold::Gap(TraceGap { lost: Some(lost) }) => {
+                    output::line(&format!("… {lost} messages are missing: they came too fast"))?;
+                }
+                TraceTold::Gap(TraceGap { lost: None }) => output::line("… messages are missing")?,
+            }
         }
         Ok(())
     }

@@ -302,6 +302,12 @@ impl BootstrapServer {
         [self.timers.next(), self.secured.poll_timeout()].into_iter().flatten().min()
     }
 
+    /// The place of the newest message that is recorded ([`TraceAsk::after`]); 0 = there is none.
+    #[must_use]
+    pub fn trace_newest(&self) -> u64 {
+        self.trace.newest()
+    }
+
     /// What is recorded of a device, or of an address; asked again with [`TraceChunk::more`] for older messages.
     #[must_use]
     pub fn trace(&self, ask: TraceAsk) -> TraceChunk {

@@ -139,7 +139,7 @@ impl Recorder {
     }
 
     /// Where the newest record begins; 0 = there is none.
-    pub(super) fn newest(&self) -> u64 {
+    pub(crate) fn newest(&self) -> u64 {
         self.newest.map_or(0, |(start, _)| start)
     }
 

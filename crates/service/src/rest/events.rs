@@ -2,26 +2,21 @@
 //! is queued for it, and it holds nobody.
 
 use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::fmt::Write;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
-use std::time::Duration;
 
 use axum::Extension;
-use axum::body::Body;
 use axum::extract::{RawQuery, State};
-use axum::http::{HeaderMap, StatusCode, header};
-use axum::response::IntoResponse;
+use axum::http::HeaderMap;
 use bytes::Bytes;
-use futures_util::StreamExt;
 use lightship_api::{Event, EventType, Problem, ProblemType};
 use lightship_store::{Cursor, EventPage, EventRecord, Store};
 use tokio::sync::watch;
 
-use super::Refusal;
 use super::input::Query;
 use super::reply::Answer;
+use super::{Refusal, stream};
 use crate::access::Actor;
 use crate::core::{Core, stopped};
 
@@ -50,27 +45,21 @@ pub(crate) async fn follow(
     };
     let reader = Reader {
         stopping: core.stopping.subscribe(),
-        core,
+        core: core.clone(),
         newest,
         cursor: start,
         fresh: true,
         endpoint: query.text("endpoint").filter(|name| !name.is_empty()).map(str::to_owned),
         kinds,
-        ready: VecDeque::from([Bytes::from_static(b"retry: 1000\n\n")]),
+        ready: VecDeque::from([stream::beginning()]),
         over: false,
         _seat: seat,
     };
-    // It ends with the right to read.
-    let ended = {
-        let core = reader.core.clone();
-        async move { actor.ended(&core).await }
-    };
-    let stream = futures_util::stream::unfold(reader, |mut reader| async move {
-        let chunk = reader.next().await?;
-        Some((Ok::<_, Infallible>(chunk), reader))
+    let pieces = futures_util::stream::unfold(reader, |mut reader| async move {
+        let piece = reader.next().await?;
+        Some((piece, reader))
     });
-    let head = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-store")];
-    Ok((StatusCode::OK, head, Body::from_stream(stream.take_until(Box::pin(ended)))).into_response())
+    Ok(stream::answer(core, actor, pieces))
 }
 
 pub(super) fn kinds(names: &str) -> Result<Vec<EventType>, Refusal> {
@@ -154,7 +143,7 @@ impl Reader {
             tokio::select! {
                 changed = self.newest.changed() => changed.ok()?,
                 () = stopped(&mut self.stopping) => return None,
-                () = tokio::time::sleep(HEARTBEAT) => self.ready.push_back(Bytes::from_static(b": here\n\n")),
+                () = tokio::time::sleep(stream::HEARTBEAT) => self.ready.push_back(stream::heartbeat()),
             }
         }
     }
@@ -192,5 +181,3 @@ impl Reader {
 const PAGE_LEN: usize = 64;
 /// The last words to a reader; it comes back with `Last-Event-ID` and is told by an event what it has missed.
 const TOO_SLOW: &[u8] = b": too slow, the log has gone past you; come back with Last-Event-ID\n\n";
-/// A sign of life for readers and for the boxes in between.
-const HEARTBEAT: Duration = Duration::from_secs(10);

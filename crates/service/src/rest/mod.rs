@@ -26,6 +26,7 @@ pub(crate) mod order;
 mod reply;
 mod roles;
 mod security;
+mod stream;
 mod trace;
 mod write;
 

@@ -1,29 +1,25 @@
 //! The trace over HTTP: as a list, live as a stream of events, as a capture.
 
 use std::collections::VecDeque;
-use std::convert::Infallible;
 use std::fmt::Write;
 use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
-use std::time::Duration;
 
 use axum::Extension;
-use axum::body::Body;
 use axum::extract::{Path as Parts, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::IntoResponse;
 use bytes::Bytes;
-use futures_util::StreamExt;
-use lightship_api::{ProblemType, Trace};
+use lightship_api::{ProblemType, Trace, TraceGap};
 use lightship_lwm2m::Endpoint;
-use lightship_net::InboxError;
+use lightship_net::{InboxError, TraceNews};
 use lightship_server::TraceOf;
-use tokio::sync::watch;
+use tokio::sync::{mpsc, watch};
 
-use super::Refusal;
 use super::events::Seat;
 use super::input::{Query, parameter};
 use super::reply::{Answer, json};
+use super::{Refusal, stream};
 use crate::access::Actor;
 use crate::core::{Core, stopped};
 use crate::trace::{self, Gathered, Joiner, Place, gather};
@@ -116,42 +112,37 @@ async fn follow(
         (None, None) => None,
     };
     let before = gather(&core, &of, &Place::default(), CONTEXT).await.map_err(|error| busy(&error))?;
+    let news = trace::follow(&core, &of, &before.place).await.map_err(|error| match error {
+        InboxError::Full => Refusal::new(ProblemType::Overloaded, "too many follow already"),
+        InboxError::Stopped => busy(&error),
+    })?;
     let mut reader = Reader {
         stopping: core.stopping.subscribe(),
         joiner: Joiner::new(),
         place: before.place.clone(),
-        ready: VecDeque::from([Bytes::from_static(b"retry: 1000\n\n")]),
-        quiet: Duration::ZERO,
-        of,
+        ready: VecDeque::from([stream::beginning()]),
+        news,
         run,
-        core,
+        core: core.clone(),
         _seat: seat,
     };
     reader.begin(&before, after);
-    // It ends with the right to read.
-    let ended = {
-        let core = reader.core.clone();
-        async move { actor.ended(&core).await }
-    };
-    let stream = futures_util::stream::unfold(reader, |mut reader| async move {
-        let chunk = reader.next().await?;
-        Some((Ok::<_, Infallible>(chunk), reader))
+    let pieces = futures_util::stream::unfold(reader, |mut reader| async move {
+        let piece = reader.next().await?;
+        Some((piece, reader))
     });
-    let head = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-store")];
-    Ok((StatusCode::OK, head, Body::from_stream(stream.take_until(Box::pin(ended)))).into_response())
+    Ok(stream::answer(core, actor, pieces))
 }
 
-/// One who follows. Nothing is kept for it in a shard: it asks again, several times a second.
+/// One who follows: the shards tell it.
 struct Reader {
     core: Arc<Core>,
     stopping: watch::Receiver<bool>,
-    of: TraceOf,
+    news: mpsc::Receiver<TraceNews>,
     run: u32,
     joiner: Joiner,
     place: Place,
     ready: VecDeque<Bytes>,
-    /// How long nothing was said.
-    quiet: Duration,
     _seat: Seat,
 }
 
@@ -162,8 +153,14 @@ impl Reader {
         let mut text = String::new();
         match after {
             None => {}
-            Some(None) => text.push_str(GAP),
+            Some(None) => write_gap(&mut text, None),
             Some(Some(after)) => {
+                // The oldest that was looked at may not be the first behind that place.
+                if before.seen.len() >= CONTEXT
+                    && before.seen.first().is_some_and(|seen| after.is_before(seen))
+                {
+                    write_gap(&mut text, None);
+                }
                 let new = before.seen.iter().zip(&items).filter(|(seen, _)| after.is_before(seen));
                 for (_, item) in new {
                     write_item(&mut text, item);
@@ -179,27 +176,23 @@ impl Reader {
             if let Some(chunk) = self.ready.pop_front() {
                 return Some(chunk);
             }
-            tokio::select! {
+            let first = tokio::select! {
                 () = stopped(&mut self.stopping) => return None,
-                () = tokio::time::sleep(PAUSE) => {}
-            }
-            let told = match gather(&self.core, &self.of, &self.place, PIECE).await {
-                Ok(told) => told,
-                // A shard that is busy is asked again.
-                Err(InboxError::Full) => continue,
-                Err(InboxError::Stopped) => return None,
+                news = self.news.recv() => news?,
+                () = tokio::time::sleep(stream::HEARTBEAT) => return Some(stream::heartbeat()),
             };
-            self.quiet += PAUSE;
-            let mut text = if told.gap { GAP.to_owned() } else { String::new() };
+            let more = std::iter::from_fn(|| self.news.try_recv().ok());
+            let place = std::mem::take(&mut self.place);
+            let (told, lost) = Gathered::of_news(&self.core, place, std::iter::once(first).chain(more));
+            let mut text = String::new();
+            if told.gap || lost > 0 {
+                write_gap(&mut text, Some(lost).filter(|lost| *lost > 0));
+            }
             for item in &trace::items(&told, &mut self.joiner, &self.core.models.snapshot(), self.run) {
                 write_item(&mut text, item);
             }
             self.place = told.place;
             self.close(text);
-            if self.ready.is_empty() && self.quiet >= HEARTBEAT {
-                self.quiet = Duration::ZERO;
-                return Some(Bytes::from_static(b": here\n\n"));
-            }
         }
     }
 
@@ -209,10 +202,18 @@ impl Reader {
             // With the last one, whose JSON has no line breaks.
             let last = text.trim_end_matches('\n').rfind("\n\n").map_or(0, |end| end + 2);
             text.insert_str(last, &format!("id: {}\n", self.place.to_text(self.run)));
-            self.quiet = Duration::ZERO;
             self.ready.push_back(Bytes::from(text));
         }
     }
+}
+
+fn write_gap(text: &mut String, lost: Option<u64>) {
+    // Writing into a String cannot fail.
+    let _ = write!(
+        text,
+        "event: gap\ndata: {}\n\n",
+        serde_json::to_string(&TraceGap { lost }).unwrap_or_default()
+    );
 }
 
 fn write_item(text: &mut String, item: &lightship_api::TraceItem) {
@@ -241,11 +242,3 @@ const EXPORT_LIMIT: u64 = 10_000;
 const EXPORT_MAX: u64 = 20_000;
 /// Older messages that are looked at to explain the newer ones.
 const CONTEXT: usize = 256;
-/// Messages told at once to one who follows.
-const PIECE: usize = 1000;
-/// Between two looks for somebody who follows.
-const PAUSE: Duration = Duration::from_millis(250);
-/// A sign of life for readers and for the boxes in between.
-const HEARTBEAT: Duration = Duration::from_secs(10);
-/// Told where messages may be missing.
-const GAP: &str = "event: gap\ndata: {}\n\n";

@@ -4,8 +4,10 @@ use std::net::SocketAddr;
 
 use futures_util::future::join_all;
 use lightship_api::ServerRole;
-use lightship_net::InboxError;
+use lightship_net::{InboxError, TraceFollow, TraceNews};
 use lightship_server::{Observed, Token, TraceAsk, TraceChunk, TraceDrop, TraceOf};
+
+use tokio::sync::mpsc;
 
 use crate::core::Core;
 
@@ -95,14 +97,63 @@ pub(crate) async fn gather(
     if let Some(inbox) = &core.bootstrap.inbox {
         told.push(all(ask(told.len()), move |ask| async move { inbox.trace(ask).await }).await?);
     }
-    let (date_us, now) = (core.clock.date().as_millis().saturating_mul(1000), core.clock.now());
     let mut out = Gathered::default();
     for (source, chunks) in told.into_iter().enumerate() {
-        let server = if source < core.inboxes.len() { ServerRole::Lwm2m } else { ServerRole::Bootstrap };
         out.place.0.push(chunks.first().map_or(0, |chunk| chunk.newest));
+        out.take(core, source, chunks);
+    }
+    out.order();
+    let surplus = out.seen.len().saturating_sub(at_most);
+    out.seen.drain(..surplus);
+    Ok(out)
+}
+
+/// Has all recorders tell of messages behind a place as they come and go.
+///
+/// # Errors
+/// When too many follow at one of them.
+pub(crate) async fn follow(
+    core: &Core,
+    of: &TraceOf,
+    after: &Place,
+) -> Result<mpsc::Receiver<TraceNews>, InboxError> {
+    let (told, news) = mpsc::channel(NEWS_MAX);
+    let follow = |source| TraceFollow { of: of.clone(), after: after.of(source), source, told: told.clone() };
+    for (source, inbox) in core.inboxes.iter().enumerate() {
+        inbox.follow(follow(source)).await?;
+    }
+    if let Some(inbox) = &core.bootstrap.inbox {
+        inbox.follow(follow(core.inboxes.len())).await?;
+    }
+    Ok(news)
+}
+
+impl Gathered {
+    /// What recorders have told by themselves, behind a place; and how many messages are known to be lost before it.
+    pub(crate) fn of_news(
+        core: &Core,
+        place: Place,
+        news: impl IntoIterator<Item = TraceNews>,
+    ) -> (Self, u64) {
+        let (mut out, mut lost) = (Self { place, ..Self::default() }, 0);
+        for one in news {
+            lost += one.lost;
+            out.gap |= one.is_torn;
+            if let Some(place) = out.place.0.get_mut(one.source) {
+                *place = one.newest;
+            }
+            out.take(core, one.source, one.chunks);
+        }
+        out.order();
+        (out, lost)
+    }
+
+    fn take(&mut self, core: &Core, source: usize, chunks: Vec<TraceChunk>) {
+        let (date_us, now) = (core.clock.date().as_millis().saturating_mul(1000), core.clock.now());
+        let server = if source < core.inboxes.len() { ServerRole::Lwm2m } else { ServerRole::Bootstrap };
         for chunk in chunks {
-            out.gap |= chunk.is_torn;
-            out.seen.extend(chunk.records().map(|record| {
+            self.gap |= chunk.is_torn;
+            self.seen.extend(chunk.records().map(|record| {
                 let ago = now.saturating_duration_since(record.at).as_micros();
                 Seen {
                     source,
@@ -118,16 +169,16 @@ pub(crate) async fn gather(
                     bytes: record.bytes.to_vec(),
                 }
             }));
-            out.observed.extend(chunk.observed);
+            self.observed.extend(chunk.observed);
             if !chunk.root.is_empty() {
-                out.root = chunk.root;
+                self.root = chunk.root;
             }
         }
     }
-    out.seen.sort_by_key(|seen| (seen.time_us, seen.source, seen.position));
-    let surplus = out.seen.len().saturating_sub(at_most);
-    out.seen.drain(..surplus);
-    Ok(out)
+
+    fn order(&mut self) {
+        self.seen.sort_by_key(|seen| (seen.time_us, seen.source, seen.position));
+    }
 }
 
 /// All chunks of an ask.
@@ -145,5 +196,7 @@ where
     Ok(chunks)
 }
 
+/// What waits for one who follows; beyond that he loses some and is told how many.
+const NEWS_MAX: usize = 16;
 /// Shards, and one more.
 const SOURCES_MAX: usize = 65;

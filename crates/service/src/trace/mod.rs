@@ -15,6 +15,6 @@ mod reason;
 mod shown;
 
 pub(crate) use exchange::Joiner;
-pub(crate) use gather::{Gathered, Place, gather, run};
+pub(crate) use gather::{Gathered, Place, follow, gather, run};
 pub(crate) use pcapng::capture;
 pub(crate) use shown::items;

@@ -22,8 +22,8 @@ export interface StreamOptions<T extends Told = ServerEvent> {
   url: () => string;
   headers: () => Record<string, string>;
   onEvents: (events: T[]) => void;
-  /** The stream is up. `resumed` = nothing was missed; otherwise state read before may be old. */
-  onOpen: (resumed: boolean) => void;
+  /** The stream is up. `resumed` = nothing was missed; otherwise state read before may be old, by so many as `lost` says if it is known. */
+  onOpen: (resumed: boolean, lost?: number) => void;
   onState: (state: StreamState) => void;
   fetch?: typeof fetch;
   /** A server sends something at least every 15 s; after this long without a byte the connection is dead. */
@@ -140,7 +140,7 @@ export class EventStream<T extends Told = ServerEvent> {
         continue;
       }
       if (event.type === "gap" || message.event === "gap") {
-        this.#options.onOpen(false);
+        this.#options.onOpen(false, (event as { lost?: number }).lost);
         continue;
       }
       events.push(event);

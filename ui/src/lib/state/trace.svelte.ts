@@ -11,6 +11,8 @@ export class Trace {
   error = $state("");
   /** Messages may be missing: more came than the server keeps, or it was started anew. */
   gap = $state(false);
+  /** How many at least: those that came too fast to be told. */
+  lost = $state(0);
   paused = $state(false);
   /** How many came while it was paused. */
   held = $state(0);
@@ -55,6 +57,7 @@ export class Trace {
     this.#waiting = [];
     this.held = 0;
     this.gap = false;
+    this.lost = 0;
   }
 
   retryNow(): void {
@@ -78,7 +81,7 @@ export class Trace {
       url: () => session.client.url(call.path, call.query),
       headers: () => session.client.headers(),
       onEvents: (items) => this.#take(items),
-      onOpen: () => this.#opened(),
+      onOpen: (_, lost) => this.#opened(lost),
       onState: (state) => this.#tell(state),
     });
     this.#source.start();
@@ -92,8 +95,9 @@ export class Trace {
   }
 
   /** A connection says so once when it is up, for it goes on where the one before ended; after that it is the word for a gap. */
-  #opened(): void {
+  #opened(lost = 0): void {
     if (!this.#fresh) this.gap = true;
+    this.lost += lost;
     this.#fresh = false;
   }
 
