@@ -75,6 +75,29 @@ pub struct Handshake {
     pub last_at: Option<Timestamp>,
 }
 
+impl Handshake {
+    /// One of which nothing is known but when, what it came to, with whom, and from where.
+    #[must_use]
+    pub fn new(time: Timestamp, result: HandshakeResult, server: ServerRole, address: String) -> Handshake {
+        Handshake {
+            time,
+            result,
+            server,
+            address,
+            endpoint: None,
+            mode: None,
+            identity: None,
+            server_name: None,
+            cipher_suite: None,
+            cid: None,
+            resumed: None,
+            reason: None,
+            count: None,
+            last_at: None,
+        }
+    }
+}
+
 /// What a handshake came to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "lowercase")]

@@ -262,7 +262,7 @@ const CHUNK: usize = 256;
 
 #[cfg(test)]
 mod tests {
-    use std::collections::{BTreeMap, BTreeSet};
+    use std::collections::BTreeMap;
     use std::sync::Arc;
 
     use lightship_api as api;
@@ -285,39 +285,19 @@ mod tests {
         let content = LastContent::of(&key, vec![node]);
         let seen =
             Observed { state: ObservingState::Active, content, time: now, since: now, ..Observed::default() };
-        Device {
-            shard: 0,
-            registration: Registration {
-                id: Locator { shard: 0, node: 0, random },
-                address: ([10, 0, 0, 1], 5683).into(),
-                party: None,
-                session: None,
-                details: Details { endpoint, terms: terms.clone() },
-                registered_at: Instant::from_secs(1),
-                updated_at: Instant::from_secs(1),
-                presence: Presence::Listening,
-                deviations: Deviations::default(),
-                expires_at: Some(Instant::from_secs(86_401)),
-            },
-            clock,
-            session_opened: None,
-            registered_at: Timestamp(1_800_000_000_000),
-            updated_at: Timestamp(1_800_000_000_000),
-            expires_at: Some(Timestamp(1_800_086_400_000)),
-            awake_until: None,
-            expected_wake: None,
-            commands_waiting: 0,
-            speaks: None,
-            made: BTreeSet::new(),
-            deleted: BTreeSet::new(),
-            list_format: None,
-            no_composites: false,
-            observations: BTreeMap::from([(key, seen)]),
-            deviations: BTreeMap::new(),
-            deviations_before: BTreeMap::new(),
-            format_left_open: BTreeSet::new(),
-            asked: BTreeSet::new(),
-        }
+        let registration = Registration {
+            id: Locator { shard: 0, node: 0, random },
+            address: ([10, 0, 0, 1], 5683).into(),
+            party: None,
+            session: None,
+            details: Details { endpoint, terms: terms.clone() },
+            registered_at: Instant::from_secs(1),
+            updated_at: Instant::from_secs(1),
+            presence: Presence::Listening,
+            deviations: Deviations::default(),
+            expires_at: Some(Instant::from_secs(86_401)),
+        };
+        Device { observations: BTreeMap::from([(key, seen)]), ..Device::new(0, registration, clock) }
     }
 
     /// What the directory keeps of a device with one observation, besides the name and the terms that it shares with the

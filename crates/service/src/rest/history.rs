@@ -129,11 +129,7 @@ impl Place {
 impl Search {
     async fn read(core: &Core, query: &Query, path: Path) -> Result<Search, Refusal> {
         let now = core.now();
-        let from_ms = query.moment("from", now)?.unwrap_or(i64::MIN);
-        let to_ms = query.moment("to", now)?.unwrap_or(i64::MAX);
-        if from_ms > to_ms {
-            return Err(parameter("from", "is later than the parameter to"));
-        }
+        let (from_ms, to_ms) = query.stretch(now)?;
         let limit = query.number("limit", 1, LIMIT_MAX)?.and_then(|limit| usize::try_from(limit).ok());
         let wrong = || parameter("cursor", "is not the `next` of a page before");
         let place = query.text("cursor").map(|text| Place::read(text).ok_or_else(wrong)).transpose()?;

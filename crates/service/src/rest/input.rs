@@ -51,6 +51,16 @@ impl Query {
         }
     }
 
+    /// The moments `from` and `to`, in milliseconds since 1970.
+    pub(crate) fn stretch(&self, now: Timestamp) -> Result<(i64, i64), Refusal> {
+        let from_ms = self.moment("from", now)?.unwrap_or(i64::MIN);
+        let to_ms = self.moment("to", now)?.unwrap_or(i64::MAX);
+        if from_ms > to_ms {
+            return Err(parameter("from", "is later than the parameter to"));
+        }
+        Ok((from_ms, to_ms))
+    }
+
     /// On which terms the caller wants a durable command; `None` = it wants none.
     pub(crate) fn terms(&self, core: &Core) -> Result<Option<Terms>, Refusal> {
         if !self.flag("queue")? {

@@ -28,11 +28,7 @@ pub(crate) async fn show(
         Some(names) => Some(kinds(names)?),
     };
     let now = core.now();
-    let from_ms = query.moment("from", now)?.unwrap_or(i64::MIN);
-    let to_ms = query.moment("to", now)?.unwrap_or(i64::MAX);
-    if from_ms > to_ms {
-        return Err(parameter("from", "is later than the parameter to"));
-    }
+    let (from_ms, to_ms) = query.stretch(now)?;
     let limit = query.number("limit", 1, LIMIT_MAX)?.and_then(|limit| usize::try_from(limit).ok());
     let before = cursor(&core, &query).await?;
     let name = Endpoint::new(&endpoint).map_err(|_| {

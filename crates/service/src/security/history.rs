@@ -126,22 +126,8 @@ mod tests {
     use super::*;
 
     fn handshake(at: i64, result: HandshakeResult, address: &str, reason: &str) -> Handshake {
-        Handshake {
-            time: Timestamp(at),
-            result,
-            server: ServerRole::Lwm2m,
-            address: address.to_owned(),
-            endpoint: None,
-            mode: None,
-            identity: None,
-            server_name: None,
-            cipher_suite: None,
-            cid: None,
-            resumed: None,
-            reason: Some(reason.to_owned()),
-            count: None,
-            last_at: None,
-        }
+        let told = Handshake::new(Timestamp(at), result, ServerRole::Lwm2m, address.to_owned());
+        Handshake { reason: Some(reason.to_owned()), ..told }
     }
 
     #[test]

@@ -136,6 +136,20 @@ impl Keeper {
         page.iter().map(|record| self.read(record)).collect()
     }
 
+    /// What a device has now, and what it would prove itself with.
+    async fn checked(
+        &self,
+        store: &AnyStore,
+        set: CredentialSet,
+        endpoint: &Endpoint,
+        shape: &api::Credential,
+    ) -> Result<(Option<Kept>, Proof), KeepError> {
+        let before = self.find(store, set, endpoint).await?;
+        let kept = before.as_ref().map(|kept| &kept.proof);
+        let proof = Proof::read(shape, kept, &|point| self.is_point(point)).map_err(KeepError::Unusable)?;
+        Ok((before, proof))
+    }
+
     /// Checks what a device may prove itself with, and keeps nothing: what would change.
     pub(crate) async fn tried(
         &self,
@@ -145,9 +159,7 @@ impl Keeper {
         shape: &api::Credential,
         now: api::Timestamp,
     ) -> Result<Change, KeepError> {
-        let before = self.find(store, set, endpoint).await?;
-        let kept = before.as_ref().map(|kept| &kept.proof);
-        let proof = Proof::read(shape, kept, &|point| self.is_point(point)).map_err(KeepError::Unusable)?;
+        let (before, proof) = self.checked(store, set, endpoint, shape).await?;
         if let Some(principal) = proof.principal()
             && let Some(owner) = store.credential_presented(set, &principal).await?
             && owner.key.endpoint != *endpoint
@@ -167,10 +179,7 @@ impl Keeper {
         shape: &api::Credential,
         now: api::Timestamp,
     ) -> Result<Change, KeepError> {
-        let before = self.find(store, set, endpoint).await?;
-        let is_point = |point: &[u8]| self.is_point(point);
-        let kept = before.as_ref().map(|kept| &kept.proof);
-        let proof = Proof::read(shape, kept, &is_point).map_err(KeepError::Unusable)?;
+        let (before, proof) = self.checked(store, set, endpoint, shape).await?;
         let key = CredentialKey { set, endpoint: endpoint.clone() };
         let principal = proof.principal();
         let sealed = self.sealer.seal(&whose(&key, principal.as_deref()), proof.bytes().bytes())?;

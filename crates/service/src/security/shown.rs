@@ -75,25 +75,11 @@ pub(super) fn blank(
     address: String,
     result: HandshakeResult,
 ) -> Handshake {
-    Handshake {
-        time,
-        result,
-        server: match set {
-            CredentialSet::Server => ServerRole::Lwm2m,
-            CredentialSet::Bootstrap => ServerRole::Bootstrap,
-        },
-        address,
-        endpoint: None,
-        mode: None,
-        identity: None,
-        server_name: None,
-        cipher_suite: None,
-        cid: None,
-        resumed: None,
-        reason: None,
-        count: None,
-        last_at: None,
-    }
+    let server = match set {
+        CredentialSet::Server => ServerRole::Lwm2m,
+        CredentialSet::Bootstrap => ServerRole::Bootstrap,
+    };
+    Handshake::new(time, result, server, address)
 }
 
 pub(crate) fn mode(mode: Mode) -> SecurityMode {
