@@ -479,7 +479,7 @@ impl Client {
         result: Result<Response<ureq::Body>, ureq::Error>,
     ) -> Result<Response<ureq::Body>, ClientError> {
         let mut response = result.map_err(|source| self.transport(source))?;
-        if response.status() == StatusCode::ACCEPTED {
+        if is_queued(&response) {
             return Err(ClientError::Queued(Box::new(json(response)?)));
         }
         if response.status().is_success() {
@@ -588,6 +588,13 @@ fn percent(text: &str) -> String {
 
 const LINE_LEN_MAX: u64 = 16 << 20;
 const ANSWER_LEN_MAX: u64 = 64 << 20;
+
+/// Whether the answer is the command that was made of an operation; other things are begun with the same status.
+fn is_queued(response: &Response<ureq::Body>) -> bool {
+    let location = response.headers().get("location").and_then(|location| location.to_str().ok());
+    response.status() == StatusCode::ACCEPTED
+        && location.is_some_and(|location| location.starts_with("/api/v1/commands/"))
+}
 
 #[cfg(test)]
 mod tests {
