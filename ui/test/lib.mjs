@@ -25,8 +25,35 @@ const BROWSER_ARGS = [
   "--disable-sync",
 ];
 
-export function launch(executablePath) {
-  return chromium.launch({ executablePath, headless: true, args: BROWSER_ARGS });
+/** What no page may do in any walk: throw, break the Content-Security-Policy, complain in the console. It fails the walk at its end. */
+export const misdeeds = [];
+/** Answers of the server that are no 200, and lines that were cut, are for each walk to judge. */
+const OF_THE_NETWORK = /^Failed to load resource:/;
+
+/** A browser in which every page is watched, whoever opens it. */
+export async function launch(executablePath) {
+  const browser = await chromium.launch({ executablePath, headless: true, args: BROWSER_ARGS });
+  const make = browser.newContext.bind(browser);
+  browser.newContext = async (options) => {
+    const context = await make(options);
+    await context.addInitScript(() =>
+      document.addEventListener("securitypolicyviolation", ({ effectiveDirective, blockedURI, sourceFile, lineNumber }) =>
+        console.error(`The policy forbids: ${effectiveDirective} ${blockedURI} at ${sourceFile}:${lineNumber}`),
+      ),
+    );
+    context.on("weberror", (found) => misdeeds.push(`exception: ${found.error().message}`));
+    context.on("console", (message) => {
+      if (message.type() === "error" && !OF_THE_NETWORK.test(message.text())) misdeeds.push(`${message.page()?.url()}: ${message.text()}`);
+    });
+    // A dialog that nobody asked for is closed, so that the walk goes on and tells of it.
+    context.on("dialog", (dialog) => {
+      misdeeds.push(`dialog: ${dialog.message()}`);
+      dialog.dismiss().catch(() => undefined);
+    });
+    return context;
+  };
+  browser.newPage = async (options) => (await browser.newContext(options)).newPage();
+  return browser;
 }
 
 export function freeTcpPort() {
@@ -174,6 +201,13 @@ export async function check(name, body) {
 
 /** Prints the score as the last line and ends with what it says. */
 export function finish() {
+  if (misdeeds.length > 0) {
+    score.failed += 1;
+    process.stdout.write(`FAILED  no page throws, breaks the policy, or complains\n        ${misdeeds.slice(0, 20).join("\n        ")}\n`);
+  } else {
+    score.passed += 1;
+    process.stdout.write("ok      no page throws, breaks the policy, or complains\n");
+  }
   process.stdout.write(`${score.passed} passed, ${score.failed} failed\n`);
   process.exit(score.failed === 0 && score.passed > 0 ? 0 : 1);
 }

@@ -14,6 +14,8 @@ export interface Call {
   xml?: { text: string; file: string };
   /** The same for a table. */
   csv?: { text: string; file: string };
+  /** The same for bytes of any kind. */
+  bytes?: { bytes: BlobPart; file: string };
 }
 
 /** The server, or the way to it, said no. */
@@ -88,6 +90,9 @@ export class Client {
     } else if (call.csv !== undefined) {
       headers["Content-Type"] = "text/csv";
       init.body = call.csv.text;
+    } else if (call.bytes !== undefined) {
+      headers["Content-Type"] = "application/octet-stream";
+      init.body = new Blob([call.bytes.bytes]);
     }
     let response: Response;
     try {

@@ -19,6 +19,7 @@ export function curlLine(origin: string, call: Call, withToken: boolean): string
   }
   if (call.xml !== undefined) parts.push("-H", shellQuote("Content-Type: application/xml"), "--data-binary", shellQuote(`@${call.xml.file}`));
   if (call.csv !== undefined) parts.push("-H", shellQuote("Content-Type: text/csv"), "--data-binary", shellQuote(`@${call.csv.file}`));
+  if (call.bytes !== undefined) parts.push("-H", shellQuote("Content-Type: application/octet-stream"), "--data-binary", shellQuote(`@${call.bytes.file}`));
   parts.push(shellQuote(`${origin}/api/v1${call.path}${queryString(call.query)}`));
   return parts.join(" ");
 }

@@ -16,8 +16,61 @@ export interface Credential {
   certificate_pem?: string;
   certificate_sha256?: string;
   name?: string;
+  /** What the kept certificate says. */
+  certificate?: Certificate;
   changed_at?: string;
   warnings?: string[];
+}
+
+/** What a file of certificates, or a bare public key, says. */
+export interface Explanation {
+  certificates: Certificate[];
+  public_key?: PublicKey;
+  trusted?: boolean;
+  trust_reason?: string;
+  endpoints?: string[];
+  warnings: CertificateWarning[];
+}
+
+export interface CertificateWarning {
+  kind: string;
+  text: string;
+  certificate?: number;
+}
+
+export interface PublicKey {
+  kind: string;
+  curve?: string;
+  bits?: number;
+  supported: boolean;
+  spki_hex: string;
+  spki_base64: string;
+  sha256: string;
+}
+
+export interface Certificate {
+  version: number;
+  subject: string;
+  issuer: string;
+  serial: string;
+  valid_from: string;
+  valid_until: string;
+  days_left: number;
+  common_name?: string;
+  alternative_names?: string[];
+  alternative_names_left_out?: number;
+  public_key: PublicKey;
+  signature_algorithm: string;
+  key_usage?: string[];
+  extended_key_usage?: string[];
+  authority: boolean;
+  path_length?: number;
+  self_signed: boolean;
+  signed_by?: number;
+  signed_by_next?: boolean;
+  sha256: string;
+  pem: string;
+  warnings: CertificateWarning[];
 }
 
 /** What came of a table of credentials, or would. */
@@ -74,6 +127,7 @@ export interface CertificateFacts {
   names: string[];
   sha256: string;
   pem: string;
+  meaning?: Certificate;
 }
 
 export interface ServerIdentity {

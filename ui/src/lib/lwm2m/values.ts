@@ -4,10 +4,14 @@ import type { Scalar, ValueType } from "../api/types";
 import { base64ToBytes, bytesToBase64, bytesToHex, hexToBytes } from "./bytes";
 import { rangeError, type Range } from "./ranges";
 
-/** Control characters and bidi overrides made visible, so that a device's text cannot disguise itself. */
+/** Control characters, letters that cannot be seen, and those that turn the direction of what follows. */
+const DECEPTIVE =
+  /[\u0000-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\u{e0000}-\u{e0fff}]/gu;
+
+/** The same made visible, so that a device's text cannot disguise itself. */
 export function printable(text: string): string {
-  return text.replace(/[\u0000-\u001f\u007f\u0080-\u009f\u200e\u200f\u202a-\u202e\u2066-\u2069\ufeff]/g, (char) => {
-    const code = char.charCodeAt(0);
+  return text.replace(DECEPTIVE, (char) => {
+    const code = char.codePointAt(0) ?? 0;
     if (code < 0x20) return String.fromCharCode(0x2400 + code);
     if (code === 0x7f) return "\u2421";
     return `\u27e8U+${code.toString(16).toUpperCase().padStart(4, "0")}\u27e9`;
@@ -37,15 +41,23 @@ export function formatDateTime(ms: number): string {
   return `${day} ${two(date.getHours())}:${two(date.getMinutes())}:${two(date.getSeconds())}`;
 }
 
-/** A value as one line of text. */
+/** Letters of a text in one line. */
+const TEXT_MAX = 300;
+
+function formatText(text: string): string {
+  if (text === "") return "(empty)";
+  if (text.length <= TEXT_MAX) return printable(text);
+  return `${printable(text.slice(0, TEXT_MAX))} … (${text.length.toLocaleString("en")} letters)`;
+}
+
+/** A value as one line of text; a long one is cut. */
 export function formatValue(value: Scalar | undefined, type?: ValueType, opaqueBytesMax = 8): string {
   if (value === undefined || value === null) return "–";
   if (typeof value === "boolean") return value ? "true" : "false";
   if (type === "time") return formatDateTime(Number(value) * 1000);
   if (type === "opaque" && typeof value === "string") return formatOpaque(value, opaqueBytesMax);
   if (typeof value === "number") return formatNumber(value);
-  if (value === "") return "(empty)";
-  return printable(value);
+  return formatText(value);
 }
 
 /** A number to draw, or undefined when this value is none. */

@@ -4,7 +4,17 @@ import { SvelteMap } from "svelte/reactivity";
 import { ApiError } from "../api/client";
 import type { ObjectModel, ResourceModel } from "../api/types";
 import { parsePath } from "../lwm2m/path";
+import { printable } from "../lwm2m/values";
 import { session } from "./session.svelte";
+
+/** Whoever wrote a definition may have meant harm: its words are made fit to be shown, once for all pages. */
+function legible(model: ObjectModel): ObjectModel {
+  const words = <T extends object>(item: T): T => {
+    const shown = Object.entries(item).map(([key, value]: [string, unknown]) => [key, typeof value === "string" ? printable(value) : value]);
+    return Object.fromEntries(shown) as T;
+  };
+  return { ...words(model), resources: model.resources.map(words) };
+}
 
 class Models {
   /** By `id` or `id@version`; null = the server knows none. */
@@ -26,7 +36,7 @@ class Models {
     try {
       const query = { version };
       const model = await session.client.call<ObjectModel>({ method: "GET", path: `/models/${id}`, query });
-      this.#known.set(key, model);
+      this.#known.set(key, legible(model));
     } catch (error) {
       if (!(error instanceof ApiError) || error.status !== 404) {
         // Not an answer: ask again at the next look.

@@ -1,7 +1,7 @@
 // How devices may prove who they are, and how that went.
 
 import type { Call } from "../api/client";
-import type { Credential, Handshake, Role, SecurityOverview } from "../api/security";
+import type { Credential, Explanation, Handshake, Role, SecurityOverview } from "../api/security";
 import type { Page } from "../api/types";
 import { at, find } from "./attempt";
 import { session } from "./session.svelte";
@@ -25,6 +25,10 @@ export const securityCalls = {
     const query = { dry_run: dryRun ? "true" : undefined };
     return { method: "POST", path: `${role === "lwm2m" ? "/credentials" : "/bootstrap-credentials"}/import`, query, csv: { text, file } };
   },
+  explain: (bytes: BlobPart, file: string, endpoint?: string): Call => {
+    return { method: "POST", path: "/certificates/explain", query: { endpoint }, bytes: { bytes, file } };
+  },
+  certificate: (endpoint: string): Call => ({ method: "GET", path: at("endpoints", endpoint, "certificate") }),
   remove: (role: Role, endpoint: string): Call => ({ method: "DELETE", path: path(role, endpoint) }),
   handshakes: (endpoint: string): Call => ({ method: "GET", path: at("endpoints", endpoint, "handshakes") }),
 };
@@ -34,6 +38,7 @@ export const security = {
   failures: async () => (await find<{ items: Handshake[] }>(securityCalls.failures()))?.items ?? [],
   handshakes: async (endpoint: string) => (await find<{ items: Handshake[] }>(securityCalls.handshakes(endpoint)))?.items ?? [],
   list: (role: Role, filter: string, cursor?: string) => session.client.call<Page<Credential>>(securityCalls.list(role, filter, cursor)),
+  certificate: (endpoint: string) => find<Explanation>(securityCalls.certificate(endpoint)),
   credential: (role: Role, endpoint: string) => find<Credential>(securityCalls.get(role, endpoint)),
 };
 
@@ -45,6 +50,11 @@ export function concernsSecurity(type: string): boolean {
 /** What follows `lightship ctl` for one credential. */
 export function credentialArgs(role: Role, endpoint: string): string[] {
   return ["credentials", "get", endpoint, ...(role === "bootstrap" ? ["--bootstrap"] : [])];
+}
+
+/** What follows `lightship ctl` to see what a file means. */
+export function explainArgs(file: string, endpoint?: string): string[] {
+  return ["certificate", "explain", file, ...(endpoint ? ["--endpoint", endpoint] : [])];
 }
 
 /** What follows `lightship ctl` for a table of credentials. */
