@@ -9,17 +9,17 @@ use crate::object::{Array, Text};
 /// Longest server URI in bytes, path and query included.
 pub const URI_LEN_MAX: usize = 255;
 /// Longest key, identity or certificate in bytes, without an allocator.
-#[cfg(not(feature = "alloc"))]
+#[cfg(not(feature = "heap"))]
 pub const SECRET_LEN_MAX: usize = 64;
 /// Longest key, identity or certificate in bytes.
-#[cfg(feature = "alloc")]
+#[cfg(feature = "heap")]
 pub const SECRET_LEN_MAX: usize = 8192;
 
 /// Longest Server Name Indication in bytes, without an allocator.
-#[cfg(not(feature = "alloc"))]
+#[cfg(not(feature = "heap"))]
 pub const SERVER_NAME_LEN_MAX: usize = 64;
 /// Longest Server Name Indication in bytes.
-#[cfg(feature = "alloc")]
+#[cfg(feature = "heap")]
 pub const SERVER_NAME_LEN_MAX: usize = 255;
 
 /// One server account, or the Bootstrap-Server's: an instance of Security (0) and, unless it is the Bootstrap-Server's, the
@@ -185,7 +185,7 @@ pub struct Security {
     /// Cipher suites, `/0/x/16`: these and no others are offered, in this order.
     pub ciphersuites: Option<Array<u16, 4>>,
     /// What else may be told about handshakes.
-    #[cfg(feature = "alloc")]
+    #[cfg(feature = "heap")]
     pub tls: Tls,
     /// The OSCORE instance (21) of this account, `/0/x/17`.
     pub oscore: Option<ObjectLink>,
@@ -206,7 +206,7 @@ impl Default for Security {
             server_name: None,
             certificate_usage: None,
             ciphersuites: None,
-            #[cfg(feature = "alloc")]
+            #[cfg(feature = "heap")]
             tls: Tls::default(),
             oscore: None,
         }
@@ -214,7 +214,7 @@ impl Default for Security {
 }
 
 /// Features of handshakes, `/0/x/18` to `/0/x/24` (1.2). What is `None` is absent.
-#[cfg(feature = "alloc")]
+#[cfg(feature = "heap")]
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Tls {
     /// Groups to use by the client, `/0/x/18`: these and no others are offered, in this order.
@@ -276,9 +276,9 @@ impl SecurityMode {
 /// A key, identity or certificate. It is never printed: `Debug` shows the length.
 #[derive(Clone, Default, PartialEq, Eq)]
 pub struct Secret {
-    #[cfg(not(feature = "alloc"))]
+    #[cfg(not(feature = "heap"))]
     bytes: crate::object::Bytes<SECRET_LEN_MAX>,
-    #[cfg(feature = "alloc")]
+    #[cfg(feature = "heap")]
     bytes: alloc::vec::Vec<u8>,
 }
 
@@ -289,18 +289,18 @@ impl Secret {
             return None;
         }
         Some(Secret {
-            #[cfg(not(feature = "alloc"))]
+            #[cfg(not(feature = "heap"))]
             bytes: crate::object::Bytes::new(bytes),
-            #[cfg(feature = "alloc")]
+            #[cfg(feature = "heap")]
             bytes: bytes.into(),
         })
     }
 
     /// The bytes.
     pub fn as_slice(&self) -> &[u8] {
-        #[cfg(not(feature = "alloc"))]
+        #[cfg(not(feature = "heap"))]
         return self.bytes.as_slice();
-        #[cfg(feature = "alloc")]
+        #[cfg(feature = "heap")]
         &self.bytes
     }
 

@@ -6,18 +6,18 @@ use core::ops::{Deref, DerefMut};
 /// `N` bytes: in the client itself, or with `alloc` on the heap, where bodies of megabytes burden no stack and take memory
 /// only as far as they were used.
 pub(crate) struct Body<const N: usize> {
-    #[cfg(not(feature = "alloc"))]
+    #[cfg(not(feature = "heap"))]
     bytes: [u8; N],
-    #[cfg(feature = "alloc")]
+    #[cfg(feature = "heap")]
     bytes: alloc::boxed::Box<[u8]>,
 }
 
 impl<const N: usize> Body<N> {
     pub(crate) fn new() -> Self {
         Body {
-            #[cfg(not(feature = "alloc"))]
+            #[cfg(not(feature = "heap"))]
             bytes: [0; N],
-            #[cfg(feature = "alloc")]
+            #[cfg(feature = "heap")]
             bytes: alloc::vec![0; N].into_boxed_slice(),
         }
     }

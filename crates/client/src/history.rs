@@ -9,11 +9,12 @@ use core::time::Duration;
 use lightship_lwm2m::{ObjectLink, Path, Value};
 use lightship_platform::Instant;
 
+use self::room::Room;
 use crate::read::Visitor;
 
-/// The most that is kept where memory comes from a heap.
-#[cfg(feature = "alloc")]
-const LEN_MAX: usize = 64 * 1024;
+#[cfg_attr(not(feature = "storing"), path = "history/no_room.rs")]
+#[cfg_attr(all(feature = "storing", not(feature = "heap")), path = "history/fixed_room.rs")]
+mod room;
 
 /// What a record belongs to: an observation, by what it observes, or the next Send.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -65,14 +66,9 @@ impl Head {
     }
 }
 
-/// Up to `N` bytes of records: in the client itself, or with `alloc` on the heap and as far as they are needed.
+/// Up to `N` bytes of records. Without the feature `storing` there is no room for any.
 pub(crate) struct History<const N: usize> {
-    #[cfg(not(feature = "alloc"))]
-    bytes: [u8; N],
-    #[cfg(not(feature = "alloc"))]
-    len: usize,
-    #[cfg(feature = "alloc")]
-    bytes: alloc::vec::Vec<u8>,
+    room: Room<N>,
 }
 
 /// Before the values of each record: its length, account, stage, subject, moment, path.
@@ -80,69 +76,11 @@ const HEAD_LEN: usize = 4 + 1 + 1 + 4 + 8 + 9;
 
 impl<const N: usize> History<N> {
     pub(crate) fn new() -> Self {
-        History {
-            #[cfg(not(feature = "alloc"))]
-            bytes: [0; N],
-            #[cfg(not(feature = "alloc"))]
-            len: 0,
-            #[cfg(feature = "alloc")]
-            bytes: alloc::vec::Vec::new(),
-        }
+        History { room: Room::new() }
     }
 
-    #[cfg(not(feature = "alloc"))]
-    const fn capacity() -> usize {
-        N
-    }
-
-    #[cfg(feature = "alloc")]
-    const fn capacity() -> usize {
-        if N < LEN_MAX { N } else { LEN_MAX }
-    }
-
-    #[cfg(not(feature = "alloc"))]
     fn stored(&self) -> &[u8] {
-        self.bytes.get(..self.len).unwrap_or_default()
-    }
-
-    #[cfg(feature = "alloc")]
-    fn stored(&self) -> &[u8] {
-        &self.bytes
-    }
-
-    fn stored_mut(&mut self) -> &mut [u8] {
-        #[cfg(not(feature = "alloc"))]
-        return self.bytes.get_mut(..self.len).unwrap_or_default();
-        #[cfg(feature = "alloc")]
-        return &mut self.bytes;
-    }
-
-    #[cfg(not(feature = "alloc"))]
-    fn append(&mut self, bytes: &[u8]) {
-        if let Some(room) = self.bytes.get_mut(self.len..).and_then(|room| room.get_mut(..bytes.len())) {
-            room.copy_from_slice(bytes);
-            self.len += bytes.len();
-        }
-    }
-
-    #[cfg(feature = "alloc")]
-    fn append(&mut self, bytes: &[u8]) {
-        self.bytes.extend_from_slice(bytes);
-    }
-
-    fn cut(&mut self, len: usize) {
-        #[cfg(not(feature = "alloc"))]
-        {
-            self.len = self.len.min(len);
-        }
-        #[cfg(feature = "alloc")]
-        {
-            self.bytes.truncate(len);
-            if len == 0 {
-                // An outage may last for ever, the memory of one need not.
-                self.bytes = alloc::vec::Vec::new();
-            }
-        }
+        self.room.stored()
     }
 
     /// Adds what a path held, as [`Pack`] wrote it. A record of the same path and millisecond is replaced: no format could tell
@@ -156,22 +94,22 @@ impl<const N: usize> History<N> {
         self.retain(|other| !same(other));
         let len = HEAD_LEN + values.len();
         let Ok(said) = u32::try_from(len) else { return false };
-        if len > Self::capacity() {
+        if len > Room::<N>::CAPACITY {
             return false;
         }
-        while self.stored().len() + len > Self::capacity() {
+        while self.stored().len() + len > Room::<N>::CAPACITY {
             let mut first = true;
             self.retain(|_| !core::mem::take(&mut first));
         }
         let mut path = [0; 9];
         let mut writer = Writer { out: &mut path, len: 0, failed: false };
         writer.path(head.target);
-        self.append(&said.to_le_bytes());
-        self.append(&[head.account, head.stage as u8]);
-        self.append(&head.subject.0.to_le_bytes());
-        self.append(&head.at.as_micros().to_le_bytes());
-        self.append(&path);
-        self.append(values);
+        self.room.append(&said.to_le_bytes());
+        self.room.append(&[head.account, head.stage as u8]);
+        self.room.append(&head.subject.0.to_le_bytes());
+        self.room.append(&head.at.as_micros().to_le_bytes());
+        self.room.append(&path);
+        self.room.append(values);
         true
     }
 
@@ -197,18 +135,18 @@ impl<const N: usize> History<N> {
             let head = Values(record.get(4..).unwrap_or_default()).head();
             if head.is_some_and(|head| keep(&head)) {
                 if from != to {
-                    self.stored_mut().copy_within(from..from + len, to);
+                    self.room.stored_mut().copy_within(from..from + len, to);
                 }
                 to += len;
             }
             from += len;
         }
-        self.cut(to);
+        self.room.cut(to);
     }
 
     /// Gives records another stage, those for which `change` returns one.
     pub(crate) fn restage(&mut self, mut change: impl FnMut(&Head) -> Option<Stage>) {
-        let mut rest = self.stored_mut();
+        let mut rest = self.room.stored_mut();
         while let Some(len) = record_len(rest)
             && let Some((record, after)) = core::mem::take(&mut rest).split_at_mut_checked(len)
         {

@@ -117,7 +117,7 @@
 #![no_std]
 #![warn(clippy::indexing_slicing, clippy::std_instead_of_core)]
 
-#[cfg(feature = "alloc")]
+#[cfg(feature = "heap")]
 extern crate alloc;
 // The derive macro names this crate by its name, in here too.
 extern crate self as lightship_client;
@@ -155,7 +155,7 @@ mod staged;
 mod uri;
 mod write;
 
-#[cfg(feature = "alloc")]
+#[cfg(feature = "heap")]
 pub use account::Tls;
 pub use account::{
     Account, Retry, SECRET_LEN_MAX, SERVER_NAME_LEN_MAX, Secret, Security, SecurityMode, URI_LEN_MAX,

@@ -112,7 +112,7 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
     /// are; without any nothing is remembered.
     ///
     /// Any time will do, registered or not, muted or not. When memory is used up, the oldest moments make room, of this and of
-    /// what is kept for observations.
+    /// what is kept for observations; without the feature `storing` there is none.
     ///
     /// # Errors
     /// [`SendRefused::Nothing`] when the paths hold nothing that this server may see, [`SendRefused::Busy`] when a value is not

@@ -496,7 +496,7 @@ impl Scalar for u64 {
     }
 }
 
-#[cfg(feature = "alloc")]
+#[cfg(feature = "heap")]
 mod owned {
     use alloc::collections::BTreeMap;
     use alloc::string::String;

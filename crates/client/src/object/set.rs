@@ -115,7 +115,7 @@ impl<T: Objects + ?Sized> Objects for &mut T {
     }
 }
 
-#[cfg(feature = "alloc")]
+#[cfg(feature = "heap")]
 impl Objects for alloc::vec::Vec<alloc::boxed::Box<dyn Object>> {
     fn at(&self, index: usize) -> Option<&dyn Object> {
         self.get(index).map(|object| &**object)
@@ -129,7 +129,7 @@ impl Objects for alloc::vec::Vec<alloc::boxed::Box<dyn Object>> {
     }
 }
 
-#[cfg(feature = "alloc")]
+#[cfg(feature = "heap")]
 impl Objects for alloc::vec::Vec<alloc::boxed::Box<dyn Object + Send>> {
     fn at(&self, index: usize) -> Option<&dyn Object> {
         self.get(index).map(|object| &**object as &dyn Object)
