@@ -13,6 +13,10 @@ pub mod udp;
 
 pub use lightship_hot::{crew, documents, memory_shard, session, traffic};
 
+/// The same allocator as in the program.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 /// Resident memory of this process in bytes; 0 where the system does not tell.
 #[must_use]
 pub fn resident() -> usize {
