@@ -439,7 +439,13 @@ impl<'a> Draft<'a> {
     /// All that is to be written, and what it means for those who read from memory.
     pub(crate) fn done(self) -> Done {
         let facts = self.facts.into_iter().map(|((tree, key), value)| Row { tree, key, value });
-        let rows = self.log.into_iter().chain(facts).collect();
+        let mut rows = self.log;
+        let log = rows.len();
+        rows.extend(facts);
+        // Neighbours in a tree lie near one another in memory, and are found in less time one behind the other.
+        if let Some(facts) = rows.get_mut(log..) {
+            facts.sort_unstable_by(|one, other| (one.tree, &*one.key).cmp(&(other.tree, &*other.key)));
+        }
         Done { rows, events: self.events, commands: self.commands }
     }
 }
