@@ -56,25 +56,25 @@ impl Timestamp {
         let (days, ms) = (self.0.div_euclid(DAY_MS), self.0.rem_euclid(DAY_MS));
         let (year, month, day) = civil_from_days(days);
         let mut text = *b"0000-00-00T00:00:00.000Z";
-        let mut put = |from: usize, to: usize, number: i64| {
-            let mut rest = number;
-            for place in text.iter_mut().take(to).skip(from).rev() {
-                // One digit fits.
-                *place = b'0' + u8::try_from(rest % 10).unwrap_or(0);
-                rest /= 10;
-            }
-        };
-        for (from, to, number) in [
-            (0, 4, year),
-            (5, 7, month),
-            (8, 10, day),
-            (11, 13, ms / 3_600_000),
-            (14, 16, ms / 60_000 % 60),
-            (17, 19, ms / 1000 % 60),
-            (20, 23, ms % 1000),
+        let second = ms / 1000;
+        for (at, number) in [
+            (0, year / 100),
+            (2, year % 100),
+            (5, month),
+            (8, day),
+            (11, second / 3600),
+            (14, second / 60 % 60),
+            (17, second % 60),
+            (20, ms / 10 % 100),
         ] {
-            put(from, to, number);
+            // Each is less than a hundred.
+            let number = u8::try_from(number).unwrap_or(0);
+            if let Some([tens, ones]) = text.get_mut(at..at + 2) {
+                (*tens, *ones) = (b'0' + number / 10, b'0' + number % 10);
+            }
         }
+        let [.., last, _] = &mut text;
+        *last = b'0' + u8::try_from(ms % 10).unwrap_or(0);
         Some(TimestampText(text))
     }
 }

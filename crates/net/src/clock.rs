@@ -54,6 +54,12 @@ pub struct Look {
 }
 
 impl Look {
+    /// The date that was shown.
+    #[must_use]
+    pub fn date(&self) -> UnixTime {
+        self.date
+    }
+
     /// The date of a moment of engine time, as far as that date was right.
     #[must_use]
     pub fn date_of(&self, moment: Instant) -> UnixTime {

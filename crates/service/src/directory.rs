@@ -17,7 +17,7 @@ use lightship_api as api;
 use lightship_api::{ObservingState, Timestamp};
 use lightship_lwm2m::object::implied_version;
 use lightship_lwm2m::{Endpoint, Format, ObjectVersion, Path};
-use lightship_net::Clock;
+use lightship_net::{Clock, Look};
 use lightship_platform::Instant;
 use lightship_server::{Details, Locator, Presence, Registration, RegistrationId};
 use lightship_store::WantedKey;
@@ -287,7 +287,11 @@ impl Directory {
 impl Device {
     /// One that is registered like this, and of which nothing else is known.
     pub(crate) fn new(shard: u8, registration: Registration, clock: Clock) -> Device {
-        let look = clock.look();
+        Device::at(clock.look(), shard, registration, clock)
+    }
+
+    /// The same for who has looked at the clocks.
+    pub(crate) fn at(look: Look, shard: u8, registration: Registration, clock: Clock) -> Device {
         let date = |at| core::timestamp(look.date_of(at));
         let presence = registration.presence;
         let mut device = Device {

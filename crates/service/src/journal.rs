@@ -12,7 +12,7 @@ use std::sync::Arc;
 use lightship_api as api;
 use lightship_api::{EventType, Timestamp};
 use lightship_lwm2m::Endpoint;
-use lightship_net::{Events, ShardEvent};
+use lightship_net::{Events, Look, ShardEvent};
 use lightship_platform::Instant;
 use lightship_server::{Event, Outcome, Presence, RegistrationId, SecurityEvent};
 use lightship_store::{CredentialSet, Fact, NewEvent};
@@ -43,6 +43,8 @@ pub(crate) struct Journal {
     displaced: HashSet<RegistrationId>,
     unchanged: Bucket,
     kinds: Kinds,
+    /// What time it is, as of the last few events.
+    look: Look,
     /// The event that is being written.
     body: Vec<u8>,
 }
@@ -72,7 +74,6 @@ impl Journal {
         let a_second = core.config.events.unchanged_updates_per_second;
         let at = core.clock.now();
         Journal {
-            core,
             pending: Pending::default(),
             flights: VecDeque::new(),
             retry_at: None,
@@ -80,6 +81,8 @@ impl Journal {
             displaced: HashSet::new(),
             unchanged: Bucket { a_second, filled: u64::from(a_second) * MICRO, at },
             kinds: Kinds::default(),
+            look: core.clock.look(),
+            core,
             body: Vec::new(),
         }
     }
@@ -94,11 +97,15 @@ impl Journal {
                 result = Flight::landed(&mut self.flights) => self.landed(result).await,
                 count = events.recv_many(&mut taken, room), if room > 0 && !stopped => {
                     stopped = count == 0;
-                    for ShardEvent { shard, event } in taken.drain(..) {
+                    for (place, ShardEvent { shard, event }) in taken.drain(..).enumerate() {
+                        if place.is_multiple_of(LOOK_EVERY) {
+                            self.look = self.core.clock.look();
+                        }
                         self.take(shard, event).await;
                     }
                 }
                 Some(news) = news.recv(), if room > 0 && !stopped => {
+                    self.look = self.core.clock.look();
                     self.log(news.kind, &news.endpoint, |event| {
                         event.result = news.result;
                         event.reason = news.reason;
@@ -198,7 +205,7 @@ impl Journal {
 
     /// Adds an event to the batch.
     fn log(&mut self, kind: EventType, endpoint: &Endpoint, fill: impl FnOnce(&mut api::Event)) {
-        let now = self.core.now();
+        let now = core::timestamp(self.look.date());
         let mut event = api::Event::new(String::new(), now, kind, endpoint.to_string());
         fill(&mut event);
         self.body.clear();
@@ -210,7 +217,7 @@ impl Journal {
 
     /// Adds an event that shows a registration.
     fn log_registration(&mut self, kind: EventType, device: &Device, reason: Option<&str>) {
-        let now = self.core.now();
+        let now = core::timestamp(self.look.date());
         let endpoint = &device.registration.details.endpoint;
         self.body.clear();
         match self.kinds.write_event(&mut self.body, (now, kind), device, reason) {
@@ -236,6 +243,8 @@ impl Journal {
 
 /// What may share one commit.
 const BATCH_LEN: usize = 4096;
+/// Events that share one look at the clocks: less than a millisecond's work.
+const LOOK_EVERY: usize = 64;
 const MICRO: u64 = 1_000_000;
 
 #[cfg(test)]

@@ -19,6 +19,8 @@ pub(crate) struct Noise {
 #[derive(Debug, Default)]
 struct State {
     counts: HashMap<Endpoint, u64>,
+    /// How many of this minute were counted.
+    counted: u64,
     /// Of the minute before.
     last: Vec<NoisyDevice>,
     /// What was seen when this minute began.
@@ -42,6 +44,12 @@ impl Noise {
             return;
         }
         let mut state = self.state();
+        state.counted += 1;
+        if state.counted > COUNTED_MAX {
+            // More than in the minute before: of what comes now half as many are looked at.
+            state.counted /= 2;
+            self.every.store(every.saturating_mul(2), Ordering::Relaxed);
+        }
         if let Some(count) = state.counts.get_mut(endpoint) {
             *count += every;
         } else if state.counts.len() < DEVICES_MAX {
@@ -63,6 +71,7 @@ impl Noise {
         let mut state = self.state();
         state.last = state.loudest();
         state.counts.clear();
+        state.counted = 0;
         let seen = self.seen.load(Ordering::Relaxed);
         self.every.store(((seen - state.seen) / COUNTED_MAX).max(1), Ordering::Relaxed);
         state.seen = seen;

@@ -269,12 +269,12 @@ impl Journal {
     }
 
     fn device(&self, shard: u8, registration: Registration) -> Device {
-        Device::new(shard, registration, self.core.clock)
+        Device::at(self.look, shard, registration, self.core.clock)
     }
 
     /// A registration as the store keeps it.
     fn record(&mut self, registration: &Registration) -> Arc<RegistrationRecord> {
-        let look = self.core.clock.look();
+        let look = self.look;
         let date = |at| look.date_of(at).as_millis();
         let terms = self.kinds.packed(&registration.details.terms);
         Arc::new(RegistrationRecord {
