@@ -11,7 +11,7 @@ use std::net::UdpSocket;
 use std::path::Path;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use lightship_api::CommandState;
 use lightship_api::client::{Client, ClientError, DownlinkOptions};
@@ -22,6 +22,8 @@ use program::{PATIENCE, Server, eventually, now};
 const CALLERS: usize = 64;
 /// A device that has nothing to do.
 const PAUSE: Duration = Duration::from_millis(1);
+/// More than the devices' time awake.
+const UPDATE_EVERY: Duration = Duration::from_secs(2);
 const LOOK_EVERY: Duration = Duration::from_millis(20);
 
 /// A device that sleeps until it is told to send an Update, and then does what it is told.
@@ -34,6 +36,7 @@ struct Device {
     answered: Option<(MessageId, Vec<u8>)>,
     /// The numbers of the commands that came, in the order of their coming.
     received: Vec<usize>,
+    heard_at: Instant,
 }
 
 impl Device {
@@ -49,6 +52,7 @@ impl Device {
             message_id: 0,
             answered: None,
             received: Vec::new(),
+            heard_at: now(),
         };
         let name = format!("ep={}", device.name);
         let register = device.request("rd", &["b=U", "Q", "lwm2m=1.1", "lt=86400", &name], b"</1/0>,</3/0>");
@@ -90,8 +94,16 @@ impl Device {
     fn update(&mut self) {
         let location = self.location.clone();
         let update = self.request(&location, &[], b"");
+        self.heard_at = now();
         // The server may be away: it is asked again.
         let _ = self.socket.send(&update);
+    }
+
+    /// Says again that it is there, if it has not heard anything for so long that the server believes it asleep.
+    fn stay_awake(&mut self) {
+        if self.heard_at.elapsed() > UPDATE_EVERY {
+            self.update();
+        }
     }
 
     /// Does what it is told, as far as something has come; says whether it has.
@@ -99,7 +111,9 @@ impl Device {
         let mut buffer = [0; 1500];
         // Nothing, or the server is away.
         let Ok(len) = self.socket.recv(&mut buffer) else { return false };
+        self.heard_at = now();
         let request = Message::parse(&buffer[..len]).expect("CoAP");
+        assert!(request.code().class() < 4, "{}: an Update is refused: {}", self.name, request.code());
         if request.ty() == Type::Con && request.code().class() >= 2 {
             let _ = self.socket.send(&empty_ack(request.message_id()));
             return true;
@@ -220,6 +234,7 @@ fn work(http: &str, devices: &mut [Device], enough: usize) {
                     for device in devices.iter_mut() {
                         let known = device.received.len();
                         busy |= device.serve();
+                        device.stay_awake();
                         came.fetch_add(device.received.len() - known, Ordering::Relaxed);
                     }
                     if !busy {
