@@ -645,12 +645,7 @@ const FACTS: &[Fact] = &[
         ]),
         Cases(&["leshan-secure-server/psk/reconnects-by-resumption"]),
     ),
-    fact(
-        "(beyond their suite)",
-        "a new address is checked before it is believed (RFC 9853)",
-        Not(NO_RRC),
-        Not(NO_RRC),
-    ),
+    fact("(beyond their suite)", "a new address is checked first (RFC 9853)", Not(NO_RRC), Not(NO_RRC)),
     fact(
         "RpkTest",
         "registers, is read; another key on either side is refused",
