@@ -77,6 +77,12 @@ pub(crate) fn register(
     })
 }
 
+/// The name that a Register gives, whatever else is wrong with it.
+pub(crate) fn claimed(message: &Message<'_>) -> Option<Endpoint> {
+    let name = message.uri_query().find_map(|part| part.strip_prefix("ep="))?;
+    Endpoint::new(name).ok()
+}
+
 /// Reads an Update of a registration of this version.
 pub(crate) fn update(
     message: &Message<'_>,

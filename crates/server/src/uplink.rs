@@ -115,6 +115,11 @@ impl Shard {
         } else {
             self.read_register(link, message, body)
         };
+        if new.is_err()
+            && let Some(endpoint) = parameters::claimed(message)
+        {
+            self.mark_name(link, &endpoint);
+        }
         if let Ok((endpoint, _)) = &new
             && let Some(reply) = self.metered(now, link, endpoint)
         {

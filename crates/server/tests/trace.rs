@@ -90,6 +90,27 @@ fn a_register_that_is_refused_is_told_under_its_name() {
 }
 
 #[test]
+fn a_register_that_cannot_be_used_is_told_under_the_name_that_it_gives() {
+    for (query, list, code) in [
+        ("ep=lamp&lt=soon&lwm2m=1.1", LIST, Code::BAD_REQUEST),
+        ("lt=300&ep=lamp&lwm2m=1.1&lt=5", LIST, Code::BAD_REQUEST),
+        ("ep=lamp&lt=300", LIST, Code::BAD_REQUEST),
+        ("ep=lamp&lt=300&lwm2m=9.9", LIST, Code::PRECONDITION_FAILED),
+        ("ep=lamp&lt=300&lwm2m=1.1", "<<", Code::BAD_REQUEST),
+    ] {
+        let mut world = World::new();
+        let register = world.register_packet(query, list);
+        assert_eq!(world.ask(address(LAMP), &register), code, "{query}");
+        assert_eq!(codes(&trace(&world.shard, of("lamp"))), [(false, Code::POST), (true, code)], "{query}");
+    }
+    // Where there is no name, the address is all that is known.
+    let mut world = World::new();
+    let register = world.register_packet("lt=300&lwm2m=1.1", LIST);
+    assert_eq!(world.ask(address(LAMP), &register), Code::BAD_REQUEST);
+    assert_eq!(trace(&world.shard, of("lamp")), []);
+}
+
+#[test]
 fn strangers_are_found_by_their_address() {
     let mut world = World::new();
     let ping = [0x40, 0, 0x12, 0x34];
