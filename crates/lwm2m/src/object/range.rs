@@ -35,7 +35,8 @@ impl<'a> Range<'a> {
     }
 
     /// Whether the value is legal. A range that does not fit the type of the value allows it, except that for texts and bytes a
-    /// bare number range means their length.
+    /// bare number range means their length. One number alone is the largest that is legal: what has a single legal value needs
+    /// no range (Object 20 says `255` of what counts from 0).
     #[must_use]
     pub fn allows(&self, value: &Value<'_>) -> bool {
         let (words, number) = match (self, value) {
@@ -44,9 +45,10 @@ impl<'a> Range<'a> {
             }
             (Self::Numbers(words) | Self::Length(words), Value::Opaque(bytes)) => (words, len(bytes.len())),
             (Self::Numbers(words), Value::Float(number)) if number.is_nan() => return strict_nan(words),
-            (Self::Numbers(words), _) => match value.as_f64() {
-                Some(number) => (words, number),
-                None => return true,
+            (Self::Numbers(words), _) => match (value.as_f64(), number(words)) {
+                (Some(value), Some(most)) => return (most.min(0.0)..=most.max(0.0)).contains(&value),
+                (Some(number), None) => (words, number),
+                (None, _) => return true,
             },
             (Self::Length(_) | Self::Any | Self::Unknown(_), _) => return true,
         };
@@ -113,7 +115,8 @@ mod tests {
             ("0; 3.8..20.5", &[0.0, 4.0], &[1.0]),
             ("1...15", &[1.0, 15.0], &[16.0]),
             ("-30..-120", &[-50.0], &[-20.0]),
-            ("255", &[255.0], &[254.0]),
+            ("255", &[0.0, 7.0, 255.0], &[-1.0, 256.0]),
+            ("0", &[0.0], &[1.0]),
             ("0.000001..1.0", &[0.5], &[0.0]),
         ] {
             let range = Range::parse(words);
