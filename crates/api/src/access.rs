@@ -127,6 +127,7 @@ const NEEDS: &[(Need, &[&str])] = &[
             "cancelComposite",
             "cancelCommand",
             "retryCommand",
+            "moveCommand",
             "startBulk",
             "cancelBulk",
         ],

@@ -23,7 +23,7 @@ use crate::answer::{
     AttributesBody, CompositeObserveBody, CompositeReadBody, CompositeWriteBody, DownlinkAnswer, ExecuteBody,
     Observations,
 };
-use crate::command::{Command, Commands};
+use crate::command::{Command, CommandMove, Commands};
 use crate::endpoint::Endpoint;
 use crate::event::{Event, EventLog};
 use crate::history::History;
@@ -394,6 +394,14 @@ impl Client {
     /// See [`ClientError`].
     pub fn cancel_command(&self, id: &str) -> Result<Command, ClientError> {
         self.empty("DELETE", &format!("/api/v1/commands/{}", percent(id)))
+    }
+
+    /// Gives a command that waits another place among those of its device.
+    ///
+    /// # Errors
+    /// See [`ClientError`].
+    pub fn move_command(&self, id: &str, to: &CommandMove) -> Result<Command, ClientError> {
+        self.send("PATCH", &format!("/api/v1/commands/{}", percent(id)), to)
     }
 
     /// Queues once more what a command that has ended was to do.

@@ -32,12 +32,15 @@ pub struct Command {
     /// When it was accepted.
     #[schema(value_type = String, format = DateTime)]
     pub created_at: Timestamp,
-    /// When its state changed last.
+    /// When its state, or its place, changed last.
     #[schema(value_type = String, format = DateTime)]
     pub changed_at: Timestamp,
     /// Of one device, a higher one is sent first; 0 unless the caller said otherwise.
     #[serde(default)]
     pub priority: i8,
+    /// Of one device and one priority, a lower one is sent first. Those that nobody has moved stand in the order they came.
+    #[serde(default)]
+    pub place: i64,
     /// How often it was sent to the device. What changes something that a second time would change again is sent once.
     pub attempts: u32,
     /// How often it may be sent; absent: as often as it takes.
@@ -57,6 +60,34 @@ pub struct Command {
     /// What the device answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<DownlinkAnswer>,
+}
+
+/// Where a command that waits shall stand; exactly one of its members.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct CommandMove {
+    /// From -100 to 100: behind those that have this priority already.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub priority: Option<i8>,
+    /// The one that leaves next, or the last of all; with the priority of the one that stood there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub position: Option<CommandPosition>,
+    /// Directly before this command of the same device, with its priority.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub before: Option<String>,
+    /// Directly behind this command of the same device, with its priority.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+}
+
+/// An end of the queue of a device.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum CommandPosition {
+    /// Before all others that wait.
+    First,
+    /// Behind all others that wait.
+    Last,
 }
 
 /// Where a command stands. It begins in `waiting` and ends in one of the last five.

@@ -44,7 +44,7 @@ pub struct Event {
     /// Reported data (`notified`, `sent`, `observed`), each node with its own time when the device gave one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub content: Option<Vec<Node>>,
-    /// The command as it is then (`command_queued`, `command_done`).
+    /// The command as it is then (`command_queued`, `command_moved`, `command_done`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub command: Option<Box<Command>>,
     /// How a bootstrap went (`bootstrap_finished`).
@@ -131,6 +131,8 @@ pub enum EventType {
     ObservationCancelled,
     /// A durable command was accepted.
     CommandQueued,
+    /// A durable command that waits has another place, or another priority.
+    CommandMoved,
     /// A durable command came to its end.
     CommandDone,
     /// A bootstrap began.
@@ -149,7 +151,7 @@ pub enum EventType {
 
 impl EventType {
     /// Every kind that a stream can be filtered by.
-    pub const ALL: [EventType; 17] = [
+    pub const ALL: [EventType; 18] = [
         EventType::Registered,
         EventType::Updated,
         EventType::Deregistered,
@@ -161,6 +163,7 @@ impl EventType {
         EventType::Sent,
         EventType::ObservationCancelled,
         EventType::CommandQueued,
+        EventType::CommandMoved,
         EventType::CommandDone,
         EventType::BootstrapStarted,
         EventType::BootstrapFinished,
@@ -184,6 +187,7 @@ impl EventType {
             EventType::Sent => "sent",
             EventType::ObservationCancelled => "observation_cancelled",
             EventType::CommandQueued => "command_queued",
+            EventType::CommandMoved => "command_moved",
             EventType::CommandDone => "command_done",
             EventType::BootstrapStarted => "bootstrap_started",
             EventType::BootstrapFinished => "bootstrap_finished",

@@ -40,7 +40,7 @@ pub use answer::{
 };
 pub use audit::{Audit, AuditEntry};
 pub use certificate::{Certificate, CertificateWarning, CertificateWarningKind, Explanation, PublicKey};
-pub use command::{Command, CommandState, Commands};
+pub use command::{Command, CommandMove, CommandPosition, CommandState, Commands};
 pub use credential::{Credential, Credentials};
 pub use endpoint::{Endpoint, Endpoints, ObjectEntry, PresenceState, Security, SecurityMode};
 pub use event::{Event, EventLog, EventType};

@@ -24,6 +24,8 @@ use crate::routes::{Answer, Body, ROUTES, Route};
     crate::Observations,
     crate::Command,
     crate::Commands,
+    crate::CommandMove,
+    crate::CommandPosition,
     crate::Event,
     crate::EventLog,
     crate::History,

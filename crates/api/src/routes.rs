@@ -406,6 +406,15 @@ pub const ROUTES: &[Route] = &[
     )
     .with(&[], &[401, 403, 404, 409, 503]),
     route(
+        "PATCH",
+        "/api/v1/commands/{id}",
+        "moveCommand",
+        "Gives a durable command that waits another place among those of its device.",
+        Body::Json("CommandMove"),
+        Answer::Json("Command"),
+    )
+    .with(&[], &[400, 401, 403, 404, 408, 409, 413, 415, 503]),
+    route(
         "POST",
         "/api/v1/commands/{id}/retry",
         "retryCommand",

@@ -39,6 +39,21 @@ fn commands_from_a_shell_wait_for_a_device_that_sleeps() {
         items.map(|item| item["state"].as_str().unwrap().to_owned()).collect::<Vec<_>>()
     };
     assert_eq!(states(), ["superseded", "waiting", "waiting", "waiting", "cancelled"]);
+    let id = |one: &serde_json::Value| one["id"].as_str().unwrap().to_owned();
+    let moved = server.ctl(&["commands", "--move", &id(&mistake), "--before", &id(&write)]);
+    assert!(moved.contains(&id(&mistake)) && moved.contains("waiting"), "{moved}");
+    server.ctl(&["commands", "--move", &id(&execute), "--first"]);
+    server.ctl(&["commands", "--move", &id(&write), "--priority", "-1"]);
+    let table = server.ctl(&["commands", "meter"]);
+    let at = |one| table.find(&id(one)).unwrap_or_else(|| panic!("not listed: {table}"));
+    assert!(
+        at(&execute) < at(&mistake) && at(&mistake) < at(&write) && at(&write) < at(&regretted),
+        "{table}"
+    );
+    let usage = command(&["ctl", "commands", "--move", &id(&write)]).output().expect("ctl runs");
+    assert_eq!(usage.status.code(), Some(2), "it has to say where to");
+    let over = server.ctl_refused(&["commands", "--move", &id(&regretted), "--last"]);
+    assert!(over.contains("cancelled"), "{over}");
 
     assert_eq!(device.say("update"), "ok");
     eventually("every command has ended", || {

@@ -18,9 +18,9 @@ use base64::engine::general_purpose::STANDARD;
 use lightship_lwm2m::Endpoint;
 use lightship_net::Clock;
 use lightship_store::{
-    AuditRecord, CommandRecord, CommandState, CredentialKey, CredentialRecord, CredentialSet, Cursor,
-    DocumentKey, EmbeddedOptions, EmbeddedStore, Entry, EventRecord, Head, Importer, RegistrationRecord,
-    Report, StoreError, TokenRecord, WantedKey, WantedObservation,
+    AuditRecord, CommandId, CommandRecord, CommandState, CredentialKey, CredentialRecord, CredentialSet,
+    Cursor, DocumentKey, EmbeddedOptions, EmbeddedStore, Entry, EventRecord, Head, Importer,
+    RegistrationRecord, Report, StoreError, TokenRecord, WantedKey, WantedObservation,
 };
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -209,6 +209,9 @@ struct Command {
     changed_ms: i64,
     not_after_ms: i64,
     priority: i8,
+    /// Absent: nobody has moved it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    place: Option<i64>,
     attempts: u32,
     attempts_max: u32,
     pause_ms: u64,
@@ -417,6 +420,7 @@ impl From<CommandRecord> for Command {
             changed_ms: record.changed_ms,
             not_after_ms: record.not_after_ms,
             priority: record.priority,
+            place: Some(record.place).filter(|place| *place != record.id.place()),
             attempts: record.attempts,
             attempts_max: record.attempts_max,
             pause_ms: record.pause_ms,
@@ -532,8 +536,9 @@ impl Wanted {
 impl Command {
     fn record(self) -> Result<CommandRecord, String> {
         let state = CommandState::ALL.into_iter().find(|state| state_name(*state) == self.state);
+        let id: CommandId = self.id.parse().map_err(|_| format!("{:?} is no id", self.id))?;
         Ok(CommandRecord {
-            id: self.id.parse().map_err(|_| format!("{:?} is no id", self.id))?,
+            id,
             endpoint: endpoint(&self.endpoint)?,
             state: state.ok_or_else(|| format!("there is no state {:?}", self.state))?,
             order: self.order.0,
@@ -541,6 +546,7 @@ impl Command {
             changed_ms: self.changed_ms,
             not_after_ms: self.not_after_ms,
             priority: self.priority,
+            place: self.place.unwrap_or_else(|| id.place()),
             attempts: self.attempts,
             attempts_max: self.attempts_max,
             pause_ms: self.pause_ms,

@@ -10,6 +10,7 @@
 //! `sent` is in the store before the first byte leaves: after a crash nothing that may have been done is done again.
 
 mod agenda;
+mod line;
 mod serve;
 mod shape;
 mod watch;
@@ -21,10 +22,14 @@ use std::time::Duration;
 
 use lightship_api::{Event, EventType, Problem, ProblemType, Timestamp};
 use lightship_lwm2m::Endpoint;
-use lightship_store::{Batch, CommandId, CommandRecord, CommandState, Fact, NewEvent, Store, StoreError};
+use lightship_store::{
+    Batch, CommandId, CommandRecord, CommandState, Fact, NewEvent, PLACE_STEP, Store, StoreError,
+};
 use tokio::sync::Notify;
 
 use self::agenda::Agenda;
+use self::line::Spot;
+pub(crate) use self::line::Target;
 pub(crate) use self::shape::{shape, state};
 pub(crate) use self::watch::keep_watch;
 use crate::access;
@@ -184,8 +189,9 @@ pub(crate) async fn accept(
     let now_ms = core.now().0;
     let number = queue.last.fetch_add(1, Ordering::Relaxed) + 1;
     let pause = terms.pause.unwrap_or(PAUSE);
+    let id = CommandId { number, writer: queue.writer };
     let record = CommandRecord {
-        id: CommandId { number, writer: queue.writer },
+        id,
         endpoint: endpoint.clone(),
         state: CommandState::Waiting,
         order: order.to_text().into(),
@@ -193,6 +199,11 @@ pub(crate) async fn accept(
         changed_ms: now_ms,
         not_after_ms: terms.not_after.map_or(now_ms.saturating_add(COMMAND_LIFE_MS), |time| time.0),
         priority: terms.priority,
+        // Behind all of its priority, wherever they were moved to.
+        place: queue
+            .agenda()
+            .last_place(endpoint, terms.priority)
+            .map_or(id.place(), |last| id.place().max(last.saturating_add(PLACE_STEP))),
         attempts: 0,
         attempts_max: terms.attempts.unwrap_or(u32::MAX),
         pause_ms: u64::try_from(pause.as_millis()).unwrap_or(u64::MAX),
@@ -232,14 +243,53 @@ pub(crate) async fn cancel(core: &Core, id: CommandId) -> Result<CommandRecord, 
     let endpoint = read().await?.ok_or_else(gone)?.endpoint.clone();
     let _turn = core.queue.turn(&endpoint).await;
     let record = read().await?.ok_or_else(gone)?;
-    if record.state != CommandState::Waiting {
-        let detail = format!("the command is {}", state(record.state).name());
-        return Err(Refusal::new(ProblemType::CommandOver, detail));
-    }
+    waits(&record)?;
     let change = ended(core, CommandRecord::clone(&record), CommandState::Cancelled, None);
     let record = CommandRecord::clone(&change.record);
     store(core, vec![change]).await?;
     Ok(record)
+}
+
+/// Gives a command that waits another place; says how it stands now.
+pub(crate) async fn shift(core: &Arc<Core>, id: CommandId, to: Target) -> Result<CommandRecord, Refusal> {
+    let read = |id: CommandId| async move { core.store.command(id).await.map_err(|error| unread(&error)) };
+    let gone = || unknown(&id.to_string());
+    let endpoint = read(id).await?.ok_or_else(gone)?.endpoint.clone();
+    let turn = core.queue.turn(&endpoint).await;
+    if let Target::Before(other) | Target::Behind(other) = to {
+        let beside = read(other).await?.ok_or_else(|| unknown(&other.to_string()))?;
+        if beside.endpoint != endpoint {
+            return Err(Refusal::new(ProblemType::Conflict, "the other command is for another device"));
+        }
+        waits(&beside)?;
+    }
+    waits(&*read(id).await?.ok_or_else(gone)?)?;
+    let line = core.queue.agenda().line(&endpoint);
+    let mut changes = Vec::new();
+    for spot in line::moved(&line, id, to) {
+        let before = read(spot.id).await?.ok_or_else(gone)?;
+        let Spot { priority, place, next_ms, .. } = spot;
+        let changed_ms = core.now().0;
+        let record = CommandRecord { priority, place, next_ms, changed_ms, ..CommandRecord::clone(&before) };
+        changes.push(Change { record: Arc::new(record), event: Some(EventType::CommandMoved) });
+    }
+    if !changes.is_empty() {
+        store(core, changes).await?;
+    }
+    let record = read(id).await?.ok_or_else(gone)?;
+    drop(turn);
+    // What stands first now may be one that need not pause.
+    kick(core, &endpoint);
+    Ok(CommandRecord::clone(&record))
+}
+
+/// Refuses what has ended, or is on its way.
+fn waits(record: &CommandRecord) -> Result<(), Refusal> {
+    if record.state == CommandState::Waiting {
+        return Ok(());
+    }
+    let detail = format!("the command {} is {}", record.id, state(record.state).name());
+    Err(Refusal::new(ProblemType::CommandOver, detail))
 }
 
 /// Accepts once more, on the terms it had, what a command that has ended was to do.

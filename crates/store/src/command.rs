@@ -9,7 +9,7 @@ use crate::BadCursor;
 /// One command as it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct CommandRecord {
-    /// Which one. Of one device, and of one priority, a lower number is sent first.
+    /// Which one.
     pub id: CommandId,
     /// For whom.
     pub endpoint: Endpoint,
@@ -25,6 +25,8 @@ pub struct CommandRecord {
     pub not_after_ms: i64,
     /// Of one device, a higher one is sent first.
     pub priority: i8,
+    /// Of one device and one priority, a lower one is sent first; [`CommandId::place`] unless it was moved.
+    pub place: i64,
     /// How often it was sent.
     pub attempts: u32,
     /// How often it may be sent; `u32::MAX`: as often as it takes.
@@ -47,6 +49,18 @@ pub struct CommandId {
     /// Who accepted it.
     pub writer: u32,
 }
+
+impl CommandId {
+    /// Where a command stands among its equals when nobody has moved it: behind those that were accepted before it.
+    /// Between two of them is room.
+    #[must_use]
+    pub fn place(self) -> i64 {
+        i64::try_from(self.number).unwrap_or(i64::MAX).saturating_mul(PLACE_STEP)
+    }
+}
+
+/// Places between two commands that follow each other.
+pub const PLACE_STEP: i64 = 1 << 16;
 
 /// Where a command stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]

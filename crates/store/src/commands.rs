@@ -138,6 +138,7 @@ mod tests {
             changed_ms: -2,
             not_after_ms: i64::MAX,
             priority: -3,
+            place: 11,
             attempts: 3,
             attempts_max: u32::MAX,
             pause_ms: 60_000,

@@ -78,6 +78,7 @@ fn command(number: u64, endpoint_name: &str, state: CommandState) -> Fact {
         changed_ms: 2,
         not_after_ms: 3,
         priority: -7,
+        place: -8,
         attempts: 1,
         attempts_max: u32::MAX,
         pause_ms: 60_000,

@@ -35,7 +35,7 @@ pub use batch::{
     BadCursor, Batch, Cursor, DocumentKey, EventPage, EventRecord, EventsOf, Fact, NewEvent,
     RegistrationRecord, WantedKey, WantedObservation,
 };
-pub use command::{CommandId, CommandRecord, CommandState};
+pub use command::{CommandId, CommandRecord, CommandState, PLACE_STEP};
 pub use credential::{CredentialKey, CredentialRecord, CredentialSet};
 pub use embedded::{EmbeddedStore, Entry, Head, Importer, Report};
 pub use faulty::{Faults, FaultyStore};

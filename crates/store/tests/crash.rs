@@ -55,6 +55,7 @@ fn batch(writer: u64, id: u64) -> Batch {
         changed_ms: 1,
         not_after_ms: 1,
         priority: 0,
+        place: 0,
         attempts: 0,
         attempts_max: 1,
         pause_ms: 1,

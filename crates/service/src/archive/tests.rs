@@ -67,6 +67,7 @@ fn command(number: u64, state: CommandState) -> Fact {
         changed_ms: 2,
         not_after_ms: 3,
         priority: -4,
+        place: if number == 1 { CommandId { number, writer: 0xAB }.place() } else { -9 },
         attempts: 5,
         attempts_max: 6,
         pause_ms: 7,

@@ -9,6 +9,8 @@ use lightship_lwm2m::Endpoint;
 use lightship_store::{CommandId, CommandRecord, CommandState};
 use tokio::sync::Notify;
 
+use super::line::Spot;
+
 /// The commands of all devices that have not ended.
 #[derive(Debug, Default)]
 pub(super) struct Agenda {
@@ -45,6 +47,8 @@ struct Place {
     id: CommandId,
     state: CommandState,
     priority: i8,
+    /// Among those of its priority.
+    place: i64,
     not_after_ms: i64,
     /// Not to be tried before; the end of a pause.
     next_ms: i64,
@@ -92,6 +96,7 @@ impl Agenda {
             id: record.id,
             state: record.state,
             priority: record.priority,
+            place: record.place,
             not_after_ms: record.not_after_ms,
             next_ms: if paused { record.next_ms } else { 0 },
             alarm_ms: NEVER,
@@ -183,6 +188,25 @@ impl Agenda {
     pub(super) fn waiting(&self, endpoint: &Endpoint) -> usize {
         let places = self.lanes.get(endpoint).into_iter().flat_map(|lane| &lane.places);
         places.filter(|place| place.state == CommandState::Waiting).count()
+    }
+
+    /// Commands of a device that wait, in their order.
+    pub(super) fn line(&self, endpoint: &Endpoint) -> Vec<Spot> {
+        let places = self.lanes.get(endpoint).into_iter().flat_map(|lane| &lane.places);
+        let waiting = places.filter(|place| place.state == CommandState::Waiting);
+        let spot = |place: &Place| Spot {
+            id: place.id,
+            priority: place.priority,
+            place: place.place,
+            next_ms: place.next_ms,
+        };
+        waiting.map(spot).collect()
+    }
+
+    /// Where the last one of a device stands among those of a priority.
+    pub(super) fn last_place(&self, endpoint: &Endpoint, priority: i8) -> Option<i64> {
+        let places = self.lanes.get(endpoint).into_iter().flat_map(|lane| &lane.places);
+        places.filter(|place| place.priority == priority).map(|place| place.place).max()
     }
 
     /// Commands of a device that have not ended.
@@ -295,9 +319,9 @@ impl Agenda {
 }
 
 impl Place {
-    /// Orders the commands of a device: the urgent ones first, then those that came first.
-    fn rank(&self) -> (std::cmp::Reverse<i8>, u64) {
-        (std::cmp::Reverse(self.priority), self.id.number)
+    /// Orders the commands of a device: the urgent ones first, then as they stand, which is as they came unless moved.
+    fn rank(&self) -> (std::cmp::Reverse<i8>, i64, u64) {
+        (std::cmp::Reverse(self.priority), self.place, self.id.number)
     }
 
     /// When one that waits has to be looked at.
@@ -330,6 +354,7 @@ mod tests {
             changed_ms: 0,
             not_after_ms: 10_000,
             priority,
+            place: id(number).place(),
             attempts: 0,
             attempts_max: u32::MAX,
             pause_ms: 1000,
@@ -365,6 +390,24 @@ mod tests {
             (Next::Nothing, 0, 0)
         );
         assert_eq!(agenda.first_alarm_ms(), None);
+    }
+
+    #[test]
+    fn what_was_moved_goes_where_it_stands_now() {
+        let mut agenda = agenda(&[waiting(1, 0), waiting(2, 0), waiting(3, 0)]);
+        let first = CommandRecord { place: waiting(1, 0).place - 1, ..waiting(3, 0) };
+        agenda.put(&first);
+        let order: Vec<u64> = agenda.line(&endpoint("a")).iter().map(|spot| spot.id.number).collect();
+        assert_eq!((order, agenda.live()), (vec![3, 1, 2], 3));
+        assert_eq!(agenda.next(&endpoint("a"), 0), Next::Try(id(3)));
+        assert_eq!(agenda.last_place(&endpoint("a"), 0), Some(waiting(2, 0).place));
+        assert_eq!(
+            (agenda.last_place(&endpoint("a"), 1), agenda.last_place(&endpoint("b"), 0)),
+            (None, None)
+        );
+        // One on its way is no longer in the line, and goes before all.
+        agenda.put(&in_state(CommandState::Sent, &waiting(2, 0)));
+        assert_eq!((agenda.line(&endpoint("a")).len(), agenda.next(&endpoint("a"), 0)), (2, Next::Later));
     }
 
     #[test]

@@ -19,6 +19,7 @@ pub(crate) fn shape(record: &CommandRecord) -> api::Command {
         created_at: Timestamp(record.created_ms),
         changed_at: Timestamp(record.changed_ms),
         priority: record.priority,
+        place: record.place,
         attempts: record.attempts,
         attempts_max: Some(record.attempts_max).filter(|max| *max != u32::MAX),
         next_attempt_at: Some(record.next_ms).filter(|next| *next > 0).map(Timestamp),

@@ -1,10 +1,10 @@
-//! Durable commands: shown, listed, taken back.
+//! Durable commands: shown, listed, moved, taken back.
 
 use std::sync::Arc;
 
-use axum::extract::{Path, RawQuery, State};
+use axum::extract::{Path, RawQuery, Request, State};
 use axum::http::StatusCode;
-use lightship_api::{Commands, ProblemType};
+use lightship_api::{CommandMove, CommandPosition, Commands, ProblemType};
 use lightship_lwm2m::Endpoint;
 use lightship_store::{CommandId, CommandRecord, Store};
 
@@ -13,7 +13,7 @@ use super::reply::{Answer, json};
 use super::{Refusal, input};
 use crate::access::Outcome;
 use crate::core::Core;
-use crate::queue::{self, shape, unknown, unread};
+use crate::queue::{self, Target, shape, unknown, unread};
 
 /// GET /commands/{id}
 pub(crate) async fn show(State(core): State<Arc<Core>>, Path(id): Path<String>) -> Answer {
@@ -26,6 +26,45 @@ pub(crate) async fn show(State(core): State<Arc<Core>>, Path(id): Path<String>) 
 pub(crate) async fn cancel(State(core): State<Arc<Core>>, Path(id): Path<String>) -> Answer {
     let command = queue::cancel(&core, read(&id)?).await?;
     told(StatusCode::OK, &command)
+}
+
+/// PATCH /commands/{id}
+pub(crate) async fn shift(State(core): State<Arc<Core>>, Path(id): Path<String>, request: Request) -> Answer {
+    let (head, body) = request.into_parts();
+    let body = input::body(&core, body).await?;
+    let id = read(&id)?;
+    let command = queue::shift(&core, id, target(id, &input::object(&head.headers, &body)?)?).await?;
+    told(StatusCode::OK, &command)
+}
+
+/// Where a command shall stand, in one way only.
+fn target(id: CommandId, to: &CommandMove) -> Result<Target, Refusal> {
+    let wrong = |why: &str| Refusal::new(ProblemType::MalformedBody, why);
+    let target = match to {
+        CommandMove { priority: Some(priority), position: None, before: None, after: None } => {
+            if priority.unsigned_abs() > input::PRIORITY_MAX.unsigned_abs() {
+                return Err(wrong("priority is from -100 to 100"));
+            }
+            Target::Priority(*priority)
+        }
+        CommandMove { priority: None, position: Some(CommandPosition::First), before: None, after: None } => {
+            Target::First
+        }
+        CommandMove { priority: None, position: Some(CommandPosition::Last), before: None, after: None } => {
+            Target::Last
+        }
+        CommandMove { priority: None, position: None, before: Some(other), after: None } => {
+            Target::Before(read(other)?)
+        }
+        CommandMove { priority: None, position: None, before: None, after: Some(other) } => {
+            Target::Behind(read(other)?)
+        }
+        _ => return Err(wrong("give one of priority, position, before and after")),
+    };
+    if matches!(target, Target::Before(other) | Target::Behind(other) if other == id) {
+        return Err(wrong("a command does not stand beside itself"));
+    }
+    Ok(target)
 }
 
 /// POST /commands/{id}/retry

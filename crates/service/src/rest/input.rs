@@ -184,7 +184,8 @@ pub(crate) const DOWNLINK: &[&str] = &[
 ];
 /// Those that go with `queue`.
 const TERMS: &[&str] = &["not_after", "priority", "attempts", "retry_after", "supersede"];
-const PRIORITY_MAX: i8 = 100;
+/// Of commands; the lowest is as far below 0.
+pub(crate) const PRIORITY_MAX: i8 = 100;
 const ATTEMPTS_MAX: u64 = 1000;
 const PAUSE_MIN: Duration = Duration::from_secs(1);
 const PAUSE_MAX: Duration = Duration::from_secs(7 * 24 * 3600);

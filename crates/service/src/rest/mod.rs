@@ -63,7 +63,7 @@ fn kept() -> Router<Arc<Core>> {
         .route("/api/v1/endpoints/{endpoint}/history/{*path}", get(history::show))
         .route("/api/v1/endpoints/{endpoint}/log", get(log::show))
         .route("/api/v1/endpoints/{endpoint}/commands", get(commands::list))
-        .route("/api/v1/commands/{id}", get(commands::show).delete(commands::cancel))
+        .route("/api/v1/commands/{id}", get(commands::show).patch(commands::shift).delete(commands::cancel))
         .route("/api/v1/commands/{id}/retry", post(commands::retry))
 }
 

@@ -278,6 +278,131 @@ fn every_operation_can_wait() {
     assert_eq!(sent, expected.map(|(code, path)| (code, path.to_owned())));
 }
 
+fn shift(server: &Server, id: &str, to: &Json) -> Json {
+    let reply = server.call("PATCH", &format!("/api/v1/commands/{id}"), &to.to_string());
+    assert_eq!(reply.status, 200, "{to}: {reply:?}");
+    reply.json()
+}
+
+#[test]
+fn commands_that_wait_are_moved_and_stay_so_over_a_restart() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = || {
+        Server::with(|config| {
+            config.queue.awake_window = Duration::from_millis(600);
+            config.store.folder = Some(folder.path().to_owned());
+            config.security.hand_over = Duration::ZERO;
+        })
+    };
+    let server = start();
+    let device = sleepy(&server, agreeable());
+    let read =
+        |terms: &str, id: u16| queue(&server, "GET", &format!("resources/3/0/{id}?format=text{terms}"), "");
+    let mut events = Events::follow(&server, "?type=command_moved", None);
+    let [one, two, three, urgent] = [read("", 1), read("", 2), read("", 3), read("&priority=9", 4)];
+    // 4 | 1 2 3
+    let first = shift(&server, &three, &json!({"position": "first"}));
+    assert_eq!((&first["state"], &first["priority"]), (&json!("waiting"), &json!(9)), "{first}");
+    let told = events.event();
+    assert_eq!((&told["type"], &told["command"]), (&json!("command_moved"), &first));
+    // 3 4 | 1 2
+    let behind = shift(&server, &urgent, &json!({"after": one}));
+    assert_eq!((&behind["priority"], &events.event()["command"]), (&json!(0), &behind));
+    // 3 | 1 4 2
+    let before = shift(&server, &two, &json!({"before": one}));
+    assert_eq!(&events.event()["command"], &before);
+    // 3 | 2 1 4
+    shift(&server, &three, &json!({"priority": -3}));
+    // 2 1 4 | 3, and what comes now still goes behind the others of its priority.
+    let late = read("", 5);
+    let last = shift(&server, &two, &json!({"position": "last"}));
+    assert_eq!(last["priority"], -3);
+    // 1 4 5 | 3 2
+    let same = shift(&server, &two, &json!({"position": "last"}));
+    assert_eq!(same, last, "it stands there already");
+    let audit = server.get("/api/v1/endpoints/d/audit").json();
+    let moves = audit["items"].as_array().unwrap().iter().filter(|item| item["action"] == "moveCommand");
+    assert_eq!(moves.count(), 6);
+    server.running.stop();
+    drop(device);
+    let server = start();
+    let device = register(&server, "lwm2m=1.1&b=U&Q", agreeable());
+    for id in [&one, &two, &three, &urgent, &late] {
+        await_state(&server, id, "done");
+    }
+    assert_eq!(paths(&device), ["/3/0/1", "/3/0/4", "/3/0/5", "/3/0/3", "/3/0/2"]);
+    let over = server.call("PATCH", &format!("/api/v1/commands/{one}"), r#"{"position": "first"}"#);
+    assert_eq!((over.status, over.problem().as_str()), (409, "command-over"), "{over:?}");
+}
+
+#[test]
+fn one_that_is_moved_before_a_pause_goes_at_once() {
+    let server = server();
+    let mut calls = 0;
+    let script: Script = Box::new(move |request| {
+        calls += 1;
+        Some(if calls == 1 { request.answer(0xA3, None, b"") } else { request.answer(0x45, Some(0), b"42") })
+    });
+    let device = register(&server, "lwm2m=1.1&b=U", script);
+    let paused = queue(&server, "GET", "resources/3/0/9?format=text&retry_after=1h", "");
+    eventually(|| command(&server, &paused)["next_attempt_at"].is_string());
+    let pause = command(&server, &paused)["next_attempt_at"].clone();
+    let behind = queue(&server, "GET", "resources/3/0/1?format=text", "");
+    let moved = shift(&server, &behind, &json!({"before": paused}));
+    assert_eq!(moved["id"], json!(behind));
+    await_state(&server, &behind, "done");
+    let still = command(&server, &paused);
+    assert_eq!((&still["state"], &still["next_attempt_at"]), (&json!("waiting"), &pause), "it still pauses");
+    // Back and forth does not end its pause, nor bring one back that a wake-up has ended.
+    shift(&server, &paused, &json!({"priority": 2}));
+    assert_eq!(command(&server, &paused)["next_attempt_at"], pause);
+    assert_eq!(paths(&device), ["/3/0/9", "/3/0/1"]);
+}
+
+#[test]
+fn moves_that_make_no_sense_are_refused() {
+    let server = server();
+    let _device = sleepy(&server, agreeable());
+    let id = queue(&server, "GET", "resources/3/0/1", "");
+    let other = queue(&server, "GET", "resources/3/0/2", "");
+    let asked = |id: &str, body: &str| {
+        let reply = server.call("PATCH", &format!("/api/v1/commands/{id}"), body);
+        (reply.status, reply.problem())
+    };
+    for body in [
+        "",
+        "{}",
+        "[]",
+        r#"{"priority": 101}"#,
+        r#"{"priority": -101}"#,
+        r#"{"priority": 1.5}"#,
+        r#"{"position": 1}"#,
+        r#"{"position": "middle"}"#,
+        r#"{"place": 5}"#,
+        r#"{"position": "first", "priority": 1}"#,
+        &json!({"before": other, "after": other}).to_string(),
+        &json!({"before": id}).to_string(),
+        &json!({"after": id}).to_string(),
+    ] {
+        assert_eq!(asked(&id, body), (400, "malformed-body".to_owned()), "{body}");
+    }
+    let nobody = (404, "unknown-command".to_owned());
+    assert_eq!(asked("0000000a-99", r#"{"position": "first"}"#), nobody);
+    assert_eq!(asked(&id, r#"{"before": "0000000a-99"}"#), nobody);
+    assert_eq!(asked(&id, r#"{"after": "x"}"#), nobody);
+    // Of another device.
+    let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+    let _far = Device::register_with(&server, socket, "ep=far&lt=600&lwm2m=1.1&b=U&Q", LINKS, agreeable());
+    eventually(|| server.get("/api/v1/endpoints/far").json()["state"] == "asleep");
+    let theirs = server.call("GET", "/api/v1/endpoints/far/resources/3/0/1?queue=true", "").json();
+    let beside = json!({"before": theirs["id"]}).to_string();
+    assert_eq!(asked(&id, &beside), (409, "conflict".to_owned()));
+    // Of one that is over.
+    assert_eq!(server.call("DELETE", &format!("/api/v1/commands/{other}"), "").status, 200);
+    let beside = json!({"after": other}).to_string();
+    assert_eq!(asked(&id, &beside), (409, "command-over".to_owned()));
+}
+
 #[test]
 fn terms_that_make_no_sense_are_refused() {
     let server = server();

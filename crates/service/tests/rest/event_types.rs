@@ -16,7 +16,7 @@ const KEY: &str = "6c69676874736869702d6b65792d3132";
 const OTHER_KEY: &str = "00000000000000000000000000000001";
 
 /// What happens below, in this order: each comes later in the stream than the one before.
-const HAPPENS: [(&str, &str); 20] = [
+const HAPPENS: [(&str, &str); 21] = [
     ("secured", "handshake_failed"),
     ("secured", "session_opened"),
     ("secured", "registered"),
@@ -31,6 +31,7 @@ const HAPPENS: [(&str, &str); 20] = [
     ("sleepy", "registered"),
     ("sleepy", "asleep"),
     ("sleepy", "command_queued"),
+    ("sleepy", "command_moved"),
     ("sleepy", "awake"),
     ("sleepy", "command_done"),
     ("dev-7", "bootstrap_started"),
@@ -121,6 +122,10 @@ fn sleepy(server: &Server, walk: &mut Walk) -> Device {
     let queued = server.call("POST", "/api/v1/endpoints/sleepy/execute/3/0/4?queue=true", "");
     assert_eq!(queued.status, 202, "{queued:?}");
     walk.until("sleepy", "command_queued");
+    let id = queued.json()["id"].as_str().unwrap().to_owned();
+    let moved = server.call("PATCH", &format!("/api/v1/commands/{id}"), r#"{"priority": 5}"#);
+    assert_eq!(moved.json()["priority"], 5, "{moved:?}");
+    walk.until("sleepy", "command_moved");
     let location = registered["registration"]["registration_id"].as_str().unwrap();
     assert_eq!(device.ask(&message(2, 902, &["rd", location], &[], None, b"")).code, 0x44);
     walk.until("sleepy", "awake");

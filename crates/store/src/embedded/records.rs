@@ -6,8 +6,9 @@
 //! wanted         endpoint 0x00 kind path|name    version  [accept or null, [attribute, …], [path, …]]
 //! commands       number (8)                      version  [writer, endpoint, state, order, created, changed, not after,
 //!                                                          attempts, reason or null, answer or null, priority,
-//!                                                          attempts at most, pause, not before]; version 1 ends
-//!                                                          with the answer
+//!                                                          attempts at most, pause, not before, place]; version 1
+//!                                                          ends with the answer, version 2 before the place, which
+//!                                                          only those have that were moved
 //! documents      kind endpoint|name              version  body
 //! credentials    set endpoint                    version  [principal or null, sealed, changed]
 //! principals     set SHA-256 of the principal    endpoint
@@ -193,19 +194,28 @@ pub(crate) fn read_wanted(key: &[u8], value: &[u8]) -> Result<(Endpoint, WantedO
 pub(crate) fn command(record: &CommandRecord) -> Vec<u8> {
     let state = CommandState::ALL.iter().position(|state| *state == record.state);
     let state = state.and_then(|place| u8::try_from(place).ok()).unwrap_or(0);
-    value(COMMAND, record.order.len() + record.answer.as_ref().map_or(0, |answer| answer.len()), |out| {
-        out.array(14)?.u32(record.id.writer)?.str(record.endpoint.as_str())?.u8(state)?.str(&record.order)?;
+    let moved = record.place != record.id.place();
+    let version = if moved { COMMAND } else { UNMOVED };
+    value(version, record.order.len() + record.answer.as_ref().map_or(0, |answer| answer.len()), |out| {
+        out.array(if moved { 15 } else { 14 })?
+            .u32(record.id.writer)?
+            .str(record.endpoint.as_str())?
+            .u8(state)?
+            .str(&record.order)?;
         out.i64(record.created_ms)?.i64(record.changed_ms)?.i64(record.not_after_ms)?.u32(record.attempts)?;
         optional(out, record.reason.as_ref())?;
         optional(out, record.answer.as_ref())?;
         out.i8(record.priority)?.u32(record.attempts_max)?.u64(record.pause_ms)?.i64(record.next_ms)?;
+        if moved {
+            out.i64(record.place)?;
+        }
         Ok(())
     })
 }
 
 pub(crate) fn read_command(key: &[u8], value: &[u8]) -> Result<CommandRecord, String> {
     let (version, mut input) = versioned(value, COMMAND)?;
-    members(&mut input, if version == 1 { 10 } else { 14 })?;
+    members(&mut input, [10, 14, 15].get(usize::from(version) - 1).copied().unwrap_or(15))?;
     let optional = |input: &mut Decoder<'_>| -> Result<Option<Arc<str>>, String> {
         let found: Option<&str> = input.decode().map_err(text)?;
         Ok(found.map(Arc::from))
@@ -225,6 +235,7 @@ pub(crate) fn read_command(key: &[u8], value: &[u8]) -> Result<CommandRecord, St
         reason: optional(&mut input)?,
         answer: optional(&mut input)?,
         priority: 0,
+        place: id.place(),
         attempts_max: u32::MAX,
         pause_ms: PAUSE_MS,
         next_ms: 0,
@@ -234,6 +245,9 @@ pub(crate) fn read_command(key: &[u8], value: &[u8]) -> Result<CommandRecord, St
         record.attempts_max = input.u32().map_err(text)?;
         record.pause_ms = input.u64().map_err(text)?;
         record.next_ms = input.i64().map_err(text)?;
+    }
+    if version > UNMOVED {
+        record.place = input.i64().map_err(text)?;
     }
     ends(&input)?;
     Ok(record)
@@ -457,7 +471,9 @@ pub(crate) fn read_index(key: &[u8]) -> Result<(Endpoint, u64), String> {
 
 const REGISTRATION: u8 = 1;
 const WANTED: u8 = 1;
-const COMMAND: u8 = 2;
+const COMMAND: u8 = 3;
+/// Of a command that stands where it was put first.
+const UNMOVED: u8 = 2;
 const DOCUMENT: u8 = 1;
 const CREDENTIAL: u8 = 1;
 const LAST_VALUE: u8 = 1;

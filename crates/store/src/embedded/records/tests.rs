@@ -15,6 +15,7 @@ fn command_record() -> CommandRecord {
         changed_ms: -2,
         not_after_ms: i64::MAX,
         priority: -3,
+        place: -9,
         attempts: 4,
         attempts_max: 5,
         pause_ms: 6,
@@ -93,8 +94,19 @@ fn a_command_of_an_older_program_is_read() {
     out.array(10).unwrap().u32(0xAB).unwrap().str("urn:a").unwrap().u8(3).unwrap();
     out.str(&record.order).unwrap().i64(1).unwrap().i64(-2).unwrap().i64(i64::MAX).unwrap();
     out.u32(4).unwrap().str("because").unwrap().null().unwrap();
-    let now = CommandRecord { priority: 0, attempts_max: u32::MAX, pause_ms: PAUSE_MS, next_ms: 0, ..record };
+    let now = CommandRecord {
+        priority: 0,
+        place: record.id.place(),
+        attempts_max: u32::MAX,
+        pause_ms: PAUSE_MS,
+        next_ms: 0,
+        ..record.clone()
+    };
     assert_eq!(read_command(&number_key(77), &older).unwrap(), now);
+    // One that nobody has moved is written as the program before this one wrote it.
+    let unmoved = CommandRecord { place: record.id.place(), ..record };
+    let row = command(&unmoved);
+    assert_eq!((row[0], read_command(&number_key(77), &row).unwrap()), (2, unmoved));
 }
 
 #[test]
@@ -106,7 +118,7 @@ fn a_value_of_a_newer_program_is_refused() {
     let mut newer = command(&command_record());
     newer[0] = 9;
     let refused = read_command(&number_key(77), &newer).unwrap_err();
-    assert_eq!(refused, "version 9, this program knows up to 2");
+    assert_eq!(refused, "version 9, this program knows up to 3");
 }
 
 #[test]
