@@ -26,6 +26,22 @@ fn a_device_is_listed_read_written_and_executed() {
         assert_eq!(read["content"]["value"], 84, "{format}: {read}");
         assert_eq!(read["format"], format);
     }
+    let table = server.ctl(&["read", "e2e", "/3/0/9", "--format", "senml-json", "--raw"]);
+    assert!(table.contains("Battery Level") && table.contains("content format 110 (senml-json)"), "{table}");
+    assert!(table.contains("\n0000  5b 7b ") && table.contains("  [{"), "{table}");
+    for with_payload in [
+        &["discover", "e2e", "/3"][..],
+        &["observe", "e2e", "/3/0/9"],
+        &["composite", "read", "e2e", "/3/0/9", "/3/0/0"],
+        &["composite", "observe", "e2e", "both", "/3/0/9", "/3/0/0"],
+    ] {
+        let told = server.ctl(&[with_payload, &["--raw"]].concat());
+        assert!(told.contains("\npayload: ") && told.contains("\n0000  "), "{with_payload:?}: {told}");
+        let plain = server.ctl(with_payload);
+        assert!(!plain.contains("payload: "), "{with_payload:?}: {plain}");
+    }
+    let json = server.json(&["read", "e2e", "/3/0/9", "--format", "text", "--raw"]);
+    assert_eq!(json["raw"], json!({"content_format": 0, "payload": "ODQ="}));
     let table = server.ctl(&["read", "e2e", "/3/0"]);
     assert!(table.contains("Manufacturer") && table.contains("Battery Level"), "{table}");
 

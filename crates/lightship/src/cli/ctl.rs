@@ -83,6 +83,10 @@ pub(crate) struct Delivery {
     /// What is compared with the object definitions before anything is sent: none, values (default), operations
     #[arg(long, value_name = "WHAT")]
     pub(crate) check: Option<String>,
+
+    /// Also print the payload of the answer as it came, byte by byte
+    #[arg(long)]
+    pub(crate) raw: bool,
 }
 
 /// Values on the command line.
@@ -100,6 +104,58 @@ pub(crate) struct Values {
     /// The whole Node as JSON instead of values
     #[arg(long, value_name = "JSON", conflicts_with_all = ["values", "data_type"])]
     pub(crate) node: Option<String>,
+}
+
+/// Which commands, and what to do with one.
+#[derive(Debug, Args)]
+pub(crate) struct CommandsArguments {
+    /// The Endpoint Client Name
+    #[arg(required_unless_present_any = ["show", "cancel", "retry", "moved"])]
+    pub(crate) endpoint: Option<String>,
+
+    /// Show the command with this ID
+    #[arg(long, value_name = "ID", conflicts_with = "endpoint")]
+    pub(crate) show: Option<String>,
+
+    /// Cancel the command with this ID
+    #[arg(long, value_name = "ID", conflicts_with_all = ["endpoint", "show"])]
+    pub(crate) cancel: Option<String>,
+
+    /// Queue once more what the ended command with this ID was to do
+    #[arg(long, value_name = "ID", conflicts_with_all = ["endpoint", "show", "cancel"])]
+    pub(crate) retry: Option<String>,
+
+    /// Give the waiting command with this ID another place
+    #[arg(long = "move", value_name = "ID", requires = "place", conflicts_with_all = ["endpoint", "show", "cancel", "retry"])]
+    pub(crate) moved: Option<String>,
+
+    #[command(flatten)]
+    pub(crate) to: Place,
+}
+
+/// Where a command shall stand.
+#[derive(Debug, Args)]
+#[group(id = "place", multiple = false, requires = "moved")]
+pub(crate) struct Place {
+    /// With --move: it leaves next
+    #[arg(long)]
+    pub(crate) first: bool,
+
+    /// With --move: behind all others
+    #[arg(long)]
+    pub(crate) last: bool,
+
+    /// With --move: directly before this one, with its priority
+    #[arg(long, value_name = "ID")]
+    pub(crate) before: Option<String>,
+
+    /// With --move: directly behind this one, with its priority
+    #[arg(long, value_name = "ID")]
+    pub(crate) after: Option<String>,
+
+    /// With --move: behind those of this priority, from -100 to 100
+    #[arg(long, value_name = "N", allow_negative_numbers = true)]
+    pub(crate) priority: Option<i8>,
 }
 
 /// Which events of a device.
@@ -243,24 +299,11 @@ pub(crate) enum CtlCommand {
         /// The Endpoint Client Name
         endpoint: String,
     },
-    /// List a device's durable commands, or show, cancel or repeat one
+    /// List a device's durable commands, or show, move, cancel or repeat one
     #[command(
-        after_help = "Examples:\n  lightship ctl write sensor-1 /1/0/1 60 --queue\n  lightship ctl commands sensor-1\n  lightship ctl commands --show 3f2a91c0-7\n  lightship ctl commands --cancel 3f2a91c0-7\n  lightship ctl commands --retry 3f2a91c0-7"
+        after_help = "Examples:\n  lightship ctl write sensor-1 /1/0/1 60 --queue\n  lightship ctl commands sensor-1\n  lightship ctl commands --show 3f2a91c0-7\n  lightship ctl commands --cancel 3f2a91c0-7\n  lightship ctl commands --retry 3f2a91c0-7\n  lightship ctl commands --move 3f2a91c0-7 --first\n  lightship ctl commands --move 3f2a91c0-7 --before 3f2a91c0-5"
     )]
-    Commands {
-        /// The Endpoint Client Name
-        #[arg(required_unless_present_any = ["show", "cancel", "retry"])]
-        endpoint: Option<String>,
-        /// Show the command with this ID
-        #[arg(long, value_name = "ID", conflicts_with = "endpoint")]
-        show: Option<String>,
-        /// Cancel the command with this ID
-        #[arg(long, value_name = "ID", conflicts_with_all = ["endpoint", "show"])]
-        cancel: Option<String>,
-        /// Queue once more what the ended command with this ID was to do
-        #[arg(long, value_name = "ID", conflicts_with_all = ["endpoint", "show", "cancel"])]
-        retry: Option<String>,
-    },
+    Commands(CommandsArguments),
     /// List the values that a device has told, those heard last first
     #[command(
         after_help = "Examples:\n  lightship ctl history sensor-1 /3303/0/5700\n  lightship ctl history sensor-1 /3303/0 --from 24h --csv > day.csv\n  lightship ctl history sensor-1 /3/0/7/1 --from 2026-01-01T00:00:00Z --to 2026-01-02T00:00:00Z"
@@ -347,7 +390,7 @@ pub(crate) enum CtlCommand {
 pub(crate) enum DownlinkCommand {
     /// Read an Object, an Object Instance, a Resource or a Resource Instance
     #[command(
-        after_help = "Examples:\n  lightship ctl read sensor-1 /3/0\n  lightship ctl read sensor-1 /3303/0/5700 --format senml-cbor"
+        after_help = "Examples:\n  lightship ctl read sensor-1 /3/0\n  lightship ctl read sensor-1 /3303/0/5700 --format senml-cbor\n  lightship ctl read sensor-1 /3/0/7 --raw"
     )]
     Read {
         /// The Endpoint Client Name

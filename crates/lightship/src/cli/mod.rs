@@ -10,10 +10,10 @@ mod serve;
 mod store;
 
 pub(crate) use self::ctl::{
-    AuditArguments, BootstrapCommand, BulkArguments, BulkCommand, CertificateCommand, CompositeCommand,
-    CredentialsCommand, CtlArguments, CtlCommand, Delivery, DocumentArguments, DownlinkCommand,
-    HistoryArguments, ListArguments, LogArguments, ModelsCommand, ProofArguments, SecurityCommand,
-    TemplatesCommand, TokensCommand, TraceArguments, Values,
+    AuditArguments, BootstrapCommand, BulkArguments, BulkCommand, CertificateCommand, CommandsArguments,
+    CompositeCommand, CredentialsCommand, CtlArguments, CtlCommand, Delivery, DocumentArguments,
+    DownlinkCommand, HistoryArguments, ListArguments, LogArguments, ModelsCommand, Place, ProofArguments,
+    SecurityCommand, TemplatesCommand, TokensCommand, TraceArguments, Values,
 };
 pub(crate) use self::decode::DecodeArguments;
 pub(crate) use self::demo::DemoArguments;

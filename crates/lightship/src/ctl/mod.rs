@@ -15,17 +15,18 @@ mod fleet;
 mod history;
 mod log;
 mod models;
+mod raw;
 mod security;
 mod show;
 mod trace;
 mod value;
 
 use self::definition::Definitions;
-use crate::cli::{self, CtlArguments, CtlCommand, Delivery, DownlinkCommand};
+use crate::cli::{self, CommandsArguments, CtlArguments, CtlCommand, Delivery, DownlinkCommand, Place};
 use crate::failure::{Failure, chain};
 use crate::output;
 use lightship_api::client::{Client, ClientError, DownlinkOptions, WriteMode};
-use lightship_api::{AttributesBody, DownlinkAnswer};
+use lightship_api::{AttributesBody, CommandMove, CommandPosition, DownlinkAnswer};
 use lightship_lwm2m::Path;
 use serde::Serialize;
 use std::time::Duration;
@@ -67,9 +68,7 @@ impl Session<'_> {
                 let found = self.client.observations(&endpoint).map_err(|error| self.refused(error))?;
                 self.print(&found, || show::observations(&found, &self.definitions, &endpoint))
             }
-            CtlCommand::Commands { endpoint, show, cancel, retry } => {
-                self.commands(endpoint, show, cancel, retry)
-            }
+            CtlCommand::Commands(arguments) => self.commands(arguments),
             CtlCommand::History(arguments) => self.history(&arguments),
             CtlCommand::Log(arguments) => self.log(&arguments),
             CtlCommand::Trace(arguments) => self.trace(&arguments),
@@ -91,23 +90,19 @@ impl Session<'_> {
         }
     }
 
-    fn commands(
-        &self,
-        endpoint: Option<String>,
-        show: Option<String>,
-        cancel: Option<String>,
-        retry: Option<String>,
-    ) -> Result<(), Failure> {
+    fn commands(&self, arguments: CommandsArguments) -> Result<(), Failure> {
+        let CommandsArguments { endpoint, show, cancel, retry, moved, to } = arguments;
         if let Some(endpoint) = endpoint {
             let found = self.client.commands(&endpoint).map_err(|error| self.refused(error))?;
             return self.print(&found, || show::commands(&found));
         }
-        let command = match (show, cancel, retry) {
-            (_, Some(id), _) => self.client.cancel_command(&id),
-            (_, None, Some(id)) => self.client.retry_command(&id),
-            (Some(id), None, None) => self.client.command(&id),
-            (None, None, None) => {
-                return Err(Failure::usage("give an endpoint, --show, --cancel or --retry"));
+        let command = match (show, cancel, retry, moved) {
+            (_, Some(id), ..) => self.client.cancel_command(&id),
+            (_, _, Some(id), _) => self.client.retry_command(&id),
+            (_, _, _, Some(id)) => self.client.move_command(&id, &target(to)),
+            (Some(id), ..) => self.client.command(&id),
+            (None, None, None, None) => {
+                return Err(Failure::usage("give an endpoint, --show, --cancel, --retry or --move"));
             }
         };
         let command = command.map_err(|error| self.refused(error))?;
@@ -272,8 +267,18 @@ fn options(delivery: &Delivery) -> Result<DownlinkOptions, Failure> {
         retry_after: delivery.retry_after.clone(),
         supersede: delivery.supersede,
         check: delivery.check.clone(),
+        raw: delivery.raw,
         ..DownlinkOptions::default()
     })
+}
+
+fn target(to: Place) -> CommandMove {
+    let position = match (to.first, to.last) {
+        (true, _) => Some(CommandPosition::First),
+        (_, true) => Some(CommandPosition::Last),
+        (false, false) => None,
+    };
+    CommandMove { priority: to.priority, position, before: to.before, after: to.after }
 }
 
 fn parse_duration(text: &str) -> Result<Duration, Failure> {

@@ -1,14 +1,16 @@
 //! Answers of the API as text for people.
 
 use super::definition::Definitions;
+use super::raw;
 use super::value::from_json;
 use comfy_table::{ContentArrangement, Table, presets};
 use lightship_api::{
-    AnswerContent, Command, Commands, Content, DownlinkAnswer, Endpoint, Event, Link, Node, Observations,
-    Problem, Timestamp,
+    AnswerContent, Command, CommandState, Commands, Content, DownlinkAnswer, Endpoint, Event, Link, Node,
+    Observations, Problem, Timestamp,
 };
 use lightship_coap::Code;
 use lightship_lwm2m::Path;
+use std::cmp::Reverse;
 
 pub(super) fn table<const N: usize>(head: [&str; N]) -> Table {
     let mut table = Table::new();
@@ -104,13 +106,19 @@ pub(super) fn commands(found: &Commands) -> String {
     if found.items.is_empty() {
         return "no command waits or has ended lately".to_owned();
     }
-    let mut table = table(["ID", "STATE", "OPERATION", "PATH", "CREATED", "ATTEMPTS", "OUTCOME"]);
-    for item in &found.items {
+    let mut table = table(["ID", "STATE", "OPERATION", "PATH", "PRIORITY", "CREATED", "ATTEMPTS", "OUTCOME"]);
+    let (mut live, ended): (Vec<_>, Vec<_>) = found.items.iter().partition(|item| !item.state.is_final());
+    // Those first that leave first; what has ended newest first, as the server lists it.
+    live.sort_by_key(|item| {
+        (item.state != CommandState::Sent, Reverse(item.priority), item.place, item.created_at)
+    });
+    for item in live.into_iter().chain(ended) {
         table.add_row([
             item.id.clone(),
             item.state.name().to_owned(),
             item.operation.clone(),
             item.path.clone(),
+            item.priority.to_string(),
             moment(item.created_at),
             attempts(item),
             outcome(item),
@@ -164,13 +172,11 @@ pub(super) fn answer(answer: &DownlinkAnswer, definitions: &Definitions<'_>, end
     }
     if let Some(why) = &answer.undecoded {
         parts.push(format!("the payload could not be decoded: {why}"));
-        if let Some(raw) = &answer.raw {
-            parts.push(format!("payload (base64): {}", raw.payload));
-        }
     }
     if parts.is_empty() && answer.code.starts_with('2') {
         parts.push(format!("{}{}", answer.code, code_in_words(&answer.code)));
     }
+    parts.extend(answer.raw.as_ref().map(raw::lines));
     parts.join("\n")
 }
 
