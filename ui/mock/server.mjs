@@ -225,7 +225,7 @@ function enqueue(method, device, kind, ids, body) {
   const { endpoint } = device.registration;
   const now = new Date().toISOString();
   const operation = kind === "resources" ? VERBS[method] : kind === "attributes" ? "write-attributes" : kind;
-  const command = { id: `c${commands.size + 1}`, endpoint, operation, path: `/${ids.join("/")}`, state: "waiting", created_at: now, changed_at: now, attempts: 0 };
+  const command = { id: `c${commands.size + 1}`, endpoint, operation, path: `/${ids.join("/")}`, state: "waiting", place: commands.size, created_at: now, changed_at: now, attempts: 0 };
   commands.set(command.id, { command, run: () => downlink(method, device, kind, ids, body) });
   emit("command_queued", endpoint, { command });
   return { status: 202, body: command };
@@ -252,11 +252,24 @@ function setState(device, state) {
   }
 }
 
-function commandRoute(method, id) {
+/** Puts one that waits beside another, or at an end; the mock leaves priorities alone. */
+function moveRoute(held, body) {
+  const waiting = [...commands.values()].map((other) => other.command).filter((other) => other.endpoint === held.command.endpoint && other.state === "waiting" && other.id !== held.command.id);
+  waiting.sort((a, b) => a.place - b.place);
+  const beside = (id) => waiting.findIndex((other) => other.id === id);
+  const at = body.position === "first" ? 0 : body.position === "last" ? waiting.length : body.before ? beside(body.before) : beside(body.after) + 1;
+  const place = ((waiting[at - 1]?.place ?? (waiting[at]?.place ?? 0) - 2) + (waiting[at]?.place ?? (waiting[at - 1]?.place ?? 0) + 2)) / 2;
+  held.command = { ...held.command, place, changed_at: new Date().toISOString() };
+  emit("command_moved", held.command.endpoint, { command: held.command });
+  return { status: 200, body: held.command };
+}
+
+function commandRoute(method, id, body) {
   const held = commands.get(id);
   if (!held) return problem(404, "unknown-command", "No such command is known.");
   if (method === "GET") return { status: 200, body: held.command };
   if (held.command.state !== "waiting") return problem(409, "command-over", "The command is over.", `It is ${held.command.state}.`);
+  if (method === "PATCH") return moveRoute(held, body);
   return { status: 200, body: change(id, { state: "cancelled" }) };
 }
 
@@ -266,7 +279,7 @@ function retryRoute(id) {
   if (held.command.state === "waiting") return problem(409, "conflict", "The request contradicts what is already there.", "the command is still waiting");
   const now = new Date().toISOString();
   const { endpoint, operation, path } = held.command;
-  const command = { id: `c${commands.size + 1}`, endpoint, operation, path, state: "waiting", created_at: now, changed_at: now, attempts: 0 };
+  const command = { id: `c${commands.size + 1}`, endpoint, operation, path, state: "waiting", place: commands.size, created_at: now, changed_at: now, attempts: 0 };
   commands.set(command.id, { command, run: held.run });
   emit("command_queued", endpoint, { command });
   return { status: 201, body: command };
@@ -315,7 +328,7 @@ function downlink(method, device, kind, ids, body) {
 function route(method, url, body) {
   const [, , , kind, name, verb, ...ids] = url.pathname.split("/");
   if (kind === "session") return { status: 200, body: { name: flags.token ? "configuration" : "dev", role: "admin" } };
-  if (kind === "commands") return verb === "retry" ? retryRoute(name) : commandRoute(method, name);
+  if (kind === "commands") return verb === "retry" ? retryRoute(name) : commandRoute(method, name, body);
   if (kind === "models") {
     const version = url.searchParams.get("version");
     const model = MODELS.find((item) => item.id === Number(name) && (!version || item.version === version));

@@ -138,7 +138,11 @@ async function main(browser, base) {
     const { content } = await api(`/endpoints/${encodeURIComponent(sensor.endpoint)}/resources/3442/0/150`);
     expect(content.value === "AAH+/w==", `the device has ${content.value}`);
     await go(`${device}/data/3442/0/170`);
-    await eventually("links are offered", async () => (await region("Selected").locator('datalist option[value="3303:0"]').count()) === 1);
+    await region("Selected").getByRole("combobox", { name: "New value of /3442/0/170, object" }).selectOption("3303 · Temperature");
+    await region("Selected").getByRole("button", { name: "Write", exact: true }).click();
+    await region("Selected").getByText("2.04 Changed").first().waitFor();
+    const link = (await api(`/endpoints/${encodeURIComponent(sensor.endpoint)}/resources/3442/0/170`)).content.value;
+    expect(link === "3303:0", `the device has ${link}`);
   });
   await visit("instance", `${device}/data/3/0`, () => region("Selected").waitFor());
   await visit("composite", `${device}/composite`, () => tab(/Composite/));

@@ -55,6 +55,23 @@ async function write(page, base, path, edit, button = "Write") {
   return value(base, path);
 }
 
+/** Object and instance are chosen from what the device has. */
+async function pickLink(at) {
+  await at.getByRole("combobox", { name: "New value of /3442/0/170, object" }).selectOption("3303 · Temperature");
+  const instance = at.getByRole("combobox", { name: "New value of /3442/0/170, instance" });
+  expect((await instance.locator("option").allInnerTexts()).join() === "0,1", "not the instances that it has");
+  await instance.selectOption("1");
+}
+
+async function typeLink(at) {
+  await at.getByRole("combobox", { name: "New value of /3442/0/170, object" }).selectOption("Another, typed …");
+  const typed = at.getByRole("textbox", { name: "New value of /3442/0/170" });
+  await typed.fill("9");
+  await at.getByText("Must be object:instance", { exact: false }).waitFor();
+  await typed.fill("9:7");
+  await at.getByText("The device lists no /9/7.").waitFor();
+}
+
 async function editors(base) {
   const page = await open(base, "/devices/demo-sensor/data");
   const cases = [
@@ -64,7 +81,9 @@ async function editors(base) {
     ["a float", "/3442/0/130", (at) => at.getByRole("textbox", { name: "New value" }).fill("2.5"), 2.5],
     ["a boolean", "/3442/0/140", (at) => at.getByRole("switch", { name: "New value" }).click(), false],
     ["bytes as hex", "/3442/0/150", (at) => at.getByRole("textbox", { name: "in hex" }).fill("de ad BE:EF"), "3q2+7w=="],
-    ["a link", "/3442/0/170", (at) => at.getByRole("combobox", { name: "New value" }).fill("3303:1"), "3303:1"],
+    ["a link to what the device has", "/3442/0/170", pickLink, "3303:1"],
+    ["a link to nothing", "/3442/0/170", (at) => at.getByRole("combobox", { name: "New value of /3442/0/170, object" }).selectOption("Nothing"), "65535:65535"],
+    ["a link that is typed", "/3442/0/170", typeLink, "9:7"],
   ];
   for (const [what, path, edit, expected] of cases) {
     await check(`${what} is written with its editor`, async () => {

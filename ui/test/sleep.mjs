@@ -29,15 +29,41 @@ export async function sleep({ base, open, shot, inspector }) {
     await page.getByRole("tab", { name: "Queue 2" }).waitFor();
   });
   const list = page.getByRole("tabpanel", { name: /Queue/ });
-  const rows = page.getByRole("list", { name: "Commands" }).getByRole("listitem");
+  const rows = page.getByRole("list", { name: "Commands", exact: true }).getByRole("listitem");
   const ended = page.getByRole("list", { name: "Ended commands" }).getByRole("listitem");
   await check("commands stand in the order in which they leave, with the reason why they wait", async () => {
     await page.getByRole("tab", { name: "Queue 2" }).click();
     await rows.nth(1).waitFor();
-    const texts = await rows.allInnerTexts();
+    const texts = (await rows.allInnerTexts()).map((text) => text.toLowerCase());
     expect(texts[0].includes("read") && texts[1].includes("write"), texts.join("\n"));
-    expect(texts.every((text) => text.includes("waiting") && text.includes("The device sleeps.")), texts.join("\n"));
+    expect(texts.every((text) => text.includes("waiting") && text.includes("the device sleeps")), texts.join("\n"));
     await shot(page, "commands-light");
+  });
+  await check("what waits is moved with the keyboard and with the mouse, and the hand stays on it", async () => {
+    const names = async () => (await rows.locator(".what").allInnerTexts()).map((text) => text.trim().toLowerCase());
+    await fetch(`${base}/api/v1/endpoints/demo-meter/discover/3?queue=true`);
+    await rows.nth(2).waitFor();
+    expect((await names()).join() === "read /3/0/15,write /3/0/15,discover /3", (await names()).join());
+    const up = page.getByRole("button", { name: "Move discover /3 up" });
+    await up.focus();
+    const lines = await list.locator("code").allInnerTexts();
+    expect(lines.some((line) => line.includes("commands --move")) && lines.some((line) => line.includes("-X PATCH")), lines.join("\n"));
+    await page.keyboard.press("Enter");
+    await eventually("it is the second", async () => (await names()).join() === "read /3/0/15,discover /3,write /3/0/15");
+    expect(await up.evaluate((button) => button === document.activeElement), "the hand was taken off it");
+    await page.keyboard.press("Enter");
+    await eventually("it is the first", async () => (await names())[0] === "discover /3");
+    const down = page.getByRole("button", { name: "Move discover /3 down" });
+    await eventually("the hand goes to the other button", () => down.evaluate((button) => button === document.activeElement));
+    await list.getByText("discover /3 is number 1 of 3 now").waitFor({ state: "attached" });
+    await rows.first().dragTo(rows.nth(2), { targetPosition: { x: 60, y: 60 } });
+    await eventually("it is the last", async () => (await names()).join() === "read /3/0/15,write /3/0/15,discover /3");
+    await page.reload();
+    await rows.nth(2).waitFor();
+    expect((await names()).join() === "read /3/0/15,write /3/0/15,discover /3", (await names()).join());
+    await shot(page, "queue-moved-light");
+    await rows.nth(2).getByRole("button", { name: "Cancel" }).click();
+    await eventually("two are left", async () => (await rows.count()) === 2);
   });
   await check("one of them is cancelled", async () => {
     await rows.first().getByRole("button", { name: "Cancel" }).click();

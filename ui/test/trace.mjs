@@ -47,6 +47,15 @@ async function main(browser, base) {
     expect((await line.getAttribute("aria-expanded")) === "false", "closed at first");
   });
 
+  await check("resources have their names beside their paths, and are found by them", async () => {
+    await exchange(/Read\s*\/3\/0\s*Device/).first().waitFor();
+    await read("/3/0/9");
+    await exchange(/Read\s*\/3\/0\/9\s*Device, Battery Level/).first().waitFor();
+    await page.getByRole("searchbox", { name: "Find exchanges" }).fill("battery");
+    await eventually("only those", async () => (await exchange("Battery Level").count()) >= 1 && (await exchange("Register").count()) === 0);
+    await page.getByRole("searchbox", { name: "Find exchanges" }).fill("");
+  });
+
   await check("what is said while one looks comes by itself", async () => {
     await page.getByRole("status").and(page.getByText("live", { exact: true })).waitFor();
     await read("/3303/0/5700");
@@ -91,6 +100,7 @@ async function main(browser, base) {
     await messages.getByText("ACK 2.05 Content").waitFor();
     await messages.getByText("Uri-Path").first().waitFor();
     await messages.getByText("/3/0/0", { exact: true }).waitFor();
+    await messages.getByText("Device, Manufacturer").first().waitFor();
     await messages.getByText(/^bytes/).last().click();
     await messages.getByLabel("Bytes in hex and as text").last().waitFor();
     address = page.url();

@@ -1,5 +1,5 @@
 import { expect, test } from "vitest";
-import { align, scalesOf, summary, timeMark, withGaps } from "../../src/lib/ui/chart/series";
+import { align, alone, scalesOf, summary, timeMark, withGaps } from "../../src/lib/ui/chart/series";
 
 const at = (time: number, value: number | null) => ({ time, value });
 
@@ -36,4 +36,13 @@ test("a mark on the axis of time is as exact as its step", () => {
   expect(timeMark(noon, 60)).toBe("12:34");
   expect(timeMark(noon, 86_400)).toBe("05-06");
   expect(timeMark(new Date(2026, 4, 6).getTime() / 1000, 3600)).toBe("05-06");
+});
+
+test("a value that no line leads to is shown by a point", () => {
+  expect(alone([null, null, 5])).toEqual([2]);
+  expect(alone([5])).toEqual([0]);
+  expect(alone([1, 2, null, 3, null, 4, undefined, 5])).toEqual([3]);
+  expect(alone([undefined, 7, undefined])).toEqual([1]);
+  expect(alone([0, 0, 0])).toEqual([]);
+  expect(alone([])).toEqual([]);
 });

@@ -160,6 +160,7 @@ test("formats are offered as the version of the device allows", () => {
 test("a ctl line says the same as the request", () => {
   const home = "http://127.0.0.1:8080";
   expect(ctlLine(home, ["read", "a b", "/3/0"], { format: "tlv", wait: undefined })).toBe("lightship ctl read 'a b' /3/0 --format tlv");
+  expect(ctlLine(home, ["read", "d", "/3/0/9"], { queue: "true", raw: "true" })).toBe("lightship ctl read d /3/0/9 --queue --raw");
   expect(ctlLine("http://x:1", ["endpoints"])).toBe("lightship ctl --url http://x:1 endpoints");
   expect(nodeArgs("/3442/0/150", { type: "opaque", value: "3q2+7w==" })).toEqual(["0xdeadbeef"]);
   expect(nodeArgs("/3442/0/120", { type: "integer", value: -7 })).toEqual(["-7"]);

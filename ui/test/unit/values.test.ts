@@ -98,6 +98,10 @@ test.each([
   ["", ""],
   ["16-bit", ""],
   ["ON;OFF", ""],
+  ["255", "0 to 255"],
+  ["<7 to >12.5", ""],
+  ["[1:4]", ""],
+  ["2 Instances", ""],
 ])("the registry's %j means %j", (words, text) => {
   expect(rangeText(parseRange(words))).toBe(text);
 });
@@ -113,4 +117,42 @@ test("only numbers and booleans are drawn", () => {
   expect(numeric(true)).toBe(1);
   expect(numeric("12", "integer")).toBe(12);
   expect(numeric("12", "string")).toBeUndefined();
+});
+
+const LISTED = "0: disabled\n\t\t\t\t1: normal\n\t\t\t\t255: non_responsive";
+
+// As the definitions of the registry spell them: object and resource, type, words, what may be written and what may not.
+test.each([
+  ["20/4010 Log Class", "integer", "255", ["0", "7", "255"], ["256", "-1"]],
+  ["12/4 BSSID", "string", "12", ["0011aabbccdd"], ["0011"]],
+  ["12/22 WEP Key", "string", "10,26", ["0123456789"], ["012345678901"]],
+  ["0/3 Public Key", "opaque", "16,32,48", ["00".repeat(32)], ["00".repeat(33)]],
+  ["19/5 App ID", "integer", "2 bytes", ["70000"], ["x"]],
+  ["5 Float", "float", "0; 3.8..20.5", ["0", "3.8", "20.5"], ["1", "20.6"]],
+  ["4 Radio Signal", "integer", "-30..-120", ["-50"], ["-20"]],
+  ["3/9 Battery Level", "integer", "0..100", ["0", "100"], ["101"]],
+  ["unsigned", "unsigned", "0..18446744073709551615", ["18446744073709551615"], ["18446744073709551616", "-1"]],
+  ["signed", "integer", "0..9223372036854775807", ["9223372036854775807"], ["-1"]],
+  ["a length on a number", "integer", "1 bytes", ["255"], ["1.5"]],
+  ["a range on a boolean", "boolean", "0..65535", ["true"], ["2"]],
+  ["words on a text", "string", "The possible values are those listed in the LwM2M Core Specification", ["U"], []],
+  ["either length", "string", "0 or 26 Bytes", ["", "x"], []],
+  ["listed with meanings", "integer", LISTED, ["0", "1", "255", "7"], ["1.5"]],
+] as const)("%s: %s %j", (_name, type, words, legal, illegal) => {
+  for (const text of legal) expect(fromField(text, type, parseRange(words)), text).toHaveProperty("value");
+  for (const text of illegal) expect(fromField(text, type, parseRange(words)), text).toHaveProperty("error");
+});
+
+test("values that the registry lists with their meaning get a menu", () => {
+  const menu = choices("unsigned", parseRange(LISTED), undefined);
+  expect(menu).toEqual([
+    { value: "0", label: "0 · disabled" },
+    { value: "1", label: "1 · normal" },
+    { value: "255", label: "255 · non responsive" },
+  ]);
+  expect(choices("integer", parseRange("5, 10, 15, 20"), undefined)?.map((one) => one.value)).toEqual(["5", "10", "15", "20"]);
+  expect(choices("integer", parseRange("255"), undefined)).toBeUndefined();
+  expect(choices("integer", parseRange("3"), undefined)?.length).toBe(4);
+  expect(choices("string", parseRange("1..4"), undefined)).toBeUndefined();
+  expect(sliderSpan("integer", parseRange("255"))).toEqual([0, 255]);
 });

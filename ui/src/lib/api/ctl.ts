@@ -17,6 +17,7 @@ export function ctlLine(origin: string, args: string[], query: Record<string, st
     if (value) parts.push(`--${name}`, value);
   }
   if (query["queue"]) parts.push("--queue");
+  if (query["raw"]) parts.push("--raw");
   return parts.map((part) => (part === "" ? "''" : shellQuote(part))).join(" ");
 }
 

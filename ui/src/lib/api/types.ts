@@ -133,6 +133,8 @@ export interface Command {
   changed_at: string;
   /** Higher ones go first. */
   priority?: number;
+  /** Of one priority, lower ones go first. */
+  place?: number;
   attempts: number;
   attempts_max?: number;
   /** The end of its pause, unless the device comes before. */

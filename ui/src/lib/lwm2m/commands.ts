@@ -1,6 +1,7 @@
 // What became of a command, in words.
 
 import type { Command } from "../api/types";
+import { count } from "./ages";
 import { codeMeaning, codeText } from "./codes";
 
 export interface StateText {
@@ -22,15 +23,14 @@ export function stateText(state: string): StateText {
   return STATES[state] ?? { tone: "", text: state };
 }
 
-/** Why it stands as it does. */
-export function whyText(command: Command, asleep: boolean): string {
-  if (command.reason) return command.reason;
+/** Why it stands as it does. `ahead` = those that leave before it, in their order. */
+export function whyText(command: Command, asleep: boolean, ahead: readonly Command[] = []): string {
+  const waits = command.state === "waiting" ? waitText(command, asleep, ahead) : "";
+  if (command.reason) return [command.reason, waits].filter(Boolean).join(" ");
+  if (waits !== "") return waits;
   const { answer } = command;
   if (answer) return [codeText(answer.code), codeMeaning(answer.code), answer.diagnostic].filter(Boolean).join(" · ");
   switch (command.state) {
-    case "waiting":
-      if (command.attempts > 0) return "It was sent and not answered; it goes out again when the device shows itself.";
-      return asleep ? "The device sleeps." : "Others go first; the device gets one at a time.";
     case "sent":
       return "On its way; the device has not answered yet.";
     case "expired":
@@ -42,4 +42,15 @@ export function whyText(command: Command, asleep: boolean): string {
     default:
       return "";
   }
+}
+
+/** What one that waits waits for. */
+function waitText(command: Command, asleep: boolean, ahead: readonly Command[]): string {
+  const next = ahead.at(-1);
+  if (asleep) return next ? `The device sleeps, and ${count(ahead.length, "command")} ${ahead.length === 1 ? "goes" : "go"} first.` : "The device sleeps.";
+  if (command.next_attempt_at) return "It goes out again after its pause, or as soon as the device shows itself.";
+  const paused = ahead.find((other) => other.state === "waiting" && other.next_attempt_at);
+  if (paused) return `It keeps its turn behind ${paused.operation.replaceAll("-", " ")} ${paused.path}, which pauses.`;
+  if (ahead.some((other) => other.state === "sent")) return "Another is on its way; the device gets one at a time.";
+  return next ? `${count(ahead.length, "command")} ${ahead.length === 1 ? "goes" : "go"} first; the device gets one at a time.` : "It leaves next.";
 }

@@ -50,6 +50,12 @@ function formatText(text: string): string {
   return `${printable(text.slice(0, TEXT_MAX))} … (${text.length.toLocaleString("en")} letters)`;
 }
 
+/** A moment for a title: as it is here, and without a doubt. */
+export function exactTime(ms: number): string {
+  const local = formatDateTime(ms);
+  return Number.isFinite(ms) && Math.abs(ms) < 8.64e15 ? `${local} here, ${new Date(ms).toISOString()}` : local;
+}
+
 /** A value as one line of text; a long one is cut. */
 export function formatValue(value: Scalar | undefined, type?: ValueType, opaqueBytesMax = 8): string {
   if (value === undefined || value === null) return "–";

@@ -13,15 +13,33 @@ export function isOpen(command: Command): boolean {
 export function inOrder(commands: Iterable<Command>): Command[] {
   const all = [...commands];
   const time = (text: string): number => Date.parse(text) || 0;
-  // What is on its way goes before all; then the urgent ones, and equals in the order they came.
+  // What is on its way goes before all; then the urgent ones, and equals as they stand: in the order they came, unless moved.
   const waits = (command: Command): number => (command.state === "sent" ? 0 : 1);
   const urgency = (command: Command): number => -(command.priority ?? 0);
-  const place = (command: Command): number => Number(command.id.split("-").at(-1)) || 0;
+  const number = (command: Command): number => Number(command.id.split("-").at(-1)) || 0;
+  const place = (command: Command): number => command.place ?? 0;
   const open = all.filter(isOpen).sort(
-    (a, b) => waits(a) - waits(b) || urgency(a) - urgency(b) || time(a.created_at) - time(b.created_at) || place(a) - place(b),
+    (a, b) => waits(a) - waits(b) || urgency(a) - urgency(b) || place(a) - place(b) || time(a.created_at) - time(b.created_at) || number(a) - number(b),
   );
   const ended = all.filter((command) => !isOpen(command)).sort((a, b) => time(b.changed_at) - time(a.changed_at));
   return [...open, ...ended];
+}
+
+/** Where one that waits shall stand: an end of the queue, or beside another. */
+export type CommandMove = { position: "first" | "last" } | { before: string } | { after: string };
+
+const address = (id: string, tail = ""): string => `/commands/${encodeURIComponent(id)}${tail}`;
+
+/** What can be done with one command, and the same from a shell. */
+export const commandCalls = {
+  cancel: (id: string): Call => ({ method: "DELETE", path: address(id) }),
+  retry: (id: string): Call => ({ method: "POST", path: address(id, "/retry") }),
+  move: (id: string, to: CommandMove): Call => ({ method: "PATCH", path: address(id), body: to }),
+};
+
+export function moveArgs(id: string, to: CommandMove): string[] {
+  if ("position" in to) return ["commands", "--move", id, `--${to.position}`];
+  return "before" in to ? ["commands", "--move", id, "--before", to.before] : ["commands", "--move", id, "--after", to.after];
 }
 
 export class Commands {
@@ -59,12 +77,16 @@ export class Commands {
   }
 
   async cancel(id: string): Promise<void> {
-    await this.#do({ method: "DELETE", path: `/commands/${encodeURIComponent(id)}` });
+    await this.#do(commandCalls.cancel(id));
   }
 
   /** Queues once more what an ended one was to do. */
   async retry(id: string): Promise<void> {
-    await this.#do({ method: "POST", path: `/commands/${encodeURIComponent(id)}/retry` });
+    await this.#do(commandCalls.retry(id));
+  }
+
+  async move(id: string, to: CommandMove): Promise<void> {
+    await this.#do(commandCalls.move(id, to));
   }
 
   async #do(call: Call): Promise<void> {

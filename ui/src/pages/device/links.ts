@@ -3,8 +3,9 @@
 import { getContext, setContext } from "svelte";
 
 export interface LinkTarget {
-  /** `3:0` */
-  value: string;
+  object: number;
+  instance: number;
+  /** Of the object; empty where it has no name. */
   name: string;
 }
 

@@ -17,6 +17,7 @@ const TONES: Record<string, Tone> = {
   expired: "bad",
   asleep: "sleep",
   command_queued: "sleep",
+  command_moved: "sleep",
   command_done: "accent",
   bootstrap_started: "accent",
   bootstrap_finished: "good",

@@ -2,7 +2,7 @@
 
 import uPlot from "uplot";
 import "uplot/dist/uPlot.min.css";
-import { COLOURS, figure, scalesOf, timeMark, type Aligned, type ChartBand, type ChartSeries } from "./series";
+import { alone, COLOURS, figure, scalesOf, timeMark, type Aligned, type ChartBand, type ChartSeries } from "./series";
 
 export interface PlotOptions {
   height: number;
@@ -44,7 +44,8 @@ function seriesOf(one: ChartSeries, place: number): uPlot.Series {
     scale: `y${one.unit ?? ""}`,
     stroke: () => colour(place),
     width: kind === "bars" ? 0 : 1.6,
-    points: { size: 5 },
+    // Where points stand too close to be shown, a lone one still is.
+    points: { size: 5, filter: (u, at, show) => (show ? null : alone([...(u.data[at] ?? [])])) },
   };
   // Eight-digit hex: the tokens of the charts are six.
   if (kind === "bars") series.fill = () => `${colour(place)}cc`;

@@ -68,6 +68,14 @@ export function summary(one: ChartSeries): Summary | undefined {
   return found;
 }
 
+/** The places of values that no line leads to or from: only a point shows them. */
+export function alone(column: readonly (number | null | undefined)[]): number[] {
+  // Where there is nothing of a series its line goes on; a gap, and the end, break it.
+  const known = column.map((value, at) => ({ value, at })).filter(({ value }) => value !== undefined);
+  const is = (place: number): boolean => typeof known[place]?.value === "number";
+  return known.filter((_, place) => is(place) && !is(place - 1) && !is(place + 1)).map(({ at }) => at);
+}
+
 /** The units in the order in which they come; each is a scale. */
 export function scalesOf(series: readonly ChartSeries[]): string[] {
   return [...new Set(series.map((one) => one.unit ?? ""))];

@@ -54,8 +54,8 @@ export function repeats(exchange: Exchange): number {
   return exchange.items.filter((item) => item.repeated).length;
 }
 
-/** Every word must be part of an operation, a path, a code with its name, an address, an option or a reason. */
-export function matches(exchange: Exchange, kind: Kind, text: string): boolean {
+/** Every word must be part of an operation, a path or its name, a code with its name, an address, an option or a reason. */
+export function matches(exchange: Exchange, kind: Kind, text: string, nameOf: (path: string) => string = () => ""): boolean {
   if (kind === "errors" && !isRefused(exchange) && !exchange.items.some((item) => item.payload?.undecoded !== undefined)) return false;
   if (kind === "dropped" && drops(exchange).length === 0) return false;
   const words = text.toLowerCase().split(/\s+/).filter((word) => word !== "");
@@ -63,6 +63,7 @@ export function matches(exchange: Exchange, kind: Kind, text: string): boolean {
   const said = exchange.items.flatMap((item) => [
     item.operation,
     item.path,
+    item.path === undefined ? undefined : nameOf(item.path),
     item.code,
     item.code_name,
     item.type,
