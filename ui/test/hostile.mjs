@@ -246,9 +246,11 @@ async function harmless(page) {
   expect(found.length === 0, found.slice(0, 12).join("\n"));
 }
 
-/** Everything that can be opened is opened. */
+const UNFOLDED_MAX = 25;
+
+/** What can be opened is opened. */
 async function unfold(page) {
-  for (const button of await page.locator("main [aria-expanded=false]:visible:enabled, main summary:visible").all()) {
+  for (const button of (await page.locator("main [aria-expanded=false]:visible:enabled, main summary:visible").all()).slice(0, UNFOLDED_MAX)) {
     await button.click({ timeout: 1000 }).catch(() => undefined);
   }
   await page.waitForTimeout(200);
@@ -263,7 +265,7 @@ async function walk(page, base) {
       await harmless(page);
       await look(page, flags.shots, `hostile-${name}`);
       await page.setViewportSize({ width: 390, height: 844 });
-      if (!["trace", "peer-trace"].includes(name)) await unfold(page);
+      await unfold(page);
       const excess = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
       await page.screenshot({ path: `${flags.shots}/hostile-${name}-open.png` });
       const found = (await page.evaluate(findHarm, 1e9));
@@ -329,7 +331,7 @@ async function certificates(page, base) {
     await card.locator("textarea").dispatchEvent("drop", { dataTransfer: data });
     await meaning.waitFor();
     const warnings = meaning.getByRole("list", { name: "Warnings" });
-    for (const text of ["it expires in", "lacks clientAuth", "lacks digitalSignature", "it stands for 'other' and not for 'lamp'"]) await warnings.getByText(text, { exact: false }).first().waitFor();
+    for (const text of ["it expires in", "lacks clientAuth", "lacks digitalSignature"]) await warnings.getByText(text, { exact: false }).first().waitFor();
     await meaning.getByText("Number 2:").first().waitFor();
     await harmless(page);
     await look(page, flags.shots, "certificate-dropped", { fullPage: true });
@@ -368,6 +370,8 @@ async function certificates(page, base) {
     const explain = page.getByRole("group", { name: "Explain a certificate" });
     await explain.locator("textarea").fill(readFileSync(file("device.pem"), "utf8"));
     await explain.getByRole("group", { name: "What it means" }).getByText("clientAuth").waitFor();
+    await explain.getByLabel("For the device", { exact: false }).fill("lamp");
+    await explain.getByText("and not for 'lamp'", { exact: false }).waitFor();
     await harmless(page);
     await look(page, flags.shots, "certificate-explained", { fullPage: true });
   });
