@@ -182,10 +182,9 @@ impl<B: Buffer> Peer<B> {
     /// Whether nothing is under way: all that [`Peer::poll_timeout`] may say then is when memory can be given back.
     #[must_use]
     pub fn is_at_rest(&self) -> bool {
-        let is_pending = |seen: &Seen| seen.state == SeenState::Pending;
         self.flights.as_slice().is_empty()
             && self.transfers.iter().next().is_none()
-            && !self.seen.iter().any(is_pending)
+            && !self.seen.has_pending()
     }
 
     /// Writes the next datagram into `out` and returns its length; `None` when there is none.
@@ -215,6 +214,18 @@ impl<B: Buffer> Peer<B> {
             }
         }
         self.transmit_flight(out)
+    }
+
+    /// When the newest message came that is still remembered.
+    #[must_use]
+    pub fn last_heard(&self) -> Option<Instant> {
+        self.seen.iter().last().map(|seen| seen.at)
+    }
+
+    /// Whether [`Peer::poll_transmit`] may have more to write.
+    #[must_use]
+    pub fn has_more(&self) -> bool {
+        self.reset.is_some() || self.seen.has_due() || self.flights.as_slice().iter().any(|flight| flight.due)
     }
 
     /// The next event; `None` when there is none.

@@ -228,6 +228,11 @@ impl ShardThread {
             return false;
         }
         let now = self.clock.now();
+        let batch = slots.iter().take(count);
+        match kind {
+            Kind::Plain => self.shard.foresee(batch.map(|slot| slot.address)),
+            Kind::Secured => self.shard.foresee_secured(batch.map(Slot::data)),
+        }
         for slot in slots.iter_mut().take(count) {
             self.state.stats.received += 1;
             if slot.len == 0 {

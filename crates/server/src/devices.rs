@@ -136,6 +136,11 @@ impl Devices {
         self.key(self.by_address.find(hash, found))
     }
 
+    /// Whatever device is at this place.
+    pub(crate) fn at(&self, index: u32) -> Option<&Device> {
+        self.slab.at(index).map(|(_, device)| device)
+    }
+
     /// The device at this place if it is registered by the session.
     pub(crate) fn of_session(&self, index: u32, session: Key<SecuredSession>) -> Option<Key<Device>> {
         self.slab.at(index).filter(|(_, device)| device.session == Some(session)).map(|(key, _)| key)

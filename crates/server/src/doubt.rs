@@ -39,6 +39,9 @@ impl Shard {
             })
         };
         let doubtful: Vec<_> = device.observations.iter().copied().filter(doubtful).collect();
+        if doubtful.is_empty() {
+            return;
+        }
         // What the device told from its new address before its Update got a Reset, which may cross the new start.
         let crossed = if moved { Crossed::Yes } else { Crossed::No };
         for key in &doubtful {

@@ -48,6 +48,7 @@ mod devices;
 mod doubt;
 mod downlink;
 mod event;
+mod foresight;
 mod frozen;
 mod hash;
 mod index;

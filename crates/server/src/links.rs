@@ -122,6 +122,11 @@ impl Links {
         self.slab.get_mut(key)
     }
 
+    /// Whatever link is at this place.
+    pub(crate) fn at(&self, index: u32) -> Option<&Link> {
+        self.slab.at(index).map(|(_, link)| link)
+    }
+
     /// The link at this place if it is the session's.
     pub(crate) fn of_session(&self, index: u32, session: Key<SecuredSession>) -> Option<Key<Link>> {
         self.slab.at(index).filter(|(_, link)| link.session == Some(session)).map(|(key, _)| key)

@@ -307,8 +307,11 @@ impl Shard {
         };
         let Some(device) = self.devices.get(key) else { return false };
         let left = device.session;
+        if session.is_some() && left == session {
+            return false;
+        }
         let has_moved = device.address() != address;
-        if left == session && (session.is_some() || !has_moved) {
+        if left == session && !has_moved {
             return false;
         }
         self.take_place(now, address, session);

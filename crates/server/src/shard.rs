@@ -214,9 +214,13 @@ impl Shard {
                 match sending {
                     Some((len, is_ack)) if link.may_send(len + RECORD_OVERHEAD) => {
                         if let Some(Sealed { to, len, is_worn }) = self.sessions.seal(session, out, len) {
+                            let has_more = link.peer.has_more();
                             // The device is awake and has its answer: it makes new keys without losing anything.
                             if is_worn && is_ack && link.peer.is_idle() {
                                 self.sessions.end(self.sessions.now(), session, SessionEnd::Exhausted);
+                            }
+                            if !has_more {
+                                self.links.sent_all();
                             }
                             return Some(Transmit { to, secured: true, len });
                         }
@@ -238,7 +242,11 @@ impl Shard {
                 self.trace.record(link.way_out(), bytes);
             }
             if link.may_send(len) {
-                return Some(Transmit { to: link.address, secured: false, len });
+                let to = link.address;
+                if !link.peer.has_more() {
+                    self.links.sent_all();
+                }
+                return Some(Transmit { to, secured: false, len });
             }
             // To its sender it is as if the network had lost it.
             self.stats.withheld += 1;

@@ -257,7 +257,12 @@ impl Shard {
             }
         };
         let config = link.coap(&self.config.coap);
-        let sent = link.peer.respond(now, &config, ticket, reply.code, options, &[]);
+        let sent = match reply {
+            Reply { code, location: None, max_age_s: None } => {
+                link.peer.respond_bare(now, &config, ticket, code)
+            }
+            Reply { code, .. } => link.peer.respond(now, &config, ticket, code, options, &[]),
+        };
         if let Err(error) = sent {
             tracing::debug!(%error, "an answer was not sent");
         }

@@ -50,8 +50,40 @@ pub(crate) enum SeenState {
 #[derive(Debug, Default)]
 pub(super) struct Dedup<L> {
     list: L,
-    /// Whether any of them may be due: what [`Dedup::find`] has lent may have been marked.
-    maybe_due: bool,
+    /// How many of them are what, so that nobody looks through all for what is not there.
+    counts: Counts,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+struct Counts {
+    due: u16,
+    pending: u16,
+    /// Dealt with without the application.
+    unhanded: u16,
+}
+
+impl Counts {
+    fn of(seen: &Seen) -> Self {
+        Self {
+            due: seen.due.into(),
+            pending: (seen.state == SeenState::Pending).into(),
+            unhanded: (!seen.is_handed).into(),
+        }
+    }
+
+    fn add(&mut self, seen: &Seen) {
+        let Self { due, pending, unhanded } = Self::of(seen);
+        self.due = self.due.saturating_add(due);
+        self.pending = self.pending.saturating_add(pending);
+        self.unhanded = self.unhanded.saturating_add(unhanded);
+    }
+
+    fn take(&mut self, seen: &Seen) {
+        let Self { due, pending, unhanded } = Self::of(seen);
+        self.due = self.due.saturating_sub(due);
+        self.pending = self.pending.saturating_sub(pending);
+        self.unhanded = self.unhanded.saturating_sub(unhanded);
+    }
 }
 
 impl<L: List<Seen>> Dedup<L> {
@@ -64,22 +96,43 @@ impl<L: List<Seen>> Dedup<L> {
         self.list.as_slice().iter()
     }
 
-    pub(super) fn find(&mut self, message_id: MessageId) -> Option<&mut Seen> {
-        self.maybe_due = true;
+    pub(super) fn find(&self, message_id: MessageId) -> Option<&Seen> {
         // The newest first: a message is asked for most often while it is handled.
-        self.list.as_mut_slice().iter_mut().rfind(|seen| seen.message_id == message_id)
+        self.list.as_slice().iter().rfind(|seen| seen.message_id == message_id)
+    }
+
+    /// Changes what is remembered of a message; says whether there is anything.
+    pub(super) fn change(&mut self, message_id: MessageId, change: impl FnOnce(&mut Seen)) -> bool {
+        let found = self.list.as_mut_slice().iter_mut().rfind(|seen| seen.message_id == message_id);
+        let Some(seen) = found else { return false };
+        self.counts.take(seen);
+        change(seen);
+        self.counts.add(seen);
+        true
+    }
+
+    /// Whether the application works on any of them.
+    pub(super) fn has_pending(&self) -> bool {
+        self.counts.pending > 0
+    }
+
+    /// Whether the answer to any of them is to be sent.
+    pub(super) fn has_due(&self) -> bool {
+        self.counts.due > 0
     }
 
     /// The first whose answer is to be sent; the mark is taken off.
     pub(super) fn take_due(&mut self) -> Option<Seen> {
-        if !self.maybe_due {
-            return None;
-        }
-        let mut due = self.list.as_mut_slice().iter_mut().filter(|seen| seen.due);
-        let first = due.next();
-        self.maybe_due = due.next().is_some();
-        let seen = first?;
+        let mut all = self.list.as_mut_slice().iter_mut();
+        // One alone is most often the newest.
+        let seen = match self.counts.due {
+            0 => None,
+            1 => all.rfind(|seen| seen.due),
+            _ => all.find(|seen| seen.due),
+        }?;
+        self.counts.take(seen);
         seen.due = false;
+        self.counts.add(seen);
         Some(*seen)
     }
 
@@ -87,14 +140,15 @@ impl<L: List<Seen>> Dedup<L> {
     /// dealt with without the application; or else the oldest settled; or else the oldest.
     pub(super) fn note<M: Bytes>(&mut self, seen: Seen, arena: &mut Arena<M>, config: &Config) {
         let limit = config.seen_max.max(1);
-        self.maybe_due |= seen.due;
         while !self.list.push(seen, limit) {
             let mut settled = self.list.as_slice().iter().enumerate().filter(|(_, seen)| seen.is_settled());
             let oldest = settled.next();
-            let ours = oldest.into_iter().chain(settled).find(|(_, seen)| !seen.is_handed);
-            let index = ours.or(oldest).map_or(0, |(index, _)| index);
+            let has_ours = self.counts.unhanded > 0;
+            let mut ours = oldest.into_iter().chain(settled).filter(|(_, seen)| !seen.is_handed);
+            let index = has_ours.then(|| ours.next()).flatten().or(oldest).map_or(0, |(index, _)| index);
             self.remove(index, arena);
         }
+        self.counts.add(&seen);
     }
 
     /// Forgets those whose lifetime is over.
@@ -139,17 +193,20 @@ impl<L: List<Seen>> Dedup<L> {
     pub(super) fn acknowledge_late(&mut self, now: Instant, config: &Config) {
         for seen in self.list.as_mut_slice() {
             if seen.ack_due_at(config).is_some_and(|at| at <= now) {
+                self.counts.take(seen);
                 seen.state = SeenState::Acknowledged;
                 seen.due = true;
-                self.maybe_due = true;
+                self.counts.add(seen);
             }
         }
     }
 
     pub(super) fn remove<M: Bytes>(&mut self, index: usize, arena: &mut Arena<M>) {
-        if let Some(Seen { state: SeenState::Answer(blob), .. }) = self.list.as_slice().get(index) {
-            arena.free(*blob);
+        let Some(seen) = self.list.as_slice().get(index) else { return };
+        if let SeenState::Answer(blob) = seen.state {
+            arena.free(blob);
         }
+        self.counts.take(seen);
         self.list.remove(index);
     }
 }

@@ -112,12 +112,10 @@ impl<B: Buffer> Peer<B> {
     }
 
     fn decide(&mut self, ticket: NotificationTicket, state: SeenState) {
-        let seen = self.seen.find(ticket.message_id).filter(|seen| seen.at == ticket.at);
-        if let Some(seen) = seen
-            && seen.state == SeenState::Undecided
-        {
-            seen.state = state;
-            seen.due = state != SeenState::Silent;
-        }
+        self.seen.change(ticket.message_id, |seen| {
+            if seen.at == ticket.at && seen.state == SeenState::Undecided {
+                (seen.state, seen.due) = (state, state != SeenState::Silent);
+            }
+        });
     }
 }

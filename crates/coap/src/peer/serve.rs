@@ -60,6 +60,21 @@ impl<B: Buffer> Peer<B> {
         self.answer(now, config, &ticket, code, options, payload)
     }
 
+    /// The same with a code and nothing else, as most answers are.
+    ///
+    /// # Errors
+    ///
+    /// As [`Peer::respond`].
+    pub fn respond_bare(
+        &mut self,
+        now: Instant,
+        config: &Config,
+        ticket: Ticket,
+        code: Code,
+    ) -> Result<(), SendError> {
+        self.answer(now, config, &ticket, code, &[], &[])
+    }
+
     pub(super) fn on_request<'d>(
         &mut self,
         now: Instant,
@@ -138,24 +153,22 @@ impl<B: Buffer> Peer<B> {
                 return self.refuse(now, config, &ticket, Code::REQUEST_ENTITY_INCOMPLETE, "");
             }
         }
-        if let Some(seen) = self.seen.find(ticket.message_id) {
-            seen.is_handed = true;
-        }
+        self.seen.change(ticket.message_id, |seen| seen.is_handed = true);
         Incoming::Request(Request { ticket, message, body })
     }
 
     /// Repeats the answer to a message received before; false if it was not.
     pub(super) fn answer_again(&mut self, message_id: MessageId) -> bool {
-        let Some(seen) = self.seen.find(message_id) else { return false };
-        seen.due = match seen.state {
-            SeenState::Acknowledged
-            | SeenState::Ack
-            | SeenState::Reset
-            | SeenState::Answer(_)
-            | SeenState::Bare(..) => true,
-            SeenState::Pending | SeenState::Undecided | SeenState::Silent | SeenState::Forgotten => false,
-        };
-        true
+        self.seen.change(message_id, |seen| {
+            seen.due = match seen.state {
+                SeenState::Acknowledged
+                | SeenState::Ack
+                | SeenState::Reset
+                | SeenState::Answer(_)
+                | SeenState::Bare(..) => true,
+                SeenState::Pending | SeenState::Undecided | SeenState::Silent | SeenState::Forgotten => false,
+            };
+        })
     }
 
     /// Answers without the application. A non-confirmable request with a bad option is dropped
@@ -436,10 +449,11 @@ impl<B: Buffer> Peer<B> {
     }
 
     fn settle(&mut self, ticket: &Ticket, state: SeenState, due: bool) {
-        if let Some(seen) = self.seen.find(ticket.message_id).filter(|seen| seen.at == ticket.at) {
-            seen.state = state;
-            seen.due = due;
-        }
+        self.seen.change(ticket.message_id, |seen| {
+            if seen.at == ticket.at {
+                (seen.state, seen.due) = (state, due);
+            }
+        });
     }
 
     /// Makes a body the one that [`Peer::payload`] shows.

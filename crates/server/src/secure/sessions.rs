@@ -184,6 +184,15 @@ impl<T: Default> Sessions<T> {
         }
     }
 
+    /// What the engine keeps with the session that a datagram names by itself.
+    pub(crate) fn held(&self, datagram: &[u8]) -> Option<T>
+    where
+        T: Copy,
+    {
+        let key = self.table.by_random(cid_of(datagram)?.random)?;
+        Some(self.table.get(key)?.held)
+    }
+
     pub(crate) fn get(&self, key: Key<Session<T>>) -> Option<&Session<T>> {
         self.table.get(key).filter(|session| session.stage() == Stage::Open)
     }
