@@ -197,7 +197,11 @@ impl Token {
     #[must_use]
     pub fn new(token: &[u8]) -> Option<Self> {
         let mut bytes = [0; Self::LEN_MAX];
-        bytes.get_mut(..token.len())?.copy_from_slice(token);
+        match (bytes.first_chunk_mut(), token.as_array::<4>()) {
+            // As long as most are: no call for so few bytes.
+            (Some(place), Some(token)) => *place = *token,
+            _ => bytes.get_mut(..token.len())?.copy_from_slice(token),
+        }
         Some(Self { bytes, len: u8::try_from(token.len()).ok()? })
     }
 

@@ -219,7 +219,7 @@ impl<B: Buffer> Peer<B> {
     /// When the newest message came that is still remembered.
     #[must_use]
     pub fn last_heard(&self) -> Option<Instant> {
-        self.seen.iter().last().map(|seen| seen.at)
+        self.seen.iter().map(|seen| seen.at).max()
     }
 
     /// Whether [`Peer::poll_transmit`] may have more to write.

@@ -150,6 +150,7 @@ impl Keys {
     /// Makes a record of the content that lies behind the room for header and explicit part, and returns the record's length;
     /// `None` if the room does not suffice.
     #[must_use]
+    #[inline]
     pub(crate) fn seal(
         &self,
         crypto: &dyn Crypto,

@@ -107,6 +107,10 @@ impl SocketGroup {
     /// Remembers that this address was heard at that socket and that address of ours.
     pub(crate) fn heard(&mut self, from: SocketAddr, way: Way) {
         let Some(socket) = self.sockets.get_mut(way.socket) else { return };
+        // A socket of one address, and nobody to remember: nothing is to be noted.
+        if socket.is_only && way.local.is_none() && socket.usual.is_none() && self.senders.is_empty() {
+            return;
+        }
         socket.usual = socket.usual.or(way.local);
         let usual = way.local == socket.usual;
         self.senders.note(from, way, socket.is_only && usual);
@@ -260,7 +264,7 @@ struct Senders {
 impl Senders {
     fn note(&mut self, from: SocketAddr, way: Way, is_usual: bool) {
         if is_usual {
-            if !self.young.is_empty() || !self.old.is_empty() {
+            if !self.is_empty() {
                 self.young.remove(&from);
                 self.old.remove(&from);
             }
@@ -272,7 +276,14 @@ impl Senders {
         self.young.insert(from, way);
     }
 
+    fn is_empty(&self) -> bool {
+        self.young.is_empty() && self.old.is_empty()
+    }
+
     fn find(&self, to: SocketAddr) -> Option<Way> {
+        if self.is_empty() {
+            return None;
+        }
         self.young.get(&to).or_else(|| self.old.get(&to)).copied()
     }
 }

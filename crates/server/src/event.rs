@@ -8,7 +8,7 @@ use lightship_lwm2m::{Endpoint, Path};
 use lightship_platform::Instant;
 
 use crate::{
-    Content, Credential, Deviation, ObservationId, Outcome, Registration, RegistrationId, RequestId,
+    Content, Credential, Deviation, Name, ObservationId, Outcome, Registration, RegistrationId, RequestId,
     Response, SecurityEvent,
 };
 
@@ -53,7 +53,7 @@ pub enum Event {
     /// A device sent an Update that says nothing new, and lives on.
     Refreshed {
         /// Which device.
-        endpoint: Endpoint,
+        endpoint: Name,
         /// Its registration.
         registration: RegistrationId,
         /// When.

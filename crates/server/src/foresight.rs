@@ -50,7 +50,8 @@ impl Shard {
                 black_box(link.peer.last_heard());
             }
             if let Some(device) = self.devices.at(device) {
-                black_box((device.updated_at, device.random, device.line.is_some()));
+                let begin = device.details.endpoint.as_str().as_bytes().first().copied();
+                black_box((device.updated_at, device.random, device.line.is_some(), begin));
             }
         }
     }

@@ -58,6 +58,7 @@ mod links;
 mod locator;
 mod message;
 mod meter;
+mod name;
 mod observation;
 mod observe;
 mod parameters;
@@ -84,6 +85,7 @@ pub use event::{Answer, Ask, Changed, Composite, Ended, Event, Fact, Observed, W
 pub use frozen::{BadFrozen, Frozen, Stored};
 pub use limits::Limits;
 pub use locator::{BadLocator, Locator, RegistrationId};
+pub use name::Name;
 pub use presence::Presence;
 pub use registration::{Details, ObjectLink, ObjectList, Registration, Terms};
 pub use request::{

@@ -22,8 +22,8 @@ use crate::shard::Due;
 use crate::slab::{Key, Keys};
 use crate::uplink::Reply;
 use crate::{
-    Changed, Details, Deviations, Ended, Event, Fact, Locator, ObjectList, Outcome, Presence, Rebinding,
-    Registration, Shard, Terms, Wanted,
+    Changed, Details, Deviations, Ended, Event, Fact, Locator, Name, ObjectList, Outcome, Presence,
+    Rebinding, Registration, Shard, Terms, Wanted,
 };
 
 /// What an Update changes, as it will be.
@@ -276,7 +276,7 @@ impl Shard {
         let Some(device) = self.devices.get(key) else { return };
         self.events.push_back(if is_usual {
             Event::Refreshed {
-                endpoint: device.details.endpoint.clone(),
+                endpoint: Name::from(&device.details.endpoint),
                 registration: self.locator(device),
                 at: now,
                 expires_at: device.expires_at(),

@@ -224,7 +224,7 @@ impl Directory {
     /// A device sent an Update that says nothing new; gives what stood before.
     pub(crate) fn refreshed(
         &self,
-        endpoint: &Endpoint,
+        endpoint: &str,
         id: RegistrationId,
         at: Instant,
         awake_until: Instant,

@@ -132,7 +132,7 @@ impl Host {
             }
             Event::AskDurable { ask, .. } => return self.judged(ask, Answer::Stored),
             Event::Refreshed { endpoint, registration, at, expires_at } => {
-                let known = self.registered.get_mut(&endpoint).filter(|known| known.id == registration);
+                let known = self.registered.get_mut(&*endpoint).filter(|known| known.id == registration);
                 let known = known.expect("only what is registered lives on");
                 (known.updated_at, known.expires_at) = (at, expires_at);
             }

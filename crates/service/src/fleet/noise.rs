@@ -38,7 +38,7 @@ impl Noise {
     }
 
     /// A device has sent something.
-    pub(crate) fn heard(&self, endpoint: &Endpoint) {
+    pub(crate) fn heard(&self, endpoint: &str) {
         let every = self.every.load(Ordering::Relaxed).max(1);
         if !self.seen.fetch_add(1, Ordering::Relaxed).is_multiple_of(every) {
             return;
@@ -52,8 +52,10 @@ impl Noise {
         }
         if let Some(count) = state.counts.get_mut(endpoint) {
             *count += every;
-        } else if state.counts.len() < DEVICES_MAX {
-            state.counts.insert(endpoint.clone(), every);
+        } else if state.counts.len() < DEVICES_MAX
+            && let Ok(endpoint) = Endpoint::new(endpoint)
+        {
+            state.counts.insert(endpoint, every);
         } else {
             // Each message that is taken away here was added before: it costs no more than that.
             state.counts.retain(|_, count| {

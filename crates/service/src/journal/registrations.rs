@@ -215,7 +215,7 @@ impl Journal {
     /// A device sent an Update that says nothing new.
     pub(super) fn refreshed(
         &mut self,
-        endpoint: &Endpoint,
+        endpoint: &str,
         id: RegistrationId,
         at: Instant,
         expires_at: Option<Instant>,
@@ -227,7 +227,9 @@ impl Journal {
             && is_lease_due(before.registered_at, before.updated_at, at, expires_at)
         {
             let expires_ms = clock.date_of(expires_at).as_millis();
-            self.pending.owe(Fact::Leased { endpoint: endpoint.clone(), id: number(id), expires_ms });
+            if let Ok(endpoint) = Endpoint::new(endpoint) {
+                self.pending.owe(Fact::Leased { endpoint, id: number(id), expires_ms });
+            }
         }
         if !self.unchanged.take(at) {
             self.core.counters.updates_unlogged.fetch_add(1, Ordering::Relaxed);
@@ -235,7 +237,7 @@ impl Journal {
             self.core.fleet.noise.heard(endpoint);
             return;
         }
-        if let Some(device) = self.core.directory.find(endpoint.as_str()) {
+        if let Some(device) = self.core.directory.find(endpoint) {
             self.log_registration(EventType::Updated, &device, None);
         }
     }
