@@ -100,7 +100,7 @@ impl Tunnel {
         let id = wire::fresh_id();
         let request = Message::new(CON, POST, id, &id.to_be_bytes())
             .path("/rd")
-            .query(&format!("{parameters}lt=300&lwm2m=1.1&b=U"))
+            .query(&format!("{parameters}lt=3000&lwm2m=1.1&b=U"))
             .number(CONTENT_FORMAT, 40)
             .payload(b"</>;ct=11542,</1/0>,</3/0>");
         let answer = self.request(&request)?;

@@ -12,7 +12,6 @@ use crate::tools;
 use crate::wire_namespace::Cable;
 use serde_json::{Value, json};
 use std::net::SocketAddr;
-use std::process::Command;
 use std::time::Duration;
 
 /// How long a device is taken for awake after it was heard, in seconds.
@@ -230,22 +229,8 @@ impl Site {
                 let psk = json!({"mode": "psk", "identity": endpoint, "key_hex": KEY});
                 put_credential(&self.serve, &endpoint, &psk)?;
                 let uri = format!("coaps://{}", self.serve.secure()?);
-                let mut java = Command::new("java");
-                java.args([
-                    "-Xmx256m",
-                    "-Dorg.slf4j.simpleLogger.defaultLogLevel=warn",
-                    "-cp",
-                    &self.class_path,
-                ]);
-                java.args([
-                    "LeshanDevice",
-                    &uri,
-                    &endpoint,
-                    "3600",
-                    "queue",
-                    &format!("psk={endpoint}:{KEY}"),
-                    cid,
-                ]);
+                let mut java = crate::leshan::java(&self.class_path, "LeshanDevice");
+                java.args([&uri, &endpoint, "3600", "queue", &format!("psk={endpoint}:{KEY}"), cid]);
                 let log = world.program.logs.join(format!("{endpoint}.log"));
                 let mut device =
                     LeshanDevice { process: Process::start(self.cable.at_far_end(&java), &log)? };
