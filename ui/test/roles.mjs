@@ -111,12 +111,13 @@ async function pressAll(page, base, hash) {
     const one = all.nth(i);
     if (await one.isDisabled().catch(() => true)) continue;
     // Without its token nobody is anybody.
-    const name = await one.evaluate((item) => `${item.tagName} ${item.getAttribute("aria-label") ?? ""} ${item.textContent}`).catch(() => "");
+    const name = await one.evaluate((item) => (item.getAttribute("aria-label") ?? item.textContent).trim()).catch(() => "");
     if (name.includes("Forget the token")) continue;
-    const shape = name.replace(/[\d/.,:]+/g, "#");
+    // What it does stands in the first word, what it does it to behind that.
+    const shape = name.split(/[\s\d/]/, 1)[0];
     seen.set(shape, (seen.get(shape) ?? 0) + 1);
     if (seen.get(shape) > ALIKE_MAX) continue;
-    await one.click({ timeout: 1500, noWaitAfter: true }).catch(() => undefined);
+    await one.click({ timeout: 700, noWaitAfter: true }).catch(() => undefined);
     pressed += 1;
     await page.waitForTimeout(30);
     const confirm = page.locator("main [role=group] button.danger:visible:enabled").first();
