@@ -73,6 +73,17 @@ pub(crate) const PARTS: &[Part] = &[
         }],
     },
     Part {
+        name: "resident",
+        about: "memory of the whole server with a million idle devices",
+        command: &["cargo", "run", "--release", "--quiet", "-p", "lightship-bench", "--bin", "resident"],
+        goals: &[Goal {
+            figure: "resident-plain",
+            what: "resident bytes of the whole server for each of 1 000 000 idle devices",
+            want: Want::AtMost(700.0),
+            unit: " bytes",
+        }],
+    },
+    Part {
         name: "rest",
         about: "REST reads of an awake device under half of the maximum load",
         command: &[
