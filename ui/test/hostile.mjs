@@ -331,7 +331,7 @@ async function certificates(page, base) {
     await card.locator("textarea").dispatchEvent("drop", { dataTransfer: data });
     await meaning.waitFor();
     const warnings = meaning.getByRole("list", { name: "Warnings" });
-    for (const text of ["it expires in", "lacks clientAuth", "lacks digitalSignature"]) await warnings.getByText(text, { exact: false }).first().waitFor();
+    for (const text of ["it expires within a day", "lacks clientAuth", "lacks digitalSignature"]) await warnings.getByText(text, { exact: false }).first().waitFor();
     await meaning.getByText("Number 2:").first().waitFor();
     await harmless(page);
     await look(page, flags.shots, "certificate-dropped", { fullPage: true });

@@ -1,6 +1,7 @@
 import { describe, expect, it } from "vitest";
 import type { Account } from "../../src/lib/api/bootstrap";
-import type { Credential, Handshake } from "../../src/lib/api/security";
+import type { Certificate, Credential, Handshake } from "../../src/lib/api/security";
+import { authorityText, holdsPrivateKey, keyText, publicKeyPem, signerText, usageText, validityText } from "../../src/lib/lwm2m/certificates";
 import { bodyOf, claimant, claimed, credentialOf, credentialText, deviceLine, draftError, draftOf, draftWarning } from "../../src/lib/lwm2m/security";
 import { parseRoute, securityHref } from "../../src/lib/state/route";
 
@@ -106,5 +107,33 @@ describe("claims of failed handshakes", () => {
     expect(parseRoute(securityHref())).toEqual({ page: "security" });
     expect(parseRoute("#/security/devices/e/nobody/psk/x")).toEqual({ page: "unknown" });
     expect(parseRoute("#/security/devices/e/lwm2m/psk")).toEqual({ page: "unknown" });
+  });
+});
+
+describe("certificates in words", () => {
+  const one: Certificate = {
+    version: 3, subject: "CN=a", issuer: "CN=b", serial: "01", valid_from: "2026-01-01T00:00:00.000Z", valid_until: "2026-02-01T00:00:00.000Z", days_left: 12,
+    public_key: { kind: "EC", curve: "P-384", bits: 384, supported: false, spki_hex: "", spki_base64: "A".repeat(70), sha256: "" },
+    signature_algorithm: "", authority: true, self_signed: false, sha256: "", pem: "", warnings: [],
+  };
+  const at = (day: string): number => Date.parse(day);
+  it("validity is told by the day that is looked at", () => {
+    expect(validityText(one, at("2025-12-31"))).toEqual({ tone: "bad", text: "not valid yet" });
+    expect(validityText(one, at("2026-01-20"))).toEqual({ tone: "warn", text: "12 days left" });
+    expect(validityText({ ...one, days_left: 0 }, at("2026-01-31")).text).toBe("less than a day left");
+    expect(validityText(one, at("2026-02-02"))).toEqual({ tone: "bad", text: "expired" });
+  });
+  it("who has signed it, what its key is, and what it is for", () => {
+    expect(signerText({ ...one, signed_by: 1 }, 0, 3)).toBe("by the next one");
+    expect(signerText({ ...one, signed_by: 2 }, 0, 3)).toBe("by number 3");
+    expect(signerText(one, 0, 1)).toBe("by its issuer, which is not here");
+    expect(keyText(one.public_key)).toBe("EC, P-384: not for devices here");
+    expect(usageText(undefined)).toBe("anything");
+    expect(authorityText({ ...one, path_length: 0 })).toBe("yes, with 0 below it at most");
+    expect(publicKeyPem(one.public_key)).toBe(`-----BEGIN PUBLIC KEY-----\n${"A".repeat(64)}\nAAAAAA\n-----END PUBLIC KEY-----\n`);
+  });
+  it("a private key is told from a certificate", () => {
+    for (const label of ["PRIVATE KEY", "EC PRIVATE KEY", "ENCRYPTED PRIVATE KEY"]) expect(holdsPrivateKey(`x\n-----BEGIN ${label}-----\n`)).toBe(true);
+    expect(holdsPrivateKey("-----BEGIN PUBLIC KEY-----")).toBe(false);
   });
 });

@@ -69,6 +69,7 @@ fn in_words(found: &Explanation) -> String {
 /// What one certificate says, line by line.
 pub(super) fn lines(found: &Certificate) -> Vec<(&'static str, String)> {
     let left = match found.days_left {
+        0 => "less than a day left".to_owned(),
         1 => "1 day left".to_owned(),
         days if days >= 0 => format!("{days} days left"),
         _ => "over".to_owned(),

@@ -369,8 +369,12 @@ fn of_itself(meaning: &Meaning, now: UnixTime) -> Vec<CertificateWarning> {
         warnings
             .push(warning(Kind::NotYetValid, format!("it is not valid before {}", day(meaning.not_before))));
     } else if days < SOON_DAYS {
-        let left = if days == 1 { "1 day".to_owned() } else { format!("{days} days") };
-        warnings.push(warning(Kind::ExpiresSoon, format!("it expires in {left}")));
+        let when = match days {
+            0 => "within a day".to_owned(),
+            1 => "in 1 day".to_owned(),
+            days => format!("in {days} days"),
+        };
+        warnings.push(warning(Kind::ExpiresSoon, format!("it expires {when}")));
     }
     if meaning.version < 3 {
         let text =

@@ -8,7 +8,7 @@ import { count } from "./ages";
 export function validityText(one: Certificate, now: number): StateText {
   if (now > Date.parse(one.valid_until)) return { tone: "bad", text: "expired" };
   if (now < Date.parse(one.valid_from)) return { tone: "bad", text: "not valid yet" };
-  return { tone: one.days_left < 30 ? "warn" : "good", text: `${count(one.days_left, "day")} left` };
+  return { tone: one.days_left < 30 ? "warn" : "good", text: `${one.days_left === 0 ? "less than a day" : count(one.days_left, "day")} left` };
 }
 
 export function keyText(key: PublicKey): string {
