@@ -25,8 +25,7 @@ use clap::Parser;
 use mimalloc::MiMalloc;
 use std::process::ExitCode;
 
-/// What one thread allocates and another gives back, as events on their way from a shard into the log, costs no lock; what a burst has
-/// taken goes back to the system.
+/// What one thread allocates and another gives back, as events on their way from a shard into the log, costs no lock.
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
