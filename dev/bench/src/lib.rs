@@ -6,6 +6,7 @@
 //! My invariants: what is compared does the same work on the same bytes.
 //! Start reading at: `src/bin/formats.rs`.
 
+pub mod filled;
 pub mod others;
 pub mod program;
 pub mod report;

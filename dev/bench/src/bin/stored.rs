@@ -13,11 +13,11 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant, UNIX_EPOCH};
+use std::time::{Duration, Instant};
 
+use lightship_bench::filled::{fill_as_served, name, now_ms, options, runtime};
 use lightship_bench::program::binary;
 use lightship_bench::report::figure;
-use lightship_lwm2m::Endpoint;
 use lightship_store::{
     Batch, EmbeddedOptions, EmbeddedStore, Fact, Health, LogLimits, NewEvent, RegistrationRecord, Store,
 };
@@ -45,18 +45,6 @@ fn main() {
         [registrations] => all(registrations.parse().expect("a number")),
         _ => println!("stored [REGISTRATIONS | ready [REGISTRATIONS [FOLDER]] | full FOLDER]"),
     }
-}
-
-fn options(folder: &Path) -> EmbeddedOptions {
-    EmbeddedOptions::new(folder.to_owned(), 7, Arc::new(now_ms))
-}
-
-fn now_ms() -> i64 {
-    i64::try_from(UNIX_EPOCH.elapsed().expect("after 1970").as_millis()).unwrap_or(i64::MAX)
-}
-
-fn runtime() -> tokio::runtime::Runtime {
-    tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().expect("starts")
 }
 
 fn all(registrations: u64) {
@@ -138,12 +126,6 @@ fn fill(folder: &Path, registrations: u64) {
     }
 }
 
-fn name(number: u64) -> Endpoint {
-    // In no order.
-    let mixed = number.wrapping_add(1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-    Endpoint::new(&format!("urn:dev:{mixed:016x}")).expect("a legal name")
-}
-
 fn registered(number: u64) -> Fact {
     Fact::Registered(Arc::new(RegistrationRecord {
         endpoint: name(number),
@@ -193,47 +175,6 @@ fn ready(registrations: u64, kept: Option<&Path>) {
     figure("ready-s", best.as_secs_f64());
 }
 
-/// Registrations as the server itself keeps them: one that it has written is the pattern of all.
-fn fill_as_served(folder: &Path, registrations: u64) {
-    let (mut server, mut lines) = serve(folder);
-    let coap = lines.find_map(|line| line.strip_prefix("listening coap udp ").map(str::to_owned));
-    let coap = format!("coap://{}", coap.expect("it listens"));
-    let mut device = Command::new(binary().expect("lightship builds"))
-        .args(["device", "--endpoint", "pattern", "--server", &coap])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("starts");
-    let mut said = BufReader::new(device.stdout.take().expect("piped")).lines().map_while(Result::ok);
-    assert!(said.any(|line| line.contains("registered")), "the device registers");
-    for child in [&mut device, &mut server] {
-        child.kill().expect("is there");
-        child.wait().expect("ends");
-    }
-    let store = EmbeddedStore::open(options(folder)).expect("opens");
-    let pattern = Mutex::new(None);
-    let take = |chunk: Vec<_>| *pattern.lock().expect("no panic") = chunk.into_iter().next();
-    store.each_registration(&take).expect("reads");
-    let pattern = pattern.into_inner().expect("no panic").expect("it was acknowledged");
-    let runtime = runtime();
-    // As many as the server has, if nobody says otherwise.
-    let shards = std::thread::available_parallelism().map_or(1, |cores| cores.get() as u64);
-    for first in (0..registrations).step_by(1000) {
-        let many = (first..registrations.min(first + 1000)).map(|number| {
-            // A registration's name: shard, node, and four bytes of its own.
-            let id = ((number % shards) << 40) | pattern.id & 0xff_0000_0000 | number;
-            let said = from_address(&pattern.said, number);
-            Fact::Registered(Arc::new(RegistrationRecord {
-                endpoint: name(number),
-                id,
-                said,
-                ..pattern.clone()
-            }))
-        });
-        runtime.block_on(store.commit(Batch { facts: many.collect() })).expect("writes");
-    }
-}
-
 /// What each thread that had to do took of the CPU, on a busy machine the better measure.
 fn cpu(process: u32) -> String {
     let tasks = std::fs::read_dir(format!("/proc/{process}/task")).into_iter().flatten().flatten();
@@ -245,13 +186,6 @@ fn cpu(process: u32) -> String {
         (ms > 50).then(|| format!("{name} {ms} ms"))
     });
     took.collect::<Vec<_>>().join(", ")
-}
-
-/// The same, said from an address of its own: behind the version stand 16 bytes of IP address and the port.
-fn from_address(said: &[u8], number: u64) -> Arc<[u8]> {
-    let mut said = said.to_vec();
-    said[14..17].copy_from_slice(&number.to_be_bytes()[5..]);
-    said.into()
 }
 
 fn serve(folder: &Path) -> (Child, impl Iterator<Item = String>) {
