@@ -277,13 +277,13 @@ async function main(browser, demo) {
     await page.emulateMedia({ colorScheme: "dark" });
     const dark = await background();
     expect(light !== dark, "dark looks like light");
-    await page.getByRole("button", { name: "Auto" }).click();
+    await page.getByRole("button", { name: "Auto", exact: true }).click();
     expect((await background()) === light, "the switch does not override the system");
     await page.reload();
-    await page.getByRole("button", { name: "Light" }).waitFor();
+    await page.getByRole("button", { name: "Light", exact: true }).waitFor();
     expect((await background()) === light, "the choice is forgotten on reload");
-    await page.getByRole("button", { name: "Light" }).click();
-    await page.getByRole("button", { name: "Dark" }).click();
+    await page.getByRole("button", { name: "Light", exact: true }).click();
+    await page.getByRole("button", { name: "Dark", exact: true }).click();
     for (const [file, hash] of [["list-dark", ""], ["device-dark", `/devices/${encodeURIComponent(name)}/data/3303/0/5700`], ["events-dark", "/events"]]) {
       await page.goto(`${base}/#${hash}`);
       await page.waitForTimeout(1500);
