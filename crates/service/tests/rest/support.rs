@@ -96,13 +96,19 @@ impl Server {
 
     /// Waits until a device is registered under that name.
     pub(crate) fn wait_for(&self, endpoint: &str) {
+        eventually(|| self.registration(endpoint).is_some());
+    }
+
+    /// The registration of a device, if it has one.
+    fn registration(&self, endpoint: &str) -> Option<String> {
         let encoded: String = endpoint.bytes().map(|byte| format!("%{byte:02x}")).collect();
         let bearer = self.token.as_ref().map(|token| format!("Authorization: Bearer {token}\r\n"));
         let bearer = bearer.unwrap_or_default();
         let request = format!(
             "GET /api/v1/endpoints/{encoded} HTTP/1.1\r\nHost: localhost\r\n{bearer}Connection: close\r\n\r\n"
         );
-        eventually(|| self.raw(&request).status == 200);
+        let reply = self.raw(&request);
+        (reply.status == 200).then(|| reply.json()["registration_id"].as_str().unwrap_or_default().to_owned())
     }
 }
 
@@ -139,11 +145,13 @@ fn call_at(http: SocketAddr, method: &str, address: &str) -> Reply {
 }
 
 /// Tries until it holds, or fails after half a minute.
+#[track_caller]
 pub(crate) fn eventually(holds: impl FnMut() -> bool) {
     eventually_within(30, holds);
 }
 
 /// Tries until it holds, or fails after so many seconds.
+#[track_caller]
 pub(crate) fn eventually_within(seconds: u32, mut holds: impl FnMut() -> bool) {
     for _ in 0..seconds * 50 {
         if holds() {
@@ -327,6 +335,7 @@ impl Device {
         // The system may give the port of a device that left to the next one: its message must not look like a repetition.
         let id = name.bytes().fold(7_u16, |id, byte| id.wrapping_mul(31).wrapping_add(u16::from(byte)));
         let register = Message { kind: 0, code: 2, id, token: vec![1, 2], options, payload };
+        let before = server.registration(name);
         socket.send(&register.bytes()).unwrap();
         let (seen, requests) = sync_channel(10_000);
         let (seen_answers, answers) = sync_channel(1000);
@@ -354,7 +363,8 @@ impl Device {
                 }
             }
         });
-        server.wait_for(name);
+        // Under its own registration, not under one that was there before.
+        eventually(|| server.registration(name).is_some_and(|now| before.as_ref() != Some(&now)));
         Device { requests, answers, stop, thread: Some(thread) }
     }
 
