@@ -129,7 +129,8 @@ impl Process {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Resident memory in KiB and number of threads, as the kernel counts them.
+    /// Resident memory in KiB and number of threads, as the kernel counts them. Without pages of files: how much of the program
+    /// itself has been touched grows with each new path through it, most of all in a build that is not optimised.
     pub(crate) fn size(&self) -> Result<Size, String> {
         let path = format!("/proc/{}/status", self.id());
         let text = std::fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
@@ -138,7 +139,7 @@ impl Process {
                 .find_map(|line| line.strip_prefix(key)?.split_whitespace().next()?.parse().ok())
                 .ok_or(format!("{path} has no {key}"))
         };
-        Ok(Size { resident_kib: number("VmRSS:")?, threads: number("Threads:")? })
+        Ok(Size { resident_kib: number("RssAnon:")?, threads: number("Threads:")? })
     }
 }
 
