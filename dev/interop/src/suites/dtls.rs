@@ -5,7 +5,7 @@ use super::dtls_peers::{End, KEY, Library, SUITES, Suite};
 use super::{World, start};
 use crate::keys::{Keys, SERVER_NAME};
 use crate::lightship::{Device, Serve};
-use crate::process::{at_free_port, eventually, pause};
+use crate::process::{at_free_port, await_port, eventually};
 use crate::report::{Check, Report, holds, same};
 use crate::secure::{SOON, Tunnel};
 use crate::wire::{CON, Message, POST};
@@ -59,7 +59,7 @@ pub(crate) fn peers(world: &World, report: &mut Report) {
                 keys.device(&who)?;
                 let end = |library| End { world, keys: &keys, library, suite, who: &who, more: &[] };
                 let (port, mut answers) = at_free_port(|port| Ok((port, end(server).server(port)?)))?;
-                pause(Duration::from_millis(300));
+                await_port(port)?;
                 let mut asks = end(client).client(&format!("127.0.0.1:{port}"))?;
                 let question = Message::new(CON, POST, 1, b"q").path("/rd").query(&format!("ep={who}"));
                 asks.send(&question)?;
@@ -129,7 +129,7 @@ fn gnutls_echo(world: &World) -> Check {
             .args(["--priority", "NORMAL:-KX-ALL:+PSK:-VERS-ALL:+VERS-DTLS1.2:+AES-128-CCM-8:+AES-128-CCM"]);
         Ok((port, crate::process::Process::start(command, &log)?))
     })?;
-    pause(Duration::from_millis(300));
+    await_port(started.0)?;
     let uri = format!("coaps://127.0.0.1:{}", started.0);
     let flags = ["--psk-identity", "gnutls-echo", "--psk-key", KEY, "--dtls-timeout", "1"];
     let mut device = Device::start(&world.program, &uri, "gnutls-echo", &flags)?;
@@ -154,7 +154,7 @@ impl Inn<'_> {
             End { world: self.world, keys: self.keys, library: self.library, suite, who: &endpoint, more };
         let (port, mut tunnel) = at_free_port(|port| Ok((port, end.server(port)?)))?;
         if self.library == Library::OpenSsl {
-            pause(Duration::from_millis(300)); // it does not say when it listens
+            await_port(port)?;
         }
         let mut own: Vec<String> =
             vec!["--ciphersuites".into(), suite.name.into(), "--dtls-timeout".into(), "1".into()];
