@@ -196,6 +196,7 @@ async function history({ page, visit, here, device, region }) {
     await canvas();
   });
   await check("the arrows tell the values of a chart", async () => {
+    await region("History").getByRole("button", { name: /^Temperature, Sensor Value \d/ }).waitFor();
     await page.getByRole("group", { name: /chart/ }).focus();
     await page.keyboard.press("End");
     await page.keyboard.press("ArrowLeft");

@@ -122,18 +122,22 @@ fn gnutls_echo(world: &World) -> Check {
     let password = world.program.logs.join("gnutls.psk");
     std::fs::write(&password, format!("gnutls-echo:{KEY}\n")).map_err(|error| error.to_string())?;
     let log = world.program.logs.join("gnutls-serv.log");
-    let started = at_free_port(|port| {
+    let (port, mut server) = at_free_port(|port| {
         let mut command = std::process::Command::new("gnutls-serv");
         command.args(["--udp", "--echo", "-p", &port.to_string(), "--pskpasswd"]).arg(&password);
         command
             .args(["--priority", "NORMAL:-KX-ALL:+PSK:-VERS-ALL:+VERS-DTLS1.2:+AES-128-CCM-8:+AES-128-CCM"]);
         Ok((port, crate::process::Process::start(command, &log)?))
     })?;
-    await_port(started.0)?;
-    let uri = format!("coaps://127.0.0.1:{}", started.0);
+    await_port(port)?;
+    let uri = format!("coaps://127.0.0.1:{port}");
     let flags = ["--psk-identity", "gnutls-echo", "--psk-key", KEY, "--dtls-timeout", "1"];
     let mut device = Device::start(&world.program, &uri, "gnutls-echo", &flags)?;
-    device.event("secured", SOON).map(drop)
+    device.event("secured", SOON).map(drop).map_err(|error| {
+        let said = std::fs::read_to_string(&log).unwrap_or_default();
+        let ends = if server.alive() { "runs" } else { "has ended" };
+        format!("{error}; gnutls-serv {ends} and said: {}", said.lines().collect::<Vec<_>>().join(" | "))
+    })
 }
 
 /// One library's server, before our device.
