@@ -9,6 +9,7 @@ mod meaning;
 mod names;
 mod path;
 mod refusal;
+mod verdicts;
 mod view;
 
 use alloc::borrow::ToOwned;
@@ -26,6 +27,7 @@ pub use self::names::Names;
 pub use self::path::Anchors;
 use self::path::Purpose;
 pub use self::refusal::Refusal;
+pub use self::verdicts::{ChainDigest, Verdict, Verdicts};
 use self::view::View;
 
 /// Certificates in a chain, at most: four authorities below a root are more than anybody has, and the orders in which more
@@ -210,11 +212,7 @@ pub fn verify_client(
     trusted: &Anchors,
     date: Option<UnixTime>,
 ) -> Result<Names, Refusal> {
-    let (leaf, others) = bounded(chain)?;
-    let view = View::parse(leaf)?;
-    view.p256_key()?;
-    path::verify(crypto, (leaf, &view), &others, trusted, Purpose::Client, date)?;
-    view.names()
+    Verdict::of_client(crypto, chain, trusted, date).map(|verdict| verdict.names)
 }
 
 /// The public key of a certificate, SubjectPublicKeyInfo in DER, if it is one of P-256; nothing else is checked.
@@ -237,15 +235,6 @@ pub fn is_signed_by(crypto: &dyn Crypto, certificate: &[u8], issuer: &[u8]) -> O
     }
     let (view, issuer) = (View::parse(certificate).ok()?, View::parse(issuer).ok()?);
     path::is_signed_by(crypto, (certificate, &view), &issuer)
-}
-
-/// The end of the validity of a chain: that of the first of its certificates to expire; `None` if none can be read.
-#[must_use]
-pub fn valid_until(chain: &[impl AsRef<[u8]>]) -> Option<UnixTime> {
-    let (leaf, others) = bounded(chain).ok()?;
-    let ends = others.into_iter().chain([leaf]).filter_map(|der| View::parse(der).ok());
-    let end = ends.map(|view| view.validity().1).min()?;
-    i64::try_from(end.as_secs()).ok().map(UnixTime::from_secs)
 }
 
 /// The names in a certificate; nothing else is checked.

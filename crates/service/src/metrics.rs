@@ -31,6 +31,7 @@ pub(crate) async fn text(core: &Core) -> String {
         secured.push(("bootstrap", vec![engine.security]));
     }
     security::write(&mut page, &secured);
+    security::judged(&mut page, &core.gate.judged);
     page.text
 }
 

@@ -39,10 +39,10 @@ fn a_chain_of_a_hundred_certificates_or_64_kilobytes_is_refused_unread() {
 }
 
 /// Counts the signatures that are checked.
-struct Counting(std::sync::atomic::AtomicUsize);
+pub(crate) struct Counting(pub(crate) std::sync::atomic::AtomicUsize);
 
 impl Counting {
-    fn count(&self) -> usize {
+    pub(crate) fn count(&self) -> usize {
         self.0.load(std::sync::atomic::Ordering::Relaxed)
     }
 }

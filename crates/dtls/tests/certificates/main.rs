@@ -6,6 +6,7 @@ mod device;
 mod files;
 mod limits;
 mod server;
+mod verdicts;
 
 use lightship_dtls::certificate::Anchors;
 use lightship_platform::UnixTime;

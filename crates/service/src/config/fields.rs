@@ -207,6 +207,13 @@ pub(super) const FIELDS: &[Field] = &[
     ),
     field(
         "security",
+        "verdicts_max",
+        Kind::Number,
+        "4096",
+        "Certificate chains whose good verdict is kept, some 300 bytes each, so that a device that comes again costs no check of authorities' signatures; dates, credentials and the device's own signature are checked each time. 0 = every chain is judged anew.",
+    ),
+    field(
+        "security",
         "hand_over_s",
         Kind::Number,
         "600",

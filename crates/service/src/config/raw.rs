@@ -132,6 +132,7 @@ section! {
         handshakes_a_minute_per_address: u64,
         handshakes_a_minute_per_network: u64,
         handshakes_a_minute_per_identity: u64,
+        verdicts_max: u64,
         hand_over_s: u64,
         key_log_file: PathBuf,
     }

@@ -48,6 +48,8 @@ pub struct Security {
     pub handshakes_a_minute_per_network: u32,
     /// Handshakes in a minute at a shard in which the same identity was proven; 0 = no limit.
     pub handshakes_a_minute_per_identity: u32,
+    /// Verdicts on chains of certificates that are kept; 0 = each is judged anew.
+    pub verdicts_max: usize,
     /// Within what time a server that was stopped in order may go on with its sessions; zero = never.
     pub hand_over: Duration,
     /// File that secrets of sessions are written to.
@@ -212,6 +214,8 @@ impl Security {
                 raw.handshakes_a_minute_per_identity,
                 60,
             )?,
+            verdicts_max: number("security.verdicts_max", raw.verdicts_max, 4096, 0, 1_000_000)
+                .map(|count| usize::try_from(count).unwrap_or(usize::MAX))?,
             hand_over: seconds("security.hand_over_s", raw.hand_over_s, 600, 86_400)?,
             key_log_file: raw.key_log_file,
         })

@@ -1,8 +1,11 @@
 //! Counters of secured sessions, of both servers.
 
+use std::sync::atomic::{AtomicU64, Ordering};
+
 use lightship_server::SecurityStats;
 
 use super::Page;
+use crate::security::Judged;
 
 /// What both servers count: of each its name and the counters of its engines.
 pub(super) fn write(page: &mut Page, servers: &[(&str, Vec<SecurityStats>)]) {
@@ -26,6 +29,21 @@ pub(super) fn write(page: &mut Page, servers: &[(&str, Vec<SecurityStats>)]) {
             }
         }
     }
+}
+
+/// How the certificates of devices were judged.
+pub(super) fn judged(page: &mut Page, judged: &Judged) {
+    let read = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
+    page.labelled(
+        "lightship_certificates_judged_total",
+        "Chains of certificates by how they were judged: with all signatures, by a verdict that was kept (security.verdicts_max), or refused.",
+        "how",
+        &[
+            ("checked", read(&judged.checked)),
+            ("recalled", read(&judged.recalled)),
+            ("refused", read(&judged.refused)),
+        ],
+    );
 }
 
 fn sum(stats: &[SecurityStats], read: Read) -> u64 {

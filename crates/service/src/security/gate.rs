@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use lightship_api::{EventType, Handshake, HandshakeResult, SecurityMode, ServerIdentity};
 use lightship_dtls::Alert;
-use lightship_dtls::certificate::{self, Anchors};
+use lightship_dtls::certificate;
 use lightship_lwm2m::Endpoint;
 use lightship_platform::UnixTime;
 use lightship_platform::crypto::Sha256;
@@ -29,6 +29,7 @@ use super::judge::{self, Subject, shown, tagged};
 use super::keeper::Change;
 use super::setup::Trust;
 use super::shown as facts;
+use super::trusted::{Judged, Trusted};
 use crate::config::Rule;
 use crate::core::{Core, stopped};
 
@@ -37,6 +38,8 @@ pub(crate) struct Gate {
     pub(crate) history: History,
     pub(crate) identities: Vec<ServerIdentity>,
     trust: RwLock<Trust>,
+    /// How the chains of devices were judged.
+    pub(crate) judged: Judged,
     /// The certificates whose paths were checked, by SHA-256, and how long those hold. A session of any other is not resumed.
     checked: Mutex<HashMap<(CredentialSet, [u8; 32]), UnixTime>>,
     /// The last certificates that were accepted, so that it can be said what they mean.
@@ -66,6 +69,7 @@ impl Gate {
             history: History::default(),
             identities,
             trust: RwLock::new(trust),
+            judged: Judged::default(),
             checked: Mutex::default(),
             presented: Mutex::default(),
             next_end: watch::Sender::new(UnixTime::from_millis(i64::MAX)),
@@ -86,7 +90,7 @@ impl Gate {
     }
 
     /// The authorities that count now.
-    pub(crate) fn trust(&self, set: CredentialSet) -> Arc<Anchors> {
+    pub(super) fn trust(&self, set: CredentialSet) -> Arc<Trusted> {
         let trust = self.trust.read().unwrap_or_else(PoisonError::into_inner);
         match set {
             CredentialSet::Server => trust.server.clone(),
@@ -177,8 +181,7 @@ impl Gate {
     }
 
     /// The path of a certificate was checked, and holds until then.
-    pub(super) fn is_checked(&self, set: CredentialSet, sha256: [u8; 32], until: Option<UnixTime>) {
-        let Some(until) = until else { return };
+    pub(super) fn is_checked(&self, set: CredentialSet, sha256: [u8; 32], until: UnixTime) {
         let mut checked = self.checked();
         // Who finds no room makes a full handshake each time.
         if checked.len() < CHECKED_MAX || checked.contains_key(&(set, sha256)) {
@@ -520,21 +523,28 @@ const CHECKED_MAX: usize = 1_000_000;
 
 #[cfg(test)]
 mod tests {
+    use lightship_dtls::certificate::Anchors;
+
     use super::*;
+
+    fn trusting(certificates: &[&[u8]]) -> Gate {
+        let nobody = Arc::new(Trusted::new(Anchors::default(), 0));
+        let certificates = certificates.iter().map(|der| (*der).into()).collect();
+        Gate::new(Vec::new(), Trust { server: nobody.clone(), bootstrap: nobody, certificates }, None)
+    }
 
     #[test]
     fn a_checked_certificate_counts_for_its_server_until_it_expires() {
-        let trust = Trust { server: Arc::default(), bootstrap: Arc::default(), certificates: Vec::new() };
-        let gate = Gate::new(Vec::new(), trust, None);
+        let gate = trusting(&[]);
         let (server, bootstrap) = (CredentialSet::Server, CredentialSet::Bootstrap);
         let may = |set, second| gate.may_resume(set, [1; 32], UnixTime::from_secs(second));
         assert!(!may(server, 0), "nobody has looked at it");
-        gate.is_checked(bootstrap, [1; 32], Some(UnixTime::from_secs(50)));
+        gate.is_checked(bootstrap, [1; 32], UnixTime::from_secs(50));
         assert!(may(bootstrap, 50) && !may(bootstrap, 51));
         assert!(!may(server, 0), "each server trusts whom it trusts");
-        gate.is_checked(server, [2; 32], Some(UnixTime::from_secs(50)));
+        gate.is_checked(server, [2; 32], UnixTime::from_secs(50));
         assert!(!may(server, 0));
-        gate.is_checked(server, [1; 32], Some(UnixTime::from_secs(60)));
+        gate.is_checked(server, [1; 32], UnixTime::from_secs(60));
         assert!(may(server, 60));
         gate.check_all_anew();
         assert!(!may(server, 0) && !may(bootstrap, 0));
@@ -542,17 +552,12 @@ mod tests {
 
     #[test]
     fn what_was_checked_is_handed_over_unless_an_authority_is_gone() {
-        let gate = |certificates: &[&[u8]]| {
-            let certificates = certificates.iter().map(|der| (*der).into()).collect();
-            let trust = Trust { server: Arc::default(), bootstrap: Arc::default(), certificates };
-            Gate::new(Vec::new(), trust, None)
-        };
-        let before = gate(&[b"one", b"two"]);
+        let before = trusting(&[b"one", b"two"]);
         let (server, bootstrap) = (CredentialSet::Server, CredentialSet::Bootstrap);
-        before.is_checked(server, [1; 32], Some(UnixTime::from_secs(50)));
-        before.is_checked(bootstrap, [2; 32], Some(UnixTime::from_secs(60)));
+        before.is_checked(server, [1; 32], UnixTime::from_secs(50));
+        before.is_checked(bootstrap, [2; 32], UnixTime::from_secs(60));
         let bytes = before.to_hand_over();
-        let after = gate(&[b"three", b"two", b"one"]);
+        let after = trusting(&[b"three", b"two", b"one"]);
         assert!(after.take_over(&bytes));
         assert!(after.may_resume(server, [1; 32], UnixTime::from_secs(50)));
         let (gone, next) = after.expired(UnixTime::from_secs(51));
@@ -560,7 +565,7 @@ mod tests {
         assert_eq!(next, Some(UnixTime::from_secs(60)));
         assert!(!after.may_resume(server, [1; 32], UnixTime::from_secs(50)), "taken out");
         assert!(after.may_resume(bootstrap, [2; 32], UnixTime::from_secs(60)));
-        let fewer = gate(&[b"two"]);
+        let fewer = trusting(&[b"two"]);
         assert!(!fewer.take_over(&bytes), "an authority is gone");
         assert!(!fewer.may_resume(server, [1; 32], UnixTime::from_secs(0)));
         for len in 0..4 + 64 {

@@ -96,30 +96,34 @@ async fn by_certificates(
     let own = chain.first().ok_or_else(|| untrusted(certificate::Refusal::NoCertificate))?;
     let sha256 = Sha256::of(own);
     let pinned = core.keeper.presented(&core.store, set, &tagged(b'C', &sha256)).await?;
-    let (names, endpoints) = match pinned {
+    let credential = match pinned {
         Some(kept) => {
             certificate::public_key(own).map_err(untrusted)?;
-            (certificate::names(own).map_err(untrusted)?, endpoints(core, kept.endpoint))
+            credential_of(&certificate::names(own).map_err(untrusted)?, endpoints(core, kept.endpoint))
         }
         None => {
             let trust = core.gate.trust(set);
-            if trust.is_empty() {
+            if trust.anchors.is_empty() {
                 let text = "certificates are not known one by one here, and no authority is trusted";
                 return Err(Refused::new(Alert::UNKNOWN_CA, text));
             }
-            let date = Some(core.clock.date());
-            let names = certificate::verify_client(&*core.crypto, chain, &trust, date).map_err(untrusted)?;
-            let endpoints = by_subject(core, set, &Subject::of(&names)).await?;
-            core.gate.is_checked(set, sha256, certificate::valid_until(chain));
-            (names, endpoints)
+            let (date, judged) = (core.clock.date(), &core.gate.judged);
+            let verdict = trust.judge(&*core.crypto, chain, date, judged).map_err(untrusted)?;
+            let endpoints = by_subject(core, set, &Subject::of(&verdict.names)).await?;
+            core.gate.is_checked(set, sha256, verdict.until);
+            credential_of(&verdict.names, endpoints)
         }
     };
     core.gate.remember(sha256, chain);
-    Ok(Credential::Certificate {
+    Ok(credential)
+}
+
+fn credential_of(names: &Names, endpoints: Endpoints) -> Credential {
+    Credential::Certificate {
         common_name: names.common_name.as_deref().map(Into::into),
         names: names.dns.iter().chain(&names.uris).map(|name| name.as_str().into()).collect(),
         endpoints,
-    })
+    }
 }
 
 /// Whether somebody who was accepted before the restart still would be; what was checked of a certificate is taken as it was.

@@ -264,8 +264,8 @@ impl Line<'_> {
 
     /// Whether a device with the first would be trusted now, else why not.
     fn trusted(&self) -> (bool, Option<String>) {
-        let anchors = self.core.gate.trust(CredentialSet::Server);
-        if anchors.is_empty() {
+        let trust = self.core.gate.trust(CredentialSet::Server);
+        if trust.anchors.is_empty() {
             return (false, Some("no authority is trusted here (security.trust_files)".into()));
         }
         let own = self.chain.first().map(Vec::as_slice).unwrap_or_default();
@@ -273,7 +273,7 @@ impl Line<'_> {
             return (true, None);
         }
         let date = Some(self.core.clock.date());
-        match certificate::verify_client(&*self.core.crypto, self.chain, &anchors, date) {
+        match certificate::verify_client(&*self.core.crypto, self.chain, &trust.anchors, date) {
             Ok(_) => (true, None),
             Err(refusal) => (false, Some(readable(refusal.to_string().as_bytes()))),
         }

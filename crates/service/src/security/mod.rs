@@ -13,6 +13,7 @@ mod seal;
 mod setup;
 mod shown;
 pub(crate) mod ticket_keys;
+mod trusted;
 
 use std::fs::File;
 use std::net::SocketAddr;
@@ -38,6 +39,7 @@ pub use seal::SealError;
 pub use setup::KeyError;
 pub(crate) use setup::Setup;
 pub(crate) use shown::{facts, mode, session};
+pub(crate) use trusted::Judged;
 
 /// Opens what is kept of credentials, with the key that the configuration names, or one in the folder beside them.
 ///

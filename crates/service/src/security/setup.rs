@@ -14,6 +14,7 @@ use lightship_server as engine;
 
 use super::encoded::{hex, pem};
 use super::judge::Subject;
+use super::trusted::Trusted;
 use crate::config::{Config, KeyPair};
 use crate::random::Random;
 
@@ -27,8 +28,8 @@ pub(crate) struct Setup {
 
 /// The authorities whose certificates devices may present.
 pub(crate) struct Trust {
-    pub(super) server: Arc<Anchors>,
-    pub(super) bootstrap: Arc<Anchors>,
+    pub(super) server: Arc<Trusted>,
+    pub(super) bootstrap: Arc<Trusted>,
     /// All of them, DER.
     pub(super) certificates: Vec<Arc<[u8]>>,
 }
@@ -122,10 +123,11 @@ impl Trust {
     /// # Errors
     /// Names the file and what is wrong with it.
     pub(crate) fn read(config: &Config) -> Result<Trust, KeyError> {
-        let (server, mut certificates) = anchors(&config.security.trust_files)?;
+        let verdicts_max = config.security.verdicts_max;
+        let (server, mut certificates) = anchors(&config.security.trust_files, verdicts_max)?;
         let bootstrap = match &config.bootstrap.trust_files {
             Some(paths) => {
-                let (anchors, more) = anchors(paths)?;
+                let (anchors, more) = anchors(paths, verdicts_max)?;
                 for certificate in more {
                     if !certificates.contains(&certificate) {
                         certificates.push(certificate);
@@ -140,9 +142,9 @@ impl Trust {
 }
 
 /// Authorities, and their certificates in DER.
-type Authorities = (Arc<Anchors>, Vec<Arc<[u8]>>);
+type Authorities = (Arc<Trusted>, Vec<Arc<[u8]>>);
 
-fn anchors(paths: &[PathBuf]) -> Result<Authorities, KeyError> {
+fn anchors(paths: &[PathBuf], verdicts_max: usize) -> Result<Authorities, KeyError> {
     let mut all: Vec<Arc<[u8]>> = Vec::new();
     for path in paths {
         let certificates = certificate::certificates(&bytes(path)?).map_err(|fault| content(path, &fault))?;
@@ -153,7 +155,7 @@ fn anchors(paths: &[PathBuf]) -> Result<Authorities, KeyError> {
     let anchors = Anchors::new(all.iter().map(AsRef::as_ref));
     let anchors = anchors
         .map_err(|refusal| content(paths.first().map_or(Path::new(""), PathBuf::as_path), &refusal))?;
-    Ok((Arc::new(anchors), all))
+    Ok((Arc::new(Trusted::new(anchors, verdicts_max)), all))
 }
 
 fn own(crypto: &dyn Crypto, pair: &KeyPair) -> Result<Own, KeyError> {

@@ -28,4 +28,5 @@ mod sessions;
 mod support;
 mod trace;
 mod values;
+mod verdicts;
 mod versions;

@@ -4,7 +4,7 @@
 //! `cargo run --release -p lightship-bench --bin dtls`
 //!
 //! OpenSSL and mbedTLS are measured by two small C programs, built with `cc` against the system's libraries; without a compiler
-//! or a library their columns stay empty. `-- loop psk|rpk|record` goes on for ever with one of ours, for a profiler.
+//! or a library their columns stay empty. `-- loop psk|rpk|x509|recalled|record` goes on for ever with one of ours, for a profiler.
 
 #![allow(
     clippy::print_stdout,
@@ -165,6 +165,9 @@ fn full_handshakes(world: &World, foreign: &[Figures; 2]) {
     let figure = ours(world, Kind::X509, ecdsa_ccm8, None);
     let judged = with_keys(x25519 + mutual + verify);
     line("handshake, certificates of both, judged, CCM_8", judged, figure, None, foreign, "x509_ccm8");
+    let figure = recalled(world);
+    let what = "the same, of a device whose chain was judged before";
+    line(what, with_keys(x25519 + mutual), figure, None, foreign, "x509_ccm8");
     println!(
         "\nThe floor is AWS-LC alone: a key pair and an agreement on X25519 {x25519:.1} µs, on P-256 {p256:.1}; a signature {sign:.1}; \
          a verification {verify:.1}. Other rows:\n"
@@ -235,6 +238,8 @@ fn profile(world: &World, kind: &str) {
     loop {
         let micros = match kind {
             "rpk" => ours(world, Kind::RawPublicKey, Suite::EcdheEcdsaAes128Ccm8, None),
+            "x509" => ours(world, Kind::X509, Suite::EcdheEcdsaAes128Ccm8, None),
+            "recalled" => recalled(world),
             "record" => record(world, Suite::PskAes128Ccm8),
             _ => ours(world, Kind::Psk, Suite::PskAes128Ccm8, None),
         };
@@ -259,6 +264,15 @@ fn ours(world: &World, kind: Kind, suite: Suite, group: Option<Group>) -> f64 {
         Some(group) => Setting::with_group(world, kind, suite, group),
         None => Setting::new(world, kind, suite, Resuming::No),
     };
+    full(|number| {
+        setting.forget();
+        Ours::new(&setting, number)
+    })
+}
+
+/// With certificates whose chains were judged before.
+fn recalled(world: &World) -> f64 {
+    let setting = Setting::with_verdicts(world, Suite::EcdheEcdsaAes128Ccm8);
     full(|number| {
         setting.forget();
         Ours::new(&setting, number)

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use lightship_dtls::certificate::{self, Anchors};
+use lightship_dtls::certificate::{Anchors, ChainDigest, Verdict as Found, Verdicts};
 use lightship_dtls::cookie::{Cookies, Verdict};
 use lightship_dtls::{
     Answer, Association, Cid, Config, Connect, Credential, Event, Host, OwnKey, Path, Presented, Record,
@@ -45,6 +45,8 @@ pub(crate) struct Setting {
     rng: RefCell<SeededRng>,
     /// What clients offer.
     offered: RefCell<Option<Resumption>>,
+    /// What the server found of chains before.
+    verdicts: RefCell<Verdicts>,
     /// What the server finds by its ID.
     known: RefCell<Option<Resumption>>,
 }
@@ -86,6 +88,7 @@ impl Setting {
             cookies: RefCell::new(Cookies::new(now, &mut rng)),
             rng: RefCell::new(rng),
             offered: RefCell::default(),
+            verdicts: RefCell::default(),
             known: RefCell::default(),
         })
     }
@@ -113,6 +116,23 @@ impl Setting {
         *self.offered.borrow_mut() = None;
     }
 
+    /// The same, with verdicts kept as the server keeps them.
+    pub(crate) fn with_verdicts(world: &World, suite: Suite) -> Rc<Self> {
+        let setting = Self::new(world, Kind::X509, suite, Resuming::No);
+        *setting.verdicts.borrow_mut() = Verdicts::new(4096);
+        setting
+    }
+
+    fn judge_chain(&self, chain: &[Box<[u8]>]) {
+        let date = UnixTime::from_secs(1_790_000_000);
+        let digest = ChainDigest::of(chain);
+        let mut verdicts = self.verdicts.borrow_mut();
+        if verdicts.find(digest, date).is_none() {
+            let found = Found::of_client(&self.crypto, chain, &self.authority, Some(date));
+            verdicts.keep(digest, Arc::new(found.expect("a good certificate")));
+        }
+    }
+
     fn judge(&self, presented: &Presented) -> Answer {
         let note: Box<[u8]> = Box::from(*b"1234");
         match presented {
@@ -120,9 +140,7 @@ impl Setting {
                 Answer::Psk { key: Secret::new(KEY), note }
             }
             Presented::Certificates(chain) => {
-                let date = Some(UnixTime::from_secs(1_790_000_000));
-                certificate::verify_client(&self.crypto, chain, &self.authority, date)
-                    .expect("a good certificate");
+                self.judge_chain(chain);
                 Answer::Accept { note }
             }
             Presented::SessionId(_) => Answer::Resume(self.known.borrow().clone()),
