@@ -135,6 +135,40 @@ async fn old_events_leave_by_size_and_by_age() {
     assert!(newest.number > 40 * 64, "numbers go on");
 }
 
+/// Files of a folder that the process holds open although they are deleted.
+fn deleted_and_open(folder: &Path) -> usize {
+    let links = std::fs::read_dir("/proc/self/fd").unwrap();
+    let files = links.filter_map(|entry| std::fs::read_link(entry.unwrap().path()).ok());
+    files.filter(|file| file.starts_with(folder) && file.to_string_lossy().ends_with(" (deleted)")).count()
+}
+
+/// Otherwise each takes a descriptor, and its room on the disk.
+#[tokio::test]
+async fn files_of_events_that_have_left_are_closed() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().canonicalize().unwrap();
+    let log = LogLimits { bytes: 4 << 20, ..LogLimits::default() };
+    let store = EmbeddedStore::open(EmbeddedOptions { log, ..options(&path, 7) }).unwrap();
+    let first = Cursor { writer: 7, number: 0 };
+    let all = EventsOf { before: None, from_ms: 0, to_ms: i64::MAX, max: usize::MAX };
+    for _ in 0..24 {
+        store.commit(Batch { facts: (0..64).map(|_| event(1_000, 16 << 10)).collect() }).await.unwrap();
+        // Somebody reads all that there is, from its files.
+        store.events_of(&Endpoint::new("a").unwrap(), all).await.unwrap();
+        store.events(Some(first), 10_000).await.unwrap();
+    }
+    assert!(store.events(Some(first), 1).await.unwrap().gap, "most of it has left");
+    let mut open = deleted_and_open(&path);
+    for _ in 0..100 {
+        if open == 0 {
+            return;
+        }
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        open = deleted_and_open(&path);
+    }
+    panic!("{open} files that are deleted are open");
+}
+
 /// Few events in a batch are a row each, many are bundled: nobody who reads sees a difference.
 #[tokio::test]
 async fn single_and_bundled_events_are_read_alike() {

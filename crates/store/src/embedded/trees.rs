@@ -4,10 +4,11 @@
 //! are found by their device. Events only leave the log as whole segments, so forgetting costs nothing per event.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
-use fjall::{Database, Keyspace, KeyspaceCreateOptions, PersistMode};
+use fjall::{AbstractTree, Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
 use crate::StoreError;
 
@@ -53,6 +54,26 @@ pub(crate) struct Segment {
     pub(crate) newest_ms: OnceLock<i64>,
     /// What was written into it, once nothing more comes; that may reach its tables later.
     bytes: OnceLock<u64>,
+    /// Whether it goes from the disk when nobody reads it any more.
+    is_forgotten: AtomicBool,
+}
+
+impl Drop for Segment {
+    fn drop(&mut self) {
+        if self.is_forgotten.load(Ordering::Acquire) {
+            [&self.events, &self.found].into_iter().for_each(close_files);
+        }
+    }
+}
+
+/// Closes the files of a tree that is to be deleted. The library deletes its folder and keeps the descriptors, and with them
+/// the room on the disk, until so many other files are read that these are the oldest. Nobody may read the tree any more:
+/// that would open them again.
+fn close_files(tree: &Keyspace) {
+    let Some(open) = &tree.tree.tree_config().descriptor_table else { return };
+    for table in tree.tree.current_version().iter_tables() {
+        open.remove_for_table(&(tree.tree.id(), table.id()).into());
+    }
 }
 
 /// A row to be written, or to go.
@@ -74,7 +95,8 @@ impl Trees {
     fn open_unguarded(path: &Path, cache_bytes: u64) -> Result<Trees, StoreError> {
         let failed = |error| failed(path, error);
         let builder = Database::builder(path).cache_size(cache_bytes).worker_threads(WORKERS);
-        let database = builder.max_journaling_size(JOURNAL_BYTES_MAX).open().map_err(failed)?;
+        let builder = builder.max_journaling_size(JOURNAL_BYTES_MAX).max_cached_files(Some(FILES_OPEN_MAX));
+        let database = builder.open().map_err(failed)?;
         let mut facts = Vec::new();
         for (name, memory) in NAMES {
             let options = || KeyspaceCreateOptions::default().max_memtable_size(memory);
@@ -120,7 +142,8 @@ impl Trees {
         // In this order: what has events has the other, too.
         let found = self.tree_of_log(FOUND, first)?;
         let events = self.tree_of_log(EVENTS, first)?;
-        Ok(Arc::new(Segment { first, events, found, newest_ms: OnceLock::new(), bytes: OnceLock::new() }))
+        let (newest_ms, bytes, is_forgotten) = (OnceLock::new(), OnceLock::new(), AtomicBool::new(false));
+        Ok(Arc::new(Segment { first, events, found, newest_ms, bytes, is_forgotten }))
     }
 
     fn set_segments(&self, segments: Vec<Arc<Segment>>) {
@@ -162,6 +185,7 @@ impl Trees {
         for tree in [&oldest.events, &oldest.found] {
             self.database.delete_keyspace(tree.clone()).map_err(|error| failed(&self.path, error))?;
         }
+        oldest.is_forgotten.store(true, Ordering::Release);
         Ok(())
     }
 
@@ -319,6 +343,9 @@ const EVENTS: char = 'e';
 const FOUND: char = 'f';
 /// Threads that write and merge tables.
 const WORKERS: usize = 2;
+/// Tables that are kept open to be read; one beyond is opened anew, in some microseconds. Many a system gives a process 1024
+/// descriptors, of which the others are for whoever calls.
+const FILES_OPEN_MAX: usize = 256;
 /// The write-ahead log is cut when it is longer; opening after a crash reads it.
 const JOURNAL_BYTES_MAX: u64 = 64 << 20;
 /// The library stops whoever writes at 4 memory tables to be written, or at 30 tables to be merged, without end if its
