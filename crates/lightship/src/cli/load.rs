@@ -64,7 +64,8 @@ pub(crate) struct LoadArguments {
     #[arg(long, value_name = "ID[=COUNT]")]
     pub(crate) object: Vec<String>,
 
-    /// Devices sleep (LwM2M Queue Mode): what comes --awake seconds after their last message or later is lost
+    /// Devices sleep (LwM2M Queue Mode): what comes --awake seconds after their last message or later is lost, unless they wait
+    /// for an answer
     #[arg(long)]
     pub(crate) queue_mode: bool,
 

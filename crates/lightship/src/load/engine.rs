@@ -260,7 +260,8 @@ impl Engine {
         }
         let Some(state) = self.devices.get_mut(index(device)) else { return };
         if let Some(awake) = self.settings.awake {
-            if state.awake_until < now {
+            // Who waits for an answer listens, however late it is.
+            if state.awake_until < now && state.exchange.is_none() {
                 self.stats.downlink.asleep += 1;
                 return;
             }

@@ -408,6 +408,26 @@ fn a_device_that_sleeps_hears_nothing() {
 }
 
 #[test]
+fn a_device_that_waits_for_an_answer_does_not_sleep() {
+    let mut world = World::registered("--devices 1 --queue-mode --awake 1 --mix update=1");
+    world.enter(Stage::Run);
+    let (_, datagram) = world.sent.pop_front().expect("an Update");
+    // The server has it, and answers when the device has sent nothing for longer than it is awake.
+    world.input(0, &[0x60, 0, datagram[2], datagram[3]]);
+    world.enter(Stage::Drain);
+    world.pass(Duration::from_millis(2500));
+    assert!(world.sent.is_empty(), "what is acknowledged is not repeated");
+    let mut answer = vec![0x44, Code::CHANGED.0, 0xab, 0xcd];
+    answer.extend_from_slice(&datagram[4..8]);
+    world.input(0, &answer);
+    assert_eq!(world.tally(Phase::Run, Operation::Update), [1, 1, 0, 0, 0]);
+    // Then it sleeps as before.
+    world.now += Duration::from_millis(1100);
+    world.input(0, &[0x40, 1, 0, 1, 0xb1, b'3']);
+    assert_eq!(world.engine.stats().downlink.asleep, 1);
+}
+
+#[test]
 fn loss_takes_its_share_and_is_counted() {
     let mut world = World::new("--devices 1000 --outstanding 1000 --loss 30");
     world.enter(Stage::Ramp);
