@@ -226,10 +226,7 @@ impl Shard {
                         }
                         self.trace.dropped(TraceDrop::Unsent);
                     }
-                    Some(_) => {
-                        self.stats.withheld += 1;
-                        self.trace.dropped(TraceDrop::Withheld);
-                    }
+                    Some(_) => self.trace.withhold(&mut self.stats.withheld),
                     None => self.links.sent_all(),
                 }
                 continue;
@@ -238,9 +235,7 @@ impl Shard {
                 self.links.sent_all();
                 continue;
             };
-            if let Some(bytes) = out.get(..len) {
-                self.trace.record(link.way_out(), bytes);
-            }
+            self.trace.record_start(link.way_out(), out, len);
             if link.may_send(len) {
                 let to = link.address;
                 if !link.peer.has_more() {
@@ -248,9 +243,7 @@ impl Shard {
                 }
                 return Some(Transmit { to, secured: false, len });
             }
-            // To its sender it is as if the network had lost it.
-            self.stats.withheld += 1;
-            self.trace.dropped(TraceDrop::Withheld);
+            self.trace.withhold(&mut self.stats.withheld);
         }
         None
     }

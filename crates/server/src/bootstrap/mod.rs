@@ -262,10 +262,7 @@ impl BootstrapServer {
                         }
                         self.trace.dropped(TraceDrop::Unsent);
                     }
-                    Some(_) => {
-                        self.stats.withheld += 1;
-                        self.trace.dropped(TraceDrop::Withheld);
-                    }
+                    Some(_) => self.trace.withhold(&mut self.stats.withheld),
                     None => {
                         link.queued = false;
                         self.sending.pop_front();
@@ -278,14 +275,11 @@ impl BootstrapServer {
                 self.sending.pop_front();
                 continue;
             };
-            if let Some(bytes) = out.get(..len) {
-                self.trace.record(link.way_out(), bytes);
-            }
+            self.trace.record_start(link.way_out(), out, len);
             if link.may_send(len) {
                 return Some(Transmit { to: link.address, secured: false, len });
             }
-            self.stats.withheld += 1;
-            self.trace.dropped(TraceDrop::Withheld);
+            self.trace.withhold(&mut self.stats.withheld);
         }
         None
     }

@@ -86,6 +86,14 @@ impl Recorder {
         }
     }
 
+    /// Records the message that a buffer begins with.
+    #[inline]
+    pub(crate) fn record_start(&mut self, way: Way, buffer: &[u8], len: usize) {
+        if let Some(bytes) = buffer.get(..len) {
+            self.record(way, bytes);
+        }
+    }
+
     /// Records the head of a DTLS record that was dropped.
     pub(crate) fn record_sealed(&mut self, way: Way, record: &[u8], why: TraceDrop) {
         if !self.ring.is_empty() {
@@ -99,6 +107,12 @@ impl Recorder {
     pub(crate) fn record_dropped(&mut self, way: Way, bytes: &[u8], why: TraceDrop) {
         self.record(way, bytes);
         self.dropped(why);
+    }
+
+    /// The message recorded last is counted and not sent: to both sides it is as if the network had lost it.
+    pub(crate) fn withhold(&mut self, withheld: &mut u64) {
+        *withheld += 1;
+        self.dropped(TraceDrop::Withheld);
     }
 
     /// The message recorded last was dropped.

@@ -16,6 +16,7 @@ use tokio::sync::watch;
 
 use super::input::Query;
 use super::reply::Answer;
+use super::stream::Pieces;
 use super::{Refusal, stream};
 use crate::access::Actor;
 use crate::core::{Core, stopped};
@@ -55,11 +56,7 @@ pub(crate) async fn follow(
         over: false,
         _seat: seat,
     };
-    let pieces = futures_util::stream::unfold(reader, |mut reader| async move {
-        let piece = reader.next().await?;
-        Some((piece, reader))
-    });
-    Ok(stream::answer(core, actor, pieces))
+    Ok(stream::answer(core, actor, reader))
 }
 
 pub(super) fn kinds(names: &str) -> Result<Vec<EventType>, Refusal> {
@@ -112,8 +109,7 @@ struct Reader {
     _seat: Seat,
 }
 
-impl Reader {
-    /// The next piece of the stream; `None` ends it.
+impl Pieces for Reader {
     async fn next(&mut self) -> Option<Bytes> {
         loop {
             if let Some(chunk) = self.ready.pop_front() {
@@ -147,7 +143,9 @@ impl Reader {
             }
         }
     }
+}
 
+impl Reader {
     fn take(&mut self, page: &EventPage) {
         let mut text = String::new();
         if page.gap {

@@ -8,19 +8,25 @@ use axum::body::Body;
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
-use futures_util::{Stream, StreamExt};
+use futures_util::StreamExt;
 
 use crate::access::Actor;
 use crate::core::Core;
 
-/// The answer to one who follows: these pieces, until there are no more or the right to read them ends.
-pub(super) fn answer(
-    core: Arc<Core>,
-    actor: Arc<Actor>,
-    pieces: impl Stream<Item = Bytes> + Send + 'static,
-) -> Response {
+/// What one who follows is told, piece by piece.
+pub(super) trait Pieces: Send + 'static {
+    /// The next piece of the stream; `None` ends it.
+    fn next(&mut self) -> impl Future<Output = Option<Bytes>> + Send;
+}
+
+/// The answer to one who follows: pieces, until there are no more or the right to read them ends.
+pub(super) fn answer(core: Arc<Core>, actor: Arc<Actor>, reader: impl Pieces) -> Response {
     let ended = async move { actor.ended(&core).await };
-    let pieces = pieces.map(Ok::<_, Infallible>).take_until(Box::pin(ended));
+    let pieces = futures_util::stream::unfold(reader, |mut reader| async move {
+        let piece = reader.next().await?;
+        Some((Ok::<_, Infallible>(piece), reader))
+    });
+    let pieces = pieces.take_until(Box::pin(ended));
     let head = [(header::CONTENT_TYPE, "text/event-stream"), (header::CACHE_CONTROL, "no-store")];
     (StatusCode::OK, head, Body::from_stream(pieces)).into_response()
 }

@@ -19,6 +19,7 @@ use tokio::sync::{mpsc, watch};
 use super::events::Seat;
 use super::input::{Query, parameter};
 use super::reply::{Answer, json};
+use super::stream::Pieces;
 use super::{Refusal, stream};
 use crate::access::Actor;
 use crate::core::{Core, stopped};
@@ -127,11 +128,7 @@ async fn follow(
         _seat: seat,
     };
     reader.begin(&before, after);
-    let pieces = futures_util::stream::unfold(reader, |mut reader| async move {
-        let piece = reader.next().await?;
-        Some((piece, reader))
-    });
-    Ok(stream::answer(core, actor, pieces))
+    Ok(stream::answer(core, actor, reader))
 }
 
 /// One who follows: the shards tell it.
@@ -144,6 +141,33 @@ struct Reader {
     place: Place,
     ready: VecDeque<Bytes>,
     _seat: Seat,
+}
+
+impl Pieces for Reader {
+    async fn next(&mut self) -> Option<Bytes> {
+        loop {
+            if let Some(chunk) = self.ready.pop_front() {
+                return Some(chunk);
+            }
+            let first = tokio::select! {
+                () = stopped(&mut self.stopping) => return None,
+                news = self.news.recv() => news?,
+                () = tokio::time::sleep(stream::HEARTBEAT) => return Some(stream::heartbeat()),
+            };
+            let more = std::iter::from_fn(|| self.news.try_recv().ok());
+            let place = std::mem::take(&mut self.place);
+            let (told, lost) = Gathered::of_news(&self.core, place, std::iter::once(first).chain(more));
+            let mut text = String::new();
+            if told.gap || lost > 0 {
+                write_gap(&mut text, Some(lost).filter(|lost| *lost > 0));
+            }
+            for item in &trace::items(&told, &mut self.joiner, &self.core.models.snapshot(), self.run) {
+                write_item(&mut text, item);
+            }
+            self.place = told.place;
+            self.close(text);
+        }
+    }
 }
 
 impl Reader {
@@ -168,32 +192,6 @@ impl Reader {
             }
         }
         self.close(text);
-    }
-
-    /// The next piece of the stream; `None` ends it.
-    async fn next(&mut self) -> Option<Bytes> {
-        loop {
-            if let Some(chunk) = self.ready.pop_front() {
-                return Some(chunk);
-            }
-            let first = tokio::select! {
-                () = stopped(&mut self.stopping) => return None,
-                news = self.news.recv() => news?,
-                () = tokio::time::sleep(stream::HEARTBEAT) => return Some(stream::heartbeat()),
-            };
-            let more = std::iter::from_fn(|| self.news.try_recv().ok());
-            let place = std::mem::take(&mut self.place);
-            let (told, lost) = Gathered::of_news(&self.core, place, std::iter::once(first).chain(more));
-            let mut text = String::new();
-            if told.gap || lost > 0 {
-                write_gap(&mut text, Some(lost).filter(|lost| *lost > 0));
-            }
-            for item in &trace::items(&told, &mut self.joiner, &self.core.models.snapshot(), self.run) {
-                write_item(&mut text, item);
-            }
-            self.place = told.place;
-            self.close(text);
-        }
     }
 
     /// Ends a piece with the place where the next one begins.

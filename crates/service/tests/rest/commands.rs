@@ -1,6 +1,7 @@
 //! Durable commands by REST: which goes first, how often one is tried, and which give way.
 
 use std::net::UdpSocket;
+use std::path::Path;
 use std::time::Duration;
 
 use crate::support::{Device, Events, Message, Script, Server, agreeable, eventually};
@@ -10,6 +11,16 @@ const LINKS: &str = "</1/0>,</3/0>,</3303/0>";
 
 fn server() -> Server {
     Server::with(|config| config.queue.awake_window = Duration::from_millis(600))
+}
+
+/// A server that keeps what it has in a folder. It hands nothing over: with the registration the next one would send what
+/// waits at once.
+fn server_on(folder: &Path) -> Server {
+    Server::with(|config| {
+        config.queue.awake_window = Duration::from_millis(600);
+        config.store.folder = Some(folder.to_owned());
+        config.security.hand_over = Duration::ZERO;
+    })
 }
 
 fn register(server: &Server, parameters: &str, script: Script) -> Device {
@@ -58,15 +69,7 @@ fn paths(device: &Device) -> Vec<String> {
 #[test]
 fn urgent_commands_are_sent_first_and_equals_in_the_order_they_came() {
     let folder = tempfile::tempdir().unwrap();
-    let start = || {
-        Server::with(|config| {
-            config.queue.awake_window = Duration::from_millis(600);
-            config.store.folder = Some(folder.path().to_owned());
-            // With the registration handed over the next server would send what waits at once.
-            config.security.hand_over = Duration::ZERO;
-        })
-    };
-    let server = start();
+    let server = server_on(folder.path());
     let device = sleepy(&server, agreeable());
     let read = |priority: &str, id: u16| {
         queue(&server, "GET", &format!("resources/3/0/{id}?format=text{priority}"), "")
@@ -83,7 +86,7 @@ fn urgent_commands_are_sent_first_and_equals_in_the_order_they_came() {
     // Over a restart, too.
     server.running.stop();
     drop(device);
-    let server = start();
+    let server = server_on(folder.path());
     let device = register(&server, "lwm2m=1.1&b=U&Q", agreeable());
     for id in &ids {
         await_state(&server, id, "done");
@@ -287,14 +290,7 @@ fn shift(server: &Server, id: &str, to: &Json) -> Json {
 #[test]
 fn commands_that_wait_are_moved_and_stay_so_over_a_restart() {
     let folder = tempfile::tempdir().unwrap();
-    let start = || {
-        Server::with(|config| {
-            config.queue.awake_window = Duration::from_millis(600);
-            config.store.folder = Some(folder.path().to_owned());
-            config.security.hand_over = Duration::ZERO;
-        })
-    };
-    let server = start();
+    let server = server_on(folder.path());
     let device = sleepy(&server, agreeable());
     let read =
         |terms: &str, id: u16| queue(&server, "GET", &format!("resources/3/0/{id}?format=text{terms}"), "");
@@ -325,7 +321,7 @@ fn commands_that_wait_are_moved_and_stay_so_over_a_restart() {
     assert_eq!(moves.count(), 6);
     server.running.stop();
     drop(device);
-    let server = start();
+    let server = server_on(folder.path());
     let device = register(&server, "lwm2m=1.1&b=U&Q", agreeable());
     for id in [&one, &two, &three, &urgent, &late] {
         await_state(&server, id, "done");
