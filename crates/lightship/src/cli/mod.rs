@@ -31,7 +31,6 @@ use clap_complete::Shell;
 #[command(
     name = "lightship",
     version,
-    about,
     after_help = "Example: see it all at work, with nothing to prepare\n  lightship demo\n\nExit codes: 0 done, 1 refused or failed, 2 wrong usage."
 )]
 pub(crate) struct Cli {
@@ -107,8 +106,10 @@ mod tests {
             let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
             assert!(after.contains("Example"), "{path} shows no example");
             assert!(after.contains("lightship "), "{path} has an example without the program's name");
+            assert!(!after.contains("{n}"), "{path}: of {{n}} the help makes a line break");
             for argument in command.get_arguments().filter(|a| !a.is_hide_set()) {
-                assert!(argument.get_help().is_some(), "{path}: {} is not explained", argument.get_id());
+                let help = argument.get_help().map(ToString::to_string);
+                assert!(help.is_some_and(|help| !help.contains("{n}")), "{path}: {}", argument.get_id());
             }
             for sub in command.get_subcommands() {
                 check(sub, &path);

@@ -38,7 +38,11 @@ impl Session<'_> {
         let preview = self.client.preview_bulk(&order).map_err(|error| self.refused(error))?;
         self.print(&preview, || {
             let more = if preview.matches > 10 { " …" } else { "" };
-            format!("{} devices: {}{more}", preview.matches, preview.sample.join(" "))
+            match preview.matches {
+                0 => "no device is registered that fits".to_owned(),
+                1 => format!("1 device: {}", preview.sample.join(" ")),
+                devices => format!("{devices} devices: {}{more}", preview.sample.join(" ")),
+            }
         })
     }
 
