@@ -97,6 +97,8 @@ async fn attempt(core: &Arc<Core>, record: CommandRecord) -> bool {
             }
             Fate::Unsent => refuse(core, unsent(record), &refusal.0).await,
             Fate::Rejected => refuse(core, record, &refusal.0).await,
+            // It stays as sent: the next process does what it does after a crash.
+            Fate::Lost if *core.stopping.borrow() => false,
             Fate::Lost if order.verb.may_be_repeated() => lost(core, record).await,
             Fate::Lost => end(core, record, CommandState::Expired, Some(PERHAPS_DONE)).await,
         },

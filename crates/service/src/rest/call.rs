@@ -17,7 +17,7 @@ use super::Refusal;
 use super::input::Choices;
 use super::order::{Done, Order, Verb};
 use crate::content::{self, Dialect, LINK_FORMAT};
-use crate::core::{Core, WAIT_DEFAULT, timestamp};
+use crate::core::{Core, WAIT_DEFAULT, stopped, timestamp};
 use crate::deviation::Deviation;
 use crate::directory::Device;
 use crate::journal::raw;
@@ -142,14 +142,31 @@ impl<'a> Call<'a> {
         loop {
             let inbox = self.core.inbox(asked.0).ok_or_else(overloaded)?;
             let left = until.saturating_duration_since(self.core.clock.now());
+            self.set_fate(Fate::Unsent);
             let reply = send(inbox, self.details().endpoint.clone(), self.wait(left));
-            let result = reply.map_err(|_| overloaded())?.await.map_err(|_| overloaded())?;
+            let reply = reply.map_err(|_| overloaded())?;
+            // A shard that ends says nothing more, and may have sent it.
+            self.set_fate(Fate::Lost);
+            let result = tokio::select! {
+                biased;
+                result = reply => result.map_err(|_| overloaded())?,
+                () = self.called_off() => return Err(overloaded()),
+            };
             if !self.waits() || !result.as_ref().is_ok_and(&lost) {
                 return Ok(result);
             }
             let Some(successor) = self.successor(asked.1).await else { return Ok(result) };
             asked = (successor.shard, successor.registration.id);
         }
+    }
+
+    /// The server stops, and a caller who waits is told while there is time for it. A durable command waits to the end.
+    async fn called_off(&self) {
+        if self.at_most.is_some() {
+            return std::future::pending().await;
+        }
+        stopped(&mut self.core.stopping.subscribe()).await;
+        tokio::time::sleep(LAST_ANSWERS).await;
     }
 
     /// The registration that another one of the device gives way to, if it comes soon.
@@ -385,6 +402,8 @@ fn refused(error: RequestError, device: &Device) -> Refusal {
 
 type Understood = (Option<AnswerContent>, BTreeSet<Deviation>);
 
+/// How long answers of devices are waited for when the server stops: less than what connections have to end.
+const LAST_ANSWERS: Duration = Duration::from_secs(2);
 const DIAGNOSTIC_LEN_MAX: usize = 1024;
 const SUCCESSOR_STEP: Duration = Duration::from_millis(5);
 /// One second: a device registers at once or not at all.

@@ -5,7 +5,7 @@ use std::sync::mpsc::{SyncSender, sync_channel};
 use std::time::Duration;
 
 use crate::support::{
-    Device, Events, Message, Script, Server, agreeable, eventually, eventually_within, pause,
+    Device, Events, Message, Script, Server, agreeable, eventually, eventually_within, get_at, pause,
 };
 use serde_json::{Value as Json, json};
 use tempfile::TempDir;
@@ -699,4 +699,41 @@ fn a_server_that_hands_over_lets_its_successor_send_what_waits_and_nothing_goes_
     assert_eq!(server.get(&format!("/api/v1/commands/{later}")).json()["state"], "waiting");
     device.ask(&update(&server, 20));
     await_state(&server, &later, "done");
+}
+
+#[test]
+fn what_a_server_that_stops_got_no_answer_to_is_not_done_twice_by_its_successor() {
+    let folder = tempfile::tempdir().unwrap();
+    let start = |coap: Option<std::net::SocketAddr>| {
+        Server::with(|config| {
+            config.store.folder = Some(folder.path().to_owned());
+            config.listen.coap.splice(.., coap.or(config.listen.coap.first().copied()));
+        })
+    };
+    let server = start(None);
+    let silent =
+        || -> Script { Box::new(|request| (request.code == 3).then(|| request.answer(0x44, None, b""))) };
+    let device = Device::register(&server, "sleepy", silent());
+    let execute = queue(&server, "POST", "execute/3/0/4", "");
+    let write = queue(&server, "PUT", "resources/1/0/1?format=text", r#"{"value": 61}"#);
+    let sent = device.next_request();
+    let (http, coap) = (server.http, server.coap);
+    // One who waits for an answer is told that none will come.
+    let mute = Device::register(&server, "mute", Box::new(|_| None));
+    let waits = std::thread::spawn(move || {
+        get_at(http, "/api/v1/endpoints/mute/resources/3/0/9?format=text&wait=60s")
+    });
+    mute.next_request();
+    server.running.stop();
+    let refused = waits.join().unwrap();
+    assert_eq!((refused.status, refused.problem().as_str()), (503, "overloaded"), "{refused:?}");
+    let server = start(Some(coap));
+    let over = await_state(&server, &execute, "expired");
+    assert!(over["reason"].as_str().unwrap().contains("may have done it"), "{over}");
+    await_state(&server, &write, "done");
+    let executed: Vec<_> = device.requests.try_iter().filter(|request| request.code == 2).collect();
+    assert!(
+        executed.iter().all(|again| again.id == sent.id),
+        "only repetitions of one message: {executed:?}"
+    );
 }
