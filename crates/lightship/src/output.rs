@@ -2,6 +2,7 @@
 
 use crate::cli::{Cli, Command};
 use crate::failure::Failure;
+use lightship_lwm2m::readable::deceives;
 use std::borrow::Cow;
 use std::io::{ErrorKind, IsTerminal, Write};
 use tracing_subscriber::EnvFilter;
@@ -31,9 +32,7 @@ pub(crate) fn exactly(text: &str) -> Result<(), Failure> {
 
 /// The text with everything escaped, line ends apart, that would steer a terminal or turn the order of letters.
 pub(crate) fn harmless(text: &str) -> Cow<'_, str> {
-    let steers = |c: char| {
-        (c.is_control() && c != '\n') || matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}')
-    };
+    let steers = |c: char| c != '\n' && deceives(c);
     if !text.contains(steers) {
         return Cow::Borrowed(text);
     }

@@ -53,6 +53,7 @@ pub use owned::Endpoint;
 #[cfg(feature = "alloc")]
 mod owned {
     use super::{InvalidEndpoint, check_endpoint};
+    use crate::readable::{Readable, readable};
     use alloc::sync::Arc;
     use core::{borrow::Borrow, fmt, ops::Deref, str::FromStr};
 
@@ -76,6 +77,12 @@ mod owned {
         #[must_use]
         pub fn as_str(&self) -> &str {
             &self.0
+        }
+
+        /// The name for a log line: nothing in it deceives, and it is short.
+        #[must_use]
+        pub fn readable(&self) -> Readable<'_> {
+            readable(&self.0)
         }
     }
 

@@ -36,6 +36,7 @@ pub mod meaning;
 pub mod node;
 pub mod object;
 pub mod path;
+pub mod readable;
 pub mod uplink;
 pub mod value;
 pub mod version;

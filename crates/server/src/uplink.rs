@@ -370,7 +370,7 @@ impl Shard {
         };
         // What was not in the version that the device registered with is served all the same, and noted.
         let send = Send::parse(message, body, Version::V1_2, &details.objects.root).map_err(|refused| {
-            tracing::debug!(endpoint = %details.endpoint, %refused, "a Send was refused");
+            tracing::debug!(endpoint = %details.endpoint.readable(), %refused, "a Send was refused");
             self.stats.sends_refused += 1;
             refused.code()
         })?;

@@ -184,6 +184,7 @@ fn check_banned(path: &str, masked: &str) -> Vec<String> {
     let mut banned: Vec<(&str, &str)> = vec![
         ("mpsc::unbounded_channel", "every queue has a bound"),
         ("mpsc::channel()", "every queue has a bound"),
+        ("!(%endpoint", "a device's name stands in a log line as `endpoint.readable()`"),
     ];
     if !CLOCK_FOLDERS.iter().any(|folder| path.starts_with(folder)) {
         banned.push(("Instant::now", "this room is told the time"));

@@ -109,7 +109,7 @@ impl Role {
             Ok(step) => step,
             Err(reason) => {
                 // The device asks again, step by step; that is no failure worth a record.
-                tracing::debug!(endpoint = %caller.endpoint, reason, "no pack");
+                tracing::debug!(endpoint = %caller.endpoint.readable(), reason, "no pack");
                 return Answer::Refuse { code: Code::METHOD_NOT_ALLOWED };
             }
         };
@@ -157,7 +157,7 @@ impl Role {
     }
 
     fn refuse(&mut self, caller: &Caller, preferred: Option<Format>, code: Code, reason: &str) -> Answer {
-        tracing::info!(endpoint = %caller.endpoint, %code, reason, "no bootstrap");
+        tracing::info!(endpoint = %caller.endpoint.readable(), %code, reason, "no bootstrap");
         let mut record = self.record(caller, None, preferred);
         record.result = BootstrapResult::Failed;
         record.reason = Some(reason.to_owned());
@@ -198,7 +198,7 @@ impl Role {
         self.numbered += 1;
         let endpoint = caller.endpoint.clone();
         self.core.bootstrap.history.put(&endpoint, self.numbered, record.clone());
-        tracing::info!(%endpoint, from = record.from.as_deref().unwrap_or_default(), "bootstrap begins");
+        tracing::info!(endpoint = %endpoint.readable(), from = record.from.as_deref().unwrap_or_default(), "bootstrap begins");
         self.tell(EventType::BootstrapStarted, &endpoint, None, None).await;
         let live = Live::new(self.numbered, endpoint, document, preferred, phase, record);
         self.sessions.insert(id, live);
@@ -274,7 +274,7 @@ impl Role {
             live.finished(&self.core);
         }
         tracing::info!(
-            endpoint = %live.endpoint, ?result, reason = reason.as_deref().unwrap_or_default(), "bootstrap ended"
+            endpoint = %live.endpoint.readable(), ?result, reason = reason.as_deref().unwrap_or_default(), "bootstrap ended"
         );
         self.core.bootstrap.history.put(&live.endpoint, live.number, live.record);
         self.tell(EventType::BootstrapFinished, &live.endpoint, Some(result), reason).await;

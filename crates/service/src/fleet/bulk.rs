@@ -15,6 +15,7 @@ use futures_util::StreamExt as _;
 use lightship_api as api;
 use lightship_api::{BulkOrder, BulkState, DownlinkAnswer, ProblemType, Timestamp};
 use lightship_lwm2m::Endpoint;
+use lightship_lwm2m::readable::readable;
 use lightship_store::{Batch, CommandRecord, CommandState, Fact, Store, StoreError};
 use serde::{Deserialize, Serialize};
 
@@ -57,7 +58,9 @@ impl Bulks {
             let live = serde_json::from_str::<Live>(&body).ok();
             match number.zip(live) {
                 Some((number, live)) => drop(bulks.insert(number, live)),
-                None => tracing::warn!(%name, "a note about a bulk operation cannot be read"),
+                None => {
+                    tracing::warn!(name = %readable(&name), "a note about a bulk operation cannot be read")
+                }
             }
         }
         bulks.values_mut().for_each(|live: &mut Live| {

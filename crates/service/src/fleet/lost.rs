@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use lightship_api as api;
 use lightship_api::{PresenceState, Timestamp};
 use lightship_lwm2m::Endpoint;
+use lightship_lwm2m::readable::readable;
 use lightship_store::{Fact, Store, StoreError};
 use serde::Deserialize;
 
@@ -38,7 +39,7 @@ impl Lost {
             match endpoint.zip(serde_json::from_str::<Since>(&body).ok()) {
                 // A clock that was put back makes nobody lost for longer.
                 Some((endpoint, Since { time })) => drop(lost.insert(endpoint, time.min(now))),
-                None => tracing::warn!(%name, "a note about a lost device cannot be read"),
+                None => tracing::warn!(name = %readable(&name), "a note about a lost device cannot be read"),
             }
         }
         Ok(Lost(Mutex::new(lost)))

@@ -67,7 +67,7 @@ impl Journal {
         match security::judge_unsecured(&self.core, CredentialSet::Server, endpoint, from).await {
             Ok(Ok(())) => Ok(()),
             Ok(Err(reason)) => {
-                tracing::info!(%endpoint, reason, "refused");
+                tracing::info!(endpoint = %endpoint.readable(), reason, "refused");
                 Err(Code::FORBIDDEN)
             }
             Err(error) => {
@@ -122,7 +122,7 @@ impl Journal {
         standing: Option<&Registration>,
     ) {
         self.does_not_come(&endpoint, registration);
-        tracing::debug!(%endpoint, "a device was told to try again: the store took too long");
+        tracing::debug!(endpoint = %endpoint.readable(), "a device was told to try again: the store took too long");
         let elsewhere = || self.core.directory.find(endpoint.as_str()).map(|device| device.registration);
         // One at another shard stands as well.
         let standing = standing.cloned().or_else(|| elsewhere().filter(|other| other.id != registration));

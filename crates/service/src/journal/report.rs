@@ -36,7 +36,7 @@ impl Journal {
             Err(reason) => {
                 self.core.counters.undecoded.fetch_add(1, Ordering::Relaxed);
                 self.core.directory.deviated(endpoint, [Deviation::Undecodable]);
-                tracing::debug!(%endpoint, reason, "a report cannot be decoded");
+                tracing::debug!(endpoint = %endpoint.readable(), reason, "a report cannot be decoded");
                 Err(reason)
             }
         };

@@ -5,6 +5,7 @@ use std::fmt::Write;
 use base64::Engine;
 use base64::alphabet::STANDARD;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use lightship_lwm2m::readable::deceives;
 
 /// The bytes of a text of hex digits, two for each.
 pub(crate) fn bytes_of_hex(text: &str) -> Option<Vec<u8>> {
@@ -79,7 +80,7 @@ pub(crate) fn readable(bytes: &[u8]) -> String {
     let mut out = String::with_capacity(bytes.len());
     for chunk in bytes.utf8_chunks() {
         for char in chunk.valid().chars() {
-            if char.is_control() || is_deceptive(char) {
+            if deceives(char) {
                 out.extend(char.escape_unicode());
             } else if char == '\\' {
                 out.push_str("\\\\");
@@ -92,11 +93,6 @@ pub(crate) fn readable(bytes: &[u8]) -> String {
         }
     }
     out
-}
-
-/// Letters that cannot be seen, or that turn the direction of what follows.
-fn is_deceptive(char: char) -> bool {
-    matches!(char, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}' | '\u{fff9}'..='\u{fffb}')
 }
 
 const SEQUENCE: u8 = 0x30;

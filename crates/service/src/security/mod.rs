@@ -276,7 +276,7 @@ async fn forget_if_unwelcome(core: &Core, endpoint: &Endpoint) {
     {
         // Its shard tells the journal. Of many the next one is forgotten after this one, so that the shard's inbox does not overflow.
         if let Ok(Ok(())) = forgotten.await {
-            tracing::info!(%endpoint, "forgotten: it registered without security, and may not any more");
+            tracing::info!(endpoint = %endpoint.readable(), "forgotten: it registered without security, and may not any more");
         }
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use lightship_api::Timestamp;
+use lightship_lwm2m::readable::readable;
 use lightship_store::{Fact, Note};
 use serde::{Deserialize, Serialize};
 
@@ -39,7 +40,9 @@ impl Rates {
             let place = stretch.and_then(Result::ok).zip(step_s.and_then(Result::ok));
             match place.zip(serde_json::from_str::<Stretch>(body).ok()) {
                 Some(((number, step_s), stretch)) => state.take(step_s, number, stretch, now),
-                None => tracing::warn!(%name, "a note about what was counted cannot be read"),
+                None => {
+                    tracing::warn!(name = %readable(name), "a note about what was counted cannot be read")
+                }
             }
         }
     }
