@@ -6,17 +6,9 @@ import { spawn } from "node:child_process";
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
-import { check, eventually, expect, findProgram, finish, freeTcpPort, freeUdpPort, here, launch, look, servePage, start, STEP_MAX_MS, stop, watch } from "./lib.mjs";
+import { check, eventually, expect, findProgram, freeTcpPort, freeUdpPort, look, settled, start, STEP_MAX_MS, stop, walk, walkFlags, watch } from "./lib.mjs";
 
-const { values: flags } = parseArgs({
-  options: {
-    program: { type: "string" },
-    shots: { type: "string", default: here("../shots") },
-    browser: { type: "string", default: "/usr/bin/chromium" },
-    dist: { type: "boolean", default: false },
-  },
-});
+const flags = walkFlags();
 
 const ADMIN = "the-token-of-the-configuration";
 const HOSTILE = `<img src=x onerror="document.title='taken'"> \u202Eeman\u202C &amp;`;
@@ -49,13 +41,13 @@ async function main(browser, base, device) {
   await check("an admin makes a token, sees it once, and it works", async () => {
     await admin.getByText("You are configuration, admin").waitFor();
     await admin.getByRole("textbox", { name: "Name", exact: true }).fill("Vera");
-    await admin.getByRole("button", { name: "Make a token" }).click();
+    await admin.getByRole("button", { name: "Create token" }).click();
     const secret = await admin.locator(".secret").textContent();
     expect(secret.startsWith("ls_"), secret);
     const me = await api("/session", secret);
     expect(me.body.role === "viewer" && me.body.name === "Vera", JSON.stringify(me));
     await look(admin, flags.shots, "access-made");
-    await admin.getByRole("button", { name: "I have it" }).click();
+    await admin.getByRole("button", { name: "I have copied it" }).click();
     await admin.getByText("shown this once").waitFor({ state: "detached" });
     const viewer = await opened(browser, base, secret, "/access");
     await check("a viewer sees who it is, and why it may not more", async () => {
@@ -66,7 +58,7 @@ async function main(browser, base, device) {
       const execute = viewer.getByRole("button", { name: /^Execute/ }).first();
       await execute.waitFor();
       expect(await execute.isDisabled(), "Execute is not for viewers");
-      for (const [hash, name] of [["/security/devices/new", "Add a credential"], ["/bootstrap/devices/new", "Keep document"], ["/bootstrap/templates/new", "Keep template"]]) {
+      for (const [hash, name] of [["/security/devices/new", "Add a credential"], ["/bootstrap/devices/new", "Save document"], ["/bootstrap/templates/new", "Save template"]]) {
         await viewer.goto(`${base}/#${hash}`);
         const button = viewer.getByRole("button", { name }).first();
         await button.waitFor();
@@ -76,8 +68,8 @@ async function main(browser, base, device) {
     });
     await api(`/endpoints/${encodeURIComponent(device)}/execute/3/0/4`, secret, { method: "POST" });
     await check("a token that is taken away ends what is open", async () => {
-      await admin.getByRole("listitem").filter({ hasText: "Vera" }).getByRole("button", { name: "Take away" }).click();
-      await admin.getByRole("group", { name: /Take it away/ }).getByRole("button", { name: "Take away" }).click();
+      await admin.getByRole("listitem").filter({ hasText: "Vera" }).getByRole("button", { name: "Revoke" }).click();
+      await admin.getByRole("group", { name: /Revoke it/ }).getByRole("button", { name: "Revoke" }).click();
       await viewer.getByRole("heading", { name: "API token" }).waitFor();
       await look(viewer, flags.shots, "access-gate");
     });
@@ -119,7 +111,7 @@ async function main(browser, base, device) {
   await check("no page asked for what the policy forbids, and names that mean harm do none", async () => {
     for (const hash of ["/devices", "/bootstrap", "/security", "/events", "/access", `/security/devices/${encodeURIComponent(HOSTILE)}`, `/bootstrap/devices/${encodeURIComponent(HOSTILE)}`, `/devices/${encodeURIComponent(HOSTILE)}`]) {
       await admin.goto(`${base}/#${hash}`);
-      await admin.waitForTimeout(300);
+      await settled(admin);
       expect((await admin.title()) !== "taken", hash);
       expect((await admin.locator("main img").count()) === 0, hash);
     }
@@ -130,24 +122,20 @@ async function main(browser, base, device) {
   });
 }
 
-const program = findProgram(flags.program);
 const folder = mkdtempSync(join(tmpdir(), "lightship-access-"));
 const config = join(folder, "lightship.toml");
 writeFileSync(config, `[api]\ntoken = "${ADMIN}"\n[security]\nallow_nosec = true\n`);
 const at = (port) => `127.0.0.1:${port}`;
-const server = await start(program, ["serve", "--config", config, "--http", at(http), "--coap", at(coap), "--coaps", "none", "--bootstrap-coap", "none", "--bootstrap-coaps", "none"]);
 const name = "sensor-1";
-// It is steered from its standard input, and ends with that.
-const device = spawn(program, ["device", "--server", `coap://${at(coap)}`, "--endpoint", name], { stdio: ["pipe", "ignore", "inherit"] });
-await eventually("the device registers", async () => (await api("/endpoints")).body.items.length > 0);
-const browser = await launch(flags.browser);
-const page = flags.dist ? await servePage(http) : undefined;
-try {
-  await main(browser, `http://127.0.0.1:${page?.port ?? http}`, name);
-} finally {
-  await browser.close();
-  page?.close();
-  await stop(device);
-  await stop(server);
+
+async function begin(ends) {
+  const program = findProgram(flags.program);
+  const server = await start(program, ["serve", "--config", config, "--http", at(http), "--coap", at(coap), "--coaps", "none", "--bootstrap-coap", "none", "--bootstrap-coaps", "none"]);
+  ends.push(() => stop(server));
+  // It is steered from its standard input, and ends with that.
+  const device = spawn(program, ["device", "--server", `coap://${at(coap)}`, "--endpoint", name], { stdio: ["pipe", "ignore", "inherit"] });
+  ends.push(() => stop(device));
+  await eventually("the device registers", async () => (await api("/endpoints")).body.items.length > 0);
 }
-finish();
+
+await walk(flags, http, begin, (browser, base) => main(browser, base, name));

@@ -1,7 +1,7 @@
 // A document is made, a device asks for it, and the page shows how that went.
 
 import { spawn } from "node:child_process";
-import { check, eventually, expect, holdBack } from "./lib.mjs";
+import { check, eventually, expect, holdBack, settled } from "./lib.mjs";
 
 const NAME = "walk-1";
 
@@ -23,7 +23,7 @@ export async function bootstrap({ page, base, shot, program, ports }) {
       await section("Document").getByText("From the template demo", { exact: false }).waitFor();
       await page.getByLabel("Address").fill("nowhere");
       await page.getByText("The address is a URI such as", { exact: false }).waitFor();
-      expect(await page.getByRole("button", { name: "Keep document" }).isDisabled(), "a broken address can be kept");
+      expect(await page.getByRole("button", { name: "Save document" }).isDisabled(), "a broken address can be kept");
       await page.getByLabel("Address").fill(`coap://127.0.0.1:${ports.coap}`);
       await page.getByLabel("Lifetime in seconds").fill("77");
       await page.getByRole("button", { name: "Add a server" }).click();
@@ -32,8 +32,8 @@ export async function bootstrap({ page, base, shot, program, ports }) {
       await second.getByLabel("Identity").fill("walker");
       await second.getByRole("button", { name: "Make one" }).click();
       expect(/^[0-9a-f]{32}$/.test(await second.getByLabel("Key in hex").inputValue()), "no key was made");
-      await page.getByRole("button", { name: "Keep document" }).click();
-      await page.getByText("Kept. The device gets it the next time it asks", { exact: false }).waitFor();
+      await page.getByRole("button", { name: "Save document" }).click();
+      await page.getByText("Saved. The device gets it the next time it asks", { exact: false }).waitFor();
       const { from, servers } = await kept();
       expect(from === "document" && servers[0].lifetime_s === 77 && servers[1].key_set === true, JSON.stringify(servers));
       expect(servers[1].key_hex === undefined, "a secret is shown");
@@ -46,14 +46,14 @@ export async function bootstrap({ page, base, shot, program, ports }) {
       await page.getByRole("button", { name: "Whole as JSON" }).click();
       const text = page.getByLabel("Document as JSON");
       await text.fill("{");
-      expect(await page.getByRole("button", { name: "Keep document" }).isDisabled(), "broken JSON can be kept");
+      expect(await page.getByRole("button", { name: "Save document" }).isDisabled(), "broken JSON can be kept");
       const { from: _, ...document } = await kept();
       await text.fill(JSON.stringify({ ...document, servers: [document.servers[0], document.servers[0]] }));
-      await page.getByRole("button", { name: "Keep document" }).click();
+      await page.getByRole("button", { name: "Save document" }).click();
       await page.getByRole("alert").first().waitFor();
       await text.fill(JSON.stringify({ ...document, servers: [document.servers[0]] }));
-      await page.getByRole("button", { name: "Keep document" }).click();
-      await page.getByText("Kept. The device gets it the next time it asks.").waitFor();
+      await page.getByRole("button", { name: "Save document" }).click();
+      await page.getByText("Saved. The device gets it the next time it asks.").waitFor();
       expect((await kept()).servers.length === 1, "the second server is still there");
     });
     await check("what is typed while a document is on its way to be kept stays in the form", async () => {
@@ -62,16 +62,16 @@ export async function bootstrap({ page, base, shot, program, ports }) {
       const { from: _, ...document } = await kept();
       const line = await holdBack(page, `**/api/v1/bootstrap/${NAME}`, "PUT");
       await text.fill(JSON.stringify(document));
-      await page.getByRole("button", { name: "Keep document" }).click();
+      await page.getByRole("button", { name: "Save document" }).click();
       await line.stored;
       await text.fill('{ "servers": [');
       line.answer();
-      await page.getByText("Kept; what was changed since then is not yet.").waitFor();
+      await page.getByText("Saved; what was changed since then is not yet.").waitFor();
       expect((await text.inputValue()) === '{ "servers": [', "it was taken away");
       await line.end();
       await page.getByRole("button", { name: "Undo" }).click();
       await page.getByLabel("Address").waitFor();
-      expect(await page.getByRole("button", { name: "Keep document" }).isDisabled(), "nothing is to keep");
+      expect(await page.getByRole("button", { name: "Save document" }).isDisabled(), "nothing is to keep");
     });
     await check("the plan shows what would be sent", async () => {
       const steps = section("Plan").getByRole("listitem");
@@ -93,27 +93,27 @@ export async function bootstrap({ page, base, shot, program, ports }) {
     await check("a template is made", async () => {
       await page.goto(`${base}/#/bootstrap/templates/walkers`);
       await page.getByLabel("For devices named").fill("walker-*");
-      await page.getByRole("button", { name: "Keep template" }).click();
-      await page.getByText("Kept.", { exact: true }).waitFor();
+      await page.getByRole("button", { name: "Save template" }).click();
+      await page.getByText("Saved.", { exact: true }).waitFor();
     });
     await check("what is typed while a template is on its way to be kept stays in the form", async () => {
       const field = page.getByLabel("For devices named");
       const line = await holdBack(page, "**/api/v1/bootstrap-templates/walkers", "PUT");
       await field.fill("walker-1*");
       await page.getByLabel("Lifetime in seconds").fill("78");
-      await page.getByRole("button", { name: "Keep template" }).click();
+      await page.getByRole("button", { name: "Save template" }).click();
       await line.stored;
       await field.fill("walker-2*");
       await page.getByLabel("Lifetime in seconds").fill("79");
       line.answer();
-      await page.getByText("Kept; what was changed since then is not yet.").waitFor();
+      await page.getByText("Saved; what was changed since then is not yet.").waitFor();
       await line.end();
       expect((await field.inputValue()) === "walker-2*", "the pattern was taken away");
       expect((await page.getByLabel("Lifetime in seconds").inputValue()) === "79", "the lifetime was taken away");
       const kept = await (await fetch(`${base}/api/v1/bootstrap-templates/walkers`)).json();
       expect(kept.pattern === "walker-1*" && kept.document.servers[0].lifetime_s === 78, "what was sent was not kept");
-      await page.getByRole("button", { name: "Keep template" }).click();
-      await page.getByText("Kept.", { exact: true }).waitFor();
+      await page.getByRole("button", { name: "Save template" }).click();
+      await page.getByText("Saved.", { exact: true }).waitFor();
     });
     await check("a template is listed, and deleted after asking; who has gone on meanwhile is not called back", async () => {
       await page.goto(`${base}/#/bootstrap`);
@@ -145,7 +145,7 @@ export async function bootstrap({ page, base, shot, program, ports }) {
         await eventually(`${hash} fits`, () => page.evaluate(() => document.documentElement.scrollWidth <= 390));
       }
       await page.emulateMedia({ colorScheme: "dark" });
-      await page.waitForTimeout(300);
+      await settled(page);
       await shot("bootstrap-phone-dark");
       await page.emulateMedia({ colorScheme: "light" });
       await page.setViewportSize(size);

@@ -4,17 +4,10 @@
 //
 // `--dist` takes the page from ../dist and only the API from the program.
 
-import { parseArgs } from "node:util";
-import { check, demoPorts, eventually, expect, findProgram, finish, here, launch, look, score, servePage, startDemo, STEP_MAX_MS, stop, watch } from "./lib.mjs";
+import { check, demoPorts, eventually, expect, findProgram, look, makeGone, STEP_MAX_MS, walkDemo, walkFlags, watch } from "./lib.mjs";
 
-const { values: flags } = parseArgs({
-  options: {
-    program: { type: "string" },
-    shots: { type: "string", default: here("../shots") },
-    browser: { type: "string", default: "/usr/bin/chromium" },
-    dist: { type: "boolean", default: false },
-  },
-});
+const flags = walkFlags();
+const program = findProgram(flags.program);
 
 const trouble = [];
 const ports = await demoPorts();
@@ -172,6 +165,7 @@ async function main(browser, base) {
     await page.getByText("The same from a shell").waitFor();
   });
   await visit("events", "/events", () => page.getByText("Live", { exact: true }).waitFor());
+  await gone({ page, go, here, region });
   await visit("bootstrap", "/bootstrap", () => page.getByRole("heading", { level: 1 }).waitFor());
   await visit("security-page", "/security", () => page.getByRole("heading", { level: 1 }).waitFor());
   await visit("nobody", "/devices/nobody", () => page.getByText("This device is not registered now").waitFor());
@@ -183,6 +177,39 @@ async function main(browser, base) {
     expect(real.length === 0, real.join("\n"));
   });
   await context.close();
+}
+
+/** Of a device that is not registered any more the page shows what is kept. */
+async function gone({ page, go, here, region }) {
+  const name = "gone-device";
+  await check("a device that is gone says so, with its last known values", async () => {
+    await makeGone(program, ports, name);
+    await go(`/devices/${name}`);
+    await page.getByRole("heading", { name: "This device is not registered now" }).waitFor();
+    await page.getByText("Its lifetime ran out").waitFor();
+    await region("Last known values").getByText("Device, Manufacturer").waitFor();
+    await page.getByRole("link", { name: "1 command waits for it" }).click();
+  });
+  await check("its queue is shown, and why it waits", async () => {
+    await page.getByRole("tab", { name: "Queue 1", selected: true }).waitFor();
+    await page.getByText("This device is not registered now").waitFor();
+    const open = page.getByRole("list", { name: "Commands" }).getByRole("listitem");
+    await open.getByText("/3/0/9").waitFor();
+    await open.getByText("it leaves when the device registers again").waitFor();
+  });
+  await here("gone-queue");
+  await check("its trace, its history and its log are shown", async () => {
+    await page.getByRole("tab", { name: "Trace" }).click();
+    await page.getByRole("list", { name: "Exchanges, newest first" }).getByText("Register").first().waitFor();
+    await page.getByRole("tab", { name: "History" }).click();
+    await page.getByRole("combobox", { name: "Add a resource to the chart" }).selectOption("/3/0/9");
+    await region("History").getByRole("link", { name: "Device, Battery Level" }).waitFor();
+    await page.getByRole("tab", { name: "Log" }).click();
+    await page.getByRole("list", { name: /^Events/ }).first().getByText("expired").first().waitFor();
+  });
+  await here("gone-log");
+  await go(`/devices/${name}`);
+  await here("gone");
 }
 
 /** Charts of several resources, as a picture and as a table, and what is chosen in the address. */
@@ -247,20 +274,4 @@ async function queue({ page, go, here, region, tab }) {
   await here("history-asleep");
 }
 
-let demo;
-let served;
-let browser;
-try {
-  demo = await startDemo(findProgram(flags.program), ports);
-  served = flags.dist ? await servePage(ports.http) : undefined;
-  browser = await launch(flags.browser);
-  await main(browser, `http://127.0.0.1:${served?.port ?? ports.http}`);
-} catch (error) {
-  score.failed += 1;
-  process.stdout.write(`FAILED  ${error.stack ?? error}\n`);
-} finally {
-  await browser?.close();
-  served?.close();
-  if (demo) await stop(demo);
-}
-finish();
+await walkDemo(flags, ports, main);

@@ -6,36 +6,11 @@
 // The program is `--program`, else $LIGHTSHIP, else the newest build in ../target. Screenshots land in shots/.
 // Exit code 0 = all passed; the last line says how many.
 
-import { mkdirSync } from "node:fs";
-import { parseArgs } from "node:util";
 import { bootstrap } from "./bootstrap.mjs";
-import {
-  check,
-  demoPorts,
-  eventually,
-  expect,
-  findProgram,
-  finish,
-  here,
-  launch,
-  score,
-  startDemo,
-  startLine,
-  startMock,
-  STEP_MAX_MS,
-  stop,
-  watch,
-} from "./lib.mjs";
+import { check, demoPorts, eventually, expect, findProgram, settled, startDemo, startLine, startMock, STEP_MAX_MS, stop, walk, walkFlags, watch } from "./lib.mjs";
 import { secured } from "./secured.mjs";
 
-const { values: flags } = parseArgs({
-  options: {
-    program: { type: "string" },
-    shots: { type: "string", default: here("../shots") },
-    browser: { type: "string", default: "/usr/bin/chromium" },
-    mock: { type: "boolean", default: false },
-  },
-});
+const flags = walkFlags({ mock: { type: "boolean", default: false } });
 
 function startProgram() {
   return flags.mock ? startMock(ports.http) : startDemo(program, ports);
@@ -44,7 +19,6 @@ function startProgram() {
 const program = flags.mock ? undefined : findProgram(flags.program);
 const ports = await demoPorts();
 const base = `http://127.0.0.1:${ports.http}`;
-mkdirSync(flags.shots, { recursive: true });
 
 async function api(path) {
   const response = await fetch(`${base}/api/v1${path}`);
@@ -286,7 +260,7 @@ async function main(browser, demo) {
     await page.getByRole("button", { name: "Dark", exact: true }).click();
     for (const [file, hash] of [["list-dark", ""], ["device-dark", `/devices/${encodeURIComponent(name)}/data/3303/0/5700`], ["events-dark", "/events"]]) {
       await page.goto(`${base}/#${hash}`);
-      await page.waitForTimeout(1500);
+      await settled(page);
       await shot(file);
     }
     await page.emulateMedia({ colorScheme: "light" });
@@ -312,7 +286,7 @@ async function main(browser, demo) {
         await phone.goto(`${base}/#${hash}`);
         if (file === "list") await row(phone).waitFor();
         if (file === "device") await phone.locator("[aria-expanded]", { hasText: "/3/0" }).first().click();
-        await phone.waitForTimeout(1200);
+        await settled(phone);
         await shot(`phone-${file}-${colorScheme}`, phone);
         const excess = await sideways(phone);
         expect(excess <= 0, `${file} in ${colorScheme} scrolls sideways by ${excess} px`);
@@ -391,17 +365,10 @@ async function main(browser, demo) {
   await context.close();
 }
 
-const demo = { child: undefined };
-let browser;
-try {
-  demo.child = await startProgram();
-  browser = await launch(flags.browser);
-  await main(browser, demo);
-} catch (error) {
-  score.failed += 1;
-  process.stdout.write(`FAILED  ${error.stack ?? error}\n`);
-} finally {
-  await browser?.close();
-  if (demo.child) await stop(demo.child);
+async function begin(ends) {
+  const demo = { child: await startProgram() };
+  ends.push(() => stop(demo.child));
+  return demo;
 }
-finish();
+
+await walk(flags, ports.http, begin, (browser, _, demo) => main(browser, demo));

@@ -4,21 +4,15 @@
 //   node test/everywhere.mjs [--program PATH] [--shots DIR] [--browser PATH] [--dist]
 
 import { spawnSync } from "node:child_process";
-import { parseArgs } from "node:util";
-import { check, demoPorts, eventually, expect, findProgram, finish, freeTcpPort, here, launch, look, score, servePage, startDemo, STEP_MAX_MS, stop, watch } from "./lib.mjs";
+import { check, demoPorts, eventually, expect, findProgram, freeTcpPort, look, STEP_MAX_MS, walkDemo, walkFlags, watch, words } from "./lib.mjs";
 
-const { values: flags } = parseArgs({
-  options: {
-    program: { type: "string" },
-    shots: { type: "string", default: here("../shots") },
-    browser: { type: "string", default: "/usr/bin/chromium" },
-    dist: { type: "boolean", default: false },
-  },
-});
+const flags = walkFlags();
 
 const program = findProgram(flags.program);
 const ports = await demoPorts();
 const trouble = [];
+/** Lines for a shell; what is JSON for ctl comes through a pipe. */
+const SHELL = /^(printf %s .* \| )?(lightship ctl|curl) /s;
 /** Lines for a shell, and the page that showed each first. */
 const lines = new Map();
 
@@ -59,7 +53,7 @@ function pages(sensor, meter) {
 /** What the page says a shell should do, whether it is unfolded or not. */
 async function shellLines(page) {
   const texts = await page.locator("main code, main pre").allTextContents();
-  return texts.map((text) => text.trim()).filter((text) => /^(lightship ctl|curl) /.test(text));
+  return texts.map((text) => text.trim()).filter((text) => SHELL.test(text));
 }
 
 /** Titles and texts that give a day and a time of it. */
@@ -77,20 +71,13 @@ async function one(page, base, [name, hash, text]) {
   const main = page.locator("main");
   await page.getByRole("heading", { level: 1 }).first().waitFor();
   if (text !== "") await main.getByText(text, { exact: false }).first().waitFor();
-  await main.locator("code, pre").filter({ hasText: /^(lightship ctl|curl) / }).first().waitFor({ state: "attached" });
+  await main.locator("code, pre").filter({ hasText: SHELL }).first().waitFor({ state: "attached" });
   const found = await shellLines(page);
-  expect(found.some((line) => line.startsWith("lightship ctl ")) && found.some((line) => line.startsWith("curl ")), `no lines for a shell:\n${found.join("\n")}`);
+  expect(found.some((line) => line.includes("lightship ctl ")) && found.some((line) => line.startsWith("curl ")), `no lines for a shell:\n${found.join("\n")}`);
   for (const line of found) if (!lines.has(line)) lines.set(line, name);
   const vague = await vagueTimes(page);
   expect(vague.length === 0, `a moment without its zone: ${vague.join(" | ")}`);
   await look(page, flags.shots, `every-${name}`, { fullPage: true });
-}
-
-/** Words of a line as a shell takes them. */
-function words(line) {
-  const { status, stdout, stderr } = spawnSync("bash", ["-c", `printf '%s\\0' ${line.replace(/^(lightship|curl) /, "")}`], { encoding: "utf8" });
-  if (status !== 0) throw new Error(`a shell does not take it: ${line}\n${stderr}`);
-  return stdout.split("\0").slice(0, -1);
 }
 
 async function main(browser, base) {
@@ -113,9 +100,9 @@ async function main(browser, base) {
     const nowhere = `http://127.0.0.1:${await freeTcpPort()}`;
     const wrong = [];
     for (const [line, where] of lines) {
-      if (!line.startsWith("lightship ctl ")) continue;
-      const args = words(line).filter((word, i, all) => word !== "--url" && all[i - 1] !== "--url");
-      const { status, stderr } = spawnSync(program, [...args, "--url", nowhere], { encoding: "utf8", timeout: 20_000 });
+      if (line.startsWith("curl ")) continue;
+      const args = words(line.slice(line.indexOf("lightship ctl "))).filter((word, i, all) => word !== "--url" && all[i - 1] !== "--url");
+      const { status, stderr } = spawnSync(program, [...args, "--url", nowhere], { encoding: "utf8", timeout: 20_000, input: "{}" });
       if (status !== 1) wrong.push(`${where}: ${line}\n  ends with ${status}: ${stderr}`);
     }
     expect(wrong.length === 0, wrong.join("\n"));
@@ -155,20 +142,4 @@ async function main(browser, base) {
   await context.close();
 }
 
-let demo;
-let served;
-let browser;
-try {
-  demo = await startDemo(program, ports);
-  served = flags.dist ? await servePage(ports.http) : undefined;
-  browser = await launch(flags.browser);
-  await main(browser, `http://127.0.0.1:${served?.port ?? ports.http}`);
-} catch (error) {
-  score.failed += 1;
-  process.stdout.write(`FAILED  ${error.stack ?? error}\n`);
-} finally {
-  await browser?.close();
-  served?.close();
-  if (demo) await stop(demo);
-}
-finish();
+await walkDemo(flags, ports, main);

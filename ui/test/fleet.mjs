@@ -5,26 +5,19 @@
 // It checks what is there and how it holds together; how fast it was is written as figures at the end, and never decides.
 
 import { spawn } from "node:child_process";
-import { mkdirSync, writeFileSync } from "node:fs";
-import { parseArgs } from "node:util";
-import { check, eventually, expect, findProgram, finish, freeTcpPort, freeUdpPort, launch, look, score, servePage, start, STEP_MAX_MS, stop, watch, here } from "./lib.mjs";
+import { writeFileSync } from "node:fs";
+import { check, eventually, expect, findProgram, freeTcpPort, freeUdpPort, look, start, STEP_MAX_MS, stop, walk, walkFlags, watch } from "./lib.mjs";
 
-const { values: flags } = parseArgs({
-  options: {
-    devices: { type: "string", default: "20000" },
-    rate: { type: "string", default: "5000" },
-    "only-figures": { type: "boolean", default: false },
-    program: { type: "string" },
-    browser: { type: "string", default: process.env.CHROMIUM ?? "/usr/bin/chromium" },
-    shots: { type: "string", default: here("../shots") },
-  },
+const flags = walkFlags({
+  devices: { type: "string", default: "20000" },
+  rate: { type: "string", default: "5000" },
+  "only-figures": { type: "boolean", default: false },
 });
 const DEVICES = Number(flags.devices);
 const FILL_MAX_MS = 600_000;
 const figures = {};
 const trouble = [];
 const children = [];
-mkdirSync(flags.shots, { recursive: true });
 
 const program = findProgram(flags.program);
 const [http, coap] = [await freeTcpPort(), await freeUdpPort()];
@@ -89,7 +82,7 @@ async function overview(page, base) {
     await tile("Awake").click();
     await page.getByRole("heading", { name: "Devices", level: 1 }).waitFor();
     expect(new URL(page.url()).hash === "#/devices?filter=state%3Aawake", page.url());
-    await page.getByRole("status").filter({ hasText: `${DEVICES.toLocaleString("en")} fit` }).waitFor();
+    await page.getByRole("status").filter({ hasText: `${DEVICES.toLocaleString("en")} match` }).waitFor();
   });
 }
 
@@ -128,7 +121,7 @@ async function list(page, base) {
     expect((await page.locator(".behind u").innerText()) === "stat", "the letters that are wrong");
     await look(page, flags.shots, "devices-mistake");
     await bar.fill("load-123");
-    await page.getByRole("status").filter({ hasText: " fit" }).first().waitFor();
+    await page.getByRole("status").filter({ hasText: " match" }).first().waitFor();
     await eventually("the address has the filter", () => page.url().includes("filter=load-123"));
     const url = page.url();
     await page.goto(`${base}/#/events`);
@@ -160,12 +153,12 @@ async function list(page, base) {
   });
 }
 
-async function bulk(page) {
+async function bulk(page, base) {
   await check("an operation on many is previewed, done, and its values are shown as columns", async () => {
     const hit = await listed(page);
-    await page.getByRole("button", { name: "Do with those that fit" }).click();
-    const panel = page.getByRole("region", { name: "Do with many devices" });
-    await panel.getByRole("button", { name: "See whom it hits" }).click();
+    await page.getByRole("button", { name: "Run on all that match" }).click();
+    const panel = page.getByRole("region", { name: "Run on many devices" });
+    await panel.getByRole("button", { name: "Preview" }).click();
     await panel.getByText("would get it", { exact: false }).waitFor();
     expect((await panel.getByRole("status").innerText()).includes(hit.toLocaleString("en")), "the number of the list");
     await look(page, flags.shots, "devices-bulk");
@@ -176,14 +169,48 @@ async function bulk(page) {
     await page.reload();
     await eventually("the value stands in its column", async () => !(await rows(page).nth(1).innerText()).includes("–"));
   });
+  await check("a click on a column's head puts the largest value, or the smallest, first", async () => {
+    const before = page.url();
+    await page.goto(`${base}/#/devices?filter=load-12&columns=%2F3%2F0%2F0%2C%2F3303%2F0%2F5700`);
+    const names = Array.from({ length: DEVICES }, (_, n) => `load-${n}`).filter((name) => name.includes("load-12")).slice(0, 3);
+    for (const [at, name] of names.entries()) {
+      const read = await fetch(`${base}/api/v1/endpoints/${name}/resources/3303/0/5700`);
+      expect(read.ok, `${name} ${at}`);
+    }
+    const head = page.getByRole("columnheader", { name: "/3303/0/5700" });
+    for (const order of ["ascending", "descending"]) {
+      await head.getByRole("button").click();
+      await eventually(`the head says ${order}`, async () => (await head.getAttribute("aria-sort")) === order);
+      await eventually("one whose value is known comes first", async () => names.includes(await page.locator(".device .name a").first().innerText()));
+    }
+    await look(page, flags.shots, "devices-by-value");
+    await head.getByRole("button").click();
+    await eventually("by name again", async () => (await head.getAttribute("aria-sort")) === "none");
+    await page.goto(before);
+    await page.getByRole("link", { name: "load-123", exact: true }).waitFor();
+  });
+  await check("who is lost is a number of the overview that leads to a list", async () => {
+    const before = page.url();
+    const lost = load("--devices", "3", "--name", "gone-{n}", "--lifetime", "4", "--duration", "1s", "--stay");
+    await eventually("three are lost", async () => (await fleet(base)).lost === 3, 60_000);
+    await stop(lost);
+    await page.goto(`${base}/#/`);
+    await page.getByRole("list", { name: "Devices" }).getByRole("link", { name: "Lost" }).click();
+    await page.getByRole("table", { name: "Lost devices" }).waitFor();
+    await page.getByRole("link", { name: "gone-1", exact: true }).waitFor();
+    expect((await page.locator(".device .state").first().innerText()).includes("Lost"), "the badge");
+    await look(page, flags.shots, "devices-lost");
+    await page.goto(before);
+    await page.getByRole("link", { name: "load-123", exact: true }).waitFor();
+  });
   await check("devices are selected by hand, and an operation is cancelled", async () => {
     await page.getByRole("checkbox", { name: "Select load-123", exact: true }).check();
-    await page.getByRole("button", { name: "Do with 1 selected" }).click();
-    const panel = page.getByRole("region", { name: "Do with many devices" });
+    await page.getByRole("button", { name: "Run on 1 selected" }).click();
+    const panel = page.getByRole("region", { name: "Run on many devices" });
     await panel.getByText("1 selected device").waitFor();
     await panel.getByLabel("Operation").selectOption("execute");
     await panel.getByLabel("Path").fill("/3/0/4");
-    await panel.getByRole("button", { name: "See whom it hits" }).click();
+    await panel.getByRole("button", { name: "Preview" }).click();
     await panel.getByRole("button", { name: "Execute /3/0/4 on 1 device" }).waitFor();
     await panel.getByRole("button", { name: "Close" }).click();
   });
@@ -218,11 +245,7 @@ async function measure(page, base) {
   });
 }
 
-async function main(browser) {
-  const server = await start(program, ["serve", "--dev", "--http", `127.0.0.1:${http}`, "--coap", `127.0.0.1:${coap}`]);
-  children.push(server);
-  const served = await servePage(http);
-  const base = `http://127.0.0.1:${served.port}`;
+async function main(browser, base) {
   const context = await browser.newContext({ viewport: { width: 1440, height: 900 }, colorScheme: "light" });
   const page = await context.newPage();
   page.setDefaultTimeout(STEP_MAX_MS);
@@ -236,25 +259,24 @@ async function main(browser) {
   if (all) {
     await overview(page, base);
     await list(page, base);
-    await bulk(page);
+    await bulk(page, base);
   }
   await measure(page, base);
   await check("nothing was blocked, nothing threw", () => expect(trouble.filter((text) => !text.includes("400")).length === 0, trouble.join("\n")));
   await context.close();
-  served.close();
 }
 
-let browser;
-try {
-  browser = await launch(flags.browser);
-  await main(browser);
-} catch (error) {
-  score.failed += 1;
-  process.stdout.write(`FAILED  ${error.stack ?? error}\n`);
-} finally {
-  await browser?.close();
-  for (const child of children.reverse()) await stop(child);
+async function begin(ends) {
+  // The last of all that ends.
+  ends.push(() => {
+    process.stdout.write(`figures ${JSON.stringify({ devices: DEVICES, ...figures }, null, 1)}\n`);
+    writeFileSync(`${flags.shots}/fleet-${DEVICES}.json`, JSON.stringify({ devices: DEVICES, ...figures }));
+  });
+  ends.push(async () => {
+    for (const child of children.reverse()) await stop(child);
+  });
+  children.push(await start(program, ["serve", "--dev", "--http", `127.0.0.1:${http}`, "--coap", `127.0.0.1:${coap}`]));
 }
-process.stdout.write(`figures ${JSON.stringify({ devices: DEVICES, ...figures }, null, 1)}\n`);
-writeFileSync(`${flags.shots}/fleet-${DEVICES}.json`, JSON.stringify({ devices: DEVICES, ...figures }));
-finish();
+
+// The page always comes from dist/, so that a change of it needs no build of the server.
+await walk({ ...flags, dist: true }, http, begin, main);

@@ -2,23 +2,14 @@
 //
 //   node test/forms.mjs [--shots DIR] [--browser PATH] [--url http://127.0.0.1:8080]
 
-import { mkdirSync } from "node:fs";
-import { parseArgs } from "node:util";
 import { composite, reporting } from "./composite.mjs";
 import { late } from "./late.mjs";
 import { security } from "./security.mjs";
 import { sleep } from "./sleep.mjs";
-import { check, eventually, expect, finish, freeTcpPort, here, holdBack, launch, score, startMock, STEP_MAX_MS, stop, watch } from "./lib.mjs";
+import { check, eventually, expect, freeTcpPort, holdBack, startMock, STEP_MAX_MS, stop, walk, walkFlags, watch } from "./lib.mjs";
 
-const { values: flags } = parseArgs({
-  options: {
-    shots: { type: "string", default: here("../shots") },
-    browser: { type: "string", default: "/usr/bin/chromium" },
-    // A server with a `demo-sensor` that runs already, in place of the mock.
-    url: { type: "string" },
-  },
-});
-mkdirSync(flags.shots, { recursive: true });
+// `url` = a server with a `demo-sensor` that runs already, in place of the mock.
+const flags = walkFlags({ url: { type: "string" } });
 
 const HOSTILE = '<img src=x onerror=alert(1)>\u202e"/../#?';
 const trouble = [];
@@ -247,8 +238,14 @@ async function states(base) {
   });
 }
 
-try {
-  browser = await launch(flags.browser);
+async function begin(ends) {
+  ends.push(async () => {
+    for (const child of children) await stop(child);
+  });
+}
+
+await walk(flags, undefined, begin, async (launched) => {
+  browser = launched;
   const base = flags.url ?? (await mock());
   await editors(base);
   await instances(base);
@@ -260,11 +257,4 @@ try {
     await security({ base: await mock(), open, shot });
     await late({ base: await mock(), open, inspector });
   }
-} catch (error) {
-  score.failed += 1;
-  process.stdout.write(`FAILED  ${error.stack ?? error}\n`);
-} finally {
-  await browser?.close();
-  for (const child of children) await stop(child);
-}
-finish();
+});

@@ -8,17 +8,9 @@ import { createSocket } from "node:dgram";
 import { mkdtempSync, readFileSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
-import { check, eventually, expect, findProgram, finish, freeTcpPort, freeUdpPort, here, launch, look, misdeeds, servePage, start, STEP_MAX_MS, stop } from "./lib.mjs";
+import { check, eventually, expect, findProgram, freeTcpPort, freeUdpPort, look, misdeeds, settled, start, STEP_MAX_MS, stop, walk, walkFlags } from "./lib.mjs";
 
-const { values: flags } = parseArgs({
-  options: {
-    program: { type: "string" },
-    shots: { type: "string", default: here("../shots") },
-    browser: { type: "string", default: "/usr/bin/chromium" },
-    dist: { type: "boolean", default: false },
-  },
-});
+const flags = walkFlags();
 
 const ADMIN = "the-token-of-the-configuration";
 const MARKUP = `<img src=x onerror="taken()"><script>taken()</script><svg onload=taken()>`;
@@ -234,13 +226,6 @@ async function opened(browser, base) {
   return page;
 }
 
-async function settled(page) {
-  await page.waitForLoadState("domcontentloaded");
-  await page.getByRole("main").waitFor();
-  // Pages ask for what they show one after the other; this only has to be long enough to see most of it.
-  await page.waitForTimeout(500);
-}
-
 async function harmless(page) {
   const found = await page.evaluate(findHarm, TEXT_MAX);
   expect(found.length === 0, found.slice(0, 12).join("\n"));
@@ -253,10 +238,10 @@ async function unfold(page) {
   for (const button of (await page.locator("main [aria-expanded=false]:visible:enabled, main summary:visible").all()).slice(0, UNFOLDED_MAX)) {
     await button.click({ timeout: 1000 }).catch(() => undefined);
   }
-  await page.waitForTimeout(200);
+  await settled(page);
 }
 
-async function walk(page, base) {
+async function walkPages(page, base) {
   for (const [name, hash] of PAGES()) {
     await check(`${name}: what means harm is text, and nothing breaks`, async () => {
       await page.setViewportSize({ width: 1440, height: 900 });
@@ -286,7 +271,7 @@ async function main(browser, base) {
     await scratch.close();
     misdeeds.splice(before);
   });
-  await walk(page, base);
+  await walkPages(page, base);
   await check("the palette shows it as text", async () => {
     await page.setViewportSize({ width: 1440, height: 900 });
     await page.goto(`${base}/#${device}`);
@@ -303,10 +288,10 @@ async function main(browser, base) {
     await page.reload();
     await page.goto(`${base}/#${device}/data/3/0/4`);
     await page.getByRole("button", { name: /^Execute/ }).first().click();
-    await page.waitForTimeout(200);
+    await settled(page);
     await harmless(page);
     await page.goto(`${base}/#/access`);
-    await page.getByRole("button", { name: "Take away" }).first().click();
+    await page.getByRole("button", { name: "Revoke" }).first().click();
     await harmless(page);
     const csv = await api("/endpoints?columns=/3/0/2", { headers: { Accept: "text/csv" } });
     expect(!/^[=+\-@\t\r]/m.test(csv.text.replaceAll("\r\n", "\n")), "no cell begins a formula");
@@ -335,7 +320,7 @@ async function certificates(page, base) {
     await meaning.getByText("Number 2:").first().waitFor();
     await harmless(page);
     await look(page, flags.shots, "certificate-dropped", { fullPage: true });
-    await card.getByRole("button", { name: "Keep credential" }).click();
+    await card.getByRole("button", { name: "Save credential" }).click();
     await card.getByText("It counts from now on", { exact: false }).waitFor();
     const kept = (await api("/credentials/lamp")).body;
     expect(kept.certificate.common_name === "other", JSON.stringify(kept).slice(0, 300));
@@ -377,24 +362,18 @@ async function certificates(page, base) {
   });
 }
 
-const program = findProgram(flags.program);
 makeCertificates();
 securedName = IN_CERTIFICATE.slice(0, 64);
 writeFileSync(
   file("lightship.toml"),
   `[api]\ntoken = "${ADMIN}"\n[security]\nallow_nosec = true\naccept_trusted = true\nkey_file = "${file("server.key")}"\ncertificate_file = "${file("server.pem")}"\ntrust_files = ["${file("ca.pem")}"]\n`,
 );
-const server = await start(program, ["serve", "--config", file("lightship.toml"), "--http", at(http), "--coap", at(coap), "--coaps", at(coaps), "--bootstrap-coap", at(bootstrap), "--bootstrap-coaps", "none"]);
-const browser = await launch(flags.browser);
-const page = flags.dist ? await servePage(http) : undefined;
-const started = [];
-try {
-  await stir(await prepare(program, started));
-  await main(browser, `http://${at(page?.port ?? http)}`);
-} finally {
-  await browser.close();
-  page?.close();
-  for (const end of started) end();
-  await stop(server);
+
+async function begin(ends) {
+  const program = findProgram(flags.program);
+  const server = await start(program, ["serve", "--config", file("lightship.toml"), "--http", at(http), "--coap", at(coap), "--coaps", at(coaps), "--bootstrap-coap", at(bootstrap), "--bootstrap-coaps", "none"]);
+  ends.push(() => stop(server));
+  await stir(await prepare(program, ends));
 }
-finish();
+
+await walk(flags, http, begin, main);

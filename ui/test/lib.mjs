@@ -1,6 +1,6 @@
 // What the walks through the UI share: starting and stopping programs, a browser, and keeping the score.
 
-import { spawn } from "node:child_process";
+import { spawn, spawnSync } from "node:child_process";
 import { existsSync, mkdirSync, statSync } from "node:fs";
 import { readFile } from "node:fs/promises";
 import { createServer as createHttpServer, request } from "node:http";
@@ -9,6 +9,7 @@ import { createSocket } from "node:dgram";
 import { createInterface } from "node:readline";
 import { extname, join, normalize } from "node:path";
 import { fileURLToPath } from "node:url";
+import { parseArgs } from "node:util";
 import axe from "axe-core";
 import { chromium } from "playwright-core";
 
@@ -30,12 +31,52 @@ export const misdeeds = [];
 /** Answers of the server that are no 200, and lines that were cut, are for each walk to judge. */
 const OF_THE_NETWORK = /^Failed to load resource:/;
 
+/** Requests of each page that have no answer yet; streams, which never end, are none of them. */
+const underWay = new WeakMap();
+
+function isStream(request) {
+  return request.headers().accept === "text/event-stream" || request.resourceType() === "eventsource";
+}
+
+/** Keeps count of what the pages of a context ask for. */
+function countRequests(context) {
+  // A request of a page that is closed belongs to no frame any more.
+  const of = (request) => {
+    try {
+      const page = request.frame().page();
+      if (!underWay.has(page)) underWay.set(page, new Set());
+      return underWay.get(page);
+    } catch {
+      return new Set();
+    }
+  };
+  context.on("request", (request) => !isStream(request) && of(request).add(request));
+  for (const end of ["requestfinished", "requestfailed"]) context.on(end, (request) => of(request).delete(request));
+}
+
+/** Until the page has drawn what it knows. */
+export function drawn(page) {
+  return page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+}
+
+/** Until the page stands: all that it asked for is there and drawn, and it asks for nothing more because of that. */
+export async function settled(page) {
+  await page.locator("main, [role=main]").first().waitFor();
+  const isQuiet = () => (underWay.get(page)?.size ?? 0) === 0;
+  await eventually("the page has what it asked for", async () => {
+    if (!isQuiet()) return false;
+    await drawn(page);
+    return isQuiet();
+  });
+}
+
 /** A browser in which every page is watched, whoever opens it. */
 export async function launch(executablePath) {
   const browser = await chromium.launch({ executablePath, headless: true, args: BROWSER_ARGS });
   const make = browser.newContext.bind(browser);
   browser.newContext = async (options) => {
     const context = await make(options);
+    countRequests(context);
     await context.addInitScript(() =>
       document.addEventListener("securitypolicyviolation", ({ effectiveDirective, blockedURI, sourceFile, lineNumber }) =>
         console.error(`The policy forbids: ${effectiveDirective} ${blockedURI} at ${sourceFile}:${lineNumber}`),
@@ -186,6 +227,13 @@ export async function startLine(target) {
   };
 }
 
+/** Words of a line as a shell takes them; without the first, where that is curl or lightship. */
+export function words(line) {
+  const { status, stdout, stderr } = spawnSync("bash", ["-c", `printf '%s\\0' ${line.replace(/^(lightship|curl) /, "")}`], { encoding: "utf8" });
+  if (status !== 0) throw new Error(`a shell does not take it: ${line}\n${stderr}`);
+  return stdout.split("\0").slice(0, -1);
+}
+
 export const score = { passed: 0, failed: 0 };
 
 export async function check(name, body) {
@@ -197,6 +245,67 @@ export async function check(name, body) {
     score.failed += 1;
     process.stdout.write(`FAILED  ${name}\n        ${String(error.stack ?? error).replaceAll("\n", "\n        ")}\n`);
   }
+}
+
+/** A device of that name that was heard, has a Read waiting for it, and is not registered any more. */
+export async function makeGone(program, ports, name) {
+  const load = spawn(program, ["load", "--server", `coap://127.0.0.1:${ports.coap}`, "--quiet", "--devices", "1", "--name", name, "--lifetime", "10", "--duration", "10m", "--stay"], { stdio: ["ignore", "ignore", "inherit"] });
+  const ask = (path) => fetch(`http://127.0.0.1:${ports.http}/api/v1/endpoints/${name}${path}`);
+  await eventually(`${name} is there`, async () => (await ask("/resources/3/0").catch(() => ({ ok: false }))).ok);
+  await stop(load);
+  // Nobody answers any more, so that it waits.
+  expect((await ask("/resources/3/0/9?queue=true")).status === 202, "a Read is queued");
+  await eventually(`${name} is gone`, async () => (await ask("")).status === 404, 60_000);
+}
+
+/** What every walk can be told on its command line, and `more` of its own. */
+export function walkFlags(more = {}) {
+  const { values } = parseArgs({
+    options: {
+      program: { type: "string" },
+      shots: { type: "string", default: here("../shots") },
+      browser: { type: "string", default: process.env.CHROMIUM ?? "/usr/bin/chromium" },
+      /** The page from dist/, and only the API from the program. */
+      dist: { type: "boolean", default: false },
+      ...more,
+    },
+  });
+  mkdirSync(values.shots, { recursive: true });
+  return values;
+}
+
+/**
+ * A walk from its beginning to its end: `begin` starts what it needs and says how each is ended, by `ends.push`; then `body` walks
+ * with a browser through the page at `base`. Whatever goes wrong, all that was started is ended, and the score is the last line.
+ */
+export async function walk(flags, http, begin, body) {
+  const ends = [];
+  try {
+    const begun = await begin(ends);
+    const served = flags.dist ? await servePage(http) : undefined;
+    if (served) ends.push(() => served.close());
+    const browser = await launch(flags.browser);
+    ends.push(() => browser.close());
+    await body(browser, `http://127.0.0.1:${served?.port ?? http}`, begun);
+  } catch (error) {
+    score.failed += 1;
+    process.stdout.write(`FAILED  ${error.stack ?? error}\n`);
+  }
+  for (const end of ends.reverse()) await Promise.resolve(end()).catch((error) => process.stderr.write(`${error}\n`));
+  finish();
+}
+
+/** The same on a `lightship demo` of its own. */
+export function walkDemo(flags, ports, body) {
+  return walk(
+    flags,
+    ports.http,
+    async (ends) => {
+      const demo = await startDemo(findProgram(flags.program), ports);
+      ends.push(() => stop(demo));
+    },
+    body,
+  );
 }
 
 /** Prints the score as the last line and ends with what it says. */
@@ -235,13 +344,15 @@ export function watch(page, trouble) {
   });
 }
 
-/** Holds back the answers to one method at an address: `stored` is when the server has done it, `answer()` lets the page know. */
-export async function holdBack(page, address, method) {
+/** Holds back the answers to one method at an address, or only the first: `stored` is when the server has done it, `answer()` lets the page know. */
+export async function holdBack(page, address, method, { once = false } = {}) {
+  let held = 0;
   const gates = {};
   const late = new Promise((resolve) => (gates.answer = resolve));
   const stored = new Promise((resolve) => (gates.stored = resolve));
   await page.route(address, async (route) => {
-    if (route.request().method() !== method) return route.continue();
+    if (route.request().method() !== method || (once && held > 0)) return route.continue();
+    held += 1;
     const response = await route.fetch();
     gates.stored();
     await late;
@@ -268,6 +379,7 @@ function violationText(view, { id, help, nodes }) {
  */
 export async function look(page, shots, name, { fullPage = false } = {}) {
   mkdirSync(shots, { recursive: true });
+  await settled(page);
   const before = page.viewportSize();
   const found = [];
   // What stands below the edge keeps the colours of the view before until it is drawn.
@@ -281,7 +393,7 @@ export async function look(page, shots, name, { fullPage = false } = {}) {
       await page.setViewportSize(viewport ?? before);
       // Without movement, what is measured and what is kept is the end of it.
       await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
-      await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+      await drawn(page);
       await page.screenshot({ path: `${shots}/${name}-${view}.png`, animations: "disabled", fullPage });
       const excess = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
       if (excess > 0) found.push(`${view}: scrolls sideways by ${excess} px`);

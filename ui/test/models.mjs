@@ -5,17 +5,9 @@
 //
 // `--dist` takes the page from ../dist and only the API from the program.
 
-import { parseArgs } from "node:util";
-import { check, demoPorts, eventually, expect, findProgram, finish, here, launch, look, servePage, startDemo, STEP_MAX_MS, stop, watch } from "./lib.mjs";
+import { check, demoPorts, eventually, expect, holdBack, look, settled, STEP_MAX_MS, walkDemo, walkFlags, watch } from "./lib.mjs";
 
-const { values: flags } = parseArgs({
-  options: {
-    program: { type: "string" },
-    shots: { type: "string", default: here("../shots") },
-    browser: { type: "string", default: "/usr/bin/chromium" },
-    dist: { type: "boolean", default: false },
-  },
-});
+const flags = walkFlags();
 
 const trouble = [];
 const ports = await demoPorts();
@@ -69,23 +61,16 @@ async function main(browser, base) {
     await eventually("all again", async () => (await list.getByRole("listitem").count()) === all);
   });
   await check("an answer that comes late does not replace what was asked since", async () => {
-    let first = true;
-    await page.route("**/api/v1/models?q=*", async (route) => {
-      if (!first) return route.continue();
-      first = false;
-      const response = await route.fetch();
-      await new Promise((resolve) => setTimeout(resolve, 1500));
-      await route.fulfill({ response });
-    });
+    const held = await holdBack(page, "**/api/v1/models?q=humidity*", "GET");
     const search = page.getByRole("searchbox", { name: "Search objects" });
     await search.fill("humidity");
-    await page.waitForRequest((request) => request.url().includes("q=humidity"));
+    await held.stored;
     await search.fill("temperature");
     await list.getByRole("link", { name: "Temperature", exact: true }).waitFor();
-    await page.waitForResponse((response) => response.url().includes("q=humidity"));
-    await page.waitForTimeout(100);
+    held.answer();
+    await settled(page);
     expect(await list.getByRole("link", { name: "Temperature", exact: true }).isVisible(), "the later answer stays");
-    await page.unroute("**/api/v1/models?q=*");
+    await held.end();
     await search.fill("");
     await list.getByRole("link", { name: "Device", exact: true }).waitFor();
   });
@@ -137,30 +122,23 @@ async function main(browser, base) {
   });
   await check("a check that is answered late says nothing about what was typed since", async () => {
     await go("/models/add");
-    let held = true;
-    await page.route("**/api/v1/models?dry_run=true", async (route) => {
-      if (!held) return route.continue();
-      held = false;
-      const response = await route.fetch();
-      await new Promise((resolve) => setTimeout(resolve, 1500));
-      await route.fulfill({ response });
-    });
+    const held = await holdBack(page, "**/api/v1/models?dry_run=true", "POST", { once: true });
     const text = page.getByRole("textbox", { name: "Or typed here" });
-    const asked = page.waitForRequest((request) => request.url().includes("dry_run"));
     await text.fill(pump("2.0", item(1, "Speed", "RW", "Float")));
-    await asked;
+    await held.stored;
     await text.fill("<LWM2M>");
     await page.getByRole("region", { name: "Findings" }).waitFor();
-    await page.waitForTimeout(1800);
+    held.answer();
+    await settled(page);
     expect(await page.getByRole("region", { name: "Findings" }).isVisible(), "the findings are about the text that is there");
     expect(await page.getByRole("button", { name: "Add", exact: true }).isDisabled(), "and it cannot be added");
-    await page.unroute("**/api/v1/models?dry_run=true");
+    await held.end();
   });
   await check("what was added is taken away, version by version", async () => {
     for (const version of ["1.1", "1.0"]) {
       await go(`/models/33000/${version}`);
-      await page.getByRole("button", { name: "Take it away" }).click();
-      await page.getByRole("group").getByRole("button", { name: "Take it away" }).click();
+      await page.getByRole("button", { name: "Remove this version" }).click();
+      await page.getByRole("group").getByRole("button", { name: "Remove this version" }).click();
       await eventually(`${version} is gone`, async () => (await api(`/models/33000?version=${version}`)).status === 404);
     }
     await list.getByRole("link", { name: "Temperature", exact: true }).waitFor();
@@ -176,15 +154,4 @@ async function main(browser, base) {
   });
 }
 
-const program = findProgram(flags.program);
-const demo = await startDemo(program, ports);
-const browser = await launch(flags.browser);
-const served = flags.dist ? await servePage(ports.http) : undefined;
-try {
-  await main(browser, `http://127.0.0.1:${served?.port ?? ports.http}`);
-} finally {
-  served?.close();
-  await browser.close();
-  await stop(demo);
-}
-finish();
+await walkDemo(flags, ports, main);

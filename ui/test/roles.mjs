@@ -7,17 +7,9 @@ import { spawn } from "node:child_process";
 import { mkdtempSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
-import { parseArgs } from "node:util";
-import { check, eventually, expect, findProgram, finish, freeTcpPort, freeUdpPort, here, launch, servePage, start, STEP_MAX_MS, stop } from "./lib.mjs";
+import { check, eventually, expect, findProgram, freeTcpPort, freeUdpPort, settled, start, STEP_MAX_MS, stop, walk, walkFlags } from "./lib.mjs";
 
-const { values: flags } = parseArgs({
-  options: {
-    program: { type: "string" },
-    shots: { type: "string", default: here("../shots") },
-    browser: { type: "string", default: "/usr/bin/chromium" },
-    dist: { type: "boolean", default: false },
-  },
-});
+const flags = walkFlags();
 
 const ADMIN = "the-token-of-the-configuration";
 const NAME = "sensor-1";
@@ -73,8 +65,7 @@ async function opened(browser, base, token) {
 
 async function go(page, base, hash) {
   await page.goto(`${base}/#${hash}`);
-  await page.getByRole("main").waitFor();
-  await page.waitForTimeout(350);
+  await settled(page);
 }
 
 /** Forms are filled, so that nothing is disabled only because it is empty. */
@@ -119,17 +110,17 @@ async function pressAll(page, base, hash) {
     if (seen.get(shape) > ALIKE_MAX) continue;
     await one.click({ timeout: 700, noWaitAfter: true }).catch(() => undefined);
     pressed += 1;
-    await page.waitForTimeout(30);
+    await settled(page);
     const confirm = page.locator("main [role=group] button.danger:visible:enabled").first();
     if ((await confirm.count()) > 0) await confirm.click({ timeout: 1500, noWaitAfter: true }).catch(() => undefined);
   }
   await fill(page);
   for (const field of await page.locator("main form input:visible:enabled:not([type=file], [type=checkbox])").all()) await field.press("Enter", { timeout: 1500, noWaitAfter: true }).catch(() => undefined);
-  await page.waitForTimeout(100);
+  await settled(page);
   return pressed;
 }
 
-async function walk(page, base, rows, role, ofAdmin) {
+async function walkAs(page, base, rows, role, ofAdmin) {
   const sent = [];
   const refused = [];
   page.on("request", (request) => {
@@ -192,7 +183,7 @@ async function main(browser, base) {
   const before = await facts();
   const observed = JSON.stringify((await v1(`/endpoints/${NAME}/observations`)).body.items.map((one) => one.path));
   const page = await opened(browser, base, viewer);
-  const sent = await walk(page, base, rows, "viewer", ofAdmin);
+  const sent = await walkAs(page, base, rows, "viewer", ofAdmin);
   await check("nothing was changed by the viewer, and nothing was tried", async () => {
     const changing = sent.filter(({ method, url }) => method !== "GET" && neededOf(rows, method, url) !== "viewer");
     expect(changing.length === 0, JSON.stringify(changing));
@@ -203,7 +194,7 @@ async function main(browser, base) {
   });
   await page.context().close();
   const second = await opened(browser, base, operator);
-  await walk(second, base, rows, "operator", ofAdmin);
+  await walkAs(second, base, rows, "operator", ofAdmin);
   await check("an operator changed nothing that is an admin's, and tried nothing of it", async () => {
     expect((await facts()) === before, "credentials, documents, templates, tokens and definitions are as they were");
     const { body } = await v1("/audit?actor=Otto&limit=1000");
@@ -213,20 +204,15 @@ async function main(browser, base) {
   });
 }
 
-const program = findProgram(flags.program);
 const folder = mkdtempSync(join(tmpdir(), "lightship-roles-"));
 writeFileSync(join(folder, "lightship.toml"), `[api]\ntoken = "${ADMIN}"\n[security]\nallow_nosec = true\n`);
-const server = await start(program, ["serve", "--config", join(folder, "lightship.toml"), "--http", at(http), "--coap", at(coap), "--coaps", "none", "--bootstrap-coap", at(bootstrap), "--bootstrap-coaps", "none"]);
-const browser = await launch(flags.browser);
-const page = flags.dist ? await servePage(http) : undefined;
-let child;
-try {
-  child = await prepare(program);
-  await main(browser, `http://${at(page?.port ?? http)}`);
-} finally {
-  await browser.close();
-  page?.close();
-  child?.kill("SIGKILL");
-  await stop(server);
+
+async function begin(ends) {
+  const program = findProgram(flags.program);
+  const server = await start(program, ["serve", "--config", join(folder, "lightship.toml"), "--http", at(http), "--coap", at(coap), "--coaps", "none", "--bootstrap-coap", at(bootstrap), "--bootstrap-coaps", "none"]);
+  ends.push(() => stop(server));
+  const device = await prepare(program);
+  ends.push(() => device.kill("SIGKILL"));
 }
-finish();
+
+await walk(flags, http, begin, main);

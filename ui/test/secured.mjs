@@ -29,7 +29,7 @@ export async function secured({ page, base, shot, program, ports }) {
       await failure.first().waitFor();
       await failure.first().getByRole("link", { name: "Add this identity as credential" }).click();
       await card.getByRole("textbox", { name: "Key in hex" }).fill(KEY);
-      await card.getByRole("button", { name: "Keep credential" }).click();
+      await card.getByRole("button", { name: "Save credential" }).click();
       await card.getByText("It counts from now on", { exact: false }).waitFor();
       expect(!(await page.content()).includes(KEY), "the key is gone from the page");
     });

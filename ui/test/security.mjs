@@ -1,6 +1,6 @@
 // Credentials, sessions and handshakes: who may prove to be whom, and who could not.
 
-import { check, eventually, expect, holdBack } from "./lib.mjs";
+import { check, eventually, expect, holdBack, settled } from "./lib.mjs";
 
 const HEX = /^[0-9a-f]{32}$/;
 
@@ -29,7 +29,7 @@ export async function security({ base, open, shot }) {
     await card.getByText("once it is kept nobody sees it again", { exact: false }).waitFor();
     expect((await card.locator("code").allInnerTexts()).some((line) => line.includes(`--psk-key ${key}`)), "a line for the device");
     await shot(page, "security-key-light");
-    await card.getByRole("button", { name: "Keep credential" }).click();
+    await card.getByRole("button", { name: "Save credential" }).click();
     await card.getByText("It counts from now on", { exact: false }).waitFor();
     expect(!(await page.content()).includes(key), "the key is gone from the page");
     expect((await card.getByRole("textbox", { name: "Key in hex" }).inputValue()) === "", "and from its field");
@@ -40,18 +40,18 @@ export async function security({ base, open, shot }) {
     await card.getByLabel("Identity", { exact: true }).fill("pump-3-new");
     await card.getByRole("textbox", { name: "Key in hex" }).fill("abc");
     await card.getByText("The key is no hex", { exact: false }).waitFor();
-    expect(await card.getByRole("button", { name: "Keep credential" }).isDisabled(), "it cannot be kept so");
+    expect(await card.getByRole("button", { name: "Save credential" }).isDisabled(), "it cannot be kept so");
     await card.getByRole("textbox", { name: "Key in hex" }).fill("");
-    await card.getByRole("button", { name: "Keep credential" }).click();
+    await card.getByRole("button", { name: "Save credential" }).click();
     await eventually("the identity is kept", async () => (await kept("credentials/pump-3")).identity === "pump-3-new");
     await card.getByLabel("Identity", { exact: true }).fill("demo-firmware");
-    await card.getByRole("button", { name: "Keep credential" }).click();
+    await card.getByRole("button", { name: "Save credential" }).click();
     await card.getByRole("alert").getByText("Another device has this identity", { exact: false }).waitFor();
   });
   await check("what is typed while an answer is on its way is not taken away by it", async () => {
     const identity = card.getByLabel("Identity", { exact: true });
     const key = card.getByRole("textbox", { name: "Key in hex" });
-    const keep = card.getByRole("button", { name: "Keep credential" });
+    const keep = card.getByRole("button", { name: "Save credential" });
     const line = await holdBack(page, "**/api/v1/credentials/pump-3", "PUT");
     await identity.fill("pump-3-sent");
     await key.fill("00".repeat(16));
@@ -72,7 +72,7 @@ export async function security({ base, open, shot }) {
     await page.goto(`${base}/#/security/devices/kinds`);
     await card.getByRole("button", { name: "Add a credential" }).click();
     const keep = async () => {
-      await card.getByRole("button", { name: "Keep credential" }).click();
+      await card.getByRole("button", { name: "Save credential" }).click();
       await card.getByText("It counts from now on", { exact: false }).waitFor();
       return kept("credentials/kinds");
     };
@@ -97,7 +97,7 @@ export async function security({ base, open, shot }) {
     const other = page.getByRole("region", { name: "Credential for the Bootstrap-Server" });
     await other.getByRole("button", { name: "Add a credential" }).click();
     await other.getByRole("button", { name: "Make a random key" }).click();
-    await other.getByRole("button", { name: "Keep credential" }).click();
+    await other.getByRole("button", { name: "Save credential" }).click();
     await other.getByText("It counts from now on", { exact: false }).waitFor();
     expect((await kept("bootstrap/pump-3/credential")).identity === "pump-3", "kept there");
     await page.goto(`${base}/#/security`);
@@ -123,7 +123,7 @@ export async function security({ base, open, shot }) {
       await page.goto(`${base}/#${hash}`);
       await page.getByRole("heading", { name: /Security|pump-3|demo-firmware/, level: 1 }).waitFor();
       await eventually(`${name} fits`, () => page.evaluate(() => document.documentElement.scrollWidth <= 390));
-      await new Promise((resolve) => setTimeout(resolve, 300));
+      await settled(page);
       const nameless = await page.evaluate(() =>
         [...document.querySelectorAll("input, select, textarea, button, a[href]")]
           .filter((item) => !(item.labels?.length || item.getAttribute("aria-label") || item.textContent.trim()))

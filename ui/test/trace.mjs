@@ -2,18 +2,10 @@
 //
 //   node test/trace.mjs [--program PATH] [--shots DIR] [--browser PATH] [--dist]
 
-import { parseArgs } from "node:util";
 import { readFile } from "node:fs/promises";
-import { check, demoPorts, eventually, expect, findProgram, finish, here, launch, look, score, servePage, startDemo, STEP_MAX_MS, stop, watch } from "./lib.mjs";
+import { check, demoPorts, eventually, expect, look, STEP_MAX_MS, walkDemo, walkFlags, watch } from "./lib.mjs";
 
-const { values: flags } = parseArgs({
-  options: {
-    program: { type: "string" },
-    shots: { type: "string", default: here("../shots") },
-    browser: { type: "string", default: "/usr/bin/chromium" },
-    dist: { type: "boolean", default: false },
-  },
-});
+const flags = walkFlags();
 
 const trouble = [];
 const ports = await demoPorts();
@@ -146,20 +138,4 @@ async function main(browser, base) {
   await context.close();
 }
 
-let demo;
-let served;
-let browser;
-try {
-  demo = await startDemo(findProgram(flags.program), ports);
-  served = flags.dist ? await servePage(ports.http) : undefined;
-  browser = await launch(flags.browser);
-  await main(browser, `http://127.0.0.1:${served?.port ?? ports.http}`);
-} catch (error) {
-  score.failed += 1;
-  process.stdout.write(`FAILED  ${error.stack ?? error}\n`);
-} finally {
-  await browser?.close();
-  served?.close();
-  if (demo) await stop(demo);
-}
-finish();
+await walkDemo(flags, ports, main);

@@ -28,7 +28,7 @@ test("what was moved stands where it was put", () => {
 
 test("each that waits says why", () => {
   const first = command("ab-1", { operation: "read", path: "/3" });
-  const why = (asleep: boolean, ahead: Command[], more: Partial<Command> = {}): string => whyText(command("ab-9", more), asleep, ahead);
+  const why = (asleep: boolean, ahead: Command[], more: Partial<Command> = {}): string => whyText(command("ab-9", more), asleep ? "asleep" : "awake", ahead);
   expect(why(true, [])).toBe("The device sleeps.");
   expect(why(true, [first])).toBe("The device sleeps, and 1 command goes first.");
   expect(why(false, [])).toBe("It leaves next.");
@@ -37,6 +37,7 @@ test("each that waits says why", () => {
   expect(why(false, [{ ...first, next_attempt_at: "2026-01-01T00:00:00Z" }])).toBe("It keeps its turn behind read /3, which pauses.");
   const paused = { attempts: 1, next_attempt_at: "2026-01-01T00:00:00Z", reason: "No answer came; it is sent again." };
   expect(why(false, [], paused)).toBe("No answer came; it is sent again. It goes out again after its pause, or as soon as the device shows itself.");
+  expect(whyText(command("ab-9"), "gone")).toBe("The device is not registered; it leaves when the device registers again.");
   expect(why(false, [], { state: "refused", reason: "The device has no Object 9 any more." })).toBe("The device has no Object 9 any more.");
 });
 

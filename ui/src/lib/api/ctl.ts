@@ -3,9 +3,26 @@
 import type { Node, Scalar, ValueType } from "./types";
 import { base64ToBytes, bytesToHex } from "../lwm2m/bytes";
 import { flatten } from "../lwm2m/node";
+import type { Call } from "./client";
 import { shellQuote } from "./curl";
+import { withoutSecrets } from "./secrets";
 
 const DEFAULT_ORIGIN = "http://127.0.0.1:8080";
+
+/** Something that can be done, as the page does it and as a shell does. */
+export interface Deed {
+  title: string;
+  call: Call;
+  /** What follows `lightship ctl`. */
+  ctl: string[];
+  /** What `ctl` reads from its standard input, as JSON. */
+  input?: unknown;
+}
+
+/** The line behind which `ctl` reads this JSON from its standard input; keys do not stand in it. */
+export function pipedTo(line: string, input: unknown): string {
+  return `printf %s ${shellQuote(JSON.stringify(withoutSecrets(input)))} | ${line}`;
+}
 
 /** `args` = what follows `lightship ctl`. The token comes from LIGHTSHIP_TOKEN and stands in no line. */
 export function ctlLine(origin: string, args: string[], query: Record<string, string | undefined> = {}): string {

@@ -2,6 +2,7 @@
 
 import type { Call } from "./client";
 import { queryString } from "./client";
+import { withoutSecrets } from "./secrets";
 
 /** For a POSIX shell. */
 export function shellQuote(text: string): string {
@@ -15,7 +16,7 @@ export function curlLine(origin: string, call: Call, withToken: boolean): string
   // The token itself never lands in a history or a chat.
   if (withToken) parts.push("-H", `"Authorization: Bearer $LIGHTSHIP_TOKEN"`);
   if (call.body !== undefined) {
-    parts.push("-H", shellQuote("Content-Type: application/json"), "-d", shellQuote(JSON.stringify(call.body)));
+    parts.push("-H", shellQuote("Content-Type: application/json"), "-d", shellQuote(JSON.stringify(withoutSecrets(call.body))));
   }
   if (call.xml !== undefined) parts.push("-H", shellQuote("Content-Type: application/xml"), "--data-binary", shellQuote(`@${call.xml.file}`));
   if (call.csv !== undefined) parts.push("-H", shellQuote("Content-Type: text/csv"), "--data-binary", shellQuote(`@${call.csv.file}`));

@@ -23,9 +23,12 @@ export function stateText(state: string): StateText {
   return STATES[state] ?? { tone: "", text: state };
 }
 
+/** Whether a device is there to take a command. */
+export type Whereabouts = "awake" | "asleep" | "gone";
+
 /** Why it stands as it does. `ahead` = those that leave before it, in their order. */
-export function whyText(command: Command, asleep: boolean, ahead: readonly Command[] = []): string {
-  const waits = command.state === "waiting" ? waitText(command, asleep, ahead) : "";
+export function whyText(command: Command, where: Whereabouts, ahead: readonly Command[] = []): string {
+  const waits = command.state === "waiting" ? waitText(command, where, ahead) : "";
   if (command.reason) return [command.reason, waits].filter(Boolean).join(" ");
   if (waits !== "") return waits;
   const { answer } = command;
@@ -45,9 +48,10 @@ export function whyText(command: Command, asleep: boolean, ahead: readonly Comma
 }
 
 /** What one that waits waits for. */
-function waitText(command: Command, asleep: boolean, ahead: readonly Command[]): string {
+function waitText(command: Command, where: Whereabouts, ahead: readonly Command[]): string {
   const next = ahead.at(-1);
-  if (asleep) return next ? `The device sleeps, and ${count(ahead.length, "command")} ${ahead.length === 1 ? "goes" : "go"} first.` : "The device sleeps.";
+  if (where === "gone") return "The device is not registered; it leaves when the device registers again.";
+  if (where === "asleep") return next ? `The device sleeps, and ${count(ahead.length, "command")} ${ahead.length === 1 ? "goes" : "go"} first.` : "The device sleeps.";
   if (command.next_attempt_at) return "It goes out again after its pause, or as soon as the device shows itself.";
   const paused = ahead.find((other) => other.state === "waiting" && other.next_attempt_at);
   if (paused) return `It keeps its turn behind ${paused.operation.replaceAll("-", " ")} ${paused.path}, which pauses.`;

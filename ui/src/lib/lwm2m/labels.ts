@@ -71,3 +71,9 @@ LABELS["4/1"] = LABELS["4/0"] ?? {};
 export function valueLabels(object: number, resource: number): Record<number, string> | undefined {
   return LABELS[`${object}/${resource}`];
 }
+
+/** What the server may do with a resource, from the letters of its definition. */
+export function operationsText(letters: string): string {
+  const words: Record<string, string> = { R: "read", W: "write", RW: "read, write", E: "execute" };
+  return words[letters] ?? "internal";
+}

@@ -1,7 +1,7 @@
 // The commands that the server keeps for one device: those that wait, and what became of the last ones.
 
 import { SvelteMap } from "svelte/reactivity";
-import { endpointPath, type Call, type Client } from "../api/client";
+import { ApiError, endpointPath, type Call, type Client } from "../api/client";
 import { WAITING_STATES, type Command, type Page, type ServerEvent } from "../api/types";
 
 /** True while something may still happen to it. */
@@ -67,13 +67,23 @@ export class Commands {
   async load(): Promise<void> {
     await this.#try(async () => {
       this.#told.clear();
-      const page = await this.#client.call<Page<Command>>({ method: "GET", path: endpointPath(this.endpoint, "commands") });
+      const page = await this.#list();
       const listed = new Set(page.items.map((command) => command.id));
       // What was told while the list was on its way is newer than the list.
       for (const command of page.items) this.#take(command);
       for (const id of [...this.known.keys()]) if (!listed.has(id) && !this.#told.has(id)) this.known.delete(id);
       this.loaded = true;
     });
+  }
+
+  /** Of a device that never was there is nothing, which is no mistake. */
+  async #list(): Promise<Page<Command>> {
+    try {
+      return await this.#client.call<Page<Command>>({ method: "GET", path: endpointPath(this.endpoint, "commands") });
+    } catch (error) {
+      if (error instanceof ApiError && error.status === 404) return { items: [] };
+      throw error;
+    }
   }
 
   async cancel(id: string): Promise<void> {

@@ -52,6 +52,25 @@ export function credentialArgs(role: Role, endpoint: string): string[] {
   return ["credentials", "get", endpoint, ...(role === "bootstrap" ? ["--bootstrap"] : [])];
 }
 
+/** What follows `lightship ctl` to take one away. */
+export function credentialDelete(role: Role, endpoint: string): string[] {
+  return ["credentials", "delete", endpoint, ...(role === "bootstrap" ? ["--bootstrap"] : [])];
+}
+
+/** What follows `lightship ctl` to keep one; what is long or a key is in a file, and what no flag says comes as JSON. */
+export function credentialPut(role: Role, endpoint: string, body: Credential): { ctl: string[]; input?: unknown } {
+  const head = ["credentials", "put", endpoint];
+  const tail = role === "bootstrap" ? ["--bootstrap"] : [];
+  const by = (...flags: string[]): { ctl: string[] } => ({ ctl: [...head, ...flags, ...tail] });
+  if (body.mode === "nosec") return by("--nosec");
+  if (body.mode === "psk" && body.identity !== undefined && body.key_hex !== undefined) return by("--psk-identity", body.identity, "--psk-key-file", "key.hex");
+  if (body.public_key_pem !== undefined) return by("--rpk", "device.pub.pem");
+  if (body.certificate_pem !== undefined) return by("--certificate", "device.pem");
+  if (body.mode === "x509" && body.name !== undefined) return by("--name", body.name);
+  if (body.mode === "x509" && body.certificate_sha256 === undefined) return by("--x509");
+  return { ctl: [...head, "-", ...tail], input: body };
+}
+
 /** What follows `lightship ctl` to see what a file means. */
 export function explainArgs(file: string, endpoint?: string): string[] {
   return ["certificate", "explain", file, ...(endpoint ? ["--endpoint", endpoint] : [])];

@@ -118,7 +118,8 @@ export function plot(host: HTMLElement, options: PlotOptions): Plot {
     {
       width: Math.max(120, host.clientWidth),
       height,
-      padding: [8, units.length > 1 ? 0 : 10, 0, 0],
+      // Half of the last time mark stands beyond the drawing.
+      padding: [8, units.length > 1 ? 8 : 28, 0, 0],
       legend: { show: false },
       cursor: {
         drag: { x: true, y: false, dist: 6 },
