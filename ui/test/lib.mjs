@@ -361,6 +361,8 @@ export async function holdBack(page, address, method, { once = false } = {}) {
   return { stored, answer: gates.answer, end: () => page.unroute(address) };
 }
 
+/** A longer page is kept as far as the window shows it. */
+const PICTURE_MAX_PX = 6_000;
 const VIEWS = [
   { name: "light", colorScheme: "light", viewport: undefined },
   { name: "dark", colorScheme: "dark", viewport: undefined },
@@ -394,7 +396,9 @@ export async function look(page, shots, name, { fullPage = false } = {}) {
       // Without movement, what is measured and what is kept is the end of it.
       await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
       await drawn(page);
-      await page.screenshot({ path: `${shots}/${name}-${view}.png`, animations: "disabled", fullPage });
+      const height = await page.evaluate(() => document.documentElement.scrollHeight);
+      const whole = fullPage && height <= PICTURE_MAX_PX;
+      await page.screenshot({ path: `${shots}/${name}-${view}.png`, animations: "disabled", fullPage: whole, timeout: START_MAX_MS });
       const excess = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
       if (excess > 0) found.push(`${view}: scrolls sideways by ${excess} px`);
       await page.evaluate(axe.source);
