@@ -15,6 +15,7 @@ mod coverage;
 mod keys;
 mod leshan;
 mod lightship;
+mod ports;
 mod process;
 mod relay;
 mod report;

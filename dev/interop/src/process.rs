@@ -3,7 +3,6 @@
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
-use std::net::UdpSocket;
 use std::path::Path;
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
@@ -178,19 +177,6 @@ pub(crate) fn eventually<T>(
             Err(_) => pause(Duration::from_millis(50)),
         }
     }
-}
-
-/// Starts something at a free UDP port of loopback; somebody else may take the port first, so it is tried again.
-pub(crate) fn at_free_port<T>(mut start: impl FnMut(u16) -> Result<T, String>) -> Result<T, String> {
-    let mut outcome = Err("no free port".to_owned());
-    for _ in 0..3 {
-        let free = UdpSocket::bind("127.0.0.1:0").and_then(|socket| socket.local_addr());
-        outcome = start(free.map_err(|error| error.to_string())?.port());
-        if outcome.is_ok() {
-            break;
-        }
-    }
-    outcome
 }
 
 /// Waits until somebody has this UDP port, for programs that do not say when they listen: a datagram that comes before is refused.

@@ -4,12 +4,12 @@ use super::dtls::{put_credential, security};
 use super::{World, start};
 use crate::keys::{Keys, SERVER_NAME};
 use crate::lightship::{Device, Serve};
-use crate::process::{Process, at_free_port, output_of, pause};
+use crate::ports::at_free_port;
+use crate::process::{Process, await_port, output_of};
 use crate::report::{Check, Report, same};
 use crate::secure::SOON;
 use serde_json::{Value, json};
 use std::process::Command;
-use std::time::Duration;
 
 /// libcoap takes the text itself for the key.
 const KEY: &str = "sixteen-byte-key";
@@ -94,9 +94,9 @@ fn device_registers(world: &World, library: &str, theirs: &[&str], own: &[String
         command.args(["-A", "127.0.0.1", "-p", &port.to_string()]).args(theirs);
         Ok((port, Process::start(command, &log)?))
     })?;
-    pause(Duration::from_millis(300));
-    let own: Vec<&str> = own.iter().map(String::as_str).chain(["--dtls-timeout", "1"]).collect();
     // Secured is one above the port that it is given.
+    await_port(port + 1)?;
+    let own: Vec<&str> = own.iter().map(String::as_str).chain(["--dtls-timeout", "1"]).collect();
     let uri = format!("coaps://127.0.0.1:{}", port + 1);
     let mut device = Device::start(&world.program, &uri, &endpoint, &own)?;
     device.event("registered", SOON).map(drop)

@@ -3,7 +3,8 @@
 use super::{World, start};
 use crate::leshan::{LeshanBootstrap, LeshanDevice, LeshanServer};
 use crate::lightship::Serve;
-use crate::process::{at_free_port, eventually};
+use crate::ports::at_free_port;
+use crate::process::eventually;
 use crate::report::{Check, Report, holds, same};
 use crate::sides::SOON;
 use crate::tools;

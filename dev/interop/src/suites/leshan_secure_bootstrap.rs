@@ -7,7 +7,7 @@ use super::{World, start};
 use crate::keys::{Keys, SERVER_NAME};
 use crate::leshan::{LeshanBootstrap, LeshanDevice, LeshanServer};
 use crate::lightship::{Device, Serve};
-use crate::process::at_free_port;
+use crate::ports::at_free_port;
 use crate::report::{Check, Report, holds, same};
 use crate::sides::SOON;
 use crate::tools;

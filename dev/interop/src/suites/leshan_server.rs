@@ -3,7 +3,7 @@
 use super::{World, start};
 use crate::leshan::LeshanServer;
 use crate::lightship::Device;
-use crate::process::at_free_port;
+use crate::ports::at_free_port;
 use crate::report::{Check, Report, holds, same};
 use crate::tools;
 use serde_json::{Value, json};
@@ -12,7 +12,7 @@ use std::time::Duration;
 const ENDPOINT: &str = "lightship-device";
 const SINGLE: [&str; 5] = ["TEXT", "CBOR", "TLV", "SENML_JSON", "SENML_CBOR"];
 const MULTIPLE: [&str; 3] = ["TLV", "SENML_JSON", "SENML_CBOR"];
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(30);
 
 /// Resource of the test object, its type, a value to write (as the peer's lines spell values).
 const TYPED: [(u16, &str, &str); 8] = [

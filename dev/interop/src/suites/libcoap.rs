@@ -3,15 +3,17 @@
 use super::raw_server::RawServer;
 use super::{World, start};
 use crate::lightship::Serve;
+use crate::ports::fresh_port;
 use crate::process::{Process, output_of};
 use crate::report::{Check, Report, holds, same};
 use crate::tools;
+use crate::wire::Socket;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(30);
 
 /// Runs the suite.
 pub(crate) fn run(world: &World, report: &mut Report) {
@@ -105,7 +107,8 @@ impl Place {
 
 fn at_our_device(world: &World, report: &mut Report) {
     let started = start(report, "libcoap-server/device-registers", || {
-        let server = RawServer::start(world, "for-libcoap")?;
+        let socket = Socket::open_at(&format!("127.0.0.1:{}", fresh_port()?))?;
+        let server = RawServer::start_from(socket, world, "for-libcoap", &[])?;
         let place = Place {
             device: server.device,
             port: server.socket.address().port(),

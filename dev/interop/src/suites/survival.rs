@@ -3,17 +3,18 @@
 use super::lossy::last_value;
 use super::{World, start};
 use crate::lightship::{Device, Serve};
+use crate::ports::fresh_port;
 use crate::process::{eventually, output_of, pause};
 use crate::report::{Check, Report, holds, same};
 use crate::wire_namespace::Cable;
 use std::process::Command;
 use std::time::Duration;
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(30);
 /// Short, so that the device notices a lost server within the test.
 const LIFETIME_S: &str = "10";
 /// A device that lost its server tries again after growing pauses.
-const PATIENCE: Duration = Duration::from_secs(120);
+const PATIENCE: Duration = Duration::from_secs(240);
 /// How long the network is away.
 const CUT: Duration = Duration::from_secs(60);
 
@@ -52,7 +53,7 @@ fn observed_again(serve: &Serve, device: &mut Device, endpoint: &str, limit: Dur
     eventually(limit, || {
         value += 1.5;
         device.obey(&format!("set /3303/0/5700 {value}"))?;
-        last_value(serve, endpoint, value, Duration::from_secs(2))
+        last_value(serve, endpoint, value, Duration::from_secs(5))
     })
 }
 
@@ -61,7 +62,8 @@ fn server_killed(world: &World, report: &mut Report) {
     let _absent = std::fs::remove_dir_all(&folder);
     let data = folder.display().to_string();
     let started = start(report, "survival/starts-with-a-data-folder", || {
-        let serve = Serve::start(&world.program, "serve-mortal", &["--data", &data])?;
+        let [coap, http] = [fresh_port()?, fresh_port()?].map(|port| format!("127.0.0.1:{port}"));
+        let serve = Serve::start_at(&world.program, "serve-mortal", &coap, &http, &["--data", &data])?;
         let uri = format!("coap://{}", serve.coap);
         let device = Device::start(&world.program, &uri, "widow", &["--lifetime", LIFETIME_S])?;
         serve.registered("widow", SOON)?;
@@ -101,7 +103,7 @@ fn network_cut(world: &World) -> Check {
     observe(&serve, "cut-off")?;
     cable.cut()?;
     pause(CUT);
-    serve.gone("cut-off", Duration::from_secs(1))?;
+    serve.gone("cut-off", SOON)?;
     holds(device.process.alive(), || "the device ended when its network went away".to_owned())?;
     cable.mend()?;
     serve.registered("cut-off", PATIENCE)?;
