@@ -1,15 +1,19 @@
 //! Programs under test and their peers: started, listened to line by line, ended.
 
+use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::File;
 use std::io::{BufRead, BufReader, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, sync_channel};
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
 /// Lines of output kept for a reader that does not come; more than any case produces.
 const LINES_KEPT_MAX: usize = 100_000;
+/// Lines of each kind of output that an error message shows.
+const LINES_SHOWN: usize = 5;
 
 /// A running program; dropping it ends it.
 pub(crate) struct Process {
@@ -18,13 +22,14 @@ pub(crate) struct Process {
     input: Option<ChildStdin>,
     lines: Receiver<String>,
     seen: Vec<String>,
+    log: PathBuf,
 }
 
 impl Process {
-    /// Starts a program whose standard error goes to `log`.
+    /// Starts a program whose standard error goes to `log`, see [`log_of_its_own`].
     pub(crate) fn start(mut command: Command, log: &Path) -> Result<Self, String> {
         let name = short_name(command.get_program());
-        let errors = File::create(log).map_err(|error| format!("{}: {error}", log.display()))?;
+        let (errors, log) = log_of_its_own(log)?;
         let mut child = command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -41,7 +46,7 @@ impl Process {
             }
         });
         let input = child.stdin.take();
-        Ok(Self { name, child, input, lines, seen: Vec::new() })
+        Ok(Self { name, child, input, lines, seen: Vec::new(), log })
     }
 
     /// The process ID.
@@ -57,7 +62,8 @@ impl Process {
             .map_err(|error| format!("{}: {error}", self.name))
     }
 
-    /// Waits for a line that `wanted` turns into something; other lines are remembered for error messages.
+    /// Waits for a line that `wanted` turns into something; other lines are remembered for error messages, which show the last ones of
+    /// standard output and of standard error.
     pub(crate) fn wait_for<T>(
         &mut self,
         what: &str,
@@ -75,18 +81,10 @@ impl Process {
                     }
                 }
                 Err(RecvTimeoutError::Timeout) => {
-                    return Err(format!(
-                        "{}: no {what} within {limit:?}; last lines: {}",
-                        self.name,
-                        self.tail()
-                    ));
+                    return Err(format!("{}: no {what} within {limit:?}; {}", self.name, self.tail()));
                 }
                 Err(RecvTimeoutError::Disconnected) => {
-                    return Err(format!(
-                        "{} ended while waiting for {what}; last lines: {}",
-                        self.name,
-                        self.tail()
-                    ));
+                    return Err(format!("{} ended while waiting for {what}; {}", self.name, self.tail()));
                 }
             }
         }
@@ -100,8 +98,9 @@ impl Process {
     }
 
     fn tail(&self) -> String {
-        let from = self.seen.len().saturating_sub(3);
-        self.seen[from..].join(" | ")
+        let from = self.seen.len().saturating_sub(LINES_SHOWN);
+        let printed = self.seen[from..].join(" | ");
+        format!("last lines: {printed}; of its log: {}", last_lines(&self.log))
     }
 
     /// Ends the program at once, as a crash would.
@@ -128,8 +127,18 @@ impl Process {
         matches!(self.child.try_wait(), Ok(None))
     }
 
-    /// Resident memory in KiB and number of threads, as the kernel counts them. Without pages of files: how much of the program
-    /// itself has been touched grows with each new path through it, most of all in a build that is not optimised.
+    /// Processor time taken so far, in hundredths of a second.
+    pub(crate) fn ticks(&self) -> Result<u64, String> {
+        let path = format!("/proc/{}/stat", self.id());
+        let text = std::fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
+        let fields = text.rsplit(')').next().unwrap_or_default().split_whitespace().skip(11).take(2);
+        fields.map(|field| field.parse::<u64>().map_err(|_| format!("{path}: {text}"))).sum()
+    }
+
+    /// Memory in KiB that is the process's own (`RssAnon`), and its number of threads, as the kernel counts them. Pages of files do not
+    /// count: how much of the program itself has been touched grows with each new path through it, most of all in a build that is not
+    /// optimised. The allocator takes from the kernel in segments, for each thread and size of block: what is measured has to have
+    /// happened once before the first of two measurements.
     pub(crate) fn size(&self) -> Result<Size, String> {
         let path = format!("/proc/{}/status", self.id());
         let text = std::fs::read_to_string(&path).map_err(|error| format!("{path}: {error}"))?;
@@ -153,6 +162,29 @@ impl Drop for Process {
 pub(crate) struct Size {
     pub(crate) resident_kib: u64,
     pub(crate) threads: u64,
+}
+
+/// Creates the file for a program's standard error: of this name, or with a number in it where a program of this run has been given
+/// that one already, so that none writes over the other's.
+pub(crate) fn log_of_its_own(log: &Path) -> Result<(File, PathBuf), String> {
+    static GIVEN: LazyLock<Mutex<HashMap<PathBuf, u32>>> = LazyLock::new(Mutex::default);
+    let mut given = GIVEN.lock().unwrap_or_else(PoisonError::into_inner);
+    let times = given.entry(log.to_owned()).or_default();
+    *times += 1;
+    let own = if *times == 1 { log.to_owned() } else { log.with_extension(format!("{times}.log")) };
+    let file = File::create(&own).map_err(|error| format!("{}: {error}", own.display()))?;
+    Ok((file, own))
+}
+
+/// What a program wrote last.
+pub(crate) fn last_lines(log: &Path) -> String {
+    let said = std::fs::read(log).unwrap_or_default();
+    let said = String::from_utf8_lossy(&said);
+    let lines: Vec<&str> = said.lines().filter(|line| !line.trim().is_empty()).collect();
+    if lines.is_empty() {
+        return "nothing".to_owned();
+    }
+    lines[lines.len().saturating_sub(LINES_SHOWN)..].join(" | ")
 }
 
 fn short_name(program: &OsStr) -> String {
@@ -182,7 +214,7 @@ pub(crate) fn eventually<T>(
 /// Waits until somebody has this UDP port, for programs that do not say when they listen: a datagram that comes before is refused.
 pub(crate) fn await_port(port: u16) -> Result<(), String> {
     let local = format!(":{port:04X}");
-    eventually(Duration::from_secs(10), || {
+    eventually(Duration::from_secs(30), || {
         let tables = ["/proc/net/udp", "/proc/net/udp6"].map(std::fs::read_to_string);
         let mut sockets = tables.iter().flatten().flat_map(|text| text.lines().skip(1));
         let is_taken = |socket: &str| socket.split_whitespace().nth(1).is_some_and(|at| at.ends_with(&local));

@@ -1,18 +1,17 @@
 //! Foreign DTLS peers of which only the transport is theirs: the CoAP inside is put together and read here.
 
 use crate::lightship::Serve;
-use crate::process::{Process, pause};
+use crate::process::{Process, last_lines, log_of_its_own, pause};
 use crate::report::{Check, holds, same};
 use crate::wire::{self, ACK, CON, CONTENT_FORMAT, GET, LOCATION_PATH, Message, POST};
-use std::fs::File;
 use std::io::{Read, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
 
 /// How long anything between two programs on one machine may take.
-pub(crate) const SOON: Duration = Duration::from_secs(10);
+pub(crate) const SOON: Duration = Duration::from_secs(30);
 /// Pieces kept for a reader that does not come.
 const PIECES_KEPT_MAX: usize = 1000;
 
@@ -186,12 +185,12 @@ pub(crate) struct Pipe {
     child: Child,
     input: ChildStdin,
     pieces: Receiver<Vec<u8>>,
-    log: String,
+    log: PathBuf,
 }
 
 impl Pipe {
     fn start(mut command: Command, log: &Path) -> Result<Self, String> {
-        let errors = File::create(log).map_err(|error| format!("{}: {error}", log.display()))?;
+        let (errors, log) = log_of_its_own(log)?;
         let name = command.get_program().to_string_lossy().into_owned();
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(errors);
         let mut child = command.spawn().map_err(|error| format!("{name}: {error}"))?;
@@ -206,7 +205,7 @@ impl Pipe {
                 }
             }
         });
-        Ok(Self { child, input, pieces, log: log.to_string_lossy().into_owned() })
+        Ok(Self { child, input, pieces, log })
     }
 
     fn send(&mut self, bytes: &[u8]) -> Check {
@@ -218,18 +217,13 @@ impl Pipe {
 
     fn receive(&mut self, limit: Duration) -> Result<Vec<u8>, String> {
         let first = self.pieces.recv_timeout(limit);
-        let mut whole = first.map_err(|_| format!("nothing within {limit:?}; it says: {}", self.tail()))?;
+        let mut whole =
+            first.map_err(|_| format!("nothing within {limit:?}; it says: {}", last_lines(&self.log)))?;
         // Some tools write byte by byte.
         while let Ok(piece) = self.pieces.recv_timeout(Duration::from_millis(20)) {
             whole.extend(piece);
         }
         Ok(whole)
-    }
-
-    fn tail(&self) -> String {
-        let said = std::fs::read_to_string(&self.log).unwrap_or_default();
-        let lines: Vec<&str> = said.lines().filter(|line| !line.trim().is_empty()).collect();
-        lines[lines.len().saturating_sub(4)..].join(" | ")
     }
 }
 
