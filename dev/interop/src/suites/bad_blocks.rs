@@ -1,12 +1,11 @@
 //! Section C: block-wise transfers that go wrong, towards our server and from a device it asks.
 
-use super::bad_input::{Row, Target};
+use super::bad_input::{ANSWER, Row, Target};
 use crate::lightship::Serve;
 use crate::report::{Check, Report, holds, same};
 use crate::wire::{self, ACK, BLOCK1, BLOCK2, CON, Message, Socket};
 use std::time::{Duration, Instant};
 
-const ANSWER: Duration = Duration::from_secs(3);
 /// Half-finished transfers that strangers leave behind.
 const STRANGERS: usize = 200;
 
