@@ -78,6 +78,7 @@ async def main():
             temperature.set(float(argument))
         elif command == "fill":
             text.set(argument[0] * int(argument[1:]))
+            say("filled")
         elif command == "update":
             update = aiocoap.Message(code=aiocoap.POST, uri=f"{server}/{location}")
             say(f"updated {(await context.request(update).response).code.dotted}")

@@ -8,7 +8,10 @@ use std::process::Command;
 use std::time::Duration;
 
 /// How long a start may take on a busy machine.
-const START_LIMIT: Duration = Duration::from_secs(20);
+const START_LIMIT: Duration = Duration::from_secs(60);
+
+/// How long it may take until a device has done what it was told.
+const OBEY_LIMIT: Duration = Duration::from_secs(30);
 
 /// What REST asks for outside `--dev`.
 const TOKEN: &str = "interop-token-of-this-run";
@@ -206,7 +209,7 @@ impl Device {
     /// Gives a command and returns the rest of its `ok` line.
     pub(crate) fn obey(&mut self, command: &str) -> Result<String, String> {
         self.process.tell(command)?;
-        self.process.wait_for("answer", Duration::from_secs(5), |line| {
+        self.process.wait_for("answer", OBEY_LIMIT, |line| {
             if let Some(rest) = line.strip_prefix("ok") {
                 Some(Ok(rest.trim().to_owned()))
             } else {

@@ -9,6 +9,8 @@ use std::time::Duration;
 
 const DATAGRAM_LEN_MAX: usize = 65_535;
 const NAP: Duration = Duration::from_millis(1);
+/// RFC 7252 §4.1: an empty message has no more than its header.
+const RESET_LEN: usize = 4;
 
 /// Changes a datagram on its way from the device to the server.
 pub(crate) type Edit = fn(&mut [u8]);
@@ -27,6 +29,8 @@ struct Shared {
     contents: AtomicUsize,
     /// Datagrams that the server sent.
     answers: AtomicUsize,
+    /// Resets among them.
+    resets: AtomicUsize,
     /// What the device sent last.
     last: Mutex<Vec<u8>>,
     /// Whether everything goes twice, both ways.
@@ -44,6 +48,7 @@ impl Relay {
             back: Mutex::new(socket()?),
             contents: AtomicUsize::new(0),
             answers: AtomicUsize::new(0),
+            resets: AtomicUsize::new(0),
             last: Mutex::new(Vec::new()),
             repeat: AtomicBool::new(false),
             server,
@@ -74,6 +79,11 @@ impl Relay {
     /// How many datagrams the server sent so far.
     pub(crate) fn answers(&self) -> usize {
         self.shared.answers.load(Ordering::Relaxed)
+    }
+
+    /// How many Resets the server sent so far. What the server sends after the last of them reaches the device after it.
+    pub(crate) fn resets(&self) -> usize {
+        self.shared.resets.load(Ordering::Relaxed)
     }
 
     /// Whether everything goes twice from now on.
@@ -123,6 +133,8 @@ impl Shared {
                 for _ in 0..self.copies() {
                     let _lost = front.send_to(&buffer[..len], device);
                 }
+                let is_reset = len == RESET_LEN && buffer.first().is_some_and(|first| first & 0xf0 == 0x70);
+                self.resets.fetch_add(usize::from(is_reset), Ordering::Relaxed);
             }
             drop(back);
             if idle {

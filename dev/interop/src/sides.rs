@@ -5,7 +5,8 @@
 
 use crate::leshan::{LeshanDevice, LeshanServer};
 use crate::lightship::{Device, Serve};
-use crate::process::{Process, at_free_port};
+use crate::ports::at_free_port;
+use crate::process::Process;
 use crate::relay::{Edit, Relay};
 use crate::report::{Check, same};
 use crate::suites::World;
@@ -15,7 +16,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 /// How long anything may take that is only waited for.
-pub(crate) const SOON: Duration = Duration::from_secs(10);
+pub(crate) const SOON: Duration = Duration::from_secs(30);
 
 /// Values by path.
 pub(crate) type Values = BTreeMap<String, String>;
@@ -135,7 +136,6 @@ impl Theirs {
             LeshanDevice::start_with(&class_path, &world.program.logs, &uri, name, lifetime_s, flags)?;
         device.registered()?;
         serve.registered(name, SOON)?;
-        // What follows is told without a gap only when the follower is there already.
         events.wait_for("registered", SOON, |line| line.contains("registered").then_some(()))?;
         Ok(Self { serve, device, relay, events, name: name.to_owned() })
     }
@@ -191,7 +191,8 @@ impl Theirs {
 pub(crate) fn follow(world: &World, serve: &Serve, endpoint: &str) -> Result<Process, String> {
     let mut command = world.program.command();
     command.args(["ctl", "--url", &format!("http://{}", serve.rest.address()), "--json", "events"]);
-    command.args(["--follow", "--endpoint", endpoint]);
+    // From the oldest on, so that nothing is missed while the follower starts.
+    command.args(["--follow", "--after", "0", "--endpoint", endpoint]);
     if let Some(token) = serve.rest.token {
         command.env("LIGHTSHIP_TOKEN", token);
     }
@@ -204,7 +205,44 @@ impl Side for Theirs {
     }
 
     fn ask(&mut self, order: Value) -> Result<Outcome, String> {
-        let (method, rest, body) = as_rest(&order)?;
+        let outcome = self.answer(&order)?;
+        // The answer comes first, the event after it: whatever comes later is no rest of this observation.
+        if order["op"].as_str().is_some_and(|op| op.starts_with("cancel")) && outcome.code == "2.05" {
+            let path = order["path"].as_str().unwrap_or_default();
+            self.told("the end of the observation", SOON, |event| {
+                event["type"] == "observation_cancelled" && is_about(event, path)
+            })?;
+        }
+        Ok(outcome)
+    }
+
+    fn notified(&mut self, path: &str, limit: Duration) -> Result<Told, String> {
+        self.told("notified", limit, |event| {
+            (event["type"] == "notified" || event["type"] == "observation_cancelled") && is_about(event, path)
+        })
+    }
+
+    fn sent(&mut self, limit: Duration) -> Result<Told, String> {
+        self.told("sent", limit, |event| event["type"] == "sent")
+    }
+
+    fn forget(&mut self) {
+        self.events.skip_output();
+    }
+
+    fn relay(&self) -> &Relay {
+        &self.relay
+    }
+}
+
+/// Whether an event is about the observation of a path, or about a composite one when the path is empty.
+fn is_about(event: &Value, path: &str) -> bool {
+    if path.is_empty() { event["name"].is_string() } else { event["path"] == path }
+}
+
+impl Theirs {
+    fn answer(&self, order: &Value) -> Result<Outcome, String> {
+        let (method, rest, body) = as_rest(order)?;
         let path = format!("endpoints/{}/{rest}", self.name);
         let answer = self.serve.rest.send(method, &path, body.as_ref())?;
         let mut outcome = Outcome::default();
@@ -230,25 +268,6 @@ impl Side for Theirs {
             outcome.links.push(line);
         }
         Ok(outcome)
-    }
-
-    fn notified(&mut self, path: &str, limit: Duration) -> Result<Told, String> {
-        self.told("notified", limit, |event| {
-            (event["type"] == "notified" || event["type"] == "observation_cancelled")
-                && if path.is_empty() { event["name"].is_string() } else { event["path"] == path }
-        })
-    }
-
-    fn sent(&mut self, limit: Duration) -> Result<Told, String> {
-        self.told("sent", limit, |event| event["type"] == "sent")
-    }
-
-    fn forget(&mut self) {
-        self.events.skip_output();
-    }
-
-    fn relay(&self) -> &Relay {
-        &self.relay
     }
 }
 

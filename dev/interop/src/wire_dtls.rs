@@ -2,9 +2,15 @@
 //!
 //! Written apart from the `dtls` room on purpose, as [`crate::wire`] is.
 
+use crate::secure::SOON;
 use crate::wire::Socket;
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
+
+/// How long to wait before silence counts as silence.
+pub(crate) const SILENCE: Duration = Duration::from_millis(150);
+/// A client whose ClientHello is not answered sends it once more after this time (RFC 6347 §4.2.4.1).
+pub(crate) const AGAIN: Duration = Duration::from_secs(1);
 
 /// Content types (RFC 6347 §4.1).
 pub(crate) const ALERT: u8 = 21;
@@ -114,27 +120,36 @@ impl Raw {
         Ok(all)
     }
 
-    /// Sends, and says what came of it.
-    pub(crate) fn reaction(&self, bytes: &[u8], silence: Duration) -> Result<String, String> {
-        self.send(bytes)?;
-        Ok(in_words(&self.answers(silence)?))
+    /// What came of what was sent. Where silence is not among what is right, `|` between, an answer is waited for.
+    pub(crate) fn reaction(&self, right: &str) -> Result<Vec<Vec<u8>>, String> {
+        let silent = right.split('|').any(|one| one == "silence");
+        let first = self.socket.receive_bytes(if silent { SILENCE } else { SOON })?;
+        let Some((first, _)) = first else { return Ok(Vec::new()) };
+        Ok([vec![first], self.answers(SILENCE)?].concat())
     }
 
     /// A ClientHello up to the server's whole flight; the cookie is asked for first.
     pub(crate) fn greeted(&self, suites: &[u16], extensions: &[u8]) -> Result<Vec<Vec<u8>>, String> {
         let cookie = self.cookie(suites, extensions)?;
         self.send(&message(CLIENT_HELLO, 1, &hello(7, &cookie, suites, extensions)))?;
-        let flight = self.answers(Duration::from_millis(300))?;
-        let words = in_words(&flight);
         let done = format!("handshake-{SERVER_HELLO_DONE}");
-        if words.contains(&done) { Ok(flight) } else { Err(format!("instead of a flight: {words}")) }
+        let end = Instant::now() + SOON;
+        let mut flight = Vec::new();
+        while let Some((bytes, _)) =
+            self.socket.receive_bytes(end.saturating_duration_since(Instant::now()))?
+        {
+            flight.push(bytes);
+            if in_words(&flight).contains(&done) {
+                return Ok(flight);
+            }
+        }
+        Err(format!("instead of a flight: {}", in_words(&flight)))
     }
 
     /// The cookie for a ClientHello.
     pub(crate) fn cookie(&self, suites: &[u16], extensions: &[u8]) -> Result<Vec<u8>, String> {
         self.send(&message(CLIENT_HELLO, 0, &hello(7, &[], suites, extensions)))?;
-        let (answer, _) =
-            self.socket.receive_bytes(Duration::from_secs(2))?.ok_or("no answer to a ClientHello")?;
+        let (answer, _) = self.socket.receive_bytes(SOON)?.ok_or("no answer to a ClientHello")?;
         cookie_in(&answer).ok_or_else(|| format!("no cookie in {answer:02x?}"))
     }
 }

@@ -2,14 +2,15 @@
 
 use super::{World, start};
 use crate::lightship::{Device, Serve};
-use crate::process::{Process, at_free_port, eventually};
+use crate::ports::at_free_port;
+use crate::process::{Process, eventually};
 use crate::report::{Check, Report, holds, same};
 use crate::tools;
 use serde_json::{Value, json};
 use std::process::Command;
 use std::time::Duration;
 
-const SOON: Duration = Duration::from_secs(15);
+const SOON: Duration = Duration::from_secs(30);
 /// More than one block in either direction.
 const LARGE: usize = 4000;
 
@@ -49,6 +50,7 @@ fn as_device(world: &World, report: &mut Report) {
         });
         report.case(&format!("aiocoap-device/reads-in-blocks/{format}"), || {
             device.tell("fill a5000")?;
+            says(&mut device, "filled")?;
             let answer = operate("GET", &format!("resources/3442/0/110?format={format}"), None, "2.05")?;
             same("value", &answer["content"]["value"], &json!("a".repeat(5000)))
         });

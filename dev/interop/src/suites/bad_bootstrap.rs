@@ -11,7 +11,7 @@ use serde_json::{Value, json};
 use std::net::SocketAddr;
 use std::time::Duration;
 
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(30);
 /// How long nothing may come before it counts as nothing.
 const QUIET: Duration = Duration::from_millis(400);
 
@@ -89,10 +89,20 @@ impl Target {
         Ok(socket.request(self.at, &ask, SOON)?.code_text())
     }
 
-    /// Answers the commands until none comes any more; what they were.
+    /// Answers the commands until the session is over, by a Finish or a refusal, and none comes any more; what they were.
     fn play(&self, socket: &Socket, answer: impl Fn(&Message) -> u8) -> Result<Vec<Message>, String> {
+        self.play_from(socket, SOON, answer)
+    }
+
+    /// The same with how long the first command, and each until the session is over, may take.
+    fn play_from(
+        &self,
+        socket: &Socket,
+        mut limit: Duration,
+        answer: impl Fn(&Message) -> u8,
+    ) -> Result<Vec<Message>, String> {
         let mut seen: Vec<Message> = Vec::new();
-        while let Some((bytes, from)) = socket.receive_bytes(QUIET * 3)? {
+        while let Some((bytes, from)) = socket.receive_bytes(limit)? {
             let request = Message::decode(&bytes).ok_or("a malformed command")?;
             if request.code == 0 || request.code > 31 {
                 continue;
@@ -102,6 +112,9 @@ impl Target {
                 reply = reply.number(wire::CONTENT_FORMAT, 40).payload(b"</>;lwm2m=1.1,</0/0>,</1>,</3/0>");
             }
             socket.send(from, &reply.encode())?;
+            if request.code == wire::POST || reply.code >= 0x80 {
+                limit = QUIET * 3;
+            }
             seen.push(request);
             holds(seen.len() < 100, || "there is no end of commands".to_owned())?;
         }
@@ -136,7 +149,7 @@ impl Target {
         let seen = self.play(&second, agreeable)?;
         let finishes = seen.iter().filter(|request| request.code == wire::POST).count();
         same("Finish to the second", &finishes, &1)?;
-        let older = self.play(&first, agreeable)?;
+        let older = self.play_from(&first, QUIET * 3, agreeable)?;
         same("Finish to the first", &older.iter().filter(|request| request.code == wire::POST).count(), &0)?;
         self.came_to("twice", "finished")
     }

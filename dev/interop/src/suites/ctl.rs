@@ -9,7 +9,7 @@ use crate::tools;
 use std::process::Command;
 use std::time::Duration;
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(30);
 
 /// Runs the suite.
 pub(crate) fn run(world: &World, report: &mut Report) {
@@ -114,7 +114,8 @@ fn operations(shell: &Shell<'_>, report: &mut Report, endpoint: &str) {
 
 fn observes(shell: &Shell<'_>, endpoint: &str) -> Check {
     let follow =
-        shell.command(&["--json", "events", "--follow", "--endpoint", endpoint, "--type", "notified"]);
+        // From the oldest on, so that nothing is missed while it starts.
+        shell.command(&["--json", "events", "--follow", "--after", "0", "--endpoint", endpoint, "--type", "notified"]);
     let mut events = Process::start(follow, &shell.world.program.logs.join("ctl-events.log"))?;
     shell.prints(&["observe", endpoint, "/3442/0/120"])?;
     shell.prints(&["write", endpoint, "/3442/0/120", "4711"])?;

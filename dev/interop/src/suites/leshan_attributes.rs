@@ -153,11 +153,14 @@ fn observing(side: &mut dyn Side, path: &str, work: impl FnOnce(&mut dyn Side, I
     outcome
 }
 
-/// The next notification comes this long after `from`, and holds the value.
-fn told_at(side: &mut dyn Side, path: &str, from: Instant, period: Duration, value: &str) -> Check {
+/// The next notification comes `due` at the earliest and not much later than after this period, and holds the value. What it is
+/// measured from are moments before what set off the device's clock: an earlier notification may have been long on its way to us.
+fn told_at(side: &mut dyn Side, path: &str, due: Instant, period: Duration, value: &str) -> Check {
+    let since = Instant::now();
     let told = side.notified(path, period + SOON)?;
-    let after = from.elapsed();
-    holds(after + EARLY_MAX >= period, || format!("notified after {after:?}, too soon for {period:?}"))?;
+    let after = since.elapsed();
+    let early = due.saturating_duration_since(Instant::now());
+    holds(early <= EARLY_MAX, || format!("notified {early:?} too soon for {period:?}"))?;
     holds(after <= period + LATE_MAX, || format!("notified after {after:?}, too late for {period:?}"))?;
     holds_value(&told.values, path, value)
 }
@@ -170,14 +173,14 @@ fn periods(side: &mut dyn Side, who: &str, report: &mut Report) {
             observing(side, INTEGER, |side, from| {
                 side.write(INTEGER, json!(30))?;
                 side.write(INTEGER, json!(50))?;
-                told_at(side, INTEGER, from, second, "50")
+                told_at(side, INTEGER, from + second, second, "50")
             })
         })
     });
     report.case(&format!("{who}/observe/pmax"), || {
         side.reset()?;
         with(side, &[(INTEGER, "pmax=1")], |side| {
-            observing(side, INTEGER, |side, from| told_at(side, INTEGER, from, second, "1024"))
+            observing(side, INTEGER, |side, from| told_at(side, INTEGER, from + second, second, "1024"))
         })
     });
     for (name, pmax) in [("pmin-and-pmax", 2), ("pmin-equals-pmax", 1)] {
@@ -186,8 +189,8 @@ fn periods(side: &mut dyn Side, who: &str, report: &mut Report) {
             with(side, &[(INTEGER, &format!("pmin=1&pmax={pmax}"))], |side| {
                 observing(side, INTEGER, |side, from| {
                     side.write(INTEGER, json!(30))?;
-                    told_at(side, INTEGER, from, second, "30")?;
-                    told_at(side, INTEGER, Instant::now(), second * pmax, "30")
+                    told_at(side, INTEGER, from + second, second, "30")?;
+                    told_at(side, INTEGER, from + second + second * pmax, second * pmax, "30")
                 })
             })
         });
@@ -198,9 +201,10 @@ fn periods(side: &mut dyn Side, who: &str, report: &mut Report) {
             observing(side, INTEGER, |side, _| {
                 side.write(INTEGER, json!(1200))?;
                 side.silent(INTEGER, QUIET)?;
+                let before = Instant::now();
                 side.write(INTEGER, json!(400))?;
-                told_at(side, INTEGER, Instant::now(), Duration::ZERO, "400")?;
-                told_at(side, INTEGER, Instant::now(), second * 2, "400")
+                told_at(side, INTEGER, before, Duration::ZERO, "400")?;
+                told_at(side, INTEGER, before + second * 2, second * 2, "400")
             })
         })
     });
@@ -261,7 +265,8 @@ fn inherited(side: &mut dyn Side, who: &str, report: &mut Report) {
             side.reset()?;
             with(side, &[(path, "pmax=1")], |side| {
                 observing(side, observed, |side, from| {
-                    told_at(side, observed, from, Duration::from_secs(1), "1024")
+                    let second = Duration::from_secs(1);
+                    told_at(side, observed, from + second, second, "1024")
                 })
             })
         });

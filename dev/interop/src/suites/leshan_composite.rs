@@ -3,13 +3,15 @@
 use super::{World, start};
 use crate::leshan::{LeshanDevice, LeshanServer};
 use crate::lightship::{Device, Serve};
-use crate::process::{Process, at_free_port, eventually};
+use crate::ports::at_free_port;
+use crate::process::eventually;
 use crate::report::{Check, Report, holds, same};
+use crate::sides::follow;
 use crate::tools;
 use serde_json::{Value, json};
 use std::time::Duration;
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(30);
 
 /// A device on Leshan's library at our server.
 pub(crate) fn their_device(world: &World, report: &mut Report) {
@@ -17,13 +19,15 @@ pub(crate) fn their_device(world: &World, report: &mut Report) {
     let registers = || {
         let class_path = tools::leshan_class_path(&world.folders)?;
         let serve = Serve::start(&world.program, "serve-leshan-composite", &[])?;
+        let events = follow(world, &serve, NAME)?;
         let uri = format!("coap://{}", serve.coap);
         let mut device = LeshanDevice::start(&class_path, &world.program.logs, &uri, NAME, 3600)?;
         device.registered()?;
         serve.registered(NAME, SOON)?;
-        Ok((serve, device))
+        Ok((serve, device, events))
     };
-    let Some((serve, mut device)) = start(report, "leshan-composite-device/registers", registers) else {
+    let Some((serve, mut device, mut events)) = start(report, "leshan-composite-device/registers", registers)
+    else {
         return;
     };
     let operate = |method: &str, rest: &str, body: Value, code: &str| {
@@ -70,23 +74,15 @@ pub(crate) fn their_device(world: &World, report: &mut Report) {
                 .map(drop)
         });
         report.case(&format!("leshan-composite-device/send/{format}"), || {
-            let mut events = follow(world, &serve, NAME)?;
-            std::thread::sleep(Duration::from_secs(1));
             let name = format.to_uppercase().replace('-', "_");
             device.process.tell(&format!("send {name} /3303/0/5700 /3/0/0"))?;
             same("answer", &device.says("sent", SOON)?.contains("CHANGED"), &true)?;
-            let told = |line: &str| (line.contains("20.5") && line.contains("Eclipse Leshan")).then_some(());
-            events.wait_for("a sent event", SOON, told)
+            // One for each Send.
+            let sent = |line: &str| line.contains("\"sent\"").then(|| line.to_owned());
+            let told = events.wait_for("a sent event", SOON, sent)?;
+            holds(told.contains("20.5") && told.contains("Eclipse Leshan"), || told)
         });
     }
-}
-
-/// What the server tells of data that a device sends, a line each.
-fn follow(world: &World, serve: &Serve, endpoint: &str) -> Result<Process, String> {
-    let mut command = world.program.command();
-    command.args(["ctl", "--url", &format!("http://{}", serve.rest.address()), "--json", "events"]);
-    command.args(["--follow", "--endpoint", endpoint, "--type", "sent"]);
-    Process::start(command, &world.program.logs.join("composite-events.log"))
 }
 
 /// Our device at a server on Leshan's library.

@@ -1,9 +1,9 @@
 //! Observe at each level with Leshan's library on the other side each way, and every way in which it ends.
 
 use super::{World, start};
-use crate::process::pause;
+use crate::process::{eventually, pause};
 use crate::relay;
-use crate::report::{Check, Report, same};
+use crate::report::{Check, Report, holds, same};
 use crate::sides::{Ours, SOON, Side, Theirs, holds_value};
 use serde_json::{Value, json};
 use std::time::Duration;
@@ -115,15 +115,20 @@ fn passive(side: &mut Ours, who: &str, report: &mut Report) {
 
 /// One notification meets the Reset; after it there is none.
 fn resets(side: &mut dyn Side, write: impl Fn(&mut dyn Side, Value) -> Check) -> Check {
-    let before = side.relay().contents();
+    let (before, resets) = (side.relay().contents(), side.relay().resets());
     write(side, json!("met by a Reset"))?;
-    pause(QUIET);
+    reset_after(side, resets)?;
     same("notifications until the Reset", &(side.relay().contents() - before), &1)?;
     for value in ["unseen", "unseen, too"] {
         write(side, json!(value))?;
         pause(QUIET);
     }
     same("notifications after it", &(side.relay().contents() - before), &1)
+}
+
+/// Waits until the server sent one more Reset than so many.
+fn reset_after(side: &dyn Side, before: usize) -> Check {
+    eventually(SOON, || holds(side.relay().resets() > before, || "no Reset came from the server".to_owned()))
 }
 
 /// Our server forgets the registration, and with it what it observed: what the device still sends gets a Reset. When the
@@ -134,9 +139,11 @@ fn forgotten(side: &mut Theirs, name: &str) -> Check {
     side.expect(json!({"op": "attributes", "path": path, "query": "pmax=1"}), "2.04")?;
     side.expect(json!({"op": "observe", "path": path}), "2.05")?;
     side.notified(path, SOON)?;
+    let resets = side.relay().resets();
     same("DELETE", &side.serve.rest.send("DELETE", &format!("endpoints/{name}"), None)?.status, &204)?;
-    // A notification may be on its way; the next one meets the Reset.
-    pause(Duration::from_millis(1300));
+    reset_after(side, resets)?;
+    // The device may have begun another one while the Reset was on its way.
+    pause(QUIET);
     let before = side.relay().contents();
     pause(Duration::from_millis(1600));
     same("notifications after the Reset", &(side.relay().contents() - before), &0)?;

@@ -13,7 +13,7 @@ use std::time::Duration;
 /// How long a device is taken for awake after it was heard.
 const AWAKE: Duration = Duration::from_secs(2);
 /// Safely after that.
-const ASLEEP: Duration = Duration::from_secs(8);
+const ASLEEP: Duration = Duration::from_secs(30);
 
 /// A device on Leshan's library at our server.
 pub(crate) fn their_device(world: &World, report: &mut Report) {

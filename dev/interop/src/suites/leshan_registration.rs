@@ -6,11 +6,13 @@ use crate::process::{eventually, pause};
 use crate::relay;
 use crate::report::{Check, Report, holds, same};
 use crate::sides::{Ours, SOON, Side, Theirs};
-use serde_json::json;
+use serde_json::{Value, json};
 use std::time::{Duration, Instant};
 
 /// Short enough to see it end, long enough for a busy machine.
 const LIFETIME_S: u32 = 6;
+/// Sooner than a request ends by itself, after 10 s.
+const ENDED: Duration = Duration::from_secs(3);
 /// Requests that wait for a device that is gone.
 const PENDING: usize = 4;
 
@@ -30,7 +32,7 @@ pub(crate) fn their_device(world: &World, report: &mut Report) {
     report.case(&format!("{NAME}/updates-before-its-lifetime-ends"), || {
         let id = side.registration()?["registration_id"].clone();
         side.forget();
-        side.event("updated", Duration::from_secs(LIFETIME_S.into()))?;
+        side.event("updated", SOON)?;
         same("registration_id", &side.registration()?["registration_id"], &id)
     });
     report.case(&format!("{NAME}/registers-anew-without-de-register"), || {
@@ -74,7 +76,7 @@ fn pending(world: &World, side: &mut Theirs, name: &str) -> Check {
         })?;
     }
     let took = since.elapsed();
-    holds(took < Duration::from_secs(3), || format!("the requests waited {took:?} more"))
+    holds(took < ENDED, || format!("the requests waited {took:?} more"))
 }
 
 /// A device on Leshan's library whose address changes under it.
@@ -146,7 +148,14 @@ pub(crate) fn their_server(world: &World, report: &mut Report) {
     let Some(mut side) = started else { return };
     report.case(&format!("{NAME}/updates-before-its-lifetime-ends"), || {
         side.forget();
-        side.event("updated", Duration::from_secs(LIFETIME_S.into()))
+        side.server.process.wait_for("updated", SOON, |line| {
+            let event: Value = serde_json::from_str(line).ok()?;
+            match event["event"].as_str()? {
+                "updated" => Some(Ok(())),
+                "expired" | "registered" => Some(Err(line.to_owned())),
+                _ => None,
+            }
+        })?
     });
     report.case(&format!("{NAME}/lifetime-written-is-told"), || {
         side.forget();

@@ -5,7 +5,7 @@ use super::{World, start};
 use crate::keys::{Keys, SERVER_NAME};
 use crate::leshan::LeshanServer;
 use crate::lightship::Device;
-use crate::process::{at_free_port, pause};
+use crate::ports::at_free_port;
 use crate::relay::{Relay, unchanged};
 use crate::report::{Check, Report, holds};
 use crate::sides::SOON;
@@ -234,7 +234,9 @@ impl Hall<'_> {
             device.process.skip_output();
             device.obey("update")?;
             device.event("secured", Duration::from_secs(60))?;
-            pause(Duration::from_millis(500));
+            device.process.wait_for("updated or registered", SOON, |line| {
+                (line.starts_with("event updated") || line.starts_with("event registered")).then_some(())
+            })?;
             theirs.server.expect(json!({"op": "read", "path": "/3/0/0", "format": "TLV"}), "2.05").map(drop)
         });
     }

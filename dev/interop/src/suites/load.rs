@@ -2,17 +2,20 @@
 
 use super::{World, start};
 use crate::leshan::LeshanServer;
-use crate::process::{Process, at_free_port, output_of};
+use crate::ports::at_free_port;
+use crate::process::{Process, output_of};
 use crate::report::{Check, Report, holds, same};
 use crate::tools;
 use serde_json::{Value, json};
 use std::process::Command;
 use std::time::Duration;
 
-const SOON: Duration = Duration::from_secs(20);
+const SOON: Duration = Duration::from_secs(30);
 /// The key of the device with that number.
 const KEY: &str = "000102030405060708090a0b{n:08x}";
 const SECURED: u32 = 8;
+/// Devices that answer.
+const FLEET: u32 = 5;
 
 /// Runs the suite.
 pub(crate) fn run(world: &World, report: &mut Report) {
@@ -81,11 +84,12 @@ fn plain(world: &World, report: &mut Report) {
 
 /// The server reads, writes, executes, discovers and observes while the load runs.
 fn answers(world: &World, uri: &str, server: &mut LeshanServer) -> Check {
-    let mix = ["--mix", "update=1,notify=3", "--rate", "20", "--duration", "1h", "--devices", "5"];
+    let mix =
+        ["--mix", "update=1,notify=3", "--rate", "20", "--duration", "1h", "--devices", &FLEET.to_string()];
     let mut fleet = Process::start(command(world, uri, &mix), &world.program.logs.join("load-fleet.log"))?;
-    server.event("registered", SOON)?;
-    // The last of the five.
-    crate::process::pause(Duration::from_secs(2));
+    for _ in 0..FLEET {
+        server.event("registered", SOON)?;
+    }
     for format in ["TLV", "SENML_JSON", "SENML_CBOR"] {
         let answer = server.expect(json!({"op": "read", "path": "/3/0", "format": format}), "2.05")?;
         same("serial number", &answer["content"]["/3/0/2"], &json!("load-0"))?;

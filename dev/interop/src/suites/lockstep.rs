@@ -12,7 +12,7 @@ use crate::wire::{self, ACK, CON, Message, OBSERVE, RST, Socket};
 use serde_json::{Value, json};
 use std::time::Duration;
 
-const SOON: Duration = Duration::from_secs(5);
+const SOON: Duration = Duration::from_secs(30);
 const ENDPOINT: &str = "lockstep";
 const JSON: u32 = 110;
 const CBOR: u32 = 112;
@@ -36,12 +36,8 @@ pub(crate) fn run(world: &World, report: &mut Report) {
         let serve = Serve::start(&world.program, "serve-lockstep", &[])?;
         let mut socket = Socket::open()?;
         let mut events = follow(world, &serve, ENDPOINT)?;
-        // The follower tells nothing that happened before it was there.
-        let location = eventually(SOON, || {
-            let location = Target { serve: &serve }.register(&mut socket, ENDPOINT)?;
-            let seen = |line: &str| line.contains("registered").then_some(());
-            events.wait_for("registered", Duration::from_millis(500), seen).map(|()| location)
-        })?;
+        let location = Target { serve: &serve }.register(&mut socket, ENDPOINT)?;
+        events.wait_for("registered", SOON, |line| line.contains("registered").then_some(()))?;
         Ok(LockStep { serve, events, socket, location, token: Vec::new(), sequence: 1 })
     });
     let Some(mut device) = started else { return };
@@ -186,7 +182,9 @@ impl LockStep {
                     &socket.request(coap, &update, SOON)?.code_text().as_str(),
                     &"4.00",
                 )?;
-                same("lifetime_s", &self.serve.registered(&endpoint, SOON)?["lifetime_s"], &json!(61))
+                eventually(SOON, || {
+                    same("lifetime_s", &self.serve.registered(&endpoint, SOON)?["lifetime_s"], &json!(61))
+                })
             });
         }
     }

@@ -17,7 +17,7 @@ use std::time::Duration;
 /// How long a device is taken for awake after it was heard, in seconds.
 const AWAKE_S: &str = "2";
 /// Safely after that.
-const ASLEEP: Duration = Duration::from_secs(8);
+const ASLEEP: Duration = Duration::from_secs(30);
 /// The port that the router gives out after it forgot.
 const OUTSIDE: u16 = 40_001;
 /// Ports of devices behind the router, which nobody but the two has.
@@ -88,6 +88,7 @@ impl Site {
         });
         report.case("nat/with-cid/values-of-the-device-are-believed", || {
             let mut events = follow(world, &self.serve, NAME)?;
+            events.wait_for("registered", SOON, |line| line.contains("\"registered\"").then_some(()))?;
             self.asleep(NAME)?;
             self.cable.rebind(address(&before)?.port(), OUTSIDE + 1)?;
             device.obey("send once /3/0/0")?;

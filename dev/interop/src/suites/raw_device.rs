@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::sync::mpsc::sync_channel;
 use std::time::{Duration, Instant};
 
-const SOON: Duration = Duration::from_secs(10);
+const SOON: Duration = Duration::from_secs(30);
 const ENDPOINT: &str = "raw-device";
 const BLOCK: usize = 64;
 const PATH: &str = "/3442/0/110";
