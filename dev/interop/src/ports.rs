@@ -3,14 +3,18 @@
 //! The kernel gives ports of its ephemeral range to everybody, from one moment to the next: a port from there that was free when it was
 //! asked for may be another's when the program takes it. These are from outside of that range, and each is handed out once.
 
+use crate::process::eventually;
 use std::collections::hash_map::RandomState;
 use std::hash::{BuildHasher, Hasher};
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener, UdpSocket};
 use std::sync::LazyLock;
 use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
 
 /// Below are the ports of well-known services.
 const LOWEST: u16 = 10_000;
+/// How long a program may take to listen; one that found its port taken is started again after it.
+const BOUND_LIMIT: Duration = Duration::from_secs(20);
 /// What Linux has when nobody changed it.
 const EPHEMERAL_USUALLY: (u16, u16) = (32_768, 60_999);
 
@@ -38,6 +42,33 @@ pub(crate) fn at_free_port<T>(mut start: impl FnMut(u16) -> Result<T, String>) -
         }
     }
     outcome
+}
+
+/// Waits until this process has that UDP port, for programs that do not say when they listen: a datagram that comes before is refused.
+pub(crate) fn await_port(process: u32, port: u16) -> Result<(), String> {
+    eventually(BOUND_LIMIT, || {
+        let theirs = sockets_of(process);
+        let has = sockets_at(port).iter().any(|socket| theirs.contains(socket));
+        if has { Ok(()) } else { Err(format!("process {process} does not have port {port}")) }
+    })
+}
+
+/// The sockets that are bound to this UDP port, by the kernel's numbers.
+fn sockets_at(port: u16) -> Vec<String> {
+    let local = format!(":{port:04X}");
+    let tables =
+        ["/proc/net/udp", "/proc/net/udp6"].map(|table| std::fs::read_to_string(table).unwrap_or_default());
+    let sockets = tables.iter().flat_map(|text| text.lines().skip(1)).map(str::split_whitespace);
+    let here = sockets.filter(|socket| socket.clone().nth(1).is_some_and(|at| at.ends_with(&local)));
+    here.filter_map(|mut socket| socket.nth(9)).map(|number| format!("socket:[{number}]")).collect()
+}
+
+/// What a process has open; nothing of one that has ended.
+fn sockets_of(process: u32) -> Vec<String> {
+    let open = std::fs::read_dir(format!("/proc/{process}/fd")).into_iter().flatten().flatten();
+    open.filter_map(|entry| std::fs::read_link(entry.path()).ok())
+        .map(|target| target.to_string_lossy().into_owned())
+        .collect()
 }
 
 fn ephemeral() -> (u16, u16) {
@@ -81,6 +112,17 @@ mod tests {
                 }
             }
         }
+    }
+
+    #[test]
+    fn a_socket_is_found_at_its_port_and_with_its_process() {
+        let socket = UdpSocket::bind("127.0.0.1:0").expect("a socket");
+        let port = socket.local_addr().expect("its address").port();
+        let found = sockets_at(port);
+        assert_eq!(found.len(), 1);
+        assert!(sockets_of(std::process::id()).contains(&found[0]));
+        assert!(!sockets_of(1).contains(&found[0]));
+        assert_eq!(await_port(std::process::id(), port), Ok(()));
     }
 
     #[test]

@@ -211,17 +211,6 @@ pub(crate) fn eventually<T>(
     }
 }
 
-/// Waits until somebody has this UDP port, for programs that do not say when they listen: a datagram that comes before is refused.
-pub(crate) fn await_port(port: u16) -> Result<(), String> {
-    let local = format!(":{port:04X}");
-    eventually(Duration::from_secs(30), || {
-        let tables = ["/proc/net/udp", "/proc/net/udp6"].map(std::fs::read_to_string);
-        let mut sockets = tables.iter().flatten().flat_map(|text| text.lines().skip(1));
-        let is_taken = |socket: &str| socket.split_whitespace().nth(1).is_some_and(|at| at.ends_with(&local));
-        sockets.any(is_taken).then_some(()).ok_or_else(|| format!("nobody listens at port {port}"))
-    })
-}
-
 /// Runs a program to its end and returns its standard output; `Err` with both outputs when it failed.
 pub(crate) fn output_of(command: &mut Command) -> Result<String, String> {
     let name = short_name(command.get_program());

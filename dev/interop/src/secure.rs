@@ -36,6 +36,14 @@ impl Tunnel {
         Pipe::start(command, log).map(Self::Bytes)
     }
 
+    /// The process ID of the program.
+    pub(crate) fn id(&self) -> u32 {
+        match self {
+            Self::Lines(process) => process.id(),
+            Self::Bytes(pipe) => pipe.child.id(),
+        }
+    }
+
     /// Waits for a line of that beginning.
     pub(crate) fn says(&mut self, start: &str) -> Result<String, String> {
         match self {

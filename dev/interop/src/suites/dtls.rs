@@ -5,8 +5,8 @@ use super::dtls_peers::{End, KEY, Library, SUITES, Suite};
 use super::{World, start};
 use crate::keys::{Keys, SERVER_NAME};
 use crate::lightship::{Device, Serve};
-use crate::ports::at_free_port;
-use crate::process::{await_port, eventually};
+use crate::ports::{at_free_port, await_port};
+use crate::process::eventually;
 use crate::report::{Check, Report, holds, same};
 use crate::secure::{SOON, Tunnel};
 use crate::wire::{CON, Message, POST};
@@ -60,7 +60,6 @@ pub(crate) fn peers(world: &World, report: &mut Report) {
                 keys.device(&who)?;
                 let end = |library| End { world, keys: &keys, library, suite, who: &who, more: &[] };
                 let (port, mut answers) = at_free_port(|port| Ok((port, end(server).server(port)?)))?;
-                await_port(port)?;
                 let mut asks = end(client).client(&format!("127.0.0.1:{port}"))?;
                 let question = Message::new(CON, POST, 1, b"q").path("/rd").query(&format!("ep={who}"));
                 asks.send(&question)?;
@@ -128,9 +127,9 @@ fn gnutls_echo(world: &World) -> Check {
         command.args(["--udp", "--echo", "-p", &port.to_string(), "--pskpasswd"]).arg(&password);
         command
             .args(["--priority", "NORMAL:-KX-ALL:+PSK:-VERS-ALL:+VERS-DTLS1.2:+AES-128-CCM-8:+AES-128-CCM"]);
-        Ok((port, crate::process::Process::start(command, &log)?))
+        let server = crate::process::Process::start(command, &log)?;
+        await_port(server.id(), port).map(|()| (port, server))
     })?;
-    await_port(port)?;
     let uri = format!("coaps://127.0.0.1:{port}");
     let flags = ["--psk-identity", "gnutls-echo", "--psk-key", KEY, "--dtls-timeout", "1"];
     let mut device = Device::start(&world.program, &uri, "gnutls-echo", &flags)?;
@@ -158,9 +157,6 @@ impl Inn<'_> {
         let end =
             End { world: self.world, keys: self.keys, library: self.library, suite, who: &endpoint, more };
         let (port, mut tunnel) = at_free_port(|port| Ok((port, end.server(port)?)))?;
-        if self.library == Library::OpenSsl {
-            await_port(port)?;
-        }
         let mut own: Vec<String> =
             vec!["--ciphersuites".into(), suite.name.into(), "--dtls-timeout".into(), "1".into()];
         if suite.psk {

@@ -4,8 +4,8 @@ use super::dtls::{put_credential, security};
 use super::{World, start};
 use crate::keys::{Keys, SERVER_NAME};
 use crate::lightship::{Device, Serve};
-use crate::ports::at_free_port;
-use crate::process::{Process, await_port, output_of};
+use crate::ports::{at_free_port, await_port};
+use crate::process::{Process, output_of};
 use crate::report::{Check, Report, same};
 use crate::secure::SOON;
 use serde_json::{Value, json};
@@ -92,10 +92,10 @@ fn device_registers(world: &World, library: &str, theirs: &[&str], own: &[String
     let (port, _directory) = at_free_port(|port| {
         let mut command = Command::new(format!("coap-rd-{library}"));
         command.args(["-A", "127.0.0.1", "-p", &port.to_string()]).args(theirs);
-        Ok((port, Process::start(command, &log)?))
+        // Secured is one above the port that it is given.
+        let directory = Process::start(command, &log)?;
+        await_port(directory.id(), port + 1).map(|()| (port, directory))
     })?;
-    // Secured is one above the port that it is given.
-    await_port(port + 1)?;
     let own: Vec<&str> = own.iter().map(String::as_str).chain(["--dtls-timeout", "1"]).collect();
     let uri = format!("coaps://127.0.0.1:{}", port + 1);
     let mut device = Device::start(&world.program, &uri, &endpoint, &own)?;

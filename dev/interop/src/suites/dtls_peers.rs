@@ -2,6 +2,7 @@
 
 use super::World;
 use crate::keys::{Keys, SERVER_NAME};
+use crate::ports::await_port;
 use crate::secure::Tunnel;
 use crate::tools;
 use std::path::PathBuf;
@@ -266,7 +267,8 @@ impl End<'_> {
                 let mut command = self.openssl("s_server", "server");
                 command.args(["-accept", &at, "-listen"]);
                 command.args(if self.suite.psk { &["-nocert"][..] } else { &["-Verify", "3"] });
-                Tunnel::bytes(with(command, self.more), &log)
+                let tunnel = Tunnel::bytes(with(command, self.more), &log)?;
+                await_port(tunnel.id(), port).map(|()| tunnel)
             }
             Library::GnuTls => Err("gnutls-serv only echoes".to_owned()),
             Library::MbedTls | Library::Pion => {
