@@ -148,14 +148,7 @@ pub(crate) fn their_server(world: &World, report: &mut Report) {
     let Some(mut side) = started else { return };
     report.case(&format!("{NAME}/updates-before-its-lifetime-ends"), || {
         side.forget();
-        side.server.process.wait_for("updated", SOON, |line| {
-            let event: Value = serde_json::from_str(line).ok()?;
-            match event["event"].as_str()? {
-                "updated" => Some(Ok(())),
-                "expired" | "registered" => Some(Err(line.to_owned())),
-                _ => None,
-            }
-        })?
+        side.server.process.wait_for("updated", SOON, updated_in_time)?
     });
     report.case(&format!("{NAME}/lifetime-written-is-told"), || {
         side.forget();
@@ -211,6 +204,16 @@ pub(crate) fn their_server(world: &World, report: &mut Report) {
         side.device = Device::start(&world.program, &uri, NAME, &flags)?;
         side.event("registered", SOON)
     });
+}
+
+/// An Update before the server took the device for lost.
+fn updated_in_time(line: &str) -> Option<Check> {
+    let event: Value = serde_json::from_str(line).ok()?;
+    match event["event"].as_str()? {
+        "updated" => Some(Ok(())),
+        "expired" | "registered" => Some(Err(line.to_owned())),
+        _ => None,
+    }
 }
 
 /// Execute of /1/0/4: the device leaves and comes back after /1/0/5 seconds.

@@ -17,7 +17,7 @@ use std::time::Duration;
 const NAME: &str = "leshan-secure-device";
 const LIFETIME_S: u32 = 3600;
 /// Longer than a Java program on a busy machine takes to start and to be refused.
-const REFUSAL: Duration = Duration::from_secs(8);
+const REFUSAL: Duration = Duration::from_secs(60);
 
 struct Hall<'a> {
     world: &'a World,
@@ -112,7 +112,7 @@ impl Hall<'_> {
         let mut device = self.device(&self.uri()?, endpoint, flags)?;
         let outcome = ["registered", "failed", "refused", "timed out"];
         let ended = |line: &str| outcome.iter().any(|word| line.starts_with(word)).then(|| line.to_owned());
-        let said = device.process.wait_for("the end of the attempt", REFUSAL, ended).unwrap_or_default();
+        let said = device.process.wait_for("the end of the attempt", REFUSAL, ended)?;
         holds(!said.starts_with("registered"), || said)?;
         same("registration", &self.serve.rest.get(&format!("endpoints/{endpoint}"))?.status, &404)
     }

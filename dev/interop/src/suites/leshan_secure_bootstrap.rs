@@ -42,7 +42,7 @@ pub(crate) fn their_device(world: &World, report: &mut Report) {
             let endpoint = format!("leshan-bs-{mode}");
             let (credential, flag) = theirs(&keys, mode, &endpoint)?;
             let mut device = bootstrapped(&endpoint, &credential, &flag)?;
-            device.says("bootstrapped", Duration::from_secs(20))?;
+            device.says("bootstrapped", SOON * 2)?;
             device.registered()?;
             let registration = serve.registered(&endpoint, SOON)?;
             same("mode", &registration["security"]["mode"], &json!("psk"))
@@ -148,7 +148,7 @@ pub(crate) fn their_server(world: &World, report: &mut Report) {
             let mut device = Device::from_command(&world.program, &endpoint, command)?;
             let steps = in_short(&bootstrap.session(SOON)?);
             holds(steps.iter().any(|step| step == "BootstrapFinish 2.04"), || format!("{steps:?}"))?;
-            device.event("registered", Duration::from_secs(20))?;
+            device.event("registered", SOON)?;
             server.expect(json!({"op": "read", "path": "/3/0/0", "format": "TLV"}), "2.05").map(drop)
         });
     }
