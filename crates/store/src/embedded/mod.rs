@@ -18,6 +18,7 @@ mod open;
 mod records;
 mod scan;
 mod trees;
+mod values;
 mod writer;
 
 use std::path::PathBuf;
@@ -279,15 +280,7 @@ impl Store for EmbeddedStore {
     }
 
     fn values_at(&self, keys: &[(Endpoint, Path)]) -> Result<Vec<Option<Arc<[u8]>>>, StoreError> {
-        let trees = self.shared.readable()?;
-        let values = trees.tree(Tree::Values)?;
-        let at = |(endpoint, path): &(Endpoint, Path)| {
-            let found = values.get(records::value_key(endpoint, *path));
-            let found = found.map_err(|error| failed(trees.path(), error))?;
-            let value = found.map(|value| records::value_of(&value).map(Arc::from)).transpose();
-            value.map_err(|message| corrupt(trees.path(), &format!("values: {message}")))
-        };
-        keys.iter().map(at).collect()
+        values::at(&*self.shared.readable()?, keys)
     }
 
     fn each_value(
