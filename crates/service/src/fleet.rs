@@ -25,6 +25,7 @@ use lightship_store::{Fact, Store, StoreError};
 use tokio::sync::Semaphore;
 
 use self::bulk::Bulks;
+use self::list::Ahead;
 use self::lost::Lost;
 use self::noise::Noise;
 use self::overview::Overview;
@@ -41,6 +42,7 @@ pub(crate) struct Fleet {
     pub(crate) noise: Noise,
     pub(crate) lost: Lost,
     pub(crate) bulks: Bulks,
+    pub(crate) ahead: Ahead,
     overview: Overview,
     /// Who may look through the directory or the values.
     looks: Arc<Semaphore>,
@@ -56,6 +58,7 @@ impl Fleet {
             noise,
             lost: Lost::open(store, now).await?,
             bulks: Bulks::open(store).await?,
+            ahead: Ahead::default(),
             overview: Overview::default(),
             looks: Arc::new(Semaphore::new(LOOKS_MAX)),
         })

@@ -5,7 +5,7 @@ use lightship_lwm2m::Endpoint;
 use super::names::Place;
 use super::packed::Packed;
 use super::{Device, Directory};
-use crate::filter::Facts;
+use crate::filter::{Facts, Filter, Moment};
 
 /// A device that is looked at.
 pub(crate) struct Seen<'a> {
@@ -44,6 +44,11 @@ impl Directory {
                 last => return last,
             }
         }
+    }
+
+    /// A device, if a filter holds for it now.
+    pub(crate) fn find_if(&self, endpoint: &str, filter: &Filter, now: Moment) -> Option<Device> {
+        self.read().find_if(endpoint, &mut |packed| filter.holds(&packed.facts(), now))
     }
 
     /// The name that so many others come before.

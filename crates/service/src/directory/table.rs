@@ -103,6 +103,11 @@ impl Table {
         self.place_of(name).is_some()
     }
 
+    /// A device, if it is as it is wanted.
+    pub(super) fn find_if(&self, name: &str, is_so: &mut dyn FnMut(&Packed) -> bool) -> Option<Device> {
+        self.at(self.place_of(name)?).filter(|packed| is_so(packed)).map(|packed| packed.open(self.clock))
+    }
+
     pub(super) fn get(&self, name: &str) -> Option<Device> {
         self.at(self.place_of(name)?).map(|packed| packed.open(self.clock))
     }

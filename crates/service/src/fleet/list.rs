@@ -1,5 +1,7 @@
 //! List: pages of devices that a filter holds for.
 
+mod ahead;
+mod by_value;
 mod lost;
 mod order;
 
@@ -9,8 +11,9 @@ use lightship_api as api;
 use lightship_api::{Endpoints, ProblemType};
 use lightship_lwm2m::{Endpoint, Path};
 
-pub(crate) use self::order::{Direction, Placed, from_cursor};
-use self::order::{First, Key};
+pub(crate) use self::ahead::Ahead;
+use self::by_value::keys_at;
+pub(crate) use self::order::{Direction, Key, Placed, from_cursor};
 use super::values::Values;
 use crate::core::Core;
 use crate::directory::{Device, Seen};
@@ -63,7 +66,7 @@ pub(crate) fn page(core: &Arc<Core>, wanted: &Wanted) -> Result<Endpoints, Refus
     let (mut items, next): (Vec<api::Endpoint>, _) = match wanted.order {
         _ if wanted.filter.asks_lost() => lost::page(core, wanted, now)?,
         Order::Name => shown(by_name(core, wanted, now)?),
-        Order::Value(column, direction) => shown(by_value(core, wanted, column, direction)?),
+        Order::Value(column, direction) => shown(by_value::page(core, wanted, (column, direction), now)?),
         Order::Updated | Order::Silent | Order::Registered | Order::Oldest => {
             shown(sorted(core, wanted, now)?)
         }
@@ -185,16 +188,28 @@ pub(crate) fn each_name(
     compared_max: usize,
     each: &mut dyn FnMut(&[Endpoint]) -> bool,
 ) -> Result<bool, Refusal> {
+    each_name_between(core, filter, (None, None), compared_max, each)
+}
+
+/// The same of those behind one name and not behind another.
+fn each_name_between(
+    core: &Core,
+    filter: &Filter,
+    (behind, until): (Option<String>, Option<&str>),
+    compared_max: usize,
+    each: &mut dyn FnMut(&[Endpoint]) -> bool,
+) -> Result<bool, Refusal> {
     let now = Moment(core.now());
     let by_value = filter.values().next().is_some();
-    let (mut after, mut compared) = (None, 0);
+    let (mut after, mut compared) = (behind, 0);
     loop {
-        let mut names: Vec<Endpoint> = Vec::new();
+        let (mut names, mut is_over): (Vec<Endpoint>, bool) = (Vec::new(), false);
         let next = core.directory.walk(&filter.name, after, &mut |seen| {
-            if filter.holds(&seen.facts(), now) {
+            is_over = until.is_some_and(|until| seen.endpoint().as_str() > until);
+            if !is_over && filter.holds(&seen.facts(), now) {
                 names.push(seen.endpoint().clone());
             }
-            names.len() < COMPARED_AT_ONCE
+            !is_over && names.len() < COMPARED_AT_ONCE
         });
         if by_value {
             compared += names.len();
@@ -202,7 +217,7 @@ pub(crate) fn each_name(
             let mut holds = holds.into_iter();
             names.retain(|_| holds.next().unwrap_or(false));
         }
-        if !each(&names) {
+        if !each(&names) || is_over {
             return Ok(true);
         }
         match next {
@@ -225,46 +240,6 @@ pub(crate) fn names(
         Wanted { filter: filter.clone(), columns: Vec::new(), order: Order::Name, from, limit, total: false };
     let (devices, next) = by_name(core, &wanted, Moment(core.now()))?;
     Ok((devices.into_iter().map(|device| device.registration.details.endpoint).collect(), next))
-}
-
-/// A page in the order of values. All that the filter holds for are looked at; of them only those of the page are kept.
-fn by_value(
-    core: &Core,
-    wanted: &Wanted,
-    column: Path,
-    direction: Direction,
-) -> Result<(Vec<Device>, Option<String>), Refusal> {
-    let (skip, behind) = match &wanted.from {
-        From::Place(place) => (*place, None),
-        From::Behind(placed) => (0, Some(placed.clone())),
-        From::Name(name) => (0, Endpoint::new(name).ok().map(|name| (None, name))),
-    };
-    let mut first = First::new(direction, skip, behind, wanted.limit);
-    let mut failed = None;
-    each_name(core, &wanted.filter, usize::MAX, &mut |names| match keys_at(core, names, column) {
-        Ok(keys) => {
-            keys.into_iter().zip(names.iter().cloned()).for_each(|placed| first.offer(placed));
-            true
-        }
-        Err(refusal) => {
-            failed = Some(refusal);
-            false
-        }
-    })?;
-    if let Some(refusal) = failed {
-        return Err(refusal);
-    }
-    let page = first.finish();
-    let next = page.placed.last().filter(|_| page.more).map(order::to_cursor);
-    let found = page.placed.iter().filter_map(|(_, name)| core.directory.find(name.as_str()));
-    Ok((found.collect(), next))
-}
-
-/// What devices are ordered by in the order of a Resource's values.
-fn keys_at(core: &Core, names: &[Endpoint], column: Path) -> Result<Vec<Option<Key>>, Refusal> {
-    let keys: Vec<_> = names.iter().map(|name| (name.clone(), column)).collect();
-    let found = Values::at(core, &keys).map_err(|error| unread(&error))?;
-    Ok(found.into_iter().map(|value| value.as_ref().map(Key::of)).collect())
 }
 
 /// A page in the order of a time. All that the filter holds for are looked at.

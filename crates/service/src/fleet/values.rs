@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 use tokio::sync::Notify;
 
+use super::list::Key;
 use crate::core::{Core, stopped};
 use crate::rest::history::leaves;
 
@@ -108,6 +109,20 @@ impl Values {
 
     /// The last known value of each of these. It blocks its thread.
     pub(crate) fn at(core: &Core, keys: &[(Endpoint, Path)]) -> Result<Vec<Option<KnownValue>>, StoreError> {
+        let bodies = Values::bodies(core, keys)?;
+        Ok(keys.iter().zip(bodies).map(|((_, path), body)| open(*path, &body?)).collect())
+    }
+
+    /// What each of these is ordered by. It blocks its thread.
+    pub(super) fn keys_at(core: &Core, keys: &[(Endpoint, Path)]) -> Result<Vec<Option<Key>>, StoreError> {
+        let key = |body: Arc<[u8]>| {
+            let Stored { value, kind, .. } = serde_json::from_slice(&body).ok()?;
+            Some(Key::of(&value, kind))
+        };
+        Ok(Values::bodies(core, keys)?.into_iter().map(|body| key(body?)).collect())
+    }
+
+    fn bodies(core: &Core, keys: &[(Endpoint, Path)]) -> Result<Vec<Option<Arc<[u8]>>>, StoreError> {
         let fresh: Vec<Option<Arc<[u8]>>> = {
             let fresh = core.fleet.values.fresh();
             let at = |(endpoint, path): &(Endpoint, Path)| {
@@ -116,8 +131,7 @@ impl Values {
             keys.iter().map(at).collect()
         };
         let stored = core.store.values_at(keys)?;
-        let both = keys.iter().zip(fresh.into_iter().zip(stored));
-        Ok(both.map(|((_, path), (fresh, stored))| open(*path, &fresh.or(stored)?)).collect())
+        Ok(fresh.into_iter().zip(stored).map(|(fresh, stored)| fresh.or(stored)).collect())
     }
 
     /// Forgets what is not in the store yet; whether there was anything.

@@ -2,7 +2,7 @@
 
 use std::cmp::Ordering;
 
-use lightship_api::{KnownValue, ValueType};
+use lightship_api::ValueType;
 use lightship_lwm2m::Endpoint;
 
 /// What devices are ordered by: numbers come before texts.
@@ -55,12 +55,12 @@ impl Key {
     }
 
     /// The key of a value.
-    pub(crate) fn of(known: &KnownValue) -> Key {
+    pub(crate) fn of(value: &serde_json::Value, kind: Option<ValueType>) -> Key {
         let is_number = matches!(
-            known.kind,
+            kind,
             Some(ValueType::Integer | ValueType::Unsigned | ValueType::Float | ValueType::Time)
         );
-        match (&known.value, known.value.as_f64()) {
+        match (value, value.as_f64()) {
             (_, Some(number)) => Key::of_number(number),
             (serde_json::Value::String(text), None) => {
                 // Numbers that JSON does not hold exactly are texts.
@@ -95,7 +95,7 @@ impl Key {
 }
 
 impl Direction {
-    fn compare(self, one: &Placed, other: &Placed) -> Ordering {
+    pub(super) fn compare(self, one: &Placed, other: &Placed) -> Ordering {
         let by_key = match (&one.0, &other.0) {
             (Some(one), Some(other)) if self == Direction::Up => one.cmp(other),
             (Some(one), Some(other)) => other.cmp(one),
@@ -124,6 +124,11 @@ impl First {
             self.sort();
             self.last = self.found.last().cloned();
         }
+    }
+
+    /// Takes in what another has found, of others.
+    pub(crate) fn join(&mut self, other: First) {
+        other.found.into_iter().for_each(|placed| self.offer(placed));
     }
 
     pub(crate) fn finish(mut self) -> Page {
@@ -176,14 +181,12 @@ const TEXT_LEN_MAX: usize = 64;
 
 #[cfg(test)]
 mod tests {
-    use lightship_api::{Timestamp, ValueSource};
     use serde_json::{Value as Json, json};
 
     use super::*;
 
-    fn key(value: Json, kind: Option<ValueType>) -> Key {
-        let (path, time, source) = ("/3/0/3".to_owned(), Timestamp(0), ValueSource::Read);
-        Key::of(&KnownValue { path, kind, value, time, source })
+    fn key(value: &Json, kind: Option<ValueType>) -> Key {
+        Key::of(value, kind)
     }
 
     #[test]
@@ -210,13 +213,13 @@ mod tests {
             json!(false),
             json!(true),
         ];
-        let keys: Vec<Key> = ascending.iter().map(|value| key(value.clone(), None)).collect();
+        let keys: Vec<Key> = ascending.iter().map(|value| key(value, None)).collect();
         for (at, pair) in keys.windows(2).enumerate() {
             assert!(pair[0] < pair[1], "{} before {}", ascending[at], ascending[at + 1]);
         }
         assert_eq!(
-            key(json!("9007199254740993"), Some(ValueType::Integer)),
-            key(json!(9_007_199_254_740_993_i64), None)
+            key(&json!("9007199254740993"), Some(ValueType::Integer)),
+            key(&json!(9_007_199_254_740_993_i64), None)
         );
         assert!(Key::of_integer(-5) < Key::of_integer(3) && Key::of_integer(3) < Key::of_integer(i64::MAX));
     }
@@ -253,8 +256,12 @@ mod tests {
                 assert!(behind.is_some(), "a cursor can be read");
             }
             assert_eq!(pages, expected, "{direction:?}");
-            let mut first = First::new(direction, 4990, None, 10);
-            all.iter().for_each(|placed| first.offer(placed.clone()));
+            let [mut first, mut rest] = [0, 1].map(|_| First::new(direction, 4990, None, 10));
+            // In two parts, as two threads find them.
+            let (one, other) = all.split_at(1800);
+            one.iter().for_each(|placed| first.offer(placed.clone()));
+            other.iter().for_each(|placed| rest.offer(placed.clone()));
+            first.join(rest);
             let page = first.finish();
             assert_eq!((page.placed.as_slice(), page.more), (&expected[4990..], false));
         }
