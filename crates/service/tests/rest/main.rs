@@ -23,6 +23,7 @@ mod history;
 mod models;
 mod operations;
 mod queue;
+mod resumption;
 mod secured;
 mod sessions;
 mod support;

@@ -13,7 +13,7 @@ pub(crate) fn put(server: &Server, endpoint: &str, credential: &Json) {
     assert!(matches!(reply.status, 200 | 201), "{reply:?}");
 }
 
-fn put_psk(server: &Server, endpoint: &str, identity: &str) {
+pub(crate) fn put_psk(server: &Server, endpoint: &str, identity: &str) {
     put(server, endpoint, &json!({"mode": "psk", "identity": identity, "key_hex": KEY}));
 }
 
@@ -519,7 +519,7 @@ fn secrets_of_sessions_go_to_a_file_only_where_that_is_wanted() {
 }
 
 /// The same server once more, at the same addresses.
-fn restarted(
+pub(crate) fn restarted(
     server: Server,
     folder: &std::path::Path,
     change: impl FnOnce(&mut lightship_service::Config),
@@ -534,7 +534,7 @@ fn restarted(
     })
 }
 
-fn in_folder(folder: &std::path::Path) -> Server {
+pub(crate) fn in_folder(folder: &std::path::Path) -> Server {
     Server::with(|config| config.store.folder = Some(folder.to_owned()))
 }
 

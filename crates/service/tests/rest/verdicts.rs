@@ -42,6 +42,7 @@ fn a_device_that_comes_again_costs_no_signatures_of_authorities() {
     }
 }
 
+// Proves: SEC-06
 #[test]
 fn a_credential_that_is_taken_away_counts_at_once_whatever_was_found_of_the_chain() {
     let root = Identity::authority("root");
