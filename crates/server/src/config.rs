@@ -2,7 +2,7 @@
 
 use core::time::Duration;
 
-use crate::{Limits, Security};
+use crate::{Limits, Security, Transmission};
 
 /// The settings of one shard; plain values, all of them legal.
 #[derive(Clone, Debug)]
@@ -15,6 +15,8 @@ pub struct Config {
     pub node: u8,
     /// The transmission parameters of CoAP (RFC 7252 §4.8).
     pub coap: lightship_coap::Config,
+    /// Other ones for some devices, the first that fits; at most [`TRANSMISSIONS_MAX`](crate::limits::TRANSMISSIONS_MAX).
+    pub transmissions: Vec<Transmission>,
     /// What it takes to speak coaps; `None`: what comes to [`Shard::handle_secured_input`](crate::Shard::handle_secured_input) is
     /// dropped.
     pub security: Option<Security>,
@@ -60,6 +62,7 @@ impl Default for Config {
             shards: 1,
             node: 0,
             coap: lightship_coap::Config::default(),
+            transmissions: Vec::new(),
             security: None,
             ask_timeout: Duration::from_secs(10),
             registration_grace: Duration::ZERO,

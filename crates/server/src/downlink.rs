@@ -208,9 +208,11 @@ impl Shard {
 
     /// Whether nothing came back for two transmissions: a device that sleeps at times sleeps then (TS_Transport 6.5).
     fn is_silent(&self, now: Instant, device: &Device) -> bool {
-        let silence = self.config.coap.ack_timeout.saturating_mul(4);
         let link = device.link.and_then(|link| self.links.get(link));
-        link.is_some_and(|link| now >= link.active_at + silence)
+        link.is_some_and(|link| {
+            let silence = self.transmissions.of(link.class).ack_timeout.saturating_mul(4);
+            now >= link.active_at + silence
+        })
     }
 
     /// Ends a job wherever it is and goes on with the next.

@@ -77,6 +77,7 @@ mod stats;
 mod talk;
 mod timer;
 mod trace;
+mod transmission;
 mod uplink;
 
 pub use config::{Config, Rebinding};
@@ -102,6 +103,7 @@ pub use stats::Stats;
 pub use trace::{
     TRACED_LEN_MAX, TRACED_RECORD_LEN_MAX, TraceAsk, TraceChunk, TraceDrop, TraceOf, TraceRecord,
 };
+pub use transmission::Transmission;
 
 // What my interface speaks of, so that a host needs no further room for it.
 pub use lightship_coap::{Code, ContentFormat, Token};

@@ -83,6 +83,9 @@ pub const AMPLIFICATION_MAX: u32 = 3;
 /// A request with more payload than this is preceded by a ping where the address has not answered anything yet.
 pub const UNPROVEN_PAYLOAD_MAX: usize = 64;
 
+/// Rules for the transmission parameters of some devices ([`Transmission`](crate::Transmission)).
+pub const TRANSMISSIONS_MAX: usize = 64;
+
 /// Stateless answers that wait to be sent; by the drain rule one input makes one.
 pub const STATELESS_MAX: usize = 64;
 

@@ -19,6 +19,7 @@ use crate::slab::{Key, Slab};
 use crate::talk::Peer;
 use crate::timer::TimerId;
 use crate::trace::Way;
+use crate::transmission::Class;
 
 /// The CoAP state of one address without security, or of one session.
 pub(crate) struct Link {
@@ -27,6 +28,8 @@ pub(crate) struct Link {
     pub(crate) session: Option<Key<SecuredSession>>,
     /// The longest message that fits into one record, if that is less than usual.
     pub(crate) message_len_max: Option<u16>,
+    /// Which transmission parameters count for its device.
+    pub(crate) class: Class,
     pub(crate) peer: Peer,
     /// What its messages are marked with where they are recorded.
     pub(crate) marks: TraceMarks,
@@ -152,6 +155,7 @@ impl Links {
             address,
             session,
             message_len_max: None,
+            class: Class::default(),
             peer,
             marks: TraceMarks::default(),
             device,

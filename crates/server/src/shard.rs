@@ -25,6 +25,7 @@ use crate::slab::{Key, Slab};
 use crate::stateless::{FirstContact, ShortAnswer, first_contact, refuse};
 use crate::timer::Timers;
 use crate::trace::{Known, Recorder, Way, answer};
+use crate::transmission::Settings;
 use crate::{Config, Event, Locator, Registration, Stats, TraceAsk, TraceChunk, TraceDrop, TraceOf, Wanted};
 
 /// One shard of a LwM2M Server: many devices, no sockets, no clock.
@@ -36,6 +37,8 @@ pub struct Shard {
     pub(crate) config: Config,
     /// For addresses without a registration: the same, with room for a Register only.
     pub(crate) strangers_coap: lightship_coap::Config,
+    /// For devices, by their names.
+    pub(crate) transmissions: Settings,
     /// How long repetitions of a message may arrive; what nobody is heard of for so long is forgotten.
     pub(crate) link_span: Duration,
     pub(crate) rng: SeededRng,
@@ -110,7 +113,8 @@ impl Shard {
             buffer_len_max: limits.register_body.saturating_mul(2),
             ..config.coap.clone()
         };
-        let link_span = config.coap.exchange_lifetime();
+        let transmissions = Settings::new(&config.coap, &config.transmissions);
+        let link_span = transmissions.exchange_lifetime_max();
         let mut rng = SeededRng::new(seed);
         let hashes = SecretHash { secret: u128::from(rng.next_u64()) << 64 | u128::from(rng.next_u64()) };
         let forwards = |size| Forwards::new(if config.shards > 1 { size } else { 0 }, hashes);
@@ -122,6 +126,7 @@ impl Shard {
         Self {
             config,
             strangers_coap,
+            transmissions,
             link_span,
             rng,
             stats: Stats::default(),

@@ -62,7 +62,7 @@ impl Shard {
         link
     }
 
-    /// Says whose the messages of a link are, for the recorder.
+    /// Says whose the messages of a link are: for the recorder, and for the parameters that they are sent with.
     pub(crate) fn mark(
         &mut self,
         link: Key<Link>,
@@ -74,7 +74,9 @@ impl Shard {
             link.marks.session = random;
         }
         if let Some(device) = device.and_then(|device| self.devices.get(device)) {
-            link.marks.tag = self.trace.tag(device.details.endpoint.as_str());
+            let endpoint = device.details.endpoint.as_str();
+            link.marks.tag = self.trace.tag(endpoint);
+            link.class = self.transmissions.class(endpoint);
         }
     }
 
@@ -109,7 +111,10 @@ impl Shard {
         self.trace.record(link.way_in(), datagram);
         link.active_at = now;
         link.allow(datagram.len());
-        let config = link.coap(if link.device.is_some() { &self.config.coap } else { &self.strangers_coap });
+        let config = link.coap(match link.device {
+            Some(_) => self.transmissions.of(link.class),
+            None => &self.strangers_coap,
+        });
         match link.peer.handle_input(now, &config, datagram) {
             Incoming::Nothing => {}
             Incoming::Dropped(why) => {
@@ -256,7 +261,7 @@ impl Shard {
                 options.max_age_s(seconds);
             }
         };
-        let config = link.coap(&self.config.coap);
+        let config = link.coap(self.transmissions.of(link.class));
         let sent = match reply {
             Reply { code, location: None, max_age_s: None } => {
                 link.peer.respond_bare(now, &config, ticket, code)
@@ -295,9 +300,9 @@ impl Shard {
         let link = self.links.get_mut(link)?;
         link.active_at = now;
         if !link.proven && outgoing.payload.len() > UNPROVEN_PAYLOAD_MAX {
-            return link.peer.ping(now, &self.config.coap).ok();
+            return link.peer.ping(now, self.transmissions.of(link.class)).ok();
         }
-        let config = link.coap(&self.config.coap);
+        let config = link.coap(self.transmissions.of(link.class));
         let request = NewRequest { token, ..NewRequest::con(outgoing.code) };
         let write = |options: &mut OptionWriter<'_>| outgoing.write_options(root, options);
         let sent = match begun {
@@ -370,7 +375,7 @@ impl Shard {
         if link.timer.is_some_and(|(_, armed)| armed <= end) && link.peer.is_at_rest() {
             return;
         }
-        let due = link.peer.poll_timeout(&self.config.coap).map_or(end, |due| due.min(end));
+        let due = link.peer.poll_timeout(self.transmissions.of(link.class)).map_or(end, |due| due.min(end));
         match link.timer {
             Some((_, armed)) if armed <= due => return,
             Some((timer, _)) => self.timers.cancel(timer),
@@ -383,7 +388,7 @@ impl Shard {
     pub(crate) fn link_due(&mut self, now: Instant, key: Key<Link>) {
         let Some(link) = self.links.get_mut(key) else { return };
         link.timer = None;
-        link.peer.handle_timeout(now, &self.config.coap);
+        link.peer.handle_timeout(now, self.transmissions.of(link.class));
         let quiet = now >= link.active_at + self.link_span;
         let device = link.device;
         self.settle(now, key);

@@ -48,6 +48,7 @@ pub(crate) fn bootstrap(
         security: Some(security),
         packs: config.bootstrap.packs,
         tolerate_unknown_format: config.bootstrap.tolerate_unknown_format,
+        coap: config.transmission.coap(),
         session_timeout: config.bootstrap.session_timeout,
         trace_bytes: config.trace.bytes / BOOTSTRAP_PART,
         ..bootstrap_engine::Config::default()
@@ -112,6 +113,8 @@ fn options(config: &Config, security: engine::Security) -> Options {
             registration_grace: config.registration.grace,
             rebinding: config.registration.rebinding,
             awake_window: config.queue.awake_window,
+            coap: config.transmission.coap(),
+            transmissions: config.transmission.devices.clone(),
             limits,
             trace_bytes: (config.trace.bytes - config.trace.bytes / BOOTSTRAP_PART)
                 / usize::from(config.listen.shards.max(1)),

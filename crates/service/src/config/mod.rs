@@ -6,6 +6,7 @@
 mod fields;
 mod raw;
 mod security;
+mod transmission;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -17,9 +18,11 @@ use lightship_store::Durability;
 pub use fields::sample;
 pub use raw::{
     OneOrMany, RawApi, RawAudit, RawBootstrap, RawConfig, RawEvents, RawLimits, RawListen, RawModels,
-    RawQueue, RawRegistration, RawSecurity, RawServerKey, RawStore, RawTrace,
+    RawQueue, RawRegistration, RawSecurity, RawServerKey, RawStore, RawTrace, RawTransmission,
+    RawTransmissionOfSome,
 };
 pub use security::{Field, KeyPair, Rule, SealKey, Security};
+pub use transmission::Transmissions;
 
 /// What a server is to do; all invariants hold.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,6 +35,8 @@ pub struct Config {
     pub registration: Registration,
     /// Queue Mode.
     pub queue: Queue,
+    /// How long the server waits for devices, and how often it repeats.
+    pub transmission: Transmissions,
     /// The Bootstrap-Server.
     pub bootstrap: Bootstrap,
     /// The REST API.
@@ -351,6 +356,7 @@ impl Config {
             queue: Queue {
                 awake_window: seconds("queue.awake_window_s", raw.queue.awake_window_s, 93, WEEK_S)?,
             },
+            transmission: Transmissions::read(raw.transmission)?,
             bootstrap: Bootstrap {
                 packs: raw.bootstrap.packs.unwrap_or(true),
                 tolerate_unknown_format: raw.bootstrap.tolerate_unknown_format.unwrap_or(false),

@@ -22,6 +22,8 @@ pub struct RawConfig {
     pub registration: RawRegistration,
     /// `[queue]`
     pub queue: RawQueue,
+    /// `[transmission]`
+    pub transmission: RawTransmission,
     /// `[bootstrap]`
     pub bootstrap: RawBootstrap,
     /// `[api]`
@@ -78,6 +80,20 @@ pub struct RawServerKey {
     /// Certificates in PEM, the server's own first; left out: a raw public key only.
     #[serde(default)]
     pub certificate_file: Option<PathBuf>,
+}
+
+/// Transmission parameters of some devices.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RawTransmissionOfSome {
+    /// Names of their endpoints; `nb-*` stands for all that begin so.
+    pub endpoints: OneOrMany,
+    /// As for all devices.
+    pub ack_timeout_ms: Option<u64>,
+    /// As for all devices.
+    pub ack_random_percent: Option<u64>,
+    /// As for all devices.
+    pub max_retransmit: Option<u64>,
 }
 
 macro_rules! section {
@@ -140,6 +156,13 @@ section! {
     RawRegistration { grace_s: u64, rebinding: String, }
     /// Section `[queue]`, see [`super::sample`].
     RawQueue { awake_window_s: u64, }
+    /// Section `[transmission]`, see [`super::sample`].
+    RawTransmission {
+        ack_timeout_ms: u64,
+        ack_random_percent: u64,
+        max_retransmit: u64,
+        devices: Vec<RawTransmissionOfSome>,
+    }
     /// Section `[bootstrap]`, see [`super::sample`].
     RawBootstrap {
         packs: bool,
@@ -245,6 +268,7 @@ impl RawConfig {
             security: self.security.under(higher.security),
             registration: self.registration.under(higher.registration),
             queue: self.queue.under(higher.queue),
+            transmission: self.transmission.under(higher.transmission),
             bootstrap: self.bootstrap.under(higher.bootstrap),
             api: self.api.under(higher.api),
             limits: self.limits.under(higher.limits),
