@@ -1,5 +1,6 @@
 //! Programs under test and their peers: started, listened to line by line, ended.
 
+use crate::report::{Check, holds};
 use std::collections::HashMap;
 use std::ffi::OsStr;
 use std::fs::File;
@@ -148,6 +149,19 @@ impl Process {
                 .ok_or(format!("{path} has no {key}"))
         };
         Ok(Size { resident_kib: number("RssAnon:")?, threads: number("Threads:")? })
+    }
+}
+
+impl Process {
+    /// Has no more threads than before, and its own memory has grown by no more than this, soon: a thread of a pool that waits for work
+    /// ends after some seconds, and the allocator gives back what is free a little later. What leaks stays.
+    pub(crate) fn has_not_grown(&self, before: Size, kib_max: u64) -> Check {
+        eventually(Duration::from_secs(30), || {
+            let after = self.size()?;
+            let grown = after.resident_kib.saturating_sub(before.resident_kib);
+            let is_as_before = after.threads <= before.threads && grown <= kib_max;
+            holds(is_as_before, || format!("{before:?}, then {after:?}, of which {kib_max} KiB more may be"))
+        })
     }
 }
 

@@ -162,6 +162,17 @@ impl Theirs {
         })
     }
 
+    /// The types of all events of our server up to the next of this type, which is the last of them.
+    pub(crate) fn kinds_until(&mut self, last: &str, limit: Duration) -> Result<Vec<String>, String> {
+        let mut kinds = Vec::new();
+        self.events.wait_for(last, limit, |line| {
+            let event: Value = serde_json::from_str(line).ok()?;
+            kinds.push(event["type"].as_str()?.to_owned());
+            (event["type"] == last).then_some(())
+        })?;
+        Ok(kinds)
+    }
+
     fn told(&mut self, what: &str, limit: Duration, wanted: impl Fn(&Value) -> bool) -> Result<Told, String> {
         self.events.wait_for(what, limit, |line| {
             let event: Value = serde_json::from_str(line).ok()?;

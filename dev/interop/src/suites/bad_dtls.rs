@@ -166,8 +166,7 @@ impl<'a> Hall<'a> {
             }
             self.is_calm_again()?;
             self.still_serves()?;
-            let grown = self.serve.process.size()?.resident_kib.saturating_sub(before.resident_kib);
-            holds(grown <= GROWTH_KIB_MAX, || format!("grown by {grown} KiB"))
+            self.serve.process.has_not_grown(before, GROWTH_KIB_MAX)
         });
         let odd: [(&str, &[u16], &[u8], &str); 3] = [
             ("108-no-common-suite", &[0x0001], &[], "alert-40"),
@@ -299,8 +298,7 @@ impl<'a> Hall<'a> {
         let right =
             words.iter().all(|word| word.starts_with("alert") || *word == "silence") && words.len() <= 2;
         holds(right, || format!("found {found}"))?;
-        let grown = self.serve.process.size()?.resident_kib.saturating_sub(before.resident_kib);
-        holds(grown <= GROWTH_KIB_MAX, || format!("grown by {grown} KiB"))?;
+        self.serve.process.has_not_grown(before, GROWTH_KIB_MAX)?;
         self.still_serves()
     }
 

@@ -141,10 +141,7 @@ impl Target<'_> {
         self.rounds(&socket, rows)?;
         let before = self.serve.process.size()?;
         self.rounds(&socket, rows)?;
-        let after = self.serve.process.size()?;
-        same("threads", &after.threads, &before.threads)?;
-        let grown = after.resident_kib.saturating_sub(before.resident_kib);
-        holds(grown <= GROWTH_KIB_MAX, || format!("memory: {before:?}, then {after:?}"))
+        self.serve.process.has_not_grown(before, GROWTH_KIB_MAX)
     }
 
     fn rounds(&self, socket: &Socket, rows: &[Row]) -> Check {

@@ -116,10 +116,7 @@ impl RawServer {
         self.rounds(rows)?;
         let before = self.process.process.size()?;
         self.rounds(rows)?;
-        let after = self.process.process.size()?;
-        same("threads", &after.threads, &before.threads)?;
-        let grown = after.resident_kib.saturating_sub(before.resident_kib);
-        holds(grown <= GROWTH_KIB_MAX, || format!("memory: {before:?}, then {after:?}"))
+        self.process.process.has_not_grown(before, GROWTH_KIB_MAX)
     }
 
     fn rounds(&mut self, rows: &[Row]) -> Check {
