@@ -47,7 +47,9 @@ pub(super) fn page(
 
 /// The first of all that the filter holds for.
 fn first_of(core: &Core, query: &Query, first: &(dyn Fn() -> First + Sync)) -> Result<First, Refusal> {
-    let cuts = cuts(core, &query.filter);
+    // Who finds nobody else looking has the place of two.
+    let other = core.fleet.looks.try_acquire().ok();
+    let cuts = cuts(core, &query.filter, if other.is_some() { 2 } else { 1 });
     let read = |behind: Option<&String>, until: Option<&String>| {
         let (mut first, mut failed) = (first(), None);
         let between = (behind.cloned(), until.map(String::as_str));
@@ -82,9 +84,9 @@ fn first_of(core: &Core, query: &Query, first: &(dyn Fn() -> First + Sync)) -> R
 }
 
 /// The names that the stretches of the threads end with, but for the last one.
-fn cuts(core: &Core, filter: &Filter) -> Vec<String> {
+fn cuts(core: &Core, filter: &Filter, places: usize) -> Vec<String> {
     let cores = thread::available_parallelism().map_or(1, usize::from);
-    let threads = if filter.name.is_empty() { (cores / 2).clamp(1, THREADS_MAX) } else { 1 };
+    let threads = if filter.name.is_empty() { (cores * places / 4).clamp(1, THREADS_MAX) } else { 1 };
     let each = core.directory.len() / threads;
     if each < STRETCH_MIN {
         return Vec::new();
@@ -103,7 +105,7 @@ pub(super) fn keys_at(core: &Core, names: &[Endpoint], column: Path) -> Result<V
 
 /// Devices that are found for one page and those behind it.
 const AHEAD: usize = 10_000;
-/// Half of the cores are left to devices.
+/// Of one search; of two at a time each has half as many. Half of the cores are left to devices.
 const THREADS_MAX: usize = 4;
 /// Devices for which a thread is worth it.
 const STRETCH_MIN: usize = 5000;
