@@ -249,16 +249,15 @@ async function main(browser, demo) {
     const background = () => page.evaluate(() => getComputedStyle(document.body).backgroundColor);
     const light = await background();
     await page.emulateMedia({ colorScheme: "dark" });
-    const dark = await background();
-    expect(light !== dark, "dark looks like light");
+    await eventually("dark looks unlike light", async () => (await background()) !== light);
     await page.getByRole("button", { name: "Auto", exact: true }).click();
-    expect((await background()) === light, "the switch does not override the system");
+    await eventually("the switch overrides the system", async () => (await background()) === light);
     await page.reload();
     await page.getByRole("button", { name: "Light", exact: true }).waitFor();
-    expect((await background()) === light, "the choice is forgotten on reload");
+    await eventually("the choice is remembered on reload", async () => (await background()) === light);
     await page.getByRole("button", { name: "Light", exact: true }).click();
     await page.getByRole("button", { name: "Dark", exact: true }).click();
-    for (const [file, hash] of [["list-dark", ""], ["device-dark", `/devices/${encodeURIComponent(name)}/data/3303/0/5700`], ["events-dark", "/events"]]) {
+    for (const [file, hash] of [["list-dark", "/devices"], ["device-dark", `/devices/${encodeURIComponent(name)}/data/3303/0/5700`], ["events-dark", "/events"]]) {
       await page.goto(`${base}/#${hash}`);
       await settled(page);
       await shot(file);
@@ -273,7 +272,7 @@ async function main(browser, demo) {
       watch(phone, trouble);
       const device = `/devices/${encodeURIComponent(name)}`;
       for (const [file, hash] of [
-        ["list", ""],
+        ["list", "/devices"],
         ["overview", device],
         ["device", `${device}/data`],
         ["resource", `${device}/data/3303/0/5700`],

@@ -88,7 +88,12 @@ async function overview(page, base) {
 
 /** How many the list says that it has. */
 async function listed(page) {
-  return Number((await page.locator("header").getByRole("status").innerText()).replace(/\D/g, ""));
+  // An ellipsis is there as long as it asks.
+  const text = await eventually("the list is counted", async () => {
+    const said = await page.locator("header").getByRole("status").innerText();
+    return /^[\d,]+ \w+$/.test(said.trim()) ? said : undefined;
+  });
+  return Number(text.replace(/\D/g, ""));
 }
 
 const rows = (page) => page.getByRole("table", { name: "Registered devices" }).getByRole("row");
@@ -186,6 +191,21 @@ async function bulk(page, base) {
     await look(page, flags.shots, "devices-by-value");
     await head.getByRole("button").click();
     await eventually("by name again", async () => (await head.getAttribute("aria-sort")) === "none");
+    await page.goto(before);
+    await page.getByRole("link", { name: "load-123", exact: true }).waitFor();
+  });
+  await check("on a phone a menu sorts the list, and the first column is there", async () => {
+    const before = page.url();
+    const size = page.viewportSize();
+    await page.setViewportSize({ width: 390, height: 844 });
+    await page.goto(`${base}/#/devices?filter=load-12&columns=%2F3303%2F0%2F5700`);
+    const menu = page.getByRole("combobox", { name: "Sort by" });
+    await menu.selectOption("/3303/0/5700, highest first");
+    await eventually("its largest value comes first", async () => /^load-12[01]?$/.test(await page.locator(".device .name a").first().innerText()));
+    await page.locator(".device .value").first().getByText(/^\d/).waitFor();
+    await menu.selectOption("Last seen, oldest first");
+    await eventually("the address says so", () => page.url().endsWith("sort=-updated"));
+    await page.setViewportSize(size);
     await page.goto(before);
     await page.getByRole("link", { name: "load-123", exact: true }).waitFor();
   });
