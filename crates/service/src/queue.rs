@@ -151,10 +151,10 @@ fn show_waiting(core: &Core, endpoint: &Endpoint) {
 }
 
 fn unstored(error: &StoreError) -> Refusal {
-    if !matches!(error, StoreError::Full { .. }) {
-        tracing::error!(%error, "the store does not take commands");
+    if matches!(error, StoreError::Full { .. }) {
+        return Refusal(Problem::new(ProblemType::Overloaded, error.to_string()).retry_after(5));
     }
-    Refusal(Problem::new(ProblemType::Overloaded, error.to_string()).retry_after(5))
+    unread(error)
 }
 
 /// On which terms a command is accepted.
@@ -372,8 +372,9 @@ fn ended(core: &Core, record: CommandRecord, state: CommandState, reason: Option
 }
 
 pub(crate) fn unread(error: &StoreError) -> Refusal {
-    tracing::error!(%error, "the store does not answer");
-    Refusal(Problem::new(ProblemType::Overloaded, error.to_string()).retry_after(5))
+    let why = error.chain();
+    tracing::error!(error = %why, "the store does not answer");
+    Refusal(Problem::new(ProblemType::Overloaded, why).retry_after(5))
 }
 
 /// Commands of one device that may wait.

@@ -310,6 +310,12 @@ pub enum StoreError {
         /// Which process, if it says so.
         by: Option<u32>,
     },
+    /// Something is stored already where a new store was to be made.
+    #[error("there is a store in {path} already, or half of one")]
+    Occupied {
+        /// The folder.
+        path: PathBuf,
+    },
     /// What is stored makes no sense; stop.
     #[error("{path} is damaged or of a newer version: {message}")]
     Corrupt {
@@ -336,7 +342,8 @@ pub enum StoreError {
 
 impl StoreError {
     /// What happened and why, in one line.
-    pub(crate) fn chain(&self) -> String {
+    #[must_use]
+    pub fn chain(&self) -> String {
         let mut text = self.to_string();
         let mut source = std::error::Error::source(self);
         while let Some(error) = source {

@@ -10,6 +10,7 @@ use lightship_store::{Batch, Fact, Store, StoreError, TokenRecord};
 
 use super::{Actor, Live, audited};
 use crate::core::Core;
+use crate::queue::unread;
 use crate::random::Random;
 use crate::rest::Refusal;
 use crate::security::hex;
@@ -73,12 +74,10 @@ async fn commit(core: &Core, fact: Fact) -> Result<(), Refusal> {
         StoreError::Full { .. } => Refusal::new(ProblemType::Conflict, error.to_string()),
         StoreError::Unavailable { .. }
         | StoreError::InUse { .. }
+        | StoreError::Occupied { .. }
         | StoreError::Corrupt { .. }
         | StoreError::Taken { .. }
-        | _ => {
-            tracing::error!(%error, "the store takes no tokens");
-            Refusal(Problem::new(ProblemType::Overloaded, "the store does not answer").retry_after(5))
-        }
+        | _ => unread(&error),
     })
 }
 

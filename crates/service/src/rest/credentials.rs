@@ -13,6 +13,7 @@ use super::Refusal;
 use super::input::{self, Query};
 use super::reply::{Answer, json};
 use crate::core::Core;
+use crate::queue::unread;
 use crate::security::{self, KeepError, Kept, Proof};
 
 /// GET of a list
@@ -134,10 +135,7 @@ pub(super) fn refused(error: KeepError) -> Refusal {
         KeepError::Store(error @ StoreError::Full { .. }) => {
             Refusal::new(ProblemType::Conflict, error.to_string())
         }
-        KeepError::Store(error) => {
-            tracing::error!(%error, "the store refuses");
-            Refusal(Problem::new(ProblemType::Overloaded, "the store does not answer").retry_after(5))
-        }
+        KeepError::Store(error) => unread(&error),
         KeepError::Seal(error) => {
             tracing::error!(%error, "a credential cannot be read or sealed");
             Refusal::new(ProblemType::Internal, error.to_string())

@@ -360,7 +360,7 @@ impl Importer {
         let lock = FolderLock::take(&options.folder)?;
         let trees = Trees::open(&options.folder.join(open::STORE), options.cache_bytes)?;
         if !open::is_new(&trees)? {
-            return Err(corrupt(trees.path(), "there is a store already, or half of one"));
+            return Err(StoreError::Occupied { path: trees.path().to_owned() });
         }
         trees.write(&[open::log_row(head.writer)], Sync::Now)?;
         trees.begin_segment(head.oldest.max(1), 0)?;
