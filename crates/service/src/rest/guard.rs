@@ -11,6 +11,7 @@ use axum::response::{IntoResponse, Response};
 use lightship_api::{ProblemType, Role};
 
 use super::Refusal;
+use super::input;
 use super::roles::{self, Wanted};
 use crate::access::{Actor, Asked, Denied, Outcome, Trail};
 use crate::config::Api;
@@ -153,10 +154,12 @@ fn check(api: &Api, uri: &Uri, headers: &HeaderMap) -> Result<(), Refusal> {
             ));
         }
     }
-    if is_percent_encoded(uri.path()) {
+    // A broken `%` would be taken for itself, and kept as part of a name.
+    if input::decode(uri.path()).is_some() {
         return Ok(());
     }
-    Err(Refusal::new(ProblemType::MalformedRequest, "% stands before two hex digits in an address"))
+    let detail = "% stands before two hex digits in an address, and what they mean is UTF-8";
+    Err(Refusal::new(ProblemType::MalformedRequest, detail))
 }
 
 fn host(uri: &Uri, headers: &HeaderMap) -> Result<String, Refusal> {
@@ -171,13 +174,6 @@ fn host(uri: &Uri, headers: &HeaderMap) -> Result<String, Refusal> {
     };
     host.filter(|host| !host.is_empty() && !host.contains('@'))
         .ok_or_else(|| Refusal::new(ProblemType::MalformedRequest, "the Host header is missing or wrong"))
-}
-
-/// Whether two hex digits follow every `%`: others would take a broken one for itself, and keep it as part of a name.
-fn is_percent_encoded(path: &str) -> bool {
-    let mut parts = path.split('%');
-    let _before = parts.next();
-    parts.all(|part| part.get(..2).is_some_and(|digits| digits.bytes().all(|byte| byte.is_ascii_hexdigit())))
 }
 
 /// The name without its port.

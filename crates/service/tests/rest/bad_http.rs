@@ -25,8 +25,10 @@ fn unknown_names_and_addresses_are_404() {
     {
         assert_eq!(server.get(address).status, 404, "{address}");
     }
-    let reply = server.get("/api/v1/endpoints/%FF");
-    assert!(matches!(reply.status, 400 | 404), "{reply:?}");
+    for broken in ["%FF", "there%", "%4", "%zz"] {
+        let reply = server.get(&format!("/api/v1/endpoints/{broken}"));
+        assert_eq!((reply.status, reply.problem().as_str()), (400, "malformed-request"), "{broken}");
+    }
 }
 
 #[test]
