@@ -25,6 +25,7 @@ pub(crate) struct CtlArguments {
     #[arg(
         long,
         global = true,
+        help_heading = "Global options",
         value_name = "URL",
         env = "LIGHTSHIP_URL",
         default_value = "http://127.0.0.1:8080"
@@ -32,11 +33,18 @@ pub(crate) struct CtlArguments {
     pub(crate) url: String,
 
     /// The API token
-    #[arg(long, global = true, value_name = "TOKEN", env = "LIGHTSHIP_TOKEN", hide_env_values = true)]
+    #[arg(
+        long,
+        global = true,
+        help_heading = "Global options",
+        value_name = "TOKEN",
+        env = "LIGHTSHIP_TOKEN",
+        hide_env_values = true
+    )]
     pub(crate) token: Option<String>,
 
     /// Print the server's JSON instead of text for people
-    #[arg(long, global = true)]
+    #[arg(long, global = true, help_heading = "Global options")]
     pub(crate) json: bool,
 
     #[command(subcommand)]

@@ -35,7 +35,13 @@ use clap_complete::Shell;
 )]
 pub(crate) struct Cli {
     /// What to log to standard error, for example `debug` or `lightship_server=trace,info`
-    #[arg(long, global = true, value_name = "FILTER", env = "LIGHTSHIP_LOG")]
+    #[arg(
+        long,
+        global = true,
+        help_heading = "Global options",
+        value_name = "FILTER",
+        env = "LIGHTSHIP_LOG"
+    )]
     pub(crate) log: Option<String>,
 
     #[command(subcommand)]

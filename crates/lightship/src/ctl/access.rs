@@ -83,7 +83,7 @@ fn shown_once(made: &MadeToken) -> String {
         .map_or_else(|| "until it is taken away".to_owned(), |end| format!("until {}", show::moment(end)));
     let token = &made.token;
     format!(
-        "{}\n\n{:?} may what a {} may, {end}. The token is shown this once.",
+        "{}\n\n{:?} has the role {}, {end}. The token is shown this once.",
         made.secret, token.name, token.role
     )
 }
