@@ -251,6 +251,21 @@ fn a_separate_answer_is_acknowledged() {
 }
 
 #[test]
+fn who_rejoins_when_the_run_ends_is_registered_after_it() {
+    let mut world = World::registered("--devices 4 --outstanding 4 --mix rejoin=1");
+    world.enter(Stage::Run);
+    assert_eq!(world.engine.under_way(), 4);
+    world.enter(Stage::Drain);
+    world.answer(Code::CREATED, Code::CHANGED);
+    assert!(!world.engine.is_finished(), "they have left and are on their way back");
+    world.answer(Code::CREATED, Code::CHANGED);
+    assert!(world.engine.is_finished());
+    assert_eq!(world.engine.registered(), 4);
+    assert_eq!(world.tally(Phase::Run, Operation::Deregister), [4, 4, 0, 0, 0]);
+    assert_eq!(world.tally(Phase::Run, Operation::Register), [4, 4, 0, 0, 0]);
+}
+
+#[test]
 fn rejoining_is_a_deregister_and_a_register_after_it() {
     let mut world = World::registered("--devices 1 --mix rejoin=1 --ledger unused");
     world.enter(Stage::Run);

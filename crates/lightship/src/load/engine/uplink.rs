@@ -369,8 +369,8 @@ impl Engine {
             }
             (Operation::Deregister, Outcome::Right) => {
                 self.set_life(device, Life::Outside);
-                // In a mix, who leaves comes back at once.
-                if matches!(self.stage, Stage::Run) {
+                // In a mix, who leaves comes back at once, also when the run ended meanwhile: what was begun is brought to its end.
+                if matches!(self.stage, Stage::Run | Stage::Drain) {
                     self.join(device, self.now);
                 }
             }
