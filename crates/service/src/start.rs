@@ -205,8 +205,9 @@ fn open_store(config: &Config, writer: u32, clock: Clock) -> Result<AnyStore, St
         bytes: config.store.events_bytes_max,
         ..LogLimits::default()
     };
-    let (durability, free_bytes_min) = (config.store.durability, config.store.free_bytes_min);
-    let options = EmbeddedOptions { durability, free_bytes_min, log, limits: limits(config), ..options };
+    let crate::config::Store { durability, free_bytes_min, cache_bytes, .. } = config.store;
+    let limits = limits(config);
+    let options = EmbeddedOptions { durability, free_bytes_min, cache_bytes, log, limits, ..options };
     EmbeddedStore::open(options).map(AnyStore::Embedded)
 }
 

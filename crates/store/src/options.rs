@@ -78,7 +78,7 @@ impl EmbeddedOptions {
             log: LogLimits::default(),
             limits: Limits::default(),
             free_bytes_min: 128 << 20,
-            cache_bytes: 32 << 20,
+            cache_bytes: 16 << 20,
         }
     }
 }

@@ -239,3 +239,54 @@ async fn single_and_bundled_events_are_read_alike() {
         assert_eq!(entries, number);
     }
 }
+
+/// Bytes of the tables on the disk.
+fn tables_len(folder: &Path) -> u64 {
+    let mut len = 0;
+    for entry in std::fs::read_dir(folder).unwrap() {
+        // A table may go meanwhile, when it is merged with another.
+        let Ok(entry) = entry else { continue };
+        let path = entry.path();
+        if path.is_dir() {
+            len += tables_len(&path);
+        } else if path.parent().is_some_and(|parent| parent.ends_with("tables")) {
+            len += entry.metadata().map_or(0, |metadata| metadata.len());
+        }
+    }
+    len
+}
+
+#[tokio::test]
+async fn what_was_written_leaves_memory_when_it_is_quiet_and_is_there_as_before() {
+    let folder = tempfile::tempdir().unwrap();
+    let now = Arc::new(std::sync::atomic::AtomicI64::new(1_000));
+    let clock = now.clone();
+    let options = EmbeddedOptions {
+        now_ms: Arc::new(move || clock.load(Ordering::Relaxed)),
+        ..options(folder.path(), 7)
+    };
+    let store = EmbeddedStore::open(options.clone()).unwrap();
+    for n in 0..100 {
+        store.commit(Batch { facts: vec![event(n, 10_000)] }).await.unwrap();
+    }
+    let before = tables_len(folder.path());
+    // The writer looks once a second; it is quiet after a minute without anything.
+    for _ in 0..600 {
+        now.fetch_add(10_000, Ordering::Relaxed);
+        tokio::time::sleep(std::time::Duration::from_millis(100)).await;
+        if tables_len(folder.path()) > before {
+            break;
+        }
+    }
+    assert!(tables_len(folder.path()) > before);
+    let all = EventsOf { before: None, from_ms: 0, to_ms: i64::MAX, max: 1000 };
+    let is_there = async |store: &EmbeddedStore| {
+        let found = store.events_of(&Endpoint::new("a").unwrap(), all).await.unwrap();
+        assert_eq!((found.len(), store.events(None, 1000).await.unwrap().events.len()), (100, 100));
+    };
+    is_there(&store).await;
+    store.commit(Batch { facts: vec![event(0, 10)] }).await.unwrap();
+    drop(store);
+    let store = EmbeddedStore::open(options).unwrap();
+    assert_eq!(store.events(None, 1000).await.unwrap().events.len(), 101);
+}

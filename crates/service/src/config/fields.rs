@@ -418,6 +418,13 @@ pub(super) const FIELDS: &[Field] = &[
         "With fewer megabytes free on the folder's file system nothing new is taken, until there is space again.",
     ),
     field(
+        "store",
+        "cache_mb",
+        Kind::Number,
+        "16",
+        "Megabytes of memory for what was read from the folder, at least 1.",
+    ),
+    field(
         "events",
         "unchanged_updates_per_second",
         Kind::Number,

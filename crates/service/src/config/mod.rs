@@ -169,6 +169,8 @@ pub struct Store {
     pub gone_values_age_max: Duration,
     /// With less space than this nothing new is taken.
     pub free_bytes_min: u64,
+    /// Memory for what was read from it.
+    pub cache_bytes: u64,
 }
 
 /// What is told.
@@ -238,6 +240,7 @@ fn store(raw: RawStore) -> Result<Store, ConfigError> {
         gone_values_age_max: Duration::from_secs(gone_s),
         events_bytes_max: of("store.events_max_mb", raw.events_max_mb, 1024, 16, 1 << 30)? << 20,
         free_bytes_min: of("store.free_min_mb", raw.free_min_mb, 128, 0, 1 << 30)? << 20,
+        cache_bytes: of("store.cache_mb", raw.cache_mb, 16, 1, 1 << 20)? << 20,
     })
 }
 

@@ -198,6 +198,7 @@ section! {
         events_max_mb: u64,
         gone_values_max_age_s: u64,
         free_min_mb: u64,
+        cache_mb: u64,
     }
     /// Section `[events]`, see [`super::sample`].
     RawEvents { unchanged_updates_per_second: u64, }

@@ -15,6 +15,7 @@ mod log;
 #[cfg(test)]
 mod older;
 mod open;
+mod quiet;
 mod records;
 mod scan;
 mod trees;

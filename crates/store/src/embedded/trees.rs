@@ -166,6 +166,11 @@ impl Trees {
         self.to_tables(&before)
     }
 
+    /// Writes as a table what is in memory of a tree; those of the library's threads do it soon.
+    pub(crate) fn out_of_memory(&self, tree: Tree) -> Result<(), StoreError> {
+        self.tree(tree)?.rotate_memtable().map(|_| ()).map_err(|error| failed(&self.path, error))
+    }
+
     /// Out of memory, so that it does not keep the write-ahead log from being cut.
     fn to_tables(&self, segment: &Segment) -> Result<(), StoreError> {
         for tree in [&segment.events, &segment.found] {

@@ -19,6 +19,7 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 use super::Shared;
 use super::draft::{Done, Draft, Ledger, Step, apply};
 use super::log::{Log, newest_bytes};
+use super::quiet::Quiet;
 use super::trees::{Row, Sync, Tree, Trees};
 use crate::batch::Cursor;
 use crate::options::Durability;
@@ -49,12 +50,23 @@ pub(crate) struct Writer {
     unsynced_ms: Option<i64>,
     /// What the rows of a failed group were before.
     undo: Vec<Row>,
+    quiet: Quiet,
 }
 
 impl Writer {
     pub(crate) fn new(shared: Arc<Shared>, inbox: Receiver<Job>, ledger: Ledger) -> Writer {
         let looked_ms = shared.now_ms();
-        Writer { shared, inbox, ledger, segment_bytes: 0, looked_ms, unsynced_ms: None, undo: Vec::new() }
+        let quiet = Quiet::new(looked_ms);
+        Writer {
+            shared,
+            inbox,
+            ledger,
+            segment_bytes: 0,
+            looked_ms,
+            unsynced_ms: None,
+            undo: Vec::new(),
+            quiet,
+        }
     }
 
     /// Until nobody can send any more.
@@ -153,9 +165,14 @@ impl Writer {
                 self.unsynced_ms.get_or_insert_with(|| self.shared.now_ms());
             }
         }
-        let of_log = rows.iter().filter(|row| matches!(row.tree, Tree::Events | Tree::Found));
-        let bytes = of_log.map(|row| row.key.len() + row.value.as_ref().map_or(0, |value| value.len()));
-        self.segment_bytes += u64::try_from(bytes.sum::<usize>()).unwrap_or(0);
+        for row in rows {
+            let bytes = row.key.len() + row.value.as_ref().map_or(0, |value| value.len());
+            let bytes = u64::try_from(bytes).unwrap_or(0);
+            self.quiet.wrote(row.tree, bytes);
+            if matches!(row.tree, Tree::Events | Tree::Found) {
+                self.segment_bytes += bytes;
+            }
+        }
         Ok(())
     }
 
@@ -172,6 +189,9 @@ impl Writer {
         let Some(trees) = self.shared.good_trees() else { return self.recover() };
         // Says whether the library's own threads have failed.
         let works = trees.sync(Sync::Later).and_then(|()| self.shared.has_space());
+        let works = works.and_then(|()| {
+            self.quiet.look(self.looked_ms).into_iter().try_for_each(|tree| trees.out_of_memory(tree))
+        });
         drop(trees);
         match works {
             Ok(()) => self.keep_log_short(),
