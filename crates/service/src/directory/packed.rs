@@ -93,20 +93,73 @@ struct Rest {
 struct Seen {
     key: Key,
     content: LastContent,
-    reason: Option<Box<str>>,
+    #[expect(clippy::box_collection, reason = "few have one, and a thin pointer is half of a wide one")]
+    reason: Option<Box<String>>,
     time: Moment,
     since: Moment,
-    notifications: u64,
-    restarts: u32,
-    state: ObservingState,
-    format_left_open: bool,
-    asked: bool,
+    /// At most so many.
+    notifications: u32,
+    restarts: Restarts,
+    marks: Marks,
+}
+
+/// A count of three bytes, which stays where it is when it is full.
+#[derive(Clone, Copy, Debug)]
+struct Restarts([u8; 3]);
+
+impl Restarts {
+    fn of(count: u64) -> Restarts {
+        let [a, b, c, _] = u32::try_from(count).unwrap_or(u32::MAX).min(0xff_ffff).to_le_bytes();
+        Restarts([a, b, c])
+    }
+
+    fn open(self) -> u64 {
+        let Restarts([a, b, c]) = self;
+        u32::from_le_bytes([a, b, c, 0]).into()
+    }
+}
+
+/// How it is with an observation, in one byte.
+#[derive(Clone, Copy, Debug)]
+struct Marks(u8);
+
+impl Marks {
+    const ACTIVE: u8 = 1;
+    const FAILED: u8 = 2;
+    const FORMAT_LEFT_OPEN: u8 = 4;
+    const ASKED: u8 = 8;
+
+    fn of(state: ObservingState, format_left_open: bool, asked: bool) -> Marks {
+        let state = match state {
+            ObservingState::Active => Marks::ACTIVE,
+            ObservingState::Pending => 0,
+            ObservingState::Failed => Marks::FAILED,
+        };
+        let left_open = if format_left_open { Marks::FORMAT_LEFT_OPEN } else { 0 };
+        Marks(state | left_open | if asked { Marks::ASKED } else { 0 })
+    }
+
+    fn state(self) -> ObservingState {
+        match self.0 & (Marks::ACTIVE | Marks::FAILED) {
+            Marks::ACTIVE => ObservingState::Active,
+            0 => ObservingState::Pending,
+            _ => ObservingState::Failed,
+        }
+    }
+
+    fn has(self, mark: u8) -> bool {
+        self.0 & mark != 0
+    }
 }
 
 #[derive(Clone, Debug)]
 enum Key {
     Path(Path),
-    Name(Box<str>),
+    #[expect(
+        clippy::box_collection,
+        reason = "few are found by a name, and a thin pointer is as long as a path"
+    )]
+    Name(Box<String>),
 }
 
 /// A moment, or the least one for none.
@@ -129,7 +182,7 @@ impl Key {
     fn is(&self, key: &WantedKey) -> bool {
         match (self, key) {
             (Key::Path(this), WantedKey::Path(path)) => this == path,
-            (Key::Name(this), WantedKey::Name(name)) => **this == **name,
+            (Key::Name(this), WantedKey::Name(name)) => **this == *name,
             (Key::Path(_), WantedKey::Name(_)) | (Key::Name(_), WantedKey::Path(_)) => false,
         }
     }
@@ -137,7 +190,7 @@ impl Key {
     fn open(&self) -> WantedKey {
         match self {
             Key::Path(path) => WantedKey::Path(*path),
-            Key::Name(name) => WantedKey::Name(name.to_string()),
+            Key::Name(name) => WantedKey::Name(name.as_str().to_owned()),
         }
     }
 }
@@ -146,35 +199,33 @@ impl Seen {
     fn of(key: WantedKey, seen: Observed, format_left_open: bool, asked: bool) -> Seen {
         let key = match key {
             WantedKey::Path(path) => Key::Path(path),
-            WantedKey::Name(name) => Key::Name(name.into()),
+            WantedKey::Name(name) => Key::Name(Box::new(name)),
         };
         Seen {
             key,
             content: seen.content,
-            reason: seen.reason.map(String::into_boxed_str),
+            reason: seen.reason.map(Box::new),
             time: Moment::of(seen.time),
             since: Moment::of(seen.since),
-            notifications: seen.notifications,
-            restarts: u32::try_from(seen.restarts).unwrap_or(u32::MAX),
-            state: seen.state,
-            format_left_open,
-            asked,
+            notifications: u32::try_from(seen.notifications).unwrap_or(u32::MAX),
+            restarts: Restarts::of(seen.restarts),
+            marks: Marks::of(seen.state, format_left_open, asked),
         }
     }
 
     fn open(self) -> (WantedKey, Observed) {
         let key = match self.key {
             Key::Path(path) => WantedKey::Path(path),
-            Key::Name(name) => WantedKey::Name(name.into_string()),
+            Key::Name(name) => WantedKey::Name(*name),
         };
         let seen = Observed {
-            state: self.state,
-            reason: self.reason.map(String::from),
+            state: self.marks.state(),
+            reason: self.reason.map(|reason| *reason),
             content: self.content,
             time: self.time.open(),
-            notifications: self.notifications,
+            notifications: self.notifications.into(),
             since: self.since.open(),
-            restarts: self.restarts.into(),
+            restarts: self.restarts.open(),
         };
         (key, seen)
     }
@@ -182,22 +233,23 @@ impl Seen {
     /// Changes what is known, and leaves alone what it is of.
     fn change(&mut self, change: impl FnOnce(&mut Observed)) {
         let mut seen = Observed {
-            state: self.state,
-            reason: self.reason.take().map(String::from),
+            state: self.marks.state(),
+            reason: self.reason.take().map(|reason| *reason),
             content: std::mem::take(&mut self.content),
             time: self.time.open(),
-            notifications: self.notifications,
+            notifications: self.notifications.into(),
             since: self.since.open(),
-            restarts: self.restarts.into(),
+            restarts: self.restarts.open(),
         };
         change(&mut seen);
-        self.state = seen.state;
-        self.reason = seen.reason.map(String::into_boxed_str);
+        let marks = self.marks;
+        self.marks = Marks::of(seen.state, marks.has(Marks::FORMAT_LEFT_OPEN), marks.has(Marks::ASKED));
+        self.reason = seen.reason.map(Box::new);
         self.content = seen.content;
         self.time = Moment::of(seen.time);
-        self.notifications = seen.notifications;
+        self.notifications = u32::try_from(seen.notifications).unwrap_or(u32::MAX);
         self.since = Moment::of(seen.since);
-        self.restarts = u32::try_from(seen.restarts).unwrap_or(u32::MAX);
+        self.restarts = Restarts::of(seen.restarts);
     }
 }
 
@@ -414,8 +466,8 @@ impl Packed {
                 *past.of_messages.entry(kind).or_default() += u64::from(count);
             }
         }
-        let restarted = self.observations.iter().filter(|seen| seen.restarts > 0);
-        past.restarts = restarted.map(|seen| (seen.key.open(), seen.restarts.into())).collect();
+        let restarted = self.observations.iter().filter(|seen| seen.restarts.open() > 0);
+        past.restarts = restarted.map(|seen| (seen.key.open(), seen.restarts.open())).collect();
         past
     }
 
@@ -439,7 +491,8 @@ impl Packed {
         } = rest.map(|rest| *rest).unwrap_or_default();
         let mut open = BTreeMap::new();
         for seen in observations {
-            let (left_open, is_asked) = (seen.format_left_open, seen.asked);
+            let (left_open, is_asked) =
+                (seen.marks.has(Marks::FORMAT_LEFT_OPEN), seen.marks.has(Marks::ASKED));
             let (key, seen) = seen.open();
             format_left_open.extend(left_open.then(|| key.clone()));
             asked.extend(is_asked.then(|| key.clone()));
@@ -498,8 +551,36 @@ mod tests {
     #[test]
     fn a_packed_device_is_small() {
         assert!(size_of::<Option<Packed>>() <= 144, "{}", size_of::<Option<Packed>>());
-        assert!(size_of::<Seen>() <= 88, "{}", size_of::<Seen>());
+        assert!(size_of::<Seen>() <= 64, "{}", size_of::<Seen>());
         assert!(size_of::<Session>() <= 40, "{}", size_of::<Session>());
+    }
+
+    #[test]
+    fn an_observation_is_the_same_after_it_was_packed() {
+        let keys =
+            [WantedKey::Path("/3303/0/5700".parse().expect("a path")), WantedKey::Name("all".to_owned())];
+        let states = [ObservingState::Active, ObservingState::Pending, ObservingState::Failed];
+        for (key, state) in keys.iter().flat_map(|key| states.map(|state| (key, state))) {
+            let seen = |restarts, notifications| Observed {
+                state,
+                reason: Some("because".to_owned()),
+                time: Some(Timestamp(-5)),
+                notifications,
+                restarts,
+                ..Observed::default()
+            };
+            let mut packed = Seen::of(key.clone(), seen(70_000, 7), false, true);
+            packed.change(|seen| seen.notifications += 1);
+            assert!(packed.marks.has(Marks::ASKED) && !packed.marks.has(Marks::FORMAT_LEFT_OPEN));
+            assert!(packed.key.is(key));
+            let (same, open) = packed.open();
+            assert_eq!((&same, open.state, open.time, open.since), (key, state, Some(Timestamp(-5)), None));
+            assert_eq!((open.restarts, open.notifications), (70_000, 8));
+            assert_eq!(open.reason.as_deref(), Some("because"));
+            // What counts on for ever stays where its room ends.
+            let (_, full) = Seen::of(key.clone(), seen(u64::MAX, u64::MAX), true, false).open();
+            assert_eq!((full.restarts, full.notifications), (0xff_ffff, u32::MAX.into()));
+        }
     }
 
     #[test]

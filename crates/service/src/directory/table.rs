@@ -337,7 +337,7 @@ mod tests {
             eprintln!("{each} resident bytes each");
         }
         assert_eq!(table.len(), names.len());
-        assert!(each <= 310, "{each}");
+        assert!(each <= 262, "{each}");
     }
 
     fn resident() -> usize {
