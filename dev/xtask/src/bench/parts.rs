@@ -84,6 +84,28 @@ pub(crate) const PARTS: &[Part] = &[
         }],
     },
     Part {
+        name: "resident-secured",
+        about: "the same with 200 000 devices that each have a DTLS session",
+        command: &[
+            "cargo",
+            "run",
+            "--release",
+            "--quiet",
+            "-p",
+            "lightship-bench",
+            "--bin",
+            "resident",
+            "--",
+            "secured",
+        ],
+        goals: &[Goal {
+            figure: "resident-secured",
+            what: "resident bytes of the whole server for each of 200 000 idle devices with a DTLS session",
+            want: Want::AtMost(1000.0),
+            unit: " bytes",
+        }],
+    },
+    Part {
         name: "rest",
         about: "REST reads of an awake device under half of the maximum load",
         command: &[
