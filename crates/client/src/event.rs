@@ -45,13 +45,23 @@ pub enum Event {
     Updated(AccountId),
     /// The client is no longer registered, because it asked for that.
     Deregistered(AccountId),
-    /// A Register or Update failed; the client tries again by itself after `retry_in`.
+    /// A Register or Update failed, and the client is not registered; it tries again by itself after `retry_in`.
     Failed {
         /// With which server.
         account: AccountId,
         /// Why.
         reason: Failure,
         /// Time until the next attempt.
+        retry_in: Duration,
+    },
+    /// The server is too busy for an Update (5.03, 4.29). The client stays registered, and repeats it by itself after `retry_in`, or
+    /// registers when its lifetime ends before.
+    Postponed {
+        /// With which server.
+        account: AccountId,
+        /// Why.
+        reason: Failure,
+        /// Time until the Update is repeated.
         retry_in: Duration,
     },
     /// All attempts of an account to register failed, in all its sequences (`/1/x/17` to `/1/x/20`). The client goes on with the

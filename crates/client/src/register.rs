@@ -79,6 +79,11 @@ impl Changes {
 pub(crate) enum Outcome {
     Registered,
     Updated,
+    /// The server cannot take an Update now, and keeps the registration.
+    Postponed {
+        reason: Failure,
+        retry_in: Duration,
+    },
     Deregistered,
     /// `gave_up`: this was the last attempt that the account asks for.
     Failed {
@@ -103,6 +108,8 @@ pub(crate) struct Registration {
     sequence: u16,
     /// What the next Update has to carry.
     changes: Changes,
+    /// What the one under way carries.
+    carried: Changes,
     update_wanted: bool,
     leave: Option<Leave>,
 }
@@ -126,6 +133,7 @@ impl Registration {
             attempt: 0,
             sequence: 0,
             changes: Changes::default(),
+            carried: Changes::default(),
             update_wanted: false,
             leave: None,
         }
@@ -233,7 +241,8 @@ impl Registration {
                 self.updating = true;
                 self.asked_at = now;
                 self.update_wanted = false;
-                Some(Step::Update(core::mem::take(&mut self.changes)))
+                self.carried = core::mem::take(&mut self.changes);
+                Some(Step::Update(self.carried))
             }
             _ => None,
         }
@@ -274,6 +283,9 @@ impl Registration {
                 self.updating = false;
                 self.refresh(account.lifetime_s, max_transmit_wait);
                 Some(Outcome::Updated)
+            }
+            Phase::Registered { .. } if self.updating && self.leave.is_none() && max_age.is_some() => {
+                Some(self.postpone(now, Failure::Refused(code), max_age.unwrap_or_default()))
             }
             // 4.04: the server has forgotten the client. Any other refusal leaves the two apart as well.
             Phase::Registered { .. } if self.updating => self.again(now, Failure::Refused(code), max_age),
@@ -354,6 +366,17 @@ impl Registration {
                 Some(Outcome::Failed { reason, retry_in, gave_up: false })
             }
         }
+    }
+
+    /// The server is too busy for an Update (5.03, 4.29) and knows the client all the same: the same Update goes out later, unless the
+    /// lifetime ends before.
+    fn postpone(&mut self, now: Instant, reason: Failure, max_age: Duration) -> Outcome {
+        let retry_in = max_age.max(Duration::from_secs(1));
+        self.updating = false;
+        self.changes = self.changes.or(self.carried);
+        let later = now + retry_in;
+        self.refresh_at = Some(self.expired_at().map_or(later, |end| later.min(end)));
+        Outcome::Postponed { reason, retry_in }
     }
 
     fn gone(&mut self, now: Instant) -> Option<Outcome> {

@@ -202,6 +202,11 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
             None => return,
             Some(Outcome::Registered) => Event::Registered(id),
             Some(Outcome::Updated) => Event::Updated(id),
+            Some(Outcome::Postponed { reason, retry_in }) => {
+                // Nothing ends with it.
+                self.events.push(Event::Postponed { account: id, reason, retry_in });
+                return;
+            }
             Some(Outcome::Deregistered) => Event::Deregistered(id),
             Some(Outcome::Failed { reason, retry_in, .. }) => Event::Failed { account: id, reason, retry_in },
         };

@@ -238,6 +238,44 @@ fn max_age_of_an_overloaded_server_is_honoured() {
     }
 }
 
+// Proves: REG-42
+#[test]
+fn an_update_that_an_overloaded_server_refuses_is_repeated_and_the_registration_stays() {
+    for code in [Code::SERVICE_UNAVAILABLE, Code::TOO_MANY_REQUESTS] {
+        let mut bench = Bench::registered();
+        assert_eq!(bench.put("/1/0/1", "600"), Code::CHANGED);
+        bench.drain();
+        let update = bench.take();
+        assert_eq!(update.query, ["lt=600"]);
+        bench.answer(&update, code, |options| _ = options.max_age_s(60));
+        let postponed = Duration::from_secs(60);
+        assert!(bench.events.iter().any(
+            |event| matches!(event, Event::Postponed { reason: Failure::Refused(_), retry_in, .. } if *retry_in == postponed)
+        ));
+        assert!(matches!(bench.client.phase(bench.id), Phase::Registered { .. }), "{code}");
+        assert_eq!(bench.ask(Code::GET, "/1/0/1").code, Code::CONTENT, "who is registered is answered");
+        bench.seconds(59);
+        assert!(bench.sent.is_empty(), "{code}");
+        bench.seconds(1);
+        let again = bench.take();
+        assert_eq!(
+            (&again.path[..], &again.query[..]),
+            (&update.path[..], &update.query[..]),
+            "all that the first one said"
+        );
+        bench.answer(&again, Code::CHANGED, |_| {});
+        assert!(matches!(bench.client.phase(bench.id), Phase::Registered { .. }));
+        // The lifetime goes on meanwhile: who is refused until its end registers anew.
+        let mut bench = Bench::registered();
+        bench.client.update(bench.now, bench.id);
+        bench.drain();
+        let update = bench.take();
+        bench.answer(&update, code, |options| _ = options.max_age_s(3600));
+        bench.seconds(302);
+        assert_eq!(bench.take().path, ["rd"]);
+    }
+}
+
 #[test]
 fn silence_is_met_with_attempts_for_ever() {
     let mut bench = Bench::new();

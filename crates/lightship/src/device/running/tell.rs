@@ -20,6 +20,10 @@ impl Device {
                 let hint = hint(*reason).map_or_else(String::new, |hint| format!(" hint={}", quoted(hint)));
                 format!("{head} reason={} retry_in_s={}{hint}", in_words(*reason), retry_in.as_secs_f64())
             }
+            Event::Postponed { account, reason, retry_in } => {
+                let head = about("postponed", account);
+                format!("{head} reason={} retry_in_s={}", in_words(*reason), retry_in.as_secs_f64())
+            }
             Event::BootstrapStarted => "event bootstrap_started".to_owned(),
             Event::BootstrapFinished => "event bootstrap_finished".to_owned(),
             Event::BootstrapUnusable(reason) => {
