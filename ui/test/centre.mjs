@@ -242,14 +242,19 @@ async function history({ page, visit, here, device, region }) {
 
 /** What a device that sleeps is told waits in sight: cancelled, repeated, and done when it wakes. */
 async function queue({ page, go, here, region, tab }) {
-  const asleep = async () => (await api("/endpoints/demo-meter")).state === "asleep";
-  await check("what is missing of a sleeping device is queued from its overview", async () => {
-    await eventually("the meter sleeps", asleep, 90_000);
+  const is = (state) => async () => (await api("/endpoints/demo-meter")).state === state;
+  // When it has just fallen asleep it does not wake for half a minute.
+  const fallsAsleep = async () => {
+    await eventually("the meter wakes", is("awake"), 90_000);
+    await eventually("the meter sleeps", is("asleep"), 90_000);
+  };
+  const queueRead = async () => {
     await go("/devices/demo-meter");
+    await fallsAsleep();
     await region("Radio").getByRole("button", { name: "Queue a Read of /4/0" }).click();
     await region("Waiting").getByText("/4/0").waitFor();
-  });
-  await here("overview-asleep");
+  };
+  await check("what is missing of a sleeping device is queued from its overview", queueRead);
   await check("a waiting command is cancelled, and queued once more", async () => {
     await page.getByRole("tab", { name: /Queue/ }).click();
     await tab(/Queue/);
@@ -267,6 +272,8 @@ async function queue({ page, go, here, region, tab }) {
     await region("Radio").getByText("dBm").first().waitFor();
   });
   await here("overview-meter");
+  await check("what waits for a device stands on its overview", queueRead);
+  await here("overview-asleep");
   await check("the chart of a device that sleeps shows when it slept", async () => {
     await go("/devices/demo-meter/history/15m%2C%2F3331%2F0%2F5700");
     await region("History").getByText("asleep", { exact: true }).waitFor();

@@ -66,6 +66,7 @@ async function main(browser, base) {
     await search.fill("humidity");
     await held.stored;
     await search.fill("temperature");
+    await list.getByRole("link", { name: "Device", exact: true }).waitFor({ state: "hidden" });
     await list.getByRole("link", { name: "Temperature", exact: true }).waitFor();
     held.answer();
     await settled(page);
