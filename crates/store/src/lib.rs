@@ -311,7 +311,7 @@ pub enum StoreError {
         by: Option<u32>,
     },
     /// Something is stored already where a new store was to be made.
-    #[error("there is a store in {path} already, or half of one")]
+    #[error("{path} has a store already, or half of one")]
     Occupied {
         /// The folder.
         path: PathBuf,
