@@ -82,7 +82,7 @@ export async function launch(executablePath) {
         console.error(`The policy forbids: ${effectiveDirective} ${blockedURI} at ${sourceFile}:${lineNumber}`),
       ),
     );
-    context.on("weberror", (found) => misdeeds.push(`exception: ${found.error().message}`));
+    context.on("weberror", (found) => misdeeds.push(`exception at ${found.page()?.url()}: ${found.error().message}`));
     context.on("console", (message) => {
       if (message.type() === "error" && !OF_THE_NETWORK.test(message.text())) misdeeds.push(`${message.page()?.url()}: ${message.text()}`);
     });
@@ -338,7 +338,7 @@ export async function eventually(what, ask, maxMs = STEP_MAX_MS) {
 
 /** Collects what a page throws, and what the Content-Security-Policy blocks. */
 export function watch(page, trouble) {
-  page.on("pageerror", (error) => trouble.push(`exception: ${error.message}`));
+  page.on("pageerror", (error) => trouble.push(`exception at ${page.url()}: ${error.message}`));
   page.on("console", (message) => {
     if (message.type() === "error") trouble.push(`console: ${message.text()}`);
   });

@@ -55,7 +55,8 @@ export class DeviceLog {
 
   event(event: ServerEvent): void {
     if (event.endpoint !== this.endpoint || (this.types.length > 0 && !this.types.includes(event.type))) return;
-    if (this.items[0]?.id === event.id) return;
+    // The page that was loaded may have it, and others that came behind it.
+    if (this.items.some((item) => item.id === event.id)) return;
     this.items = [event, ...this.items].slice(0, this.#max);
   }
 
