@@ -200,7 +200,7 @@ async function gone({ page, go, here, region }) {
   await here("gone-queue");
   await check("its trace, its history and its log are shown", async () => {
     await page.getByRole("tab", { name: "Trace" }).click();
-    await page.getByRole("list", { name: "Exchanges, newest first" }).getByText("Register").first().waitFor({ timeout: 60_000 });
+    await page.getByRole("list", { name: "Exchanges, newest first" }).getByText("Register").first().waitFor();
     await page.getByRole("tab", { name: "History" }).click();
     await page.getByRole("combobox", { name: "Add a resource to the chart" }).selectOption("/3/0/9");
     await region("History").getByRole("link", { name: "Device, Battery Level" }).waitFor();
