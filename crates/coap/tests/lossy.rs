@@ -121,3 +121,35 @@ proptest! {
         check(&mut world, false);
     }
 }
+
+/// Once the answer to a FETCH was not there any more, though all that had pushed it out was fetched whole.
+#[test]
+fn a_body_whose_last_block_is_lost_for_long_arrives() {
+    let job = |method, confirmable, body_len, answer_len, think_ms, begin_at_ms| Job {
+        method,
+        confirmable,
+        body_len,
+        answer_len,
+        think_ms,
+        begin_at_ms,
+    };
+    let left = vec![
+        job(Code::DELETE, false, 0, 17, 18_061, 10_940),
+        job(Code::GET, true, 0, 2337, 0, 0),
+        job(Code::FETCH, true, 961, 289, 7158, 0),
+    ];
+    let right = vec![
+        job(Code::DELETE, true, 0, 1617, 0, 8305),
+        job(Code::GET, true, 0, 2593, 291, 15_652),
+        job(Code::FETCH, true, 2448, 2305, 0, 0),
+        job(Code::FETCH, true, 1969, 945, 1068, 0),
+        job(Code::GET, false, 0, 17, 866, 0),
+        job(Code::DELETE, false, 0, 17, 0, 0),
+        job(Code::GET, false, 0, 17, 0, 0),
+    ];
+    let mut rng = SeededRng::from_number(10_877_762_472_139_732_868);
+    let link = Link { loss_percent: 10, repeat_percent: 14, delay_min_ms: 1, delay_max_ms: 981 };
+    let left = Side::<HeapBuffer>::new(&mut rng, config(2, 1), left);
+    let right = Side::<HeapBuffer>::new(&mut rng, config(0, 2), right);
+    check(&mut World::new(rng, link, left, right), false);
+}

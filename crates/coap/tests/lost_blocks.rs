@@ -82,8 +82,12 @@ impl<B: Buffer> Pair<B> {
     }
 
     fn request(&mut self, code: Code, body: &[u8]) {
+        self.request_of(code, "5/0/0", body);
+    }
+
+    fn request_of(&mut self, code: Code, path: &str, body: &[u8]) {
         let path = |options: &mut lightship_coap::OptionWriter<'_>| {
-            options.uri_path("5/0/0");
+            options.uri_path(path);
         };
         self.client.request(self.now, &self.config, NewRequest::con(code), path, body).unwrap();
     }
@@ -266,4 +270,30 @@ fn without_a_loss_all_arrives() {
         assert_eq!((pair.served, pair.events.len()), (1, 0));
         pair.assert_recovered();
     }
+}
+
+/// A body of which a block is still to be fetched outlives those that were fetched whole after it.
+fn outlives_those_that_were_served<B: Buffer>() {
+    let mut pair = Pair::<B>::new(Lost::Download(1));
+    pair.request(Code::GET, &[]);
+    pair.exchange();
+    let mut rng = SeededRng::from_number(10);
+    let first = core::mem::replace(&mut pair.client, Peer::new(&mut rng));
+    pair.lost = Lost::Nothing;
+    for number in 0..8 {
+        pair.request_of(Code::GET, &format!("5/0/{}", number + 1), &[]);
+        pair.exchange();
+    }
+    assert_eq!((pair.served, pair.answers.len()), (9, 8));
+    pair.client = first;
+    pair.run();
+    assert_eq!((pair.served, pair.answers.len()), (9, 9), "the rest came from what was kept");
+    assert_eq!(pair.answers.last(), Some(&body()));
+}
+
+// Proves: COA-12
+#[test]
+fn what_is_still_being_fetched_is_kept_longer_than_what_was_fetched() {
+    outlives_those_that_were_served::<HeapBuffer>();
+    outlives_those_that_were_served::<FixedBuffer<4096>>();
 }

@@ -261,7 +261,7 @@ impl<B: Buffer> Peer<B> {
             return Upload::Refused(Code::REQUEST_ENTITY_TOO_LARGE);
         };
         if block.more() {
-            let transfer = Transfer { key, expires, body, direction: Direction::In };
+            let transfer = Transfer { key, expires, body, direction: Direction::In, is_served: false };
             self.transfers.put(transfer, &mut self.arena);
             return Upload::Continue;
         }
@@ -295,7 +295,8 @@ impl<B: Buffer> Peer<B> {
         let options = copy.get(..options_len).unwrap_or(&[]);
         let sent = self.send_response(now, config, ticket, code, options, None, cut, len, part);
         let expires = now + config.exchange_lifetime();
-        self.transfers.put(Transfer { expires, ..kept }, &mut self.arena);
+        let is_served = kept.is_served || (sent.is_ok() && !cut.has_more());
+        self.transfers.put(Transfer { expires, is_served, ..kept }, &mut self.arena);
         match sent {
             Ok(()) => Incoming::Nothing,
             Err(_) => self.refuse(now, config, ticket, Code::INTERNAL_SERVER_ERROR, ""),
@@ -366,7 +367,7 @@ impl<B: Buffer> Peer<B> {
         let options = self.store(options.as_bytes(), config)?;
         let body = self.store(payload, config).inspect_err(|_| self.arena.free(options))?;
         let expires = now + config.exchange_lifetime();
-        Ok(Transfer { key, expires, body, direction: Direction::Out(code, options) })
+        Ok(Transfer { key, expires, body, direction: Direction::Out(code, options), is_served: false })
     }
 
     /// Sends one response message: piggybacked while its request waits for that, else on its own.

@@ -17,6 +17,9 @@ pub struct Transfer {
     pub(super) expires: Instant,
     pub(super) body: BlobId,
     pub(super) direction: Direction,
+    /// Whether the last block of a representation went out: whoever fetches it has all, or asks for
+    /// a copy of a message, which is kept elsewhere.
+    pub(super) is_served: bool,
 }
 
 /// Which way a body goes.
@@ -72,30 +75,31 @@ impl<L: List<Transfer>> Transfers<L> {
         self.take(|transfer| transfer.key == key && !transfer.is_in())
     }
 
-    /// Puts a transfer at the end of the list; if that is full, the one at its front is dropped.
+    /// Puts a transfer at the end of the list; if that is full, one that was served is dropped, or
+    /// else the one at its front.
     pub(super) fn put<M: Bytes>(&mut self, transfer: Transfer, arena: &mut Arena<M>) {
         while !self.list.push(transfer, TRANSFERS_MAX) {
-            self.drop_oldest(arena);
+            let _ = self.drop_if(|old| old.is_served, arena) || self.drop_oldest(arena);
         }
     }
 
     pub(super) fn drop_oldest<M: Bytes>(&mut self, arena: &mut Arena<M>) -> bool {
-        let Some(oldest) = self.list.as_slice().first() else { return false };
-        oldest.free(arena);
-        self.list.remove(0);
-        true
+        self.drop_if(|_| true, arena)
     }
 
-    /// Gives up the oldest representation kept for fetching; uploads stay.
+    /// Gives up a representation kept for fetching, one that was served before the oldest; uploads
+    /// stay.
     pub(super) fn drop_kept<M: Bytes>(&mut self, arena: &mut Arena<M>) -> bool {
-        let kept = self.take(|transfer| !transfer.is_in());
-        kept.inspect(|kept| kept.free(arena)).is_some()
+        self.drop_if(|kept| kept.is_served, arena) || self.drop_if(|kept| !kept.is_in(), arena)
     }
 
     pub(super) fn expire<M: Bytes>(&mut self, now: Instant, arena: &mut Arena<M>) {
-        while let Some(over) = self.take(|transfer| transfer.expires <= now) {
-            over.free(arena);
-        }
+        while self.drop_if(|transfer| transfer.expires <= now, arena) {}
+    }
+
+    /// Gives up the oldest one that is it; whether there was one.
+    fn drop_if<M: Bytes>(&mut self, is_it: impl Fn(&Transfer) -> bool, arena: &mut Arena<M>) -> bool {
+        self.take(is_it).inspect(|dropped| dropped.free(arena)).is_some()
     }
 
     fn take(&mut self, is_it: impl Fn(&Transfer) -> bool) -> Option<Transfer> {
