@@ -249,7 +249,7 @@ export async function check(name, body) {
 
 /** A device of that name that was heard, has a Read waiting for it, and is not registered any more. */
 export async function makeGone(program, ports, name) {
-  const load = spawn(program, ["load", "--server", `coap://127.0.0.1:${ports.coap}`, "--quiet", "--devices", "1", "--name", name, "--lifetime", "10", "--duration", "10m", "--stay"], { stdio: ["ignore", "ignore", "inherit"] });
+  const load = spawn(program, ["load", "--server", `coap://127.0.0.1:${ports.coap}`, "--quiet", "--devices", "1", "--name", name, "--lifetime", "10", "--rate", "1", "--duration", "10m", "--stay"], { stdio: ["ignore", "ignore", "inherit"] });
   const ask = (path) => fetch(`http://127.0.0.1:${ports.http}/api/v1/endpoints/${name}${path}`);
   await eventually(`${name} is there`, async () => (await ask("/resources/3/0").catch(() => ({ ok: false }))).ok);
   await stop(load);
