@@ -120,7 +120,8 @@ export class EventStream<T extends Told = ServerEvent> {
       for (;;) {
         const { done, value } = await reader.read();
         clearTimeout(silence);
-        if (done) return "the server closed the connection";
+        // What was on its way when this one was given up comes again by the next.
+        if (done || abort.signal.aborted) return "the server closed the connection";
         silence = setTimeout(() => abort.abort(new Error("silence")), this.#options.silenceMaxMs);
         this.#deliver(parser.push(decoder.decode(value, { stream: true })));
       }

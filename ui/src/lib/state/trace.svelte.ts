@@ -110,7 +110,7 @@ export class Trace {
   #append(items: TraceItem[]): void {
     // After a break some may come once more.
     const known = new Set(this.items.slice(-this.#max).map((item) => item.id));
-    const fresh = items.filter((item) => !known.has(item.id));
+    const fresh = items.filter((item) => !known.has(item.id) && known.add(item.id));
     if (fresh.length > 0) this.items = [...this.items, ...fresh].slice(-this.#max);
   }
 }
