@@ -1,5 +1,7 @@
-import { describe, expect, it } from "vitest";
+import { describe, expect, it, vi } from "vitest";
 import type { TraceItem } from "../../src/lib/api/trace";
+import { session } from "../../src/lib/state/session.svelte";
+import { Trace } from "../../src/lib/state/trace.svelte";
 import { answerCode, drops, exchanges, hexLines, isOpen, isRefused, matches, operationText, repeats, span, spanText } from "../../src/pages/device/trace/exchanges";
 
 const item = (id: string, exchange: string, more: Partial<TraceItem> = {}): TraceItem => ({
@@ -53,5 +55,25 @@ describe("exchanges", () => {
       { at: "0000", hex: `48 69${" 00".repeat(14)}`, ascii: `Hi${"·".repeat(14)}` },
       { at: "0010", hex: "00", ascii: "·" },
     ]);
+  });
+});
+
+describe("a trace that is followed", () => {
+  const page = (from: number, to: number) => ({ items: Array.from({ length: to - from + 1 }, (_, i) => item(String(from + i), "a")), next: String(to) });
+
+  it("gives older messages when it is asked, each once and in order", async () => {
+    const call = vi.spyOn(session.client, "call").mockResolvedValue(page(1, 9));
+    const trace = new Trace("lamp", 3, 8);
+    trace.items = [item("8", "a"), item("9", "a"), item("10", "a")];
+    await trace.older();
+    expect(call.mock.calls[0]?.[0].query).toEqual({ limit: "8" });
+    expect(trace.items.map((one) => one.id)).toEqual(["3", "4", "5", "6", "7", "8", "9", "10"]);
+    expect([trace.more, trace.error, trace.limit]).toEqual([false, "", 8]);
+    call.mockRejectedValue(new Error("no connection"));
+    trace.clear();
+    expect([trace.items.length, trace.cleared, trace.more]).toEqual([0, true, true]);
+    await trace.older();
+    expect([trace.error, trace.more]).toEqual(["no connection", true]);
+    call.mockRestore();
   });
 });

@@ -3,6 +3,7 @@
 import { EventStream, type StreamState } from "../api/stream";
 import { followCall, traceCall, type TraceItem, type TracePage } from "../api/trace";
 import { attempt } from "./attempt";
+import { joined } from "./paging";
 import { session } from "./session.svelte";
 
 export class Trace {
@@ -17,15 +18,20 @@ export class Trace {
   /** How many came while it was paused. */
   held = $state(0);
   stream: StreamState = $state.raw({ kind: "connecting" });
+  /** The server may keep older ones than these. */
+  more = $state(false);
+  /** Somebody has emptied the list, and nothing came since. */
+  cleared = $state(false);
+  /** How many were asked for. */
+  limit = $state(0);
   readonly endpoint: string;
-  #limit: number;
   #max: number;
   #waiting: TraceItem[] = [];
   #source: EventStream<TraceItem> | undefined;
 
   constructor(endpoint: string, limit = 500, max = 2000) {
     this.endpoint = endpoint;
-    this.#limit = limit;
+    this.limit = limit;
     this.#max = max;
   }
 
@@ -58,6 +64,20 @@ export class Trace {
     this.held = 0;
     this.gap = false;
     this.lost = 0;
+    this.cleared = true;
+    this.more = true;
+  }
+
+  /** Asks for as many as are kept on the page at all. */
+  async older(): Promise<void> {
+    this.more = false;
+    this.limit = this.#max;
+    this.error = await attempt(async () => {
+      const page = await session.client.call<TracePage>(traceCall(this.endpoint, this.#max));
+      this.#put(joined(page.items, this.items, (item) => item.id));
+    });
+    // It can be asked once more.
+    if (this.error !== "") this.more = true;
   }
 
   retryNow(): void {
@@ -67,8 +87,9 @@ export class Trace {
   async #load(): Promise<string | undefined> {
     let next: string | undefined;
     this.error = await attempt(async () => {
-      const page = await session.client.call<TracePage>(traceCall(this.endpoint, this.#limit));
-      this.items = page.items;
+      const page = await session.client.call<TracePage>(traceCall(this.endpoint, this.limit));
+      this.#put(joined([], page.items, (item) => item.id));
+      this.more = page.items.length >= this.limit;
       next = page.next;
       this.loaded = true;
     });
@@ -109,8 +130,11 @@ export class Trace {
 
   #append(items: TraceItem[]): void {
     // After a break some may come once more.
-    const known = new Set(this.items.slice(-this.#max).map((item) => item.id));
-    const fresh = items.filter((item) => !known.has(item.id) && known.add(item.id));
-    if (fresh.length > 0) this.items = [...this.items, ...fresh].slice(-this.#max);
+    if (items.length > 0) this.#put(joined(this.items, items, (item) => item.id));
+  }
+
+  #put(items: TraceItem[]): void {
+    this.items = items.slice(-this.#max);
+    if (items.length > 0) this.cleared = false;
   }
 }
