@@ -55,7 +55,8 @@ pub enum Need {
 
 /// What an operation of [`ROUTES`](crate::routes::ROUTES) needs. `None`: nobody has said, so nobody may.
 ///
-/// With `queue=true` every operation needs [`Role::Operator`] at least: a durable command is something that stays.
+/// With `queue=true` every operation needs [`Role::Operator`] at least: a durable command is something that stays. The preview of
+/// a bulk operation, `startBulk` with `dry_run=true` as its whole query, changes nothing and needs [`Role::Viewer`] only.
 #[must_use]
 pub fn needed(operation: &str) -> Option<Need> {
     NEEDS.iter().find(|(_, operations)| operations.contains(&operation)).map(|(need, _)| *need)

@@ -90,7 +90,7 @@ pub(super) const START: Route = route(
     Answer::BegunOr("Bulk", "BulkPreview"),
 )
 .with(
-    &[query("dry_run", "boolean", "Only say how many devices it would be asked of, and the first of them.")],
+    &[query("dry_run", "boolean", "Only say how many devices it would be asked of, and the first of them: that a viewer may ask too.")],
     &[400, 401, 403, 413, 415, 422, 503],
 );
 

@@ -66,7 +66,7 @@ fn admit(core: &Arc<Core>, request: &mut Request) -> Admitted {
     }
     let wanted = roles::wanted(request.method(), matched(request));
     let needed = match wanted {
-        Wanted::Operation { need, .. } => roles::role(need, request.uri()),
+        Wanted::Operation { name, need } => roles::role(name, need, request.uri()),
         Wanted::Unknown if !request.uri().path().starts_with("/api/v1") => None,
         // Whoever knows no token does not hear what there is.
         Wanted::Unknown | Wanted::NoMethod(_) | Wanted::Unsaid => Some(Role::Viewer),

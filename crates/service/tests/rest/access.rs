@@ -124,6 +124,9 @@ fn a_viewer_changes_nothing() {
         ("GET", "/api/v1/endpoints/mine/discover/3?queue", ""),
         ("POST", "/api/v1/endpoints/mine/composite/read?queue=true", r#"{"paths": ["/3"]}"#),
         ("DELETE", "/api/v1/endpoints/mine", ""),
+        ("POST", "/api/v1/bulk", BULK),
+        ("POST", "/api/v1/bulk?dry_run=false", BULK),
+        ("POST", "/api/v1/bulk?dry_run=true&dry_run=false", BULK),
         ("PUT", "/api/v1/credentials/mine", r#"{"mode": "nosec"}"#),
         ("PUT", "/api/v1/bootstrap/mine", "{}"),
         ("PUT", "/api/v1/bootstrap/mine/credential", r#"{"mode": "nosec"}"#),
@@ -138,7 +141,12 @@ fn a_viewer_changes_nothing() {
     assert_eq!(device.requests.try_iter().count(), 0, "nothing reached the device");
     assert_eq!(facts(&server), before);
     assert_eq!(call(&server, "GET", "/api/v1/endpoints/mine/resources/3/0/9", &viewer, "").status, 200);
+    let preview = call(&server, "POST", "/api/v1/bulk?dry_run=true", &viewer, BULK);
+    assert_eq!((preview.status, &preview.json()["matches"]), (200, &json!(1)), "{preview:?}");
+    assert_eq!(call(&server, "GET", "/api/v1/bulk", ADMIN, "").json()["items"], json!([]));
 }
+
+const BULK: &str = r#"{"filter": "", "operation": "execute", "path": "/3/0/4"}"#;
 
 /// What a viewer could have changed.
 fn facts(server: &Server) -> Vec<Json> {

@@ -26,6 +26,8 @@ const ASKING = [/\/composite\/read$/, /^\/certificates\/explain$/];
 export function neededRole(call: Pick<Call, "method" | "path" | "query">): CallerRole {
   const { method, path, query } = call;
   if (path === "/tokens" || path === "/audit") return "admin";
+  // How many devices it would be asked of: that changes nothing.
+  if (path === "/bulk" && query?.dry_run === "true") return "viewer";
   if (query?.queue === "true") return "operator";
   if (method === "GET" || (method === "POST" && ASKING.some((pattern) => pattern.test(path)))) return "viewer";
   return OF_ADMINS.some((root) => path === root || path.startsWith(`${root}/`)) ? "admin" : "operator";
