@@ -89,7 +89,7 @@ async function main(browser, base, device) {
     await admin.goto(`${base}/#/devices/${encodeURIComponent(device)}/log`);
     await admin.getByRole("button", { name: "done by people" }).click();
     const region = admin.getByRole("region", { name: "Who did what", exact: true });
-    await region.getByText("Write replace").first().waitFor();
+    await region.getByText(/^\s*Write\s+\/1\/0\/1/).first().waitFor();
     await look(admin, flags.shots, "access-device");
   });
   await check("a table of credentials is looked at, and then kept, without a key in sight", async () => {

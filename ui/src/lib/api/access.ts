@@ -64,8 +64,43 @@ export function auditArgs(of: string | undefined, filter: AuditFilter): string[]
   return ["audit", ...(endpoint === "" ? [] : [endpoint]), ...option("--actor", filter.actor), ...option("--from", filter.from)];
 }
 
+/** What is done, by the names that the server gives to operations; what is missing here is told by that name. */
+const ACTIONS: Record<string, string> = {
+  writeReplace: "Write",
+  writePartialUpdate: "Write a part",
+  cancelObservation: "Observe no longer",
+  writeComposite: "Write a set of paths",
+  observeComposite: "Observe a set of paths",
+  cancelComposite: "Observe a set no longer",
+  readComposite: "Read a set of paths",
+  forgetEndpoint: "Forget the registration",
+  cancelCommand: "Cancel a command",
+  retryCommand: "Queue a command again",
+  moveCommand: "Move a command in the queue",
+  startBulk: "Run on many devices",
+  cancelBulk: "Stop what runs on many devices",
+  putCredentials: "Set the credential",
+  deleteCredentials: "Take the credential away",
+  importCredentials: "Import credentials",
+  putBootstrapCredential: "Set the credential for bootstrap",
+  deleteBootstrapCredential: "Take the credential for bootstrap away",
+  importBootstrapCredentials: "Import credentials for bootstrap",
+  putBootstrap: "Set the bootstrap document",
+  deleteBootstrap: "Take the bootstrap document away",
+  putBootstrapTemplate: "Set a bootstrap template",
+  deleteBootstrapTemplate: "Take a bootstrap template away",
+  addModel: "Add an object definition",
+  deleteModel: "Remove an object definition",
+  createToken: "Create a token",
+  deleteToken: "Revoke a token",
+  listTokens: "List the tokens",
+  listAudit: "See the audit",
+};
+
 /** `writeReplace` in words. */
 export function actionText(action: string): string {
+  const known = ACTIONS[action];
+  if (known !== undefined) return known;
   const words = action.replace(/([a-z])([A-Z])/g, "$1 $2").toLowerCase();
   return words.charAt(0).toUpperCase() + words.slice(1);
 }
