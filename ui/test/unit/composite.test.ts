@@ -90,6 +90,12 @@ test("rows of a set are its values, each with what a Write would carry", () => {
   ]);
 });
 
+test("paths of a set that cover each other give each value one row", () => {
+  const twin = new Twin("d");
+  twin.apply([{ path: "/3/0", resources: { "9": { type: "integer", value: 84 } } }], at(0), "read");
+  expect(setRows(["/3/0", "/3/0/9", "/3/0/9"], twin.values, () => null).map((row) => row.path)).toEqual(["/3/0/9"]);
+});
+
 test("the nearest attribute holds, and what also stands above is inherited", () => {
   const known: Record<string, Record<string, unknown>> = {
     "/3": { ver: "1.1", pmin: 10, pmax: 60 },

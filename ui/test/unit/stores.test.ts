@@ -1,6 +1,7 @@
 import { expect, test } from "vitest";
 import type { ServerEvent } from "../../src/lib/api/types";
 import { FEED_MAX, Feed, matches } from "../../src/lib/state/feed.svelte";
+import { joined } from "../../src/lib/state/paging";
 import { HISTORY_MAX, Twin, Twins } from "../../src/lib/state/twin.svelte";
 
 const event = (id: number, more: Partial<ServerEvent> = {}): ServerEvent => ({
@@ -29,6 +30,25 @@ test("a feed keeps a bounded number of events, the newest", () => {
   for (let i = 0; i < FEED_MAX + 50; i += 1) feed.push([event(i)]);
   expect(feed.items.length).toBe(FEED_MAX);
   expect(feed.items[0]?.id).toBe(String(FEED_MAX + 49));
+});
+
+test("an event that a stream brings twice stands in the feed once, paused or not", () => {
+  const feed = new Feed();
+  feed.push([event(1), event(2), event(2)]);
+  feed.push([event(2), event(3)]);
+  feed.pause();
+  feed.push([event(3), event(4)]);
+  feed.push([event(4)]);
+  expect(feed.waiting).toBe(1);
+  feed.resume();
+  expect(feed.items.map((item) => item.id)).toEqual(["4", "3", "2", "1"]);
+});
+
+test("no row stands in a list twice, whatever its pages say", () => {
+  const row = (id: string, page: number) => ({ id, page });
+  const first = joined([], [row("a", 1), row("a", 1), row("b", 1)], (item) => item.id);
+  const both = joined(first, [row("b", 2), row("c", 2), row("c", 2)], (item) => item.id);
+  expect(both.map((item) => `${item.id}${item.page}`)).toEqual(["a1", "b1", "c2"]);
 });
 
 test("a filter looks at kind and name", () => {

@@ -82,6 +82,7 @@ describe("what is typed becomes JSON", () => {
 test("small ranges and known enumerations get a menu, others do not", () => {
   expect(choices("integer", parseRange("0..2"), undefined)?.map((choice) => choice.value)).toEqual(["0", "1", "2"]);
   expect(choices("integer", parseRange(""), { 0: "Idle" })).toEqual([{ value: "0", label: "0 · Idle" }]);
+  expect(choices("integer", parseRange("0..2, 2, 1..3"), undefined)?.map((choice) => choice.value)).toEqual(["0", "1", "2", "3"]);
   expect(choices("integer", parseRange("0..100"), undefined)).toBeUndefined();
   expect(choices("float", parseRange("0..1"), undefined)).toBeUndefined();
 });

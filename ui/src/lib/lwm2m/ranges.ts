@@ -99,7 +99,7 @@ export function choices(
       if (values.length > MENU_MAX) return undefined;
     }
   }
-  return values.map((value) => ({ value: String(value), label: String(value) }));
+  return [...new Set(values)].map((value) => ({ value: String(value), label: String(value) }));
 }
 
 /** The one span of numbers that a slider can show. */

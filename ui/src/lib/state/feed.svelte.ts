@@ -1,6 +1,7 @@
 // The newest events, newest first. Paused, it stands still and counts what it holds back.
 
 import type { ServerEvent } from "../api/types";
+import { joined } from "./paging";
 
 export const FEED_MAX = 500;
 
@@ -18,9 +19,11 @@ export class Feed {
   #held: ServerEvent[] = [];
 
   push(events: ServerEvent[]): void {
-    const newest = events.toReversed();
+    // After a break some may come once more.
+    const known = new Set([...this.#held, ...this.items].map((event) => event.id));
+    const newest = joined([], events, (event) => event.id).filter((event) => !known.has(event.id)).reverse();
     if (this.paused) {
-      this.waiting += events.length;
+      this.waiting += newest.length;
       this.#held = [...newest, ...this.#held].slice(0, FEED_MAX);
     } else {
       this.items = [...newest, ...this.items].slice(0, FEED_MAX);

@@ -4,6 +4,7 @@ import { endpointPath, type Call } from "../api/client";
 import type { Page, ServerEvent } from "../api/types";
 import { attempt } from "./attempt";
 import { live } from "./live.svelte";
+import { joined } from "./paging";
 import { session } from "./session.svelte";
 
 export function logCall(endpoint: string, types: readonly string[], limit: number, cursor?: string): Call {
@@ -47,7 +48,7 @@ export class DeviceLog {
       const known = new Set(page.items.map((item) => item.id));
       const newest = Math.max(0, ...page.items.map((item) => Date.parse(item.time)));
       const kept = this.items.filter((item) => !known.has(item.id) && (cursor !== undefined || Date.parse(item.time) > newest));
-      this.items = cursor === undefined ? [...kept, ...page.items] : [...this.items, ...page.items];
+      this.items = joined(cursor === undefined ? kept : this.items, page.items, (item) => item.id);
       this.next = page.next ?? undefined;
       this.loaded = true;
     });

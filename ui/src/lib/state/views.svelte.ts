@@ -1,5 +1,6 @@
 // Lists that somebody wants to see again: a name and the address.
 
+import { joined } from "./paging";
 import { load, save } from "./prefs.svelte";
 
 export interface View {
@@ -15,7 +16,7 @@ function read(): View[] {
     if (!Array.isArray(kept)) return [];
     const isView = (one: unknown): one is View =>
       typeof one === "object" && one !== null && typeof (one as View).name === "string" && /^#\/devices(\?|$)/.test(String((one as View).href));
-    return kept.filter(isView).slice(0, VIEWS_MAX);
+    return joined([], kept.filter(isView), (view) => view.name).slice(0, VIEWS_MAX);
   } catch {
     return [];
   }

@@ -2,6 +2,7 @@
 
 import type { ObjectModel, ResourceModel, ValueType } from "../../lib/api/types";
 import { comparePaths, contains, parsePath } from "../../lib/lwm2m/path";
+import { joined } from "../../lib/state/paging";
 import type { Value } from "../../lib/state/twin.svelte";
 
 export interface SetRow {
@@ -30,7 +31,8 @@ export function setRows(
       rows.push({ path: at, ids, object: object?.name, model, value, type: writableType(ids, model, value) });
     }
   }
-  return rows;
+  // Paths that somebody else chose may cover each other.
+  return joined([], rows, (row) => row.path);
 }
 
 /** Write-Composite addresses single resources and resource instances. */
