@@ -87,6 +87,9 @@ pub struct Endpoint {
     /// it where the meaning was clear.
     #[serde(default)]
     pub deviations: BTreeMap<String, u64>,
+    /// How long the server waits for it, and how often it repeats; only where one device is shown.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub transmission: Option<Transmission>,
     /// Last known values, by the path that was asked for as a column of the list; only there.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub values: BTreeMap<String, KnownValue>,
@@ -119,6 +122,22 @@ impl PresenceState {
             PresenceState::Lost => "lost",
         }
     }
+}
+
+/// The transmission parameters of CoAP that count for the server's requests to a device (RFC 7252 §4.8).
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Transmission {
+    /// ACK_TIMEOUT: milliseconds after which a request is repeated at the earliest.
+    pub ack_timeout_ms: u64,
+    /// ACK_RANDOM_FACTOR: the first wait is chosen between 100 and this many percent of it.
+    pub ack_random_percent: u16,
+    /// MAX_RETRANSMIT: how often a request is repeated, each time after twice the wait.
+    pub max_retransmit: u8,
+    /// MAX_TRANSMIT_WAIT: milliseconds after which a request counts as lost at the latest.
+    pub lost_after_ms: u64,
+    /// The names in `transmission.devices` of the configuration that fit this device; absent where it has what all have.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rule: Vec<String>,
 }
 
 /// How the device's messages are protected.

@@ -42,7 +42,7 @@ pub use audit::{Audit, AuditEntry};
 pub use certificate::{Certificate, CertificateWarning, CertificateWarningKind, Explanation, PublicKey};
 pub use command::{Command, CommandMove, CommandPosition, CommandState, Commands};
 pub use credential::{Credential, Credentials};
-pub use endpoint::{Endpoint, Endpoints, ObjectEntry, PresenceState, Security, SecurityMode};
+pub use endpoint::{Endpoint, Endpoints, ObjectEntry, PresenceState, Security, SecurityMode, Transmission};
 pub use event::{Event, EventLog, EventType};
 pub use fleet::{
     Bulk, BulkOrder, BulkPreview, BulkState, Bulks, Fleet, FleetModel, FleetShare, KnownValue, KnownValues,

@@ -430,6 +430,7 @@ impl Device {
             sms: details.sms.as_deref().map(str::to_owned),
             attributes: details.attributes.iter().map(|(n, v)| (n.to_string(), v.to_string())).collect(),
             deviations: of_messages.chain(of_content).collect(),
+            transmission: None,
             values: BTreeMap::new(),
         }
     }

@@ -6,11 +6,12 @@ use super::value::from_json;
 use comfy_table::{ContentArrangement, Table, presets};
 use lightship_api::{
     AnswerContent, Command, CommandState, Commands, Content, DownlinkAnswer, Endpoint, Event, Link, Node,
-    Observations, Problem, Timestamp,
+    Observations, Problem, Timestamp, Transmission,
 };
 use lightship_coap::Code;
 use lightship_lwm2m::Path;
 use std::cmp::Reverse;
+use std::time::Duration;
 
 pub(super) fn table<const N: usize>(head: [&str; N]) -> Table {
     let mut table = Table::new();
@@ -65,6 +66,7 @@ pub(super) fn registration(item: &Endpoint) -> String {
     ];
     let more = [
         ("session", item.session.as_ref().map(session)),
+        ("patience", item.transmission.as_ref().map(transmission)),
         ("root", item.alternate_path.clone()),
         ("formats", Some(item.content_formats.join(" ")).filter(|formats| !formats.is_empty())),
         ("profile", item.profile_id.clone()),
@@ -82,6 +84,22 @@ pub(super) fn registration(item: &Endpoint) -> String {
         item.deviations.iter().map(|(what, count)| format!("{what} ({count} times)")).collect();
     lines.extend(deviations.into_iter().map(|text| ("deviation", text)));
     lines.iter().map(|(name, value)| format!("{name:<13}{value}")).collect::<Vec<_>>().join("\n")
+}
+
+/// How long the server waits for the device.
+fn transmission(counts: &Transmission) -> String {
+    let [shortest, longest] = [100, u64::from(counts.ack_random_percent)]
+        .map(|percent| Duration::from_millis(counts.ack_timeout_ms * percent / 100).as_secs_f64());
+    let lost = Duration::from_millis(counts.lost_after_ms).as_secs_f64();
+    let times = counts.max_retransmit;
+    let rule = if counts.rule.is_empty() {
+        String::new()
+    } else {
+        format!(", by the rule for {}", counts.rule.join(" "))
+    };
+    format!(
+        "{shortest} to {longest} s for an acknowledgement, {times} repetitions, lost after {lost} s{rule}"
+    )
 }
 
 fn session(session: &lightship_api::Session) -> String {
@@ -442,6 +460,20 @@ mod tests {
             with("notified", json!({"name": "one", "content": [temperature]})),
             format!("{start} notified x one /3303/0/5700=21.5")
         );
+    }
+
+    #[test]
+    fn the_patience_with_a_device_is_said_in_seconds() {
+        let counts = |rule: &[&str]| Transmission {
+            ack_timeout_ms: 2500,
+            ack_random_percent: 150,
+            max_retransmit: 4,
+            lost_after_ms: 93_000,
+            rule: rule.iter().map(|&name| name.to_owned()).collect(),
+        };
+        let usual = "2.5 to 3.75 s for an acknowledgement, 4 repetitions, lost after 93 s";
+        assert_eq!(transmission(&counts(&[])), usual);
+        assert_eq!(transmission(&counts(&["nb-*", "x"])), format!("{usual}, by the rule for nb-* x"));
     }
 
     #[test]

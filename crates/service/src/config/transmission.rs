@@ -62,12 +62,31 @@ impl Transmissions {
 
     /// As the engines want what is usual.
     pub(crate) fn coap(&self) -> lightship_coap::Config {
-        lightship_coap::Config {
-            ack_timeout: self.usual.ack_timeout,
-            ack_random_percent: self.usual.ack_random_percent,
-            max_retransmit: self.usual.max_retransmit,
-            ..lightship_coap::Config::default()
+        coap(&self.usual)
+    }
+
+    /// What counts for a device, as the API shows it.
+    pub(crate) fn shown(&self, endpoint: &str) -> lightship_api::Transmission {
+        let rule = self.devices.iter().find(|rule| rule.fits(endpoint));
+        let counts = rule.unwrap_or(&self.usual);
+        let millis = |time: Duration| u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        lightship_api::Transmission {
+            ack_timeout_ms: millis(counts.ack_timeout),
+            ack_random_percent: counts.ack_random_percent,
+            max_retransmit: counts.max_retransmit,
+            lost_after_ms: millis(coap(counts).max_transmit_wait()),
+            rule: rule.map(|rule| rule.endpoints.clone()).unwrap_or_default(),
         }
+    }
+}
+
+/// As the engines want one set.
+fn coap(parameters: &Transmission) -> lightship_coap::Config {
+    lightship_coap::Config {
+        ack_timeout: parameters.ack_timeout,
+        ack_random_percent: parameters.ack_random_percent,
+        max_retransmit: parameters.max_retransmit,
+        ..lightship_coap::Config::default()
     }
 }
 
@@ -110,6 +129,28 @@ mod tests {
             (one.endpoints.join(" "), one.ack_timeout.as_secs(), one.ack_random_percent, one.max_retransmit)
         });
         assert_eq!(told.collect::<Vec<_>>(), [("nb-*".into(), 15, 150, 2), ("a b".into(), 3, 200, 0)]);
+    }
+
+    #[test]
+    fn a_device_is_shown_the_first_rule_that_fits() {
+        let text = "[[transmission.devices]]\nendpoints = [\"nb-*\", \"x\"]\nack_timeout_ms = 15000\n\
+            [[transmission.devices]]\nendpoints = \"*\"\nmax_retransmit = 0\nack_random_percent = 200\n";
+        let transmissions = read(text).unwrap();
+        let shown = |name: &str| {
+            let shown = transmissions.shown(name);
+            (
+                shown.ack_timeout_ms,
+                shown.ack_random_percent,
+                shown.max_retransmit,
+                shown.lost_after_ms,
+                shown.rule,
+            )
+        };
+        // MAX_TRANSMIT_WAIT = ACK_TIMEOUT * (2^(MAX_RETRANSMIT + 1) - 1) * ACK_RANDOM_FACTOR.
+        assert_eq!(shown("nb-7"), (15_000, 150, 4, 697_500, vec!["nb-*".to_owned(), "x".to_owned()]));
+        assert_eq!(shown("other"), (2000, 200, 0, 4000, vec!["*".to_owned()]));
+        let usual = read("").unwrap().shown("nb-7");
+        assert_eq!((usual.ack_timeout_ms, usual.lost_after_ms, usual.rule), (2000, 93_000, Vec::new()));
     }
 
     #[test]

@@ -27,7 +27,9 @@ pub(crate) async fn show(State(core): State<Arc<Core>>, Path(endpoint): Path<Str
     {
         device.registration.session = now.session;
     }
-    json(StatusCode::OK, &device.shape())
+    let mut shape = device.shape();
+    shape.transmission = Some(core.config.transmission.shown(&endpoint));
+    json(StatusCode::OK, &shape)
 }
 
 /// The registration as its shard has it; `None` where that takes too long.

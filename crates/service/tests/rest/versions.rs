@@ -1,8 +1,10 @@
-//! Each device is spoken to in the version that it registered with.
+//! Each device is spoken to in the version that it registered with, and with the patience that its name has.
 
 use std::net::UdpSocket;
+use std::time::Duration;
 
 use crate::support::{Device, Message, Script, Server, agreeable};
+use serde_json::json;
 
 fn register(server: &Server, version: &str) -> Device {
     let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
@@ -204,4 +206,34 @@ fn several_values_and_partial_updates_go_in_formats_that_can_hold_them() {
         let request = device.next_request();
         assert_eq!((request.option(12), request.payload.as_slice()), (None, &b""[..]), "{version}");
     }
+}
+
+// Proves: COA-19
+#[test]
+fn a_device_is_shown_how_long_it_is_waited_for() {
+    let server = Server::with(|config| {
+        let slow = lightship_server::Transmission {
+            endpoints: vec!["v1.1".to_owned(), "nb-*".to_owned()],
+            ack_timeout: Duration::from_secs(15),
+            ack_random_percent: 100,
+            max_retransmit: 1,
+        };
+        config.transmission.devices = vec![slow];
+    });
+    let _devices = [register(&server, "1.0"), register(&server, "1.1")];
+    let shown = |name: &str| server.get(&format!("/api/v1/endpoints/{name}")).json()["transmission"].clone();
+    assert_eq!(
+        shown("v1.0"),
+        json!({"ack_timeout_ms": 2000, "ack_random_percent": 150, "max_retransmit": 4, "lost_after_ms": 93000})
+    );
+    assert_eq!(
+        shown("v1.1"),
+        json!({
+            "ack_timeout_ms": 15000, "ack_random_percent": 100, "max_retransmit": 1, "lost_after_ms": 45000,
+            "rule": ["v1.1", "nb-*"]
+        })
+    );
+    // A list would say the same of each.
+    let listed = server.get("/api/v1/endpoints").json();
+    assert!(listed["items"][0].get("transmission").is_none(), "{listed}");
 }

@@ -66,6 +66,18 @@ export interface Registration {
   commands_waiting?: number;
   /** Where the device departed from the standard, and how often. */
   deviations?: unknown;
+  /** How long the server waits for it; only where one device is shown. */
+  transmission?: Transmission;
+}
+
+/** When requests to a device are repeated, and when they are given up. */
+export interface Transmission {
+  ack_timeout_ms: number;
+  ack_random_percent: number;
+  max_retransmit: number;
+  lost_after_ms: number;
+  /** The names of the rule that fits the device; absent where it has what all have. */
+  rule?: string[];
 }
 
 export interface Page<T> {

@@ -30,7 +30,9 @@ export class Devices {
   }
 
   put(registration: Registration): void {
-    this.known.set(registration.endpoint, registration);
+    // Events and lists leave out what a name alone decides.
+    const transmission = this.known.get(registration.endpoint)?.transmission;
+    this.known.set(registration.endpoint, transmission ? { transmission, ...registration } : registration);
     this.#hear(registration.endpoint, Date.parse(registration.updated_at));
     const [oldest] = this.known.keys();
     if (this.known.size > KNOWN_MAX && oldest !== undefined) this.#remove(oldest);
