@@ -38,6 +38,7 @@ fn an_address_that_never_answers_gets_at_most_three_times_what_it_sent() {
     assert!(world.shard.stats().withheld > 0);
 }
 
+// Proves: COA-17
 #[test]
 fn a_long_request_to_an_address_that_has_not_answered_begins_with_a_ping() {
     let mut world = World::new();

@@ -160,7 +160,9 @@ fn a_credential_taken_away_between_the_answer_and_finished_opens_no_session() {
 
 #[test]
 fn an_answer_counts_once_and_however_late_while_the_handshake_waits() {
-    let mut world = with(config(), &["lamp"]);
+    let mut world = with(config(), &["lamp", "saw"]);
+    let (mut saw, location) = Device::register(&mut world, "192.0.2.9:5684", Config::default(), "saw");
+    world.take_events();
     world.credentials = None;
     let mut device = Device::new(world.now, address(HOME), Config::default(), connect("lamp"));
     device.run(&mut world);
@@ -170,6 +172,12 @@ fn an_answer_counts_once_and_however_late_while_the_handshake_waits() {
     });
     let ask = ask.expect("asked");
     world.pass(Duration::from_secs(9));
+    // Whoever knows the credentials is slow, and nobody but the one who waits for them notices.
+    let update = world.update_packet(&location, "");
+    assert_eq!(saw.ask(&mut world, &update), Code::CHANGED);
+    world.read_request("saw", "/3/0/1");
+    assert_eq!(saw.hear(&mut world).len(), 1);
+    assert!(!device.association.is_established());
     let answer = |name| {
         let key = Secret::new(common::secure::KEY);
         let endpoints = Endpoints::One(endpoint(name));
@@ -181,8 +189,11 @@ fn an_answer_counts_once_and_however_late_while_the_handshake_waits() {
     }
     device.run(&mut world);
     assert!(device.association.is_established());
-    let sessions: Vec<_> = world.shard.sessions().collect();
-    assert_eq!(sessions[0].0.party.endpoints, Endpoints::One(endpoint("lamp")));
+    let speaks_for = |name: &str| {
+        let whose = Endpoints::One(endpoint(name));
+        world.shard.sessions().filter(|(session, ..)| session.party.endpoints == whose).count()
+    };
+    assert_eq!(["lamp", "pump", "saw"].map(speaks_for), [1, 0, 1]);
 }
 
 fn ticket_keys(name: u8) -> TicketKeys {
