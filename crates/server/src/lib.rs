@@ -42,6 +42,7 @@
 mod alike;
 mod asks;
 pub mod bootstrap;
+mod chunks;
 mod config;
 mod deviation;
 mod devices;

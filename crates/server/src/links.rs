@@ -182,6 +182,13 @@ impl Links {
         let hash = self.hashes.hash_one(link.address);
         if let Ok(entry) = self.by_address.find_entry(hash, |index| *index == key.index) {
             entry.remove();
+            let (hashes, slab, len) = (self.hashes, &self.slab, self.by_address.len());
+            // Rarely: what many needed for a while is given back.
+            if self.by_address.capacity() > (len * 8).max(ROOM_KEPT) {
+                self.by_address.shrink_to(len * 2, |index| {
+                    slab.at(*index).map_or(0, |(_, link)| hashes.hash_one(link.address))
+                });
+            }
         }
         Some(link)
     }
@@ -237,3 +244,6 @@ impl Links {
         }
     }
 }
+
+/// Addresses for which there is always room.
+const ROOM_KEPT: usize = 1024;

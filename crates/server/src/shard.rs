@@ -23,7 +23,7 @@ use crate::secure::{Sealed, SessionEnd, Sessions};
 use crate::secured::Held;
 use crate::slab::{Key, Slab};
 use crate::stateless::{FirstContact, ShortAnswer, first_contact, refuse};
-use crate::timer::Timers;
+use crate::timer::{Purpose, Timers};
 use crate::trace::{Known, Recorder, Way, answer};
 use crate::transmission::Settings;
 use crate::{Config, Event, Locator, Registration, Stats, TraceAsk, TraceChunk, TraceDrop, TraceOf, Wanted};
@@ -81,6 +81,13 @@ pub(crate) enum Due {
     Doubt(Key<Observation>),
     /// The host has had long enough to answer.
     Ask(Key<Question>),
+}
+
+impl Purpose for Due {
+    #[inline]
+    fn passes(&self) -> bool {
+        !matches!(self, Self::Expiry(_))
+    }
 }
 
 /// A datagram that [`Shard::poll_transmit`] has written.

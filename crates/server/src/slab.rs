@@ -1,11 +1,13 @@
 //! A table of values with small, checked handles.
 //!
-//! Grows by whole chunks, so that no value moves and no insertion has to copy a table of a million; a handle
-//! carries a generation, so that one that outlived its value finds nothing instead of a stranger.
+//! The values lie in chunks, which come and go; a handle carries a generation, so that one that outlived its value finds
+//! nothing instead of a stranger.
 
 use core::num::NonZeroU32;
 use core::ops::Deref;
 use std::marker::PhantomData;
+
+use crate::chunks::{Chunks, Place};
 
 /// Names one value of a [`Slab`].
 pub(crate) struct Key<T> {
@@ -52,8 +54,7 @@ impl<T> std::fmt::Debug for Key<T> {
 
 /// Values under handles; insertion and removal in constant time.
 pub(crate) struct Slab<T> {
-    chunks: Vec<Vec<Slot<T>>>,
-    free: u32,
+    chunks: Chunks<Slot<T>>,
     len: usize,
 }
 
@@ -64,17 +65,37 @@ struct Slot<T> {
 
 enum State<T> {
     Used(T),
-    /// The next free slot, or `NONE`.
-    Free(u32),
+    /// The next free slot of the chunk.
+    Free(u8),
 }
 
-const NONE: u32 = u32::MAX;
-const CHUNK_BITS: u32 = 8;
-const CHUNK: usize = 1 << CHUNK_BITS;
+impl<T> Place for Slot<T> {
+    #[inline]
+    fn free(next: u8, generation: NonZeroU32) -> Self {
+        Self { generation, state: State::Free(next) }
+    }
+
+    #[inline]
+    fn set_free(&mut self, next: u8) {
+        self.state = State::Free(next);
+    }
+
+    #[inline]
+    fn next(&self) -> u8 {
+        match self.state {
+            State::Used(_) => unreachable!("a free slot is free"),
+            State::Free(next) => next,
+        }
+    }
+
+    fn generation(&self) -> NonZeroU32 {
+        self.generation
+    }
+}
 
 impl<T> Slab<T> {
     pub(crate) fn new() -> Self {
-        Self { chunks: Vec::new(), free: NONE, len: 0 }
+        Self { chunks: Chunks::new(), len: 0 }
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -83,46 +104,31 @@ impl<T> Slab<T> {
 
     /// The key that the next [`Slab::insert`] will give out.
     pub(crate) fn next_key(&self) -> Key<T> {
-        match self.slot(self.free) {
-            Some(slot) => Key::new(self.free, slot.generation),
-            None => Key::new(self.capacity(), NonZeroU32::MIN),
-        }
+        let (index, generation) = self.chunks.next();
+        Key::new(index, generation)
     }
 
     pub(crate) fn insert(&mut self, value: T) -> Key<T> {
         self.len += 1;
-        let index = self.free;
-        if let Some(slot) = self.slot_mut(index) {
-            let State::Free(next) = slot.state else { unreachable!("a free slot is free") };
-            slot.state = State::Used(value);
-            let generation = slot.generation;
-            self.free = next;
-            return Key::new(index, generation);
-        }
-        let index = self.capacity();
-        if self.chunks.last().is_none_or(|chunk| chunk.len() == CHUNK) {
-            self.chunks.push(Vec::with_capacity(CHUNK));
-        }
-        let chunk = self.chunks.last_mut().expect("a chunk was just made");
-        chunk.push(Slot { generation: NonZeroU32::MIN, state: State::Used(value) });
-        Key::new(index, NonZeroU32::MIN)
+        let (index, slot) = self.chunks.take();
+        slot.state = State::Used(value);
+        Key::new(index, slot.generation)
     }
 
     pub(crate) fn remove(&mut self, key: Key<T>) -> Option<T> {
-        let free = self.free;
-        let slot = self.slot_mut(key.index)?;
+        let slot = self.chunks.get_mut(key.index)?;
         if slot.generation != key.generation || !matches!(slot.state, State::Used(_)) {
             return None;
         }
         slot.generation = slot.generation.checked_add(1).unwrap_or(NonZeroU32::MIN);
-        let State::Used(value) = std::mem::replace(&mut slot.state, State::Free(free)) else { return None };
-        self.free = key.index;
+        let State::Used(value) = std::mem::replace(&mut slot.state, State::Free(0)) else { return None };
+        self.chunks.release(key.index);
         self.len -= 1;
         Some(value)
     }
 
     pub(crate) fn get(&self, key: Key<T>) -> Option<&T> {
-        let slot = self.slot(key.index)?;
+        let slot = self.chunks.get(key.index)?;
         match &slot.state {
             State::Used(value) if slot.generation == key.generation => Some(value),
             State::Used(_) | State::Free(_) => None,
@@ -130,7 +136,7 @@ impl<T> Slab<T> {
     }
 
     pub(crate) fn get_mut(&mut self, key: Key<T>) -> Option<&mut T> {
-        let slot = self.slot_mut(key.index)?;
+        let slot = self.chunks.get_mut(key.index)?;
         match &mut slot.state {
             State::Used(value) if slot.generation == key.generation => Some(value),
             State::Used(_) | State::Free(_) => None,
@@ -139,7 +145,7 @@ impl<T> Slab<T> {
 
     /// The value in a slot whatever its generation: for indexes that are kept in step with the slab.
     pub(crate) fn at(&self, index: u32) -> Option<(Key<T>, &T)> {
-        let slot = self.slot(index)?;
+        let slot = self.chunks.get(index)?;
         match &slot.state {
             State::Used(value) => Some((Key::new(index, slot.generation), value)),
             State::Free(_) => None,
@@ -148,22 +154,12 @@ impl<T> Slab<T> {
 
     /// All values in the order of their slots.
     pub(crate) fn iter(&self) -> impl Iterator<Item = (Key<T>, &T)> {
-        (0..self.capacity()).filter_map(|index| self.at(index))
+        self.chunks.places().filter_map(|index| self.at(index))
     }
 
-    fn slot(&self, index: u32) -> Option<&Slot<T>> {
-        self.chunks.get((index >> CHUNK_BITS) as usize)?.get(index as usize % CHUNK)
-    }
-
-    fn slot_mut(&mut self, index: u32) -> Option<&mut Slot<T>> {
-        self.chunks.get_mut((index >> CHUNK_BITS) as usize)?.get_mut(index as usize % CHUNK)
-    }
-
-    /// Slots in use or free.
-    pub(crate) fn capacity(&self) -> u32 {
-        let full = self.chunks.len().saturating_sub(1) * CHUNK;
-        let slots = full + self.chunks.last().map_or(0, Vec::len);
-        u32::try_from(slots).expect("the limits keep tables below 2^32 entries")
+    /// More than the number of every slot in use.
+    pub(crate) fn end(&self) -> u32 {
+        self.chunks.end()
     }
 }
 

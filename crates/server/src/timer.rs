@@ -5,9 +5,18 @@
 //! of the highest digit (base 64) in which its tick differs from the present one, and falls to a lower level when
 //! its slot is reached. Nothing fires early; timers of one tick fire in an order that depends only on the calls.
 
+use core::num::NonZeroU32;
 use core::time::Duration;
 
 use lightship_platform::Instant;
+
+use crate::chunks::{Chunks, Place};
+
+/// What a timer is for.
+pub(crate) trait Purpose: Copy {
+    /// Whether its kind is there for a while only, as a rule.
+    fn passes(&self) -> bool;
+}
 
 /// Names an armed timer until it fires or is cancelled.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -15,8 +24,8 @@ pub(crate) struct TimerId(u32);
 
 /// The wheel; `K` says what a timer is for.
 pub(crate) struct Timers<K> {
-    nodes: Vec<Node<K>>,
-    free: u32,
+    /// Those that last and those that pass, each in chunks of their own, so that many that pass leave nothing behind.
+    nodes: [Chunks<Node<K>>; 2],
     /// Head and tail of each slot's list, the due list last.
     lists: Vec<(u32, u32)>,
     /// One bit for each slot that holds timers.
@@ -27,6 +36,7 @@ pub(crate) struct Timers<K> {
 }
 
 struct Node<K> {
+    /// `None`: not in use, and the next of these is in `next`.
     key: Option<K>,
     due_tick: u64,
     previous: u32,
@@ -40,13 +50,33 @@ const SLOTS: u32 = 1 << SLOT_BITS;
 #[allow(clippy::cast_possible_truncation, reason = "a small constant")]
 const DUE: u32 = LEVELS as u32 * SLOTS;
 const NONE: u32 = u32::MAX;
+/// This bit is set in the names of timers that pass.
+const PASSING: u32 = 1 << 31;
 const TICK_US: u64 = 1000;
 
-impl<K: Copy> Timers<K> {
+impl<K> Place for Node<K> {
+    #[inline]
+    fn free(next: u8, _: NonZeroU32) -> Self {
+        Self { key: None, due_tick: 0, previous: NONE, next: next.into(), list: NONE }
+    }
+
+    #[inline]
+    fn set_free(&mut self, next: u8) {
+        self.key = None;
+        self.next = next.into();
+    }
+
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "it was one byte")]
+    fn next(&self) -> u8 {
+        self.next as u8
+    }
+}
+
+impl<K: Purpose> Timers<K> {
     pub(crate) fn new() -> Self {
         Self {
-            nodes: Vec::new(),
-            free: NONE,
+            nodes: [Chunks::new(), Chunks::new()],
             lists: vec![(NONE, NONE); DUE as usize + 1],
             occupied: [0; LEVELS],
             tick: 0,
@@ -62,16 +92,11 @@ impl<K: Copy> Timers<K> {
     /// Fires `key` at the first [`Timers::advance`] that is not before `due`.
     pub(crate) fn arm(&mut self, due: Instant, key: K) -> TimerId {
         let due_tick = due.as_micros().div_ceil(TICK_US);
-        let node = Node { key: Some(key), due_tick, previous: NONE, next: NONE, list: NONE };
-        let id = if self.free == NONE {
-            self.nodes.push(node);
-            u32::try_from(self.nodes.len() - 1).expect("the limits keep tables below 2^32 entries")
-        } else {
-            let id = self.free;
-            self.free = self.nodes[id as usize].next;
-            self.nodes[id as usize] = node;
-            id
-        };
+        let passes = key.passes();
+        let (place, node) = self.nodes[usize::from(passes)].take();
+        *node = Node { key: Some(key), due_tick, previous: NONE, next: NONE, list: NONE };
+        assert!(place < PASSING - 1, "the limits keep tables below 2^31 entries");
+        let id = if passes { place | PASSING } else { place };
         self.armed += 1;
         self.sort_in(id);
         TimerId(id)
@@ -79,7 +104,7 @@ impl<K: Copy> Timers<K> {
 
     /// Forgets a timer that has not fired yet.
     pub(crate) fn cancel(&mut self, id: TimerId) {
-        debug_assert!(self.nodes[id.0 as usize].key.is_some(), "a timer is cancelled once, before it fires");
+        debug_assert!(self.node(id.0).key.is_some(), "a timer is cancelled once, before it fires");
         self.unlink(id.0);
         self.release(id.0);
     }
@@ -105,7 +130,7 @@ impl<K: Copy> Timers<K> {
             self.lists[list] = (NONE, NONE);
             self.occupied[level] &= !(1 << slot);
             while id != NONE {
-                let next = self.nodes[id as usize].next;
+                let next = self.node(id).next;
                 self.sort_in(id);
                 id = next;
             }
@@ -116,7 +141,10 @@ impl<K: Copy> Timers<K> {
     /// The next timer that is due.
     pub(crate) fn pop(&mut self) -> Option<K> {
         let id = self.lists[DUE as usize].0;
-        let key = self.nodes.get(id as usize)?.key;
+        if id == NONE {
+            return None;
+        }
+        let key = self.node(id).key;
         self.unlink(id);
         self.release(id);
         key
@@ -132,7 +160,7 @@ impl<K: Copy> Timers<K> {
     }
 
     fn sort_in(&mut self, id: u32) {
-        let due = self.nodes[id as usize].due_tick;
+        let due = self.node(id).due_tick;
         let list = if due <= self.tick {
             DUE
         } else {
@@ -143,27 +171,24 @@ impl<K: Copy> Timers<K> {
             level * SLOTS + u32::try_from(slot).unwrap_or(0)
         };
         let tail = self.lists[list as usize].1;
-        let node = &mut self.nodes[id as usize];
+        let node = self.node_mut(id);
         (node.previous, node.next, node.list) = (tail, NONE, list);
-        match self.nodes.get_mut(tail as usize) {
-            Some(last) => last.next = id,
-            None => self.lists[list as usize].0 = id,
+        match tail {
+            NONE => self.lists[list as usize].0 = id,
+            tail => self.node_mut(tail).next = id,
         }
         self.lists[list as usize].1 = id;
     }
 
     fn unlink(&mut self, id: u32) {
-        let (previous, next, list) = {
-            let node = &self.nodes[id as usize];
-            (node.previous, node.next, node.list)
-        };
-        match self.nodes.get_mut(previous as usize) {
-            Some(node) => node.next = next,
-            None => self.lists[list as usize].0 = next,
+        let Node { previous, next, list, .. } = *self.node(id);
+        match previous {
+            NONE => self.lists[list as usize].0 = next,
+            previous => self.node_mut(previous).next = next,
         }
-        match self.nodes.get_mut(next as usize) {
-            Some(node) => node.previous = previous,
-            None => self.lists[list as usize].1 = previous,
+        match next {
+            NONE => self.lists[list as usize].1 = previous,
+            next => self.node_mut(next).previous = previous,
         }
         if self.lists[list as usize].0 == NONE && list < DUE {
             self.occupied[(list / SLOTS) as usize] &= !(1 << (list % SLOTS));
@@ -171,12 +196,18 @@ impl<K: Copy> Timers<K> {
     }
 
     fn release(&mut self, id: u32) {
-        let free = self.free;
-        let node = &mut self.nodes[id as usize];
-        node.key = None;
-        node.next = free;
-        self.free = id;
+        self.nodes[usize::from(id >= PASSING)].release(id & !PASSING);
         self.armed -= 1;
+    }
+
+    #[inline]
+    fn node(&self, id: u32) -> &Node<K> {
+        self.nodes[usize::from(id >= PASSING)].get(id & !PASSING).expect("lists lead to timers")
+    }
+
+    #[inline]
+    fn node_mut(&mut self, id: u32) -> &mut Node<K> {
+        self.nodes[usize::from(id >= PASSING)].get_mut(id & !PASSING).expect("lists lead to timers")
     }
 }
 
@@ -193,6 +224,24 @@ mod tests {
 
     fn at(ms: u64) -> Instant {
         instant_of(ms)
+    }
+
+    impl Purpose for char {
+        fn passes(&self) -> bool {
+            *self > 'b'
+        }
+    }
+
+    impl Purpose for () {
+        fn passes(&self) -> bool {
+            true
+        }
+    }
+
+    impl Purpose for u32 {
+        fn passes(&self) -> bool {
+            *self & 3 != 0
+        }
     }
 
     #[test]

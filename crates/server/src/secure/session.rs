@@ -427,10 +427,10 @@ impl<T> Table<T> {
     /// An open session that was silent for long: the first one of which nothing came since the hand passed last.
     pub(super) fn silent(&mut self) -> Option<Key<Session<T>>> {
         // Once around clears every mark, so that the second round finds one.
-        let mut left = self.slab.capacity().saturating_mul(2).saturating_add(1);
+        let mut left = self.slab.end().saturating_mul(2).saturating_add(1);
         while left > 0 {
             left -= 1;
-            self.hand = if self.hand >= self.slab.capacity() { 0 } else { self.hand };
+            self.hand = if self.hand >= self.slab.end() { 0 } else { self.hand };
             let key = self.slab.at(self.hand).map(|(key, _)| key);
             self.hand += 1;
             let Some(key) = key else { continue };
