@@ -22,8 +22,11 @@ pub(crate) struct Keeper {
     crypto: Arc<dyn Crypto>,
     sealer: Sealer,
     /// How many credentials of either set have the same shared key, by a name of the key that does not give it away.
-    shared: Mutex<HashMap<[u8; 32], u32>>,
+    shared: Mutex<HashMap<KeyName, u32>>,
 }
+
+/// The beginning of a name: there is one for each credential, and no two of a million keys have the same.
+type KeyName = [u8; 12];
 
 /// A credential as it is kept.
 #[derive(Clone, Debug, PartialEq)]
@@ -235,12 +238,12 @@ impl Keeper {
         }
     }
 
-    fn name_of_key(&self, proof: &Proof) -> Option<[u8; 32]> {
+    fn name_of_key(&self, proof: &Proof) -> Option<KeyName> {
         let Proof::Psk { key, .. } = proof else { return None };
-        Some(self.sealer.name_of(key))
+        self.sealer.name_of(key).first_chunk().copied()
     }
 
-    fn shared(&self) -> MutexGuard<'_, HashMap<[u8; 32], u32>> {
+    fn shared(&self) -> MutexGuard<'_, HashMap<KeyName, u32>> {
         self.shared.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
