@@ -217,20 +217,16 @@ pub(super) fn span(text: &str) -> Option<Duration> {
     number.checked_mul(ms).map(Duration::from_millis)
 }
 
-/// The registered device of that name. One that has just been told that it is registered may be some milliseconds
+/// The registered device of that name. One that has just been told that it is registered, perhaps anew, may be some milliseconds
 /// ahead of the directory: it is waited for.
 pub(crate) async fn device(core: &Core, endpoint: &str) -> Result<Device, Refusal> {
-    for _ in 0..ARRIVAL_STEPS {
-        let found = core.directory.find(endpoint);
-        if let Some(device) = found {
-            return Ok(device);
-        }
-        if !core.directory.is_arriving(endpoint) {
-            break;
+    let mut steps = 0..ARRIVAL_STEPS;
+    while core.directory.is_arriving(endpoint) {
+        if steps.next().is_none() {
+            core.directory.arrived(endpoint);
         }
         tokio::time::sleep(ARRIVAL_STEP).await;
     }
-    core.directory.arrived(endpoint);
     let detail = format!("{endpoint:?} is not registered");
     core.directory.find(endpoint).ok_or_else(|| Refusal::new(ProblemType::EndpointNotRegistered, detail))
 }

@@ -221,3 +221,15 @@ fn a_registration_outlives_a_new_one_at_another_shard_that_came_to_nothing() {
     assert_eq!(server.get("/api/v1/endpoints/mover").json()["registration_id"], old);
     assert_eq!(ask(&first, &request(2, &["rd", &old], &[], b"", 5)).code, CHANGED);
 }
+
+#[test]
+fn who_registers_anew_is_shown_as_he_was_told() {
+    let server = Server::start();
+    let device = device(&server);
+    for id in 0..300 {
+        let register = request(2, &["rd"], &["ep=again", "lt=300", "lwm2m=1.1"], b"</3/0>", id);
+        let told = ask(&device, &register);
+        assert_eq!(told.code, CREATED);
+        assert_eq!(server.get("/api/v1/endpoints/again").json()["registration_id"], location(&told), "{id}");
+    }
+}
