@@ -100,7 +100,7 @@ async fn old_events_leave_by_size_and_by_age() {
         now_ms: Arc::new(move || clock.load(Ordering::Relaxed)),
         ..options(folder.path(), 7)
     };
-    let store = EmbeddedStore::open(options).unwrap();
+    let store = EmbeddedStore::open(options.clone()).unwrap();
     let batch = || Batch { facts: (0..64).map(|_| event(1_000, 16 << 10)).collect() };
     for _ in 0..40 {
         store.commit(batch()).await.unwrap();
@@ -119,7 +119,7 @@ async fn old_events_leave_by_size_and_by_age() {
     // Later nothing of it is left.
     now.store(1_000_000_000, Ordering::Relaxed);
     let mut left = found.len();
-    for _ in 0..600 {
+    for _ in 0..300 {
         if left == 0 {
             break;
         }
@@ -128,6 +128,8 @@ async fn old_events_leave_by_size_and_by_age() {
         left = store.events(None, 10_000).await.unwrap().events.len();
     }
     assert_eq!(left, 0, "all of it has left");
+    drop(store);
+    let store = EmbeddedStore::open(options).unwrap();
     store.commit(Batch { facts: vec![event(1_000_000_000, 1)] }).await.unwrap();
     let page = store.events(None, 10).await.unwrap();
     let numbers: Vec<u64> = page.events.iter().map(|event| event.cursor.number).collect();

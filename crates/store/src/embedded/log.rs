@@ -217,7 +217,7 @@ struct Place {
 impl Segment {
     /// When its last event happened. Of the segment that is written `None`: there may be another at any time.
     pub(crate) fn newest_ms(&self, log: &Log<'_>) -> Result<Option<i64>, StoreError> {
-        let is_written = log.trees.segments().last().is_none_or(|last| last.first == self.first);
+        let is_written = log.trees.segments().last().is_none_or(|last| last.name == self.name);
         if is_written {
             return Ok(None);
         }

@@ -52,7 +52,7 @@ pub(crate) struct Trees {
 /// A stretch of the log.
 pub(crate) struct Segment {
     /// What its trees are called, in the order of segments; never beyond its first event.
-    name: u64,
+    pub(crate) name: u64,
     /// The number of its first event.
     pub(crate) first: u64,
     pub(crate) events: Keyspace,

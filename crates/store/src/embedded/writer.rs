@@ -276,12 +276,8 @@ impl Writer {
             if self.segment_bytes >= self.segment_bytes_max() / 2 || is_old()? {
                 self.keeper.prepare(trees, next);
             }
-            if (is_full || is_old()?)
-                && let Some(fresh) = self.keeper.next()
-            {
-                let before = trees.enter_segment(fresh, next, self.segment_bytes);
-                before.into_iter().for_each(|before| self.keeper.seal(trees, before));
-                self.segment_bytes = 0;
+            if is_full || is_old()? {
+                self.go_on_in_next(trees);
             }
         }
         loop {
@@ -292,14 +288,30 @@ impl Writer {
             if !is_old && !is_much && next.first > log.oldest() {
                 return Ok(());
             }
-            // Without the one before, numbers would begin again after a restart.
-            let is_needed = next.hides_its_first().map_err(|error| failed(trees.path(), error))?;
-            if is_needed || !self.keeper.has_room() {
+            // Without what is before it, numbers would begin again after a restart: one follows that is called by the next.
+            let newest = segments.last().unwrap_or(next);
+            if newest.hides_its_first().map_err(|error| failed(trees.path(), error))? {
+                self.keeper.prepare(trees, self.ledger.newest.number + 1);
+                if self.go_on_in_next(trees) {
+                    continue;
+                }
+                return Ok(());
+            }
+            if !self.keeper.has_room() {
                 return Ok(());
             }
             tracing::debug!(first = oldest.first, next = next.first, "forgetting the oldest events");
             trees.leave_segment().into_iter().for_each(|oldest| self.keeper.delete(trees, oldest));
         }
+    }
+
+    /// Writes events into the next segment from now on, if it is there.
+    fn go_on_in_next(&mut self, trees: &Arc<Trees>) -> bool {
+        let Some(fresh) = self.keeper.next() else { return false };
+        let before = trees.enter_segment(fresh, self.ledger.newest.number + 1, self.segment_bytes);
+        before.into_iter().for_each(|before| self.keeper.seal(trees, before));
+        self.segment_bytes = 0;
+        true
     }
 }
 
