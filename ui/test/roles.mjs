@@ -110,18 +110,34 @@ async function pressAll(page, base, hash) {
   const missed = [];
   // Of many rows that have the same buttons a few are enough.
   const seen = new Map();
-  for (let i = 0; i < BUTTONS_MAX && pressed < PRESSES_MAX; i += 1) {
+  // What a press opens or closes moves the others: each is known by its name, and by how many of that name stand before it.
+  const visited = new Set();
+  for (let looked = 0; looked < BUTTONS_MAX && pressed < PRESSES_MAX; looked += 1) {
     if (!page.url().endsWith(`#${hash}`)) await go(page, base, hash);
     await fill(page);
     const all = page.locator(BUTTONS);
-    if (i >= (await all.count())) break;
-    // This one, whatever comes and goes beside it meanwhile.
-    const one = await all.nth(i).elementHandle({ timeout: CLICK_MAX_MS }).catch(() => null);
-    const seenAs = await one?.evaluate((item) => ({ name: (item.getAttribute("aria-label") ?? item.textContent).trim(), disabled: item.matches(":disabled, [aria-disabled=true]") }));
-    if (seenAs?.disabled) continue;
-    const name = seenAs?.name ?? "";
+    const found = await all.evaluateAll((items) => {
+      const before = new Map();
+      return items.map((item) => {
+        const name = (item.getAttribute("aria-label") ?? item.textContent).trim();
+        before.set(name, (before.get(name) ?? 0) + 1);
+        return { name, id: `${name} ${before.get(name)}`, disabled: item.matches(":disabled, [aria-disabled=true]") };
+      });
+    });
+    // One that is disabled now may be pressed once something else was.
+    const at = found.findIndex(({ id, disabled }) => !disabled && !visited.has(id));
+    if (at < 0) break;
+    const { name, id } = found[at];
+    visited.add(id);
     // Without its token nobody is anybody.
     if (name.includes("Forget the token")) continue;
+    const one = await all.nth(at).elementHandle({ timeout: CLICK_MAX_MS }).catch(() => null);
+    const nameNow = await one?.evaluate((item) => (item.getAttribute("aria-label") ?? item.textContent).trim()).catch(() => undefined);
+    if (one && nameNow !== name) {
+      // Something came before it meanwhile: it is looked for again.
+      visited.delete(id);
+      continue;
+    }
     // What it does stands in the first word, what it does it to behind that.
     const shape = name.split(/[\s\d/]/, 1)[0];
     seen.set(shape, (seen.get(shape) ?? 0) + 1);
@@ -130,7 +146,7 @@ async function pressAll(page, base, hash) {
       tries += 1;
       if (tries < TRIES_MAX) {
         seen.set(shape, seen.get(shape) - 1);
-        i -= 1;
+        visited.delete(id);
         continue;
       }
       missed.push(name);
