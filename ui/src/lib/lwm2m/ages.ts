@@ -2,7 +2,7 @@
 
 /** `1 report`, `2 reports` */
 export function count(number: number, thing: string): string {
-  return `${number} ${thing}${number === 1 ? "" : "s"}`;
+  return `${number.toLocaleString("en")} ${thing}${number === 1 ? "" : "s"}`;
 }
 
 /** `now`, `12 s`, `3 min`, `2 h`, `5 d` */
