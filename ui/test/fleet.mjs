@@ -138,7 +138,8 @@ async function list(page, base) {
     await page.locator("summary", { hasText: "Columns" }).click();
     await page.getByRole("checkbox", { name: "Manufacturer" }).check();
     await page.getByRole("columnheader", { name: "/3/0/0" }).waitFor();
-    await page.locator("summary", { hasText: "Columns" }).click();
+    await page.keyboard.press("Escape");
+    await page.getByRole("checkbox", { name: "Manufacturer" }).waitFor({ state: "hidden" });
     await page.locator("summary", { hasText: "Views" }).click();
     await page.getByRole("textbox", { name: "Name of the view" }).fill("One to three");
     await page.getByRole("button", { name: "Save", exact: true }).click();
