@@ -152,8 +152,10 @@ fn meaning(alert: Alert) -> &'static str {
             "; nothing in common with what this account offers (a server without a key pair knows pre-shared keys only)"
         }
         Alert::UNSUPPORTED_CERTIFICATE => {
-            "; it has no key, or no certificate, of the kind that this account wants"
+            "; it has no key, or no certificate, of the kind that this account wants, or this device's certificate is not for this use"
         }
+        Alert::CERTIFICATE_UNKNOWN => "; it does not know this device's key or certificate",
+        Alert::DECRYPT_ERROR => "; it has another key for this device",
         Alert::UNKNOWN_PSK_IDENTITY => "; it does not know this identity",
         _ => "",
     }

@@ -39,6 +39,15 @@ fn failures_read_like_sentences() {
         said(refused),
         "the server refused: unknown_psk_identity (115); it does not know this identity"
     );
+    let told = |alert| said(SecurityFailure::Handshake(Failure::AlertReceived(alert)));
+    for (alert, words) in [
+        (Alert::UNSUPPORTED_CERTIFICATE, "this device's certificate is not for this use"),
+        (Alert::CERTIFICATE_UNKNOWN, "it does not know this device's key or certificate"),
+        (Alert::DECRYPT_ERROR, "it has another key for this device"),
+    ] {
+        assert!(told(alert).ends_with(words), "{}", told(alert));
+    }
+    assert_eq!(told(Alert::CERTIFICATE_EXPIRED), "the server refused: certificate_expired (45)");
     assert_eq!(said(SecurityFailure::Handshake(Failure::TimedOut)), "the server did not answer");
     let finished = Failure::AlertSent(Alert::DECRYPT_ERROR, Fault::BadFinished);
     assert_eq!(
