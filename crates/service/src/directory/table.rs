@@ -262,8 +262,8 @@ fn name_in(chunks: &[Vec<Option<Packed>>], place: Place) -> &str {
     at(chunks, place).map_or("", Packed::name)
 }
 
-/// Devices in a chunk.
-const CHUNK: usize = 256;
+/// Devices in a chunk, which fits into a block of 40 KiB: an allocator wants up to 8 bytes more than it has.
+const CHUNK: usize = ((40 << 10) - 8) / size_of::<Option<Packed>>();
 
 #[cfg(test)]
 mod tests {
