@@ -13,7 +13,15 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<(), Failure> {
     let config = Config::load(arguments.config.as_deref(), environment, flags(arguments))
         .map_err(|error| Failure::usage(chain(&error)))?;
     let running = if arguments.take_over { Service::take_over(&config) } else { Service::start(config) };
-    let running = running.map_err(|error| start_failure(&error))?;
+    let running = running.map_err(|error| {
+        if error.is_in_use() && !arguments.take_over {
+            let message = chain(&error);
+            return Failure::failed(format!(
+                "{message}; --take-over tells it to stop, and goes on in its place"
+            ));
+        }
+        start_failure(&error)
+    })?;
     let signals = running.catch_signals();
     let told = match tell_ready(&running) {
         // Whoever started the server need not listen to it.

@@ -33,6 +33,8 @@ fn commands_from_a_shell_wait_for_a_device_that_sleeps() {
     let regretted = server.json(&["read", "meter", "/3/0", "--queue"]);
     let cancelled = server.ctl(&["commands", "--cancel", regretted["id"].as_str().unwrap()]);
     assert!(cancelled.contains("cancelled"), "{cancelled}");
+    let shown = server.ctl(&["commands", regretted["id"].as_str().unwrap()]);
+    assert_eq!(shown, server.ctl(&["commands", "--show", regretted["id"].as_str().unwrap()]));
     let states = || {
         let listed = server.json(&["commands", "meter"]);
         let items = listed["items"].as_array().unwrap().iter().rev();

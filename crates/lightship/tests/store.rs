@@ -24,6 +24,8 @@ fn a_data_folder_is_checked_written_out_and_made_anew() {
     server.await_line("ready");
     let (code, _, error) = run(&["store", "check", "--data", &data]);
     assert!(code == Some(1) && error.contains("is in use by another process, number "), "{error}");
+    let (code, _, error) = run(&[&serve[..], &["--coaps", "none"]].concat());
+    assert!(code == Some(1) && error.contains("--take-over tells it to stop"), "{error}");
     server.ask_to_end();
     assert!(server.await_end().success());
     let (code, text, error) = run(&["store", "check", "--data", &data]);

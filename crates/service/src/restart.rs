@@ -65,11 +65,13 @@ pub(crate) fn feed(core: &Arc<Core>, runtime: &Handle, mut feed: Feed) -> Result
     core.directory.filled();
     let _inside = runtime.enter();
     queue::all_came(core);
-    tracing::info!(
-        stored = count,
-        registrations = total,
-        "going on with registrations of before the restart"
-    );
+    if count > 0 || total > 0 {
+        tracing::info!(
+            stored = count,
+            registrations = total,
+            "going on with registrations of before the restart"
+        );
+    }
     Ok(())
 }
 

@@ -95,6 +95,14 @@ pub enum StartError {
     System(#[source] std::io::Error),
 }
 
+impl StartError {
+    /// Whether another process has the folder of the store.
+    #[must_use]
+    pub fn is_in_use(&self) -> bool {
+        matches!(self, StartError::Store(StoreError::InUse { .. }))
+    }
+}
+
 impl Service {
     /// Starts everything and returns when every listener is open. It brings its own threads: call it outside of any
     /// async runtime.

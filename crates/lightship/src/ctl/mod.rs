@@ -93,7 +93,14 @@ impl Session<'_> {
     fn commands(&self, arguments: CommandsArguments) -> Result<(), Failure> {
         let CommandsArguments { endpoint, show, cancel, retry, moved, to } = arguments;
         if let Some(endpoint) = endpoint {
-            let found = self.client.commands(&endpoint).map_err(|error| self.refused(error))?;
+            let found = match self.client.commands(&endpoint) {
+                Ok(found) => found,
+                // Whoever gives the ID of a command in its place means that one.
+                Err(error) => match self.client.command(&endpoint) {
+                    Ok(command) => return self.print(&command, || show::command(&command)),
+                    Err(_) => return Err(self.refused(error)),
+                },
+            };
             return self.print(&found, || show::commands(&found));
         }
         let command = match (show, cancel, retry, moved) {
