@@ -69,6 +69,7 @@ impl Shard {
             }
             (about, Answer::Accept { .. } | Answer::Stored) => self.stored(now, link, about),
             (about, Answer::Refuse { code }) => {
+                self.stats.busy_host += u64::from(code == Code::SERVICE_UNAVAILABLE);
                 let error = matches!(code.class(), 4 | 5);
                 let code = if error { code } else { Code::INTERNAL_SERVER_ERROR };
                 self.refuse_ask(now, link, &about, code);
@@ -129,6 +130,7 @@ impl Shard {
 
     fn open(&mut self, now: Instant, link: Key<Link>, about: About) -> Result<Ask, About> {
         if self.questions.len() >= self.config.limits.asks {
+            self.stats.busy_asks += 1;
             return Err(about);
         }
         let timer = self.timers.arm(now + self.config.ask_timeout, Due::Ask(self.questions.next_key()));

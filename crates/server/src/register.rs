@@ -57,6 +57,7 @@ impl Shard {
         };
         if self.is_full_for(&details.endpoint) {
             self.stats.registers_refused += 1;
+            self.stats.busy_room += 1;
             return self.reply(now, link, ticket, Reply::busy());
         }
         let before = self.devices.by_endpoint(&details.endpoint).and_then(|key| self.devices.get(key));
@@ -103,6 +104,7 @@ impl Shard {
         let full = self.is_full_for(&details.endpoint) || self.devices.by_random(id.random).is_some();
         let Some((address, session)) = there.filter(|_| !full) else {
             self.stats.registers_refused += 1;
+            self.stats.busy_room += 1;
             self.reply(now, link, ticket, Reply::busy());
             return self.tell_lapsed(details.endpoint.clone(), id);
         };
@@ -195,6 +197,7 @@ impl Shard {
         if std::mem::replace(&mut device.is_asking, true) {
             // What this one changes can be said when it is known what the one before has changed.
             self.stats.updates_refused += 1;
+            self.stats.busy_changing += 1;
             return self.reply(now, link, ticket, Reply::busy());
         }
         let terms = self.devices.share_terms(terms);
@@ -342,6 +345,7 @@ impl Shard {
         let Some(device) = self.devices.get_mut(key) else { return };
         if std::mem::replace(&mut device.is_asking, true) {
             self.stats.updates_refused += 1;
+            self.stats.busy_changing += 1;
             return self.reply(now, link, ticket, Reply::busy());
         }
         let Some(device) = self.devices.get(key) else { return };

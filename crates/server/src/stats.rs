@@ -67,6 +67,14 @@ pub struct Stats {
     pub awakenings: u64,
     /// Questions that the host did not answer in time.
     pub asks_unanswered: u64,
+    /// Messages answered 5.03 because there is no room for another registration, or the address gave way meanwhile.
+    pub busy_room: u64,
+    /// Messages answered 5.03, or not acknowledged, because too many questions wait for the host ([`Limits::asks`](crate::Limits)).
+    pub busy_asks: u64,
+    /// Updates and De-registers answered 5.03 because the host has not answered what the one before changes.
+    pub busy_changing: u64,
+    /// Messages answered 5.03, or not acknowledged, because the host said so.
+    pub busy_host: u64,
     /// What is counted of secured sessions.
     pub security: SecurityStats,
 }

@@ -199,6 +199,12 @@ fn a_refused_update_changes_nothing() {
         panic!("{events:?}")
     };
     assert_eq!((*registration, standing.details.lifetime_s), (before.id, 300));
+    let stats = world.shard.stats();
+    assert_eq!(
+        (stats.busy_changing, stats.busy_host, stats.asks_unanswered),
+        (1, 1, 1),
+        "each with its reason"
+    );
     world.durable = Some(Answer::Stored);
     let packet = update(&mut world, &location, "lt=900");
     world.sent_to(address(HOME));
@@ -327,6 +333,7 @@ fn without_room_for_questions_nothing_is_acknowledged() {
     let packet = update(&mut world, &location, "lt=900");
     assert_eq!(world.ask(address(HOME), &packet), Code::SERVICE_UNAVAILABLE);
     assert!(world.take_events().is_empty());
+    assert_eq!(world.shard.stats().busy_asks, 2);
     world.shard.answer(world.now, ask, Answer::Stored);
     world.durable = Some(Answer::Stored);
     world.drain();

@@ -168,6 +168,18 @@ fn engines(shards: &[ShardStats], page: &mut Page) {
             ("refused_notification", sum(|s| s.notifications_refused)),
         ],
     );
+    page.labelled(
+        "lightship_busy_total",
+        "Messages of devices answered 5.03, or not acknowledged, by reason; that of too many Registers from one place is register_metered.",
+        "reason",
+        &[
+            ("no_room", sum(|s| s.busy_room)),
+            ("too_many_wait", sum(|s| s.busy_asks)),
+            ("changing", sum(|s| s.busy_changing)),
+            ("store", sum(|s| s.busy_host)),
+            ("store_too_slow", sum(|s| s.asks_unanswered)),
+        ],
+    );
     page.counter(
         "lightship_asks_unanswered_total",
         "Questions of shards that were not answered in time.",
