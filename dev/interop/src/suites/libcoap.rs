@@ -2,7 +2,7 @@
 
 use super::raw_server::RawServer;
 use super::{World, start};
-use crate::lightship::Serve;
+use crate::lightship::{Device, Serve};
 use crate::ports::fresh_port;
 use crate::process::{Process, output_of};
 use crate::report::{Check, Report, holds, same};
@@ -74,14 +74,25 @@ fn at_our_server(world: &World, report: &mut Report) {
     });
 }
 
-/// Where our device listens, and the port from which it takes orders.
+/// A device of ours, and the port from which it takes orders.
+///
+/// Each process of libcoap gets one of its own: a process begins with a message ID by chance, and one behind another at the same port
+/// would at times send what the device must take for copies of what came before (RFC 7252 §4.5).
 struct Place {
+    process: Device,
     device: SocketAddr,
     port: u16,
     folder: PathBuf,
 }
 
 impl Place {
+    fn open(world: &World) -> Result<Self, String> {
+        let socket = Socket::open_at(&format!("127.0.0.1:{}", fresh_port()?))?;
+        let RawServer { socket, device, process } = RawServer::start_from(socket, world, "for-libcoap", &[])?;
+        // The socket closes: its port is libcoap's now.
+        Ok(Self { process, device, port: socket.address().port(), folder: world.program.logs.clone() })
+    }
+
     fn uri(&self, path: &str) -> String {
         format!("coap://{}{path}", self.device)
     }
@@ -93,52 +104,47 @@ impl Place {
         output_of(client(Some(self.port), "get")?.args(options).arg("-o").arg(&file).arg(self.uri(path)))?;
         std::fs::read(&file).map_err(|error| format!("{}: {error}", file.display()))
     }
+}
 
-    fn blocks_both_ways(&self, size: &str) -> Check {
-        let text: String = (0..2500_u32).map(|n| char::from_digit(n % 10, 10).unwrap_or('x')).collect();
-        let file = self.folder.join("libcoap-write");
-        std::fs::write(&file, &text).map_err(|error| error.to_string())?;
-        let mut put = client(Some(self.port), "put")?;
-        output_of(put.args(["-t", "0", "-b", size, "-f"]).arg(&file).arg(self.uri("/3442/0/110")))?;
-        let read = self.get(&["-A", "0", "-b", size], "/3442/0/110")?;
-        same("text read back", &String::from_utf8_lossy(&read).into_owned(), &text)
-    }
+fn blocks_both_ways(world: &World, size: &str) -> Check {
+    let text: String = (0..2500_u32).map(|n| char::from_digit(n % 10, 10).unwrap_or('x')).collect();
+    let mut written = Place::open(world)?;
+    let file = written.folder.join("libcoap-write");
+    std::fs::write(&file, &text).map_err(|error| error.to_string())?;
+    let mut put = client(Some(written.port), "put")?;
+    output_of(put.args(["-t", "0", "-b", size, "-f"]).arg(&file).arg(written.uri("/3442/0/110")))?;
+    let shown = written.process.obey("show /3442/0/110")?;
+    same("text written", &shown, &format!("/3442/0/110={text}"))?;
+    let mut read = Place::open(world)?;
+    read.process.obey(&format!("set /3442/0/110 {text}"))?;
+    let got = read.get(&["-A", "0", "-b", size], "/3442/0/110")?;
+    same("text read", &String::from_utf8_lossy(&got).into_owned(), &text)
 }
 
 fn at_our_device(world: &World, report: &mut Report) {
-    let started = start(report, "libcoap-server/device-registers", || {
-        let socket = Socket::open_at(&format!("127.0.0.1:{}", fresh_port()?))?;
-        let server = RawServer::start_from(socket, world, "for-libcoap", &[])?;
-        let place = Place {
-            device: server.device,
-            port: server.socket.address().port(),
-            folder: world.program.logs.clone(),
-        };
-        Ok((server.process, place)) // the socket closes: its port is libcoap's now
-    });
-    let Some((mut device, place)) = started else { return };
+    report.case("libcoap-server/device-registers", || Place::open(world).map(drop));
     report.case("libcoap-server/reads", || {
-        let text = place.get(&["-A", "0"], "/3/0/0")?;
+        let text = Place::open(world)?.get(&["-A", "0"], "/3/0/0")?;
         holds(!text.is_empty(), || "no manufacturer".to_owned())
     });
     report.case("libcoap-server/discovers", || {
-        let links = place.get(&["-A", "40"], "/3")?;
+        let links = Place::open(world)?.get(&["-A", "40"], "/3")?;
         let links = String::from_utf8_lossy(&links).into_owned();
         holds(links.contains("</3/0>"), || links)
     });
     for size in ["16", "256", "1024"] {
-        report.case(&format!("libcoap-server/blocks-of-{size}-both-ways"), || place.blocks_both_ways(size));
+        report.case(&format!("libcoap-server/blocks-of-{size}-both-ways"), || blocks_both_ways(world, size));
     }
-    report.case("libcoap-server/observes", || observes(&mut device, &place));
+    report.case("libcoap-server/observes", || observes(&mut Place::open(world)?));
 }
 
-fn observes(device: &mut crate::lightship::Device, place: &Place) -> Check {
-    device.obey("set /3303/0/5700 20.5")?;
+fn observes(place: &mut Place) -> Check {
+    place.process.obey("set /3303/0/5700 20.5")?;
     let mut command = client(Some(place.port), "get")?;
     command.args(["-w", "-A", "0", "-s", "8"]).arg(place.uri("/3303/0/5700"));
     let mut watcher = Process::start(command, &place.folder.join("libcoap-observe.log"))?;
     for value in ["20.5", "21.25", "-7.5"] {
-        device.obey(&format!("set /3303/0/5700 {value}"))?;
+        place.process.obey(&format!("set /3303/0/5700 {value}"))?;
         watcher.wait_for(value, SOON, |line| line.contains(value).then_some(()))?;
     }
     Ok(())
