@@ -56,8 +56,7 @@ impl Shard {
             return;
         };
         if self.is_full_for(&details.endpoint) {
-            self.stats.registers_refused += 1;
-            self.stats.busy_room += 1;
+            self.stats.refused_for_room();
             return self.reply(now, link, ticket, Reply::busy());
         }
         let before = self.devices.by_endpoint(&details.endpoint).and_then(|key| self.devices.get(key));
@@ -103,8 +102,7 @@ impl Shard {
         let there = self.links.get(link).map(|link| (link.address, link.session));
         let full = self.is_full_for(&details.endpoint) || self.devices.by_random(id.random).is_some();
         let Some((address, session)) = there.filter(|_| !full) else {
-            self.stats.registers_refused += 1;
-            self.stats.busy_room += 1;
+            self.stats.refused_for_room();
             self.reply(now, link, ticket, Reply::busy());
             return self.tell_lapsed(details.endpoint.clone(), id);
         };

@@ -90,4 +90,10 @@ impl Stats {
         };
         *counter += 1;
     }
+
+    /// Counts a Register for which there is no room.
+    pub(crate) fn refused_for_room(&mut self) {
+        self.registers_refused += 1;
+        self.busy_room += 1;
+    }
 }
