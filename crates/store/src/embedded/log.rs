@@ -1,6 +1,5 @@
 //! Reading the log: pages of all events, and events of one device.
 
-use std::path::Path;
 use std::sync::Arc;
 
 use fjall::Guard;
@@ -217,7 +216,7 @@ struct Place {
 impl Segment {
     /// When its last event happened. Of the segment that is written `None`: there may be another at any time.
     pub(crate) fn newest_ms(&self, log: &Log<'_>) -> Result<Option<i64>, StoreError> {
-        let is_written = log.trees.segments().last().is_none_or(|last| last.name == self.name);
+        let is_written = log.trees.segments().last().is_none_or(|last| last.first == self.first);
         if is_written {
             return Ok(None);
         }
@@ -259,14 +258,10 @@ pub(crate) fn newest_bytes(trees: &Trees) -> Result<u64, StoreError> {
 
 /// The number of the newest event on the disk.
 pub(crate) fn newest_number(trees: &Trees) -> Result<u64, StoreError> {
-    trees.segments().last().map_or(Ok(0), |segment| last_number(trees.path(), segment))
-}
-
-/// The number of the last event in a segment, or of the one before it if there is none.
-pub(crate) fn last_number(path: &Path, segment: &Segment) -> Result<u64, StoreError> {
+    let Some(segment) = trees.segments().last().cloned() else { return Ok(0) };
     let Some(row) = segment.events.last_key_value() else { return Ok(segment.first.saturating_sub(1)) };
-    let (key, value) = row.into_inner().map_err(|error| failed(path, error))?;
-    let row = EventRow::read(0, &key, &value).map_err(|message| corrupt(path, &message))?;
+    let (key, value) = row.into_inner().map_err(|error| failed(trees.path(), error))?;
+    let row = EventRow::read(0, &key, &value).map_err(|message| corrupt(trees.path(), &message))?;
     Ok(row.last())
 }
 

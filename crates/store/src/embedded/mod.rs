@@ -10,7 +10,6 @@ mod access;
 mod archive;
 mod bundle;
 mod draft;
-mod keeper;
 mod lock;
 mod log;
 #[cfg(test)]
@@ -104,10 +103,9 @@ impl EmbeddedStore {
             _lock: lock,
         });
         let (queue, inbox) = sync_channel(QUEUE_MAX);
-        let unavailable = |source| StoreError::Unavailable { path: shared.path(), source };
-        let writer = Writer::new(shared.clone(), inbox, ledger).map_err(unavailable)?;
+        let writer = Writer::new(shared.clone(), inbox, ledger);
         let thread = std::thread::Builder::new().name("store".to_owned()).spawn(|| writer.run());
-        let thread = thread.map_err(unavailable)?;
+        let thread = thread.map_err(|source| StoreError::Unavailable { path: shared.path(), source })?;
         let places = Arc::new(Semaphore::new(QUEUE_MAX));
         Ok(EmbeddedStore { shared, queue: Some(queue), places, writer: Some(thread) })
     }

@@ -1,8 +1,7 @@
 //! The trees on the disk, and the segments that the log consists of.
 //!
-//! The log is cut into segments, each a pair of trees named by the number of an event: the events, and which of them
-//! are found by their device. Events only leave the log as whole segments, so forgetting costs nothing per event. A segment is made while
-//! the one before is still written, so its name may be a number that went there: what counts is the first that it holds.
+//! The log is cut into segments, each a pair of trees named by the number of its first event: the events, and which of them
+//! are found by their device. Events only leave the log as whole segments, so forgetting costs nothing per event.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -11,7 +10,6 @@ use std::time::Duration;
 
 use fjall::{AbstractTree, Database, Keyspace, KeyspaceCreateOptions, PersistMode};
 
-use super::{log, records};
 use crate::StoreError;
 
 /// Where a row belongs.
@@ -44,15 +42,10 @@ pub(crate) struct Trees {
     facts: Vec<Keyspace>,
     /// The oldest first; never empty once the log has a name.
     segments: RwLock<Arc<Vec<Arc<Segment>>>>,
-    /// Holds up the making and deleting of segments.
-    #[cfg(test)]
-    pub(crate) is_slow: AtomicBool,
 }
 
 /// A stretch of the log.
 pub(crate) struct Segment {
-    /// What its trees are called, in the order of segments; never beyond its first event.
-    pub(crate) name: u64,
     /// The number of its first event.
     pub(crate) first: u64,
     pub(crate) events: Keyspace,
@@ -63,25 +56,6 @@ pub(crate) struct Segment {
     bytes: OnceLock<u64>,
     /// Whether it goes from the disk when nobody reads it any more.
     is_forgotten: AtomicBool,
-}
-
-/// Trees of a segment that nothing is written to yet.
-pub(crate) struct Fresh {
-    name: u64,
-    events: Keyspace,
-    found: Keyspace,
-}
-
-impl Segment {
-    fn new(Fresh { name, events, found }: Fresh, first: u64) -> Arc<Segment> {
-        let (newest_ms, bytes, is_forgotten) = (OnceLock::new(), OnceLock::new(), AtomicBool::new(false));
-        Arc::new(Segment { name, first, events, found, newest_ms, bytes, is_forgotten })
-    }
-
-    /// Whether it is empty, so that nothing but its name says which number comes next, and the name says a lower one.
-    pub(crate) fn hides_its_first(&self) -> Result<bool, fjall::Error> {
-        Ok(self.name != self.first && self.events.is_empty()?)
-    }
 }
 
 impl Drop for Segment {
@@ -128,14 +102,7 @@ impl Trees {
             let options = || KeyspaceCreateOptions::default().max_memtable_size(memory);
             facts.push(database.keyspace(name, options).map_err(failed)?);
         }
-        let trees = Trees {
-            database,
-            path: path.to_owned(),
-            facts,
-            segments: RwLock::default(),
-            #[cfg(test)]
-            is_slow: AtomicBool::new(false),
-        };
+        let trees = Trees { database, path: path.to_owned(), facts, segments: RwLock::default() };
         trees.find_segments()?;
         Ok(trees)
     }
@@ -151,10 +118,7 @@ impl Trees {
         // end: after a crash the library counts from the numbers of our rows, not of its own, and the deletion of a tree that is
         // just made may count as older than the making.
         events.extend(found.last().copied().filter(|first| events.last().is_none_or(|last| last < first)));
-        let mut segments = Vec::with_capacity(events.len());
-        for name in &events {
-            segments.push(self.found_segment(*name, segments.last())?);
-        }
+        let segments = events.iter().map(|first| self.open_segment(*first)).collect::<Result<_, _>>()?;
         self.set_segments(segments);
         // What a crash has left in memory, of those that nothing is written to any more.
         for segment in self.segments().iter().rev().skip(1) {
@@ -174,42 +138,13 @@ impl Trees {
         opened.map_err(|error| failed(&self.path, error))
     }
 
-    /// A segment that is there; the one before it says what comes next if it is empty.
-    fn found_segment(&self, name: u64, before: Option<&Arc<Segment>>) -> Result<Arc<Segment>, StoreError> {
-        let fresh = self.make_segment(name, || ())?;
-        let first = match fresh.events.first_key_value() {
-            Some(row) => {
-                let key = row.key().map_err(|error| failed(&self.path, error))?;
-                records::read_number(&key).map_err(|message| corrupt(&self.path, &message))?
-            }
-            None => match before {
-                Some(before) => name.max(log::last_number(&self.path, before)? + 1),
-                None => name,
-            },
-        };
-        Ok(Segment::new(fresh, first))
-    }
-
-    /// The trees of a segment; calls what is to be done between the two.
-    pub(crate) fn make_segment(&self, name: u64, between: impl Fn()) -> Result<Fresh, StoreError> {
-        self.held_up();
+    fn open_segment(&self, first: u64) -> Result<Arc<Segment>, StoreError> {
         // In this order: what has events has the other, too.
-        let found = self.tree_of_log(FOUND, name)?;
-        between();
-        let events = self.tree_of_log(EVENTS, name)?;
-        Ok(Fresh { name, events, found })
+        let found = self.tree_of_log(FOUND, first)?;
+        let events = self.tree_of_log(EVENTS, first)?;
+        let (newest_ms, bytes, is_forgotten) = (OnceLock::new(), OnceLock::new(), AtomicBool::new(false));
+        Ok(Arc::new(Segment { first, events, found, newest_ms, bytes, is_forgotten }))
     }
-
-    #[cfg(test)]
-    fn held_up(&self) {
-        while self.is_slow.load(Ordering::Acquire) {
-            std::thread::park_timeout(Duration::from_millis(1));
-        }
-    }
-
-    #[cfg(not(test))]
-    #[expect(clippy::unused_self, reason = "a test needs it")]
-    const fn held_up(&self) {}
 
     fn set_segments(&self, segments: Vec<Arc<Segment>>) {
         *self.segments.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(segments);
@@ -222,20 +157,13 @@ impl Trees {
 
     /// Lets events from this number on go into a segment of their own; so many bytes are in the one before.
     pub(crate) fn begin_segment(&self, first: u64, bytes_before: u64) -> Result<(), StoreError> {
-        let fresh = self.make_segment(first, || ())?;
-        self.enter_segment(fresh, first, bytes_before).map_or(Ok(()), |before| self.to_tables(&before))
-    }
-
-    /// Lets events from this number on go into these trees; so many bytes are in those before, to which nothing more comes.
-    pub(crate) fn enter_segment(&self, fresh: Fresh, first: u64, bytes_before: u64) -> Option<Arc<Segment>> {
         let mut segments = self.segments().to_vec();
         let before = segments.last().cloned();
-        segments.push(Segment::new(fresh, first));
+        segments.push(self.open_segment(first)?);
         self.set_segments(segments);
-        if let Some(before) = &before {
-            before.bytes.get_or_init(|| bytes_before);
-        }
-        before
+        let Some(before) = before else { return Ok(()) };
+        before.bytes.get_or_init(|| bytes_before);
+        self.to_tables(&before)
     }
 
     /// Writes as a table what is in memory of a tree; those of the library's threads do it soon.
@@ -244,32 +172,25 @@ impl Trees {
     }
 
     /// Out of memory, so that it does not keep the write-ahead log from being cut.
-    pub(crate) fn to_tables(&self, segment: &Segment) -> Result<(), StoreError> {
+    fn to_tables(&self, segment: &Segment) -> Result<(), StoreError> {
         for tree in [&segment.events, &segment.found] {
             tree.rotate_memtable().map_err(|error| failed(&self.path, error))?;
         }
         Ok(())
     }
 
-    /// Takes the oldest segment out of the log, unless it is the one that is written.
-    pub(crate) fn leave_segment(&self) -> Option<Arc<Segment>> {
+    /// Forgets the oldest segment, unless it is the one that is written.
+    pub(crate) fn forget_segment(&self) -> Result<(), StoreError> {
         let mut segments = self.segments().to_vec();
         if segments.len() < 2 {
-            return None;
+            return Ok(());
         }
         let oldest = segments.remove(0);
         self.set_segments(segments);
-        Some(oldest)
-    }
-
-    /// Deletes a segment; calls what is to be done between its trees.
-    pub(crate) fn delete_segment(&self, segment: &Segment, between: impl Fn()) -> Result<(), StoreError> {
-        self.held_up();
-        for tree in [&segment.events, &segment.found] {
+        for tree in [&oldest.events, &oldest.found] {
             self.database.delete_keyspace(tree.clone()).map_err(|error| failed(&self.path, error))?;
-            between();
         }
-        segment.is_forgotten.store(true, Ordering::Release);
+        oldest.is_forgotten.store(true, Ordering::Release);
         Ok(())
     }
 

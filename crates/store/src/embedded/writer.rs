@@ -18,10 +18,9 @@ use tokio::sync::{OwnedSemaphorePermit, oneshot};
 
 use super::Shared;
 use super::draft::{Done, Draft, Ledger, Step, apply};
-use super::keeper::Keeper;
 use super::log::{Log, newest_bytes};
 use super::quiet::Quiet;
-use super::trees::{Row, Sync, Tree, Trees, failed};
+use super::trees::{Row, Sync, Tree, Trees};
 use crate::batch::Cursor;
 use crate::options::Durability;
 use crate::{Health, StoreError, file};
@@ -43,7 +42,6 @@ impl Job {
 pub(crate) struct Writer {
     shared: Arc<Shared>,
     inbox: Receiver<Job>,
-    keeper: Keeper,
     ledger: Ledger,
     /// Bytes in the segment that is written.
     segment_bytes: u64,
@@ -56,20 +54,19 @@ pub(crate) struct Writer {
 }
 
 impl Writer {
-    pub(crate) fn new(shared: Arc<Shared>, inbox: Receiver<Job>, ledger: Ledger) -> std::io::Result<Writer> {
+    pub(crate) fn new(shared: Arc<Shared>, inbox: Receiver<Job>, ledger: Ledger) -> Writer {
         let looked_ms = shared.now_ms();
         let quiet = Quiet::new(looked_ms);
-        Ok(Writer {
+        Writer {
             shared,
             inbox,
-            keeper: Keeper::new()?,
             ledger,
             segment_bytes: 0,
             looked_ms,
             unsynced_ms: None,
             undo: Vec::new(),
             quiet,
-        })
+        }
     }
 
     /// Until nobody can send any more.
@@ -154,12 +151,6 @@ impl Writer {
         if self.segment_bytes >= self.segment_bytes_max() {
             self.keep_log_short();
         }
-        // Much more in one segment, and too much would leave the log with it.
-        while self.segment_bytes >= SEGMENTS_BEHIND_MAX * self.segment_bytes_max() && self.keeper.is_making()
-        {
-            std::thread::park_timeout(Duration::from_millis(1));
-            self.keep_log_short();
-        }
     }
 
     fn write(&mut self, trees: &Trees, rows: &[Row]) -> Result<(), StoreError> {
@@ -225,9 +216,6 @@ impl Writer {
     }
 
     fn open_again(&mut self) -> Result<(), StoreError> {
-        if !self.keeper.lets_go() {
-            return Err(self.shared.unavailable("a segment of the log is being made or deleted"));
-        }
         self.shared.close_trees()?;
         let trees = Arc::new(Trees::open(&self.shared.path(), self.shared.options.cache_bytes)?);
         if !self.undo.is_empty() {
@@ -262,22 +250,16 @@ impl Writer {
         }
     }
 
-    fn shorten(&mut self, trees: &Arc<Trees>) -> Result<(), StoreError> {
-        self.keeper.hear()?;
+    fn shorten(&mut self, trees: &Trees) -> Result<(), StoreError> {
         let limits = self.shared.options.log;
         let now_ms = self.shared.now_ms();
         let log = Log { trees, newest: self.ledger.newest, events_max: limits.events };
         if let Some(written) = trees.segments().last() {
             let old_ms = now_ms.saturating_sub(limits.age_ms / i64::try_from(SEGMENTS).unwrap_or(1));
-            let is_full = self.segment_bytes >= self.segment_bytes_max();
-            let is_old = || Ok(written.oldest_ms(&log)?.is_some_and(|oldest_ms| oldest_ms < old_ms));
-            let next = self.ledger.newest.number + 1;
-            // Before it is needed, for that takes a while; until it is there this one goes on.
-            if self.segment_bytes >= self.segment_bytes_max() / 2 || is_old()? {
-                self.keeper.prepare(trees, next);
-            }
-            if is_full || is_old()? {
-                self.go_on_in_next(trees);
+            let is_old = written.oldest_ms(&log)?.is_some_and(|oldest_ms| oldest_ms < old_ms);
+            if is_old || self.segment_bytes >= self.segment_bytes_max() {
+                trees.begin_segment(self.ledger.newest.number + 1, self.segment_bytes)?;
+                self.segment_bytes = 0;
             }
         }
         loop {
@@ -288,30 +270,9 @@ impl Writer {
             if !is_old && !is_much && next.first > log.oldest() {
                 return Ok(());
             }
-            // Without what is before it, numbers would begin again after a restart: one follows that is called by the next.
-            let newest = segments.last().unwrap_or(next);
-            if newest.hides_its_first().map_err(|error| failed(trees.path(), error))? {
-                self.keeper.prepare(trees, self.ledger.newest.number + 1);
-                if self.go_on_in_next(trees) {
-                    continue;
-                }
-                return Ok(());
-            }
-            if !self.keeper.has_room() {
-                return Ok(());
-            }
             tracing::debug!(first = oldest.first, next = next.first, "forgetting the oldest events");
-            trees.leave_segment().into_iter().for_each(|oldest| self.keeper.delete(trees, oldest));
+            trees.forget_segment()?;
         }
-    }
-
-    /// Writes events into the next segment from now on, if it is there.
-    fn go_on_in_next(&mut self, trees: &Arc<Trees>) -> bool {
-        let Some(fresh) = self.keeper.next() else { return false };
-        let before = trees.enter_segment(fresh, self.ledger.newest.number + 1, self.segment_bytes);
-        before.into_iter().for_each(|before| self.keeper.seal(trees, before));
-        self.segment_bytes = 0;
-        true
     }
 }
 
@@ -343,8 +304,6 @@ const GROUP_FACTS_MAX: usize = 8192;
 const LOOK_MS: u64 = 1000;
 /// The log is forgotten by stretches of this part of what is kept.
 const SEGMENTS: u64 = 16;
-/// So many segments' worth may go into one while the next is made.
-const SEGMENTS_BEHIND_MAX: u64 = 4;
 const SEGMENT_BYTES_MIN: u64 = 1 << 20;
 const PROBE: &str = "probe";
 const PROBE_LEN: usize = 1 << 20;
