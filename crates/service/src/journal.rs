@@ -22,7 +22,7 @@ use self::batch::{Flight, Pending};
 use self::coming::Coming;
 use self::observations::key;
 pub(crate) use self::observations::{key as key_of, raw};
-pub(crate) use self::registrations::id_of;
+pub(crate) use self::registrations::{id_of, number};
 use self::report::Heard;
 use crate::bootstrap::News;
 use crate::core::{self, Core};

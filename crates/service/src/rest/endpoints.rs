@@ -9,6 +9,7 @@ use axum::response::IntoResponse;
 use lightship_api::ProblemType;
 use lightship_lwm2m::Endpoint;
 use lightship_server::Registration;
+use lightship_store::{Batch, Fact, Store};
 
 use super::Refusal;
 use super::input;
@@ -16,6 +17,8 @@ use super::reply::{Answer, json};
 use crate::core::Core;
 use crate::directory::Device;
 use crate::fleet::gone;
+use crate::journal;
+use crate::queue::unread;
 
 /// GET /endpoints/{endpoint}
 pub(crate) async fn show(State(core): State<Arc<Core>>, Path(endpoint): Path<String>) -> Answer {
@@ -57,6 +60,10 @@ async fn forget_registered(core: &Arc<Core>, endpoint: &str, device: &Device) ->
     let overloaded = || Refusal::new(ProblemType::Overloaded, "");
     let inbox = core.inbox(device.shard).ok_or_else(overloaded)?;
     let registration = &device.registration;
+    // First on disk: whoever is told that it is gone shall not find it again after a crash.
+    let (name, id) = (registration.details.endpoint.clone(), journal::number(registration.id));
+    let gone = Fact::Deregistered { endpoint: name, id };
+    core.store.commit(Batch { facts: vec![gone] }).await.map_err(|error| unread(&error))?;
     let reply =
         inbox.forget(registration.details.endpoint.clone(), registration.id).map_err(|_| overloaded())?;
     reply.await.map_err(|_| overloaded())?.map_err(|_| {

@@ -108,10 +108,12 @@ fn while_the_store_fails_nothing_is_promised_and_all_goes_on_when_it_works() {
         "/api/v1/credentials/other",
         r#"{"mode":"psk","identity":"other","key_hex":"000102030405060708090a0b0c0d0e0f"}"#,
     );
-    for reply in [&command, &credential] {
+    let forgotten = server.call("DELETE", "/api/v1/endpoints/keeps", "");
+    for reply in [&command, &credential, &forgotten] {
         assert_eq!(reply.status, 503, "{reply:?}");
         assert!(reply.head.contains("retry-after:"), "{reply:?}");
     }
+    assert_eq!(server.get("/api/v1/endpoints/keeps").status, 200, "what is refused is not done");
 
     faults.mend();
     eventually(|| server.get("/readyz").status == 200);
