@@ -12,6 +12,11 @@ pub(crate) fn run(arguments: &ServeArguments) -> Result<(), Failure> {
         std::env::vars_os().filter_map(|(name, value)| name.into_string().ok().zip(value.into_string().ok()));
     let config = Config::load(arguments.config.as_deref(), environment, flags(arguments))
         .map_err(|error| Failure::usage(chain(&error)))?;
+    if arguments.take_over && config.store.folder.is_none() {
+        return Err(Failure::usage(
+            "--take-over needs a data folder: --data, or store.folder of the configuration".to_owned(),
+        ));
+    }
     let running = if arguments.take_over { Service::take_over(&config) } else { Service::start(config) };
     let running = running.map_err(|error| {
         if error.is_in_use() && !arguments.take_over {

@@ -219,7 +219,11 @@ fn a_new_server_takes_over_from_the_old_one() {
     let refused = program::command(&["serve", "--dev", "--data", path]).output().expect("it runs");
     let message = String::from_utf8_lossy(&refused.stderr).into_owned();
     assert!(!refused.status.success() && message.contains("in use by another process"), "{message}");
-    let next = Server::start_at(&coap, &http, &["--coaps", &coaps, "--data", path, "--take-over"]);
+    // The folder may stand in a file as well.
+    let config = tempfile::NamedTempFile::new().expect("a file");
+    std::fs::write(&config, format!("[store]\nfolder = \"{path}\"\n")).expect("written");
+    let config = config.path().to_str().expect("UTF-8");
+    let next = Server::start_at(&coap, &http, &["--coaps", &coaps, "--config", config, "--take-over"]);
     assert!(server.program.await_end().success());
     let after = eventually("it is there again", || session(&next, "carried"));
     assert_eq!(after["cid"], before["cid"]);

@@ -26,6 +26,8 @@ fn a_data_folder_is_checked_written_out_and_made_anew() {
     assert!(code == Some(1) && error.contains("is in use by another process, number "), "{error}");
     let (code, _, error) = run(&[&serve[..], &["--coaps", "none"]].concat());
     assert!(code == Some(1) && error.contains("--take-over tells it to stop"), "{error}");
+    let (code, _, error) = run(&["serve", "--dev", "--take-over"]);
+    assert!(code == Some(2) && error.contains("needs a data folder"), "{error}");
     server.ask_to_end();
     assert!(server.await_end().success());
     let (code, text, error) = run(&["store", "check", "--data", &data]);

@@ -18,7 +18,7 @@ pub(crate) struct ServeArguments {
     pub(crate) data: Option<PathBuf>,
 
     /// Tell the server that has the data folder now to stop, and go on where it stopped
-    #[arg(long, requires = "data")]
+    #[arg(long)]
     pub(crate) take_over: bool,
 
     /// The key that seals the credentials in the data folder, in a file (default: seal.key in that folder, made there)
