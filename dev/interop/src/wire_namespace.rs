@@ -1,6 +1,7 @@
 //! A network of two ends: the server's on this side, the device's in a network namespace of its own. Needs root.
 
 use crate::process::output_of;
+use std::net::UdpSocket;
 use std::process::{Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
@@ -20,7 +21,10 @@ impl Cable {
         static LAID: AtomicU32 = AtomicU32::new(0);
         // Names and networks of its own, since the kernel clears the last cable away when it likes.
         let laid = LAID.fetch_add(1, Ordering::Relaxed);
-        let number = (std::process::id() * 4 + laid) % 250;
+        // What a run that was ended by force has left behind still has its address.
+        let mut numbers = (0..250).map(|more| (std::process::id() * 4 + laid + more) % 250);
+        let is_free = |number: &u32| UdpSocket::bind(format!("10.91.{number}.1:0")).is_err();
+        let number = numbers.find(is_free).ok_or("every network for a cable is taken")?;
         let id = format!("{}x{laid}", std::process::id());
         let (namespace, near_link, far_link) =
             (format!("lightship{id}"), format!("lsn{id}"), format!("lsf{id}"));
