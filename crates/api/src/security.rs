@@ -24,6 +24,10 @@ pub struct Session {
     pub cid: Option<String>,
     /// Whether a new address is checked before the session moves there (return routability check, RFC 9853).
     pub rrc: bool,
+    /// The bytes that a record to the device carries at most, if it has told a limit (`record_size_limit`, RFC 8449, or
+    /// `max_fragment_length`, RFC 6066); what is longer goes to it in blocks.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub record_size_limit: Option<u16>,
     /// Records that came for this session and were dropped, by reason: `bad_mac` (not authentic), `replayed` (seen before, or too old),
     /// `other`. Anybody can send such records; many of them are worth a look. Up to date where one device is shown.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

@@ -405,6 +405,12 @@ impl Association {
         self.session.as_ref().map_or(0, Session::content_len_max)
     }
 
+    /// The longest plaintext of a record that the peer takes, in bytes, if it has told a limit (RFC 8449, RFC 6066 §4).
+    #[must_use]
+    pub fn peer_record_size_limit(&self) -> Option<u16> {
+        self.session.as_ref()?.peer_limit()
+    }
+
     /// Makes a record of the data that lies at `buffer[headroom..headroom + len]` and returns the record's length; it begins at 0.
     ///
     /// # Errors

@@ -149,6 +149,12 @@ impl Session {
         HEADER_LEN + self.peer_cid().len() + self.keys.explicit_len()
     }
 
+    /// The longest plaintext that the peer takes, if that is less than every record may have.
+    #[must_use]
+    pub(crate) fn peer_limit(&self) -> Option<u16> {
+        Some(self.peer_limit).filter(|limit| usize::from(*limit) < PLAIN_LEN_MAX)
+    }
+
     /// How many bytes a record of ours takes at most besides its content.
     #[must_use]
     pub(crate) fn overhead_max(&self) -> usize {

@@ -116,6 +116,41 @@ fn the_state_file_lets_a_restarted_device_resume_and_the_key_log_tells_every_ses
     }
 }
 
+// Proves: DTL-14
+#[test]
+fn a_device_with_little_memory_gets_records_that_fit() {
+    let server = server();
+    let limits = [
+        ("tiny", &["--record-size-limit", "64"][..], Some(64)),
+        ("short", &["--max-fragment-length", "512"], Some(512)),
+        // The newer one counts where both are offered (RFC 8449 §5).
+        ("both", &["--record-size-limit", "100", "--max-fragment-length", "1024"], Some(100)),
+        ("usual", &[], None),
+    ];
+    for (endpoint, flags, limit) in limits {
+        let mut device = device(&server, endpoint, flags);
+        device.await_line("event registered");
+        eventually("the device is listed", || server.is_registered(endpoint).then_some(()));
+        let session = server.json(&["show", endpoint])["session"].clone();
+        assert_eq!(session.get("record_size_limit").and_then(serde_json::Value::as_u64), limit, "{session}");
+        let told = server.ctl(&["show", endpoint]);
+        let words = limit.map_or("records of at most".to_owned(), |limit| format!("records of at most {limit} bytes"));
+        assert_eq!(told.contains(&words), limit.is_some(), "{told}");
+        let long = "long ".repeat(400);
+        server.ctl(&["write", endpoint, "/3442/0/110", &long]);
+        assert!(device.say("show /3442/0/110").contains(&long));
+        let read = server.json(&["read", endpoint, "/3442/0/110"]);
+        assert_eq!(read["content"]["value"].as_str(), Some(long.as_str()), "{read}");
+        let trace = server.json(&["trace", endpoint, "--limit", "2000"]);
+        let sent = trace["items"].as_array().expect("items").iter().filter(|item| item["direction"] == "out");
+        let longest = sent.map(|item| item["length"].as_u64().expect("a length")).max().expect("some");
+        match limit {
+            Some(limit) => assert!(longest <= limit, "{longest} bytes for {endpoint}"),
+            None => assert!(longest > 1000, "{longest} bytes are no block of 1024"),
+        }
+    }
+}
+
 #[test]
 fn a_device_says_why_it_has_no_session_and_comes_when_it_is_known() {
     let server = server();

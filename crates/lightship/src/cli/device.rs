@@ -142,6 +142,14 @@ pub(crate) struct SecurityArguments {
     #[arg(long)]
     pub(crate) no_cid: bool,
 
+    /// Tell servers that records to the device carry at most so many bytes, 64 to 16384 (RFC 8449)
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) record_size_limit: Option<u16>,
+
+    /// Ask servers for records of at most 512, 1024, 2048 or 4096 bytes in both directions (RFC 6066)
+    #[arg(long, value_name = "BYTES")]
+    pub(crate) max_fragment_length: Option<u16>,
+
     /// Seconds before the first flight of a handshake is repeated, doubled from then on (default: 9)
     #[arg(long, value_name = "S", allow_negative_numbers = true)]
     pub(crate) dtls_timeout: Option<f64>,

@@ -106,13 +106,15 @@ fn session(session: &lightship_api::Session) -> String {
     let how = if session.resumed { "resumed" } else { "full handshake" };
     let cid = session.cid.as_ref().map(|cid| format!(", CID {cid}"));
     let rrc = if session.rrc { ", new addresses are checked" } else { "" };
+    let limit = session.record_size_limit.map(|bytes| format!(", records of at most {bytes} bytes"));
     let since = moment(session.opened_at);
     let dropped: Vec<String> = session
         .dropped
         .iter()
         .map(|(reason, count)| format!(", {count} records dropped ({reason})"))
         .collect();
-    format!("{since}, {} s old, {how}{}{rrc}{}", session.age_s, cid.unwrap_or_default(), dropped.concat())
+    let more = [cid.unwrap_or_default(), rrc.to_owned(), limit.unwrap_or_default(), dropped.concat()].concat();
+    format!("{since}, {} s old, {how}{more}", session.age_s)
 }
 
 pub(super) fn json_name(value: &impl serde::Serialize) -> String {

@@ -435,6 +435,8 @@ fn secure(driver: &mut DeviceDriver, settings: Secure) -> Result<(), Failure> {
     driver.command(|client, _| {
         if let Some(transport) = client.secure_transport_mut() {
             transport.config.connection_id = settings.cid;
+            transport.config.record_size_limit = settings.record_size_limit;
+            transport.config.max_fragment_len = settings.max_fragment_length;
             transport.config.retransmit_first = settings.timeout;
             transport.trust = trust;
         }

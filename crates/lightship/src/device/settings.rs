@@ -73,6 +73,10 @@ pub(crate) struct RawSettings {
     matching_type: Option<u8>,
     ciphersuites: Option<Vec<String>>,
     cid: Option<bool>,
+    #[serde(alias = "record_size_limit")]
+    record_size_limit: Option<u16>,
+    #[serde(alias = "max_fragment_length")]
+    max_fragment_length: Option<u16>,
     #[serde(alias = "dtls_timeout")]
     dtls_timeout: Option<f64>,
     #[serde(alias = "key_log")]
@@ -141,6 +145,10 @@ pub(crate) struct Secure {
     pub(crate) trust: Vec<Vec<u8>>,
     /// Whether connection IDs are offered.
     pub(crate) cid: bool,
+    /// The longest plaintext of a record that servers may send, in bytes; `None` leaves it to the standard.
+    pub(crate) record_size_limit: Option<u16>,
+    /// The longest plaintext of a record in both directions, in bytes, for servers that do not know the other limit.
+    pub(crate) max_fragment_length: Option<u16>,
     /// How long the first flight waits for an answer.
     pub(crate) timeout: Duration,
     /// Where the secrets of sessions go.
@@ -199,6 +207,8 @@ impl Settings {
         let secure = Secure {
             trust,
             cid: raw.cid.unwrap_or(true),
+            record_size_limit: raw.record_size_limit.map(record_size_limit).transpose()?,
+            max_fragment_length: raw.max_fragment_length.map(max_fragment_length).transpose()?,
             timeout: seconds("dtls-timeout", raw.dtls_timeout.unwrap_or(DTLS_TIMEOUT_S))?,
             key_log: raw.key_log.take(),
         };
@@ -280,6 +290,20 @@ fn object(text: &str) -> Result<(ObjectId, u16), Failure> {
     Ok((id, count))
 }
 
+/// RFC 8449 §4, with the longest plaintext that a record may have (RFC 6347).
+fn record_size_limit(bytes: u16) -> Result<u16, Failure> {
+    let legal = (64..=16384).contains(&bytes).then_some(bytes);
+    legal.ok_or_else(|| Failure::usage(format_args!("record-size-limit {bytes}: expected 64 to 16384")))
+}
+
+/// RFC 6066 §4.
+fn max_fragment_length(bytes: u16) -> Result<u16, Failure> {
+    let legal = [512, 1024, 2048, 4096].contains(&bytes).then_some(bytes);
+    legal.ok_or_else(|| {
+        Failure::usage(format_args!("max-fragment-length {bytes}: expected 512, 1024, 2048 or 4096"))
+    })
+}
+
 fn seconds(name: &str, value: f64) -> Result<Duration, Failure> {
     Duration::try_from_secs_f64(value)
         .ok()
@@ -318,6 +342,8 @@ impl From<DeviceArguments> for RawSettings {
             matching_type: flags.security.matching_type,
             ciphersuites: Some(flags.security.ciphersuites).filter(|suites| !suites.is_empty()),
             cid: flags.security.no_cid.then_some(false),
+            record_size_limit: flags.security.record_size_limit,
+            max_fragment_length: flags.security.max_fragment_length,
             dtls_timeout: flags.security.dtls_timeout,
             key_log: flags.security.key_log,
             local: flags.local,
@@ -356,7 +382,7 @@ impl RawSettings {
         }
         join! {
             endpoint server bootstrap bootstrap_pack lifetime lwm2m binding queue_mode root profile sms awake wake_every psk_identity psk_key cert key trust rpk_key
-            rpk_peer server_name certificate_usage matching_type ciphersuites cid dtls_timeout key_log local state object ack_timeout ack_random_factor max_retransmit nstart block_size retry_count
+            rpk_peer server_name certificate_usage matching_type ciphersuites cid record_size_limit max_fragment_length dtls_timeout key_log local state object ack_timeout ack_random_factor max_retransmit nstart block_size retry_count
             retry_timer retry_sequence_delay retry_sequence_count virtual_clock
         }
     }

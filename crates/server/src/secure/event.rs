@@ -212,6 +212,8 @@ pub struct SessionInfo {
     pub connection_id: bool,
     /// Whether a new address is checked by the return routability check (RFC 9853).
     pub return_routability: bool,
+    /// The longest plaintext of a record that the peer takes, in bytes, if it has told a limit (RFC 8449, RFC 6066 §4).
+    pub record_size_limit: Option<u16>,
     /// Whether an earlier session was resumed.
     pub resumed: bool,
     /// When the handshake was done.

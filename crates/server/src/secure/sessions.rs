@@ -246,6 +246,7 @@ impl<T: Default> Sessions<T> {
             suite: session.suite()?,
             connection_id: session.marks.has(Marks::CONNECTION_ID),
             return_routability: session.marks.has(Marks::RETURN_ROUTABILITY),
+            record_size_limit: session.association.peer_record_size_limit(),
             resumed: session.marks.has(Marks::RESUMED),
             opened_at: Instant::from_secs(session.opened_s.into()),
             dropped: SessionDrops {

@@ -64,6 +64,8 @@ struct Session {
     connection_id: bool,
     return_routability: bool,
     resumed: bool,
+    /// 0 for none.
+    record_size_limit: u16,
 }
 
 /// What a device in Queue Mode has.
@@ -257,24 +259,34 @@ impl Session {
     fn of(info: &SessionInfo, opened: Timestamp) -> Session {
         let SessionInfo { id, suite, opened_at, dropped, connection_id, return_routability, resumed, .. } =
             *info;
-        Session { opened_at, opened, id, dropped, suite, connection_id, return_routability, resumed }
-    }
-
-    fn open(self, party: Arc<Party>, address: SocketAddr) -> (SessionInfo, Timestamp) {
-        let Session { opened_at, opened, id, dropped, suite, connection_id, return_routability, resumed } =
-            self;
-        let info = SessionInfo {
+        let record_size_limit = info.record_size_limit.unwrap_or(0);
+        Session {
+            opened_at,
+            opened,
             id,
-            party,
-            address,
+            dropped,
             suite,
             connection_id,
             return_routability,
             resumed,
-            opened_at,
-            dropped,
+            record_size_limit,
+        }
+    }
+
+    fn open(self, party: Arc<Party>, address: SocketAddr) -> (SessionInfo, Timestamp) {
+        let info = SessionInfo {
+            id: self.id,
+            party,
+            address,
+            suite: self.suite,
+            connection_id: self.connection_id,
+            return_routability: self.return_routability,
+            record_size_limit: Some(self.record_size_limit).filter(|limit| *limit > 0),
+            resumed: self.resumed,
+            opened_at: self.opened_at,
+            dropped: self.dropped,
         };
-        (info, opened)
+        (info, self.opened)
     }
 }
 

@@ -37,6 +37,7 @@ pub(crate) fn session(info: &SessionInfo, opened_at: api::Timestamp, clock: Cloc
         resumed: info.resumed,
         cid: info.cid().map(|cid| hex(&cid)),
         rrc: info.return_routability,
+        record_size_limit: info.record_size_limit,
         dropped: dropped(info),
     }
 }

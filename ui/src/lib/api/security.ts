@@ -111,6 +111,8 @@ export interface SecureSession {
   resumed: boolean;
   cid?: string | null;
   rrc: boolean;
+  /** The bytes that a record to the device carries at most, if it has told a limit. */
+  record_size_limit?: number | null;
   server_name?: string | null;
   /** Records that came for it and were dropped, by reason. */
   dropped?: Record<string, number>;

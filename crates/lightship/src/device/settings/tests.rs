@@ -149,6 +149,9 @@ fn nonsense_is_refused() {
         "--max-retransmit 21",
         "--server coaps+tcp://127.0.0.1",
         "--dtls-timeout 0",
+        "--record-size-limit 63",
+        "--record-size-limit 16385",
+        "--max-fragment-length 513",
     ] {
         assert!(loaded(&format!("lightship device {flags}")).is_err(), "{flags}");
     }
