@@ -27,7 +27,7 @@ use crate::journal::Journal;
 use crate::models::{ModelError, Models};
 use crate::queue::{self, Queue};
 use crate::restart;
-use crate::security::{self, Gate, KeepError, Keeper, KeyError, SealError, Setup, ticket_keys};
+use crate::security::{self, Gate, History, KeepError, Keeper, KeyError, SealError, Setup, ticket_keys};
 use crate::{http, listen, rest};
 
 /// The server process.
@@ -152,13 +152,14 @@ impl Service {
         let mut listeners = listen::listeners(&shards, bootstrap.as_ref());
         listeners.extend(https.iter().map(|(listener, _)| listener.clone()));
         let queue = runtime.block_on(Queue::open(writer, &store))?;
+        let history = runtime.block_on(History::open(&store))?;
         let fleet = runtime.block_on(Fleet::open(&store, timestamp(clock.date())))?;
         let inbox = bootstrap.as_ref().map(|thread| thread.inbox().clone());
         let (share, news) = Bootstrap::new(inbox);
         let core = Arc::new(Core {
             access,
             bootstrap: share,
-            gate: Gate::new(setup.identities, setup.trust, key_log),
+            gate: Gate::new(history, setup.identities, setup.trust, key_log),
             crypto,
             keeper,
             clock,

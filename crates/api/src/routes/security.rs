@@ -88,7 +88,8 @@ pub(super) const HANDSHAKES: Route = route(
     "GET",
     "/api/v1/endpoints/{endpoint}/handshakes",
     "listHandshakes",
-    "Lists a device's last handshakes and how their sessions ended, newest first; the device need not be registered.",
+    "Lists a device's last handshakes and how their sessions ended, newest first, also those before a restart, and what failed in its \
+     name; the device need not be registered.",
     Body::Nothing,
     Answer::Json("Handshakes"),
 )

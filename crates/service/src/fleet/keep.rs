@@ -1,4 +1,4 @@
-//! Keep: what was counted, and who is lost, in the store; once a minute, and once more at the end.
+//! Keep: what was counted, who is lost, and whose handshakes failed, in the store; once a minute, and once more at the end.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -60,8 +60,16 @@ async fn write(core: &Arc<Core>) {
         facts.push(Fact::Note { name: NOISE.into(), body: Some(body.into()) });
     }
     facts.extend(core.fleet.lost.age(now));
+    let history = &core.gate.history;
+    let failures = history.unwritten().map(|failures| {
+        facts.push(failures.fact);
+        failures.changes
+    });
     match core.store.commit(Batch { facts }).await {
-        Ok(_) => core.fleet.rates.wrote(unwritten),
+        Ok(_) => {
+            core.fleet.rates.wrote(unwritten);
+            failures.into_iter().for_each(|changes| history.wrote(changes));
+        }
         Err(error) => tracing::debug!(%error, "the store does not take what was counted"),
     }
 }

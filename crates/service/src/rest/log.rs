@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use axum::extract::{Path as Parts, RawQuery, State};
 use axum::http::StatusCode;
-use lightship_api::{Event, EventLog, EventType, Problem, ProblemType};
+use lightship_api::{Event, EventLog, EventType, Handshake, Problem, ProblemType};
 use lightship_lwm2m::Endpoint;
 use lightship_store::{Cursor, EventRecord, EventsOf, Store};
 
@@ -15,6 +15,7 @@ use super::input::{self, Query, parameter};
 use super::reply::{Answer, json};
 use crate::core::Core;
 use crate::queue::unread;
+use crate::security::HANDSHAKES_MAX;
 
 /// GET /endpoints/{endpoint}/log
 pub(crate) async fn show(
@@ -51,6 +52,17 @@ async fn cursor(core: &Core, query: &Query) -> Result<Option<Cursor>, Refusal> {
         return Err(parameter("cursor", "is of another log: begin anew"));
     }
     Ok(Some(cursor))
+}
+
+/// What the log has of a device's handshakes, newest first. What cannot be read now is left out.
+pub(super) async fn handshakes(core: &Core, endpoint: &Endpoint) -> Vec<Handshake> {
+    const KINDS: [EventType; 3] =
+        [EventType::SessionOpened, EventType::SessionClosed, EventType::HandshakeFailed];
+    let all = EventsOf { before: None, from_ms: i64::MIN, to_ms: i64::MAX, max: CHUNK };
+    // As many may be remembered besides.
+    let found = page(core, endpoint, all, Some(&KINDS), 2 * HANDSHAKES_MAX).await;
+    let events = found.map(|(events, _)| events).unwrap_or_default();
+    events.into_iter().filter_map(|event| event.handshake.map(|handshake| *handshake)).collect()
 }
 
 /// The events of one page, and the last that was looked at where older ones may be left.

@@ -8,8 +8,8 @@ use lightship_api::{Handshakes, ProblemType};
 use lightship_dtls::certificate;
 use lightship_lwm2m::Endpoint;
 
-use super::Refusal;
 use super::input::{self, Query};
+use super::{Refusal, log};
 use super::reply::{Answer, json};
 use crate::core::Core;
 use crate::fleet::beside;
@@ -18,8 +18,9 @@ use crate::security;
 /// GET /endpoints/{endpoint}/handshakes
 pub(crate) async fn handshakes(State(core): State<Arc<Core>>, Path(endpoint): Path<String>) -> Answer {
     let endpoint = name(&endpoint)?;
-    let items = core.gate.history.of(endpoint.as_str());
-    std::future::ready(json(StatusCode::OK, &Handshakes { items })).await
+    let logged = log::handshakes(&core, &endpoint).await;
+    let items = core.gate.history.of(endpoint.as_str(), logged);
+    json(StatusCode::OK, &Handshakes { items })
 }
 
 /// GET /security/failures

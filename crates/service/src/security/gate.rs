@@ -64,9 +64,14 @@ pub(crate) struct Told {
 }
 
 impl Gate {
-    pub(crate) fn new(identities: Vec<ServerIdentity>, trust: Trust, key_log: Option<File>) -> Gate {
+    pub(crate) fn new(
+        history: History,
+        identities: Vec<ServerIdentity>,
+        trust: Trust,
+        key_log: Option<File>,
+    ) -> Gate {
         Gate {
-            history: History::default(),
+            history,
             identities,
             trust: RwLock::new(trust),
             judged: Judged::default(),
@@ -530,7 +535,7 @@ mod tests {
     fn trusting(certificates: &[&[u8]]) -> Gate {
         let nobody = Arc::new(Trusted::new(Anchors::default(), 0));
         let certificates = certificates.iter().map(|der| (*der).into()).collect();
-        Gate::new(Vec::new(), Trust { server: nobody.clone(), bootstrap: nobody, certificates }, None)
+        Gate::new(History::default(), Vec::new(), Trust { server: nobody.clone(), bootstrap: nobody, certificates }, None)
     }
 
     #[test]

@@ -32,6 +32,7 @@ pub(crate) use credential::Proof;
 pub(crate) use encoded::{bytes_of_hex, der_of_pem, hex};
 pub use gate::open_key_log;
 pub(crate) use gate::{Gate, end_vouched, keep_watch, take};
+pub(crate) use history::{HANDSHAKES_MAX, History};
 pub(crate) use keeper::{Change, KeepError, Keeper, Kept};
 pub(crate) use meaning::{explain, given, of_device, of_pinned};
 pub(crate) use overview::overview;

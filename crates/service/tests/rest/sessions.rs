@@ -222,7 +222,8 @@ fn refusals_without_security_stand_among_the_failures() {
     assert!(stranger["reason"].as_str().unwrap().contains("security.allow_nosec"), "{stranger}");
     assert_eq!((&stranger["endpoint"], &stranger["server"]), (&json!("nobody"), &json!("lwm2m")));
     assert_eq!(handshakes(&server, "dev-7")[0]["reason"], known["reason"]);
-    assert!(handshakes(&server, "nobody").is_empty(), "strangers fill no lists of their own");
+    let [refused] = &handshakes(&server, "nobody")[..] else { panic!("who asks for that name sees it") };
+    assert_eq!(refused["reason"], stranger["reason"]);
     // Nor does one come in the name of a device that is registered with security.
     let mut seven = Secured::psk(server.coaps(), b"id-7", KEY);
     assert_eq!(seven.register("dev-7"), Some(0x41));
@@ -231,6 +232,41 @@ fn refusals_without_security_stand_among_the_failures() {
     assert_eq!(plain(server.running.bootstrap().unwrap(), "bs", "dev-7"), 0x80);
     eventually(|| failures(&server)[0]["server"] == "bootstrap");
     assert_eq!(failures(&server)[0]["mode"], "nosec");
+}
+
+#[test]
+fn what_handshakes_came_to_is_known_after_a_restart_and_shown_in_whose_name_they_failed() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = in_folder(folder.path());
+    put_psk(&server, "dev-7", "id-7");
+    let mut device = Secured::psk(server.coaps(), b"id-7", KEY);
+    assert_eq!(device.register("dev-7"), Some(0x41));
+    assert!(Secured::psk(server.coaps(), b"id-7", OTHER_KEY).facts.is_none());
+    // Of a device that has no credential yet.
+    for _ in 0..2 {
+        assert!(Secured::psk(server.coaps(), b"dev-8", KEY).facts.is_none());
+    }
+    failures_when(&server, "unknown PSK identity 'dev-8'");
+    eventually(|| failures(&server).len() == 2 && failures(&server)[0]["count"] == 2);
+    let results = |server: &Server, name| -> Vec<String> {
+        handshakes(server, name).iter().map(|one| one["result"].as_str().unwrap().to_owned()).collect()
+    };
+    eventually(|| results(&server, "dev-7") == ["failed", "opened"]);
+    let [refused] = &handshakes(&server, "dev-8")[..] else { panic!("it is shown in whose name it failed") };
+    assert_eq!((&refused["reason"], &refused["count"]), (&json!("unknown PSK identity 'dev-8'"), &json!(2)));
+    let before = ["dev-7", "dev-8"].map(|name| handshakes(&server, name));
+    let told = failures(&server);
+    let server = restarted(server, folder.path(), |_| {});
+    assert_eq!(["dev-7", "dev-8"].map(|name| handshakes(&server, name)), before);
+    assert_eq!(failures(&server), told);
+    // What comes then stands in front of it, once.
+    server.call("DELETE", "/api/v1/credentials/dev-7", "");
+    eventually(|| results(&server, "dev-7") == ["closed", "failed", "opened"]);
+    eventually(|| {
+        let log = server.get("/api/v1/endpoints/dev-7/log?type=session_closed").json();
+        log["items"].as_array().is_some_and(|items| items.len() == 1)
+    });
+    assert_eq!(results(&server, "dev-7"), ["closed", "failed", "opened"]);
 }
 
 #[test]
