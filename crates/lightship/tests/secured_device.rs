@@ -134,7 +134,8 @@ fn a_device_with_little_memory_gets_records_that_fit() {
         let session = server.json(&["show", endpoint])["session"].clone();
         assert_eq!(session.get("record_size_limit").and_then(serde_json::Value::as_u64), limit, "{session}");
         let told = server.ctl(&["show", endpoint]);
-        let words = limit.map_or("records of at most".to_owned(), |limit| format!("records of at most {limit} bytes"));
+        let words = limit
+            .map_or("records of at most".to_owned(), |limit| format!("records of at most {limit} bytes"));
         assert_eq!(told.contains(&words), limit.is_some(), "{told}");
         let long = "long ".repeat(400);
         server.ctl(&["write", endpoint, "/3442/0/110", &long]);

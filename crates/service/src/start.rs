@@ -152,14 +152,13 @@ impl Service {
         let mut listeners = listen::listeners(&shards, bootstrap.as_ref());
         listeners.extend(https.iter().map(|(listener, _)| listener.clone()));
         let queue = runtime.block_on(Queue::open(writer, &store))?;
-        let history = runtime.block_on(History::open(&store))?;
         let fleet = runtime.block_on(Fleet::open(&store, timestamp(clock.date())))?;
         let inbox = bootstrap.as_ref().map(|thread| thread.inbox().clone());
         let (share, news) = Bootstrap::new(inbox);
         let core = Arc::new(Core {
             access,
             bootstrap: share,
-            gate: Gate::new(history, setup.identities, setup.trust, key_log),
+            gate: Gate::new(runtime.block_on(History::open(&store))?, setup.identities, setup.trust, key_log),
             crypto,
             keeper,
             clock,

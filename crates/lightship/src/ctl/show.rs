@@ -113,7 +113,8 @@ fn session(session: &lightship_api::Session) -> String {
         .iter()
         .map(|(reason, count)| format!(", {count} records dropped ({reason})"))
         .collect();
-    let more = [cid.unwrap_or_default(), rrc.to_owned(), limit.unwrap_or_default(), dropped.concat()].concat();
+    let more =
+        [cid.unwrap_or_default(), rrc.to_owned(), limit.unwrap_or_default(), dropped.concat()].concat();
     format!("{since}, {} s old, {how}{more}", session.age_s)
 }
 

@@ -9,8 +9,8 @@ use lightship_dtls::certificate;
 use lightship_lwm2m::Endpoint;
 
 use super::input::{self, Query};
-use super::{Refusal, log};
 use super::reply::{Answer, json};
+use super::{Refusal, log};
 use crate::core::Core;
 use crate::fleet::beside;
 use crate::security;

@@ -535,7 +535,12 @@ mod tests {
     fn trusting(certificates: &[&[u8]]) -> Gate {
         let nobody = Arc::new(Trusted::new(Anchors::default(), 0));
         let certificates = certificates.iter().map(|der| (*der).into()).collect();
-        Gate::new(History::default(), Vec::new(), Trust { server: nobody.clone(), bootstrap: nobody, certificates }, None)
+        Gate::new(
+            History::default(),
+            Vec::new(),
+            Trust { server: nobody.clone(), bootstrap: nobody, certificates },
+            None,
+        )
     }
 
     #[test]

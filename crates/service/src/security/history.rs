@@ -61,8 +61,10 @@ impl History {
     /// The failures, if there were any since the store took them.
     pub(crate) fn unwritten(&self) -> Option<Unwritten> {
         let state = self.state();
-        let body = Some(&state.failures).filter(|_| state.changes != state.written).map(serde_json::to_string)?;
-        let body = body.inspect_err(|error| tracing::error!(%error, "failed handshakes cannot be kept")).ok()?;
+        let body =
+            Some(&state.failures).filter(|_| state.changes != state.written).map(serde_json::to_string)?;
+        let body =
+            body.inspect_err(|error| tracing::error!(%error, "failed handshakes cannot be kept")).ok()?;
         let fact = Fact::Note { name: FAILURES.into(), body: Some(body.into()) };
         Some(Unwritten { fact, changes: state.changes })
     }
