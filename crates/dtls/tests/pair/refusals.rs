@@ -220,6 +220,7 @@ fn a_hello_that_asks_for_what_is_not_offered_is_refused() {
     }
 }
 
+// Proves: DTL-14
 #[test]
 fn an_answer_with_what_was_not_offered_is_refused() {
     let suite_at = |body: &[u8]| 2 + 32 + 1 + usize::from(body[34]);
