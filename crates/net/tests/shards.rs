@@ -125,6 +125,52 @@ fn a_socket_for_all_addresses_answers_from_the_one_that_was_asked() {
     }
 }
 
+/// Has each device asked for something: it hears only what comes from the address and port that it registered at.
+fn assert_asked_from_home(shards: &Shards, devices: &[(Endpoint, UdpSocket, Vec<u8>)]) {
+    for (endpoint, socket, location) in devices {
+        let operation = Operation::Read { path: "/3/0".parse().unwrap(), accept: None };
+        let owner = &shards.inboxes()[usize::from(location[1] - b'0')];
+        let reply = owner.request(endpoint.clone(), operation, Wait::awake(Duration::from_secs(10))).unwrap();
+        let mut buffer = [0; 64];
+        let len = socket.recv(&mut buffer).unwrap_or_else(|error| panic!("{endpoint} is not asked: {error}"));
+        assert_eq!((buffer[0] & 0x30, buffer[1]), (0, 1), "a confirmable GET: {:?}", &buffer[..len]);
+        let token = usize::from(buffer[0] & 15);
+        let mut answer = vec![0x60 | buffer[0] & 15, 0x45, buffer[2], buffer[3]];
+        answer.extend(&buffer[4..4 + token]);
+        socket.send(&answer).unwrap();
+        reply.blocking_recv().unwrap().unwrap();
+    }
+}
+
+// Proves: COA-18
+#[test]
+fn requests_come_from_where_the_register_was_received() {
+    let everywhere = &["0.0.0.0:0"][..];
+    let kinds = [&["127.0.0.1:0", "[::1]:0", "127.0.0.1:0", "127.0.0.2:0"][..], everywhere];
+    for addresses in kinds.into_iter().filter(|kind| cfg!(target_os = "linux") || *kind != everywhere) {
+        let (shards, events) = Shards::start(&options(addresses, 2), Clock::start()).unwrap();
+        accept(&shards, events);
+        let port = shards.addresses()[0].port();
+        let homes: Vec<SocketAddr> = if addresses == everywhere {
+            (1..4).map(|host| SocketAddr::from(([127, 0, 0, host], port))).collect()
+        } else {
+            shards.addresses().to_vec()
+        };
+        let devices: Vec<_> = (0..24)
+            .map(|number| {
+                let name = format!("homed-{number}");
+                let socket = device(homes[number % homes.len()]);
+                let location = registered(&socket, &name);
+                (Endpoint::new(&name).unwrap(), socket, location)
+            })
+            .collect();
+        assert_asked_from_home(&shards, &devices);
+        // Whoever else speaks elsewhere meanwhile.
+        homes.iter().for_each(|home| ping(&device(*home)));
+        assert_asked_from_home(&shards, &devices);
+    }
+}
+
 #[test]
 fn an_update_at_the_wrong_shard_is_handed_to_its_owner_once() {
     let (shards, events) = Shards::start(&options(&["127.0.0.1:0"], 4), Clock::start()).unwrap();
