@@ -12,7 +12,7 @@ use common::{Flags, World, drain, patience, receive, seal, tell};
 use lightship_dtls::cookie::{Cookies, Verdict};
 use lightship_dtls::{Association, Cid, Event, Path};
 
-/// Every client, by the number that its connection ID begins with.
+/// Every client, by the number that its connection ID begins with, if it is to put one into its records.
 #[derive(Default)]
 struct Clients {
     by_number: HashMap<u32, Client>,
@@ -80,9 +80,9 @@ fn take(
         match cookies.judge(&mut host, from.to_string().as_bytes(), datagram, &mut out) {
             Verdict::Answer(len) => drop(socket.send_to(&out[..len], from)),
             Verdict::Proven(hello) => {
-                let mut cid = number.to_be_bytes().to_vec();
-                cid.extend_from_slice(flags.own_cid().bytes());
-                let cid = Cid::new(&cid).unwrap_or(Cid::EMPTY);
+                // Who is found by address alone needs none.
+                let named = [&number.to_be_bytes()[..], flags.own_cid().bytes()].concat();
+                let cid = flags.cid.as_ref().and_then(|_| Cid::new(&named)).unwrap_or(Cid::EMPTY);
                 let association = Association::accept(&mut host, hello, cid, &number.to_be_bytes());
                 clients.next += 1;
                 clients.by_address.insert(from, number);

@@ -12,7 +12,17 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
     // These start no program of ours.
     let needs_program = !says(&["--list", "--class-path", "--write-coverage", "--program"]);
     let mut build = Command::new("cargo");
-    build.args(["build", "--quiet", "--package", "lightship"]).current_dir(&root);
+    build.args([
+        "build",
+        "--quiet",
+        "--package",
+        "lightship",
+        "--package",
+        "lightship-dtls",
+        "--bin",
+        "lightship",
+    ]);
+    build.args(["--example", "echo_client", "--example", "echo_server"]).current_dir(&root);
     if release {
         build.arg("--release");
     }

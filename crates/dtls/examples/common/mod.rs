@@ -95,7 +95,7 @@ impl Flags {
         Ok(flags)
     }
 
-    /// The connection ID that the peer shall use.
+    /// The connection ID that the peer shall use; of a server, what comes behind the client's number.
     pub(crate) fn own_cid(&self) -> Cid {
         self.cid.as_deref().and_then(Cid::new).unwrap_or(Cid::EMPTY)
     }

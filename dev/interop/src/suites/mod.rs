@@ -11,6 +11,7 @@ mod bad_registrations;
 mod ctl;
 mod dtls;
 mod dtls_libcoap;
+mod dtls_one_way;
 mod dtls_peers;
 mod leshan_attributes;
 mod leshan_bootstrap;
@@ -101,6 +102,7 @@ pub(crate) const ALL: &[Suite] = &[
     ("bad-input-dtls", bad_dtls::run),
     ("dtls-devices", dtls::devices),
     ("dtls-libcoap", dtls_libcoap::run),
+    ("dtls-one-way", dtls_one_way::run),
     ("dtls-peers", dtls::peers),
     ("dtls-openssl", dtls::openssl),
     ("dtls-gnutls", dtls::gnutls),
