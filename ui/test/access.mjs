@@ -77,8 +77,10 @@ async function main(browser, base, device) {
   await check("the audit tells of it, and what means harm is text", async () => {
     await api("/tokens", ADMIN, { method: "POST", body: JSON.stringify({ name: HOSTILE.slice(0, 60), role: "operator", expires_in_s: 3600 }) });
     await api(`/credentials/${encodeURIComponent(HOSTILE)}`, ADMIN, { method: "PUT", body: JSON.stringify({ mode: "nosec" }) });
+    await api("/bulk", ADMIN, { method: "POST", body: JSON.stringify({ filter: "", operation: "read", path: "/3/0" }) });
     await admin.reload();
     await admin.getByText("forbidden-role").first().waitFor();
+    await admin.getByText("Run on many devices: read /3/0 on 1 device (all that are registered), bulk operation 1").waitFor();
     await admin.getByText("<img src=x").first().waitFor();
     await look(admin, flags.shots, "access-audit");
     expect((await admin.title()) === "Access · Lightship", await admin.title());

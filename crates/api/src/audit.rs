@@ -52,7 +52,7 @@ pub struct AuditEntry {
     /// The device's answer, such as `2.04`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<String>,
-    /// What else there is to say: the type of the problem, the command that was made of it.
+    /// What else there is to say: the type of the problem, the command that was made of it, what a bulk operation was and for whom.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
 }

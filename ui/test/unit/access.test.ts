@@ -1,6 +1,6 @@
 import { readFileSync } from "node:fs";
 import { expect, test } from "vitest";
-import { actionText } from "../../src/lib/api/access";
+import { actionText, bulkText } from "../../src/lib/api/access";
 import { neededRole } from "../../src/lib/api/roles";
 
 interface Operation {
@@ -24,4 +24,12 @@ test("what a bulk operation would hit a viewer may ask, and no more", () => {
   const bulk = (query?: Record<string, string>) => neededRole({ method: "POST", path: "/bulk", ...(query ? { query } : {}) });
   expect([bulk({ dry_run: "true" }), bulk({ dry_run: "false" }), bulk()]).toEqual(["viewer", "operator", "operator"]);
   expect(neededRole({ method: "POST", path: "/models", query: { dry_run: "true" } })).toBe("admin");
+});
+
+test("the audit tells what a bulk operation was", () => {
+  const detail = "write /3/0/14 on 120 devices (filter state:asleep), bulk operation 3";
+  expect(bulkText({ action: "startBulk", path: "/3/0/14", detail })).toBe(detail);
+  // One that was refused has the name of the problem there.
+  expect(bulkText({ action: "startBulk", detail: "forbidden-role" })).toBeUndefined();
+  expect(bulkText({ action: "writeReplace", path: "/3/0/14", detail: "does-not-fit" })).toBeUndefined();
 });

@@ -49,6 +49,8 @@ pub(crate) struct Outcome {
     pub(crate) detail: Option<String>,
     /// The device, where the address does not name it.
     pub(crate) endpoint: Option<Endpoint>,
+    /// The LwM2M path, where the address does not name it.
+    pub(crate) path: Option<String>,
 }
 
 /// How many refused tries were written lately.
@@ -116,6 +118,7 @@ impl Trail {
         let endpoint = self.endpoint.clone().or(outcome.endpoint);
         let entry = AuditEntry {
             endpoint: self.entry.endpoint.clone().or_else(|| endpoint.as_ref().map(ToString::to_string)),
+            path: self.entry.path.clone().or_else(|| outcome.path.map(|path| cut(&path))),
             status: status.or(self.entry.status),
             code: outcome.code,
             detail: outcome.detail.or_else(|| self.entry.detail.clone()).map(|detail| cut(&detail)),
@@ -150,8 +153,13 @@ async fn write(core: Arc<Core>, record: AuditRecord) {
 }
 
 /// Facts that a request brings, with the entry about it.
-pub(crate) fn audited(mut facts: Vec<Fact>) -> Vec<Fact> {
-    let entry = TRAIL.try_with(|trail| Fact::Audited(Arc::new(trail.record(None, Outcome::default()))));
+pub(crate) fn audited(facts: Vec<Fact>) -> Vec<Fact> {
+    audited_as(facts, Outcome::default())
+}
+
+/// The same with what the address alone does not say.
+pub(crate) fn audited_as(mut facts: Vec<Fact>, known: Outcome) -> Vec<Fact> {
+    let entry = TRAIL.try_with(|trail| Fact::Audited(Arc::new(trail.record(None, known))));
     facts.extend(entry);
     facts
 }

@@ -18,7 +18,7 @@ use lightship_platform::crypto::Sha256;
 use lightship_store::{AnyStore, AuditOf, Store, StoreError, TokenRecord};
 use tokio::sync::watch;
 
-pub(crate) use audit::{Asked, Outcome, Trail, about, audited, caller, entries};
+pub(crate) use audit::{Asked, Outcome, Trail, about, audited, audited_as, caller, entries};
 pub(crate) use tokens::{create, delete, list};
 
 use crate::config::Api;

@@ -20,6 +20,7 @@ use lightship_store::{Batch, CommandRecord, CommandState, Fact, Store, StoreErro
 use serde::{Deserialize, Serialize};
 
 use super::{beside, list};
+use crate::access;
 use crate::core::Core;
 use crate::filter::Filter;
 use crate::queue::{self, Terms, unread};
@@ -166,6 +167,23 @@ fn why(record: &CommandRecord) -> String {
     }
 }
 
+/// What the audit tells of it: the operation and whom it is for, but no value.
+pub(crate) fn outcome(bulk: &api::Bulk) -> access::Outcome {
+    let BulkOrder { filter, endpoints, operation, path, .. } = &bulk.order;
+    let whom = match (endpoints.as_slice(), filter.trim()) {
+        ([], "") => "all that are registered".to_owned(),
+        ([], filter) => format!("filter {filter}"),
+        (names, _) => {
+            let more = if names.len() > NAMED { " …" } else { "" };
+            names.iter().take(NAMED).cloned().collect::<Vec<_>>().join(", ") + more
+        }
+    };
+    let devices = if bulk.matches == 1 { "device" } else { "devices" };
+    let detail =
+        format!("{operation} {path} on {} {devices} ({whom}), bulk operation {}", bulk.matches, bulk.id);
+    access::Outcome { detail: Some(detail), path: Some(path.clone()), ..access::Outcome::default() }
+}
+
 fn name(state: CommandState) -> &'static str {
     queue::state(state).name()
 }
@@ -226,6 +244,7 @@ pub(crate) async fn start(core: &Arc<Core>, asked: Asked) -> Result<api::Bulk, R
         .iter()
         .map(|number| Fact::Note { name: format!("{PREFIX}{number:020}").into(), body: None });
     let facts = std::iter::once(live.note(number)).chain(gone).collect();
+    let facts = access::audited_as(facts, outcome(&live.shape));
     if let Err(error) = core.store.commit(Batch { facts }).await {
         core.fleet.bulks.all().remove(&number);
         return Err(unread(&error));
@@ -378,13 +397,14 @@ pub(crate) async fn cancel(core: &Arc<Core>, id: &str) -> Result<Option<api::Bul
             live.all_made = true;
             live.end_if_over(now);
         }
-        was_running
+        (was_running, live.shape.clone())
     });
-    let Some((was_running, note)) = changed else { return Ok(None) };
+    let Some(((was_running, bulk), note)) = changed else { return Ok(None) };
     if !was_running {
         return Err(Refusal::new(ProblemType::CommandOver, "the bulk operation has come to its end"));
     }
-    core.store.commit(Batch { facts: vec![note] }).await.map_err(|error| unread(&error))?;
+    let facts = access::audited_as(vec![note], outcome(&bulk));
+    core.store.commit(Batch { facts }).await.map_err(|error| unread(&error))?;
     let live = core.store.live_commands().await.map_err(|error| unread(&error))?;
     let mut cancelled = Vec::new();
     for record in live {
@@ -402,6 +422,8 @@ const PREFIX: &str = "bulk/";
 const FAILED: &str = "failed";
 /// Names in a preview.
 const SAMPLE: usize = 10;
+/// Names that the audit tells.
+const NAMED: usize = 5;
 /// Devices that are given their commands before the note is written.
 const PAGE: usize = 256;
 const AT_ONCE: usize = 32;

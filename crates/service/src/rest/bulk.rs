@@ -31,6 +31,7 @@ pub(crate) async fn start(
     if let Ok(location) = HeaderValue::from_str(&format!("/api/v1/bulk/{}", begun.id)) {
         answer.headers_mut().insert(header::LOCATION, location);
     }
+    answer.extensions_mut().insert(bulk::outcome(&begun));
     Ok(answer)
 }
 
@@ -79,8 +80,10 @@ pub(crate) async fn show(State(core): State<Arc<Core>>, Parts(id): Parts<String>
 
 /// DELETE /bulk/{id}
 pub(crate) async fn cancel(State(core): State<Arc<Core>>, Parts(id): Parts<String>) -> Answer {
-    let bulk = bulk::cancel(&core, &id).await?.ok_or_else(|| unknown(&id))?;
-    json(StatusCode::OK, &bulk)
+    let cancelled = bulk::cancel(&core, &id).await?.ok_or_else(|| unknown(&id))?;
+    let mut answer = json(StatusCode::OK, &cancelled)?;
+    answer.extensions_mut().insert(bulk::outcome(&cancelled));
+    Ok(answer)
 }
 
 fn unknown(id: &str) -> Refusal {

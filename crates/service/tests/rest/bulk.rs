@@ -121,3 +121,40 @@ fn a_cancelled_bulk_takes_back_what_waits_also_after_a_restart() {
     assert_eq!(at(&found, "cancelled") + at(&found, "sent"), 3, "{found}");
     assert_eq!(at(&found, "waiting"), 0, "{found}");
 }
+
+#[test]
+fn the_audit_names_the_operation_and_whom_it_was_for() {
+    let server = Server::start();
+    let _devices: Vec<Device> =
+        (0..2).map(|n| register(&server, &format!("ep=mute-{n}&lt=600&lwm2m=1.1&b=U"), silent())).collect();
+    let write = json!({"operation": "write", "path": "/3/0/14", "content": {"value": "+4711"}});
+    let order = |whom: Value| {
+        let mut order = write.clone();
+        order.as_object_mut().unwrap().extend(whom.as_object().unwrap().clone());
+        server.call("POST", "/api/v1/bulk", &order.to_string()).status
+    };
+    let state = json!({"filter": "lifetime>60 lwm2m:1.1"});
+    assert_eq!(order(state), 202);
+    assert_eq!(order(json!({"filter": ""})), 202);
+    assert_eq!(order(json!({"filter": "", "endpoints": ["mute-1"]})), 202);
+    assert_eq!(server.call("DELETE", "/api/v1/bulk/1", "").status, 200);
+    assert_eq!(server.call("DELETE", "/api/v1/bulk/1", "").status, 409);
+    let told: Vec<_> = server.get("/api/v1/audit").json()["items"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|entry| (entry["action"].clone(), entry["path"].clone(), entry["detail"].clone()))
+        .collect();
+    let entry = |action: &str, detail: &str| (json!(action), json!("/3/0/14"), json!(detail));
+    let by_filter = "write /3/0/14 on 2 devices (filter lifetime>60 lwm2m:1.1), bulk operation 1";
+    assert_eq!(
+        told,
+        [
+            (json!("cancelBulk"), Value::Null, json!("command-over")),
+            entry("cancelBulk", by_filter),
+            entry("startBulk", "write /3/0/14 on 1 device (mute-1), bulk operation 3"),
+            entry("startBulk", "write /3/0/14 on 2 devices (all that are registered), bulk operation 2"),
+            entry("startBulk", by_filter),
+        ]
+    );
+}

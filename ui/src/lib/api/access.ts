@@ -97,6 +97,11 @@ const ACTIONS: Record<string, string> = {
   listAudit: "See the audit",
 };
 
+/** What a bulk operation was, and for whom; its address says neither. */
+export function bulkText(entry: Pick<AuditEntry, "action" | "detail" | "path">): string | undefined {
+  return /^(start|cancel)Bulk$/.test(entry.action) && entry.path !== undefined ? entry.detail : undefined;
+}
+
 /** `writeReplace` in words. */
 export function actionText(action: string): string {
   const known = ACTIONS[action];
