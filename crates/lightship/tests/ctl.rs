@@ -123,3 +123,41 @@ fn one_operation_goes_to_many_devices_and_can_be_taken_back() {
     assert!(server.ctl_refused(&["bulk", "show", "7"]).contains("No bulk operation"));
     assert!(server.ctl_refused(&["bulk", "start", "paint", "/3", "--filter", ""]).contains("paint"));
 }
+
+#[test]
+fn documents_come_from_files_and_from_the_standard_input() {
+    let server = Server::start(&["--coaps", "127.0.0.1:0", "--bootstrap-coap", "127.0.0.1:0"]);
+    let _device = server.device("probe", &[]);
+    let folder = tempfile::tempdir().unwrap();
+    let write = |name: &str, text: &str| {
+        let file = folder.path().join(name);
+        std::fs::write(&file, text).unwrap();
+        file.to_str().unwrap().to_owned()
+    };
+    // A whole Node, the body of an operation for many, a definition.
+    let node = write("node.json", r#"{"path": "/1/0/1", "value": 61}"#);
+    server.ctl(&["write", "probe", "/1/0/1", "--node", &format!("@{node}")]);
+    assert!(server.ctl(&["read", "probe", "/1/0/1"]).contains("61"));
+    server.ctl_fed(&["composite", "write", "probe", "--node", "@-"], r#"{"path": "/1/0/1", "value": 62}"#);
+    assert!(server.ctl(&["read", "probe", "/1/0/1"]).contains("62"));
+    let body = write("body.json", r#"{"value": 63}"#);
+    let content = format!("@{body}");
+    server.ctl(&["bulk", "start", "write", "/1/0/1", "--endpoint", "probe", "--content", &content]);
+    eventually("it is written", || server.ctl(&["read", "probe", "/1/0/1"]).contains("63").then_some(()));
+    assert!(server.ctl_fed(&["models", "add", "-"], &pump("1.0", "Speed", "Integer")).contains("Pump"));
+    // Documents and credentials, and keys that nobody sees among the processes.
+    let document = r#"{"servers": [{"short_server_id": 1, "uri": "coap://192.0.2.1", "mode": "nosec"}]}"#;
+    let file = write("document.json", document);
+    assert!(server.ctl(&["bootstrap", "put", "one", &file]).contains("coap://192.0.2.1"));
+    assert!(server.ctl_fed(&["bootstrap", "put", "two", "-"], document).contains("coap://192.0.2.1"));
+    let template = ["bootstrap", "templates", "put", "all", "--pattern", "all-*", &file];
+    assert!(server.ctl(&template).contains("all"));
+    let key = write("key.hex", "00112233445566778899aabbccddeeff\n");
+    let by_key = ["--server", "coaps://192.0.2.1", "--psk-identity", "three", "--psk-key-file", &key];
+    server.ctl(&[&["bootstrap", "put", "three"], &by_key[..]].concat());
+    assert_eq!(server.json(&["bootstrap", "get", "three"])["servers"][0]["key_set"], true);
+    server.ctl(&["credentials", "put", "three", "--psk-identity", "three", "--psk-key-file", &key]);
+    assert_eq!(server.json(&["credentials", "get", "three"])["key_set"], true);
+    let missing = server.ctl_refused(&["write", "probe", "/1/0/1", "--node", "@no-such-file"]);
+    assert!(missing.contains("no-such-file"), "{missing}");
+}

@@ -109,7 +109,7 @@ pub(crate) struct Values {
     #[arg(long = "type", value_name = "TYPE")]
     pub(crate) data_type: Option<String>,
 
-    /// The whole Node as JSON instead of values
+    /// The whole Node as JSON instead of values; `@FILE` for what stands in a file, `@-` for the standard input
     #[arg(long, value_name = "JSON", conflicts_with_all = ["values", "data_type"])]
     pub(crate) node: Option<String>,
 }
@@ -410,7 +410,7 @@ pub(crate) enum DownlinkCommand {
     },
     /// Write a Resource, an Object Instance or a Resource Instance
     #[command(
-        after_help = "Examples:\n  lightship ctl write sensor-1 /1/0/1 60\n  lightship ctl write sensor-1 /3442/0 110=hello 120=42 --partial\n  lightship ctl write sensor-1 /3442/0/1120 0=1 1=-2\n  lightship ctl write sensor-1 /3442/0/150 0x0123abcd\n  lightship ctl write sensor-1 /3442/0/160 2026-01-01T00:00:00Z\n  lightship ctl write sensor-1 --node '{\"path\": \"/1/0/1\", \"value\": 60}' /1/0/1"
+        after_help = "Examples:\n  lightship ctl write sensor-1 /1/0/1 60\n  lightship ctl write sensor-1 /3442/0 110=hello 120=42 --partial\n  lightship ctl write sensor-1 /3442/0/1120 0=1 1=-2\n  lightship ctl write sensor-1 /3442/0/150 0x0123abcd\n  lightship ctl write sensor-1 /3442/0/160 2026-01-01T00:00:00Z\n  lightship ctl write sensor-1 --node '{\"path\": \"/1/0/1\", \"value\": 60}' /1/0/1\n  lightship ctl write sensor-1 /5/0/0 --node @package.json"
     )]
     Write {
         /// The Endpoint Client Name
@@ -563,7 +563,7 @@ pub(crate) enum CompositeCommand {
         /// objlnk or corelnk
         #[arg(long = "type", value_name = "TYPE")]
         data_type: Option<String>,
-        /// A Node with its path, as JSON (repeatable)
+        /// A Node with its path, as JSON or in `@FILE`, `@-` for the standard input (repeatable)
         #[arg(long = "node", value_name = "JSON")]
         nodes: Vec<String>,
         #[command(flatten)]

@@ -1,7 +1,6 @@
 //! `lightship ctl bootstrap`: documents, templates, plans and sessions.
 
-use super::Session;
-use super::show;
+use super::{Session, input, show};
 use crate::cli::{BootstrapCommand, DocumentArguments, TemplatesCommand};
 use crate::failure::Failure;
 use crate::output;
@@ -11,7 +10,6 @@ use lightship_api::bootstrap::{
     BootstrapTemplate, BootstrapTemplates,
 };
 use serde::Serialize;
-use std::io::Read;
 
 impl Session<'_> {
     pub(super) fn bootstrap(&self, command: BootstrapCommand) -> Result<(), Failure> {
@@ -91,32 +89,28 @@ fn as_json(value: &impl Serialize) -> Result<(), Failure> {
 }
 
 fn read(arguments: &DocumentArguments) -> Result<BootstrapDocument, Failure> {
-    let Some(file) = &arguments.file else { return Ok(of_servers(arguments)) };
-    let name = file.display();
-    let text = if file.as_os_str() == "-" {
-        let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text).map(|_| text)
-    } else {
-        std::fs::read_to_string(file)
-    };
-    let text = text.map_err(|error| Failure::failed(format_args!("{name}: {error}")))?;
-    serde_json::from_str(&text)
-        .map_err(|error| Failure::usage(format_args!("{name} is no bootstrap document: {error}")))
+    let Some(file) = &arguments.file else { return of_servers(arguments) };
+    serde_json::from_str(&input::text(file)?)
+        .map_err(|error| Failure::usage(format_args!("{} is no bootstrap document: {error}", file.display())))
 }
 
-fn of_servers(arguments: &DocumentArguments) -> BootstrapDocument {
+fn of_servers(arguments: &DocumentArguments) -> Result<BootstrapDocument, Failure> {
+    let key = match &arguments.psk_key_file {
+        Some(file) => Some(input::text(file)?.trim().to_owned()),
+        None => arguments.psk_key.clone(),
+    };
     let account = |(ssid, uri): (u16, &String)| {
         let account = BootstrapAccount::nosec(ssid, uri);
         BootstrapAccount {
-            mode: if arguments.psk_key.is_some() { SecurityMode::Psk } else { SecurityMode::Nosec },
+            mode: if key.is_some() { SecurityMode::Psk } else { SecurityMode::Nosec },
             identity: arguments.psk_identity.clone(),
-            key_hex: arguments.psk_key.clone(),
+            key_hex: key.clone(),
             lifetime_s: arguments.lifetime.unwrap_or(account.lifetime_s),
             ..account
         }
     };
     let servers = (1..).zip(&arguments.servers).map(account).collect();
-    BootstrapDocument { servers, ..BootstrapDocument::default() }
+    Ok(BootstrapDocument { servers, ..BootstrapDocument::default() })
 }
 
 fn summary(document: &BootstrapDocument) -> String {

@@ -1,6 +1,6 @@
 //! `ctl bulk`: one operation for many devices.
 
-use super::{Session, parse_path, show};
+use super::{Session, input, parse_path, show};
 use crate::cli::{BulkArguments, BulkCommand};
 use crate::failure::Failure;
 use lightship_api::{Bulk, BulkOrder, BulkState};
@@ -24,6 +24,7 @@ impl Session<'_> {
     fn start_bulk(&self, arguments: &BulkArguments) -> Result<(), Failure> {
         let BulkArguments { operation, path, filter, endpoints, content, not_after, dry_run } = arguments;
         let wrong = |error| Failure::usage(format_args!("--content is no JSON: {error}"));
+        let content = content.as_deref().map(input::json).transpose()?;
         let order = BulkOrder {
             filter: filter.clone().unwrap_or_default(),
             endpoints: endpoints.clone(),

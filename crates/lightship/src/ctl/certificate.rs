@@ -1,11 +1,8 @@
 //! `lightship ctl certificate`: what certificates and public keys mean.
 
-use std::io::Read;
-use std::path::Path;
-
 use lightship_api::{Certificate, Explanation, PublicKey};
 
-use super::{Session, show};
+use super::{Session, input, show};
 use crate::cli::CertificateCommand;
 use crate::failure::Failure;
 
@@ -13,23 +10,13 @@ impl Session<'_> {
     pub(super) fn certificate(&self, command: &CertificateCommand) -> Result<(), Failure> {
         let found = match command {
             CertificateCommand::Explain { file, endpoint } => {
-                self.client.explain_certificate(&bytes_of(file)?, endpoint.as_deref())
+                self.client.explain_certificate(&input::bytes(file)?, endpoint.as_deref())
             }
             CertificateCommand::Show { endpoint } => self.client.endpoint_certificate(endpoint),
         };
         let found = found.map_err(|error| self.refused(error))?;
         self.print(&found, || in_words(&found))
     }
-}
-
-fn bytes_of(file: &Path) -> Result<Vec<u8>, Failure> {
-    let bytes = if file.as_os_str() == "-" {
-        let mut bytes = Vec::new();
-        std::io::stdin().read_to_end(&mut bytes).map(|_| bytes)
-    } else {
-        std::fs::read(file)
-    };
-    bytes.map_err(|error| Failure::failed(format_args!("{}: {error}", file.display())))
 }
 
 fn in_words(found: &Explanation) -> String {

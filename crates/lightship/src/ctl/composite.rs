@@ -1,6 +1,6 @@
 //! Operations on several paths at once.
 
-use super::{Session, attribute, events, options, parse_path, value};
+use super::{Session, attribute, events, input, options, parse_path, value};
 use crate::cli::CompositeCommand;
 use crate::failure::Failure;
 use lightship_api::client::DownlinkOptions;
@@ -54,7 +54,7 @@ impl Session<'_> {
             nodes.push(node.map_err(value::Mistake::into_failure)?);
         }
         for json in given {
-            let node = value::given(json).map_err(value::Mistake::into_failure)?;
+            let node = value::given(&input::json(json)?).map_err(value::Mistake::into_failure)?;
             if node.path.is_none() {
                 return Err(Failure::usage(format_args!("--node {json}: its path is missing")));
             }

@@ -1,12 +1,10 @@
 //! `lightship ctl credentials`: how devices may prove who they are.
 
-use super::{Session, show};
+use super::{Session, input, show};
 use crate::cli::{CredentialsCommand, ProofArguments};
 use crate::failure::Failure;
 use lightship_api::client::{ClientError, CredentialSet};
 use lightship_api::{Credential, CredentialImport, ProblemType, SecurityMode};
-use std::io::Read;
-use std::path::Path;
 
 impl Session<'_> {
     pub(super) fn credentials(&self, command: CredentialsCommand) -> Result<(), Failure> {
@@ -34,7 +32,7 @@ impl Session<'_> {
                 self.print(&kept, || one(&kept))
             }
             CredentialsCommand::Import { file, dry_run, bootstrap } => {
-                let table = text_of(&file)?;
+                let table = input::text(&file)?;
                 let done = self.client.import_credentials(set(bootstrap), table.as_bytes(), dry_run);
                 let done = done.map_err(|error| self.refused(error))?;
                 self.print(&done, || imported(&done))?;
@@ -80,14 +78,14 @@ fn set(bootstrap: bool) -> CredentialSet {
 
 fn read(arguments: &ProofArguments) -> Result<Credential, Failure> {
     if let Some(file) = &arguments.file {
-        let text = text_of(file)?;
+        let text = input::text(file)?;
         return serde_json::from_str(&text)
             .map_err(|error| Failure::usage(format_args!("{} is no credential: {error}", file.display())));
     }
-    let pem = |file: &Option<_>| file.as_deref().map(text_of).transpose();
+    let pem = |file: &Option<_>| file.as_deref().map(input::text).transpose();
     Ok(if let Some(identity) = &arguments.psk_identity {
         let key = match &arguments.psk_key_file {
-            Some(file) => Some(text_of(file)?.trim().to_owned()),
+            Some(file) => Some(input::text(file)?.trim().to_owned()),
             None => arguments.psk_key.clone(),
         };
         Credential {
@@ -108,16 +106,6 @@ fn read(arguments: &ProofArguments) -> Result<Credential, Failure> {
             ..Credential::of(SecurityMode::X509)
         }
     })
-}
-
-fn text_of(file: &Path) -> Result<String, Failure> {
-    let text = if file.as_os_str() == "-" {
-        let mut text = String::new();
-        std::io::stdin().read_to_string(&mut text).map(|_| text)
-    } else {
-        std::fs::read_to_string(file)
-    };
-    text.map_err(|error| Failure::failed(format_args!("{}: {error}", file.display())))
 }
 
 fn one(item: &Credential) -> String {

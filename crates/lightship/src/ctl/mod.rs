@@ -13,6 +13,7 @@ mod definition;
 mod events;
 mod fleet;
 mod history;
+mod input;
 mod log;
 mod models;
 mod raw;
@@ -22,13 +23,16 @@ mod trace;
 mod value;
 
 use self::definition::Definitions;
-use crate::cli::{self, CommandsArguments, CtlArguments, CtlCommand, Delivery, DownlinkCommand, Place};
+use crate::cli::{
+    self, CommandsArguments, CtlArguments, CtlCommand, Delivery, DownlinkCommand, Place, Values,
+};
 use crate::failure::{Failure, chain};
 use crate::output;
 use lightship_api::client::{Client, ClientError, DownlinkOptions, WriteMode};
 use lightship_api::{AttributesBody, CommandMove, CommandPosition, DownlinkAnswer};
 use lightship_lwm2m::Path;
 use serde::Serialize;
+use std::borrow::Cow;
 use std::time::Duration;
 
 /// Runs the command.
@@ -123,7 +127,7 @@ impl Session<'_> {
                 self.answer(&endpoint, self.client.read(&endpoint, &path.to_string(), &options(&delivery)?))
             }
             DownlinkCommand::Write { endpoint, path, values, partial, delivery } => {
-                let path = parse_path(&path)?;
+                let (path, values) = (parse_path(&path)?, read(values)?);
                 let node = value::to_write(&self.definitions, &endpoint, path, &values)
                     .map_err(value::Mistake::into_failure)?;
                 let mode = if partial { WriteMode::PartialUpdate } else { WriteMode::Replace };
@@ -131,7 +135,7 @@ impl Session<'_> {
                 self.answer(&endpoint, self.client.write(&endpoint, &path.to_string(), mode, &node, &options))
             }
             DownlinkCommand::Create { endpoint, path, values, delivery } => {
-                let path = parse_path(&path)?;
+                let (path, values) = (parse_path(&path)?, read(values)?);
                 let node = value::to_create(&self.definitions, &endpoint, path, &values)
                     .map_err(value::Mistake::into_failure)?;
                 let object = path.truncated(1).to_string();
@@ -260,6 +264,12 @@ fn parse_path(text: &str) -> Result<Path, Failure> {
     slashed
         .parse()
         .map_err(|error| Failure::usage(format_args!("{text:?} is no LwM2M path such as /3/0/9: {error}")))
+}
+
+/// Values, with the Node from its file.
+fn read(values: Values) -> Result<Values, Failure> {
+    let node = values.node.as_deref().map(input::json).transpose()?.map(Cow::into_owned);
+    Ok(Values { node, ..values })
 }
 
 fn options(delivery: &Delivery) -> Result<DownlinkOptions, Failure> {

@@ -4,8 +4,8 @@ use lightship_api::{
     Model, ModelChange, ModelCheck, ModelDevices, ModelDiff, ModelResource, Models, Severity,
 };
 
-use super::Session;
 use super::show::{finish, table};
+use super::{Session, input};
 use crate::cli::ModelsCommand;
 use crate::failure::Failure;
 
@@ -29,8 +29,10 @@ impl Session<'_> {
             ModelsCommand::Check { files } => {
                 let mut is_valid = true;
                 for file in files {
-                    let found =
-                        self.client.check_model(&read(&file)?).map_err(|error| self.refused(error))?;
+                    let found = self
+                        .client
+                        .check_model(&input::bytes(&file)?)
+                        .map_err(|error| self.refused(error))?;
                     is_valid &= found.valid;
                     self.print(&found, || format!("{}: {}", file.display(), findings(&found)))?;
                 }
@@ -42,7 +44,8 @@ impl Session<'_> {
             }
             ModelsCommand::Add { files } => {
                 for file in files {
-                    let added = self.client.add_model(&read(&file)?).map_err(|error| self.refused(error))?;
+                    let added =
+                        self.client.add_model(&input::bytes(&file)?).map_err(|error| self.refused(error))?;
                     self.print(&added, || models(&added))?;
                 }
                 Ok(())
@@ -70,10 +73,6 @@ impl Session<'_> {
         }
         self.print(&found, || users(&found))
     }
-}
-
-fn read(file: &std::path::Path) -> Result<Vec<u8>, Failure> {
-    std::fs::read(file).map_err(|error| Failure::failed(format_args!("{}: {error}", file.display())))
 }
 
 fn models(models: &Models) -> String {

@@ -213,6 +213,20 @@ impl Server {
             .expect("ctl runs")
     }
 
+    /// Runs `ctl` with something on its standard input; it must succeed.
+    pub(crate) fn ctl_fed(&self, arguments: &[&str], input: &str) -> String {
+        let url = format!("http://{}", self.http);
+        let mut child = command(&[&["ctl", "--url", &url], arguments].concat())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("ctl runs");
+        child.stdin.take().expect("piped").write_all(input.as_bytes()).expect("it reads");
+        let output = child.wait_with_output().expect("it ends");
+        assert_eq!(output.status.code(), Some(0), "ctl {arguments:?}");
+        String::from_utf8(output.stdout).expect("UTF-8")
+    }
+
     /// Runs `ctl`, which must succeed, and gives its standard output.
     pub(crate) fn ctl(&self, arguments: &[&str]) -> String {
         let output = self.ctl_raw(arguments);

@@ -19,12 +19,16 @@ pub(crate) struct DocumentArguments {
     pub(crate) lifetime: Option<u32>,
 
     /// The identity that the device has at these servers
-    #[arg(long, value_name = "ID", requires = "psk_key")]
+    #[arg(long, value_name = "ID", requires = "key")]
     pub(crate) psk_identity: Option<String>,
 
-    /// The key to that identity, in hex
-    #[arg(long, value_name = "HEX", requires = "psk_identity")]
+    /// The key to that identity, in hex; others on this machine may see it while the command runs
+    #[arg(long, value_name = "HEX", requires = "psk_identity", group = "key")]
     pub(crate) psk_key: Option<String>,
+
+    /// The key in hex, in a file, `-` for the standard input
+    #[arg(long, value_name = "FILE", requires = "psk_identity", group = "key")]
+    pub(crate) psk_key_file: Option<PathBuf>,
 }
 
 /// Bootstrap documents, templates and sessions.

@@ -63,7 +63,7 @@ pub(crate) struct BulkArguments {
     /// Only this device; may be given several times
     #[arg(long = "endpoint", value_name = "ENDPOINT", conflicts_with = "filter")]
     pub(crate) endpoints: Vec<String>,
-    /// The body that the operation has in the REST API, as JSON
+    /// The body that the operation has in the REST API, as JSON; `@FILE` for what stands in a file, `@-` for the standard input
     #[arg(long, value_name = "JSON")]
     pub(crate) content: Option<String>,
     /// When each command is given up: a span such as 24h (default: 7 days)

@@ -35,16 +35,18 @@ pub(crate) enum ModelsCommand {
         to: Option<String>,
     },
     /// Say what is wrong with OMA XML files, without adding them; exit code 1 if one cannot be added
-    #[command(after_help = "Example:\n  lightship ctl models check 33000.xml")]
+    #[command(
+        after_help = "Examples:\n  lightship ctl models check 33000.xml\n  lightship ctl models check - < 33000.xml"
+    )]
     Check {
-        /// The files
+        /// The files, `-` for the standard input
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
     /// Add object definitions from OMA XML files
     #[command(after_help = "Example:\n  lightship ctl models add 33000.xml")]
     Add {
-        /// The files
+        /// The files, `-` for the standard input
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },

@@ -1,0 +1,60 @@
+//! What `ctl` reads from files: in each place that takes one, `-` is the standard input. JSON that is typed may come from a file as
+//! well, behind an `@`, as `curl` has it.
+
+use crate::failure::Failure;
+use std::borrow::Cow;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+
+/// More than any document, table or value that a server takes.
+const INPUT_LEN_MAX: u64 = 256 << 20;
+
+pub(super) fn bytes(file: &Path) -> Result<Vec<u8>, Failure> {
+    let failed = |error: std::io::Error| Failure::failed(format_args!("{}: {error}", file.display()));
+    let mut bytes = Vec::new();
+    if file.as_os_str() == "-" {
+        std::io::stdin().lock().take(INPUT_LEN_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
+    } else {
+        let opened = File::open(file).map_err(failed)?;
+        opened.take(INPUT_LEN_MAX + 1).read_to_end(&mut bytes).map_err(failed)?;
+    }
+    match u64::try_from(bytes.len()) {
+        Ok(length) if length <= INPUT_LEN_MAX => Ok(bytes),
+        _ => Err(Failure::failed(format_args!("{}: more than {} MiB", file.display(), INPUT_LEN_MAX >> 20))),
+    }
+}
+
+pub(super) fn text(file: &Path) -> Result<String, Failure> {
+    String::from_utf8(bytes(file)?)
+        .map_err(|_| Failure::failed(format_args!("{}: is no text (UTF-8)", file.display())))
+}
+
+/// What was typed as JSON, or what stands in the file behind an `@`; no JSON begins with one.
+pub(super) fn json(typed: &str) -> Result<Cow<'_, str>, Failure> {
+    match typed.strip_prefix('@') {
+        Some(file) => Ok(Cow::Owned(text(Path::new(file))?)),
+        None => Ok(Cow::Borrowed(typed)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn json_is_typed_or_comes_from_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("node.json");
+        std::fs::write(&file, r#"{"value": 60}"#).unwrap();
+        assert_eq!(json(&format!("@{}", file.display())).unwrap(), r#"{"value": 60}"#);
+        assert_eq!(json(r#"{"value": "@x"}"#).unwrap(), r#"{"value": "@x"}"#);
+        std::fs::write(&file, [0xff]).unwrap();
+        for (wrong, word) in
+            [(file.display().to_string(), "UTF-8"), ("no such file".to_owned(), "no such file")]
+        {
+            let Err(Failure::Failed(message)) = json(&format!("@{wrong}")) else { panic!("{wrong}") };
+            assert!(message.contains(word), "{message}");
+        }
+    }
+}
