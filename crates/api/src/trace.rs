@@ -91,7 +91,7 @@ pub struct TraceItem {
     pub reason: Option<String>,
     /// Messages with the same one belong together: request, answers, acknowledgements, repetitions, blocks. It is the `id` of the first.
     pub exchange: String,
-    /// Microseconds since the message that this one answers.
+    /// Microseconds since the message that this one answers; 0: it was answered in the same step, for which the clock is looked at once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub elapsed_us: Option<u64>,
 }

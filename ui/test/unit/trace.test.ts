@@ -2,7 +2,7 @@ import { describe, expect, it, vi } from "vitest";
 import type { TraceItem } from "../../src/lib/api/trace";
 import { session } from "../../src/lib/state/session.svelte";
 import { Trace } from "../../src/lib/state/trace.svelte";
-import { answerCode, drops, exchanges, hexLines, isOpen, isRefused, matches, operationText, repeats, span, spanText } from "../../src/pages/device/trace/exchanges";
+import { afterText, answerCode, drops, exchanges, hexLines, isOpen, isRefused, matches, operationText, repeats, span, spanText } from "../../src/pages/device/trace/exchanges";
 
 const item = (id: string, exchange: string, more: Partial<TraceItem> = {}): TraceItem => ({
   id,
@@ -49,7 +49,8 @@ describe("exchanges", () => {
   });
 
   it("says spans, operations and bytes as people read them", () => {
-    expect([340, 2400, 23_400, 2_100_000].map(spanText)).toEqual(["340 µs", "2.4 ms", "23 ms", "2.1 s"]);
+    expect([0, 1, 340, 2400, 23_400, 2_100_000].map(spanText)).toEqual(["at once", "1 µs", "340 µs", "2.4 ms", "23 ms", "2.1 s"]);
+    expect([0, 340].map(afterText)).toEqual(["at once", "after 340 µs"]);
     expect(["write-attributes", "bootstrap-pack-request", undefined].map(operationText)).toEqual(["Write-Attributes", "Bootstrap-Pack-Request", "Unknown"]);
     expect(hexLines("4869" + "00".repeat(15))).toEqual([
       { at: "0000", hex: `48 69${" 00".repeat(14)}`, ascii: `Hi${"·".repeat(14)}` },

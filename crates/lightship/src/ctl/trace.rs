@@ -88,8 +88,7 @@ fn lines(item: &TraceItem) -> String {
     add(item.path.as_deref().unwrap_or_default());
     add(&format!("{} bytes", item.length));
     if let Some(elapsed) = item.elapsed_us {
-        let (ms, rest) = (elapsed / 1000, elapsed % 1000 / 100);
-        add(&format!("after {ms}.{rest} ms"));
+        add(&after(elapsed));
     }
     if item.repeated {
         add("(repeated)");
@@ -124,4 +123,26 @@ fn lines(item: &TraceItem) -> String {
         let _ = write!(text, "\n      ! dropped ({dropped}): {reason}");
     }
     text
+}
+
+/// How long an answer took.
+fn after(elapsed_us: u64) -> String {
+    match elapsed_us {
+        0 => "at once".to_owned(),
+        1..1000 => format!("after {elapsed_us} µs"),
+        _ => format!("after {}.{} ms", elapsed_us / 1000, elapsed_us % 1000 / 100),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_took_no_time_that_can_be_told_was_at_once() {
+        assert_eq!(
+            [0, 40, 1340, 23_450].map(after),
+            ["at once", "after 40 µs", "after 1.3 ms", "after 23.4 ms"]
+        );
+    }
 }

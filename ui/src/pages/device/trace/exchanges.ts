@@ -76,11 +76,17 @@ export function matches(exchange: Exchange, kind: Kind, text: string, nameOf: (p
   return words.every((word) => all.includes(word));
 }
 
-/** `1.2 ms`, `340 µs`, `2.1 s` */
+/** `1.2 ms`, `340 µs`, `2.1 s`; the server looks at its clock once a step, and what it answers in the same step it answers at once. */
 export function spanText(us: number): string {
+  if (us < 1) return "at once";
   if (us < 1000) return `${us} µs`;
   if (us < 1_000_000) return `${(us / 1000).toFixed(us < 10_000 ? 1 : 0)} ms`;
   return `${(us / 1_000_000).toFixed(1)} s`;
+}
+
+/** The same of a message that answers another. */
+export function afterText(us: number): string {
+  return us < 1 ? spanText(us) : `after ${spanText(us)}`;
 }
 
 const WORDS: Record<string, string> = {
