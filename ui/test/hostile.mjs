@@ -14,7 +14,7 @@ const flags = walkFlags();
 
 const ADMIN = "the-token-of-the-configuration";
 const MARKUP = `<img src=x onerror="taken()"><script>taken()</script><svg onload=taken()>`;
-const UNSEEN = "\u202Etxt.exe\u202C\u2066a\u2069\u200Bb\u200D\u00ADc\uFEFF\u{E0041}";
+const UNSEEN = "\u202Etxt.exe\u202C\u2066a\u2069\u200Bb\u200D\u00ADc\uFEFF\u{E0041}\u3164\u115F\uFFA0\u2800\u034F\u061C\u180E\uFE0F\u{E0100}";
 const CONTROL = "\u0000\u0007\u001b[31mred\u001b[0m\r\nSet-Cookie: a=b\u007f\u0085";
 const HARM = `${MARKUP}${UNSEEN}"'&amp;&lt;{{7*7}}\${7*7}`;
 const LONG = `${HARM}${"W".repeat(65_536 - 200)}end`;
@@ -97,7 +97,8 @@ function startPeer(port, name, links) {
 /** What may stand nowhere: elements that came of a text, letters that deceive, texts that nobody cut. */
 function findHarm(max) {
   const found = [];
-  const deceptive = /[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ufeff\u{e0000}-\u{e007f}]/u;
+  // Lines and their indents are the page's own.
+  const deceptive = /(?![\t\n])[\p{Cc}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\p{Bidi_Control}\ufff9-\ufffb\u2800\u{1d159}]/u;
   if (window.taken_by) found.push(`it ran: ${window.taken_by}`);
   for (const element of document.querySelectorAll("img, iframe, object, embed, base, form[action], body script, svg[onload], a[href^='javascript']")) {
     if (!element.closest("[data-of-the-page]") && !/^\/?assets|theme\.js/.test(element.getAttribute("src") ?? "-")) found.push(`an element: ${element.outerHTML.slice(0, 200)}`);

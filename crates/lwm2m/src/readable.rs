@@ -20,14 +20,18 @@ pub const fn readable(text: &str) -> Readable<'_> {
     Readable(text)
 }
 
-/// Control characters, letters that cannot be seen, and those that turn the direction of what follows (Unicode TR 36, section 2).
+/// Control characters, ends of lines, letters that cannot be seen (`Default_Ignorable_Code_Point`), and those that turn the direction
+/// of what follows (Unicode TR 36, section 2). The page has the same by the properties themselves, and a test compares the two.
 #[must_use]
 pub fn deceives(char: char) -> bool {
     char.is_control()
         || matches!(
             char,
-            '\u{ad}' | '\u{61c}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}'
-                | '\u{feff}' | '\u{fff9}'..='\u{fffb}' | '\u{e0000}'..='\u{e007f}'
+            '\u{ad}' | '\u{34f}' | '\u{61c}' | '\u{115f}'..='\u{1160}' | '\u{17b4}'..='\u{17b5}'
+                | '\u{180b}'..='\u{180f}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}'
+                | '\u{2060}'..='\u{206f}' | '\u{2800}' | '\u{3164}' | '\u{fe00}'..='\u{fe0f}' | '\u{feff}'
+                | '\u{ffa0}' | '\u{fff0}'..='\u{fffb}' | '\u{1bca0}'..='\u{1bca3}' | '\u{1d159}'
+                | '\u{1d173}'..='\u{1d17a}' | '\u{e0000}'..='\u{e0fff}'
         )
 }
 
@@ -63,6 +67,8 @@ mod tests {
         for char in ('\u{200e}'..='\u{200f}').chain('\u{202a}'..='\u{202e}').chain('\u{2066}'..='\u{2069}') {
             assert!(deceives(char), "{}", char.escape_unicode());
         }
+        let unseen = "\u{34f}\u{115f}\u{17b4}\u{180e}\u{2800}\u{3164}\u{fe0f}\u{ffa0}\u{e0001}\u{e0100}";
+        assert_eq!(unseen.chars().find(|char| !deceives(*char)), None);
     }
 
     #[test]

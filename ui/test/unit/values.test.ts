@@ -1,3 +1,4 @@
+import { readFileSync } from "node:fs";
 import { describe, expect, test } from "vitest";
 import { bytesToBase64, hexToBytes } from "../../src/lib/lwm2m/bytes";
 import { choices, parseRange, rangeText, sliderSpan } from "../../src/lib/lwm2m/ranges";
@@ -22,6 +23,32 @@ describe("values are shown", () => {
 
   test("control characters and direction marks become visible", () => {
     expect(printable("a\u0000b\u202ec")).toBe("a␀b⟨U+202E⟩c");
+  });
+
+  test("letters that cannot be seen, or turn the others, are told by their number", () => {
+    const unseen = [
+      ...[0x85, 0xad, 0x34f, 0x61c, 0x115f, 0x1160, 0x17b4, 0x17b5, 0x180b, 0x180e, 0x180f, 0x200b, 0x200d, 0x200e, 0x2028, 0x2029],
+      ...[0x202a, 0x2060, 0x2064, 0x2066, 0x206f, 0x2800, 0x3164, 0xfe00, 0xfe0f, 0xfeff, 0xffa0, 0xfff0, 0xfff9, 0xd800],
+      ...[0x1bca0, 0x1d159, 0x1d173, 0xe0001, 0xe0041, 0xe007f, 0xe0100, 0xe01ef],
+    ];
+    for (const code of unseen) expect(printable(`a${String.fromCodePoint(code)}b`)).toBe(`a⟨U+${code.toString(16).toUpperCase().padStart(4, "0")}⟩b`);
+    const seen = "Zähler №7 · 東京 · مرحبا · עברית · हिन्दी · 한국어 · ελληνικά · 🌡 ½ € – …";
+    expect(printable(seen)).toBe(seen);
+  });
+
+  test("the server hides no letter that the page shows, and the other way round", () => {
+    const source = readFileSync(new URL("../../../crates/lwm2m/src/readable.rs", import.meta.url), "utf8");
+    const arms = /matches!\(\s*char,([^)]*)\)/.exec(source)?.[1] ?? "";
+    const ranges = [...arms.matchAll(/'\\u\{([0-9a-f]+)\}'(?:\.\.='\\u\{([0-9a-f]+)\}')?/g)].map(([, from = "", to = from]) => [parseInt(from, 16), parseInt(to, 16)] as const);
+    expect(ranges.length).toBeGreaterThan(10);
+    const differ: string[] = [];
+    for (let code = 0; code <= 0x10ffff; code += 1) {
+      if (code >= 0xd800 && code < 0xe000) continue;
+      const char = String.fromCodePoint(code);
+      const server = /\p{Cc}/u.test(char) || ranges.some(([from, to]) => from <= code && code <= to);
+      if (server !== (printable(char) !== char)) differ.push(code.toString(16));
+    }
+    expect(differ).toEqual([]);
   });
 
   test("units are written as people do", () => {

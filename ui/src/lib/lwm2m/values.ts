@@ -4,9 +4,12 @@ import type { Scalar, ValueType } from "../api/types";
 import { base64ToBytes, bytesToBase64, bytesToHex, hexToBytes } from "./bytes";
 import { rangeError, type Range } from "./ranges";
 
-/** Control characters, letters that cannot be seen, and those that turn the direction of what follows. */
-const DECEPTIVE =
-  /[\u0000-\u001f\u007f-\u009f\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u2028-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb\u{e0000}-\u{e0fff}]/gu;
+/**
+ * Control characters, halves of letters, ends of lines, letters that cannot be seen and those that turn the direction of what
+ * follows, by what Unicode says of them. Without such a property: the annotations (U+FFF9 …), the empty braille pattern and the note
+ * without a head, of which nothing is drawn either.
+ */
+const DECEPTIVE = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\p{Bidi_Control}\ufff9-\ufffb\u2800\u{1d159}]/gu;
 
 /** The same made visible, so that a device's text cannot disguise itself. */
 export function printable(text: string): string {
