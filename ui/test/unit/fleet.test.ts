@@ -34,6 +34,8 @@ describe("a list in an address", () => {
     const query = { filter: 'state:asleep "a b" /3/0/9<20', columns: ["/3/0/3", "/3303/0/5700"], sort: "-updated" };
     expect(parseRoute(devicesHref(query))).toEqual({ page: "devices", query });
     expect(parseRoute(devicesHref())).toEqual({ page: "devices", query: { filter: "", columns: [], sort: "name" } });
+    for (const bulk of ["new", "17"]) expect(parseRoute(devicesHref(query, bulk))).toEqual({ page: "devices", query, bulk });
+    expect(parseRoute("#/devices?bulk=x")).toEqual({ page: "devices", query: { filter: "", columns: [], sort: "name" } });
     expect(parseRoute("#/")).toEqual({ page: "overview" });
     for (const sort of ["/3/0/9", "-/3303/0/5700"]) expect(parseRoute(devicesHref({ sort }))).toEqual({ page: "devices", query: { filter: "", columns: [], sort } });
     expect(parseRoute("#/devices?columns=x,/3/0/3&sort=size")).toEqual({ page: "devices", query: { filter: "", columns: ["/3/0/3"], sort: "name" } });

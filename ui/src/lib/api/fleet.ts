@@ -92,6 +92,7 @@ export const fleetCalls = {
   }),
   preview: (body: BulkOrder): Call => ({ method: "POST", path: "/bulk", query: { dry_run: "true" }, body }),
   startBulk: (body: BulkOrder): Call => ({ method: "POST", path: "/bulk", body }),
+  bulks: (): Call => ({ method: "GET", path: "/bulk" }),
   bulk: (id: string): Call => ({ method: "GET", path: `/bulk/${encodeURIComponent(id)}` }),
   cancelBulk: (id: string): Call => ({ method: "DELETE", path: `/bulk/${encodeURIComponent(id)}` }),
 };

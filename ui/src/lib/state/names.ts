@@ -18,6 +18,14 @@ export function named(device: Pick<Registration, "objects">, path: string): Name
   return { ids, object: object?.name, model: object?.resources.find((candidate) => candidate.id === ids[2]) };
 }
 
+/** A column of the list by the name of its resource; where two have the same, or none is known, its path tells them apart. */
+export function columnName(path: string, columns: readonly string[]): string {
+  const name = models.resource(path)?.name;
+  if (name === undefined) return path;
+  const isAlone = columns.every((other) => other === path || models.resource(other)?.name !== name);
+  return isAlone ? name : `${name} ${path}`;
+}
+
 /** `Temperature, Sensor Value`, `Temperature 1, Sensor Value`, or the path where nothing is known. */
 export function fullName(device: Pick<Registration, "objects">, path: string): string {
   const { ids, object, model } = named(device, path);

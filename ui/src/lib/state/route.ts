@@ -12,7 +12,7 @@ const FORMER: Record<string, Tab> = { commands: "queue", events: "log" };
 
 export type Route =
   | { page: "overview" }
-  | { page: "devices"; query: ListQuery }
+  | { page: "devices"; query: ListQuery; bulk?: string }
   | { page: "device"; endpoint: string; tab: Tab; path: string | undefined; detail?: string }
   | { page: "events" }
   | { page: "access" }
@@ -33,7 +33,7 @@ export function parseRoute(hash: string): Route {
   const parts = address.split("/");
   const [page, endpoint, tab = "overview", ...ids] = parts;
   if (page === "") return { page: "overview" };
-  if (page === "devices" && !endpoint) return { page: "devices", query: parseList(search) };
+  if (page === "devices" && !endpoint) return { page: "devices", query: parseList(search), ...bulkOf(search) };
   if (page === "events" && parts.length === 1) return { page: "events" };
   if (page === "models") return parseModels(parts.slice(1));
   if (page === "access" && parts.length === 1) return { page: "access" };
@@ -57,6 +57,12 @@ function parseList(search: string): ListQuery {
   const path = byValue ? parsePath(wanted.replace(/^-/, "")) : undefined;
   const sort = (path?.length ?? 0) > 2 ? wanted : (SORTS.find((known) => known === wanted) ?? "name");
   return { filter: asked.get("filter") ?? "", columns: [...new Set(columns)], sort };
+}
+
+/** The operation on many devices that the list is asked to show: one by its ID, or one that is yet to begin. */
+function bulkOf(search: string): { bulk?: string } {
+  const bulk = new URLSearchParams(search).get("bulk") ?? "";
+  return bulk === NEW_BULK || /^\d{1,15}$/.test(bulk) ? { bulk } : {};
 }
 
 /** What a tab other than the tree is asked to show, in its own words. */
@@ -132,12 +138,15 @@ export function overviewHref(): string {
   return "#/";
 }
 
-/** The list, of all devices or of those that a query chooses. */
-export function devicesHref(query: Partial<ListQuery> = {}): string {
+export const NEW_BULK = "new";
+
+/** The list, of all devices or of those that a query chooses; above it an operation on many, by its ID or `NEW_BULK`. */
+export function devicesHref(query: Partial<ListQuery> = {}, bulk?: string): string {
   const asked = new URLSearchParams();
   if (query.filter) asked.set("filter", query.filter);
   if (query.columns?.length) asked.set("columns", query.columns.join(","));
   if (query.sort && query.sort !== "name") asked.set("sort", query.sort);
+  if (bulk !== undefined) asked.set("bulk", bulk);
   const search = asked.toString();
   return search === "" ? "#/devices" : `#/devices?${search}`;
 }
