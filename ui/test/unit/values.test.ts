@@ -22,7 +22,7 @@ describe("values are shown", () => {
   });
 
   test("control characters and direction marks become visible", () => {
-    expect(printable("a\u0000b\u202ec")).toBe("a␀b⟨U+202E⟩c");
+    expect(printable("a\u0000b\u202ec")).toBe("a⟨NUL⟩b⟨U+202E⟩c");
   });
 
   test("letters that cannot be seen, or turn the others, are told by their number", () => {

@@ -11,13 +11,15 @@ import { rangeError, type Range } from "./ranges";
  */
 const DECEPTIVE = /[\p{Cc}\p{Cs}\p{Zl}\p{Zp}\p{Default_Ignorable_Code_Point}\p{Bidi_Control}\ufff9-\ufffb\u2800\u{1d159}]/gu;
 
+/** What ASCII calls its control characters; pictures of them are in few fonts. */
+const CONTROLS = "NUL SOH STX ETX EOT ENQ ACK BEL BS TAB LF VT FF CR SO SI DLE DC1 DC2 DC3 DC4 NAK SYN ETB CAN EM SUB ESC FS GS RS US".split(" ");
+
 /** The same made visible, so that a device's text cannot disguise itself. */
 export function printable(text: string): string {
   return text.replace(DECEPTIVE, (char) => {
     const code = char.codePointAt(0) ?? 0;
-    if (code < 0x20) return String.fromCharCode(0x2400 + code);
-    if (code === 0x7f) return "\u2421";
-    return `\u27e8U+${code.toString(16).toUpperCase().padStart(4, "0")}\u27e9`;
+    const name = code === 0x7f ? "DEL" : CONTROLS[code];
+    return `\u27e8${name ?? `U+${code.toString(16).toUpperCase().padStart(4, "0")}`}\u27e9`;
   });
 }
 
