@@ -236,6 +236,8 @@ async function history({ page, visit, here, device, region }) {
     await page.getByRole("button", { name: "Save as CSV" }).click();
     const file = await wait;
     expect(file.suggestedFilename() === "history.csv", file.suggestedFilename());
+    const moments = await page.locator("tbody th").allInnerTexts();
+    expect(new Set(moments).size === moments.length, `a moment stands there twice: ${moments}`);
   });
   await here("history-table");
 }

@@ -167,6 +167,7 @@ async function instances(base) {
     await inspector(page).getByRole("textbox", { name: "Arguments" }).fill("12");
     await inspector(page).getByText("Arguments look like").waitFor();
     expect(await inspector(page).getByRole("button", { name: "Execute" }).isDisabled(), "Execute can be pressed");
+    expect((await inspector(page).getByRole("combobox", { name: /to a set/ }).count()) === 0, "what can only be executed belongs to no set");
     await inspector(page).getByRole("textbox", { name: "Arguments" }).fill("0='now'");
     await inspector(page).getByRole("button", { name: "Execute" }).click();
     await inspector(page).getByText("2.04 Changed").waitFor();

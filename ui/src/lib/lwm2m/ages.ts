@@ -20,9 +20,11 @@ export function ago(ms: number): string {
   return span === "now" ? "just now" : `${span} ago`;
 }
 
-/** `in 5 min`, or that the moment has come. */
+/** `in 5 min`, or that the moment has come. The nearest whole number of minutes, hours or days: what ends in seven days less a second ends in seven. */
 export function until(ms: number): string {
-  return ms < 1000 ? "any moment" : `in ${shortSpan(ms)}`;
+  if (ms < 1000) return "any moment";
+  const [unit] = [86_400_000, 3_600_000, 60_000].filter((size) => ms > size * 1.5);
+  return `in ${shortSpan(unit === undefined ? ms : Math.round(ms / unit) * unit)}`;
 }
 
 /** A whole span, two units at most: `1 h 30 min`, `45 s`, `1 d`. */
