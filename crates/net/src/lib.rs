@@ -26,6 +26,7 @@ mod shedding;
 mod socket_group;
 mod sys;
 mod udp;
+mod ways;
 
 pub use bootstrap_thread::{BootstrapInbox, BootstrapOptions, BootstrapThread};
 pub use clock::{Clock, Look};

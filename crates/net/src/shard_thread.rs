@@ -24,6 +24,7 @@ use crate::followers::Followers;
 use crate::inbox::{Command, Control, InboxReader, Sender, ShardInbox, ShardStats, SocketStats, Wait, Which};
 use crate::socket_group::{Kind, Sent, Sockets, Way};
 use crate::sys::Slot;
+use crate::ways;
 
 /// What a shard thread is made of.
 pub(crate) struct ShardThread {
@@ -98,7 +99,10 @@ impl ShardThread {
         self.drain();
         self.deliver();
         self.sockets.flush(&mut self.state.sent);
-        self.freeze.load(Ordering::Relaxed).then(|| self.shard.freeze(self.clock.now()))
+        if !self.freeze.load(Ordering::Relaxed) {
+            return None;
+        }
+        Some(ways::join(&self.shard.freeze(self.clock.now()), &mut self.sockets))
     }
 
     /// Goes on with registrations out of a store; nothing is read from the network before all shards have done so.

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use lightship_server::{Config, Frozen, Shard};
+use lightship_server::{BadFrozen, Config, Frozen, Shard};
 
 use crate::clock::Clock;
 use crate::events::{self, EventSender, Events};
@@ -16,6 +16,7 @@ use crate::inbox::{InboxReader, ShardInbox};
 use crate::shard_thread::{ShardThread, State};
 use crate::socket_group::Sockets;
 use crate::udp::{self, Steering};
+use crate::ways;
 
 /// What shard threads are started with.
 #[derive(Clone, Debug)]
@@ -240,16 +241,18 @@ impl Start {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(io::Error::other)?;
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
-        let sockets = {
+        let mut sockets = {
             let _inside = runtime.enter();
             Sockets::new(plain, secured)?
         };
         std::thread::Builder::new().name(format!("shard-{}", self.number)).spawn(move || {
             let mut shard = Shard::new(self.engine, seed);
-            if let Some((frozen, elapsed)) = self.frozen
-                && let Err(error) = shard.thaw(self.clock.now(), elapsed, frozen)
-            {
-                tracing::warn!(%error, shard = self.number, "nothing is left of before the restart");
+            if let Some((frozen, elapsed)) = self.frozen {
+                let frozen = ways::split(&frozen, &mut sockets).ok_or(BadFrozen);
+                let thawed = frozen.and_then(|frozen| shard.thaw(self.clock.now(), elapsed, frozen));
+                if let Err(error) = thawed {
+                    tracing::warn!(%error, shard = self.number, "nothing is left of before the restart");
+                }
             }
             let thread = ShardThread {
                 number: self.number,

@@ -23,6 +23,7 @@ pub(crate) struct SocketGroup {
 struct Socket {
     socket: UdpSocket,
     readiness: tokio::net::UdpSocket,
+    bound: SocketAddr,
     outgoing: Vec<Slot>,
     outgoing_len: usize,
     is_ipv4: bool,
@@ -37,11 +38,13 @@ impl SocketGroup {
     /// Takes sockets over; needs the thread's own async runtime.
     pub(crate) fn new(sockets: Vec<UdpSocket>) -> io::Result<SocketGroup> {
         let open = |socket: UdpSocket| {
-            let is_ipv4 = socket.local_addr()?.is_ipv4();
+            let bound = socket.local_addr()?;
+            let is_ipv4 = bound.is_ipv4();
             let readiness = tokio::net::UdpSocket::from_std(socket.try_clone()?)?;
             Ok(Socket {
                 socket,
                 readiness,
+                bound,
                 outgoing: Slot::batch(),
                 outgoing_len: 0,
                 is_ipv4,
@@ -114,6 +117,33 @@ impl SocketGroup {
         socket.usual = socket.usual.or(way.local);
         let usual = way.local == socket.usual;
         self.senders.note(from, way, socket.is_only && usual);
+    }
+
+    /// The socket that listens there.
+    pub(crate) fn position(&self, bound: SocketAddr) -> Option<usize> {
+        self.sockets.iter().position(|socket| socket.bound == bound)
+    }
+
+    /// Shows what was heard where: by listening address, the address of ours, and who; the usual ways first, which are anybody's.
+    pub(crate) fn each_way(&self, mut show: impl FnMut(SocketAddr, Option<IpAddr>, Option<SocketAddr>)) {
+        for socket in self.sockets.iter().filter(|socket| socket.usual.is_some()) {
+            show(socket.bound, socket.usual, None);
+        }
+        // The newer ones last, so that they count.
+        for (peer, way) in self.senders.old.iter().chain(&self.senders.young) {
+            if let Some(socket) = self.sockets.get(way.socket) {
+                show(socket.bound, way.local, Some(*peer));
+            }
+        }
+    }
+
+    /// Goes on with what was shown before a restart.
+    pub(crate) fn recall(&mut self, peer: Option<SocketAddr>, way: Way) {
+        match (peer, self.sockets.get_mut(way.socket)) {
+            (Some(peer), _) => self.senders.note(peer, way, false),
+            (None, Some(socket)) => socket.usual = way.local,
+            (None, None) => {}
+        }
     }
 
     /// Puts the first bytes of a slot into the batch of the socket that leads to that address, and leaves other bytes in their place;

@@ -168,6 +168,13 @@ fn requests_come_from_where_the_register_was_received() {
         // Whoever else speaks elsewhere meanwhile.
         homes.iter().for_each(|home| ping(&device(*home)));
         assert_asked_from_home(&shards, &devices);
+        // After an orderly restart nobody has said anything yet.
+        let bound: Vec<_> = shards.addresses().iter().map(ToString::to_string).collect();
+        let before = Before { frozen: shards.freeze(), elapsed: Duration::from_secs(1), stored: false };
+        let at_the_same_places = options(&bound.iter().map(String::as_str).collect::<Vec<_>>(), 2);
+        let (shards, events) = Shards::resume(&at_the_same_places, Clock::start(), before).unwrap();
+        accept(&shards, events);
+        assert_asked_from_home(&shards, &devices);
     }
 }
 

@@ -115,7 +115,7 @@ fn decode(bytes: &[u8]) -> Option<(i64, Vec<u8>, Vec<Secret>)> {
     Some((i64::from_be_bytes(*at_ms), gate, shards))
 }
 
-const VERSION: u8 = 2;
+const VERSION: u8 = 3;
 const HEAD_LEN: usize = 9;
 
 #[cfg(test)]
