@@ -336,4 +336,42 @@ fn a_full_disk_is_told_and_loses_nothing() {
     let server = server_at(&coap, &http, folder);
     compare(&server, &before, &mut Log::default(), &[], 0);
     assert!(before.values.len() > 100, "there was a load");
+    server.program.kill();
+    drop(load);
+    ends_are_told(folder);
+}
+
+/// Registrations that expire while the disk is full are told when it is not, or by the process after one that was killed meanwhile.
+fn ends_are_told(folder: &Path) {
+    let data = folder.join("ends");
+    std::fs::create_dir(&data).expect("a folder");
+    configure(&data);
+    let filler = folder.join("filler");
+    let mut server = server_at("127.0.0.1:0", "127.0.0.1:0", &data);
+    let (coap, http) = (server.coap.to_string(), server.http.to_string());
+    let told = |server: &Server, name: &str| -> Vec<String> {
+        let events = server.ctl(&["events", "--type", "registered,expired", "--endpoint", name, "--json"]);
+        let kind = |line: &str| serde_json::from_str::<Json>(line).expect("JSON")["type"].to_string();
+        events.lines().map(kind).collect()
+    };
+    for (name, is_killed) in [("stays", false), ("killed", true)] {
+        let device = server.device(name, &["--lifetime", "4"]);
+        fill(&filler);
+        let client = Client::new(&format!("http://{http}"), None);
+        eventually("it is told that the disk is full", || client.text("/readyz").err());
+        device.kill();
+        eventually("it expires", || (!server.is_registered(name)).then_some(()));
+        if is_killed {
+            server.program.kill();
+            std::fs::remove_file(&filler).expect("removed");
+            server = server_at(&coap, &http, &data);
+        } else {
+            assert_eq!(told(&server, name), ["\"registered\""]);
+            std::fs::remove_file(&filler).expect("removed");
+        }
+        let both = ["\"registered\"", "\"expired\""];
+        eventually("its end is told", || (told(&server, name) == both).then_some(()));
+        eprintln!("{name}: told");
+    }
+    assert!(server.ctl(&["events", "--json"]).lines().all(|line| !line.contains("\"gap\"")));
 }

@@ -16,6 +16,7 @@ use crate::bootstrap::Bootstrap;
 use crate::config::Config;
 use crate::directory::Directory;
 use crate::fleet::Fleet;
+use crate::journal::Forgotten;
 use crate::models::Models;
 use crate::queue::Queue;
 use crate::security::{Gate, Keeper};
@@ -35,6 +36,7 @@ pub(crate) struct Core {
     pub(crate) keeper: Keeper,
     pub(crate) gate: Gate,
     pub(crate) fleet: Fleet,
+    pub(crate) forgotten: Forgotten,
     /// The newest event of the log; readers of the stream wait for it to change.
     pub(crate) newest: watch::Sender<Cursor>,
     /// True from the moment the server is told to stop.

@@ -1,7 +1,9 @@
 //! Journal: takes what happens in the shards, writes what lasts, answers the shards' questions when it is safe.
 
+mod backlog;
 mod batch;
 mod coming;
+mod forgotten;
 mod observations;
 mod registrations;
 mod report;
@@ -18,8 +20,10 @@ use lightship_server::{Event, Outcome, Presence, RegistrationId, SecurityEvent};
 use lightship_store::{CredentialSet, Fact, NewEvent};
 use tokio::sync::mpsc;
 
+use self::backlog::Backlog;
 use self::batch::{Flight, Pending};
 use self::coming::Coming;
+pub(crate) use self::forgotten::Forgotten;
 use self::observations::key;
 pub(crate) use self::observations::{key as key_of, raw};
 pub(crate) use self::registrations::{id_of, number};
@@ -36,7 +40,9 @@ pub(crate) struct Journal {
     pending: Pending,
     /// In the order of taking off.
     flights: VecDeque<Flight>,
-    /// While the store fails: when facts that are owed are tried again.
+    /// Owed since the store failed.
+    backlog: Backlog,
+    /// While the store fails: when it is tried again.
     retry_at: Option<tokio::time::Instant>,
     coming: Coming,
     /// Registrations that give way to one of the same endpoint at another shard.
@@ -76,6 +82,7 @@ impl Journal {
         Journal {
             pending: Pending::default(),
             flights: VecDeque::new(),
+            backlog: Backlog::default(),
             retry_at: None,
             coming: Coming::default(),
             displaced: HashSet::new(),
@@ -91,7 +98,7 @@ impl Journal {
     pub(crate) async fn run(mut self, mut events: Events, mut news: mpsc::Receiver<News>) {
         let mut taken = Vec::with_capacity(BATCH_LEN);
         let mut stopped = false;
-        while !(stopped && self.flights.is_empty() && (self.pending.len() == 0 || self.retry_at.is_some())) {
+        while !(stopped && self.flights.is_empty() && (self.is_idle() || self.retry_at.is_some())) {
             let room = BATCH_LEN.saturating_sub(self.pending.len());
             tokio::select! {
                 result = Flight::landed(&mut self.flights) => self.landed(result).await,
@@ -210,34 +217,50 @@ impl Journal {
         fill(&mut event);
         self.body.clear();
         match serde_json::to_writer(&mut self.body, &event) {
-            Ok(()) => self.happened(now, kind, endpoint),
+            Ok(()) => {
+                let event = self.happened(now, kind, endpoint);
+                self.pending.facts.extend(event);
+            }
             Err(error) => tracing::error!(%error, "an event cannot be written"),
         }
     }
 
     /// Adds an event that shows a registration.
     fn log_registration(&mut self, kind: EventType, device: &Device, reason: Option<&str>) {
+        let event = self.of_registration(kind, device, reason);
+        self.pending.facts.extend(event);
+    }
+
+    /// The event that shows a registration.
+    fn of_registration(&mut self, kind: EventType, device: &Device, reason: Option<&str>) -> Option<Fact> {
         let now = core::timestamp(self.look.date());
-        let endpoint = &device.registration.details.endpoint;
         self.body.clear();
         match self.kinds.write_event(&mut self.body, (now, kind), device, reason) {
-            Ok(()) => self.happened(now, kind, endpoint),
-            Err(error) => tracing::error!(%error, "an event cannot be written"),
+            Ok(()) => self.happened(now, kind, &device.registration.details.endpoint),
+            Err(error) => {
+                tracing::error!(%error, "an event cannot be written");
+                None
+            }
         }
     }
 
-    /// Adds the event whose body is ready.
-    fn happened(&mut self, now: Timestamp, kind: EventType, endpoint: &Endpoint) {
+    /// The event whose body is ready.
+    fn happened(&mut self, now: Timestamp, kind: EventType, endpoint: &Endpoint) -> Option<Fact> {
         // JSON is UTF-8.
-        let Ok(body) = std::str::from_utf8(&self.body) else { return };
+        let body = std::str::from_utf8(&self.body).ok()?;
         if let Some(note) = self.core.fleet.happened(kind, endpoint, now, body) {
             self.pending.owe(note);
         }
         // An Update that is one of many says nothing that its registration does not.
         let indexed = kind != EventType::Updated;
         let endpoint = endpoint.clone();
-        let record = NewEvent { at_ms: now.0, endpoint, kind: kind.name(), body: body.into(), indexed };
-        self.pending.facts.push(Fact::Happened(record));
+        Some(Fact::Happened(NewEvent {
+            at_ms: now.0,
+            endpoint,
+            kind: kind.name(),
+            body: body.into(),
+            indexed,
+        }))
     }
 }
 

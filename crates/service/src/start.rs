@@ -23,7 +23,7 @@ use crate::core::{Core, Counters, timestamp};
 use crate::directory::Directory;
 use crate::fleet::{self, Fleet};
 use crate::hand_over::{self, HandOver};
-use crate::journal::Journal;
+use crate::journal::{Forgotten, Journal};
 use crate::models::{ModelError, Models};
 use crate::queue::{self, Queue};
 use crate::restart;
@@ -142,8 +142,7 @@ impl Service {
         let newest = runtime.block_on(store.newest())?;
         let access = runtime.block_on(Access::open(&config.api, &store))?;
         let keeper = runtime.block_on(open_credentials(&config, &store, &crypto))?;
-        let kept = ticket_keys::go_on(&store, &keeper, &*crypto, clock, &mut setup);
-        let kept = runtime.block_on(kept);
+        let kept = runtime.block_on(ticket_keys::go_on(&store, &keeper, &*crypto, clock, &mut setup));
         let before = runtime.block_on(HandOver::take(&config, &store, &keeper, clock));
         let (mut shards, events) = listen::shards(&config, setup.server, clock, &before)?;
         let gate_before = before.gate.clone();
@@ -153,8 +152,7 @@ impl Service {
         listeners.extend(https.iter().map(|(listener, _)| listener.clone()));
         let queue = runtime.block_on(Queue::open(writer, &store))?;
         let fleet = runtime.block_on(Fleet::open(&store, timestamp(clock.date())))?;
-        let inbox = bootstrap.as_ref().map(|thread| thread.inbox().clone());
-        let (share, news) = Bootstrap::new(inbox);
+        let (share, news) = Bootstrap::new(bootstrap.as_ref().map(|thread| thread.inbox().clone()));
         let core = Arc::new(Core {
             access,
             bootstrap: share,
@@ -171,6 +169,7 @@ impl Service {
             stopping: watch::Sender::new(false),
             counters: Counters::default(),
             fleet,
+            forgotten: Forgotten::default(),
             config,
         });
         let is_gone = gate_before.is_some_and(|before| !core.gate.take_over(&before));

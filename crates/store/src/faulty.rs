@@ -22,6 +22,8 @@ pub struct FaultyStore {
 #[derive(Clone, Debug)]
 pub struct Faults {
     health: Arc<Mutex<Health>>,
+    /// What becomes of it behind the next commit.
+    behind: Arc<Mutex<Option<Health>>>,
     held: watch::Sender<bool>,
 }
 
@@ -29,7 +31,11 @@ impl FaultyStore {
     /// A store that works, and its switch.
     #[must_use]
     pub fn new(store: MemoryStore) -> (FaultyStore, Faults) {
-        let faults = Faults { health: Arc::new(Mutex::new(Health::Good)), held: watch::Sender::new(false) };
+        let faults = Faults {
+            health: Arc::new(Mutex::new(Health::Good)),
+            behind: Arc::default(),
+            held: watch::Sender::new(false),
+        };
         (FaultyStore { store, faults: faults.clone() }, faults)
     }
 }
@@ -38,6 +44,12 @@ impl Faults {
     /// From now on nothing is taken, as on a full disk; what is on its way is refused, too.
     pub fn fail(&self, since_ms: i64, reason: &str) {
         self.set(Health::Failing { since_ms, reason: reason.into() });
+    }
+
+    /// One more commit is taken, then it fails.
+    pub fn fail_behind_one(&self, since_ms: i64, reason: &str) {
+        let failing = Health::Failing { since_ms, reason: reason.into() };
+        *self.behind.lock().unwrap_or_else(PoisonError::into_inner) = Some(failing);
     }
 
     /// It works again.
@@ -77,6 +89,10 @@ impl Store for FaultyStore {
         // The switch lives as long as this store.
         let _ = held.wait_for(|held| !held).await;
         self.faults.works()?;
+        let behind = self.faults.behind.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(health) = behind {
+            self.faults.set(health);
+        }
         self.store.commit(batch).await
     }
 

@@ -3,7 +3,7 @@
 //! ```text
 //! events of all shards ──► pending: facts, and who waits for them ──► in flight: commits ──► answers, in their order
 //!                             ▲  gathers while enough are under way         │
-//!                             └──── facts that nobody waits for ◄── failed ─┴──► 5.03 to all who wait
+//!            backlog, goes first ◄── facts that nobody waits for ◄── failed ┴──► 5.03 to all who wait
 //! ```
 //! Several commits are under way at once, so that one is made ready while the one before is written. Behind one that has facts that are
 //! owed nothing takes off: if it fails, they must not be written over what came later.
@@ -15,10 +15,11 @@ use std::time::Duration;
 
 use lightship_lwm2m::Endpoint;
 use lightship_server::{Answer, Ask, Code, RegistrationId, Wanted};
-use lightship_store::{Batch, Cursor, Fact, Store, StoreError};
+use lightship_store::{Batch, Cursor, Fact, Health, Store, StoreError};
 use tokio::task::JoinHandle;
 
 use super::Journal;
+use super::backlog::events;
 
 /// What is gathered for the next commit.
 #[derive(Default)]
@@ -50,6 +51,8 @@ pub(super) struct Flight {
     then: Vec<Then>,
     owed: Vec<Fact>,
     events: u64,
+    /// Those of them that are told no more when it fails.
+    in_vain: u64,
 }
 
 /// Answers to all shards, in their order.
@@ -81,15 +84,9 @@ impl Pending {
         self.owed.push(fact);
     }
 
-    /// Facts of a commit that failed go first in the next one.
-    fn owe_again(&mut self, mut owed: Vec<Fact>) {
-        let room = OWED_MAX.saturating_sub(self.owed.len());
-        if owed.len() > room {
-            tracing::error!(facts = owed.len() - room, "facts are lost: the store has failed for too long");
-            owed.truncate(room);
-        }
-        self.facts.splice(0..0, owed.iter().cloned());
-        self.owed.splice(0..0, owed);
+    /// Events that are told no more when this is refused.
+    fn told_in_vain(&self) -> u64 {
+        events(&self.facts) - events(&self.owed)
     }
 }
 
@@ -113,15 +110,49 @@ impl Journal {
         let is_held = self.flights.len() >= FLIGHTS_MAX
             || self.flights.back().is_some_and(|last| !last.owed.is_empty())
             || !self.flights.is_empty() && self.pending.len() < FLIGHT_LEN_MIN;
-        if is_held || self.pending.len() == 0 || waits_longer {
+        if is_held || waits_longer {
             return;
         }
-        let Pending { facts, then, owed } = std::mem::take(&mut self.pending);
-        let events = facts.iter().filter(|fact| matches!(fact, Fact::Happened(_))).count();
+        if self.is_idle() {
+            return self.look_again();
+        }
+        let mut owed = self.backlog.stretch();
+        let mut facts = owed.clone();
+        let mut then = Vec::new();
+        // What came later goes with what is owed, or behind it.
+        if self.backlog.is_empty() {
+            let pending = std::mem::take(&mut self.pending);
+            facts.extend(pending.facts);
+            owed.extend(pending.owed);
+            then = pending.then;
+        }
         let core = self.core.clone();
+        let (all, in_vain) = (events(&facts), events(&facts) - events(&owed));
         let task = tokio::spawn(async move { core.store.commit(Batch { facts }).await });
-        let events = u64::try_from(events).unwrap_or(0);
-        self.flights.push_back(Flight { task, then, owed, events });
+        self.flights.push_back(Flight { task, then, owed, events: all, in_vain });
+    }
+
+    /// Whether nothing is to be written.
+    pub(super) fn is_idle(&self) -> bool {
+        self.pending.len() == 0 && self.backlog.is_empty()
+    }
+
+    /// Nothing is to be written that could tell whether the store works again: it says so itself.
+    fn look_again(&mut self) {
+        if self.retry_at.is_none() {
+            return;
+        }
+        if self.core.store.health() == Health::Good {
+            self.works_again();
+        } else {
+            self.retry_at = Some(tokio::time::Instant::now() + RETRY_EVERY);
+        }
+    }
+
+    fn works_again(&mut self) {
+        if self.retry_at.take().is_some() {
+            tracing::info!("the store takes what happens again");
+        }
     }
 
     /// A commit has come to its end.
@@ -130,12 +161,10 @@ impl Journal {
         let counters = &self.core.counters;
         match result {
             Ok(newest) => {
-                if self.retry_at.take().is_some() {
-                    tracing::info!("the store takes what happens again");
-                }
                 counters.commits.fetch_add(1, Ordering::Relaxed);
                 counters.events.fetch_add(flight.events, Ordering::Relaxed);
                 self.core.tell_newest(newest);
+                self.works_again();
                 self.grant(flight.then).await;
             }
             Err(error) => {
@@ -145,14 +174,29 @@ impl Journal {
                 }
                 self.retry_at = Some(tokio::time::Instant::now() + RETRY_EVERY);
                 counters.commits_failed.fetch_add(1, Ordering::Relaxed);
-                counters.events_lost.fetch_add(flight.events, Ordering::Relaxed);
-                self.pending.owe_again(flight.owed);
+                counters.events_lost.fetch_add(flight.in_vain, Ordering::Relaxed);
+                self.backlog.put_back(flight.owed);
                 self.refuse(flight.then).await;
+                if self.flights.is_empty() {
+                    self.refuse_pending().await;
+                }
             }
         }
     }
 
-    /// Comes back when facts that are owed may be tried again; never when none are.
+    /// What was gathered since fails with the commits before it: nobody waits for what would fail, and the backlog is in order.
+    async fn refuse_pending(&mut self) {
+        let pending = std::mem::take(&mut self.pending);
+        let in_vain = pending.told_in_vain();
+        let left_out = self.backlog.add(pending.owed);
+        if !left_out.is_empty() {
+            tracing::error!(facts = left_out.len(), "facts are lost: the store has failed for too long");
+        }
+        self.core.counters.events_lost.fetch_add(in_vain + events(&left_out), Ordering::Relaxed);
+        self.refuse(pending.then).await;
+    }
+
+    /// Comes back when a store that failed may be tried again; never when none did.
     pub(super) async fn retry(at: Option<tokio::time::Instant>) {
         match at {
             Some(at) => tokio::time::sleep_until(at).await,
@@ -209,7 +253,5 @@ impl Journal {
 const FLIGHTS_MAX: usize = 4;
 /// What is worth a commit of its own while another is under way.
 const FLIGHT_LEN_MIN: usize = 64;
-/// Facts that are owed while the store fails, at most.
-const OWED_MAX: usize = 1 << 20;
 /// How often a store that fails is tried when nobody waits.
 const RETRY_EVERY: Duration = Duration::from_secs(1);

@@ -177,6 +177,9 @@ impl Journal {
 
     /// Whether a registration is still that of its endpoint: another may have taken its place, or be about to.
     fn is_present(&self, registration: &Registration, device: Option<&Device>) -> Result<(), Code> {
+        if self.core.forgotten.has(registration.id) {
+            return Err(Code::NOT_FOUND);
+        }
         let coming = self.coming.of(&registration.details.endpoint);
         let present = coming.or_else(|| device.map(|device| device.registration.id));
         if present.is_none_or(|present| present == registration.id) { Ok(()) } else { Err(Code::NOT_FOUND) }
@@ -253,6 +256,7 @@ impl Journal {
     /// A registration has ended.
     pub(super) fn ended(&mut self, registration: &Registration, reason: Ended) {
         let endpoint = &registration.details.endpoint;
+        let is_told = self.core.forgotten.take(registration.id);
         if self.displaced.remove(&registration.id) && reason == Ended::Forgotten {
             self.core.directory.remove(registration);
             return;
@@ -267,7 +271,13 @@ impl Journal {
             Ended::CredentialGone | Ended::AddressTaken | _ => (EventType::Deregistered, None),
         };
         self.pending.owe(Fact::Deregistered { endpoint: endpoint.clone(), id: number(registration.id) });
-        self.log_registration(kind, &device, why);
+        if is_told {
+            return;
+        }
+        // It goes with the fact: neither is in the store without the other.
+        if let Some(event) = self.of_registration(kind, &device, why) {
+            self.pending.owe(event);
+        }
     }
 
     fn device(&self, shard: u8, registration: Registration) -> Device {

@@ -235,3 +235,95 @@ fn who_registers_anew_is_shown_as_he_was_told() {
         assert_eq!(server.get("/api/v1/endpoints/again").json()["registration_id"], location(&told), "{id}");
     }
 }
+
+/// What the log tells of a device: kinds, with their times.
+fn told(server: &Server, endpoint: &str) -> Vec<(String, String)> {
+    let log = server.get(&format!("/api/v1/endpoints/{endpoint}/log")).json();
+    let word = |value: &serde_json::Value| value.as_str().unwrap().to_owned();
+    let items = log["items"].as_array().unwrap().iter();
+    items.rev().map(|event| (word(&event["type"]), word(&event["time"]))).collect()
+}
+
+fn told_kinds(server: &Server, endpoint: &str) -> Vec<String> {
+    told(server, endpoint).into_iter().map(|(kind, _)| kind).collect()
+}
+
+fn none_is_lost(server: &Server) {
+    let metrics = server.get("/metrics").body;
+    assert!(metrics.contains("\nlightship_events_lost_total 0\n"), "{metrics}");
+}
+
+#[test]
+fn a_registration_that_ends_while_the_store_fails_is_told_when_it_works_at_its_true_time() {
+    let (server, faults) = Server::faulty(|_| {});
+    let socket = device(&server);
+    let register = request(2, &["rd"], &["ep=brief", "lt=1", "lwm2m=1.1"], b"</1/0>,</3/0>", 1);
+    assert_eq!(ask(&socket, &register).code, CREATED);
+    server.wait_for("brief");
+    fail(&faults);
+    eventually(|| server.get("/api/v1/endpoints/brief").status == 404);
+    let since = server.get("/api/v1/fleet").json()["lost_devices"][0]["since"].clone();
+    assert_eq!(told_kinds(&server, "brief"), ["registered"]);
+    std::thread::park_timeout(Duration::from_millis(1500));
+    faults.mend();
+    eventually(|| told(&server, "brief").len() == 2);
+    let (kind, time) = told(&server, "brief").remove(1);
+    assert_eq!((kind.as_str(), Some(time.as_str())), ("expired", since.as_str()));
+    none_is_lost(&server);
+    // In order: what comes later is told later.
+    assert_eq!(ask(&socket, &Message { id: 2, ..register }).code, CREATED);
+    server.wait_for("brief");
+    assert_eq!(told_kinds(&server, "brief"), ["registered", "expired", "registered"]);
+}
+
+#[test]
+#[allow(clippy::disallowed_methods, reason = "how long others wait is what is looked at")]
+fn however_many_registrations_end_meanwhile_others_are_answered_and_all_ends_are_told() {
+    let (server, faults) = Server::faulty(|config| {
+        config.limits.registers_a_minute_per_address = 0;
+        config.limits.registers_a_minute_per_network = 0;
+    });
+    let count = 2500_u16;
+    for number in 0..count {
+        let [high, low] = number.to_be_bytes();
+        let socket = UdpSocket::bind(format!("127.7.{high}.{low}:0")).unwrap();
+        socket.connect(server.coap).unwrap();
+        socket.set_read_timeout(Some(Duration::from_secs(10))).unwrap();
+        let name = format!("ep=many-{number}");
+        let register = request(2, &["rd"], &[&name, "lt=6", "lwm2m=1.1"], b"</1/0>,</3/0>", number);
+        assert_eq!(ask(&socket, &register).code, CREATED);
+    }
+    fail(&faults);
+    let known = || server.get("/api/v1/fleet").json()["registered"].as_u64();
+    eventually(|| known() == Some(0));
+    let other = device(&server);
+    let begin = std::time::Instant::now();
+    for id in 0..8 {
+        let register = request(2, &["rd"], &["ep=new", "lt=300", "lwm2m=1.1"], b"</1/0>", id);
+        assert_eq!(ask(&other, &register).code, UNAVAILABLE);
+    }
+    assert!(begin.elapsed() < Duration::from_secs(2), "{:?} for eight refusals", begin.elapsed());
+    faults.mend();
+    let mut events = Events::follow(&server, "?after=0&type=expired", None);
+    let ends: std::collections::BTreeSet<String> =
+        (0..count).map(|_| events.event()["endpoint"].as_str().unwrap().to_owned()).collect();
+    assert_eq!(ends.len(), usize::from(count));
+}
+
+#[test]
+fn a_device_that_is_forgotten_is_told_with_what_makes_it_so() {
+    let (server, faults) = Server::faulty(|_| {});
+    let socket = device(&server);
+    let register = request(2, &["rd"], &["ep=d", "lt=300", "lwm2m=1.1"], b"</1/0>,</3/0>", 1);
+    assert_eq!(ask(&socket, &register).code, CREATED);
+    server.wait_for("d");
+    faults.fail_behind_one(0, "no space left");
+    assert_eq!(server.call("DELETE", "/api/v1/endpoints/d", "").status, 204);
+    assert_eq!(server.get("/readyz").status, 503);
+    assert_eq!(told_kinds(&server, "d"), ["registered", "deregistered"]);
+    faults.mend();
+    assert_eq!(ask(&socket, &Message { id: 2, ..register }).code, CREATED);
+    server.wait_for("d");
+    assert_eq!(told_kinds(&server, "d"), ["registered", "deregistered", "registered"]);
+    none_is_lost(&server);
+}

@@ -13,7 +13,7 @@ use super::records;
 use super::trees::{Row, Tree, Trees, corrupt, failed};
 use crate::StoreError;
 use crate::access::AuditRecord;
-use crate::batch::{Cursor, Fact, NewEvent};
+use crate::batch::{Cursor, Fact, NewEvent, RegistrationRecord};
 use crate::command::CommandRecord;
 use crate::commands::Commands;
 use crate::credential::{CredentialKey, CredentialRecord, CredentialSet};
@@ -314,19 +314,19 @@ impl<'a> Draft<'a> {
     fn leased(&mut self, endpoint: &Endpoint, id: u64, until: Option<i64>) -> Result<(), StoreError> {
         let key: Slice = records::registration_key(endpoint).into();
         let Some(value) = self.get(Tree::Registrations, &key)? else { return Ok(()) };
-        let read = records::read_registration(&key, &value);
-        let mut record = read.map_err(|message| self.corrupt(Tree::Registrations, &message))?;
-        if record.id != id {
-            return Ok(());
-        }
-        match until {
-            Some(expires_ms) => {
-                record.expires_ms = Some(expires_ms);
+        match (records::read_registration(&key, &value), until) {
+            (Ok(record), _) if record.id != id => {}
+            (Ok(record), Some(_)) => {
+                let record = RegistrationRecord { expires_ms: until, ..record };
                 self.put(Tree::Registrations, key, records::registration(&record).into());
             }
-            None => {
+            (Ok(_), None) => drop(self.remove(Tree::Registrations, key)?),
+            // One that nobody can read shall not keep what is owed, and all behind it, from being written.
+            (Err(message), None) => {
+                tracing::error!(endpoint = %endpoint.readable(), message, "a damaged registration is removed");
                 self.remove(Tree::Registrations, key)?;
             }
+            (Err(_), Some(_)) => {}
         }
         Ok(())
     }
