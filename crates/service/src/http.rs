@@ -1,5 +1,7 @@
 //! HTTP connections: few, short of breath with slow peers, and never in the way of devices.
 
+mod beyond;
+
 use std::io;
 use std::net::SocketAddr;
 use std::pin::Pin;
@@ -17,16 +19,17 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::service::TowerToHyperService;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::time::Sleep;
 
+use self::beyond::Beyond;
 use crate::core::{Core, stopped};
 use crate::rest::Peer;
 
 /// Accepts connections until the server stops.
 pub(crate) async fn serve(listener: TcpListener, router: Router, core: Arc<Core>) {
     let mut stopping = core.stopping.subscribe();
-    let farewells = Arc::new(Semaphore::new(FAREWELLS_MAX));
+    allow_descriptors(&core);
+    let beyond = Beyond::new();
     loop {
         let accepted = tokio::select! {
             accepted = listener.accept() => accepted,
@@ -35,14 +38,20 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, core: Arc<Core>
         match accepted {
             Ok((stream, peer)) => {
                 if let Some(seat) = Seat::take(&core) {
-                    tokio::spawn(connection(stream, peer, router.clone(), seat));
-                } else if let Ok(place) = farewells.clone().try_acquire_owned() {
+                    let router = router.clone();
                     tokio::spawn(async move {
-                        farewell(stream).await;
-                        drop(place);
+                        let core = seat.core.clone();
+                        connection(stream, peer, router, &core, Manner::Lasting).await;
+                        drop(seat);
+                    });
+                } else {
+                    let (router, core) = (router.clone(), core.clone());
+                    beyond.take(stream, peer, |stream, peer| async move {
+                        let served = connection(stream, peer, router, &core, Manner::Once);
+                        // Whoever asks slowly keeps nobody else from asking.
+                        let _ = tokio::time::timeout(CHECK_MAX, served).await;
                     });
                 }
-                // Far too many are closed at once.
             }
             Err(error) => {
                 // Out of file descriptors, as a rule: pause until some are closed.
@@ -75,35 +84,33 @@ impl Drop for Seat {
     }
 }
 
-/// Tells one too many when to come again. What it asks is read for a moment, for else its system may forget our answer.
-async fn farewell(stream: TcpStream) {
-    let mut asked = vec![0; 4096];
-    let told = async {
-        if stream.writable().await.is_err() {
-            return;
-        }
-        // It is short enough for any buffer.
-        let _ = stream.try_write(TOO_MANY);
-        while stream.readable().await.is_ok() {
-            match stream.try_read(&mut asked) {
-                Ok(0) => return,
-                Ok(_) => {}
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Err(_) => return,
-            }
-        }
-    };
-    let _ = tokio::time::timeout(FAREWELL, told).await;
+/// The system's usual thousand descriptors are too few for all connections beside the files of the store.
+fn allow_descriptors(core: &Core) {
+    let connections = core.config.limits.connections_max.saturating_add(beyond::WAITING_MAX);
+    let wanted = u64::try_from(connections).unwrap_or(u64::MAX).saturating_add(OTHER_DESCRIPTORS);
+    if let Some(may) = lightship_net::fleet::allow_descriptors(wanted).filter(|may| *may < wanted) {
+        tracing::debug!(may, wanted, "fewer descriptors than connections that may come");
+    }
 }
 
-async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, seat: Seat) {
-    let mut stopping = seat.core.stopping.subscribe();
+/// How long a connection is served.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Manner {
+    /// One request after another.
+    Lasting,
+    /// One request.
+    Once,
+}
+
+async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, core: &Core, manner: Manner) {
+    let mut stopping = core.stopping.subscribe();
     let _ = stream.set_nodelay(true);
     let io = TokioIo::new(Patient { stream, stalled: None });
     let mut builder = http1::Builder::new();
     builder
         .timer(TokioTimer::new())
-        .header_read_timeout(seat.core.config.limits.request_timeout)
+        .header_read_timeout(core.config.limits.request_timeout)
+        .keep_alive(manner == Manner::Lasting)
         .max_headers(HEADERS_MAX)
         .max_buf_size(HEAD_LEN_MAX);
     let router = TowerToHyperService::new(router);
@@ -178,19 +185,16 @@ impl AsyncWrite for Patient {
     }
 }
 
-const TOO_MANY: &[u8] = b"HTTP/1.1 503 Service Unavailable\r\n\
-    content-type: application/problem+json\r\nretry-after: 1\r\nconnection: close\r\ncontent-length: 153\r\n\r\n\
-    {\"type\":\"/problems/overloaded\",\"title\":\"The server is overloaded or stopping.\",\"status\":503,\
-    \"detail\":\"There are too many connections.\",\"retry_after_s\":1}";
-/// How long one too many may take to hear it, and how many may at once.
-const FAREWELL: Duration = Duration::from_millis(200);
-const FAREWELLS_MAX: usize = 64;
 /// Headers of one request.
 const HEADERS_MAX: usize = 64;
 /// Bytes of the head of one request.
 const HEAD_LEN_MAX: usize = 32 << 10;
+/// How long one may be served that has no place.
+const CHECK_MAX: Duration = Duration::from_secs(3);
 /// How long a peer may refuse to read.
 const STALL_MAX: Duration = Duration::from_secs(20);
 /// How long running requests may go on when the server stops.
 const GRACE: Duration = Duration::from_secs(3);
+/// Files of the store, sockets of the shards, and what the program has besides.
+const OTHER_DESCRIPTORS: u64 = 1024;
 const PAUSE: Duration = Duration::from_millis(100);

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use lightship_api::routes::Answer;
 
-use crate::support::{Device, Message, Server, agreeable, eventually};
+use crate::support::{Device, Message, Server, agreeable, eventually, pause};
 
 #[test]
 fn unknown_names_and_addresses_are_404() {
@@ -264,8 +264,8 @@ fn slow_requests_are_cut_off_and_devices_do_not_notice() {
 fn connections_beyond_the_limit_are_closed_and_the_rest_goes_on() {
     let server = Server::with(|config| config.limits.connections_max = 20);
     let idle: Vec<_> = (0..20).map(|_| server.connect()).collect();
-    eventually(|| server.get("/healthz").status == 503);
-    let told = server.get("/healthz");
+    eventually(|| server.get("/api/v1/models").status == 503);
+    let told = server.get("/api/v1/models");
     assert_eq!((told.status, told.problem().as_str()), (503, "overloaded"), "{told:?}");
     assert!(told.head.contains("\r\nretry-after: 1\r\n"), "{told:?}");
     assert!(told.head.contains(&format!("content-length: {}", told.body.len())), "{told:?}");
@@ -278,5 +278,44 @@ fn connections_beyond_the_limit_are_closed_and_the_rest_goes_on() {
     let len = device.recv(&mut buffer).unwrap();
     assert_eq!((Message::parse(&buffer[..len]).kind, Message::parse(&buffer[..len]).id), (3, 77));
     drop((idle, more));
-    eventually(|| server.get("/healthz").status == 200);
+    eventually(|| server.get("/api/v1/models").status == 200);
+}
+
+#[test]
+fn each_of_a_burst_beyond_the_limit_is_told_to_come_again_and_health_is_told_meanwhile() {
+    let server = Server::with(|config| config.limits.connections_max = 20);
+    let idle: Vec<_> = (0..20).map(|_| server.connect()).collect();
+    eventually(|| server.get("/api/v1/models").status == 503);
+    // All are there before the first of them speaks.
+    let mut burst: Vec<_> = (0..400).map(|_| server.connect()).collect();
+    for address in ["/healthz", "/readyz"] {
+        let reply = server.get(address);
+        assert_eq!(reply.status, 200, "{address}: {reply:?}");
+        assert!(reply.head.contains("\r\nconnection: close"), "{reply:?}");
+    }
+    let request = b"GET /api/v1/models HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    for stream in &mut burst {
+        let _ = stream.write_all(request);
+    }
+    for (number, mut stream) in burst.into_iter().enumerate() {
+        let mut told = Vec::new();
+        let end = stream.read_to_end(&mut told);
+        let told = String::from_utf8_lossy(&told).to_lowercase();
+        let is_told = told.starts_with("http/1.1 503") && told.contains("\r\nretry-after: 1\r\n");
+        assert!(is_told, "connection {number}: {told:?} {end:?}");
+    }
+    // Only what is asked first counts, and only once.
+    let both = "GET /healthz HTTP/1.1\r\nHost: localhost\r\n\r\nGET /api/v1/models HTTP/1.1\r\nHost: localhost\r\n\r\n";
+    let reply = server.raw(both);
+    assert!(reply.status == 200 && !reply.body.contains("HTTP/1.1"), "{reply:?}");
+    // In pieces, too.
+    let mut slow = server.connect();
+    for piece in ["GET /hea", "lthz HTTP/1.1\r\nHost: localhost\r\n\r\n"] {
+        slow.write_all(piece.as_bytes()).unwrap();
+        pause(50);
+    }
+    let mut told = Vec::new();
+    slow.read_to_end(&mut told).unwrap();
+    assert!(told.starts_with(b"HTTP/1.1 200"), "{}", String::from_utf8_lossy(&told));
+    drop(idle);
 }
