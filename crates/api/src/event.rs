@@ -71,6 +71,9 @@ pub struct EventLog {
     /// Give it as `cursor` to go on with older ones; absent: the log holds none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
+    /// What is missing because it is damaged on the server's disk, in words; absent: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
 }
 
 impl Event {

@@ -22,6 +22,9 @@ pub struct History {
     /// Give it as `cursor` to go on with older ones; absent: the log holds none.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next: Option<String>,
+    /// What is missing because it is damaged on the server's disk, in words; absent: nothing.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub warning: Option<String>,
 }
 
 /// One value at one time.
@@ -155,8 +158,13 @@ mod tests {
             source: EventType::Notified,
             event: "000000ab-7".to_owned(),
         };
-        let history =
-            History { endpoint: "a".to_owned(), path: "/3303".to_owned(), items: vec![item], next: None };
+        let history = History {
+            endpoint: "a".to_owned(),
+            path: "/3303".to_owned(),
+            items: vec![item],
+            next: None,
+            warning: None,
+        };
         assert_eq!(
             history.to_csv(),
             "time,received_at,path,type,value,source,event\r\n\

@@ -17,6 +17,13 @@ pub(crate) fn line(text: &str) -> Result<(), Failure> {
     exactly(&harmless(text))
 }
 
+/// Says on standard error what whoever reads the answer must know.
+pub(crate) fn warning(text: Option<&str>) {
+    if let Some(text) = text {
+        eprintln!("lightship: {}", harmless(text));
+    }
+}
+
 /// Writes text as it is: for machines.
 ///
 /// # Errors

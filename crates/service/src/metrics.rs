@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use lightship_net::ShardStats;
+use lightship_store::Store;
 
 use crate::core::Core;
 
@@ -84,6 +85,12 @@ fn service(core: &Core, page: &mut Page) {
         "lightship_events_lost_total",
         "Events that were not written because the store failed; no device and no caller was told that they were.",
         counters.events_lost.load(Ordering::Relaxed),
+    );
+    let unreadable = core.store.unreadable().iter().map(|damaged| damaged.last - damaged.first + 1).sum();
+    page.gauge(
+        "lightship_events_unreadable",
+        "Events of the log that readers found damaged on the disk since the start.",
+        unreadable,
     );
     page.counter(
         "lightship_updates_unlogged_total",

@@ -374,6 +374,10 @@ fn ended(core: &Core, record: CommandRecord, state: CommandState, reason: Option
 pub(crate) fn unread(error: &StoreError) -> Refusal {
     let why = error.chain();
     tracing::error!(error = %why, "the store does not answer");
+    if error.is_damage() {
+        // To come again does not help.
+        return Refusal::new(ProblemType::Internal, why);
+    }
     Refusal(Problem::new(ProblemType::Overloaded, why).retry_after(5))
 }
 

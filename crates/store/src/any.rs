@@ -6,8 +6,8 @@ use lightship_lwm2m::{Endpoint, Path};
 
 use crate::{
     AuditOf, AuditRecord, Batch, CommandId, CommandRecord, CredentialKey, CredentialRecord, CredentialSet,
-    Cursor, DocumentKey, EmbeddedStore, EventPage, EventRecord, EventsOf, FaultyStore, Health, LastValue,
-    MemoryStore, Note, RegistrationRecord, Store, StoreError, TokenRecord, WantedObservation,
+    Cursor, DocumentKey, EmbeddedStore, EventPage, EventsFound, EventsOf, FaultyStore, Health, LastValue,
+    MemoryStore, Note, RegistrationRecord, Store, StoreError, TokenRecord, Unreadable, WantedObservation,
 };
 
 /// The backend in use.
@@ -55,12 +55,12 @@ impl Store for AnyStore {
         each!(self, store => store.registrations_about())
     }
 
-    async fn events_of(
-        &self,
-        endpoint: &Endpoint,
-        which: EventsOf,
-    ) -> Result<Vec<Arc<EventRecord>>, StoreError> {
+    async fn events_of(&self, endpoint: &Endpoint, which: EventsOf) -> Result<EventsFound, StoreError> {
         each!(self, store => store.events_of(endpoint, which).await)
+    }
+
+    fn unreadable(&self) -> Vec<Unreadable> {
+        each!(self, store => store.unreadable())
     }
 
     async fn wanted(&self, endpoint: &Endpoint) -> Result<Vec<WantedObservation>, StoreError> {

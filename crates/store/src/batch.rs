@@ -239,8 +239,39 @@ pub struct EventPage {
     pub events: Vec<Arc<EventRecord>>,
     /// Whether events between the reader's cursor and the first one here are lost to it.
     pub gap: bool,
+    /// Those behind the ones here, if they are damaged on the disk.
+    pub unreadable: Option<Unreadable>,
     /// Where to go on.
     pub next: Cursor,
+}
+
+/// Events of one device, newest first.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct EventsFound {
+    /// Those that can be read.
+    pub events: Vec<Arc<EventRecord>>,
+    /// Where others of it may have been, which are damaged on the disk.
+    pub unreadable: Option<Unreadable>,
+}
+
+/// A stretch of the log that is damaged on the disk, by the numbers of its events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Unreadable {
+    /// The first that cannot be read.
+    pub first: u64,
+    /// The last.
+    pub last: u64,
+}
+
+impl Unreadable {
+    /// The stretch that holds this one and another.
+    #[must_use]
+    pub fn and(self, other: Option<Unreadable>) -> Unreadable {
+        other.map_or(self, |other| Unreadable {
+            first: self.first.min(other.first),
+            last: self.last.max(other.last),
+        })
+    }
 }
 
 #[cfg(test)]

@@ -359,14 +359,14 @@ async fn events_of_a_device_come_newest_first<S: Store>(store: &S) {
     let facts = vec![Fact::Happened(other), Fact::Happened(unfound)];
     assert_eq!(store.commit(Batch { facts }).await.expect("writes"), at(7));
     let read = async |which: EventsOf| {
-        let events = store.events_of(&endpoint("a"), which).await.expect("reads");
+        let events = store.events_of(&endpoint("a"), which).await.expect("reads").events;
         events.iter().map(|event| event.cursor.number).collect::<Vec<_>>()
     };
     let all = EventsOf { before: None, from_ms: 0, to_ms: i64::MAX, max: 100 };
     assert_eq!(read(all).await, [5, 4, 3, 2, 1]);
     assert_eq!(read(EventsOf { from_ms: 2000, to_ms: 4000, ..all }).await, [3, 2]);
     assert_eq!(read(EventsOf { before: Some(at(4)), max: 2, ..all }).await, [3, 2]);
-    let of_b = store.events_of(&endpoint("b"), all).await.expect("reads");
+    let of_b = store.events_of(&endpoint("b"), all).await.expect("reads").events;
     assert_eq!(of_b.iter().map(|event| (&*event.kind, &*event.body)).collect::<Vec<_>>(), [("sent", "b")]);
 }
 
@@ -499,7 +499,7 @@ async fn the_log_goes_on_in_the_next_process<S: Store>(store: S, reopen: &impl F
     let page = store.events(Some(at(4)), 100).await.expect("reads");
     assert_eq!((numbers(&page), page.gap), ((5..=10).collect(), false), "from both processes");
     let all = EventsOf { before: None, from_ms: 0, to_ms: i64::MAX, max: 3 };
-    let found = store.events_of(&endpoint("a"), all).await.expect("reads");
+    let found = store.events_of(&endpoint("a"), all).await.expect("reads").events;
     assert_eq!(found.iter().map(|event| event.cursor.number).collect::<Vec<_>>(), [10, 9, 8]);
     let page = store.events(Some(at(1)), 100).await.expect("reads");
     assert!(page.gap && page.events.len() == 8, "8 are kept");

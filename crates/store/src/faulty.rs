@@ -7,8 +7,8 @@ use tokio::sync::watch;
 
 use crate::{
     AuditOf, AuditRecord, Batch, CommandId, CommandRecord, CredentialKey, CredentialRecord, CredentialSet,
-    Cursor, DocumentKey, EventPage, EventRecord, EventsOf, Health, LastValue, MemoryStore, Note,
-    RegistrationRecord, Store, StoreError, TokenRecord, WantedObservation,
+    Cursor, DocumentKey, EventPage, EventsFound, EventsOf, Health, LastValue, MemoryStore, Note,
+    RegistrationRecord, Store, StoreError, TokenRecord, Unreadable, WantedObservation,
 };
 
 /// Memory, with a switch for its failures.
@@ -223,12 +223,12 @@ impl Store for FaultyStore {
         self.store.events(after, max).await
     }
 
-    async fn events_of(
-        &self,
-        endpoint: &Endpoint,
-        which: EventsOf,
-    ) -> Result<Vec<Arc<EventRecord>>, StoreError> {
+    async fn events_of(&self, endpoint: &Endpoint, which: EventsOf) -> Result<EventsFound, StoreError> {
         self.store.events_of(endpoint, which).await
+    }
+
+    fn unreadable(&self) -> Vec<Unreadable> {
+        self.store.unreadable()
     }
 
     async fn newest(&self) -> Result<Cursor, StoreError> {

@@ -32,8 +32,8 @@ use std::sync::Arc;
 pub use access::{AuditOf, AuditRecord, TokenRecord};
 pub use any::AnyStore;
 pub use batch::{
-    BadCursor, Batch, Cursor, DocumentKey, EventPage, EventRecord, EventsOf, Fact, NewEvent,
-    RegistrationRecord, WantedKey, WantedObservation,
+    BadCursor, Batch, Cursor, DocumentKey, EventPage, EventRecord, EventsFound, EventsOf, Fact, NewEvent,
+    RegistrationRecord, Unreadable, WantedKey, WantedObservation,
 };
 pub use command::{CommandId, CommandRecord, CommandState, PLACE_STEP};
 pub use credential::{CredentialKey, CredentialRecord, CredentialSet};
@@ -260,7 +260,10 @@ pub trait Store {
         &self,
         endpoint: &Endpoint,
         which: EventsOf,
-    ) -> impl Future<Output = Result<Vec<Arc<EventRecord>>, StoreError>> + Send;
+    ) -> impl Future<Output = Result<EventsFound, StoreError>> + Send;
+
+    /// What readers of the log have found damaged since the store was opened, in order.
+    fn unreadable(&self) -> Vec<Unreadable>;
 
     /// The cursor behind the newest event.
     ///
@@ -317,7 +320,10 @@ pub enum StoreError {
         path: PathBuf,
     },
     /// What is stored makes no sense; stop.
-    #[error("{path} is damaged or of a newer version: {message}")]
+    #[error(
+        "{path} is damaged or of a newer version: {message}; keep a copy of the folder, and go on with a backup of it \
+         (lightship store import) or with the newer program"
+    )]
     Corrupt {
         /// Which file.
         path: PathBuf,
@@ -341,6 +347,34 @@ pub enum StoreError {
 }
 
 impl StoreError {
+    /// Whether what was to be read is there and makes no sense, or lies where the disk cannot be read: reading it again does not help.
+    #[must_use]
+    pub fn is_damage(&self) -> bool {
+        match self {
+            StoreError::Corrupt { .. } => true,
+            StoreError::Unavailable { source, .. } => {
+                source.raw_os_error() == Some(EIO) || source.kind() == std::io::ErrorKind::UnexpectedEof
+            }
+            StoreError::InUse { .. }
+            | StoreError::Occupied { .. }
+            | StoreError::Taken { .. }
+            | StoreError::Full { .. } => false,
+        }
+    }
+
+    /// Why, without where: for whoever says that himself.
+    #[must_use]
+    pub fn reason(&self) -> String {
+        match self {
+            StoreError::Unavailable { source, .. } => source.to_string(),
+            StoreError::Corrupt { message, .. } => message.clone(),
+            StoreError::InUse { .. }
+            | StoreError::Occupied { .. }
+            | StoreError::Taken { .. }
+            | StoreError::Full { .. } => self.to_string(),
+        }
+    }
+
     /// What happened and why, in one line.
     #[must_use]
     pub fn chain(&self) -> String {
@@ -354,3 +388,6 @@ impl StoreError {
         text
     }
 }
+
+/// What a system says of a place on the disk that cannot be read.
+const EIO: i32 = 5;

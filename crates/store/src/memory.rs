@@ -8,8 +8,8 @@ use lightship_lwm2m::{Endpoint, Path};
 
 use crate::access::{Audit, AuditOf, AuditRecord, TokenRecord};
 use crate::batch::{
-    Batch, Cursor, DocumentKey, EventPage, EventRecord, EventsOf, Fact, RegistrationRecord, WantedKey,
-    WantedObservation,
+    Batch, Cursor, DocumentKey, EventPage, EventsFound, EventsOf, Fact, RegistrationRecord, Unreadable,
+    WantedKey, WantedObservation,
 };
 use crate::command::{CommandId, CommandRecord};
 use crate::commands::Commands;
@@ -285,13 +285,13 @@ impl Store for MemoryStore {
         u64::try_from(self.state().registrations.len()).unwrap_or(u64::MAX)
     }
 
-    async fn events_of(
-        &self,
-        endpoint: &Endpoint,
-        which: EventsOf,
-    ) -> Result<Vec<Arc<EventRecord>>, StoreError> {
+    async fn events_of(&self, endpoint: &Endpoint, which: EventsOf) -> Result<EventsFound, StoreError> {
         let events = self.state().ring.of(endpoint, which);
-        std::future::ready(Ok(events)).await
+        std::future::ready(Ok(EventsFound { events, unreadable: None })).await
+    }
+
+    fn unreadable(&self) -> Vec<Unreadable> {
+        Vec::new()
     }
 
     async fn credential(&self, key: &CredentialKey) -> Result<Option<Arc<CredentialRecord>>, StoreError> {

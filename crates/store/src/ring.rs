@@ -72,7 +72,7 @@ impl Ring {
             self.events.iter().skip(skip).take(max).map(|(event, _)| event.clone()).collect();
         let before = Cursor { number: start - 1, ..self.newest };
         let next = events.last().map_or(before, |event| event.cursor);
-        EventPage { events, gap, next }
+        EventPage { events, gap, unreadable: None, next }
     }
 
     pub(crate) fn of(&self, endpoint: &Endpoint, which: EventsOf) -> Vec<Arc<EventRecord>> {

@@ -65,7 +65,7 @@ async fn holds(store: &EmbeddedStore, acknowledged: &[u64]) {
     let registration = store.registration(&Endpoint::new("a").unwrap()).await.unwrap().unwrap();
     assert_eq!(Some(&registration.id), acknowledged.last());
     let all = EventsOf { before: None, from_ms: 0, to_ms: i64::MAX, max: 10_000 };
-    let found = store.events_of(&registration.endpoint, all).await.unwrap();
+    let found = store.events_of(&registration.endpoint, all).await.unwrap().events;
     assert_eq!(found.len(), acknowledged.len());
 }
 

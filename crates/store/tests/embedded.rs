@@ -110,7 +110,7 @@ async fn old_events_leave_by_size_and_by_age() {
     let oldest = page.events[0].cursor.number;
     assert!(page.gap && (1000..2000).contains(&oldest), "16 of 40 MB are kept, roughly: {oldest}");
     let all = EventsOf { before: None, from_ms: 0, to_ms: i64::MAX, max: usize::MAX };
-    let found = store.events_of(&Endpoint::new("a").unwrap(), all).await.unwrap();
+    let found = store.events_of(&Endpoint::new("a").unwrap(), all).await.unwrap().events;
     // The oldest may have left between the two.
     let numbers: Vec<u64> = found.iter().map(|event| event.cursor.number).collect();
     let oldest_found = *numbers.last().unwrap();
@@ -216,7 +216,7 @@ async fn single_and_bundled_events_are_read_alike() {
         ] {
             let which =
                 EventsOf { before: before.map(|number| Cursor { writer: 7, number }), from_ms, to_ms, max };
-            let found = store.events_of(&Endpoint::new(&name(device)).unwrap(), which).await.unwrap();
+            let found = store.events_of(&Endpoint::new(&name(device)).unwrap(), which).await.unwrap().events;
             let is_wanted = |number: &u64| {
                 let at_ms = i64::try_from(*number).unwrap();
                 number % 7 == device && !number.is_multiple_of(5) && (from_ms..to_ms).contains(&at_ms)
@@ -281,7 +281,7 @@ async fn what_was_written_leaves_memory_when_it_is_quiet_and_is_there_as_before(
     assert!(tables_len(folder.path()) > before);
     let all = EventsOf { before: None, from_ms: 0, to_ms: i64::MAX, max: 1000 };
     let is_there = async |store: &EmbeddedStore| {
-        let found = store.events_of(&Endpoint::new("a").unwrap(), all).await.unwrap();
+        let found = store.events_of(&Endpoint::new("a").unwrap(), all).await.unwrap().events;
         assert_eq!((found.len(), store.events(None, 1000).await.unwrap().events.len()), (100, 100));
     };
     is_there(&store).await;

@@ -14,7 +14,8 @@ impl Session<'_> {
     pub(super) fn history(&self, arguments: &HistoryArguments) -> Result<(), Failure> {
         let HistoryArguments { endpoint, path, from, to, limit, csv } = arguments;
         let path = parse_path(path)?.to_string();
-        let mut found = History { endpoint: endpoint.clone(), path, items: Vec::new(), next: None };
+        let mut found =
+            History { endpoint: endpoint.clone(), path, items: Vec::new(), next: None, warning: None };
         loop {
             let taken = u32::try_from(found.items.len()).unwrap_or(u32::MAX);
             let left = limit.saturating_sub(taken);
@@ -28,11 +29,13 @@ impl Session<'_> {
             let page = page.map_err(|error| self.refused(error))?;
             found.items.extend(page.items);
             found.next = page.next;
+            found.warning = page.warning.or(found.warning);
             let is_full = usize::try_from(*limit).is_ok_and(|limit| found.items.len() >= limit);
             if is_full || found.next.is_none() {
                 break;
             }
         }
+        output::warning(found.warning.as_deref());
         if *csv {
             let text = found.to_csv();
             let text = text.trim_end();

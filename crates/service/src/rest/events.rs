@@ -11,7 +11,7 @@ use axum::extract::{RawQuery, State};
 use axum::http::HeaderMap;
 use bytes::Bytes;
 use lightship_api::{Event, EventType, Problem, ProblemType};
-use lightship_store::{Cursor, EventPage, EventRecord, Store};
+use lightship_store::{Cursor, EventPage, EventRecord, Store, Unreadable};
 use tokio::sync::watch;
 
 use super::input::Query;
@@ -120,7 +120,15 @@ impl Pieces for Reader {
             }
             // Marked before reading the log, so that an event in between wakes us.
             self.newest.mark_unchanged();
-            let page = self.core.store.events(self.cursor, PAGE_LEN).await.ok()?;
+            let page = match self.core.store.events(self.cursor, PAGE_LEN).await {
+                Ok(page) => page,
+                Err(error) => {
+                    let why = error.chain();
+                    tracing::warn!(error = %why, "the log cannot be read; a reader comes back");
+                    self.over = true;
+                    return Some(unread(&why));
+                }
+            };
             if page.gap && !self.fresh {
                 // It was so slow that the log has gone past it: it may come back and hear of its gap.
                 self.core.counters.event_readers_dropped.fetch_add(1, Ordering::Relaxed);
@@ -131,7 +139,7 @@ impl Pieces for Reader {
             if !self.ready.is_empty() {
                 continue;
             }
-            if !page.events.is_empty() {
+            if !page.events.is_empty() || page.unreadable.is_some() {
                 // Nothing of it was wanted: others want to get on, too.
                 tokio::task::yield_now().await;
                 continue;
@@ -153,14 +161,14 @@ impl Reader {
                 writer: page.next.writer,
                 number: page.events.first().map_or(page.next.number, |e| e.cursor.number - 1),
             };
-            let mut event = Event::new(place.to_string(), self.core.now(), EventType::Gap, String::new());
-            event.reason = Some("earlier events are no longer kept".to_owned());
-            let _ =
-                write!(text, "id: {place}\ndata: {}\n\n", serde_json::to_string(&event).unwrap_or_default());
+            self.gap(&mut text, place, "earlier events are no longer kept".to_owned());
         }
         for event in page.events.iter().filter(|event| self.wants(event)) {
             let cursor = event.cursor.to_string();
             let _ = write!(text, "id: {cursor}\ndata: {}\n\n", Event::numbered(&cursor, &event.body));
+        }
+        if let Some(unreadable) = page.unreadable {
+            self.gap(&mut text, page.next, damaged(page.next.writer, unreadable));
         }
         self.cursor = Some(page.next);
         self.fresh = false;
@@ -169,10 +177,29 @@ impl Reader {
         }
     }
 
+    /// An event of ours: those up to here are missing.
+    fn gap(&self, text: &mut String, place: Cursor, reason: String) {
+        let mut event = Event::new(place.to_string(), self.core.now(), EventType::Gap, String::new());
+        event.reason = Some(reason);
+        let _ = write!(text, "id: {place}\ndata: {}\n\n", serde_json::to_string(&event).unwrap_or_default());
+    }
+
     fn wants(&self, event: &EventRecord) -> bool {
         let endpoint = self.endpoint.as_deref().is_none_or(|name| name == event.endpoint.as_str());
         endpoint && self.kinds.as_ref().is_none_or(|kinds| kinds.iter().any(|kind| kind.name() == event.kind))
     }
+}
+
+/// Which events are damaged, by their cursors.
+pub(crate) fn damaged(writer: u32, Unreadable { first, last }: Unreadable) -> String {
+    let [first, last] = [first, last].map(|number| Cursor { writer, number });
+    format!("events {first} to {last} are damaged on the server's disk and cannot be read")
+}
+
+/// The last words to a reader when the log cannot be read at all now.
+fn unread(why: &str) -> Bytes {
+    // A comment is one line.
+    Bytes::from(format!(": {}; come back with Last-Event-ID\n\n", why.replace(['\n', '\r'], " ")))
 }
 
 /// Events read of the log at once.

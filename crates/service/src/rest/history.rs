@@ -14,6 +14,7 @@ use serde::Deserialize;
 
 use super::Refusal;
 use super::input::{self, Query, parameter, span};
+use super::log::Missing;
 use super::reply::{Answer, json};
 use crate::core::Core;
 use crate::queue::unread;
@@ -32,13 +33,15 @@ pub(crate) async fn show(
     let unregistered =
         || Refusal::new(ProblemType::EndpointNotRegistered, format!("{endpoint:?} is not registered"));
     let name = Endpoint::new(&endpoint).map_err(|_| unregistered())?;
-    let (items, next) = search.run(&core, &name).await?;
-    if items.is_empty() && !is_known(&core, &name).await? {
+    let mut missing = Missing::default();
+    let (items, next) = search.run(&core, &name, &mut missing).await?;
+    if items.is_empty() && missing.is_nothing() && !is_known(&core, &name).await? {
         // Of a device that is gone, what it told can be seen; of one that never was, nothing.
         input::device(&core, &endpoint).await?;
     }
     let next = next.map(|next| next.to_text());
-    let history = History { endpoint, path: path.to_string(), items, next };
+    let warning = missing.warning(&core).await;
+    let history = History { endpoint, path: path.to_string(), items, next, warning };
     if !as_table {
         return json(StatusCode::OK, &history);
     }
@@ -51,6 +54,11 @@ pub(crate) async fn show(
     if let Some(Ok(link)) = link.map(|link| HeaderValue::from_str(&link)) {
         answer.headers_mut().insert(header::LINK, link);
     }
+    // A table has no place for it.
+    let warning = history.warning.map(|warning| format!("199 - \"{warning}\""));
+    if let Some(Ok(warning)) = warning.map(|warning| HeaderValue::from_str(&warning)) {
+        answer.headers_mut().insert(header::WARNING, warning);
+    }
     Ok(answer)
 }
 
@@ -58,7 +66,7 @@ pub(crate) async fn show(
 pub(super) async fn is_known(core: &Core, endpoint: &Endpoint) -> Result<bool, Refusal> {
     let any = EventsOf { before: None, from_ms: i64::MIN, to_ms: i64::MAX, max: 1 };
     let events = core.store.events_of(endpoint, any).await.map_err(|error| unread(&error))?;
-    Ok(!events.is_empty())
+    Ok(!events.events.is_empty() || events.unreadable.is_some())
 }
 
 pub(super) fn wants_table(query: &Query, headers: &HeaderMap) -> Result<bool, Refusal> {
@@ -147,6 +155,7 @@ impl Search {
         &self,
         core: &Core,
         endpoint: &Endpoint,
+        missing: &mut Missing,
     ) -> Result<(Vec<HistoryItem>, Option<Place>), Refusal> {
         let mut items = Vec::new();
         let mut before = self.place.map(|place| match place.given {
@@ -157,7 +166,8 @@ impl Search {
         for _ in 0..CHUNKS_MAX {
             // Times of values lie before those of their events, so that later events may tell of earlier times.
             let which = EventsOf { before, from_ms: self.from_ms, to_ms: i64::MAX, max: CHUNK };
-            let events = core.store.events_of(endpoint, which).await.map_err(|error| unread(&error))?;
+            let found = core.store.events_of(endpoint, which).await.map_err(|error| unread(&error))?;
+            let events = missing.take(found);
             for event in &events {
                 let told = self.told(event);
                 let skip =

@@ -6,10 +6,10 @@ use axum::extract::{Path as Parts, RawQuery, State};
 use axum::http::StatusCode;
 use lightship_api::{Event, EventLog, EventType, Handshake, Problem, ProblemType};
 use lightship_lwm2m::Endpoint;
-use lightship_store::{Cursor, EventRecord, EventsOf, Store};
+use lightship_store::{Cursor, EventRecord, EventsFound, EventsOf, Store, Unreadable};
 
 use super::Refusal;
-use super::events::kinds;
+use super::events::{damaged, kinds};
 use super::history::is_known;
 use super::input::{self, Query, parameter};
 use super::reply::{Answer, json};
@@ -36,11 +36,14 @@ pub(crate) async fn show(
         Refusal::new(ProblemType::EndpointNotRegistered, format!("{endpoint:?} is not registered"))
     })?;
     let first = EventsOf { before, from_ms, to_ms, max: CHUNK };
-    let (items, next) = page(&core, &name, first, wanted.as_deref(), limit.unwrap_or(LIMIT)).await?;
-    if items.is_empty() && !is_known(&core, &name).await? {
+    let mut missing = Missing::default();
+    let limit = limit.unwrap_or(LIMIT);
+    let (items, next) = page(&core, &name, first, wanted.as_deref(), limit, &mut missing).await?;
+    if items.is_empty() && missing.is_nothing() && !is_known(&core, &name).await? {
         input::device(&core, &endpoint).await?;
     }
-    json(StatusCode::OK, &EventLog { endpoint, items, next: next.map(|next| next.to_string()) })
+    let (next, warning) = (next.map(|next| next.to_string()), missing.warning(&core).await);
+    json(StatusCode::OK, &EventLog { endpoint, items, next, warning })
 }
 
 async fn cursor(core: &Core, query: &Query) -> Result<Option<Cursor>, Refusal> {
@@ -60,7 +63,8 @@ pub(super) async fn handshakes(core: &Core, endpoint: &Endpoint) -> Vec<Handshak
         [EventType::SessionOpened, EventType::SessionClosed, EventType::HandshakeFailed];
     let all = EventsOf { before: None, from_ms: i64::MIN, to_ms: i64::MAX, max: CHUNK };
     // As many may be remembered besides.
-    let found = page(core, endpoint, all, Some(&KINDS), 2 * HANDSHAKES_MAX).await;
+    let missing = &mut Missing::default();
+    let found = page(core, endpoint, all, Some(&KINDS), 2 * HANDSHAKES_MAX, missing).await;
     let events = found.map(|(events, _)| events).unwrap_or_default();
     events.into_iter().filter_map(|event| event.handshake.map(|handshake| *handshake)).collect()
 }
@@ -72,10 +76,12 @@ async fn page(
     mut which: EventsOf,
     wanted: Option<&[EventType]>,
     limit: usize,
+    missing: &mut Missing,
 ) -> Result<(Vec<Event>, Option<Cursor>), Refusal> {
     let mut items = Vec::new();
     for _ in 0..CHUNKS_MAX {
-        let events = core.store.events_of(endpoint, which).await.map_err(|error| unread(&error))?;
+        let found = core.store.events_of(endpoint, which).await.map_err(|error| unread(&error))?;
+        let events = missing.take(found);
         for event in &events {
             if items.len() == limit {
                 return Ok((items, which.before));
@@ -93,6 +99,30 @@ async fn page(
         tokio::task::yield_now().await;
     }
     Ok((items, which.before))
+}
+
+/// What is damaged of that which was looked through.
+#[derive(Debug, Default)]
+pub(super) struct Missing(Option<Unreadable>);
+
+impl Missing {
+    /// The events that were found.
+    pub(super) fn take(&mut self, found: EventsFound) -> Vec<Arc<EventRecord>> {
+        self.0 = found.unreadable.map(|more| more.and(self.0)).or(self.0);
+        found.events
+    }
+
+    pub(super) const fn is_nothing(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// What whoever reads the rest must know.
+    pub(super) async fn warning(self, core: &Core) -> Option<String> {
+        let writer = core.store.newest().await.map_or(0, |newest| newest.writer);
+        self.0.map(|missing| {
+            format!("{}: those of this device among them are missing here", damaged(writer, missing))
+        })
+    }
 }
 
 fn told(record: &EventRecord) -> Result<Event, Refusal> {

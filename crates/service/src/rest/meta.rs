@@ -10,8 +10,8 @@ use lightship_api::{ProblemType, Timestamp, openapi as document};
 use lightship_store::{Health, Store};
 use serde_json::json;
 
-use super::Refusal;
 use super::reply::{self, Answer};
+use super::{Refusal, events};
 use crate::core::Core;
 use crate::metrics;
 use crate::ui;
@@ -48,7 +48,16 @@ pub(crate) async fn ready(State(core): State<Arc<Core>>) -> Answer {
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "not ready")
     };
-    reply::json(status, &json!({"status": word, "reasons": reasons}))
+    // What is damaged keeps nobody from being served.
+    let newest = core.store.newest().await.ok();
+    let damaged = core.store.unreadable().into_iter().take(WARNINGS_MAX);
+    let warnings: Vec<_> =
+        damaged.filter_map(|stretch| Some(events::damaged(newest?.writer, stretch))).collect();
+    let mut shape = json!({"status": word, "reasons": reasons});
+    if !warnings.is_empty() {
+        shape["warnings"] = json!(warnings);
+    }
+    reply::json(status, &shape)
 }
 
 /// GET /metrics
@@ -66,4 +75,6 @@ pub(crate) async fn ui(method: Method, uri: Uri, headers: HeaderMap) -> Response
     std::future::ready(response.unwrap_or_else(nothing)).await
 }
 
+/// Stretches of the log that are named.
+const WARNINGS_MAX: usize = 10;
 const PATIENCE: Duration = Duration::from_secs(1);

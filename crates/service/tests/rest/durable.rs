@@ -327,3 +327,20 @@ fn a_device_that_is_forgotten_is_told_with_what_makes_it_so() {
     assert_eq!(told_kinds(&server, "d"), ["registered", "deregistered", "registered"]);
     none_is_lost(&server);
 }
+
+#[test]
+fn a_server_that_starts_on_a_full_disk_says_so_from_the_beginning() {
+    let folder = tempfile::tempdir().unwrap();
+    let server = Server::with(|config| {
+        config.store.folder = Some(folder.path().to_owned());
+        config.store.free_bytes_min = u64::MAX;
+    });
+    let ready = server.get("/readyz");
+    assert_eq!(ready.status, 503, "{ready:?}");
+    assert!(ready.body.contains(" MB are free, "), "{ready:?}");
+    let credential = r#"{"mode":"psk","identity":"other","key_hex":"000102030405060708090a0b0c0d0e0f"}"#;
+    let refused = server.call("PUT", "/api/v1/credentials/other", credential);
+    assert_eq!(refused.status, 503);
+    let detail = refused.json()["detail"].as_str().unwrap().to_owned();
+    assert_eq!(detail.matches("cannot be written").count(), 1, "said once: {detail}");
+}

@@ -12,6 +12,7 @@ mod commands;
 mod composite;
 mod credentials;
 mod crowd;
+mod damaged;
 mod definitions;
 mod deviations;
 mod durable;

@@ -6,15 +6,16 @@ use std::fmt::Display;
 use fjall::Guard;
 use lightship_lwm2m::{Endpoint, Path};
 
+use super::around::Around;
 use super::bundle::{self, EventRow};
 use super::draft::{COUNTS, Counts, counts_value, read_counts};
 use super::lock::FolderLock;
 use super::log::Log;
-use super::trees::{Row, Segment, Sync, Tree, Trees, corrupt};
+use super::trees::{Row, Segment, Sync, Tree, Trees, corrupt, words};
 use super::{EmbeddedStore, decoded, open, records};
 use crate::StoreError;
 use crate::access::{AuditRecord, TokenRecord};
-use crate::batch::{Cursor, DocumentKey, EventRecord, RegistrationRecord, WantedObservation};
+use crate::batch::{Cursor, DocumentKey, EventRecord, RegistrationRecord, Unreadable, WantedObservation};
 use crate::command::CommandRecord;
 use crate::credential::CredentialRecord;
 use crate::options::EmbeddedOptions;
@@ -96,34 +97,39 @@ pub struct Report {
 }
 
 impl Report {
-    fn problem(&mut self, problem: impl Display) {
+    /// One more thing is wrong.
+    pub fn problem(&mut self, problem: impl Display) {
         self.problems_count += 1;
         if self.problems.len() < PROBLEMS_MAX {
             self.problems.push(problem.to_string());
         }
     }
 
-    /// Reads all rows of a tree; those that cannot be read are problems.
+    /// Reads all rows of a tree; those that cannot be read are problems. Gives the first of these.
     fn each<T>(
         &mut self,
         what: &'static str,
         rows: impl Iterator<Item = Guard>,
         read: impl Fn(&[u8], &[u8]) -> Result<T, String>,
         mut visit: impl FnMut(&mut Report, T),
-    ) {
-        let mut count = 0;
+    ) -> Option<String> {
+        let (mut count, mut unread) = (0, None);
         for row in rows {
             let read = match row.into_inner() {
                 Ok((key, value)) => read(&key, &value).map_err(|message| format!("{key:02x?}: {message}")),
-                Err(error) => Err(error.to_string()),
+                Err(error) => Err(words(&error)),
             };
             count += 1;
             match read {
                 Ok(read) => visit(self, read),
-                Err(message) => self.problem(format_args!("{what}: {message}")),
+                Err(message) => {
+                    self.problem(format_args!("{what}: {message}"));
+                    unread.get_or_insert(message);
+                }
             }
         }
         *self.counts.entry(what).or_default() += count;
+        unread
     }
 }
 
@@ -279,10 +285,12 @@ fn check_log(log: &Log<'_>, report: &mut Report) {
         row.events_from(0).collect::<Result<Vec<_>, _>>().map(|events| (row.first, events))
     };
     let mut count = 0_u64;
-    for segment in log.trees.segments().iter() {
-        let mut indexed = 0_u64;
+    let segments = log.trees.segments();
+    for (place, segment) in segments.iter().enumerate() {
+        let last = segments.get(place + 1).map_or(log.newest.number, |next| next.first - 1);
+        let (before, count_before, mut indexed) = (report.clone(), count, 0_u64);
         let first = segment.first;
-        report.each("events", segment.events.iter(), read, |report, (first, events)| {
+        let unread = report.each("events", segment.events.iter(), read, |report, (first, events)| {
             let index = segment.found.get(bundle::index_key(first)).ok().flatten();
             for (event, is_indexed) in events {
                 let number = event.cursor.number;
@@ -297,6 +305,13 @@ fn check_log(log: &Log<'_>, report: &mut Report) {
                 }
             }
         });
+        if let Some(why) = unread {
+            // The way through it is not to be trusted then: what is missing is told by its place in the log.
+            *report = before;
+            count = count_before + check_around(log, segment, last, (&why, report));
+            next = Some(last + 1);
+            continue;
+        }
         let there = segment.found.iter().map(|row| match row.into_inner() {
             Ok((key, value)) if bundle::read_index_key(&key).is_some() => {
                 bundle::places_len(&value).unwrap_or(0)
@@ -315,6 +330,33 @@ fn check_log(log: &Log<'_>, report: &mut Report) {
     if next.is_some_and(|next| next != log.newest.number + 1) {
         report.problem(format_args!("the newest event is not {}", log.newest.number));
     }
+}
+
+/// Names what cannot be read of a segment; how many events can be.
+fn check_around(log: &Log<'_>, segment: &Segment, last: u64, (why, report): (&str, &mut Report)) -> u64 {
+    let cursor = |number| Cursor { number, ..log.newest };
+    let (mut from, mut count) = (segment.first, 0);
+    while from <= last {
+        let mut events = Vec::new();
+        let read = Around::new(log, segment).read(from..=last, PAGE_LEN, &mut events);
+        count += u64::try_from(events.len()).unwrap_or(0);
+        from = events.last().map_or(from, |event| event.cursor.number + 1);
+        match read {
+            Ok(Some(Unreadable { first, last })) => {
+                let (first, until) = (cursor(first), cursor(last));
+                report.problem(format_args!("events {first} to {until} cannot be read: {why}"));
+                from = last + 1;
+            }
+            Ok(None) if events.is_empty() => break,
+            Ok(None) => {}
+            Err(error) => {
+                report.problem(error.chain());
+                break;
+            }
+        }
+    }
+    report.events = Some((report.events.map_or(segment.first, |(oldest, _)| oldest), last));
+    count
 }
 
 /// Whether an event is found by its device: by the index of its bundle, or by a row of its own.
@@ -496,6 +538,8 @@ impl std::fmt::Debug for Importer {
 
 /// Problems that are told; more are counted.
 const PROBLEMS_MAX: usize = 100;
+/// Events that are looked through together where some are damaged.
+const PAGE_LEN: usize = 1024;
 /// Rows of an import that are written together.
 const ROWS_MAX: usize = 2000;
 /// Bytes of events in one segment of what is imported.

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use fjall::Guard;
 use lightship_lwm2m::Endpoint;
 
+use super::around::Around;
 use super::bundle::{self, EventRow};
 use super::records;
 use super::trees::{Segment, Trees, corrupt, failed};
 use crate::StoreError;
-use crate::batch::{Cursor, EventPage, EventRecord, EventsOf};
+use crate::batch::{Cursor, EventPage, EventRecord, EventsFound, EventsOf, Unreadable};
 
 /// A view of the log up to an event.
 pub(crate) struct Log<'a> {
@@ -37,32 +38,55 @@ impl Log<'_> {
             Some(c) => ((c.number + 1).max(oldest), c.number + 1 < oldest),
         };
         let mut events: Vec<Arc<EventRecord>> = Vec::new();
+        let mut unreadable = None;
         let segments = self.trees.segments();
         for (place, segment) in segments.iter().enumerate() {
-            let is_before = segments.get(place + 1).is_some_and(|next| next.first <= start);
-            if is_before || start > newest.number {
+            let next = segments.get(place + 1).map(|next| next.first);
+            if next.is_some_and(|next| next <= start) || start > newest.number || unreadable.is_some() {
                 continue;
             }
-            // The first may be in the middle of a bundle.
-            let first = segment.events.range(..=records::number_key(start)).next_back();
-            let first =
-                first.map(|row| row.key().map_err(|error| failed(self.trees.path(), error))).transpose()?;
-            let from = first.unwrap_or_else(|| records::number_key(start).into());
-            let keys = from..=records::number_key(newest.number).into();
-            for row in segment.events.range(keys) {
-                if events.len() >= max {
-                    break;
+            match self.stretch(segment, start, max, &mut events) {
+                Err(error) if error.is_damage() => {
+                    let from = events.last().map_or(start, |event| event.cursor.number + 1);
+                    let last = next.map_or(newest.number, |next| next - 1).min(newest.number);
+                    let numbers = from.max(segment.first)..=last;
+                    unreadable = Around::new(self, segment).read(numbers, max, &mut events)?;
                 }
-                self.each_of(row, start, |event, _| {
-                    if event.cursor.number <= newest.number && events.len() < max {
-                        events.push(Arc::new(event));
-                    }
-                })?;
+                read => read?,
             }
         }
-        let before = Cursor { number: start - 1, ..newest };
-        let next = events.last().map_or(before, |event| event.cursor);
-        Ok(EventPage { events, gap, next })
+        let number = unreadable.map_or_else(
+            || events.last().map_or(start - 1, |event| event.cursor.number),
+            |unreadable| unreadable.last,
+        );
+        Ok(EventPage { events, gap, unreadable, next: Cursor { number, ..newest } })
+    }
+
+    /// Adds the events of a segment from a number on.
+    fn stretch(
+        &self,
+        segment: &Segment,
+        start: u64,
+        max: usize,
+        events: &mut Vec<Arc<EventRecord>>,
+    ) -> Result<(), StoreError> {
+        let newest = self.newest.number;
+        // The first may be in the middle of a bundle.
+        let first = segment.events.range(..=records::number_key(start)).next_back();
+        let first =
+            first.map(|row| row.key().map_err(|error| failed(self.trees.path(), error))).transpose()?;
+        let from = first.unwrap_or_else(|| records::number_key(start).into());
+        for row in segment.events.range(from..=records::number_key(newest).into()) {
+            if events.len() >= max {
+                break;
+            }
+            self.each_of(row, start, |event, _| {
+                if event.cursor.number <= newest && events.len() < max {
+                    events.push(Arc::new(event));
+                }
+            })?;
+        }
+        Ok(())
     }
 
     /// Shows the events of a row from a number on, each with whether it is found by its device.
@@ -96,54 +120,77 @@ impl Log<'_> {
     }
 
     /// Events of a device that were written to be found again, newest first.
-    pub(crate) fn of(
-        &self,
-        endpoint: &Endpoint,
-        which: EventsOf,
-    ) -> Result<Vec<Arc<EventRecord>>, StoreError> {
-        let mut events = Vec::new();
+    pub(crate) fn of(&self, endpoint: &Endpoint, which: EventsOf) -> Result<EventsFound, StoreError> {
+        let mut found = EventsFound::default();
         let until = match which.before {
             Some(before) if before.writer == self.newest.writer => before.number.min(self.newest.number + 1),
             // As the order of cursors says.
             Some(before) if before < self.newest => 0,
             Some(_) | None => self.newest.number + 1,
         };
+        let mut last = self.newest.number;
         for segment in self.trees.segments().iter().rev() {
-            if segment.first >= until || events.len() >= which.max {
+            let numbers = Unreadable { first: segment.first, last };
+            last = segment.first.saturating_sub(1);
+            if segment.first >= until || found.events.len() >= which.max {
                 continue;
             }
             if segment.newest_ms(self)?.is_some_and(|newest_ms| newest_ms < which.from_ms) {
                 continue;
             }
-            let (mut single, mut bundled) = (
-                self.single(segment, endpoint, until).peekable(),
-                self.bundled(segment, endpoint, until).peekable(),
-            );
-            while events.len() < which.max {
-                // The newer of the two. What cannot be read comes first.
-                let number = |place: Option<&Result<Place, StoreError>>| match place {
-                    Some(Ok(place)) => place.number,
-                    Some(Err(_)) => u64::MAX,
-                    None => 0,
-                };
-                let next = if number(single.peek()) > number(bundled.peek()) {
-                    single.next()
-                } else {
-                    bundled.next()
-                };
-                let Some(place) = next.transpose()? else { break };
-                if place.at_ms.is_some_and(|at_ms| !(which.from_ms..which.to_ms).contains(&at_ms)) {
-                    continue;
+            match self.of_segment(segment, endpoint, which, until, &mut found) {
+                // The index is damaged: it may be any of those that are left here.
+                Err(error) if error.is_damage() => {
+                    let seen = found.events.last().map(|event| event.cursor.number - 1);
+                    let left = numbers.last.min(until - 1).min(seen.unwrap_or(u64::MAX));
+                    if left >= numbers.first {
+                        found.unreadable = Some(Unreadable { last: left, ..numbers }.and(found.unreadable));
+                    }
                 }
-                let event = self.found(segment, &place)?;
-                // In a bundle a place may be that of another device.
-                let is_it = |event: &EventRecord| {
-                    event.endpoint == *endpoint && (which.from_ms..which.to_ms).contains(&event.at_ms)
-                };
-                events.extend(event.filter(is_it).map(Arc::new));
+                read => read?,
             }
         }
-        Ok(events)
+        Ok(found)
+    }
+
+    fn of_segment(
+        &self,
+        segment: &Segment,
+        endpoint: &Endpoint,
+        which: EventsOf,
+        until: u64,
+        found: &mut EventsFound,
+    ) -> Result<(), StoreError> {
+        let (mut single, mut bundled) = (
+            self.single(segment, endpoint, until).peekable(),
+            self.bundled(segment, endpoint, until).peekable(),
+        );
+        while found.events.len() < which.max {
+            // The newer of the two. What cannot be read comes first.
+            let number = |place: Option<&Result<Place, StoreError>>| match place {
+                Some(Ok(place)) => place.number,
+                Some(Err(_)) => u64::MAX,
+                None => 0,
+            };
+            let next =
+                if number(single.peek()) > number(bundled.peek()) { single.next() } else { bundled.next() };
+            let Some(place) = next.transpose()? else { break };
+            if place.at_ms.is_some_and(|at_ms| !(which.from_ms..which.to_ms).contains(&at_ms)) {
+                continue;
+            }
+            match self.found(segment, &place) {
+                // In a bundle a place may be that of another device.
+                Ok(event) => {
+                    found.events.extend(event.filter(|event| which.is(endpoint, event)).map(Arc::new))
+                }
+                Err(error) if error.is_damage() => {
+                    let here = Unreadable { first: place.number, last: place.number };
+                    found.unreadable = Some(here.and(found.unreadable));
+                }
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(())
     }
 
     /// Events of a device that are a row of the index each, newest first.
@@ -213,6 +260,13 @@ struct Place {
     at_ms: Option<i64>,
 }
 
+impl EventsOf {
+    /// Whether this is an event of that device, of the time that is looked for.
+    fn is(&self, endpoint: &Endpoint, event: &EventRecord) -> bool {
+        event.endpoint == *endpoint && (self.from_ms..self.to_ms).contains(&event.at_ms)
+    }
+}
+
 impl Segment {
     /// When its last event happened. Of the segment that is written `None`: there may be another at any time.
     pub(crate) fn newest_ms(&self, log: &Log<'_>) -> Result<Option<i64>, StoreError> {
@@ -225,16 +279,33 @@ impl Segment {
         }
         // One without any is as old as can be.
         let last = self.events.last_key_value();
-        let last = last.map(|row| log.read(row, |row| row.event(row.last()))).transpose()?;
-        let newest_ms = last.map_or(i64::MIN, |(event, _)| event.at_ms);
+        let last = last.map(|row| log.read(row, |row| row.event(row.last()))).transpose();
+        let newest_ms = match last {
+            // Of one that is damaged so is the last event that can be read, or it is not known.
+            Err(error) if error.is_damage() => {
+                let segments = log.trees.segments();
+                let next = segments.iter().map(|next| next.first).find(|first| *first > self.first);
+                let numbers = (self.first..next.unwrap_or(self.first)).rev();
+                match Around::new(log, self).first(numbers)? {
+                    Some(event) => event.at_ms,
+                    None => return Ok(None),
+                }
+            }
+            last => last?.map_or(i64::MIN, |(event, _)| event.at_ms),
+        };
         Ok(Some(*self.newest_ms.get_or_init(|| newest_ms)))
     }
 
     /// When its first event happened.
     pub(crate) fn oldest_ms(&self, log: &Log<'_>) -> Result<Option<i64>, StoreError> {
         let first = self.events.first_key_value();
-        let first = first.map(|row| log.read(row, |row| row.event(row.first))).transpose()?;
-        Ok(first.map(|(event, _)| event.at_ms))
+        match first.map(|row| log.read(row, |row| row.event(row.first))).transpose() {
+            Err(error) if error.is_damage() => {
+                let first = Around::new(log, self).first(self.first..=log.newest.number)?;
+                Ok(first.map(|event| event.at_ms))
+            }
+            first => Ok(first?.map(|(event, _)| event.at_ms)),
+        }
     }
 }
 

@@ -8,6 +8,7 @@
 
 mod access;
 mod archive;
+mod around;
 mod bundle;
 mod draft;
 mod lock;
@@ -34,7 +35,8 @@ use tokio::sync::{Semaphore, oneshot};
 
 use crate::access::{AuditOf, AuditRecord, TokenRecord};
 use crate::batch::{
-    Batch, Cursor, DocumentKey, EventPage, EventRecord, EventsOf, RegistrationRecord, WantedObservation,
+    Batch, Cursor, DocumentKey, EventPage, EventsFound, EventsOf, RegistrationRecord, Unreadable,
+    WantedObservation,
 };
 use crate::command::{CommandId, CommandRecord};
 use crate::commands::Commands;
@@ -43,6 +45,7 @@ use crate::options::EmbeddedOptions;
 use crate::ring::Ring;
 use crate::{Health, LastValue, Note, Store, StoreError, file, hand_over};
 pub use archive::{Entry, Head, Importer, Report};
+use around::Damage;
 use draft::{Counts, Step, steps};
 use lock::FolderLock;
 use log::Log;
@@ -66,6 +69,7 @@ struct Shared {
     trees: RwLock<Option<Arc<Trees>>>,
     memory: Mutex<Memory>,
     health: Mutex<Health>,
+    damage: Mutex<Damage>,
     /// How many there are of what is often looked for where nothing is, as far as it is written.
     wanted: AtomicU64,
     credentials: AtomicU64,
@@ -98,10 +102,17 @@ impl EmbeddedStore {
             trees: RwLock::new(Some(Arc::new(trees))),
             memory: Mutex::new(Memory { ring, commands: ledger.commands.clone() }),
             health: Mutex::new(Health::Good),
+            damage: Mutex::default(),
             wanted: AtomicU64::new(ledger.counts.wanted),
             credentials: AtomicU64::new(ledger.counts.credentials),
             _lock: lock,
         });
+        // Before anybody is told that it works.
+        if let Err(error) = shared.has_space().and_then(|()| shared.can_write()) {
+            let (since_ms, reason): (_, Arc<str>) = (shared.now_ms(), error.reason().into());
+            tracing::error!(%reason, "the store takes nothing until it can write");
+            shared.set_health(Health::Failing { since_ms, reason });
+        }
         let (queue, inbox) = sync_channel(QUEUE_MAX);
         let writer = Writer::new(shared.clone(), inbox, ledger);
         let thread = std::thread::Builder::new().name("store".to_owned()).spawn(|| writer.run());
@@ -360,17 +371,22 @@ impl Store for EmbeddedStore {
         };
         match in_memory {
             Some(page) => Ok(page),
-            None => self.reading(move |shared, trees| shared.log(trees).page(after, max)).await,
+            None => {
+                let page = self.reading(move |shared, trees| shared.log(trees).page(after, max)).await?;
+                self.shared.found_damaged(page.unreadable);
+                Ok(page)
+            }
         }
     }
 
-    async fn events_of(
-        &self,
-        endpoint: &Endpoint,
-        which: EventsOf,
-    ) -> Result<Vec<Arc<EventRecord>>, StoreError> {
+    async fn events_of(&self, endpoint: &Endpoint, which: EventsOf) -> Result<EventsFound, StoreError> {
         let endpoint = endpoint.clone();
         self.reading(move |shared, trees| shared.log(trees).of(&endpoint, which)).await
+    }
+
+    fn unreadable(&self) -> Vec<Unreadable> {
+        let oldest = self.shared.trees().map_or(1, |trees| self.shared.log(&trees).oldest());
+        self.shared.damage.lock().unwrap_or_else(PoisonError::into_inner).since(oldest)
     }
 
     async fn newest(&self) -> Result<Cursor, StoreError> {
@@ -446,6 +462,15 @@ impl Shared {
         {
             tracing::warn!(reason = now, "the store still takes nothing");
             *reason = now.into();
+        }
+    }
+
+    /// A reader has come upon what is damaged.
+    fn found_damaged(&self, unreadable: Option<Unreadable>) {
+        let Some(Unreadable { first, last }) = unreadable else { return };
+        let is_new = |found| self.damage.lock().unwrap_or_else(PoisonError::into_inner).add(found);
+        if unreadable.is_some_and(is_new) {
+            tracing::error!(first, last, "events of the log are damaged on the disk and cannot be read");
         }
     }
 

@@ -92,7 +92,7 @@ async fn kinds(store: &EmbeddedStore) -> (Vec<String>, Vec<String>) {
     let all = store.events(None, 10).await.unwrap();
     let dev = Endpoint::new("dev").unwrap();
     let which = EventsOf { before: None, from_ms: 0, to_ms: i64::MAX, max: 10 };
-    let of = store.events_of(&dev, which).await.unwrap();
+    let of = store.events_of(&dev, which).await.unwrap().events;
     let text = |events: &[Arc<crate::EventRecord>]| {
         events.iter().map(|event| format!("{} {} {}", event.cursor.number, event.kind, event.body)).collect()
     };

@@ -315,12 +315,40 @@ pub(crate) fn failed(path: &Path, error: fjall::Error) -> StoreError {
         return unavailable(source);
     }
     if matches!(error, fjall::Error::Poisoned) {
-        return unavailable(std::io::Error::other("a write before this one has failed"));
+        return unavailable(std::io::Error::other(words(&error)));
     }
     if matches!(error, fjall::Error::Locked) {
-        return unavailable(std::io::ErrorKind::WouldBlock.into());
+        return unavailable(std::io::Error::other(words(&error)));
     }
-    corrupt(path, &error.to_string())
+    corrupt(path, &words(&error))
+}
+
+/// What is wrong, in words of ours: those of the library are for who writes it.
+pub(crate) fn words(error: &fjall::Error) -> String {
+    use fjall::LsmError as Inner;
+    let damaged = match error {
+        fjall::Error::Io(source) | fjall::Error::Storage(Inner::Io(source)) => return source.to_string(),
+        fjall::Error::Storage(inner) => match inner {
+            Inner::ChecksumMismatch { .. } => "a block is not what was written there",
+            Inner::Decompress(_) => "a block cannot be unpacked",
+            Inner::InvalidVersion(_) => "a file has a form that this program does not know",
+            Inner::Unrecoverable => "files of it are missing or damaged",
+            Inner::InvalidTag(_) | Inner::InvalidTrailer | Inner::InvalidHeader(_) | Inner::Utf8(_) | _ => {
+                "a block makes no sense"
+            }
+        },
+        fjall::Error::JournalRecovery(_) => "what was written last cannot be read",
+        fjall::Error::InvalidVersion(_) => "its files have a form that this program does not know",
+        fjall::Error::Unrecoverable => "files of it are missing or damaged",
+        fjall::Error::Decompress(_) | fjall::Error::InvalidTrailer | fjall::Error::InvalidTag(_) => {
+            "what was written last makes no sense"
+        }
+        fjall::Error::Poisoned => "a write before this one has failed",
+        fjall::Error::KeyspaceDeleted => "a tree of it is gone",
+        fjall::Error::Locked => "somebody else has it open",
+        _ => return format!("the library says: {error}"),
+    };
+    damaged.to_owned()
 }
 
 pub(crate) fn corrupt(path: &Path, message: &str) -> StoreError {

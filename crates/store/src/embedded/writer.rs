@@ -107,7 +107,7 @@ impl Writer {
         {
             self.unsynced_ms = None;
             if let Err(error) = trees.sync(Sync::Now) {
-                self.fail(&error.chain());
+                self.fail(&error.reason());
             }
         }
     }
@@ -136,7 +136,7 @@ impl Writer {
             Err(error) => {
                 self.undo = undo(&trees, &done.rows);
                 drop(trees);
-                self.fail(&error.chain());
+                self.fail(&error.reason());
                 for (_, result, _) in &mut taken {
                     if result.is_ok() {
                         *result = Err(self.shared.refusal());
@@ -195,7 +195,7 @@ impl Writer {
         drop(trees);
         match works {
             Ok(()) => self.keep_log_short(),
-            Err(error) => self.fail(&error.chain()),
+            Err(error) => self.fail(&error.reason()),
         }
     }
 
@@ -208,7 +208,7 @@ impl Writer {
     fn recover(&mut self) {
         let works = self.shared.has_space().and_then(|()| self.shared.can_write());
         if let Err(error) = works.and_then(|()| self.open_again()) {
-            self.shared.still_failing(&error.chain());
+            self.shared.still_failing(&error.reason());
             return;
         }
         tracing::warn!("the store can write again");
@@ -246,7 +246,7 @@ impl Writer {
         let Some(trees) = self.shared.good_trees() else { return };
         if let Err(error) = self.shorten(&trees) {
             drop(trees);
-            self.fail(&error.chain());
+            self.fail(&error.reason());
         }
     }
 
@@ -289,7 +289,7 @@ fn undo(trees: &Trees, rows: &[Row]) -> Vec<Row> {
 
 impl Shared {
     /// Whether a file reaches the disk.
-    fn can_write(&self) -> Result<(), StoreError> {
+    pub(super) fn can_write(&self) -> Result<(), StoreError> {
         let folder = &self.options.folder;
         let written = file::write(folder, PROBE, &[0; PROBE_LEN]);
         // Also one that is only half there.

@@ -16,6 +16,8 @@ export class DeviceLog {
   next: string | undefined = $state();
   loaded = $state(false);
   error = $state("");
+  /** What is missing because it is damaged. */
+  warning = $state("");
   readonly endpoint: string;
   readonly types: readonly string[];
   #limit: number;
@@ -42,7 +44,7 @@ export class DeviceLog {
     this.#round += 1;
     const round = this.#round;
     this.error = await attempt(async () => {
-      const page = await session.client.call<Page<ServerEvent>>(logCall(this.endpoint, this.types, this.#limit, cursor));
+      const page = await session.client.call<Page<ServerEvent> & { warning?: string }>(logCall(this.endpoint, this.types, this.#limit, cursor));
       if (round !== this.#round) return;
       // What came by the stream meanwhile is newer than the page.
       const known = new Set(page.items.map((item) => item.id));
@@ -50,6 +52,7 @@ export class DeviceLog {
       const kept = this.items.filter((item) => !known.has(item.id) && (cursor !== undefined || Date.parse(item.time) > newest));
       this.items = joined(cursor === undefined ? kept : this.items, page.items, (item) => item.id);
       this.next = page.next ?? undefined;
+      this.warning = page.warning ?? (cursor === undefined ? "" : this.warning);
       this.loaded = true;
     });
   }
