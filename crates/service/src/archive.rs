@@ -11,7 +11,7 @@
 
 use std::io::{BufRead, Write};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
@@ -20,7 +20,7 @@ use lightship_net::Clock;
 use lightship_store::{
     AuditRecord, CommandId, CommandRecord, CommandState, CredentialKey, CredentialRecord, CredentialSet,
     Cursor, DocumentKey, EmbeddedOptions, EmbeddedStore, Entry, EventRecord, Head, Importer,
-    RegistrationRecord, Report, StoreError, TokenRecord, WantedKey, WantedObservation,
+    RegistrationRecord, Report, Store as _, StoreError, TokenRecord, WantedKey, WantedObservation,
 };
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -54,7 +54,24 @@ pub enum ArchiveError {
 /// # Errors
 /// When it cannot be opened. What is damaged inside is in the report.
 pub fn check(folder: &Path) -> Result<Report, ArchiveError> {
-    Ok(open(folder)?.check()?)
+    let store = open(folder)?;
+    let mut report = store.check()?;
+    // What the store keeps and does not understand. What it cannot read is in its report.
+    let wrong = Mutex::new(Vec::new());
+    let looked = store.each_registration(&|records| {
+        let unread = records.iter().filter_map(|record| {
+            let why = lightship_server::check_said(&record.endpoint, &record.said).err()?;
+            Some(format!("registrations: {}: {why}", record.endpoint.readable()))
+        });
+        wrong.lock().unwrap_or_else(PoisonError::into_inner).extend(unread);
+    });
+    let mut wrong = wrong.into_inner().unwrap_or_else(PoisonError::into_inner);
+    wrong.sort();
+    wrong.into_iter().for_each(|problem| report.problem(problem));
+    match looked {
+        Err(error) if report.problems_count == 0 => Err(error.into()),
+        _ => Ok(report),
+    }
 }
 
 /// Writes out all that the store of a folder holds; gives the number of lines.
@@ -91,7 +108,8 @@ pub fn export(folder: &Path, out: &mut dyn Write) -> Result<u64, ArchiveError> {
 pub fn import(folder: &Path, input: &mut dyn BufRead) -> Result<u64, ArchiveError> {
     let mut importer = None;
     let mut number = 0;
-    for text in input.lines() {
+    let mut texts = input.lines();
+    while let Some(text) = texts.next() {
         let text = text?;
         number += 1;
         let wrong = |message: String| ArchiveError::Line { line: number, message };
@@ -105,6 +123,13 @@ pub fn import(folder: &Path, input: &mut dyn BufRead) -> Result<u64, ArchiveErro
                 let Some((importer, head)) = importer else { break };
                 if lines != number {
                     return Err(wrong(format!("it is the last of {lines}")));
+                }
+                for (behind, text) in (number + 1..).zip(texts) {
+                    if !text?.trim().is_empty() {
+                        let message =
+                            "there is more behind the end: only one export can be imported".to_owned();
+                        return Err(ArchiveError::Line { line: behind, message });
+                    }
                 }
                 importer.finish(head)?;
                 return Ok(number);

@@ -18,7 +18,7 @@ use lightship_platform::Instant;
 use zeroize::Zeroizing;
 
 pub(crate) use self::bytes::{Reader, Writer};
-pub use self::stored::Stored;
+pub use self::stored::{Stored, check_said};
 use crate::devices::Device;
 use crate::observation::FrozenObservation;
 use crate::presence::Sleep;

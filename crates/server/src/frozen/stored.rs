@@ -69,6 +69,21 @@ impl Registration {
     }
 }
 
+/// Whether what a store has of a registration can be read, as [`Shard::restore`] will; for who looks a store through.
+///
+/// # Errors
+/// Why not, in plain words.
+pub fn check_said(endpoint: &Endpoint, said: &[u8]) -> Result<(), String> {
+    if let Some(version) = said.first().filter(|version| **version != VERSION) {
+        return Err(format!("what its device said has version {version}, this program knows {VERSION}"));
+    }
+    let terms = |reader: &mut Reader<'_>| Terms::unpack(reader, Arc::new).map(Arc::new);
+    // It holds one thing: nobody can make it slow.
+    let mut kinds = Kinds::with_hasher(SecretHash { secret: 0 });
+    let read = Said::read(endpoint.clone(), said, &mut kinds, terms);
+    read.map(|_| ()).ok_or_else(|| "what its device said cannot be read".to_owned())
+}
+
 impl Terms {
     /// What [`Registration::said`] ends with.
     #[must_use]

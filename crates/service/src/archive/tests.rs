@@ -1,9 +1,39 @@
 use super::*;
 
-use lightship_store::{Batch, CommandId, Fact, NewEvent, Store as _};
+use lightship_lwm2m::{Binding, Version};
+use lightship_platform::Instant;
+use lightship_server::{Details, Deviations, Presence, Registration, RegistrationId, Terms};
+use lightship_store::{Batch, CommandId, Fact, NewEvent};
 
 fn endpoint_of(name: &str) -> Endpoint {
     Endpoint::new(name).unwrap()
+}
+
+/// What a device has said of itself.
+fn said() -> Vec<u8> {
+    let terms = Terms {
+        version: Version::V1_1,
+        lifetime_s: 300,
+        binding: Binding::parse("U", Version::V1_1).unwrap().0,
+        queue_mode: false,
+        sms: None,
+        attributes: Box::default(),
+        objects: Arc::default(),
+    };
+    let moment = Instant::from_secs(1);
+    let registration = Registration {
+        id: RegistrationId { shard: 0, node: 0, random: 1 },
+        address: "127.0.0.1:5683".parse().unwrap(),
+        party: None,
+        session: None,
+        details: Details { endpoint: endpoint_of("urn:a"), terms: Arc::new(terms) },
+        registered_at: moment,
+        updated_at: moment,
+        presence: Presence::Awake { until: moment },
+        deviations: Deviations::default(),
+        expires_at: None,
+    };
+    registration.said()
 }
 
 fn facts() -> Vec<Fact> {
@@ -27,7 +57,7 @@ fn facts() -> Vec<Fact> {
             registered_ms: 1,
             updated_ms: 2,
             expires_ms: None,
-            said: [1, 2, 255].into(),
+            said: said().into(),
         })),
         wanted(WantedKey::Path(temperature), Vec::new(), None),
         wanted(WantedKey::Name("both \"quoted\"".to_owned()), vec![temperature], Some(110)),
@@ -167,9 +197,42 @@ fn what_is_cut_or_bent_fills_nothing() {
     assert!(error.contains("twice"), "{error}");
     let (error, _) = said("", "empty");
     assert_eq!(error, "line 1: the end is missing");
+    let (error, opened) = said(&format!("{text}{}", text.lines().nth(1).unwrap()), "more");
+    assert!(error.starts_with("line 5023: there is more behind the end"), "{error}");
+    assert!(opened.contains("has not come to its end"), "{opened}");
+    let (error, _) = said(&format!("{text}\n\n{text}"), "two");
+    assert!(error.starts_with("line 5025: there is more behind the end"), "{error}");
     // A store that is there is left alone.
     assert!(import(&from, &mut text.as_bytes()).unwrap_err().to_string().contains("a store already"));
     assert_eq!(exported(&from), text);
+}
+
+#[test]
+fn what_a_device_said_is_read_when_a_store_is_checked() {
+    for (said, told) in [
+        (
+            [&[9][..], &said()[1..]].concat(),
+            "urn:a: what its device said has version 9, this program knows 1",
+        ),
+        (vec![1, 2, 255], "urn:a: what its device said cannot be read"),
+    ] {
+        let folder = tempfile::tempdir().unwrap();
+        let store = EmbeddedStore::open(options(folder.path())).unwrap();
+        let record = RegistrationRecord {
+            endpoint: endpoint_of("urn:a"),
+            id: 1,
+            registered_ms: 1,
+            updated_ms: 2,
+            expires_ms: None,
+            said: said.into(),
+        };
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let facts = vec![Fact::Registered(Arc::new(record))];
+        runtime.block_on(store.commit(Batch { facts })).unwrap();
+        drop(store);
+        let report = check(folder.path()).unwrap();
+        assert_eq!((report.problems_count, report.problems), (1, vec![format!("registrations: {told}")]));
+    }
 }
 
 #[test]
