@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::answer::DownlinkAnswer;
+use crate::node::Node;
 use crate::time::Timestamp;
 
 /// The commands of one device, newest first.
@@ -24,6 +25,15 @@ pub struct Command {
     pub operation: String,
     /// What it is about; `/` for composite operations.
     pub path: String,
+    /// What a composite operation is about.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub paths: Vec<String>,
+    /// The name of the composite observation.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+    /// What a Write, Create or Write-Composite writes, unless that is very much.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub nodes: Vec<Node>,
     /// Where it stands.
     pub state: CommandState,
     /// Who queued it: the name of the token.
@@ -108,6 +118,16 @@ pub enum CommandState {
     Cancelled,
     /// A later command for the same target took its place.
     Superseded,
+}
+
+impl Command {
+    /// What it is about, in one line: its path, or those of a composite operation.
+    #[must_use]
+    pub fn target(&self) -> String {
+        let name = self.name.iter().map(String::as_str);
+        let target: Vec<&str> = name.chain(self.paths.iter().map(String::as_str)).collect();
+        if target.is_empty() { self.path.clone() } else { target.join(" ") }
+    }
 }
 
 impl CommandState {

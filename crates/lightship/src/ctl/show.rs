@@ -138,7 +138,7 @@ pub(super) fn commands(found: &Commands) -> String {
             item.id.clone(),
             item.state.name().to_owned(),
             item.operation.clone(),
-            item.path.clone(),
+            item.target(),
             item.priority.to_string(),
             moment(item.created_at),
             attempts(item),
@@ -164,12 +164,18 @@ pub(super) fn command(item: &Command) -> String {
     let mut lines = vec![
         ("command", item.id.clone()),
         ("endpoint", item.endpoint.clone()),
-        ("operation", format!("{} {}", item.operation, item.path)),
+        ("operation", format!("{} {}", item.operation, item.target())),
         ("state", item.state.name().to_owned()),
         ("created", moment(item.created_at)),
         ("changed", moment(item.changed_at)),
         ("attempts", attempts(item)),
     ];
+    for node in &item.nodes {
+        let Ok(path) = node.path.as_deref().unwrap_or("/").parse() else { continue };
+        flatten(node, path, &mut |path, node, json| {
+            lines.push(("writes", format!("{path} = {}", from_json(json, node.kind))));
+        });
+    }
     lines.extend(Some(item.priority).filter(|p| *p != 0).map(|p| ("priority", p.to_string())));
     lines.extend(item.next_attempt_at.map(|time| ("next attempt", moment(time))));
     lines.extend(item.not_after.map(|time| ("not after", moment(time))));

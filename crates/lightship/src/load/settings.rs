@@ -87,11 +87,14 @@ impl Settings {
         if arguments.rate.is_some_and(|rate| !(rate > 0.0 && rate <= 1e8)) {
             return Err(Failure::usage("--rate: more than 0 and at most 100000000 a second"));
         }
+        if arguments.ports == 0 {
+            return Err(Failure::usage("--ports: at least 1"));
+        }
         let objects = objects(&arguments.object)?;
         if super::content::links(&objects, version).len() > LINKS_LEN_MAX {
             return Err(Failure::usage("--object: the list is too long for one Register; fewer instances"));
         }
-        let origin = Origin { local: local(arguments, server)?, ports: arguments.ports.max(1) };
+        let origin = Origin { local: local(arguments, server)?, ports: arguments.ports };
         let threads = threads(arguments)?;
         check_descriptors(server, origin, devices, threads)?;
         Ok(Self {

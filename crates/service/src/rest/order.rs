@@ -185,6 +185,18 @@ pub(crate) struct OrderText {
     pub(crate) by: Option<String>,
 }
 
+/// Of the body of a composite operation: what it is about.
+#[derive(Deserialize)]
+struct Listed {
+    paths: Vec<String>,
+}
+
+/// Of the body of a Write-Composite: what it writes.
+#[derive(Deserialize)]
+struct Composed {
+    nodes: Vec<Json>,
+}
+
 impl OrderText {
     pub(crate) fn new(verb: Verb, place: &str, query: &str, body: &str) -> OrderText {
         OrderText {
@@ -214,6 +226,41 @@ impl OrderText {
     /// What it is about.
     pub(crate) fn path(&self) -> String {
         if self.verb.path().is_some() { format!("/{}", self.place) } else { "/".to_owned() }
+    }
+
+    /// What a composite operation is about.
+    pub(crate) fn paths(&self) -> Vec<String> {
+        if matches!(self.verb, Verb::ReadComposite | Verb::ObserveComposite) {
+            return serde_json::from_str::<Listed>(&self.body).map(|listed| listed.paths).unwrap_or_default();
+        }
+        let path = |node: &Json| node["path"].as_str().map(str::to_owned);
+        self.composed().iter().filter_map(path).collect()
+    }
+
+    /// The name of a composite observation.
+    pub(crate) fn name(&self) -> Option<String> {
+        matches!(self.verb, Verb::ObserveComposite | Verb::CancelComposite).then(|| self.place.clone())
+    }
+
+    /// What it writes; nothing when that is too much to be shown with every mention of it.
+    pub(crate) fn nodes(&self) -> Vec<Node> {
+        if self.body.len() > SHOWN_LEN_MAX {
+            return Vec::new();
+        }
+        if matches!(self.verb, Verb::Replace | Verb::PartialUpdate | Verb::Create) {
+            let node = serde_json::from_str::<Node>(&self.body).ok();
+            return node.map(|node| Node { path: Some(self.path()), ..node }).into_iter().collect();
+        }
+        // One that only takes a value away is no Node.
+        self.composed().into_iter().filter_map(|node| serde_json::from_value(node).ok()).collect()
+    }
+
+    /// The nodes of a Write-Composite, as they came.
+    fn composed(&self) -> Vec<Json> {
+        if self.verb != Verb::WriteComposite {
+            return Vec::new();
+        }
+        serde_json::from_str::<Composed>(&self.body).map(|body| body.nodes).unwrap_or_default()
     }
 
     /// The path without its first slash, or the name.
@@ -431,3 +478,5 @@ fn name(text: &str) -> Result<String, Refusal> {
 }
 
 const NAME_LEN_MAX: usize = 64;
+/// Bytes of what a command writes, to be shown.
+const SHOWN_LEN_MAX: usize = 4096;

@@ -344,3 +344,29 @@ fn a_composite_read_asks_for_the_answer_in_its_own_format_which_is_remembered() 
     assert_eq!(formats(), [(Some(112), Some(112)), (Some(110), Some(110))]);
     assert_eq!(formats(), [(Some(110), Some(110))]);
 }
+
+#[test]
+fn a_composite_command_that_waits_shows_what_it_is_about() {
+    let server = Server::start();
+    let _device = Device::register(&server, "one", Box::new(|_| None));
+    let queued = |method: &str, address: &str, body: &str| {
+        let reply = server.call(method, &format!("/api/v1/endpoints/one/{address}?queue=true"), body);
+        assert_eq!(reply.status, 202, "{reply:?}");
+        let id = reply.json()["id"].as_str().unwrap().to_owned();
+        let shown = server.get(&format!("/api/v1/commands/{id}")).json();
+        assert_eq!(shown["paths"], reply.json()["paths"]);
+        shown
+    };
+    let body = r#"{"paths": ["/3/0", "/3303/0/5700"]}"#;
+    let read = queued("POST", "composite/read", body);
+    assert_eq!((&read["path"], &read["paths"]), (&json!("/"), &json!(["/3/0", "/3303/0/5700"])));
+    let observe = queued("PUT", "composite/observations/both", body);
+    assert_eq!((&observe["name"], &observe["paths"]), (&json!("both"), &json!(["/3/0", "/3303/0/5700"])));
+    let nodes = r#"{"nodes": [{"path": "/1/0/1", "value": 60}, {"path": "/1/0/2", "value": 1}]}"#;
+    let write = queued("POST", "composite/write", nodes);
+    assert_eq!(write["paths"], json!(["/1/0/1", "/1/0/2"]));
+    assert_eq!(write["nodes"], json!([{"path": "/1/0/1", "value": 60}, {"path": "/1/0/2", "value": 1}]));
+    let plain = queued("PUT", "resources/1/0/1", r#"{"value": 60}"#);
+    assert_eq!((&plain["path"], plain.get("paths")), (&json!("/1/0/1"), None));
+    assert_eq!(plain["nodes"], json!([{"path": "/1/0/1", "value": 60}]));
+}

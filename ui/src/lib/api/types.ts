@@ -139,6 +139,10 @@ export interface Command {
   endpoint: string;
   operation: string;
   path: string;
+  /** What a composite operation is about; its `path` is `/`. */
+  paths?: string[];
+  /** The name of the composite observation. */
+  name?: string;
   /** `waiting sent done refused expired cancelled superseded` */
   state: string;
   created_at: string;
@@ -181,6 +185,8 @@ export interface KnownValue {
 export interface History {
   items: HistoryItem[];
   next?: string;
+  /** What is missing because it is damaged on the server's disk. */
+  warning?: string;
 }
 
 /** `active` = the device accepted it in its present registration; `pending` = the server asks, or asks again. */

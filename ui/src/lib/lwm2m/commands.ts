@@ -54,7 +54,12 @@ function waitText(command: Command, where: Whereabouts, ahead: readonly Command[
   if (where === "asleep") return next ? `The device sleeps, and ${count(ahead.length, "command")} ${ahead.length === 1 ? "goes" : "go"} first.` : "The device sleeps.";
   if (command.next_attempt_at) return "It goes out again after its pause, or as soon as the device shows itself.";
   const paused = ahead.find((other) => other.state === "waiting" && other.next_attempt_at);
-  if (paused) return `It keeps its turn behind ${paused.operation.replaceAll("-", " ")} ${paused.path}, which pauses.`;
+  if (paused) return `It keeps its turn behind ${paused.operation.replaceAll("-", " ")} ${targets(paused).join(" ")}, which pauses.`;
   if (ahead.some((other) => other.state === "sent")) return "Another is on its way; the device gets one at a time.";
   return next ? `${count(ahead.length, "command")} ${ahead.length === 1 ? "goes" : "go"} first; the device gets one at a time.` : "It leaves next.";
+}
+
+/** What a command is about: its path, or those of a composite operation. */
+export function targets(command: Command): string[] {
+  return command.paths !== undefined && command.paths.length > 0 ? command.paths : [command.path];
 }

@@ -90,6 +90,7 @@ fn what_makes_no_sense_is_refused_clearly() {
         ("--lwm2m 1.0", "LwM2M 1.0 has no Send"),
         ("--lwm2m 2", "--lwm2m \"2\""),
         ("--outstanding 0", "--outstanding"),
+        ("--ports 0", "--ports: at least 1"),
         ("--rate 0", "--rate"),
         ("--rate NaN", "--rate"),
         ("--loss 100", "--loss"),
