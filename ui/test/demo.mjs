@@ -305,6 +305,39 @@ async function main(browser, demo) {
 
   await check("nothing was blocked, nothing threw", () => expect(trouble.length === 0, trouble.join("\n")));
 
+  await check("while the server is away nothing is claimed of what was not asked, and all is there when it is back", async () => {
+    const line = await startLine(ports.http);
+    try {
+      const small = await browser.newPage();
+      await small.goto(`http://127.0.0.1:${line.port}/#/events`);
+      await small.getByText("Live", { exact: true }).waitFor();
+      line.cut();
+      for (const [hash, claim] of [["/devices/demo-sensor", "Not registered"], ["/security", "None is remembered"]]) {
+        await small.evaluate((to) => (location.hash = to), hash);
+        await small.getByText("The server cannot be reached").first().waitFor();
+        expect((await small.locator("main").getByText(claim).count()) === 0, `${hash} says: ${claim}`);
+      }
+      await small.evaluate(() => (location.hash = "/devices/demo-sensor"));
+      line.mend();
+      await small.getByText("Manufacturer").waitFor();
+      await small.close();
+    } finally {
+      line.close();
+    }
+  });
+  await check("what was written elsewhere is seen by whoever comes back to the page", async () => {
+    const address = `${base}/api/v1/endpoints/demo-sensor/resources/3303/0/5750`;
+    const put = (value) => fetch(address, { method: "PUT", headers: { "Content-Type": "application/json" }, body: JSON.stringify({ value }) });
+    await put("one tab");
+    const tab = await browser.newPage();
+    await tab.goto(`${base}/#/devices/demo-sensor/data/3303/0/5750`);
+    await tab.locator(".big", { hasText: "one tab" }).waitFor();
+    await put("another tab");
+    await tab.evaluate(() => window.dispatchEvent(new Event("focus")));
+    await tab.locator(".big", { hasText: "another tab" }).waitFor();
+    await tab.close();
+  });
+
   await check("what happened while the line was cut is caught up, nothing twice", async () => {
     const line = await startLine(ports.http);
     const heard = [];
