@@ -22,12 +22,12 @@ mod store;
 mod value_text;
 
 use clap::Parser;
-use mimalloc::MiMalloc;
+use lightship_net::Heap;
 use std::process::ExitCode;
 
 /// What one thread allocates and another gives back, as events on their way from a shard into the log, costs no lock.
 #[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
+static ALLOCATOR: Heap = Heap;
 
 fn main() -> ExitCode {
     let arguments = cli::Cli::parse();

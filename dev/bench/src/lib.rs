@@ -16,7 +16,7 @@ pub use lightship_hot::{crew, documents, memory_shard, session, traffic};
 
 /// The same allocator as in the program.
 #[global_allocator]
-static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+static ALLOCATOR: lightship_net::Heap = lightship_net::Heap;
 
 /// Resident memory of this process in bytes; 0 where the system does not tell.
 #[must_use]

@@ -1,5 +1,7 @@
 //! System calls: many datagrams at once, and the filter that steers them. The only folder with `unsafe`; everything it offers is safe.
 
+#[allow(unsafe_code, reason = "what speaks to the system lives here and nowhere else")]
+mod heap;
 #[cfg(target_os = "linux")]
 #[allow(unsafe_code, reason = "system calls live here and nowhere else")]
 mod linux;
@@ -11,6 +13,7 @@ mod shed;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
+pub use heap::Heap;
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{receive, send, steer_by_connection_id, tell_local};
 #[cfg(not(target_os = "linux"))]
