@@ -2,6 +2,9 @@
 //!
 //! Nothing moves and nothing is copied when there is more. What comes lies as far in front as there is room, so that chunks
 //! behind become empty when many leave: what a million needed for four minutes is not kept for ever.
+//!
+//! A place is named by the number of its chunk and, in the lowest eight bits, by where it is in that. Chunks may be shorter than
+//! 256, so that each fills a block of the allocator; the names beyond are nobody's then.
 
 use core::num::NonZeroU32;
 
@@ -22,9 +25,9 @@ pub(crate) trait Place {
     }
 }
 
-/// Values at numbered places.
-pub(crate) struct Chunks<S> {
-    chunks: Vec<Chunk<S>>,
+/// Values at numbered places, so many in a chunk.
+pub(crate) struct Chunks<S, const LEN: usize> {
+    chunks: Vec<Chunk<S, LEN>>,
     /// One bit for each chunk that takes memory and has room.
     rooms: Vec<u64>,
     /// The first of these; `NONE` if there is none.
@@ -36,8 +39,8 @@ pub(crate) struct Chunks<S> {
     gone: Vec<u32>,
 }
 
-struct Chunk<S> {
-    places: Option<Box<[S; CHUNK]>>,
+struct Chunk<S, const LEN: usize> {
+    places: Option<Box<[S; LEN]>>,
     /// The first of its list of places that are not in use, if there is one.
     free: u8,
     used: u16,
@@ -46,11 +49,36 @@ struct Chunk<S> {
 }
 
 const CHUNK_BITS: u32 = 8;
-const CHUNK: usize = 1 << CHUNK_BITS;
+/// Places in a chunk, at most.
+const LEN_MAX: usize = 1 << CHUNK_BITS;
 const NONE: u32 = u32::MAX;
 
-impl<S: Place> Chunks<S> {
+/// How many places of this length a chunk is to have, so that each takes the least of the blocks that an allocator has: the
+/// lengths of these are 4, 5, 6 and 7 times a power of two.
+pub(crate) const fn len_for(place_len: usize) -> usize {
+    let (mut best, mut len) = (LEN_MAX, LEN_MAX);
+    while len > LEN_MAX / 2 {
+        if block_len(len * place_len) * best < block_len(best * place_len) * len {
+            best = len;
+        }
+        len -= 1;
+    }
+    best
+}
+
+/// The least block that has room for so many bytes.
+const fn block_len(bytes: usize) -> usize {
+    let power = bytes.next_power_of_two();
+    let mut eighths = 8;
+    while power / 8 * (eighths - 1) >= bytes && eighths > 5 {
+        eighths -= 1;
+    }
+    power / 8 * eighths
+}
+
+impl<S: Place, const LEN: usize> Chunks<S, LEN> {
     pub(crate) fn new() -> Self {
+        const { assert!(LEN > 0 && LEN <= LEN_MAX) };
         Self { chunks: Vec::new(), rooms: Vec::new(), open: NONE, spare: NONE, gone: Vec::new() }
     }
 
@@ -79,7 +107,7 @@ impl<S: Place> Chunks<S> {
         let found = &mut places[usize::from(at)];
         chunk.free = found.next();
         chunk.used += 1;
-        if usize::from(chunk.used) == CHUNK {
+        if usize::from(chunk.used) == LEN {
             self.open = filled(&mut self.rooms, number);
         }
         (place(number, at), found)
@@ -93,7 +121,7 @@ impl<S: Place> Chunks<S> {
         let Some(places) = &mut chunk.places else { return };
         places[usize::from(at)].set_free(chunk.free);
         chunk.free = at;
-        let was_full = usize::from(chunk.used) == CHUNK;
+        let was_full = usize::from(chunk.used) == LEN;
         chunk.used -= 1;
         if chunk.used == 0 || was_full {
             self.changed(number);
@@ -103,19 +131,19 @@ impl<S: Place> Chunks<S> {
     #[inline]
     pub(crate) fn get(&self, index: u32) -> Option<&S> {
         let (number, at) = split(index);
-        Some(&self.chunks.get(number as usize)?.places.as_ref()?[usize::from(at)])
+        self.chunks.get(number as usize)?.places.as_ref()?.get(usize::from(at))
     }
 
     #[inline]
     pub(crate) fn get_mut(&mut self, index: u32) -> Option<&mut S> {
         let (number, at) = split(index);
-        Some(&mut self.chunks.get_mut(number as usize)?.places.as_mut()?[usize::from(at)])
+        self.chunks.get_mut(number as usize)?.places.as_mut()?.get_mut(usize::from(at))
     }
 
     /// All places, those that are not in use included, but for chunks that are given back.
     pub(crate) fn places(&self) -> impl Iterator<Item = u32> {
         let held = self.chunks.iter().enumerate().filter(|(_, chunk)| chunk.places.is_some());
-        held.flat_map(|(number, _)| (0..=u8::MAX).map(move |at| place(count(number), at)))
+        held.flat_map(|(number, _)| (0..=u8::MAX).take(LEN).map(move |at| place(count(number), at)))
     }
 
     /// More than the number of every place in use.
@@ -138,7 +166,7 @@ impl<S: Place> Chunks<S> {
         });
         let chunk = &mut self.chunks[number as usize];
         let next = |at: u8| at.wrapping_add(1);
-        let places: Vec<S> = (0..=u8::MAX).map(|at| S::free(next(at), chunk.generation)).collect();
+        let places: Vec<S> = (0..=u8::MAX).take(LEN).map(|at| S::free(next(at), chunk.generation)).collect();
         chunk.places = places.into_boxed_slice().try_into().ok();
         chunk.free = 0;
         set_room(&mut self.rooms, number, true);
@@ -154,7 +182,7 @@ impl<S: Place> Chunks<S> {
         if self.chunks[number as usize].used > 0 {
             return;
         }
-        let is_empty = |chunk: &Chunk<S>| chunk.used == 0 && chunk.places.is_some();
+        let is_empty = |chunk: &Chunk<S, LEN>| chunk.used == 0 && chunk.places.is_some();
         if self.spare == number || !self.chunks.get(self.spare as usize).is_some_and(is_empty) {
             self.spare = number;
             return;
@@ -235,7 +263,7 @@ mod tests {
         }
     }
 
-    fn take(chunks: &mut Chunks<Counted>) -> (u32, NonZeroU32) {
+    fn take<const LEN: usize>(chunks: &mut Chunks<Counted, LEN>) -> (u32, NonZeroU32) {
         let expected = chunks.next();
         let (index, place) = chunks.take();
         assert_eq!((index, place.generation), expected);
@@ -246,7 +274,7 @@ mod tests {
     fn what_many_needed_is_given_back_in_whatever_order_they_leave() {
         let orders: [fn(u32) -> u32; 3] = [|n| n, |n| 9999 - n, |n| n * 7919 % 10_000];
         for order in orders {
-            let mut chunks = Chunks::new();
+            let mut chunks = Chunks::<_, 256>::new();
             for _ in 0..10_000 {
                 take(&mut chunks);
             }
@@ -262,7 +290,7 @@ mod tests {
 
     #[test]
     fn what_comes_lies_as_far_in_front_as_there_is_room() {
-        let mut chunks = Chunks::new();
+        let mut chunks = Chunks::<_, 256>::new();
         (0..2000).for_each(|_| _ = take(&mut chunks));
         [1700, 300, 1000].into_iter().for_each(|place| chunks.release(place));
         let taken: Vec<u32> = (0..3).map(|_| take(&mut chunks).0).collect();
@@ -270,8 +298,23 @@ mod tests {
     }
 
     #[test]
+    fn a_chunk_fills_a_block_of_the_allocator() {
+        let blocks: Vec<usize> = (0..20).flat_map(|power| [4, 5, 6, 7].map(|part| part << power)).collect();
+        for bytes in 32..600_000_usize {
+            let least = blocks.iter().copied().find(|block| *block >= bytes);
+            assert_eq!(Some(block_len(bytes)), least, "{bytes}");
+        }
+        for place_len in (8..=512).step_by(8) {
+            let len = len_for(place_len);
+            assert!((LEN_MAX / 2 + 1..=LEN_MAX).contains(&len));
+            let wasted = block_len(len * place_len) - len * place_len;
+            assert!(wasted * 128 < len * place_len, "{wasted} bytes beside {len} places of {place_len}");
+        }
+    }
+
+    #[test]
     fn a_few_that_come_and_go_take_no_chunk_along() {
-        let mut chunks = Chunks::new();
+        let mut chunks = Chunks::<_, 256>::new();
         (0..256).for_each(|_| _ = take(&mut chunks));
         let (more, _) = take(&mut chunks);
         let before = chunks.get(more).map(std::ptr::from_ref);
@@ -284,8 +327,14 @@ mod tests {
 
     #[test]
     fn no_place_is_given_out_twice_under_one_generation() {
+        given_out_once::<256>();
+        given_out_once::<227>();
+        given_out_once::<128>();
+    }
+
+    fn given_out_once<const LEN: usize>() {
         let mut rng = SeededRng::from_number(3);
-        let mut chunks = Chunks::new();
+        let mut chunks = Chunks::<_, LEN>::new();
         let (mut given, mut live) = (HashSet::new(), Vec::new());
         let (mut most, mut least) = (0, usize::MAX);
         for round in 0..60_000_u32 {

@@ -148,7 +148,7 @@ impl Shard {
     /// Counts a deviation of a device, and tells the host.
     pub(crate) fn deviated(&mut self, key: Key<Device>, deviation: Deviation) {
         let Some(device) = self.devices.get_mut(key) else { return };
-        let deviations = device.deviations.get_or_insert_default();
+        let deviations = &mut device.rare.get_or_insert_default().deviations;
         let before = deviations.count(deviation);
         let count = deviations.add(deviation);
         if count > before {

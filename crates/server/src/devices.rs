@@ -21,7 +21,7 @@ use crate::observation::Observation;
 use crate::presence::Sleep;
 use crate::secure::{Address, Parties, PartyId, PartyRef};
 use crate::secured::SecuredSession;
-use crate::slab::{Key, Keys, Slab};
+use crate::slab::{Key, Keys, Slab, chunk_len};
 use crate::timer::TimerId;
 use crate::{Details, Deviations, Locator, ObjectList, Party, Registration, SessionInfo, Terms};
 
@@ -47,13 +47,20 @@ pub(crate) struct Device {
     pub(crate) allowance: u32,
     /// Its CoAP state, while something is going on.
     pub(crate) link: Option<Key<Link>>,
-    /// What it did otherwise than the standard says; `None` where there is nothing, as a rule.
-    pub(crate) deviations: Option<Box<Deviations>>,
-    /// Its sleep, if it uses Queue Mode.
-    pub(crate) sleep: Option<Box<Sleep>>,
+    /// What few devices have, as a rule.
+    pub(crate) rare: Option<Box<Rare>>,
     pub(crate) observations: Keys<Observation>,
     /// What is under way and what waits; `None` when there is nothing.
     pub(crate) line: Option<Box<Line>>,
+}
+
+/// What there is to say of a device that sleeps, or does not do what the standard says.
+#[derive(Default)]
+pub(crate) struct Rare {
+    /// Its sleep, if it uses Queue Mode.
+    pub(crate) sleep: Option<Sleep>,
+    /// What it did otherwise than the standard says.
+    pub(crate) deviations: Deviations,
 }
 
 /// The downlink requests of one device: one under way, the rest in order.
@@ -71,7 +78,7 @@ impl Line {
 
 /// All registered devices of the shard.
 pub(crate) struct Devices {
-    slab: Slab<Device>,
+    slab: Slab<Device, { chunk_len::<Device>() }>,
     parties: Parties,
     by_endpoint: Index,
     by_locator: Index,
@@ -259,13 +266,33 @@ impl Device {
 
     /// What it did otherwise than the standard says.
     pub(crate) fn deviations(&self) -> Deviations {
-        self.deviations.as_deref().copied().unwrap_or_default()
+        self.rare.as_ref().map(|rare| rare.deviations).unwrap_or_default()
     }
 
     pub(crate) fn merge_deviations(&mut self, more: &Deviations) {
         if *more != Deviations::default() {
-            self.deviations.get_or_insert_default().merge(more);
+            self.rare.get_or_insert_default().deviations.merge(more);
         }
+    }
+
+    /// Its sleep, if it uses Queue Mode.
+    pub(crate) fn sleep(&self) -> Option<&Sleep> {
+        self.rare.as_ref()?.sleep.as_ref()
+    }
+
+    pub(crate) fn sleep_mut(&mut self) -> Option<&mut Sleep> {
+        self.rare.as_mut()?.sleep.as_mut()
+    }
+
+    pub(crate) fn set_sleep(&mut self, sleep: Sleep) {
+        self.rare.get_or_insert_default().sleep = Some(sleep);
+    }
+
+    /// It uses Queue Mode no more.
+    pub(crate) fn take_sleep(&mut self) -> Option<Sleep> {
+        let sleep = self.rare.as_mut()?.sleep.take();
+        self.rare.take_if(|rare| rare.deviations == Deviations::default());
+        sleep
     }
 
     /// Whether a request can be sent at all: a secured device without a session has to come back first.
@@ -308,6 +335,6 @@ mod tests {
     #[test]
     fn a_device_is_small() {
         let slot = crate::slab::slot_len::<Device>();
-        assert!(slot <= 152, "{slot}");
+        assert!(slot <= 136, "{slot}");
     }
 }

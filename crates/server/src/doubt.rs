@@ -24,7 +24,7 @@ impl Shard {
         if device.observations.is_empty() {
             return;
         }
-        let refresh = match device.sleep {
+        let refresh = match device.sleep() {
             Some(_) => self.config.observation_refresh.max(SLEEPER_REFRESH_MIN),
             None => self.config.observation_refresh,
         };

@@ -22,6 +22,7 @@ impl Index {
         self.len
     }
 
+    #[inline]
     pub(crate) fn find(&self, hash: u64, is: impl FnMut(&u32) -> bool) -> Option<&u32> {
         self.parts.get(part_of(hash))?.find(hash, is)
     }

@@ -125,7 +125,7 @@ impl Sleep {
 
 impl Device {
     pub(crate) fn presence(&self) -> Presence {
-        let Some(sleep) = &self.sleep else { return Presence::Listening };
+        let Some(sleep) = self.sleep() else { return Presence::Listening };
         if sleep.window.is_some() {
             return Presence::Awake { until: sleep.edge };
         }
@@ -140,7 +140,7 @@ impl Device {
     }
 
     pub(crate) fn is_asleep(&self) -> bool {
-        self.sleep.as_ref().is_some_and(|sleep| sleep.window.is_none())
+        self.sleep().is_some_and(|sleep| sleep.window.is_none())
     }
 }
 
@@ -150,7 +150,7 @@ impl Shard {
     pub(crate) fn heard(&mut self, now: Instant, key: Key<Device>, datagram: &[u8]) {
         let until = now + self.config.awake_window;
         let Some(device) = self.devices.get_mut(key) else { return };
-        let Some(sleep) = device.sleep.as_mut() else { return };
+        let Some(sleep) = device.sleep_mut() else { return };
         if sleep.window.is_some() {
             sleep.edge = sleep.edge.max(until);
             return;
@@ -168,7 +168,7 @@ impl Shard {
     /// A request left for a device: it stays awake for a while after it has received it.
     pub(crate) fn spoken_to(&mut self, now: Instant, key: Key<Device>) {
         let until = now + self.config.awake_window;
-        if let Some(sleep) = self.devices.get_mut(key).and_then(|device| device.sleep.as_mut()) {
+        if let Some(sleep) = self.devices.get_mut(key).and_then(Device::sleep_mut) {
             sleep.edge = sleep.edge.max(until);
         }
     }
@@ -177,30 +177,25 @@ impl Shard {
     /// whether that is to be told.
     pub(crate) fn set_queue_mode(&mut self, now: Instant, key: Key<Device>) -> bool {
         let Some(device) = self.devices.get_mut(key) else { return false };
-        match (device.details.queue_mode, &mut device.sleep) {
-            (true, None) => {
-                device.sleep = Some(Box::new(Sleep {
-                    window: None,
-                    edge: now,
-                    woke_at: now,
-                    rhythm: Rhythm::default(),
-                }));
+        match (device.details.queue_mode, device.sleep().is_some()) {
+            (true, false) => {
+                device.set_sleep(Sleep::asleep(now));
                 self.awake(now, key);
                 true
             }
-            (false, sleep @ Some(_)) => {
-                let window = sleep.take().and_then(|sleep| sleep.window);
+            (false, true) => {
+                let window = device.take_sleep().and_then(|sleep| sleep.window);
                 if let Some(timer) = window {
                     self.timers.cancel(timer);
                 }
                 false
             }
-            (true, Some(_)) | (false, None) => false,
+            (true, true) | (false, false) => false,
         }
     }
 
     /// What a registration that ends knows about its device's sleep; a Register is a wake-up like any other.
-    pub(crate) fn without_window(&mut self, now: Instant, mut sleep: Box<Sleep>) -> Box<Sleep> {
+    pub(crate) fn without_window(&mut self, now: Instant, mut sleep: Sleep) -> Sleep {
         match sleep.window.take() {
             Some(timer) => self.timers.cancel(timer),
             None => sleep.wakes(now),
@@ -209,17 +204,12 @@ impl Shard {
     }
 
     /// Begins the awake time of a new registration, which knows what the one before it has learnt.
-    pub(crate) fn inherit_sleep(
-        &mut self,
-        now: Instant,
-        key: Key<Device>,
-        before: Option<Box<Sleep>>,
-    ) -> bool {
+    pub(crate) fn inherit_sleep(&mut self, now: Instant, key: Key<Device>, before: Option<Sleep>) -> bool {
         let Some(device) = self.devices.get_mut(key) else { return false };
-        if before.is_none() || !device.details.queue_mode {
+        let Some(before) = before.filter(|_| device.details.queue_mode) else {
             return self.set_queue_mode(now, key);
-        }
-        device.sleep = before;
+        };
+        device.set_sleep(before);
         self.awake(now, key);
         true
     }
@@ -227,7 +217,7 @@ impl Shard {
     fn awake(&mut self, now: Instant, key: Key<Device>) {
         let until = now + self.config.awake_window;
         let Some(device) = self.devices.get_mut(key) else { return };
-        let Some(sleep) = device.sleep.as_mut() else { return };
+        let Some(sleep) = device.sleep_mut() else { return };
         sleep.edge = until;
         sleep.window = Some(self.timers.arm(until, Due::Window(key)));
         self.stats.awakenings += 1;
@@ -242,7 +232,7 @@ impl Shard {
 
     /// A device's awake window may be over.
     pub(crate) fn window_due(&mut self, now: Instant, key: Key<Device>) {
-        let Some(sleep) = self.devices.get_mut(key).and_then(|device| device.sleep.as_mut()) else { return };
+        let Some(sleep) = self.devices.get_mut(key).and_then(Device::sleep_mut) else { return };
         if now < sleep.edge {
             sleep.window = Some(self.timers.arm(sleep.edge, Due::Window(key)));
             return;
@@ -253,7 +243,7 @@ impl Shard {
 
     /// A request got no answer: the device sleeps, if it is one that does.
     pub(crate) fn unanswering(&mut self, now: Instant, key: Key<Device>) {
-        let Some(sleep) = self.devices.get_mut(key).and_then(|device| device.sleep.as_mut()) else { return };
+        let Some(sleep) = self.devices.get_mut(key).and_then(Device::sleep_mut) else { return };
         if let Some(timer) = sleep.window.take() {
             self.timers.cancel(timer);
             self.asleep(now, key);
@@ -263,7 +253,7 @@ impl Shard {
     /// The device has fallen asleep; who does not want to wait for it is told.
     fn asleep(&mut self, now: Instant, key: Key<Device>) {
         let Some(device) = self.devices.get_mut(key) else { return };
-        let Some(sleep) = device.sleep.as_mut() else { return };
+        let Some(sleep) = device.sleep_mut() else { return };
         sleep.edge = now;
         let endpoint = device.details.endpoint.clone();
         let presence = device.presence();

@@ -18,7 +18,6 @@ use crate::links::Link;
 use crate::parameters::Changes;
 use crate::presence::Sleep;
 use crate::secured::{Held, SecuredSession};
-use crate::shard::Due;
 use crate::slab::{Key, Keys};
 use crate::uplink::Reply;
 use crate::{
@@ -38,7 +37,7 @@ pub(crate) struct Change {
 #[derive(Default)]
 struct Displaced {
     registration: Option<Registration>,
-    sleep: Option<Box<Sleep>>,
+    sleep: Option<Sleep>,
     held: VecDeque<Key<Job>>,
 }
 
@@ -127,10 +126,9 @@ impl Shard {
             proven: self.links.get(link).is_some_and(|link| link.proven),
             allowance: 0,
             link: Some(link),
-            deviations: None,
+            rare: None,
             observations: Keys::default(),
             line: None,
-            sleep: None,
             is_asking: false,
         };
         let device = self.devices.insert(device, party.as_ref());
@@ -382,7 +380,7 @@ impl Shard {
         let due = device.expires_at().map(|end| end + self.config.registration_grace);
         if let Some(due) = due.filter(|due| *due > now) {
             // Updates have come since it was set.
-            device.expiry = Some(self.timers.arm(due, Due::Expiry(key)));
+            device.expiry = Some(self.lifetimes.arm(due, key));
             return;
         }
         self.stats.expired += 1;
@@ -404,7 +402,7 @@ impl Shard {
             let keep = |job: &Key<Job>| jobs.get(*job).is_some_and(|job| job.outlives(details));
             (held, line.waiting) = line.waiting.drain(..).partition(keep);
         }
-        let sleep = self.devices.get_mut(key).and_then(|device| device.sleep.take());
+        let sleep = self.devices.get_mut(key).and_then(Device::take_sleep);
         let sleep = sleep.map(|sleep| self.without_window(now, sleep));
         Displaced { registration: self.end(now, key), sleep, held }
     }
@@ -430,9 +428,12 @@ impl Shard {
         self.end_line(now, key);
         let registration = self.shown(self.devices.get(key)?);
         let device = self.devices.remove(key)?;
-        let window = device.sleep.as_ref().and_then(|sleep| sleep.window());
-        for timer in device.expiry.into_iter().chain(window) {
-            self.timers.cancel(timer);
+        let window = device.sleep().and_then(Sleep::window);
+        if let Some(expiry) = device.expiry {
+            self.lifetimes.cancel(expiry);
+        }
+        if let Some(window) = window {
+            self.timers.cancel(window);
         }
         if let Some(link) = device.link {
             self.links.estrange(link);
@@ -461,13 +462,13 @@ impl Shard {
     pub(crate) fn arm_expiry(&mut self, now: Instant, key: Key<Device>) {
         let Some(device) = self.devices.get_mut(key) else { return };
         if let Some(timer) = device.expiry.take() {
-            self.timers.cancel(timer);
+            self.lifetimes.cancel(timer);
         }
         // LwM2M 1.2: a lifetime of 0 does not end.
         if device.details.lifetime_s > 0 {
             let lifetime = Duration::from_secs(device.details.lifetime_s.into());
             let due = now + lifetime + self.config.registration_grace;
-            device.expiry = Some(self.timers.arm(due, Due::Expiry(key)));
+            device.expiry = Some(self.lifetimes.arm(due, key));
         }
     }
 

@@ -257,5 +257,6 @@ mod tests {
     fn an_idle_session_is_small() {
         let len = crate::slab::slot_len::<SecuredSession>();
         assert!(len <= 208, "{len}");
+        assert_eq!(crate::secure::SESSIONS_IN_CHUNK, crate::slab::chunk_len::<SecuredSession>());
     }
 }

@@ -21,9 +21,9 @@ use crate::profiles::Profiles;
 use crate::route::Forwards;
 use crate::secure::{Sealed, SessionEnd, Sessions};
 use crate::secured::Held;
-use crate::slab::{Key, Slab};
+use crate::slab::{Key, Slab, chunk_len};
 use crate::stateless::{FirstContact, ShortAnswer, first_contact, refuse};
-use crate::timer::{Purpose, Timers};
+use crate::timer::{LASTING, Timers};
 use crate::trace::{Known, Recorder, Way, answer};
 use crate::transmission::Settings;
 use crate::{Config, Event, Locator, Registration, Stats, TraceAsk, TraceChunk, TraceDrop, TraceOf, Wanted};
@@ -47,10 +47,12 @@ pub struct Shard {
     pub(crate) links: Links,
     pub(crate) sessions: Sessions<Held>,
     pub(crate) jobs: Slab<Job>,
-    pub(crate) observations: Slab<Observation>,
+    pub(crate) observations: Slab<Observation, { chunk_len::<Observation>() }>,
     pub(crate) wanted: Interned<Wanted>,
     pub(crate) questions: Slab<Question>,
     pub(crate) timers: Timers<Due>,
+    /// When the lifetimes of registrations are over.
+    pub(crate) lifetimes: Timers<Key<Device>, LASTING>,
     pub(crate) events: VecDeque<Event>,
     pub(crate) forwards: Forwards,
     pub(crate) secured_forwards: Forwards,
@@ -67,8 +69,6 @@ pub struct Shard {
 /// What a timer is for.
 #[derive(Clone, Copy, Debug)]
 pub(crate) enum Due {
-    /// A registration's lifetime is over.
-    Expiry(Key<Device>),
     /// The CoAP machine of a link wants to go on, or the link is no longer needed.
     Link(Key<Link>),
     /// The awake window of a device in Queue Mode may be over.
@@ -81,13 +81,6 @@ pub(crate) enum Due {
     Doubt(Key<Observation>),
     /// The host has had long enough to answer.
     Ask(Key<Question>),
-}
-
-impl Purpose for Due {
-    #[inline]
-    fn passes(&self) -> bool {
-        !matches!(self, Self::Expiry(_))
-    }
 }
 
 /// A datagram that [`Shard::poll_transmit`] has written.
@@ -145,6 +138,7 @@ impl Shard {
             wanted: Interned::new(hashes),
             questions: Slab::new(),
             timers: Timers::new(),
+            lifetimes: Timers::new(),
             events: VecDeque::new(),
             forwards,
             secured_forwards,
@@ -183,7 +177,6 @@ impl Shard {
         self.timers.advance(now);
         while let Some(due) = self.timers.pop() {
             match due {
-                Due::Expiry(device) => self.expired(now, device),
                 Due::Link(link) => self.link_due(now, link),
                 Due::Window(device) => self.window_due(now, device),
                 Due::Deadline(job) => self.deadline_passed(now, job),
@@ -191,6 +184,10 @@ impl Shard {
                 Due::Doubt(observation) => self.doubt_due(now, observation),
                 Due::Ask(question) => self.unanswered(now, question),
             }
+        }
+        self.lifetimes.advance(now);
+        while let Some(device) = self.lifetimes.pop() {
+            self.expired(now, device);
         }
         self.sessions.handle_timeout(now);
         self.take_happened(now);
@@ -261,6 +258,7 @@ impl Shard {
     }
 
     /// The next thing the host should know or answer.
+    #[inline]
     pub fn poll_event(&mut self) -> Option<Event> {
         self.take_happened(self.sessions.now());
         let event = self.events.pop_front();
@@ -274,7 +272,8 @@ impl Shard {
     /// When [`Shard::handle_timeout`] has something to do; `None` for never.
     #[must_use]
     pub fn poll_timeout(&self) -> Option<Instant> {
-        [self.timers.next(), self.sessions.poll_timeout()].into_iter().flatten().min()
+        let timers = [self.timers.next(), self.lifetimes.next(), self.sessions.poll_timeout()];
+        timers.into_iter().flatten().min()
     }
 
     /// The counters.

@@ -7,7 +7,7 @@ use core::num::NonZeroU32;
 use core::ops::Deref;
 use std::marker::PhantomData;
 
-use crate::chunks::{Chunks, Place};
+use crate::chunks::{self, Chunks, Place};
 
 /// Names one value of a [`Slab`].
 pub(crate) struct Key<T> {
@@ -52,9 +52,9 @@ impl<T> std::fmt::Debug for Key<T> {
     }
 }
 
-/// Values under handles; insertion and removal in constant time.
-pub(crate) struct Slab<T> {
-    chunks: Chunks<Slot<T>>,
+/// Values under handles, so many in a chunk ([`chunk_len`]); insertion and removal in constant time.
+pub(crate) struct Slab<T, const LEN: usize = 256> {
+    chunks: Chunks<Slot<T>, LEN>,
     len: usize,
 }
 
@@ -93,7 +93,7 @@ impl<T> Place for Slot<T> {
     }
 }
 
-impl<T> Slab<T> {
+impl<T, const LEN: usize> Slab<T, LEN> {
     pub(crate) fn new() -> Self {
         Self { chunks: Chunks::new(), len: 0 }
     }
@@ -127,6 +127,7 @@ impl<T> Slab<T> {
         Some(value)
     }
 
+    #[inline]
     pub(crate) fn get(&self, key: Key<T>) -> Option<&T> {
         let slot = self.chunks.get(key.index)?;
         match &slot.state {
@@ -135,6 +136,7 @@ impl<T> Slab<T> {
         }
     }
 
+    #[inline]
     pub(crate) fn get_mut(&mut self, key: Key<T>) -> Option<&mut T> {
         let slot = self.chunks.get_mut(key.index)?;
         match &mut slot.state {
@@ -209,8 +211,12 @@ impl<T> Deref for Keys<T> {
     }
 }
 
+/// How many of these a chunk is to have where there may be a million of them.
+pub(crate) const fn chunk_len<T>() -> usize {
+    chunks::len_for(slot_len::<T>())
+}
+
 /// What a value takes in a slab, in bytes.
-#[cfg(test)]
 pub(crate) const fn slot_len<T>() -> usize {
     size_of::<Slot<T>>()
 }
@@ -221,7 +227,7 @@ mod tests {
 
     #[test]
     fn a_key_that_outlived_its_value_finds_nothing() {
-        let mut slab = Slab::new();
+        let mut slab = Slab::<_, 256>::new();
         let first = slab.insert("first");
         assert_eq!(slab.remove(first), Some("first"));
         let second = slab.insert("second");
@@ -233,7 +239,7 @@ mod tests {
 
     #[test]
     fn the_next_key_is_the_one_given_out() {
-        let mut slab = Slab::new();
+        let mut slab = Slab::<_, 131>::new();
         let keys: Vec<_> = (0..700)
             .map(|n| {
                 let expected = slab.next_key();

@@ -12,24 +12,33 @@ use lightship_platform::Instant;
 
 use crate::chunks::{Chunks, Place};
 
-/// What a timer is for.
-pub(crate) trait Purpose: Copy {
-    /// Whether its kind is there for a while only, as a rule.
-    fn passes(&self) -> bool;
-}
-
 /// Names an armed timer until it fires or is cancelled.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
-pub(crate) struct TimerId(u32);
+pub(crate) struct TimerId(NonZeroU32);
+
+impl TimerId {
+    fn of(place: u32) -> Self {
+        // No place has the greatest number.
+        Self(NonZeroU32::new(place.wrapping_add(1)).unwrap_or(NonZeroU32::MAX))
+    }
+
+    fn place(self) -> u32 {
+        self.0.get() - 1
+    }
+}
 
 /// The wheel; `K` says what a timer is for.
-pub(crate) struct Timers<K> {
-    /// Those that last and those that pass, each in chunks of their own, so that many that pass leave nothing behind.
-    nodes: [Chunks<Node<K>>; 2],
+///
+/// Timers that last and timers that pass want a wheel each, so that many of the latter leave nothing behind, and chunks of another
+/// length ([`LASTING`]), since an allocator puts side by side what is as long.
+pub(crate) struct Timers<K, const LEN: usize = 128> {
+    nodes: Chunks<Node<K>, LEN>,
     /// Head and tail of each slot's list, the due list last.
     lists: Vec<(u32, u32)>,
     /// One bit for each slot that holds timers.
     occupied: [u64; LEVELS],
+    /// One bit for each level that has such a slot.
+    levels: u32,
     /// Everything up to and including this tick has moved to the due list.
     tick: u64,
     armed: usize,
@@ -44,14 +53,14 @@ struct Node<K> {
     list: u32,
 }
 
+/// Timers in a chunk of a wheel for those that last.
+pub(crate) const LASTING: usize = 256;
 const LEVELS: usize = 11;
 const SLOT_BITS: u32 = 6;
 const SLOTS: u32 = 1 << SLOT_BITS;
 #[allow(clippy::cast_possible_truncation, reason = "a small constant")]
 const DUE: u32 = LEVELS as u32 * SLOTS;
 const NONE: u32 = u32::MAX;
-/// This bit is set in the names of timers that pass.
-const PASSING: u32 = 1 << 31;
 const TICK_US: u64 = 1000;
 
 impl<K> Place for Node<K> {
@@ -73,12 +82,13 @@ impl<K> Place for Node<K> {
     }
 }
 
-impl<K: Purpose> Timers<K> {
+impl<K: Copy, const LEN: usize> Timers<K, LEN> {
     pub(crate) fn new() -> Self {
         Self {
-            nodes: [Chunks::new(), Chunks::new()],
+            nodes: Chunks::new(),
             lists: vec![(NONE, NONE); DUE as usize + 1],
             occupied: [0; LEVELS],
+            levels: 0,
             tick: 0,
             armed: 0,
         }
@@ -92,21 +102,19 @@ impl<K: Purpose> Timers<K> {
     /// Fires `key` at the first [`Timers::advance`] that is not before `due`.
     pub(crate) fn arm(&mut self, due: Instant, key: K) -> TimerId {
         let due_tick = due.as_micros().div_ceil(TICK_US);
-        let passes = key.passes();
-        let (place, node) = self.nodes[usize::from(passes)].take();
+        let (id, node) = self.nodes.take();
         *node = Node { key: Some(key), due_tick, previous: NONE, next: NONE, list: NONE };
-        assert!(place < PASSING - 1, "the limits keep tables below 2^31 entries");
-        let id = if passes { place | PASSING } else { place };
         self.armed += 1;
         self.sort_in(id);
-        TimerId(id)
+        TimerId::of(id)
     }
 
     /// Forgets a timer that has not fired yet.
     pub(crate) fn cancel(&mut self, id: TimerId) {
-        debug_assert!(self.node(id.0).key.is_some(), "a timer is cancelled once, before it fires");
-        self.unlink(id.0);
-        self.release(id.0);
+        debug_assert!(self.node(id.place()).key.is_some(), "a timer is cancelled once, before it fires");
+        let id = id.place();
+        self.unlink(id);
+        self.release(id);
     }
 
     /// The moment at which [`Timers::advance`] has something to do; not after the earliest timer.
@@ -128,7 +136,7 @@ impl<K: Purpose> Timers<K> {
             let list = level * SLOTS as usize + slot as usize;
             let mut id = self.lists[list].0;
             self.lists[list] = (NONE, NONE);
-            self.occupied[level] &= !(1 << slot);
+            self.clear(level, slot);
             while id != NONE {
                 let next = self.node(id).next;
                 self.sort_in(id);
@@ -151,12 +159,12 @@ impl<K: Purpose> Timers<K> {
     }
 
     fn next_slot(&self) -> Option<(usize, u32, u64)> {
-        let level = self.occupied.iter().position(|bits| *bits != 0)?;
-        let slot = self.occupied[level].trailing_zeros();
-        let shift = SLOT_BITS * u32::try_from(level).unwrap_or(0);
+        let level = self.levels.trailing_zeros();
+        let slot = self.occupied.get(level as usize)?.trailing_zeros();
+        let shift = SLOT_BITS * level;
         let above =
             self.tick.checked_shr(shift + SLOT_BITS).map_or(0, |digits| digits << (shift + SLOT_BITS));
-        Some((level, slot, above | u64::from(slot) << shift))
+        Some((level as usize, slot, above | u64::from(slot) << shift))
     }
 
     fn sort_in(&mut self, id: u32) {
@@ -168,6 +176,7 @@ impl<K: Purpose> Timers<K> {
             let level = differing / SLOT_BITS;
             let slot = (due >> (level * SLOT_BITS)) & (u64::from(SLOTS) - 1);
             self.occupied[level as usize] |= 1 << slot;
+            self.levels |= 1 << level;
             level * SLOTS + u32::try_from(slot).unwrap_or(0)
         };
         let tail = self.lists[list as usize].1;
@@ -191,23 +200,31 @@ impl<K: Purpose> Timers<K> {
             next => self.node_mut(next).previous = previous,
         }
         if self.lists[list as usize].0 == NONE && list < DUE {
-            self.occupied[(list / SLOTS) as usize] &= !(1 << (list % SLOTS));
+            self.clear((list / SLOTS) as usize, list % SLOTS);
+        }
+    }
+
+    /// A slot holds no timers any more.
+    fn clear(&mut self, level: usize, slot: u32) {
+        self.occupied[level] &= !(1 << slot);
+        if self.occupied[level] == 0 {
+            self.levels &= !(1 << level);
         }
     }
 
     fn release(&mut self, id: u32) {
-        self.nodes[usize::from(id >= PASSING)].release(id & !PASSING);
+        self.nodes.release(id);
         self.armed -= 1;
     }
 
     #[inline]
     fn node(&self, id: u32) -> &Node<K> {
-        self.nodes[usize::from(id >= PASSING)].get(id & !PASSING).expect("lists lead to timers")
+        self.nodes.get(id).expect("lists lead to timers")
     }
 
     #[inline]
     fn node_mut(&mut self, id: u32) -> &mut Node<K> {
-        self.nodes[usize::from(id >= PASSING)].get_mut(id & !PASSING).expect("lists lead to timers")
+        self.nodes.get_mut(id).expect("lists lead to timers")
     }
 }
 
@@ -226,27 +243,9 @@ mod tests {
         instant_of(ms)
     }
 
-    impl Purpose for char {
-        fn passes(&self) -> bool {
-            *self > 'b'
-        }
-    }
-
-    impl Purpose for () {
-        fn passes(&self) -> bool {
-            true
-        }
-    }
-
-    impl Purpose for u32 {
-        fn passes(&self) -> bool {
-            *self & 3 != 0
-        }
-    }
-
     #[test]
     fn nothing_fires_early_and_everything_fires() {
-        let mut timers = Timers::new();
+        let mut timers = Timers::<_, 128>::new();
         timers.arm(at(10), 'b');
         timers.arm(Instant::from_micros(9001), 'c');
         timers.arm(at(3_600_000), 'd');
@@ -267,7 +266,7 @@ mod tests {
 
     #[test]
     fn a_timer_in_the_next_century_takes_few_wakes() {
-        let mut timers = Timers::new();
+        let mut timers = Timers::<_, 128>::new();
         let far = 1 << 42 | 12_345;
         timers.arm(at(far), ());
         let mut wakes = 0;
@@ -286,7 +285,7 @@ mod tests {
         #[test]
         fn a_wheel_fires_as_a_sorted_list_does(seed: [u8; 32]) {
             let mut rng = SeededRng::new(seed);
-            let mut timers = Timers::new();
+            let mut timers = Timers::<_, 128>::new();
             let mut model: Vec<(u64, u32, TimerId)> = Vec::new();
             let mut now = u64::from(rng.next_u32()) << 8;
             for n in 0..300_u32 {

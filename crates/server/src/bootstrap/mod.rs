@@ -42,7 +42,7 @@ use crate::limits::{RECORD_OVERHEAD, STATELESS_MAX};
 use crate::secure::{Sealed, Sessions};
 use crate::slab::{Key, Slab};
 use crate::stateless::ShortAnswer;
-use crate::timer::{Purpose, Timers};
+use crate::timer::Timers;
 use crate::trace::{Recorder, Way, answer};
 use crate::{Security, SecurityStats, TraceAsk, TraceChunk, TraceDrop, TraceOf, Transmit};
 
@@ -161,12 +161,6 @@ enum Due {
     Session(Key<Session>),
     /// The host has had long enough to answer.
     Ask(Key<Question>),
-}
-
-impl Purpose for Due {
-    fn passes(&self) -> bool {
-        true
-    }
 }
 
 impl BootstrapServer {

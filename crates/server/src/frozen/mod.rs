@@ -162,7 +162,7 @@ impl Shard {
         let counts = deviations.counts();
         writer.len(counts.len());
         counts.iter().for_each(|count| writer.u16(*count));
-        writer.maybe(device.sleep.as_ref(), |writer, sleep| sleep.freeze(writer));
+        writer.maybe(device.sleep(), |writer, sleep| sleep.freeze(writer));
         writer.maybe(link.map(|link| link.peer.next_message_id().0), Writer::u16);
         let lasting = || device.observations.iter().copied().filter(|key| self.is_lasting(*key));
         writer.len(lasting().count());
@@ -196,8 +196,7 @@ impl Shard {
             proven: frozen.proven,
             allowance: frozen.allowance,
             link: None,
-            deviations: None,
-            sleep: None,
+            rare: None,
             observations: Keys::default(),
             line: None,
         };
@@ -239,7 +238,7 @@ impl Shard {
             if is_awake {
                 sleep.stay_awake(&mut self.timers, key);
             }
-            device.sleep = Some(Box::new(sleep));
+            device.set_sleep(sleep);
         }
     }
 }

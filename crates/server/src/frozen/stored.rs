@@ -13,7 +13,7 @@ use lightship_lwm2m::{Binding, Endpoint, ObjectVersion, Path, Version};
 use lightship_platform::Instant;
 
 use super::{Reader, Writer};
-use crate::devices::{Device, SecretHash};
+use crate::devices::{Device, Rare, SecretHash};
 use crate::limits::AMPLIFICATION_MAX;
 use crate::presence::Sleep;
 use crate::secure::Address;
@@ -223,7 +223,8 @@ impl Shard {
         if is_there || self.devices.len() >= self.config.limits.registrations {
             return None;
         }
-        let sleep = details.queue_mode.then(|| Box::new(Sleep::asleep(now)));
+        let sleep = details.queue_mode.then(|| Sleep::asleep(now));
+        let is_rare = sleep.is_some() || deviations != Deviations::default();
         // As much as its Register would have earned it.
         let allowance = u32::try_from(stored_len(&details)).unwrap_or(0).saturating_mul(AMPLIFICATION_MAX);
         let device = Device {
@@ -239,8 +240,7 @@ impl Shard {
             is_asking: false,
             allowance,
             link: None,
-            deviations: (deviations != Deviations::default()).then(|| Box::new(deviations)),
-            sleep,
+            rare: is_rare.then(|| Box::new(Rare { sleep, deviations })),
             observations: Keys::default(),
             line: None,
         };

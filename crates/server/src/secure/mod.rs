@@ -26,6 +26,8 @@ pub use self::event::{
 };
 pub(crate) use self::parties::{Parties, PartyId, PartyRef};
 pub use self::party::{Certificate, Endpoints, Mode, Party, Principal};
+#[cfg(test)]
+pub(crate) use self::session::CHUNK_LEN as SESSIONS_IN_CHUNK;
 pub(crate) use self::session::Session;
 pub(crate) use self::sessions::{Happened, Sealed, Sessions};
 pub use self::stats::{DropStats, FailureStats, SecurityStats};

@@ -175,9 +175,12 @@ pub(super) struct NewPath {
     pub(super) newest: bool,
 }
 
+/// How many sessions a chunk has: what [`crate::slab::chunk_len`] says for those of a shard. It may not depend on `T`.
+pub(crate) const CHUNK_LEN: usize = 236;
+
 /// All sessions of an engine and their indexes.
 pub(super) struct Table<T> {
-    slab: Slab<Session<T>>,
+    slab: Slab<Session<T>, CHUNK_LEN>,
     /// What few sessions have at a time, by their places in the slab.
     busy: HashMap<u32, Box<Busy>, SecretHash>,
     /// With whom the sessions are.

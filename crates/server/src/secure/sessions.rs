@@ -26,7 +26,7 @@ use crate::devices::SecretHash;
 use crate::limits::{AMPLIFICATION_MAX, METERED_IDENTITIES_MAX, STATELESS_MAX};
 use crate::meter::Meter;
 use crate::slab::{Key, Slab};
-use crate::timer::{Purpose, Timers};
+use crate::timer::Timers;
 use crate::trace::{Recorder, TraceDrop, Way};
 use crate::{Locator, Party, Security, SecurityStats, SessionDrops, SessionInfo, Whose};
 
@@ -78,12 +78,6 @@ impl<T> Clone for Due<T> {
     }
 }
 impl<T> Copy for Due<T> {}
-
-impl<T> Purpose for Due<T> {
-    fn passes(&self) -> bool {
-        true
-    }
-}
 
 /// What the engine is told.
 pub(crate) enum Happened<T> {
