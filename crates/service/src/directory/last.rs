@@ -6,7 +6,47 @@ use lightship_store::WantedKey;
 
 /// What an observation has reported last, if anything. A million of these are kept.
 #[derive(Clone, Debug, Default)]
-pub(crate) struct LastContent(Option<Box<[u8]>>);
+pub(crate) struct LastContent(Kept);
+
+/// Bytes, in place if they are few: most values are a number.
+#[derive(Clone, Debug, Default)]
+enum Kept {
+    #[default]
+    Nothing,
+    Short {
+        len: u8,
+        bytes: [u8; SHORT_LEN_MAX],
+    },
+    #[expect(clippy::box_collection, reason = "a thin pointer leaves the room in which few bytes lie")]
+    Long(Box<Vec<u8>>),
+}
+
+/// As many as lie in the room of a pointer and its length.
+const SHORT_LEN_MAX: usize = 14;
+
+impl Kept {
+    fn of(mut content: Vec<u8>) -> Kept {
+        let mut bytes = [0; SHORT_LEN_MAX];
+        match (bytes.get_mut(..content.len()), u8::try_from(content.len())) {
+            (Some(place), Ok(len)) => {
+                place.copy_from_slice(&content);
+                Kept::Short { len, bytes }
+            }
+            _ => {
+                content.shrink_to_fit();
+                Kept::Long(Box::new(content))
+            }
+        }
+    }
+
+    fn bytes(&self) -> Option<&[u8]> {
+        match self {
+            Kept::Nothing => None,
+            Kept::Short { len, bytes } => bytes.get(..usize::from(*len)),
+            Kept::Long(bytes) => Some(bytes),
+        }
+    }
+}
 
 impl LastContent {
     /// Keeps these nodes, without their names and units, which are those of the definitions.
@@ -22,14 +62,14 @@ impl LastContent {
             // Most are like this: one letter for the type, then the value.
             let mut bytes = vec![letter(*kind)];
             let written = serde_json::to_writer(&mut bytes, value);
-            return LastContent(written.ok().map(|()| bytes.into_boxed_slice()));
+            return LastContent(written.map_or(Kept::Nothing, |()| Kept::of(bytes)));
         }
-        LastContent(serde_json::to_vec(&nodes).ok().map(Vec::into_boxed_slice))
+        LastContent(serde_json::to_vec(&nodes).map_or(Kept::Nothing, Kept::of))
     }
 
     /// The nodes, without names and units.
     pub(crate) fn nodes(&self, key: &WantedKey) -> Option<Vec<api::Node>> {
-        let bytes = self.0.as_deref()?;
+        let bytes = self.0.bytes()?;
         let nodes: Vec<api::Node> = match bytes.split_first()? {
             (b'[', _) => serde_json::from_slice(bytes).ok()?,
             (letter, value) => {
@@ -79,6 +119,15 @@ mod tests {
     use super::*;
 
     #[test]
+    fn few_bytes_and_many_are_the_same_after_they_were_kept() {
+        assert_eq!(size_of::<LastContent>(), 16);
+        for len in 0..40_u8 {
+            let content: Vec<u8> = (0..len).collect();
+            assert_eq!(Kept::of(content.clone()).bytes(), Some(&content[..]));
+        }
+    }
+
+    #[test]
     fn a_content_is_the_same_after_it_was_kept() {
         let key = WantedKey::Path("/3303/0/5700".parse().expect("a path"));
         let node = |value: serde_json::Value, kind, path: &str| {
@@ -102,6 +151,6 @@ mod tests {
         }
         assert_eq!(LastContent::default().nodes(&key), None);
         let plain = LastContent::of(&key, vec![node(21.5.into(), Some(ValueType::Float), "/3303/0/5700")]);
-        assert_eq!(plain.0.as_deref(), Some(&b"f21.5"[..]));
+        assert_eq!(plain.0.bytes(), Some(&b"f21.5"[..]));
     }
 }

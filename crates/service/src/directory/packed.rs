@@ -26,10 +26,9 @@ use crate::filter::Facts;
 #[derive(Clone, Debug)]
 pub(super) struct Packed {
     details: Details,
-    owner: Owner,
+    owner: Option<Arc<Party>>,
     session: Option<Box<Session>>,
-    sleep: Option<Box<Sleep>>,
-    rest: Option<Box<Rest>>,
+    rare: Option<Box<Rare>>,
     observations: Box<[Seen]>,
     began: [Instant; 2],
     registered_at: Timestamp,
@@ -40,6 +39,8 @@ pub(super) struct Packed {
     speaks: Option<Format>,
     list_format: Option<Format>,
     no_composites: bool,
+    /// It is its own: a PSK identity that is its name, and speaks for it alone.
+    owns_itself: bool,
 }
 
 /// Whose a registration is.
@@ -47,7 +48,7 @@ pub(super) struct Packed {
 enum Owner {
     /// It came without security.
     Nobody,
-    /// Its own: a PSK identity that is its name, and speaks for it alone.
+    /// See [`Packed::owns_itself`].
     Itself,
     Other(Arc<Party>),
 }
@@ -66,6 +67,13 @@ struct Session {
     resumed: bool,
     /// 0 for none.
     record_size_limit: u16,
+}
+
+/// What neither a device has that listens always, nor one that does what the standard says.
+#[derive(Clone, Debug)]
+struct Rare {
+    sleep: Option<Sleep>,
+    rest: Option<Box<Rest>>,
 }
 
 /// What a device in Queue Mode has.
@@ -303,6 +311,24 @@ impl Owner {
         Owner::Other(Arc::new(Party { principal: party.principal.clone(), endpoints }))
     }
 
+    /// The reverse of [`Owner::pack`].
+    fn unpack(other: Option<Arc<Party>>, owns_itself: bool) -> Owner {
+        match other {
+            Some(party) => Owner::Other(party),
+            None if owns_itself => Owner::Itself,
+            None => Owner::Nobody,
+        }
+    }
+
+    /// In less room: somebody else, and whether it is the device itself.
+    fn pack(self) -> (Option<Arc<Party>>, bool) {
+        match self {
+            Owner::Nobody => (None, false),
+            Owner::Itself => (None, true),
+            Owner::Other(party) => (Some(party), false),
+        }
+    }
+
     fn open(self, endpoint: &Endpoint) -> Option<Arc<Party>> {
         match self {
             Owner::Nobody => None,
@@ -354,16 +380,18 @@ impl Packed {
         let sleep = match presence {
             Presence::Listening => None,
             Presence::Awake { .. } | Presence::Asleep { .. } => {
-                Some(Box::new(Sleep { presence, awake_until, expected_wake }))
+                Some(Sleep { presence, awake_until, expected_wake })
             }
         };
         let owner = party.map_or(Owner::Nobody, |party| Owner::of(party, &details.endpoint));
+        let (owner, owns_itself) = owner.pack();
+        let rest = (rest != Rest::default()).then(|| Box::new(rest));
+        let is_rare = sleep.is_some() || rest.is_some();
         Packed {
             details,
             owner,
             session,
-            sleep,
-            rest: (rest != Rest::default()).then(|| Box::new(rest)),
+            rare: is_rare.then(|| Box::new(Rare { sleep, rest })),
             observations,
             began: [registered_at, updated_at],
             registered_at: device.registered_at,
@@ -374,6 +402,7 @@ impl Packed {
             speaks: device.speaks,
             list_format: device.list_format,
             no_composites: device.no_composites,
+            owns_itself,
         }
     }
 
@@ -411,17 +440,17 @@ impl Packed {
     /// What a filter may ask.
     pub(super) fn facts(&self) -> Facts<'_> {
         let (made, deleted) =
-            self.rest.as_deref().map_or((None, None), |rest| (Some(&rest.made), Some(&rest.deleted)));
+            self.rest().map_or((None, None), |rest| (Some(&rest.made), Some(&rest.deleted)));
         let address: SocketAddr = self.address.into();
         Facts {
             name: self.name(),
             terms: &self.details,
             lost_since: None,
-            asleep: self.sleep.as_ref().is_some_and(|sleep| sleep.presence.is_asleep()),
+            asleep: self.sleep().is_some_and(|sleep| sleep.presence.is_asleep()),
             security: match &self.owner {
-                Owner::Nobody => SecurityMode::Nosec,
-                Owner::Itself => SecurityMode::Psk,
-                Owner::Other(party) => crate::security::mode(party.principal.mode()),
+                Some(party) => crate::security::mode(party.principal.mode()),
+                None if self.owns_itself => SecurityMode::Psk,
+                None => SecurityMode::Nosec,
             },
             registered_at: self.registered_at,
             updated_at: self.updated_at,
@@ -429,6 +458,14 @@ impl Packed {
             made,
             deleted,
         }
+    }
+
+    fn sleep(&self) -> Option<&Sleep> {
+        self.rare.as_ref()?.sleep.as_ref()
+    }
+
+    fn rest(&self) -> Option<&Rest> {
+        self.rare.as_ref()?.rest.as_deref()
     }
 
     pub(super) fn details(&self) -> Details {
@@ -453,7 +490,7 @@ impl Packed {
 
     /// Whoever is awake stays so until then.
     fn heard(&mut self, awake_until: Instant, clock: Clock) {
-        if let Some(sleep) = &mut self.sleep
+        if let Some(sleep) = self.rare.as_mut().and_then(|rare| rare.sleep.as_mut())
             && let Presence::Awake { until } = &mut sleep.presence
         {
             *until = awake_until.max(*until);
@@ -470,7 +507,7 @@ impl Packed {
     /// counting.
     pub(super) fn past(&self, with_present: bool) -> Past {
         let mut past = Past::default();
-        if let Some(rest) = &self.rest {
+        if let Some(rest) = self.rest() {
             past.of_content.clone_from(&rest.deviations);
             past.of_messages.clone_from(&rest.deviations_before);
             let present = with_present.then(|| rest.deviations_counted.iter());
@@ -490,7 +527,8 @@ impl Packed {
 
     /// The device, to work with.
     pub(super) fn into_device(self, clock: Clock) -> Device {
-        let Packed { details, owner, session, sleep, rest, observations, began, .. } = self;
+        let Packed { details, owner, owns_itself, session, rare, observations, began, .. } = self;
+        let (sleep, rest) = rare.map_or((None, None), |rare| (rare.sleep, rare.rest));
         let Rest {
             deviations_counted,
             commands_waiting,
@@ -510,11 +548,11 @@ impl Packed {
             asked.extend(is_asked.then(|| key.clone()));
             open.insert(key, seen);
         }
-        let (party, address) = (owner.open(&details.endpoint), self.address.into());
+        let (party, address) =
+            (Owner::unpack(owner, owns_itself).open(&details.endpoint), self.address.into());
         let session = session.zip(party.clone()).map(|(session, party)| session.open(party, address));
         let (session, opened) = session.unzip();
         let session_opened = session.as_ref().map(|info: &SessionInfo| info.id).zip(opened);
-        let sleep = sleep.map(|sleep| *sleep);
         let presence = sleep.as_ref().map_or(Presence::Listening, |sleep| sleep.presence);
         let [registered_at, updated_at] = began;
         let (lifetime_s, endless) = (details.lifetime_s, details.lifetime_s == 0);
@@ -562,7 +600,7 @@ mod tests {
 
     #[test]
     fn a_packed_device_is_small() {
-        assert!(size_of::<Option<Packed>>() <= 144, "{}", size_of::<Option<Packed>>());
+        assert!(size_of::<Option<Packed>>() <= 128, "{}", size_of::<Option<Packed>>());
         assert!(size_of::<Seen>() <= 64, "{}", size_of::<Seen>());
         assert!(size_of::<Session>() <= 40, "{}", size_of::<Session>());
     }
@@ -607,7 +645,8 @@ mod tests {
             (Principal::RawPublicKey([7; 32]), Endpoints::One(name("lamp"))),
         ] {
             let party = Arc::new(Party { principal, endpoints });
-            assert_eq!(Owner::of(party.clone(), &name("lamp")).open(&name("lamp")), Some(party));
+            let (other, owns_itself) = Owner::of(party.clone(), &name("lamp")).pack();
+            assert_eq!(Owner::unpack(other, owns_itself).open(&name("lamp")), Some(party));
         }
     }
 }

@@ -262,8 +262,8 @@ fn name_in(chunks: &[Vec<Option<Packed>>], place: Place) -> &str {
     at(chunks, place).map_or("", Packed::name)
 }
 
-/// Devices in a chunk, which fits into a block of 40 KiB: an allocator wants up to 8 bytes more than it has.
-const CHUNK: usize = ((40 << 10) - 8) / size_of::<Option<Packed>>();
+/// Devices in a chunk, which fills a block of 32 KiB.
+const CHUNK: usize = (32 << 10) / size_of::<Option<Packed>>();
 
 #[cfg(test)]
 mod tests {
@@ -337,7 +337,7 @@ mod tests {
             eprintln!("{each} resident bytes each");
         }
         assert_eq!(table.len(), names.len());
-        assert!(each <= 262, "{each}");
+        assert!(each <= 241, "{each}");
     }
 
     fn resident() -> usize {

@@ -192,7 +192,7 @@ impl<'a> EventRow<'a> {
 
 /// A row of the log holds no more events, and no more bytes before its last one: whoever reads one event reads its row.
 pub(crate) const EVENTS_MAX: usize = 512;
-const BYTES_MAX: usize = 64 << 10;
+const BYTES_MAX: usize = 60 << 10;
 /// Fewer events than this are a row each.
 pub(crate) const EVENTS_MIN: usize = 16;
 const INDEX: u8 = 1;
