@@ -7,7 +7,8 @@ mod common;
 use common::secure::{Coaps as _, Device, HOME, config, connect, known, with, without_cid, world};
 use common::{LIST, Packet, SECOND, World, address, answer, endpoint, path, read, uri, wanted};
 use lightship_coap::{Code, Type};
-use lightship_dtls::{Config, Connect};
+use lightship_dtls::{Config, Connect, Suite};
+use lightship_platform::crypto::{Aead, Crypto as _, RustCrypto};
 use lightship_server::{
     Answer, CredentialEnd, Ended, Endpoints, Event, HandshakeFailure, Mode, Outcome, Principal,
     Registrations, SecurityEvent, SecurityLimits, SessionEnd, Whose,
@@ -337,6 +338,30 @@ fn a_credential_taken_away_ends_its_sessions_and_nothing_of_them_can_be_resumed(
     }
 }
 
+// Proves: SEC-06
+#[test]
+fn a_session_that_had_ended_when_its_credential_changed_cannot_be_resumed() {
+    for whose in
+        [Whose::Endpoint(endpoint("lamp")), Whose::Principal(Principal::Psk(b"lamp".as_slice().into()))]
+    {
+        let mut world = world(&["lamp", "pump"]);
+        let mut resumptions = ["lamp", "pump"].map(|name| {
+            let mut device = Device::open(&mut world, address(HOME), Config::default(), connect(name));
+            device.close(&mut world);
+            Some(device.resumption().expect("given"))
+        });
+        world.credentials.as_mut().expect("answers")[0].key = b"another key".to_vec();
+        world.shard.end_sessions(world.now, &[whose], CredentialEnd::Changed, Registrations::Keep);
+        world.drain();
+        let lamp = Connect { resume: resumptions[0].take(), ..connect("lamp") };
+        let mut lamp = Device::new(world.now, address("192.0.2.9:1"), Config::default(), lamp);
+        lamp.run(&mut world);
+        assert!(!lamp.is_resumed() && !lamp.association.is_established());
+        let pump = Connect { resume: resumptions[1].take(), ..connect("pump") };
+        assert!(Device::open(&mut world, address("192.0.2.9:2"), Config::default(), pump).is_resumed());
+    }
+}
+
 #[test]
 fn a_session_is_not_resumed_under_another_name_of_the_server() {
     let mut world = world(&["lamp"]);
@@ -381,6 +406,36 @@ fn a_session_is_resumed_by_its_id_while_it_lives_and_after_it_ended() {
     let late = Device::open(&mut world, address("192.0.2.1:7777"), Config::default(), resume());
     assert!(!late.is_resumed(), "the secrets are forgotten after a day");
     assert_eq!(world.shard.stats().security.opened_resumed, 2);
+}
+
+// RFC 5246 §7.2: the secrets of a session that ended with an error are forgotten.
+#[test]
+fn a_session_that_a_fatal_alert_ended_is_not_resumed_by_its_id() {
+    for (alert, is_resumable) in [([2, 80], false), ([1, 0], true)] {
+        let mut world = world(&["lamp"]);
+        let config = Config { suites: vec![Suite::PskAes128Ccm8], ..without_cid() };
+        let device = Device::open(&mut world, address(HOME), config.clone(), connect("lamp"));
+        let resume = Connect { resume: device.resumption(), ..connect("lamp") };
+        let record = alert_record(device, alert);
+        world.secured(address(HOME), &record);
+        assert!(matches!(ends(&world)[..], [(SessionEnd::ByPeer(by), None)] if by.0 == alert[1]));
+        let again = Device::open(&mut world, address("192.0.2.1:9999"), config, resume);
+        assert_eq!(again.is_resumed(), is_resumable, "{alert:?}");
+    }
+}
+
+/// An alert under the keys of a device that has said nothing but its Finished; no association of ours sends a fatal one then.
+fn alert_record(device: Device, alert: [u8; 2]) -> Vec<u8> {
+    let frozen = device.association.freeze().expect("established");
+    let block = &frozen[frozen.len() - 40..];
+    let number = [0, 1, 0, 0, 0, 0, 0, 1];
+    let nonce = [&block[32..36], &number].concat();
+    let aad = [&number[..], &[21, 254, 253, 0, 2]].concat();
+    let mut sealed = alert;
+    let tag = RustCrypto
+        .seal(Aead::Aes128Ccm8, &block[..16], &nonce.try_into().expect("twelve"), &aad, &mut sealed)
+        .expect("sealed");
+    [&[21, 254, 253][..], &number, &[0, 18], &number, &sealed, &tag[..8]].concat()
 }
 
 fn update_again(location: &str) -> Packet {

@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use lightship_dtls::cookie::Cookies;
-use lightship_dtls::{DropReason, Event, Facts, Failure, Host, Path, Record, SealError, Wear};
+use lightship_dtls::{Alert, DropReason, Event, Facts, Failure, Host, Path, Record, SealError, Wear};
 use lightship_platform::crypto::Secret;
 use lightship_platform::{Instant, Rng as _, SeededRng};
 
@@ -507,7 +507,13 @@ impl<T: Default> Sessions<T> {
         }
         let is_resumable = session.marks.has(Marks::RESUMABLE);
         self.resumable -= usize::from(is_resumable);
-        let keep = !matches!(reason, SessionEnd::Ended(_)) && is_resumable;
+        // What a credential that is gone has opened is never resumed, nor what ended with an error (RFC 5246 §7.2).
+        let is_lost = match reason {
+            SessionEnd::Ended(_) => true,
+            SessionEnd::ByPeer(alert) => alert != Alert::CLOSE_NOTIFY,
+            SessionEnd::Replaced | SessionEnd::Crowded | SessionEnd::Exhausted | SessionEnd::Done => false,
+        };
+        let keep = is_resumable && !is_lost;
         if keep && let (Some(core), Some(suite)) = (&self.core, session.suite()) {
             let ended = EndedSession {
                 id_random: session.id_random,
