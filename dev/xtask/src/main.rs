@@ -13,6 +13,7 @@ mod files;
 mod instructions;
 mod interop;
 mod no_std;
+mod orphans;
 mod proofs;
 mod registry;
 mod source;

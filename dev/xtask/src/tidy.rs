@@ -1,12 +1,14 @@
 //! `cargo xtask tidy`: the house rules that a machine can check.
 //!
 //! Dependency edges · file and function length · banned calls and words · where `unsafe` may stand · a room card
-//! on top of each crate · nothing of the machine it was written on. Lengths hold for tests as well: a test that
-//! does not fit a screen hides what it proves; long data belongs in a constant or a file.
+//! on top of each crate · no source file that nothing compiles · nothing of the machine it was written on. Lengths
+//! hold for tests as well: a test that does not fit a screen hides what it proves; long data belongs in a constant
+//! or a file.
 
 use crate::edges::{self, SEALED};
 use crate::source::{self, line_of, words};
-use crate::{Outcome, files};
+use crate::{Outcome, files, orphans};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// Lines a source file may have.
@@ -50,11 +52,16 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
             complaints.extend(card_complaint(&root, Path::new(manifest)));
         }
     }
+    let mut sources = BTreeMap::new();
     for path in files::listed(&root)? {
         if let Some(text) = files::text(&root, &path)? {
             complaints.extend(check_file(&path, &text));
+            if path.ends_with(".rs") {
+                sources.insert(path, text);
+            }
         }
     }
+    complaints.extend(orphans::complaints(&sources));
     if complaints.is_empty() {
         return Ok(());
     }

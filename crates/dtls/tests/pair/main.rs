@@ -3,6 +3,7 @@
 #![allow(missing_docs, clippy::unwrap_used, clippy::wildcard_enum_match_arm, reason = "tests")]
 
 mod cookies;
+mod established;
 mod harness;
 mod memory;
 mod refusals;
