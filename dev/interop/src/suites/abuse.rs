@@ -1,7 +1,7 @@
 //! Floods and false starts through DTLS while honest devices keep working, with figures.
 //!
-//! The server has its default limits. First every pool and table is filled once; from then on nothing grows any more, whatever comes.
-//! `cargo xtask interop --only abuse` is short; with `LIGHTSHIP_ABUSE_FACTOR=50` each attack is so many times longer.
+//! First every pool and table is filled once; from then on nothing grows any more, whatever comes. `cargo xtask interop --only abuse` is
+//! short, with a quarter of the usual pool; with `LIGHTSHIP_ABUSE_FACTOR=50` each attack is so many times longer, with default limits.
 
 use super::dtls::{put_credential, security};
 use super::dtls_peers::{End, KEY, Library, SUITES};
@@ -31,9 +31,9 @@ const POOL_BYTES: usize = 16 << 20;
 const SHARD_KIB_MAX: u64 = 30 * 1024;
 /// The same for the process: 10,000 events, a thousand failures, 4096 events and answers on their way.
 const PROCESS_KIB_MAX: u64 = 32 * 1024;
-/// Handshakes under way that a shard holds, and how many for each make sure that the pools of all are full.
+/// Handshakes under way that a shard holds by default, and in the short form: filling that takes seconds instead of minutes.
 const POOL: usize = 4096;
-const FILLING: usize = 6000;
+const POOL_SHORT: usize = 1024;
 /// Rounds of all kinds after which the process must have come to rest, and growth of a round that counts as none, in KiB.
 const ROUNDS_MAX: usize = 20;
 const REST_KIB: u64 = 256;
@@ -71,6 +71,8 @@ struct Town {
     plain: Plain,
     relay: Relay,
     factor: usize,
+    /// Handshakes under way that a shard holds.
+    pool: usize,
     /// The most that the process had while all was filled.
     full_kib: u64,
 }
@@ -90,7 +92,7 @@ pub(crate) fn run(world: &World, report: &mut Report) {
         report.case(&format!("abuse/{name}"), || town.survives(world, name, times, attack));
     }
     report.case("abuse/newcomer-while-the-pool-is-full", || {
-        town.attack(FILLING * 4, never_finished)?;
+        town.attack(town.filling() * 4, never_finished)?;
         newcomer(world, town.at, 0).map(drop)
     });
     report.case("abuse/records-replayed-and-cut", || town.replays());
@@ -248,7 +250,11 @@ impl Waits {
 impl Town {
     fn open(world: &World) -> Result<Self, String> {
         let keys = Keys::of_this_run(&world.folders.cache)?;
-        let serve = Serve::start_secure(&world.program, "serve-abuse", &security(&keys))?;
+        let factor =
+            std::env::var("LIGHTSHIP_ABUSE_FACTOR").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
+        let pool = if factor == 1 { POOL_SHORT } else { POOL };
+        let limits = format!("{}handshakes_max = {pool}\n", security(&keys));
+        let serve = Serve::start_secure(&world.program, "serve-abuse", &limits)?;
         let at = serve.secure()?;
         let relay = Relay::start(at, unchanged)?;
         let names = (0..NEWCOMERS).map(|number| format!("newcomer-{number}"));
@@ -266,13 +272,16 @@ impl Town {
         let mut honest = end.client(&relay.front.to_string())?;
         let location = honest.register("honest")?;
         let plain = Plain::register(serve.coap)?;
-        let factor =
-            std::env::var("LIGHTSHIP_ABUSE_FACTOR").ok().and_then(|text| text.parse().ok()).unwrap_or(1);
-        Ok(Self { serve, at, honest, location, plain, relay, factor, full_kib: 0 })
+        Ok(Self { serve, at, honest, location, plain, relay, factor, pool, full_kib: 0 })
     }
 
     fn resident_kib(&self) -> Result<u64, String> {
         self.serve.process.size().map(|size| size.resident_kib)
+    }
+
+    /// How many handshakes for each shard make sure that the pools of all are full.
+    const fn filling(&self) -> usize {
+        self.pool + self.pool / 2
     }
 
     /// Fills every pool and every table once.
@@ -287,7 +296,7 @@ impl Town {
         for (_, times, attack) in ATTACKS {
             // Each of these waits for an answer.
             let is_slow = std::ptr::fn_addr_eq(attack, weaker as Attack);
-            self.fill_with(if is_slow { times } else { FILLING * shards }, attack)?;
+            self.fill_with(if is_slow { times } else { self.filling() * shards }, attack)?;
         }
         // In turn, as the allocator needs most room where pieces of different lengths follow each other; until it has it.
         let (mut rounds, mut at_rest) = (0, 0);
@@ -295,13 +304,13 @@ impl Town {
             rounds += 1;
             holds(rounds <= ROUNDS_MAX, || format!("it still grows after {ROUNDS_MAX} rounds"))?;
             let full_kib = self.full_kib;
-            self.fill_with(FILLING * shards, never_finished)?;
+            self.fill_with(self.filling() * shards, never_finished)?;
             let (found, _) = self.pool()?;
-            holds(found >= u64::try_from(POOL * shards * 9 / 10).unwrap_or_default(), || {
+            holds(found >= u64::try_from(self.pool * shards * 9 / 10).unwrap_or_default(), || {
                 format!("only {found} handshakes are under way")
             })?;
-            self.fill_with(FILLING * shards, signed_never_finished)?;
-            self.fill_with(FILLING * shards, endless_certificates)?;
+            self.fill_with(self.filling() * shards, signed_never_finished)?;
+            self.fill_with(self.filling() * shards, endless_certificates)?;
             at_rest = if self.full_kib <= full_kib + REST_KIB { at_rest + 1 } else { 0 };
         }
         let shards = u64::try_from(shards).unwrap_or(1);
@@ -402,7 +411,7 @@ impl Town {
     fn is_flat(&self) -> Check {
         let (handshakes, bytes) = self.pool()?;
         let shards = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let (count_max, bytes_max) = (u64::try_from(POOL * shards), u64::try_from(POOL_BYTES * shards));
+        let (count_max, bytes_max) = (u64::try_from(self.pool * shards), u64::try_from(POOL_BYTES * shards));
         let is_within =
             count_max.is_ok_and(|max| handshakes <= max) && bytes_max.is_ok_and(|max| bytes <= max);
         holds(is_within, || format!("{handshakes} handshakes take {bytes} bytes"))?;
