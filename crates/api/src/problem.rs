@@ -125,13 +125,14 @@ problem_types! {
     NotObserved "not-observed" 404 "This path is not observed.";
     UnknownModel "unknown-model" 404 "No such object definition is known.";
     UnknownCommand "unknown-command" 404 "No such command is known.";
+    UnknownBulk "unknown-bulk" 404 "No such bulk operation is known.";
     UnknownToken "unknown-token" 404 "No such token is known.";
     NoDocument "no-document" 404 "There is no such bootstrap document or template.";
     NoCredential "no-credential" 404 "This device has no such credential.";
     MethodNotAllowed "method-not-allowed" 405 "The method is not allowed at this address.";
     RequestTimeout "request-timeout" 408 "The request did not arrive in time.";
     Asleep "asleep" 409 "The device sleeps.";
-    CommandOver "command-over" 409 "The command can no longer be cancelled.";
+    CommandOver "command-over" 409 "It can no longer be cancelled.";
     Conflict "conflict" 409 "The request contradicts what is already there.";
     IdentityTaken "identity-taken" 409 "Another device has this identity.";
     TooLarge "too-large" 413 "The request is too large.";

@@ -87,7 +87,7 @@ pub(crate) async fn cancel(State(core): State<Arc<Core>>, Parts(id): Parts<Strin
 }
 
 fn unknown(id: &str) -> Refusal {
-    Refusal::new(ProblemType::UnknownCommand, format!("no bulk operation {id:?} is kept"))
+    Refusal::new(ProblemType::UnknownBulk, format!("no bulk operation {id:?} is kept"))
 }
 
 /// What may be asked of many devices, by its name there.

@@ -90,7 +90,9 @@ fn what_makes_no_sense_is_refused_before_anything_is_asked() {
         assert!(refused.body.contains(word), "{order} {refused:?}");
     }
     for method in ["GET", "DELETE"] {
-        assert_eq!(server.call(method, "/api/v1/bulk/7", "").status, 404);
+        let refused = server.call(method, "/api/v1/bulk/7", "");
+        assert_eq!((refused.status, refused.problem().as_str()), (404, "unknown-bulk"));
+        assert_eq!(refused.json()["title"], "No such bulk operation is known.");
     }
 }
 
