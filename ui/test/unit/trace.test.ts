@@ -2,7 +2,7 @@ import { describe, expect, it, vi } from "vitest";
 import type { TraceItem } from "../../src/lib/api/trace";
 import { session } from "../../src/lib/state/session.svelte";
 import { Trace } from "../../src/lib/state/trace.svelte";
-import { afterText, answerCode, drops, exchanges, hexLines, isOpen, isRefused, matches, operationText, repeats, span, spanText } from "../../src/pages/device/trace/exchanges";
+import { about, afterText, answerCode, drops, exchanges, hexLines, isOpen, isRefused, matches, operationText, repeats, span, spanText } from "../../src/pages/device/trace/exchanges";
 
 const item = (id: string, exchange: string, more: Partial<TraceItem> = {}): TraceItem => ({
   id,
@@ -35,6 +35,20 @@ describe("exchanges", () => {
     expect(answered && [answerCode(answered), isRefused(answered), repeats(answered), span(answered), isOpen(answered)]).toEqual(["4.04", true, 1, 2400, false]);
     const [open] = exchanges([item("1", "a", { direction: "out", type: "CON", code: "0.01" })]);
     expect(open && isOpen(open)).toBe(true);
+  });
+
+  it("tells what several paths together are about, and finds them by it", () => {
+    const nodes = [{ path: "/3303/0/5700", value: 21.5 }, { path: "/3304/0", resources: { 5700: { path: "/3304/0/5700", value: 40 } } }];
+    const [registered, read, send, together] = exchanges([
+      item("1", "a", { operation: "notify", path: "/", payload: { length: 9, nodes } }),
+      item("2", "b", { operation: "send", path: "/dp", payload: { length: 9, nodes: [{ path: "/3/0/9" }] } }),
+      item("3", "c", { operation: "read", path: "/3/0", payload: { length: 9, nodes } }),
+      item("4", "d", { operation: "register", path: "/rd" }),
+    ]);
+    if (!together || !send || !read || !registered) throw new Error("four");
+    expect([together, send, read, registered].map(about)).toEqual([["/3303/0/5700", "/3304/0/5700"], ["/3/0/9"], ["/3/0"], ["/rd"]]);
+    const nameOf = (path: string): string => (path === "/3304/0/5700" ? "Humidity" : "");
+    expect([matches(together, "all", "humidity", nameOf), matches(send, "all", "/dp /3/0/9"), matches(read, "all", "humidity", nameOf)]).toEqual([true, true, false]);
   });
 
   it("finds by words, errors and drops", () => {

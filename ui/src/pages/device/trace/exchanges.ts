@@ -1,6 +1,7 @@
 // Messages that belong together, and which of them somebody wants to see.
 
 import type { TraceItem } from "../../../lib/api/trace";
+import { flatten } from "../../../lib/lwm2m/node";
 
 export interface Exchange {
   id: string;
@@ -22,6 +23,17 @@ export function exchanges(items: readonly TraceItem[]): Exchange[] {
     found.set(item.exchange, exchange);
   }
   return [...found.values()].reverse();
+}
+
+/** What it is about. Where the address does not say it, as with a Send and with several paths together, what was sent does. */
+export function about(exchange: Exchange): string[] {
+  const path = exchange.items.find((item) => item.path !== undefined)?.path;
+  if (path !== undefined && path !== "/" && path !== "/dp") return [path];
+  const nodes = exchange.items.flatMap((item) => item.payload?.nodes ?? []);
+  const values = flatten(nodes).map((entry) => entry.path);
+  const paths = new Set(values.length > 0 ? values : nodes.flatMap((node) => node.path ?? []));
+  if (paths.size > 0) return [...paths];
+  return path === undefined ? [] : [path];
 }
 
 /** The code of the answer, if there is one; a notification is its own. */
@@ -60,10 +72,10 @@ export function matches(exchange: Exchange, kind: Kind, text: string, nameOf: (p
   if (kind === "dropped" && drops(exchange).length === 0) return false;
   const words = text.toLowerCase().split(/\s+/).filter((word) => word !== "");
   if (words.length === 0) return true;
-  const said = exchange.items.flatMap((item) => [
+  const paths = about(exchange);
+  const messages = exchange.items.flatMap((item) => [
     item.operation,
     item.path,
-    item.path === undefined ? undefined : nameOf(item.path),
     item.code,
     item.code_name,
     item.type,
@@ -72,6 +84,7 @@ export function matches(exchange: Exchange, kind: Kind, text: string, nameOf: (p
     item.dropped,
     ...(item.options ?? []).map((option) => `${option.name}=${option.value}`),
   ]);
+  const said = [...paths, ...paths.map(nameOf), ...messages];
   const all = said.filter((part) => part !== undefined).join("\n").toLowerCase();
   return words.every((word) => all.includes(word));
 }
