@@ -31,6 +31,8 @@ export class DeviceWindow {
   #timer: ReturnType<typeof setTimeout> | undefined;
   /** Whether rows may move: not while somebody looks at some farther down. */
   still = false;
+  /** Whether they were held where they are the last time. */
+  held = $state(false);
 
   constructor(client: Client) {
     this.#client = client;
@@ -67,13 +69,44 @@ export class DeviceWindow {
     await Promise.all(pages.map((page) => this.#load(page, page === first)));
   }
 
+  /**
+   * Asks again for what no event of the list's stream tells: who fits a filter by now, and the values in columns. `hold` = somebody
+   * has a hand on the rows, or looks at some farther down: each stays where it is, and only what it says is renewed.
+   */
+  async renew(hold: boolean): Promise<void> {
+    const { filter, columns, sort } = this.query;
+    const isPlain = filter === "" && columns.length === 0 && sort === "name";
+    // A server that takes its time is not asked twice.
+    if (isPlain || !this.loaded || this.#asked.size > 0) return;
+    this.held = hold;
+    if (!hold) return this.refresh();
+    await Promise.all([this.#count(), this.#renewRows()]);
+  }
+
+  async #renewRows(): Promise<void> {
+    const round = this.#round;
+    const [first, last] = this.#window;
+    for (let page = first; page <= last; page += 1) {
+      const found = await this.#ask(page).catch(() => undefined);
+      const items = this.pages.get(page);
+      if (round !== this.#round || !found || !items) return;
+      const now = new Map(found.items.map((item) => [item.endpoint, item]));
+      this.changes = Math.max(this.changes, items.filter((item) => !now.has(item.endpoint)).length);
+      this.pages.set(page, items.map((item) => now.get(item.endpoint) ?? item));
+    }
+  }
+
+  #ask(page: number, count?: "true"): Promise<ListPage> {
+    const more = { limit: String(PAGE), offset: page === 0 ? undefined : String(page * PAGE), count };
+    return this.#client.call<ListPage>(fleetCalls.list(this.query, more));
+  }
+
   async #load(page: number, anew: boolean): Promise<void> {
     if (this.#asked.has(page)) return;
     this.#asked.add(page);
     const round = this.#round;
-    const more = { limit: String(PAGE), offset: page === 0 ? undefined : String(page * PAGE), count: anew ? "true" : undefined };
     try {
-      const found = await this.#client.call<ListPage>(fleetCalls.list(this.query, more));
+      const found = await this.#ask(page, anew ? "true" : undefined);
       // A server that looks at many devices for few that fit says where to go on.
       while (found.items.length < PAGE && found.next && round === this.#round) {
         const rest = await this.#client.call<ListPage>(fleetCalls.list(this.query, { limit: String(PAGE - found.items.length), cursor: found.next }));
