@@ -375,6 +375,27 @@ function violationText(view, { id, help, nodes }) {
   return `${view}: ${id} (${help}), ${nodes.length} places\n${places.join("\n")}`;
 }
 
+/** Words that touch on one line though an element, or nothing, ends between them: markup swallows a space without a word. */
+function runTogether(page) {
+  return page.evaluate(() => {
+    const found = new Set();
+    const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+    const range = document.createRange();
+    let before;
+    for (let node = walker.nextNode(); node; node = walker.nextNode()) {
+      range.selectNodeContents(node);
+      const boxes = range.getClientRects();
+      const [first, last] = [boxes[0], boxes[boxes.length - 1]];
+      if (!first || first.width === 0) continue;
+      const text = node.textContent;
+      const touch = before && Math.abs(before.bottom - first.bottom) < 6 && Math.abs(first.left - before.right) < 1;
+      if (touch && /[\p{L}\p{N}.,:;)]$/u.test(before.text) && /^[\p{L}\p{N}(/]/u.test(text)) found.add(`${before.text.slice(-24)}|${text.slice(0, 24)}`);
+      before = { text, right: last.right, bottom: last.bottom };
+    }
+    return [...found];
+  });
+}
+
 /**
  * Looks at the page as it stands: light, dark and as wide as a phone. Each look is kept as `NAME-VIEW.png`, must fit its
  * width, and must be without violations of WCAG 2.2 AA as far as axe can tell. The page is left as it was found, light.
@@ -401,6 +422,7 @@ export async function look(page, shots, name, { fullPage = false } = {}) {
       await page.screenshot({ path: `${shots}/${name}-${view}.png`, animations: "disabled", fullPage: whole, timeout: START_MAX_MS });
       const excess = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
       if (excess > 0) found.push(`${view}: scrolls sideways by ${excess} px`);
+      found.push(...(await runTogether(page)).map((text) => `${view}: words run together: ${text}`));
       await page.evaluate(axe.source);
       const { violations } = await page.evaluate((rules) => window.axe.run(document, rules), RULES);
       found.push(...violations.map((violation) => violationText(view, violation)));

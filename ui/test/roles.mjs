@@ -158,7 +158,9 @@ async function pressAll(page, base, hash) {
   }
   await fill(page);
   for (const field of await page.locator("main form input:visible:enabled:not([type=file], [type=checkbox])").elementHandles()) {
-    const sent = await field.press("Enter", { timeout: CLICK_MAX_MS, noWaitAfter: true }).then(() => true, () => false);
+    let sent = false;
+    // As with buttons: a machine that is busy gets another chance.
+    for (let turn = 0; !sent && turn < TRIES_MAX; turn += 1) sent = await field.press("Enter", { timeout: CLICK_MAX_MS, noWaitAfter: true }).then(() => true, () => false);
     // A form that went with the one before it needs no sending.
     if (!sent && (await field.evaluate((item) => item.isConnected && !item.matches(":disabled")).catch(() => false))) missed.push("Enter in a form");
   }
