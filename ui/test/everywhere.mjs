@@ -4,7 +4,7 @@
 //   node test/everywhere.mjs [--program PATH] [--shots DIR] [--browser PATH] [--dist]
 
 import { spawnSync } from "node:child_process";
-import { check, demoPorts, eventually, expect, findProgram, freeTcpPort, look, STEP_MAX_MS, walkDemo, walkFlags, watch, words } from "./lib.mjs";
+import { check, demoPorts, eventually, expect, findProgram, freeTcpPort, look, settled, STEP_MAX_MS, walkDemo, walkFlags, watch, words } from "./lib.mjs";
 
 const flags = walkFlags();
 
@@ -95,6 +95,23 @@ async function main(browser, base) {
   watch(page, trouble);
   for (const item of pages(sensor, meter)) await check(`${item[0]}: fits, is accessible, shows its lines for a shell, and when things were`, () => one(page, base, item));
 
+  await check("what somebody else has written appears on a page that is seen, without a reload", async () => {
+    const put = (path, body, method = "PUT") => api(path, { method, headers: { "content-type": "application/json" }, body: JSON.stringify(body) });
+    const written = [
+      ["/security", () => put("/credentials/by-another", { mode: "nosec" }), "by-another"],
+      ["/access", () => put("/tokens", { name: "token-of-another", role: "viewer" }, "POST"), "token-of-another"],
+      ["/bootstrap", () => put("/bootstrap-templates/template-of-another", { pattern: "none-*", document: { servers: [{ short_server_id: 9, uri: "coap://192.0.2.9", mode: "nosec", lifetime_s: 60 }] } }), "template-of-another"],
+      [`/devices/${sensor}/data/3303/0/5750`, () => put(`/endpoints/${sensor}/resources/3303/0/5750`, { value: "by another" }), "by another"],
+      ["/devices?columns=/3303/0/5750", () => put(`/endpoints/${sensor}/resources/3303/0/5750`, { value: "and once more" }), "and once more"],
+    ];
+    for (const [hash, write, text] of written) {
+      await page.goto(`${base}/#${hash}`);
+      await settled(page);
+      expect((await page.locator("main").getByText(text).count()) === 0, `${hash}: not there yet`);
+      await write();
+      await page.locator("main").getByText(text).first().waitFor();
+    }
+  });
   await check("every line for lightship ctl is one that it understands", async () => {
     // Nobody listens there: what is understood fails with 1, what is not with 2.
     const nowhere = `http://127.0.0.1:${await freeTcpPort()}`;
