@@ -44,13 +44,35 @@ pub(crate) struct Timers<K, const LEN: usize = 128> {
     armed: usize,
 }
 
+/// There are as many as devices, and none is longer than it has to be.
 struct Node<K> {
     /// `None`: not in use, and the next of these is in `next`.
     key: Option<K>,
-    due_tick: u64,
+    due: Tick,
+    list: u16,
     previous: u32,
     next: u32,
-    list: u32,
+}
+
+/// A tick in six bytes, enough for 8900 years; one beyond is the last of them.
+#[derive(Clone, Copy)]
+struct Tick([u16; 3]);
+
+impl Tick {
+    const MAX: u64 = (1 << 48) - 1;
+
+    #[inline]
+    #[allow(clippy::cast_possible_truncation, reason = "the three parts of the number")]
+    fn of(tick: u64) -> Self {
+        let tick = tick.min(Self::MAX);
+        Self([tick as u16, (tick >> 16) as u16, (tick >> 32) as u16])
+    }
+
+    #[inline]
+    fn open(self) -> u64 {
+        let [low, middle, high] = self.0.map(u64::from);
+        high << 32 | middle << 16 | low
+    }
 }
 
 /// Timers in a chunk of a wheel for those that last.
@@ -59,14 +81,16 @@ const LEVELS: usize = 11;
 const SLOT_BITS: u32 = 6;
 const SLOTS: u32 = 1 << SLOT_BITS;
 #[allow(clippy::cast_possible_truncation, reason = "a small constant")]
-const DUE: u32 = LEVELS as u32 * SLOTS;
+const DUE: u16 = LEVELS as u16 * SLOTS as u16;
 const NONE: u32 = u32::MAX;
+/// No list.
+const NOWHERE: u16 = u16::MAX;
 const TICK_US: u64 = 1000;
 
 impl<K> Place for Node<K> {
     #[inline]
     fn free(next: u8, _: NonZeroU32) -> Self {
-        Self { key: None, due_tick: 0, previous: NONE, next: next.into(), list: NONE }
+        Self { key: None, due: Tick::of(0), list: NOWHERE, previous: NONE, next: next.into() }
     }
 
     #[inline]
@@ -86,7 +110,7 @@ impl<K: Copy, const LEN: usize> Timers<K, LEN> {
     pub(crate) fn new() -> Self {
         Self {
             nodes: Chunks::new(),
-            lists: vec![(NONE, NONE); DUE as usize + 1],
+            lists: vec![(NONE, NONE); usize::from(DUE) + 1],
             occupied: [0; LEVELS],
             levels: 0,
             tick: 0,
@@ -101,9 +125,9 @@ impl<K: Copy, const LEN: usize> Timers<K, LEN> {
 
     /// Fires `key` at the first [`Timers::advance`] that is not before `due`.
     pub(crate) fn arm(&mut self, due: Instant, key: K) -> TimerId {
-        let due_tick = due.as_micros().div_ceil(TICK_US);
+        let due = Tick::of(due.as_micros().div_ceil(TICK_US));
         let (id, node) = self.nodes.take();
-        *node = Node { key: Some(key), due_tick, previous: NONE, next: NONE, list: NONE };
+        *node = Node { key: Some(key), due, list: NOWHERE, previous: NONE, next: NONE };
         self.armed += 1;
         self.sort_in(id);
         TimerId::of(id)
@@ -119,7 +143,7 @@ impl<K: Copy, const LEN: usize> Timers<K, LEN> {
 
     /// The moment at which [`Timers::advance`] has something to do; not after the earliest timer.
     pub(crate) fn next(&self) -> Option<Instant> {
-        if self.lists[DUE as usize].0 != NONE {
+        if self.lists[usize::from(DUE)].0 != NONE {
             return Some(instant_of(self.tick));
         }
         self.next_slot().map(|(_, _, tick)| instant_of(tick))
@@ -148,7 +172,7 @@ impl<K: Copy, const LEN: usize> Timers<K, LEN> {
 
     /// The next timer that is due.
     pub(crate) fn pop(&mut self) -> Option<K> {
-        let id = self.lists[DUE as usize].0;
+        let id = self.lists[usize::from(DUE)].0;
         if id == NONE {
             return None;
         }
@@ -168,7 +192,7 @@ impl<K: Copy, const LEN: usize> Timers<K, LEN> {
     }
 
     fn sort_in(&mut self, id: u32) {
-        let due = self.node(id).due_tick;
+        let due = self.node(id).due.open();
         let list = if due <= self.tick {
             DUE
         } else {
@@ -177,30 +201,32 @@ impl<K: Copy, const LEN: usize> Timers<K, LEN> {
             let slot = (due >> (level * SLOT_BITS)) & (u64::from(SLOTS) - 1);
             self.occupied[level as usize] |= 1 << slot;
             self.levels |= 1 << level;
-            level * SLOTS + u32::try_from(slot).unwrap_or(0)
+            #[allow(clippy::cast_possible_truncation, reason = "there are some hundred lists")]
+            let list = (u64::from(level * SLOTS) + slot) as u16;
+            list
         };
-        let tail = self.lists[list as usize].1;
+        let tail = self.lists[usize::from(list)].1;
         let node = self.node_mut(id);
         (node.previous, node.next, node.list) = (tail, NONE, list);
         match tail {
-            NONE => self.lists[list as usize].0 = id,
+            NONE => self.lists[usize::from(list)].0 = id,
             tail => self.node_mut(tail).next = id,
         }
-        self.lists[list as usize].1 = id;
+        self.lists[usize::from(list)].1 = id;
     }
 
     fn unlink(&mut self, id: u32) {
         let Node { previous, next, list, .. } = *self.node(id);
         match previous {
-            NONE => self.lists[list as usize].0 = next,
+            NONE => self.lists[usize::from(list)].0 = next,
             previous => self.node_mut(previous).next = next,
         }
         match next {
-            NONE => self.lists[list as usize].1 = previous,
+            NONE => self.lists[usize::from(list)].1 = previous,
             next => self.node_mut(next).previous = previous,
         }
-        if self.lists[list as usize].0 == NONE && list < DUE {
-            self.clear((list / SLOTS) as usize, list % SLOTS);
+        if self.lists[usize::from(list)].0 == NONE && list < DUE {
+            self.clear(usize::from(list) / SLOTS as usize, u32::from(list) % SLOTS);
         }
     }
 
@@ -279,6 +305,25 @@ mod tests {
             }
         }
         assert_eq!(timers.len(), 0);
+    }
+
+    #[test]
+    fn a_timer_takes_little_room() {
+        use crate::{devices::Device, slab::Key};
+        assert_eq!(size_of::<Node<Key<Device>>>(), 24);
+    }
+
+    #[test]
+    fn what_lies_behind_the_last_tick_waits_for_it() {
+        let mut timers = Timers::<_, 128>::new();
+        timers.arm(Instant::from_micros(u64::MAX), 'b');
+        timers.arm(at(Tick::MAX - 1), 'a');
+        timers.advance(at(Tick::MAX - 2));
+        assert_eq!(timers.pop(), None);
+        timers.advance(at(Tick::MAX - 1));
+        assert_eq!((timers.pop(), timers.pop()), (Some('a'), None));
+        timers.advance(at(Tick::MAX));
+        assert_eq!((timers.pop(), timers.pop()), (Some('b'), None));
     }
 
     proptest! {
