@@ -43,15 +43,21 @@ pub(crate) struct Device {
     /// Whether the host is being asked about an Update that changes something, or about its De-register; nothing new is
     /// sent to it before it has its own answer.
     pub(crate) is_asking: bool,
-    /// Bytes that may be sent to it before that, while it has no CoAP state.
-    pub(crate) allowance: u32,
-    /// Its CoAP state, while something is going on.
-    pub(crate) link: Option<Key<Link>>,
+    pub(crate) talk: Talk,
     /// What few devices have, as a rule.
     pub(crate) rare: Option<Box<Rare>>,
     pub(crate) observations: Keys<Observation>,
     /// What is under way and what waits; `None` when there is nothing.
     pub(crate) line: Option<Box<Line>>,
+}
+
+/// How it is with a device's CoAP state.
+#[derive(Clone, Copy)]
+pub(crate) enum Talk {
+    /// Something is going on.
+    Link(Key<Link>),
+    /// It has none; so many bytes may be sent to it before it has answered.
+    Silent { allowance: u32 },
 }
 
 /// What there is to say of a device that sleeps, or does not do what the standard says.
@@ -264,6 +270,23 @@ impl Device {
         std::mem::replace(&mut self.address, address.into()).into()
     }
 
+    /// Its CoAP state, while something is going on.
+    #[inline]
+    pub(crate) fn link(&self) -> Option<Key<Link>> {
+        match self.talk {
+            Talk::Link(link) => Some(link),
+            Talk::Silent { .. } => None,
+        }
+    }
+
+    /// Bytes that may be sent to it before it has answered, while it has no CoAP state.
+    pub(crate) fn allowance(&self) -> u32 {
+        match self.talk {
+            Talk::Link(_) => 0,
+            Talk::Silent { allowance } => allowance,
+        }
+    }
+
     /// What it did otherwise than the standard says.
     pub(crate) fn deviations(&self) -> Deviations {
         self.rare.as_ref().map(|rare| rare.deviations).unwrap_or_default()
@@ -335,6 +358,6 @@ mod tests {
     #[test]
     fn a_device_is_small() {
         let slot = crate::slab::slot_len::<Device>();
-        assert!(slot <= 136, "{slot}");
+        assert!(slot <= 128, "{slot}");
     }
 }

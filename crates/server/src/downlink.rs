@@ -208,7 +208,7 @@ impl Shard {
 
     /// Whether nothing came back for two transmissions: a device that sleeps at times sleeps then (TS_Transport 6.5).
     fn is_silent(&self, now: Instant, device: &Device) -> bool {
-        let link = device.link.and_then(|link| self.links.get(link));
+        let link = device.link().and_then(|link| self.links.get(link));
         link.is_some_and(|link| {
             let silence = self.transmissions.of(link.class).ack_timeout.saturating_mul(4);
             now >= link.active_at + silence
@@ -230,7 +230,7 @@ impl Shard {
         match line.current {
             Some((current, exchange)) if current == key => {
                 line.current = None;
-                let link = device.link;
+                let link = device.link();
                 if let Some(link) = link {
                     self.cancel_exchange(now, link, exchange);
                 }

@@ -12,7 +12,7 @@ use lightship_lwm2m::Endpoint;
 use lightship_platform::{Instant, Rng};
 
 use crate::asks::About;
-use crate::devices::Device;
+use crate::devices::{Device, Talk};
 use crate::downlink::Job;
 use crate::links::Link;
 use crate::parameters::Changes;
@@ -124,8 +124,7 @@ impl Shard {
             updated_at: registered_at,
             expiry: None,
             proven: self.links.get(link).is_some_and(|link| link.proven),
-            allowance: 0,
-            link: Some(link),
+            talk: Talk::Link(link),
             rare: None,
             observations: Keys::default(),
             line: None,
@@ -315,7 +314,11 @@ impl Shard {
         }
         self.take_place(now, address, session);
         self.restart_current(now, key);
-        let old = self.devices.get_mut(key).and_then(|device| device.link.replace(link));
+        let old = self.devices.get_mut(key).and_then(|device| {
+            let old = device.link();
+            device.talk = Talk::Link(link);
+            old
+        });
         let party = session.and_then(|session| self.party(session));
         self.devices.place(key, address, session.zip(party));
         if let Some(session) = session.and_then(|session| self.sessions.get_mut(session)) {
@@ -435,7 +438,7 @@ impl Shard {
         if let Some(window) = window {
             self.timers.cancel(window);
         }
-        if let Some(link) = device.link {
+        if let Some(link) = device.link() {
             self.links.estrange(link);
         }
         if let Some(session) = device.session.and_then(|session| self.sessions.get_mut(session)) {
@@ -448,7 +451,7 @@ impl Shard {
     fn end_line(&mut self, now: Instant, key: Key<Device>) {
         let Some(device) = self.devices.get_mut(key) else { return };
         let Some(line) = device.line.take() else { return };
-        let link = device.link;
+        let link = device.link();
         if let (Some((job, exchange)), Some(link)) = (line.current, link) {
             self.cancel_exchange(now, link, exchange);
             self.finish(now, job, Outcome::Deregistered);

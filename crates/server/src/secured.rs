@@ -9,7 +9,7 @@ use std::sync::Arc;
 use lightship_lwm2m::Endpoint;
 use lightship_platform::Instant;
 
-use crate::devices::Device;
+use crate::devices::{Device, Talk};
 use crate::links::Link;
 use crate::route::Route;
 use crate::secure::{Happened, Session, resumed_at};
@@ -238,7 +238,10 @@ impl Shard {
         let Some(owner) = self.devices.of_session(held.device, key) else { return };
         let Some(device) = self.devices.get_mut(owner) else { return };
         let from = device.move_to(to);
-        (device.proven, device.allowance) = (is_proven, allowance);
+        device.proven = is_proven;
+        if device.link().is_none() {
+            device.talk = Talk::Silent { allowance };
+        }
         if let Some(device) = self.devices.get(owner) {
             let registration = Box::new(self.shown(device));
             self.events.push_back(Event::Moved { registration, from });

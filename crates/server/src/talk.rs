@@ -10,7 +10,7 @@ use lightship_platform::Instant;
 
 use crate::asks::Newest;
 use crate::deviation::of_notification;
-use crate::devices::Device;
+use crate::devices::{Device, Talk};
 use crate::downlink::{Job, Task};
 use crate::limits::UNPROVEN_PAYLOAD_MAX;
 use crate::links::Link;
@@ -50,10 +50,10 @@ impl Shard {
             }
         }
         if let Some(device) = device.and_then(|device| self.devices.get_mut(device)) {
-            device.link = Some(link);
             if let Some(link) = self.links.get_mut(link) {
-                (link.proven, link.allowance) = (device.proven, device.allowance);
+                (link.proven, link.allowance) = (device.proven, device.allowance());
             }
+            device.talk = Talk::Link(link);
         }
         while let Some(oldest) = self.links.surplus_stranger(self.config.limits.strangers) {
             self.stats.evicted_strangers += 1;
@@ -83,7 +83,7 @@ impl Shard {
     /// The link of a device, made if it has none.
     pub(crate) fn link_of(&mut self, now: Instant, key: Key<Device>) -> Option<Key<Link>> {
         let device = self.devices.get(key)?;
-        match (device.link, device.session) {
+        match (device.link(), device.session) {
             (Some(link), _) => Some(link),
             (None, Some(session)) => self.link_of_session(now, session),
             (None, None) if device.party.is_some() => None,
@@ -97,7 +97,7 @@ impl Shard {
             self.timers.cancel(timer);
         }
         if let Some(device) = link.device.and_then(|device| self.devices.get_mut(device)) {
-            (device.link, device.allowance) = (None, link.allowance);
+            device.talk = Talk::Silent { allowance: link.allowance };
         }
         if let Some(session) = link.session.and_then(|session| self.sessions.get_mut(session)) {
             session.held.link = Held::NOTHING;

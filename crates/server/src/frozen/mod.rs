@@ -19,7 +19,7 @@ use zeroize::Zeroizing;
 
 pub(crate) use self::bytes::{Reader, Writer};
 pub use self::stored::{Stored, check_said};
-use crate::devices::Device;
+use crate::devices::{Device, Talk};
 use crate::observation::FrozenObservation;
 use crate::presence::Sleep;
 use crate::secure::Address;
@@ -155,9 +155,9 @@ impl Shard {
         device.details.freeze(writer);
         writer.moment(device.registered_at);
         writer.moment(device.updated_at);
-        let link = device.link.and_then(|link| self.links.get(link));
+        let link = device.link().and_then(|link| self.links.get(link));
         writer.bool(link.map_or(device.proven, |link| link.proven));
-        writer.u32(link.map_or(device.allowance, |link| link.allowance));
+        writer.u32(link.map_or(device.allowance(), |link| link.allowance));
         let deviations = device.deviations();
         let counts = deviations.counts();
         writer.len(counts.len());
@@ -194,8 +194,7 @@ impl Shard {
             expiry: None,
             is_asking: false,
             proven: frozen.proven,
-            allowance: frozen.allowance,
-            link: None,
+            talk: Talk::Silent { allowance: frozen.allowance },
             rare: None,
             observations: Keys::default(),
             line: None,
@@ -227,7 +226,7 @@ impl Shard {
             self.events.push_back(Event::Restored { registration, observations });
         }
         self.start_idle(now, key);
-        if let Some(link) = self.devices.get(key).and_then(|device| device.link) {
+        if let Some(link) = self.devices.get(key).and_then(Device::link) {
             self.settle(now, link);
         }
     }

@@ -13,7 +13,7 @@ use lightship_lwm2m::{Binding, Endpoint, ObjectVersion, Path, Version};
 use lightship_platform::Instant;
 
 use super::{Reader, Writer};
-use crate::devices::{Device, Rare, SecretHash};
+use crate::devices::{Device, Rare, SecretHash, Talk};
 use crate::limits::AMPLIFICATION_MAX;
 use crate::presence::Sleep;
 use crate::secure::Address;
@@ -238,8 +238,7 @@ impl Shard {
             expiry: None,
             proven: false,
             is_asking: false,
-            allowance,
-            link: None,
+            talk: Talk::Silent { allowance },
             rare: is_rare.then(|| Box::new(Rare { sleep, deviations })),
             observations: Keys::default(),
             line: None,
