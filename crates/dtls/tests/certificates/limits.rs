@@ -104,6 +104,23 @@ fn a_chain_of_look_alikes_costs_a_bounded_number_of_signatures() {
 }
 
 #[test]
+fn no_chain_costs_more_than_sixteen_signatures() {
+    // Copies on two levels: three ways up from the device, two from each of these, and a forged signature at their end.
+    let w = World::new();
+    let upper = signed(authority("Upper"), &w.root);
+    let lower = signed(authority("Lower"), &upper);
+    let forger = self_signed(authority("Lower"));
+    let mut presented = chain(&[&signed(entity("dev-1", &[]), &forger)]);
+    presented.extend(vec![lower.der(); 3]);
+    presented.extend(vec![upper.der(); 2]);
+    for date in [today(), None] {
+        let crypto = Counting(0.into());
+        let verdict = verify_client(&crypto, &presented, &anchors(&[&w.root]), date);
+        assert_eq!((verdict, crypto.count()), (Err(Refusal::TooLarge), 16));
+    }
+}
+
+#[test]
 fn an_honest_chain_costs_one_signature_for_each_certificate_in_it() {
     let w = World::new();
     let crypto = Counting(0.into());

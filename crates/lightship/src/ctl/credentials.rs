@@ -5,6 +5,7 @@ use crate::cli::{CredentialsCommand, ProofArguments};
 use crate::failure::Failure;
 use lightship_api::client::{ClientError, CredentialSet};
 use lightship_api::{Credential, CredentialImport, ProblemType, SecurityMode};
+use std::path::PathBuf;
 
 impl Session<'_> {
     pub(super) fn credentials(&self, command: CredentialsCommand) -> Result<(), Failure> {
@@ -82,7 +83,7 @@ fn read(arguments: &ProofArguments) -> Result<Credential, Failure> {
         return serde_json::from_str(&text)
             .map_err(|error| Failure::usage(format_args!("{} is no credential: {error}", file.display())));
     }
-    let pem = |file: &Option<_>| file.as_deref().map(input::text).transpose();
+    let pem = |file: &Option<PathBuf>, label| file.as_deref().map(|file| input::pem(file, label)).transpose();
     Ok(if let Some(identity) = &arguments.psk_identity {
         let key = match &arguments.psk_key_file {
             Some(file) => Some(input::text(file)?.trim().to_owned()),
@@ -96,12 +97,12 @@ fn read(arguments: &ProofArguments) -> Result<Credential, Failure> {
             ..Credential::of(SecurityMode::Psk)
         }
     } else if arguments.rpk.is_some() {
-        Credential { public_key_pem: pem(&arguments.rpk)?, ..Credential::of(SecurityMode::Rpk) }
+        Credential { public_key_pem: pem(&arguments.rpk, "PUBLIC KEY")?, ..Credential::of(SecurityMode::Rpk) }
     } else if arguments.nosec {
         Credential::of(SecurityMode::Nosec)
     } else {
         Credential {
-            certificate_pem: pem(&arguments.certificate)?,
+            certificate_pem: pem(&arguments.certificate, "CERTIFICATE")?,
             name: arguments.name.clone(),
             ..Credential::of(SecurityMode::X509)
         }

@@ -30,6 +30,20 @@ pub(super) fn text(file: &Path) -> Result<String, Failure> {
         .map_err(|_| Failure::failed(format_args!("{}: is no text (UTF-8)", file.display())))
 }
 
+/// A file in PEM, or in DER as a block with this label: openssl writes either.
+pub(super) fn pem(file: &Path, label: &str) -> Result<String, Failure> {
+    let bytes = bytes(file)?;
+    match bytes.first() {
+        // A DER SEQUENCE; PEM begins with a dash, or with a text that says what it is.
+        Some(0x30) => {
+            let base64 = lightship_api::convert::base64(&bytes);
+            Ok(format!("-----BEGIN {label}-----\n{base64}\n-----END {label}-----\n"))
+        }
+        _ => String::from_utf8(bytes)
+            .map_err(|_| Failure::failed(format_args!("{}: is neither PEM nor DER", file.display()))),
+    }
+}
+
 /// What was typed as JSON, or what stands in the file behind an `@`; no JSON begins with one.
 pub(super) fn json(typed: &str) -> Result<Cow<'_, str>, Failure> {
     match typed.strip_prefix('@') {
@@ -41,6 +55,20 @@ pub(super) fn json(typed: &str) -> Result<Cow<'_, str>, Failure> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn der_becomes_a_block_of_pem_and_pem_stays_what_it_is() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("certificate");
+        std::fs::write(&file, [0x30, 0x01, 0xff]).unwrap();
+        let block = "-----BEGIN CERTIFICATE-----\nMAH/\n-----END CERTIFICATE-----\n";
+        assert_eq!(pem(&file, "CERTIFICATE").unwrap(), block);
+        std::fs::write(&file, block).unwrap();
+        assert_eq!(pem(&file, "PUBLIC KEY").unwrap(), block);
+        std::fs::write(&file, [0xff]).unwrap();
+        let Err(Failure::Failed(message)) = pem(&file, "CERTIFICATE") else { panic!("taken") };
+        assert!(message.contains("neither PEM nor DER"), "{message}");
+    }
 
     #[test]
     fn json_is_typed_or_comes_from_a_file() {

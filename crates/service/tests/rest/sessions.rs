@@ -380,8 +380,11 @@ fn certificates_are_known_by_their_names_or_one_by_one() {
     let elsewhere = Identity::of(&authority, "serial 12", |_| {});
     put(&server, "pump", &json!({"mode": "x509", "name": "serial 12"}));
     assert_eq!(Secured::connect(server.coaps(), elsewhere.x509()).register("pump"), Some(0x41));
-    // Exactly this one, whoever issued it.
-    let own = Identity::of(&Identity::authority("unknown"), "self", |_| {});
+    // Exactly this one, whoever issued it and until when: as with certificate usage 3 at a device, its dates do not count.
+    let own = Identity::of(&Identity::authority("unknown"), "self", |params| {
+        params.not_before = rcgen::date_time_ymd(2001, 1, 1);
+        params.not_after = rcgen::date_time_ymd(2002, 2, 3);
+    });
     put(&server, "pinned", &json!({"mode": "x509", "certificate_pem": own.certificate.pem()}));
     assert_eq!(Secured::connect(server.coaps(), own.x509()).register("pinned"), Some(0x41));
     // Taking the word back ends it.

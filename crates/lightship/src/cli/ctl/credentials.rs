@@ -23,11 +23,11 @@ pub(crate) struct ProofArguments {
     #[arg(long, value_name = "FILE", requires = "psk_identity", conflicts_with = "psk_key")]
     pub(crate) psk_key_file: Option<PathBuf>,
 
-    /// A raw public key: the device's, in a file (PEM)
+    /// A raw public key: the device's, in a file (PEM or DER)
     #[arg(long, value_name = "FILE", conflicts_with_all = ["certificate", "name", "x509", "nosec"])]
     pub(crate) rpk: Option<PathBuf>,
 
-    /// Exactly this certificate, in a file (PEM)
+    /// Exactly this certificate, in a file (PEM or DER)
     #[arg(long, value_name = "FILE", conflicts_with_all = ["name", "x509", "nosec"])]
     pub(crate) certificate: Option<PathBuf>,
 
