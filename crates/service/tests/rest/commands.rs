@@ -4,20 +4,20 @@ use std::net::UdpSocket;
 use std::path::Path;
 use std::time::Duration;
 
-use crate::support::{Device, Events, Message, Script, Server, agreeable, eventually};
+use crate::support::{AWAKE, Device, Events, Message, Script, Server, agreeable, eventually};
 use serde_json::{Value as Json, json};
 
 const LINKS: &str = "</1/0>,</3/0>,</3303/0>";
 
 fn server() -> Server {
-    Server::with(|config| config.queue.awake_window = Duration::from_millis(600))
+    Server::with(|config| config.queue.awake_window = AWAKE)
 }
 
 /// A server that keeps what it has in a folder. It hands nothing over: with the registration the next one would send what
 /// waits at once.
 fn server_on(folder: &Path) -> Server {
     Server::with(|config| {
-        config.queue.awake_window = Duration::from_millis(600);
+        config.queue.awake_window = AWAKE;
         config.store.folder = Some(folder.to_owned());
         config.security.hand_over = Duration::ZERO;
     })

@@ -10,7 +10,7 @@ use serde_json::{Value as Json, json};
 
 use crate::bootstrap::{Boot, FRESH, agreeable as boots, document, put as put_document};
 use crate::secured::Secured;
-use crate::support::{Device, Events, Message, Server, agreeable};
+use crate::support::{AWAKE, Device, Events, Message, Server, agreeable};
 
 const KEY: &str = "6c69676874736869702d6b65792d3132";
 const OTHER_KEY: &str = "00000000000000000000000000000001";
@@ -163,7 +163,7 @@ fn every_type_of_event_comes_in_its_order_and_is_there_after_a_restart() {
     let start = || {
         Server::with(|config| {
             config.store.folder = Some(folder.path().to_owned());
-            config.queue.awake_window = Duration::from_millis(600);
+            config.queue.awake_window = AWAKE;
             config.registration.grace = Duration::ZERO;
         })
     };

@@ -1,9 +1,8 @@
 //! A store that takes nothing: refused clearly, nothing acknowledged lost, good again by itself.
 
 use std::net::UdpSocket;
-use std::time::Duration;
 
-use crate::support::{Device, Message, Script, Server, agreeable, eventually, pause};
+use crate::support::{AWAKE, Device, Message, Script, Server, agreeable, eventually, pause};
 use serde_json::{Value as Json, json};
 
 const DEVICE: &str = "/api/v1/endpoints/d";
@@ -43,7 +42,7 @@ fn sent(device: &Device) -> Vec<String> {
 
 #[test]
 fn new_work_is_refused_with_the_time_to_try_again_and_reads_go_on() {
-    let (server, faults) = Server::faulty(|config| config.queue.awake_window = Duration::from_millis(600));
+    let (server, faults) = Server::faulty(|config| config.queue.awake_window = AWAKE);
     let device = sleepy(&server, agreeable());
     let kept = queue(&server, "GET", "resources/3/0/9?queue=true&format=text", "");
     let credential = r#"{"mode": "psk", "identity": "d", "key_hex": "00112233445566778899aabbccddeeff"}"#;
@@ -123,11 +122,11 @@ fn what_a_device_answered_meanwhile_is_kept_and_nothing_is_sent_twice() {
 
 #[test]
 fn a_time_that_runs_out_while_the_store_fails_runs_out_when_it_works_again() {
-    let (server, faults) = Server::faulty(|config| config.queue.awake_window = Duration::from_millis(600));
+    let (server, faults) = Server::faulty(|config| config.queue.awake_window = AWAKE);
     let device = sleepy(&server, agreeable());
-    let short = queue(&server, "GET", "resources/3/0/9?queue=true&not_after=300ms", "");
+    let short = queue(&server, "GET", "resources/3/0/9?queue=true&not_after=2s", "");
     faults.fail(0, "Input/output error");
-    pause(600);
+    pause(2500);
     assert_eq!(command(&server, &short)["state"], "waiting");
     faults.mend();
     eventually(|| command(&server, &short)["state"] == "expired");

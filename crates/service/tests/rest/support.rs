@@ -1,8 +1,10 @@
 //! A server on loopback, a device made of hand-written CoAP, and an HTTP client that shows every byte.
 
+use std::collections::HashMap;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream, UdpSocket};
 use std::path::Path;
+use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
 use std::thread::JoinHandle;
 use std::time::Duration;
@@ -289,7 +291,15 @@ fn nibble(number: u16) -> (u8, Vec<u8>) {
     }
 }
 
-/// A device: registers, and answers what comes as its script says. `None` = silence.
+/// How long devices that sleep are awake: a loaded machine comes to what waits for them meanwhile, and tests that wait for their
+/// sleep do not take long.
+pub(crate) const AWAKE: Duration = Duration::from_secs(2);
+
+/// Message IDs of Registers; those of what tests send themselves are below.
+static REGISTER_IDS: AtomicU16 = AtomicU16::new(10_000);
+
+/// A device: registers, and answers what comes as its script says. `None` = silence; what was answered is not asked of
+/// the script again.
 pub(crate) struct Device {
     pub(crate) requests: Receiver<Message>,
     /// What the server answered to the device's own requests.
@@ -332,8 +342,8 @@ impl Device {
         let mut options = vec![(11, b"rd".to_vec()), (12, vec![40])];
         options.extend(parameters.split('&').map(|query| (15, query.as_bytes().to_vec())));
         let payload = links.as_bytes().to_vec();
-        // The system may give the port of a device that left to the next one: its message must not look like a repetition.
-        let id = name.bytes().fold(7_u16, |id, byte| id.wrapping_mul(31).wrapping_add(u16::from(byte)));
+        // The system may give it the port of one that left, which may have had its name: its message is no repetition.
+        let id = REGISTER_IDS.fetch_add(1, Ordering::Relaxed);
         let register = Message { kind: 0, code: 2, id, token: vec![1, 2], options, payload };
         let before = server.registration(name);
         socket.send(&register.bytes()).unwrap();
@@ -342,6 +352,7 @@ impl Device {
         let (stop, orders) = sync_channel::<Vec<u8>>(1000);
         let thread = std::thread::spawn(move || {
             let mut buffer = [0; 2048];
+            let mut answered: HashMap<u16, Vec<u8>> = HashMap::new();
             loop {
                 match orders.recv_timeout(Duration::ZERO) {
                     Ok(order) if order.is_empty() => return,
@@ -353,12 +364,16 @@ impl Device {
                 let message = Message::parse(&buffer[..len]);
                 if (64..192).contains(&message.code) {
                     let _ = seen_answers.try_send(message);
+                } else if let Some(answer) = answered.get(&message.id) {
+                    // A repetition of what was done gets the same answer (RFC 7252 §4.5).
+                    socket.send(answer).unwrap();
                 } else if (1..32).contains(&message.code) {
-                    let answer = script(&message);
+                    let (id, answer) = (message.id, script(&message));
                     // Seen before it is answered: who has the answer finds the request.
                     let _ = seen.try_send(message);
                     if let Some(answer) = answer {
                         socket.send(&answer.bytes()).unwrap();
+                        answered.insert(id, answer.bytes());
                     }
                 }
             }
