@@ -4,7 +4,7 @@ use std::fs::{File, OpenOptions};
 use std::io::{BufReader, BufWriter, ErrorKind, Write};
 use std::path::Path;
 
-use lightship_service::archive::{self, ArchiveError};
+use lightship_service::archive::{self, ArchiveError, Exported};
 
 use crate::cli::{StoreArguments, StoreCommand};
 use crate::failure::{Failure, chain};
@@ -16,7 +16,7 @@ pub(crate) fn run(arguments: &StoreArguments) -> Result<(), Failure> {
         StoreCommand::Check { data } => check(data),
         StoreCommand::Export { data, out: None } => {
             let written = archive::export(data, &mut BufWriter::new(std::io::stdout().lock()));
-            written.map(|_| ()).map_err(|error| failed(&error))
+            missing(&written.map_err(|error| failed(&error))?)
         }
         StoreCommand::Export { data, out: Some(path) } => export_to(data, path),
         StoreCommand::Import { data, file } => import(data, file),
@@ -66,15 +66,27 @@ fn export_to(data: &Path, path: &Path) -> Result<(), Failure> {
     std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o600);
     let named = |error| Failure::failed(format_args!("{}: {error}", path.display()));
     let mut file = BufWriter::new(options.open(path).map_err(named)?);
-    let exported = archive::export(data, &mut file).map_err(|error| failed(&error)).and_then(|lines| {
+    let exported = archive::export(data, &mut file).map_err(|error| failed(&error)).and_then(|exported| {
         file.flush().and_then(|()| file.get_ref().sync_all()).map_err(named)?;
-        Ok(lines)
+        Ok(exported)
     });
     if exported.is_err() {
         // Half of it is of no use.
         let _ = std::fs::remove_file(path);
     }
-    output::line(&format!("{} lines in {}", exported?, path.display()))
+    let exported = exported?;
+    output::line(&format!("{} lines in {}", exported.lines, path.display()))?;
+    missing(&exported)
+}
+
+/// What is written out is of use without them, but it is not all: that is a failure, so that whoever saves it every night hears.
+fn missing(exported: &Exported) -> Result<(), Failure> {
+    if exported.missing == 0 {
+        return Ok(());
+    }
+    let mut text = format!("{} events are missing, all else is written out", exported.missing);
+    exported.stretches.iter().for_each(|stretch| text.push_str(&format!("\n  {stretch}")));
+    Err(Failure::failed(text))
 }
 
 fn import(data: &Path, file: &Path) -> Result<(), Failure> {

@@ -41,3 +41,29 @@ fn a_data_folder_is_checked_written_out_and_made_anew() {
     let (_, exported, _) = run(&["store", "export", "--data", &new]);
     assert_eq!(exported, std::fs::read_to_string(&backup).unwrap());
 }
+
+#[test]
+fn what_is_missing_of_the_log_is_told_and_all_else_is_written_out() {
+    let parent = tempfile::tempdir().unwrap();
+    let path = |name: &str| parent.path().join(name).display().to_string();
+    let (data, given, backup) = (path("data"), path("given.jsonl"), path("backup.jsonl"));
+    let text = "{\"store\":{\"version\":1,\"log\":\"0000002a\",\"oldest\":1,\"newest\":9}}\n\
+                {\"missing\":{\"first\":1,\"last\":9}}\n{\"end\":{\"lines\":3}}\n";
+    std::fs::write(&given, text).unwrap();
+    let run = |arguments: &[&str]| {
+        let output = command(arguments).stdin(Stdio::null()).output().unwrap();
+        (
+            output.status.code(),
+            String::from_utf8(output.stdout).unwrap(),
+            String::from_utf8(output.stderr).unwrap(),
+        )
+    };
+    assert_eq!(run(&["store", "import", "--data", &data, &given]).0, Some(0));
+    let told =
+        "9 events are missing, all else is written out\n  events 0000002a-1 to 0000002a-9 cannot be read";
+    let (code, written, error) = run(&["store", "export", "--data", &data]);
+    assert!((code, written.as_str()) == (Some(1), text) && error.contains(told), "{error}");
+    let (code, said, error) = run(&["store", "export", "--data", &data, "--out", &backup]);
+    assert!(code == Some(1) && said.starts_with("3 lines in ") && error.contains(told), "{said} {error}");
+    assert_eq!(std::fs::read_to_string(&backup).unwrap(), text, "it is kept");
+}

@@ -3,7 +3,7 @@
 //! ```text
 //! {"store":{"version":1,"log":"0000002a","oldest":1,"newest":2}}      first
 //! {"registration":{…}} {"wanted":{…}} {"command":{…}} {"document":{…}} {"credential":{…}}
-//! {"token":{…}} {"audit":{…}} {"event":{…}}
+//! {"token":{…}} {"audit":{…}} {"event":{…}} {"missing":{"first":7,"last":9}}
 //! {"end":{"lines":8}}                                                last: what has no end was cut
 //! ```
 //! Bytes are base64. What is JSON in the store stays JSON. Credentials stay sealed: their key is no part of it. Of tokens there is
@@ -20,7 +20,8 @@ use lightship_net::Clock;
 use lightship_store::{
     AuditRecord, CommandId, CommandRecord, CommandState, CredentialKey, CredentialRecord, CredentialSet,
     Cursor, DocumentKey, EmbeddedOptions, EmbeddedStore, Entry, EventRecord, Head, Importer,
-    RegistrationRecord, Report, Store as _, StoreError, TokenRecord, WantedKey, WantedObservation,
+    RegistrationRecord, Report, Store as _, StoreError, TokenRecord, Unreadable, WantedKey,
+    WantedObservation,
 };
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -74,14 +75,26 @@ pub fn check(folder: &Path) -> Result<Report, ArchiveError> {
     }
 }
 
-/// Writes out all that the store of a folder holds; gives the number of lines.
+/// What was written out.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Exported {
+    /// How many lines.
+    pub lines: u64,
+    /// Events of the log that are not in it, because they are damaged on the disk.
+    pub missing: u64,
+    /// Where they would be, in plain words: the first stretches.
+    pub stretches: Vec<String>,
+}
+
+/// Writes out all that the store of a folder holds. Damaged events are named in their place.
 ///
 /// # Errors
-/// When it cannot be opened, read or written out.
-pub fn export(folder: &Path, out: &mut dyn Write) -> Result<u64, ArchiveError> {
+/// When it cannot be opened or written out, or when something beside an event cannot be read.
+pub fn export(folder: &Path, out: &mut dyn Write) -> Result<Exported, ArchiveError> {
     let store = open(folder)?;
     let head = store.head()?;
-    let mut lines = 0;
+    let (mut lines, mut exported) = (0, Exported::default());
     let mut write = |line: &Line| -> Result<(), ArchiveError> {
         lines += 1;
         serde_json::to_writer(&mut *out, line).map_err(std::io::Error::from)?;
@@ -93,12 +106,27 @@ pub fn export(folder: &Path, out: &mut dyn Write) -> Result<u64, ArchiveError> {
         oldest: head.oldest,
         newest: head.newest,
     }))?;
-    store.each_entry(|entry| write(&Line::from(entry)))?;
+    store.each_entry(|entry| {
+        if let Entry::Missing(stretch) = &entry {
+            exported.miss(head.writer, *stretch);
+        }
+        write(&Line::from(entry))
+    })?;
     lines += 1;
     serde_json::to_writer(&mut *out, &Line::End { lines }).map_err(std::io::Error::from)?;
     out.write_all(b"\n")?;
     out.flush()?;
-    Ok(lines)
+    Ok(Exported { lines, ..exported })
+}
+
+impl Exported {
+    fn miss(&mut self, writer: u32, Unreadable { first, last }: Unreadable) {
+        self.missing += last - first + 1;
+        if self.stretches.len() < STRETCHES_MAX {
+            let (first, last) = (Cursor { writer, number: first }, Cursor { writer, number: last });
+            self.stretches.push(format!("events {first} to {last} cannot be read"));
+        }
+    }
 }
 
 /// Fills a folder without a store with what was written out; gives the number of lines.
@@ -173,6 +201,7 @@ enum Line {
     Token(Token),
     Audit(Audit),
     Event(Event),
+    Missing(Missing),
     End { lines: u64 },
 }
 
@@ -289,6 +318,13 @@ struct Event {
     kind: String,
     indexed: bool,
     body: Text,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Missing {
+    first: u64,
+    last: u64,
 }
 
 #[derive(Serialize, Deserialize)]
@@ -416,6 +452,7 @@ impl From<Entry> for Line {
                 indexed,
                 body: Text(event.body),
             }),
+            Entry::Missing(Unreadable { first, last }) => Line::Missing(Missing { first, last }),
         }
     }
 }
@@ -541,6 +578,7 @@ impl Line {
                 },
                 indexed: line.indexed,
             },
+            Line::Missing(Missing { first, last }) => Entry::Missing(Unreadable { first, last }),
         })
     }
 }
@@ -583,6 +621,8 @@ impl Command {
 }
 
 const VERSION: u32 = 1;
+/// Stretches of missing events that are told in words.
+const STRETCHES_MAX: usize = 100;
 const SERVER: &str = "server";
 const BOOTSTRAP: &str = "bootstrap";
 

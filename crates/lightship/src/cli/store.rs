@@ -22,7 +22,7 @@ pub(crate) enum StoreCommand {
         #[arg(long, value_name = "FOLDER")]
         data: PathBuf,
     },
-    /// Write out everything as lines of JSON
+    /// Write out everything as lines of JSON; exit code 1 when events are missing because they are damaged
     #[command(after_help = "Example:\n  lightship store export --data ./data --out backup.jsonl")]
     Export {
         /// The data folder

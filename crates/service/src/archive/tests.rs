@@ -127,7 +127,8 @@ fn filled(folder: &Path) {
 
 fn exported(folder: &Path) -> String {
     let mut out = Vec::new();
-    let lines = export(folder, &mut out).unwrap();
+    let Exported { lines, missing, .. } = export(folder, &mut out).unwrap();
+    assert_eq!(missing, 0);
     let text = String::from_utf8(out).unwrap();
     assert_eq!(u64::try_from(text.lines().count()).unwrap(), lines);
     text
@@ -170,6 +171,31 @@ fn a_log_that_has_lost_its_beginning_keeps_its_numbers() {
     let text = lines.join("\n").replace("\"oldest\":1", "\"oldest\":2").replace("5022", "5021");
     import(&to, &mut text.as_bytes()).unwrap();
     assert_eq!(check(&to).unwrap().events, Some((2, 5000)));
+}
+
+#[test]
+fn what_was_missing_is_named_again_by_the_store_that_is_made_of_it() {
+    let parent = tempfile::tempdir().unwrap();
+    let (from, to) = (parent.path().join("from"), parent.path().join("to"));
+    filled(&from);
+    let text = exported(&from);
+    let is_lost = |line: &&str| {
+        ["\"number\":7,", "\"number\":8,"]
+            .iter()
+            .any(|number| line.contains(&format!("{{\"event\":{{{number}")))
+    };
+    let named = "{\"missing\":{\"first\":7,\"last\":8}}";
+    let mut lines: Vec<&str> = text.lines().filter(|line| !is_lost(line)).collect();
+    let place = lines.iter().position(|line| line.starts_with("{\"event\":{\"number\":9,")).unwrap();
+    lines.insert(place, named);
+    let text = format!("{}\n", lines.join("\n").replace("5022", "5021"));
+    import(&to, &mut text.as_bytes()).unwrap();
+    let mut out = Vec::new();
+    let written = export(&to, &mut out).unwrap();
+    assert_eq!(String::from_utf8(out).unwrap(), text);
+    assert_eq!((written.lines, written.missing), (5021, 2));
+    assert_eq!(written.stretches, ["events 00000abc-7 to 00000abc-8 cannot be read"]);
+    assert_eq!(check(&to).unwrap().problems, ["events 00000abc-7 to 00000abc-8 are missing"]);
 }
 
 #[test]

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fmt::Display;
+use std::ops::RangeInclusive;
 
 use fjall::Guard;
 use lightship_lwm2m::{Endpoint, Path};
@@ -11,7 +12,7 @@ use super::bundle::{self, EventRow};
 use super::draft::{COUNTS, Counts, counts_value, read_counts};
 use super::lock::FolderLock;
 use super::log::Log;
-use super::trees::{Row, Segment, Sync, Tree, Trees, corrupt, words};
+use super::trees::{Row, Segment, Sync, Tree, Trees, among, corrupt, words};
 use super::{EmbeddedStore, decoded, open, records};
 use crate::StoreError;
 use crate::access::{AuditRecord, TokenRecord};
@@ -81,6 +82,8 @@ pub enum Entry {
         /// Whether it is found by its device.
         indexed: bool,
     },
+    /// Events that cannot be read any more, at their place in the log.
+    Missing(Unreadable),
 }
 
 /// What a check has found.
@@ -103,6 +106,12 @@ impl Report {
         if self.problems.len() < PROBLEMS_MAX {
             self.problems.push(problem.to_string());
         }
+    }
+
+    fn missing(&mut self, log: &Log<'_>, stretch: Unreadable) {
+        let cursor = |number| Cursor { number, ..log.newest };
+        let (first, last) = (cursor(stretch.first), cursor(stretch.last));
+        self.problem(format_args!("events {first} to {last} are missing"));
     }
 
     /// Reads all rows of a tree; those that cannot be read are problems. Gives the first of these.
@@ -155,44 +164,48 @@ impl EmbeddedStore {
         let trees = self.shared.readable()?;
         let log = self.shared.log(&trees);
         for row in trees.tree(Tree::Registrations)?.iter() {
-            visit(Entry::Registration(decoded(&trees, row, records::read_registration)?))?;
+            visit(Entry::Registration(
+                decoded(&trees, row, records::read_registration).map_err(among("registrations"))?,
+            ))?;
         }
         for row in trees.tree(Tree::Wanted)?.iter() {
-            let (endpoint, observation) = decoded(&trees, row, records::read_wanted)?;
+            let (endpoint, observation) =
+                decoded(&trees, row, records::read_wanted).map_err(among("wanted observations"))?;
             visit(Entry::Wanted { endpoint, observation })?;
         }
         for row in trees.tree(Tree::Commands)?.iter() {
-            visit(Entry::Command(decoded(&trees, row, records::read_command)?))?;
+            visit(Entry::Command(decoded(&trees, row, records::read_command).map_err(among("commands"))?))?;
         }
         for row in trees.tree(Tree::Documents)?.iter() {
-            let (key, body) = decoded(&trees, row, records::read_document)?;
+            let (key, body) =
+                decoded(&trees, row, records::read_document).map_err(among("bootstrap documents"))?;
             visit(Entry::Document { key, body })?;
         }
         for row in trees.tree(Tree::Credentials)?.iter() {
-            visit(Entry::Credential(decoded(&trees, row, records::read_credential)?))?;
+            visit(Entry::Credential(
+                decoded(&trees, row, records::read_credential).map_err(among("credentials"))?,
+            ))?;
         }
         for row in trees.tree(Tree::Values)?.iter() {
-            visit(decoded(&trees, row, value_entry)?)?;
+            visit(decoded(&trees, row, value_entry).map_err(among("last values"))?)?;
         }
         for row in trees.tree(Tree::Notes)?.iter() {
-            let (name, body) = decoded(&trees, row, records::read_note)?;
+            let (name, body) = decoded(&trees, row, records::read_note).map_err(among("notes"))?;
             visit(Entry::Note { name, body })?;
         }
         for row in trees.tree(Tree::Tokens)?.iter() {
-            visit(Entry::Token(decoded(&trees, row, records::read_token)?))?;
+            visit(Entry::Token(decoded(&trees, row, records::read_token).map_err(among("tokens"))?))?;
         }
         for row in trees.tree(Tree::Audit)?.iter() {
-            visit(Entry::Audit(decoded(&trees, row, records::read_audit)?))?;
+            visit(Entry::Audit(decoded(&trees, row, records::read_audit).map_err(among("audit entries"))?))?;
         }
-        for segment in trees.segments().iter() {
-            for row in segment.events.iter() {
-                let mut events = Vec::new();
-                log.each_of(row, log.oldest(), |event, indexed| events.push((event, indexed)))?;
-                for (event, indexed) in events {
-                    if event.cursor.number <= log.newest.number {
-                        visit(Entry::Event { event, indexed })?;
-                    }
-                }
+        let segments = trees.segments();
+        let mut from = log.oldest();
+        for (place, segment) in segments.iter().enumerate() {
+            let last = segments.get(place + 1).map_or(log.newest.number, |next| next.first - 1);
+            if from <= last {
+                each_event(&log, segment, from..=last, &mut visit)?;
+                from = last + 1;
             }
         }
         Ok(())
@@ -229,6 +242,47 @@ impl EmbeddedStore {
         check_log(&self.shared.log(&trees), &mut report);
         Ok(report)
     }
+}
+
+/// Shows the events of a segment with these numbers, and in their place those that cannot be read.
+fn each_event<E: From<StoreError>>(
+    log: &Log<'_>,
+    segment: &Segment,
+    numbers: RangeInclusive<u64>,
+    visit: &mut impl FnMut(Entry) -> Result<(), E>,
+) -> Result<(), E> {
+    let (mut next, last) = (*numbers.start(), *numbers.end());
+    for row in segment.events.iter() {
+        let mut events = Vec::new();
+        let read = log.each_of(row, next, |event, indexed| events.push((event, indexed)));
+        let begins = events.first().is_none_or(|(event, _)| event.cursor.number == next);
+        match read {
+            Err(error) if !error.is_damage() => return Err(error.into()),
+            Ok(()) if begins => {}
+            // From here on one by one.
+            Ok(()) | Err(_) => break,
+        }
+        for (event, indexed) in events.into_iter().take_while(|(event, _)| event.cursor.number <= last) {
+            next = event.cursor.number + 1;
+            visit(Entry::Event { event, indexed })?;
+        }
+    }
+    let (mut around, mut missing) = (Around::new(log, segment), None);
+    if next <= last {
+        around.enter(next)?;
+    }
+    for number in next..=last {
+        let here = Unreadable { first: number, last: number };
+        let Some((event, indexed)) = around.event(number)? else {
+            missing = Some(here.and(missing));
+            continue;
+        };
+        if let Some(stretch) = missing.take() {
+            visit(Entry::Missing(stretch))?;
+        }
+        visit(Entry::Event { event, indexed })?;
+    }
+    missing.map_or(Ok(()), |stretch| visit(Entry::Missing(stretch)))
 }
 
 fn value_entry(key: &[u8], value: &[u8]) -> Result<Entry, String> {
@@ -294,8 +348,11 @@ fn check_log(log: &Log<'_>, report: &mut Report) {
             let index = segment.found.get(bundle::index_key(first)).ok().flatten();
             for (event, is_indexed) in events {
                 let number = event.cursor.number;
-                if number != *next.get_or_insert(number) {
-                    report.problem(format_args!("after event {} comes {number}", next.unwrap_or(0) - 1));
+                let expected = *next.get_or_insert(number);
+                if expected < number {
+                    report.missing(log, Unreadable { first: expected, last: number - 1 });
+                } else if expected > number {
+                    report.problem(format_args!("after event {} comes {number}", expected - 1));
                 }
                 next = Some(number + 1);
                 count += 1;
@@ -327,8 +384,14 @@ fn check_log(log: &Log<'_>, report: &mut Report) {
         report.events = segment_range(report.events, next, first, segment.events.is_empty().unwrap_or(true));
     }
     report.counts.insert("events", count);
-    if next.is_some_and(|next| next != log.newest.number + 1) {
-        report.problem(format_args!("the newest event is not {}", log.newest.number));
+    match next {
+        Some(next) if next <= log.newest.number => {
+            report.missing(log, Unreadable { first: next, last: log.newest.number });
+        }
+        Some(next) if next > log.newest.number + 1 => {
+            report.problem(format_args!("the newest event is not {}", log.newest.number));
+        }
+        _ => {}
     }
 }
 
@@ -390,6 +453,7 @@ pub struct Importer {
     rows: Vec<Row>,
     keys: HashSet<(Tree, fjall::Slice)>,
     segment_bytes: usize,
+    missing: Vec<Unreadable>,
 }
 
 impl Importer {
@@ -414,6 +478,7 @@ impl Importer {
             rows: Vec::new(),
             keys: HashSet::new(),
             segment_bytes: 0,
+            missing: Vec::new(),
         })
     }
 
@@ -469,7 +534,23 @@ impl Importer {
                 self.row(Tree::Audit, records::number_key(record.id).to_vec(), records::audit(&record))
             }
             Entry::Event { event, indexed } => self.event(&event, indexed),
+            Entry::Missing(stretch) => self.lost(stretch),
         }
+    }
+
+    fn lost(&mut self, stretch: Unreadable) -> Result<(), StoreError> {
+        let Unreadable { first, last } = stretch;
+        if first != self.next || !(first..u64::MAX).contains(&last) {
+            let message = format!("events {first} to {last} are missing in place of {}", self.next);
+            return Err(corrupt(self.trees.path(), &message));
+        }
+        if self.missing.len() >= MISSING_MAX {
+            let message = format!("more than {MISSING_MAX} stretches of the log are missing");
+            return Err(corrupt(self.trees.path(), &message));
+        }
+        self.missing.push(stretch);
+        self.next = last + 1;
+        Ok(())
     }
 
     fn event(&mut self, event: &EventRecord, indexed: bool) -> Result<(), StoreError> {
@@ -525,7 +606,12 @@ impl Importer {
             return Err(corrupt(self.trees.path(), &message));
         }
         self.row(Tree::Meta, COUNTS.to_vec(), counts_value(self.counts))?;
+        self.rows.push(open::missing_row(&self.missing));
         self.write()?;
+        if self.missing.last().is_some_and(|stretch| stretch.last == head.newest) {
+            // No number is given twice.
+            self.trees.begin_segment(self.next, u64::try_from(self.segment_bytes).unwrap_or(u64::MAX))?;
+        }
         self.trees.write(&[open::format_row()], Sync::Now)
     }
 }
@@ -538,6 +624,8 @@ impl std::fmt::Debug for Importer {
 
 /// Problems that are told; more are counted.
 const PROBLEMS_MAX: usize = 100;
+/// Stretches that may be missing of what is imported.
+const MISSING_MAX: usize = 65_536;
 /// Events that are looked through together where some are damaged.
 const PAGE_LEN: usize = 1024;
 /// Rows of an import that are written together.

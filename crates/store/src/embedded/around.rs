@@ -45,7 +45,7 @@ impl<'a> Around<'a> {
             }
             match self.event(number)? {
                 Some(_) if unreadable.is_some() => break,
-                Some(event) => events.push(Arc::new(event)),
+                Some((event, _)) => events.push(Arc::new(event)),
                 None => {
                     let here = Unreadable { first: number, last: number }.and(unreadable);
                     unreadable = Some(here);
@@ -64,7 +64,7 @@ impl<'a> Around<'a> {
         numbers: impl Iterator<Item = u64>,
     ) -> Result<Option<EventRecord>, StoreError> {
         for number in numbers.take(usize::try_from(PROBES_MAX).unwrap_or(usize::MAX)) {
-            if let Some(event) = self.event(number)? {
+            if let Some((event, _)) = self.event(number)? {
                 return Ok(Some(event));
             }
         }
@@ -72,7 +72,7 @@ impl<'a> Around<'a> {
     }
 
     /// Looks for the row that holds this event: it may be in the middle of a bundle.
-    fn enter(&mut self, number: u64) -> Result<(), StoreError> {
+    pub(crate) fn enter(&mut self, number: u64) -> Result<(), StoreError> {
         let bundle_max = u64::try_from(EVENTS_MAX).unwrap_or(u64::MAX);
         for first in (self.segment.first.max(number.saturating_sub(bundle_max))..number).rev() {
             if let Some(row) = self.row_at(first)? {
@@ -83,8 +83,8 @@ impl<'a> Around<'a> {
         Ok(())
     }
 
-    /// The event of that number; `None` when it cannot be read.
-    fn event(&mut self, number: u64) -> Result<Option<EventRecord>, StoreError> {
+    /// The event of that number, with whether it is found by its device; `None` when it cannot be read.
+    pub(crate) fn event(&mut self, number: u64) -> Result<Option<(EventRecord, bool)>, StoreError> {
         if let Some(event) = self.in_row(number) {
             return Ok(event);
         }
@@ -93,10 +93,10 @@ impl<'a> Around<'a> {
     }
 
     /// The event of that number if it belongs into the row that was found last.
-    fn in_row(&self, number: u64) -> Option<Option<EventRecord>> {
+    fn in_row(&self, number: u64) -> Option<Option<(EventRecord, bool)>> {
         let (first, value) = self.row.as_ref()?;
         let row = EventRow::read(self.log.newest.writer, &records::number_key(*first), value).ok()?;
-        (row.first..=row.last()).contains(&number).then(|| row.event(number).ok().map(|(event, _)| event))
+        (row.first..=row.last()).contains(&number).then(|| row.event(number).ok())
     }
 
     fn row_at(&self, first: u64) -> Result<Option<Slice>, StoreError> {

@@ -1,8 +1,9 @@
 //! Reading the log: pages of all events, and events of one device.
 
+use std::ops::RangeInclusive;
 use std::sync::Arc;
 
-use fjall::Guard;
+use fjall::{AbstractTree, Guard};
 use lightship_lwm2m::Endpoint;
 
 use super::around::Around;
@@ -15,6 +16,8 @@ use crate::batch::{Cursor, EventPage, EventRecord, EventsFound, EventsOf, Unread
 /// A view of the log up to an event.
 pub(crate) struct Log<'a> {
     pub(crate) trees: &'a Trees,
+    /// What was missing already when it came here, in order.
+    pub(crate) missing: &'a [Unreadable],
     /// What is behind it does not count yet.
     pub(crate) newest: Cursor,
     /// So many can be read at most.
@@ -45,10 +48,10 @@ impl Log<'_> {
             if next.is_some_and(|next| next <= start) || start > newest.number || unreadable.is_some() {
                 continue;
             }
-            match self.stretch(segment, start, max, &mut events) {
+            let last = next.map_or(newest.number, |next| next - 1).min(newest.number);
+            match self.stretch(segment, start.max(segment.first)..=last, max, &mut events) {
                 Err(error) if error.is_damage() => {
                     let from = events.last().map_or(start, |event| event.cursor.number + 1);
-                    let last = next.map_or(newest.number, |next| next - 1).min(newest.number);
                     let numbers = from.max(segment.first)..=last;
                     unreadable = Around::new(self, segment).read(numbers, max, &mut events)?;
                 }
@@ -62,29 +65,34 @@ impl Log<'_> {
         Ok(EventPage { events, gap, unreadable, next: Cursor { number, ..newest } })
     }
 
-    /// Adds the events of a segment from a number on.
+    /// Adds the events of a segment with these numbers, as far as one that is missing.
     fn stretch(
         &self,
         segment: &Segment,
-        start: u64,
+        numbers: RangeInclusive<u64>,
         max: usize,
         events: &mut Vec<Arc<EventRecord>>,
     ) -> Result<(), StoreError> {
-        let newest = self.newest.number;
+        let (start, last) = (*numbers.start(), *numbers.end());
         // The first may be in the middle of a bundle.
         let first = segment.events.range(..=records::number_key(start)).next_back();
         let first =
             first.map(|row| row.key().map_err(|error| failed(self.trees.path(), error))).transpose()?;
         let from = first.unwrap_or_else(|| records::number_key(start).into());
-        for row in segment.events.range(from..=records::number_key(newest).into()) {
+        let mut next = start;
+        for row in segment.events.range(from..=records::number_key(last).into()) {
             if events.len() >= max {
-                break;
+                return Ok(());
             }
             self.each_of(row, start, |event, _| {
-                if event.cursor.number <= newest && events.len() < max {
+                if event.cursor.number == next && next <= last && events.len() < max {
+                    next += 1;
                     events.push(Arc::new(event));
                 }
             })?;
+        }
+        if next <= last && events.len() < max {
+            return Err(corrupt(self.trees.path(), &format!("event {next} is missing")));
         }
         Ok(())
     }
@@ -148,6 +156,16 @@ impl Log<'_> {
                     }
                 }
                 read => read?,
+            }
+        }
+        // No index knows of what never came here.
+        let full = found.events.len() >= which.max;
+        let looked_from = found.events.last().filter(|_| full).map_or(0, |event| event.cursor.number);
+        for stretch in self.missing {
+            let (first, last) =
+                (stretch.first.max(self.oldest()).max(looked_from), stretch.last.min(until - 1));
+            if first <= last {
+                found.unreadable = Some(Unreadable { first, last }.and(found.unreadable));
             }
         }
         Ok(found)
@@ -331,6 +349,25 @@ pub(crate) fn newest_bytes(trees: &Trees) -> Result<u64, StoreError> {
 pub(crate) fn newest_number(trees: &Trees) -> Result<u64, StoreError> {
     let Some(segment) = trees.segments().last().cloned() else { return Ok(0) };
     let Some(row) = segment.events.last_key_value() else { return Ok(segment.first.saturating_sub(1)) };
+    last_of(trees, row)
+}
+
+/// The number that the newest event has at most, where the end of the log is damaged: tables know their keys beside their blocks.
+pub(crate) fn newest_number_max(trees: &Trees) -> Result<u64, StoreError> {
+    let Some(segment) = trees.segments().last().cloned() else { return Ok(0) };
+    let version = segment.events.tree.current_version();
+    let firsts = version.iter_tables().map(|table| records::read_number(table.metadata.key_range.max()));
+    let first = firsts.collect::<Result<Vec<u64>, String>>();
+    let first = first.map_err(|message| corrupt(trees.path(), &message))?.into_iter().max();
+    let first = first.unwrap_or(segment.first);
+    // What is in no table yet comes from the write-ahead log, which has checksums of its own.
+    match segment.events.range(records::number_key(first + 1)..).next_back() {
+        Some(row) => last_of(trees, row),
+        None => Ok(first + u64::try_from(bundle::EVENTS_MAX).unwrap_or(u64::MAX) - 1),
+    }
+}
+
+fn last_of(trees: &Trees, row: Guard) -> Result<u64, StoreError> {
     let (key, value) = row.into_inner().map_err(|error| failed(trees.path(), error))?;
     let row = EventRow::read(0, &key, &value).map_err(|message| corrupt(trees.path(), &message))?;
     Ok(row.last())

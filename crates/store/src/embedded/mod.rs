@@ -70,6 +70,8 @@ struct Shared {
     memory: Mutex<Memory>,
     health: Mutex<Health>,
     damage: Mutex<Damage>,
+    /// What of the log was missing already when it was imported.
+    missing: Vec<Unreadable>,
     /// How many there are of what is often looked for where nothing is, as far as it is written.
     wanted: AtomicU64,
     credentials: AtomicU64,
@@ -95,6 +97,11 @@ impl EmbeddedStore {
         let trees = open::trees(&options)?;
         let ledger = open::ledger(&trees, open::writer(&trees)?)?;
         let events_max = usize::try_from(options.log.events).unwrap_or(usize::MAX).min(RING_EVENTS);
+        let missing = open::missing(&trees)?;
+        let mut damage = Damage::default();
+        for stretch in &missing {
+            damage.add(*stretch);
+        }
         let mut ring = Ring::new(ledger.newest.writer, events_max, RING_BYTES);
         ring.begin_at(ledger.newest);
         let shared = Arc::new(Shared {
@@ -102,7 +109,8 @@ impl EmbeddedStore {
             trees: RwLock::new(Some(Arc::new(trees))),
             memory: Mutex::new(Memory { ring, commands: ledger.commands.clone() }),
             health: Mutex::new(Health::Good),
-            damage: Mutex::default(),
+            damage: Mutex::new(damage),
+            missing,
             wanted: AtomicU64::new(ledger.counts.wanted),
             credentials: AtomicU64::new(ledger.counts.credentials),
             _lock: lock,
@@ -520,8 +528,9 @@ impl Shared {
     }
 
     /// What is known to be written.
-    fn log<'a>(&self, trees: &'a Trees) -> Log<'a> {
-        Log { trees, newest: self.memory().ring.newest(), events_max: self.options.log.events }
+    fn log<'a>(&'a self, trees: &'a Trees) -> Log<'a> {
+        let newest = self.memory().ring.newest();
+        Log { trees, missing: &self.missing, newest, events_max: self.options.log.events }
     }
 }
 

@@ -4,11 +4,11 @@ use std::fs;
 use std::path::Path;
 
 use super::draft::{Access, COUNTS, Ledger, read_counts};
-use super::log::newest_number;
-use super::records;
-use super::trees::{Row, Sync, Tree, Trees, corrupt, failed};
+use super::log::{newest_number, newest_number_max};
+use super::trees::{Row, Sync, Tree, Trees, among, corrupt, failed};
+use super::{decoded, records};
 use crate::StoreError;
-use crate::batch::Cursor;
+use crate::batch::{Cursor, Unreadable};
 use crate::commands::Commands;
 use crate::options::EmbeddedOptions;
 
@@ -82,12 +82,43 @@ pub(crate) fn ledger(trees: &Trees, writer: u32) -> Result<Ledger, StoreError> {
     let counts = read_counts(trees.get(Tree::Meta, COUNTS)?.as_deref()).map_err(damaged)?;
     let mut commands = Commands::default();
     for row in trees.tree(Tree::Commands)?.iter() {
-        let (key, value) = row.into_inner().map_err(|error| failed(trees.path(), error))?;
-        let record = records::read_command(&key, &value);
-        commands.put(record.map_err(|message| damaged(format!("command {key:02x?}: {message}")))?.into());
+        commands.put(decoded(trees, row, records::read_command).map_err(among("commands"))?.into());
     }
-    let newest = Cursor { writer, number: newest_number(trees)? };
+    let newest = Cursor { writer, number: newest(trees)? };
     Ok(Ledger { newest, counts, commands, access: access(trees)? })
+}
+
+/// The number of the newest event. Where the end of the log is damaged it goes on behind all that may have been there: no number
+/// is given twice, and readers are told what is missing.
+fn newest(trees: &Trees) -> Result<u64, StoreError> {
+    match newest_number(trees) {
+        Err(error) if error.is_damage() => {
+            let newest = newest_number_max(trees)?;
+            trees.begin_segment(newest + 1, 0)?;
+            let reason = error.reason();
+            tracing::error!(reason, next = newest + 1, "the end of the log is damaged: it goes on behind it");
+            Ok(newest)
+        }
+        newest => newest,
+    }
+}
+
+/// What the log had lost already where it was written out.
+pub(crate) fn missing(trees: &Trees) -> Result<Vec<Unreadable>, StoreError> {
+    let Some(value) = trees.get(Tree::Meta, MISSING_KEY)? else { return Ok(Vec::new()) };
+    let number = |bytes: &[u8; 16], from: usize| {
+        let half = bytes.get(from..).and_then(<[u8]>::first_chunk::<8>);
+        half.map_or(0, |half| u64::from_be_bytes(*half))
+    };
+    let (stretches, _) = value.as_chunks::<16>();
+    Ok(stretches.iter().map(|both| Unreadable { first: number(both, 0), last: number(both, 8) }).collect())
+}
+
+/// Keeps what the log has lost already.
+pub(crate) fn missing_row(missing: &[Unreadable]) -> Row {
+    let numbers = missing.iter().flat_map(|stretch| [stretch.first, stretch.last]);
+    let value = numbers.flat_map(u64::to_be_bytes).collect::<Vec<u8>>();
+    Row { tree: Tree::Meta, key: MISSING_KEY.into(), value: Some(value.into()) }
 }
 
 fn access(trees: &Trees) -> Result<Access, StoreError> {
@@ -104,5 +135,6 @@ pub(crate) const STORE: &str = "store";
 const BEFORE: [&str; 4] = ["credentials.log", "commands.cbor", "wanted.cbor", "bootstrap.cbor"];
 const FORMAT_KEY: &[u8] = b"format";
 const LOG_KEY: &[u8] = b"log";
+const MISSING_KEY: &[u8] = b"missing";
 /// Of the trees and their keys; values have versions of their own.
 const FORMAT: u8 = 1;

@@ -11,7 +11,7 @@ use fjall::{Keyspace, Slice};
 
 use super::decoded;
 use super::records;
-use super::trees::{Tree, Trees, failed};
+use super::trees::{Tree, Trees, among, failed};
 use crate::StoreError;
 use crate::batch::RegistrationRecord;
 
@@ -27,7 +27,7 @@ pub(super) fn registrations(
     visit: &(dyn Fn(Vec<RegistrationRecord>) + Sync),
 ) -> Result<u64, StoreError> {
     let tree = trees.tree(Tree::Registrations)?;
-    let stretches = stretches(&tree).map_err(|error| failed(trees.path(), error))?;
+    let stretches = stretches(&tree).map_err(|error| among("registrations")(failed(trees.path(), error)))?;
     let threads = thread::available_parallelism().map_or(1, |cores| cores.get()).min(THREADS_MAX);
     let (next, has_failed) = (AtomicUsize::new(0), AtomicBool::new(false));
     let read = || {
@@ -58,7 +58,7 @@ fn show(
 ) -> Result<u64, StoreError> {
     let (mut chunk, mut count) = (Vec::with_capacity(CHUNK), 0);
     for row in tree.range(&stretch.first[..]..=&stretch.last[..]) {
-        chunk.push(decoded(trees, row, records::read_registration)?);
+        chunk.push(decoded(trees, row, records::read_registration).map_err(among("registrations"))?);
         count += 1;
         if chunk.len() == CHUNK {
             visit(std::mem::replace(&mut chunk, Vec::with_capacity(CHUNK)));

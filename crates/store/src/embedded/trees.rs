@@ -355,6 +355,16 @@ pub(crate) fn corrupt(path: &Path, message: &str) -> StoreError {
     StoreError::Corrupt { path: path.to_owned(), message: message.to_owned() }
 }
 
+/// Says of what is damaged of which kind it is.
+pub(crate) fn among(what: &'static str) -> impl Fn(StoreError) -> StoreError {
+    move |error| {
+        if let StoreError::Corrupt { path, message } = &error {
+            return corrupt(path, &format!("{what}: {message}"));
+        }
+        error
+    }
+}
+
 /// Trees of facts, each with the bytes of it that are kept in memory until they are written as a table.
 const NAMES: [(&str, u64); 12] = [
     ("meta", 1 << 20),

@@ -253,7 +253,7 @@ impl Writer {
     fn shorten(&mut self, trees: &Trees) -> Result<(), StoreError> {
         let limits = self.shared.options.log;
         let now_ms = self.shared.now_ms();
-        let log = Log { trees, newest: self.ledger.newest, events_max: limits.events };
+        let log = Log { trees, missing: &[], newest: self.ledger.newest, events_max: limits.events };
         if let Some(written) = trees.segments().last() {
             let old_ms = now_ms.saturating_sub(limits.age_ms / i64::try_from(SEGMENTS).unwrap_or(1));
             let is_old = written.oldest_ms(&log)?.is_some_and(|oldest_ms| oldest_ms < old_ms);
