@@ -308,6 +308,7 @@ fn what_is_kept_trusted_and_used_is_explained_too() {
     let nothing = server.call("GET", "/api/v1/endpoints/meter/certificate", "");
     assert_eq!((nothing.status, nothing.problem().as_str()), (404, "no-credential"));
     assert_eq!(Secured::connect(server.coaps(), named.x509()).register("meter"), Some(0x41));
+    server.wait_for("meter");
     let used = server.call("GET", "/api/v1/endpoints/meter/certificate", "").json();
     assert_eq!((&used["certificates"][0]["subject"], &used["trusted"]), (&json!("CN=meter"), &json!(true)));
     let bad = json!({"mode": "x509", "certificate_pem": "-----BEGIN CERTIFICATE-----\nMAA=\n-----END CERTIFICATE-----"});
