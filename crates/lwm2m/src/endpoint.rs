@@ -54,14 +54,12 @@ pub use owned::Endpoint;
 mod owned {
     use super::{InvalidEndpoint, check_endpoint};
     use crate::readable::{Readable, readable};
+    use alloc::sync::Arc;
     use core::{borrow::Borrow, fmt, ops::Deref, str::FromStr};
-    use triomphe::Arc;
 
     /// An Endpoint Client Name: not empty, at most [`ENDPOINT_LEN_MAX`](super::ENDPOINT_LEN_MAX) bytes, no control characters.
     ///
     /// Cloning shares the text. Looks up maps by `&str`.
-    // A server has a million names. No name is held weakly, and a count of those who would is 8 bytes, which make a block of 48 of
-    // one of 32 for a name of 24.
     #[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
     pub struct Endpoint(Arc<str>);
 
