@@ -23,7 +23,7 @@ use crate::followers::{Followers, TraceFollow};
 use crate::inbox::{self, InboxError, SocketStats, ask};
 use crate::shards::ListenError;
 use crate::socket_group::{Kind, Sent, Sockets, Way};
-use crate::sys::Slot;
+use crate::sys::{Slot, tidy_heap};
 use crate::udp;
 
 /// What a Bootstrap-Server's thread is started with.
@@ -210,7 +210,8 @@ impl Start {
     fn spawn(self, plain: Vec<UdpSocket>, secured: Vec<UdpSocket>) -> io::Result<JoinHandle<()>> {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(io::Error::other)?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_io().enable_time().on_thread_park(tidy_heap).build()?;
         let sockets = {
             let _inside = runtime.enter();
             Sockets::new(plain, secured)?

@@ -36,7 +36,7 @@ pub use feed::{Feed, RestoredRegistration, StoredRegistration, TakeRestored};
 pub use followers::{TraceFollow, TraceNews};
 pub use inbox::{InboxError, Reply, ShardInbox, ShardStats, SocketStats, Wait};
 pub use shards::{Before, ListenError, Options, Shards};
-pub use sys::Heap;
+pub use sys::{Heap, tidy_heap};
 
 // What my interface speaks of, so that a host needs no further room for it.
 pub use lightship_server::Frozen;

@@ -15,6 +15,7 @@ use crate::feed::{Feed, FeedReader};
 use crate::inbox::{InboxReader, ShardInbox};
 use crate::shard_thread::{ShardThread, State};
 use crate::socket_group::Sockets;
+use crate::sys::tidy_heap;
 use crate::udp::{self, Steering};
 use crate::ways;
 
@@ -240,7 +241,8 @@ impl Start {
     ) -> io::Result<JoinHandle<Option<Frozen>>> {
         let mut seed = [0; 32];
         getrandom::fill(&mut seed).map_err(io::Error::other)?;
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().enable_time().build()?;
+        let mut runtime = tokio::runtime::Builder::new_current_thread();
+        let runtime = runtime.enable_io().enable_time().on_thread_park(tidy_heap).build()?;
         let mut sockets = {
             let _inside = runtime.enter();
             Sockets::new(plain, secured)?

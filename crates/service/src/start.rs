@@ -132,6 +132,7 @@ impl Service {
             .worker_threads(WORKERS)
             .max_blocking_threads(BLOCKING_MAX)
             .thread_name("service")
+            .on_thread_park(lightship_net::tidy_heap)
             .enable_all()
             .build()
             .map_err(StartError::System)?;

@@ -1,9 +1,12 @@
 //! The allocator of a whole program, which is mimalloc.
 
 use std::alloc::{GlobalAlloc, Layout};
+use std::cell::Cell;
+use std::time::{Duration, Instant};
 
 use libmimalloc_sys::{
-    mi_free, mi_malloc, mi_malloc_aligned, mi_realloc, mi_realloc_aligned, mi_zalloc, mi_zalloc_aligned,
+    mi_collect, mi_free, mi_malloc, mi_malloc_aligned, mi_realloc, mi_realloc_aligned, mi_zalloc,
+    mi_zalloc_aligned,
 };
 
 /// Allocates with mimalloc: what one thread allocates and another gives back takes no lock.
@@ -70,6 +73,28 @@ unsafe impl GlobalAlloc for Heap {
     }
 }
 
+/// Gives the system back what this thread holds for nothing, once a minute at most; for a thread that goes to sleep.
+///
+/// A block that another thread gives back is counted free when its own thread allocates again. A thread that has nothing to do any
+/// more holds on to whole pages of them.
+#[allow(clippy::disallowed_methods, reason = "it is no engine that measures")]
+pub fn tidy_heap() {
+    thread_local! {
+        static TIDIED: Cell<Option<Instant>> = const { Cell::new(None) };
+    }
+    let now = Instant::now();
+    TIDIED.with(|tidied| {
+        if tidied.get().is_some_and(|then| now.duration_since(then) < TIDY_EVERY) {
+            return;
+        }
+        tidied.set(Some(now));
+        // SAFETY: it works on the heap of this thread alone, and can be called at any time.
+        unsafe { mi_collect(true) };
+    });
+}
+
+const TIDY_EVERY: Duration = Duration::from_secs(60);
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -78,6 +103,37 @@ mod tests {
     fn lengths() -> impl Iterator<Item = usize> {
         let blocks = (0..=20).flat_map(|power| [4, 5, 6, 7].map(|part| (part << power) / 4));
         blocks.flat_map(|len: usize| [len.saturating_sub(1), len, len + 1]).filter(|len| *len > 0)
+    }
+
+    #[test]
+    fn what_is_in_use_outlasts_a_tidying_and_what_another_thread_gave_back_does_not_hinder_it() {
+        const LAYOUT: Layout = Layout::new::<[u64; 4]>();
+        for _ in 0..2 {
+            // SAFETY: the layout has a length; what is written and read lies within the blocks, and each is given back once.
+            let blocks: Vec<usize> = (0..10_000_u64)
+                .map(|n| unsafe {
+                    let block = Heap.alloc(LAYOUT).cast::<u64>();
+                    block.write(n);
+                    block.expose_provenance()
+                })
+                .collect();
+            let (kept, given): (Vec<_>, Vec<_>) = (0..).zip(blocks).partition(|(n, _)| n % 100 == 0);
+            let give_back = |all: Vec<(u64, usize)>| {
+                for (n, block) in all {
+                    let block = std::ptr::with_exposed_provenance_mut::<u64>(block);
+                    // SAFETY: as above.
+                    unsafe {
+                        assert_eq!(block.read(), n);
+                        Heap.dealloc(block.cast(), LAYOUT);
+                    }
+                }
+            };
+            std::thread::scope(|scope| scope.spawn(|| give_back(given)).join()).expect("no panic");
+            // SAFETY: as in `tidy_heap`, which would do it once a minute.
+            unsafe { mi_collect(true) };
+            tidy_heap();
+            give_back(kept);
+        }
     }
 
     #[test]

@@ -13,7 +13,7 @@ mod shed;
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-pub use heap::Heap;
+pub use heap::{Heap, tidy_heap};
 #[cfg(target_os = "linux")]
 pub(crate) use linux::{receive, send, steer_by_connection_id, tell_local};
 #[cfg(not(target_os = "linux"))]
