@@ -48,8 +48,8 @@ struct Slots {
 /// Bytes in a slot: what it is, then the text that is identity and endpoint, or the length of the identity, the identity and
 /// the endpoint. Names have 20 to 30 bytes as a rule.
 const SIZES: [usize; 15] = [16, 19, 21, 23, 25, 27, 29, 31, 33, 36, 40, 48, 64, 160, 416];
-/// Slots in a chunk.
-const CHUNK: usize = 256;
+/// Bytes of a chunk, which is a block of the allocator.
+const CHUNK: usize = 8192;
 const SIZE_SHIFT: u32 = 28;
 const WHOLE: u32 = 15;
 
@@ -142,8 +142,8 @@ impl Slots {
             self.free = next.map(u32::from_le_bytes).filter(|next| *next != u32::MAX);
             return index;
         }
-        if (self.used as usize).is_multiple_of(CHUNK) {
-            self.chunks.push(vec![0; CHUNK * size].into_boxed_slice());
+        if (self.used as usize).is_multiple_of(CHUNK / size) {
+            self.chunks.push(vec![0; CHUNK].into_boxed_slice());
         }
         self.used += 1;
         self.used - 1
@@ -160,14 +160,20 @@ impl Slots {
     }
 
     fn slot(&self, size: usize, index: u32) -> Option<&[u8]> {
-        let at = index as usize % CHUNK * size;
-        self.chunks.get(index as usize / CHUNK)?.get(at..at + size)
+        let (chunk, at) = place(size, index);
+        self.chunks.get(chunk)?.get(at..at + size)
     }
 
     fn slot_mut(&mut self, size: usize, index: u32) -> Option<&mut [u8]> {
-        let at = index as usize % CHUNK * size;
-        self.chunks.get_mut(index as usize / CHUNK)?.get_mut(at..at + size)
+        let (chunk, at) = place(size, index);
+        self.chunks.get_mut(chunk)?.get_mut(at..at + size)
     }
+}
+
+/// The chunk of a slot, and where it begins in that.
+const fn place(size: usize, index: u32) -> (usize, usize) {
+    let in_chunk = CHUNK / size;
+    (index as usize / in_chunk, index as usize % in_chunk * size)
 }
 
 impl<'a> PartyRef<'a> {
