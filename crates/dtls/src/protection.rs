@@ -318,6 +318,7 @@ impl Aad {
 
 impl Covered<'_> {
     /// The bytes for content of `len` bytes: RFC 5246 §6.2.3.3 without, RFC 9146 §5 with a connection ID.
+    #[inline]
     pub(crate) fn bytes(&self, len: usize) -> Option<Aad> {
         let len = u16::try_from(len).ok()?.to_be_bytes();
         let number = self.number.to_be_bytes();

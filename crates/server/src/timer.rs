@@ -126,10 +126,12 @@ impl<K: Copy, const LEN: usize> Timers<K, LEN> {
     /// Fires `key` at the first [`Timers::advance`] that is not before `due`.
     pub(crate) fn arm(&mut self, due: Instant, key: K) -> TimerId {
         let due = Tick::of(due.as_micros().div_ceil(TICK_US));
+        let list = self.list_for(due);
+        let previous = self.lists[usize::from(list)].1;
         let (id, node) = self.nodes.take();
-        *node = Node { key: Some(key), due, list: NOWHERE, previous: NONE, next: NONE };
+        *node = Node { key: Some(key), due, list, previous, next: NONE };
         self.armed += 1;
-        self.sort_in(id);
+        self.append(list, previous, id);
         TimerId::of(id)
     }
 
@@ -192,27 +194,39 @@ impl<K: Copy, const LEN: usize> Timers<K, LEN> {
     }
 
     fn sort_in(&mut self, id: u32) {
-        let due = self.node(id).due.open();
-        let list = if due <= self.tick {
-            DUE
-        } else {
-            let differing = 63 - ((due ^ self.tick) | (u64::from(SLOTS) - 1)).leading_zeros();
-            let level = differing / SLOT_BITS;
-            let slot = (due >> (level * SLOT_BITS)) & (u64::from(SLOTS) - 1);
-            self.occupied[level as usize] |= 1 << slot;
-            self.levels |= 1 << level;
-            #[allow(clippy::cast_possible_truncation, reason = "there are some hundred lists")]
-            let list = (u64::from(level * SLOTS) + slot) as u16;
-            list
-        };
+        let list = self.list_for(self.node(id).due);
         let tail = self.lists[usize::from(list)].1;
         let node = self.node_mut(id);
         (node.previous, node.next, node.list) = (tail, NONE, list);
+        self.append(list, tail, id);
+    }
+
+    /// The list for a timer that is due then, which comes into it at once.
+    #[inline]
+    fn list_for(&mut self, due: Tick) -> u16 {
+        let due = due.open();
+        if due <= self.tick {
+            return DUE;
+        }
+        let differing = 63 - ((due ^ self.tick) | (u64::from(SLOTS) - 1)).leading_zeros();
+        let level = differing / SLOT_BITS;
+        let slot = (due >> (level * SLOT_BITS)) & (u64::from(SLOTS) - 1);
+        self.occupied[level as usize] |= 1 << slot;
+        self.levels |= 1 << level;
+        #[allow(clippy::cast_possible_truncation, reason = "there are some hundred lists")]
+        let list = (u64::from(level * SLOTS) + slot) as u16;
+        list
+    }
+
+    /// Puts a timer, which knows it already, behind the last of a list.
+    #[inline]
+    fn append(&mut self, list: u16, tail: u32, id: u32) {
+        let ends = &mut self.lists[usize::from(list)];
+        ends.1 = id;
         match tail {
-            NONE => self.lists[usize::from(list)].0 = id,
+            NONE => ends.0 = id,
             tail => self.node_mut(tail).next = id,
         }
-        self.lists[usize::from(list)].1 = id;
     }
 
     fn unlink(&mut self, id: u32) {
@@ -225,7 +239,7 @@ impl<K: Copy, const LEN: usize> Timers<K, LEN> {
             NONE => self.lists[usize::from(list)].1 = previous,
             next => self.node_mut(next).previous = previous,
         }
-        if self.lists[usize::from(list)].0 == NONE && list < DUE {
+        if (previous, next) == (NONE, NONE) && list < DUE {
             self.clear(usize::from(list) / SLOTS as usize, u32::from(list) % SLOTS);
         }
     }
