@@ -215,7 +215,8 @@ fn open_store(config: &Config, writer: u32, clock: Clock) -> Result<AnyStore, St
     };
     let crate::config::Store { durability, free_bytes_min, cache_bytes, .. } = config.store;
     let limits = limits(config);
-    let options = EmbeddedOptions { durability, free_bytes_min, cache_bytes, log, limits, ..options };
+    let tidy = lightship_net::tidy_heap;
+    let options = EmbeddedOptions { durability, free_bytes_min, cache_bytes, log, limits, tidy, ..options };
     EmbeddedStore::open(options).map(AnyStore::Embedded)
 }
 

@@ -64,6 +64,9 @@ pub struct EmbeddedOptions {
     pub free_bytes_min: u64,
     /// Memory for what was read from the disk, bytes.
     pub cache_bytes: u64,
+    /// Called each second by the thread that writes: to give back what its heap holds for nothing, where an allocator wants
+    /// to be told.
+    pub tidy: fn(),
 }
 
 impl EmbeddedOptions {
@@ -79,6 +82,7 @@ impl EmbeddedOptions {
             limits: Limits::default(),
             free_bytes_min: 128 << 20,
             cache_bytes: 16 << 20,
+            tidy: || {},
         }
     }
 }

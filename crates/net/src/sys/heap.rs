@@ -73,7 +73,7 @@ unsafe impl GlobalAlloc for Heap {
     }
 }
 
-/// Gives the system back what this thread holds for nothing, once a minute at most; for a thread that goes to sleep.
+/// Gives the system back what this thread holds for nothing, every ten seconds at most; for a thread that goes to sleep.
 ///
 /// A block that another thread gives back is counted free when its own thread allocates again. A thread that has nothing to do any
 /// more holds on to whole pages of them.
@@ -93,7 +93,7 @@ pub fn tidy_heap() {
     });
 }
 
-const TIDY_EVERY: Duration = Duration::from_secs(60);
+const TIDY_EVERY: Duration = Duration::from_secs(10);
 
 #[cfg(test)]
 mod tests {
@@ -129,7 +129,7 @@ mod tests {
                 }
             };
             std::thread::scope(|scope| scope.spawn(|| give_back(given)).join()).expect("no panic");
-            // SAFETY: as in `tidy_heap`, which would do it once a minute.
+            // SAFETY: as in `tidy_heap`, which may have done it just now.
             unsafe { mi_collect(true) };
             tidy_heap();
             give_back(kept);

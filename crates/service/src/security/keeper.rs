@@ -1,6 +1,5 @@
 //! Keeper: credentials in the store, sealed; read, changed and taken away.
 
-use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -13,6 +12,7 @@ use lightship_store::{
 
 use super::credential::{Proof, Unusable};
 use super::encoded::bytes_of_base64;
+use super::same_keys::{KeyName, SameKeys};
 use super::seal::{KeyFound, OpenError, SealError, Sealer};
 use crate::access::audited;
 use crate::random::Random;
@@ -21,12 +21,9 @@ use crate::random::Random;
 pub(crate) struct Keeper {
     crypto: Arc<dyn Crypto>,
     sealer: Sealer,
-    /// How many credentials of either set have the same shared key, by a name of the key that does not give it away.
-    shared: Mutex<HashMap<KeyName, u32>>,
+    /// Of either set.
+    same_keys: Mutex<SameKeys>,
 }
-
-/// The beginning of a name: there is one for each credential, and no two of a million keys have the same.
-type KeyName = [u8; 12];
 
 /// A credential as it is kept.
 #[derive(Clone, Debug, PartialEq)]
@@ -80,7 +77,7 @@ impl Keeper {
         folder: Option<&Path>,
     ) -> Result<Keeper, KeepError> {
         let sealer = Sealer::new(crypto.clone(), found.key);
-        let keeper = Keeper { crypto, sealer, shared: Mutex::default() };
+        let keeper = Keeper { crypto, sealer, same_keys: Mutex::default() };
         let wrong = || SealError::Wrong {
             folder: folder.unwrap_or(Path::new("memory")).to_owned(),
             origin: found.origin.clone(),
@@ -215,8 +212,7 @@ impl Keeper {
         let mut shape = kept.proof.shape();
         shape.endpoint = Some(kept.endpoint.to_string());
         shape.changed_at = Some(kept.changed_at);
-        let shared = self.name_of_key(&kept.proof).and_then(|name| self.shared().get(&name).copied());
-        if shared.is_some_and(|count| count > 1) {
+        if self.name_of_key(&kept.proof).is_some_and(|name| self.same_keys().is_shared(name)) {
             let what = "another credential has the same key: whoever knows one can pass for the other";
             shape.warnings.push(what.to_owned());
         }
@@ -224,17 +220,12 @@ impl Keeper {
     }
 
     fn count(&self, before: Option<&Proof>, now: Option<&Proof>) {
-        let mut shared = self.shared();
-        if let Some(name) = before.and_then(|proof| self.name_of_key(proof))
-            && let Some(count) = shared.get_mut(&name)
-        {
-            *count -= 1;
-            if *count == 0 {
-                shared.remove(&name);
-            }
+        let mut same_keys = self.same_keys();
+        if let Some(name) = before.and_then(|proof| self.name_of_key(proof)) {
+            same_keys.remove(name);
         }
         if let Some(name) = now.and_then(|proof| self.name_of_key(proof)) {
-            *shared.entry(name).or_default() += 1;
+            same_keys.add(name);
         }
     }
 
@@ -243,8 +234,8 @@ impl Keeper {
         self.sealer.name_of(key).first_chunk().copied()
     }
 
-    fn shared(&self) -> MutexGuard<'_, HashMap<KeyName, u32>> {
-        self.shared.lock().unwrap_or_else(PoisonError::into_inner)
+    fn same_keys(&self) -> MutexGuard<'_, SameKeys> {
+        self.same_keys.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// A bootstrap document, which holds keys, as it is kept.
@@ -323,7 +314,6 @@ impl Keeper {
         Proof::of_bytes(bytes.bytes()).ok_or(OpenError::Damaged)
     }
 
-    /// Whether an uncompressed point lies on P-256.
     /// Whether 65 bytes are an uncompressed point of P-256.
     pub(super) fn is_point(&self, point: &[u8]) -> bool {
         let agreement = self.crypto.agreement(Group::Secp256r1, &mut Random);

@@ -9,6 +9,7 @@ mod judge;
 mod keeper;
 mod meaning;
 mod overview;
+mod same_keys;
 mod seal;
 mod setup;
 mod shown;

@@ -186,6 +186,7 @@ impl Writer {
 
     /// What is to be done now and then.
     fn look(&mut self) {
+        (self.shared.options.tidy)();
         let Some(trees) = self.shared.good_trees() else { return self.recover() };
         // Says whether the library's own threads have failed.
         let works = trees.sync(Sync::Later).and_then(|()| self.shared.has_space());
