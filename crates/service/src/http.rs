@@ -1,6 +1,7 @@
 //! HTTP connections: few, short of breath with slow peers, and never in the way of devices.
 
 mod beyond;
+mod heard_out;
 
 use std::io;
 use std::net::SocketAddr;
@@ -22,6 +23,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::time::Sleep;
 
 use self::beyond::Beyond;
+use self::heard_out::HeardOut;
 use crate::core::{Core, stopped};
 use crate::rest::Peer;
 
@@ -114,9 +116,10 @@ async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, core: &
         .max_headers(HEADERS_MAX)
         .max_buf_size(HEAD_LEN_MAX);
     let router = TowerToHyperService::new(router);
+    let patience = core.config.limits.request_timeout;
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(Peer(peer));
-        router.call(request)
+        router.call(request.map(|body| HeardOut::new(body, patience)))
     });
     let serving = builder.serve_connection(io, service);
     tokio::pin!(serving);

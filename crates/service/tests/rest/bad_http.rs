@@ -124,6 +124,31 @@ fn a_body_too_long_is_413_however_it_comes() {
     assert_eq!(reply.status, 413, "{reply:?}");
 }
 
+/// As HTTP clients do: all of it is written before anything is read.
+#[test]
+fn who_sends_too_much_to_the_end_still_hears_why_it_was_refused() {
+    let server = Server::start();
+    let much = "x".repeat(8 << 20);
+    for (address, status) in [
+        ("PUT /api/v1/endpoints/nobody/resources/3/0/9", 404),
+        ("POST /api/v1/models", 413),
+        ("PUT /api/v1/credentials/somebody", 413),
+        ("DELETE /api/v1/models", 405),
+    ] {
+        let mut stream = server.connect();
+        let head = format!("{address} HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n", much.len());
+        for part in [&head, &much] {
+            stream.write_all(part.as_bytes()).unwrap_or_else(|error| panic!("{address}: {error}"));
+        }
+        // The connection is good for another request, so that nothing has to be made anew.
+        stream.write_all(b"GET /healthz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").unwrap();
+        let mut told = String::new();
+        stream.read_to_string(&mut told).unwrap_or_else(|error| panic!("{address}: {error}"));
+        assert!(told.starts_with(&format!("HTTP/1.1 {status} ")), "{address}: {told}");
+        assert!(told.ends_with("{\"status\":\"alive\"}"), "{address}: {told}");
+    }
+}
+
 #[test]
 fn wrong_paths_and_parameters_are_400() {
     let server = Server::start();
