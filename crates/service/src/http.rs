@@ -25,7 +25,7 @@ use tokio::time::Sleep;
 use self::beyond::Beyond;
 use self::heard_out::HeardOut;
 use crate::core::{Core, stopped};
-use crate::rest::Peer;
+use crate::rest::{Peer, by_name};
 
 /// Accepts connections until the server stops.
 pub(crate) async fn serve(listener: TcpListener, router: Router, core: Arc<Core>) {
@@ -119,6 +119,7 @@ async fn connection(stream: TcpStream, peer: SocketAddr, router: Router, core: &
     let patience = core.config.limits.request_timeout;
     let service = service_fn(move |mut request: Request<Incoming>| {
         request.extensions_mut().insert(Peer(peer));
+        by_name(&mut request);
         router.call(request.map(|body| HeardOut::new(body, patience)))
     });
     let serving = builder.serve_connection(io, service);

@@ -33,7 +33,7 @@ pub(super) const DELETE: Route = delete(
 pub(super) const IMPORT: Route = import(
     "/api/v1/credentials/import",
     "importCredentials",
-    "Says of many devices how they may prove to the LwM2M Server who they are: a table with a column for each member of Credential, of which endpoint and mode must be there. Rows that are wrong are told, and nothing of them is kept. A device of the name import has its credential at /credentials/%69mport.",
+    "Says of many devices how they may prove to the LwM2M Server who they are: a table with a column for each member of Credential, of which endpoint and mode must be there. Rows that are wrong are told, and nothing of them is kept.",
 );
 pub(super) const LIST_BOOTSTRAP: Route = list(
     "/api/v1/bootstrap-credentials",

@@ -49,6 +49,10 @@ pub(crate) async fn put(set: CredentialSet, core: Arc<Core>, endpoint: &str, req
     let endpoint = name(endpoint)?;
     let (head, body) = request.into_parts();
     let shape: Credential = input::object(&head.headers, &input::body(&core, body).await?)?;
+    if let Some(said) = shape.endpoint.as_deref().filter(|said| *said != endpoint.as_str()) {
+        let detail = format!("the credential says {said:?}, the address {:?}", endpoint.as_str());
+        return Err(Refusal(Problem::new(ProblemType::MalformedBody, detail).at("/endpoint")));
+    }
     let change = security::put(&core, set, &endpoint, &shape).await.map_err(refused)?;
     let status = if change.before.is_some() { StatusCode::OK } else { StatusCode::CREATED };
     json(status, &explained(&core, &change.now.ok_or_else(|| nothing(&endpoint))?))

@@ -34,6 +34,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use axum::http::{Method, Request, Uri};
 use axum::middleware;
 use axum::routing::{get, post, put};
 
@@ -55,6 +56,18 @@ macro_rules! of_device {
     ($verb:expr) => {
         |core, parts, query, request| order::whole($verb, core, parts, query, request)
     };
+}
+
+/// A device may be called `import`, too: only POST to that address is about a table. Any other method finds the device, by its name in
+/// another spelling.
+pub(crate) fn by_name<B>(request: &mut Request<B>) {
+    if request.method() == Method::POST || request.uri().path() != IMPORT {
+        return;
+    }
+    let query = request.uri().query().map_or_else(String::new, |query| format!("?{query}"));
+    if let Ok(uri) = format!("{IMPORT_AS_NAME}{query}").parse::<Uri>() {
+        *request.uri_mut() = uri;
+    }
 }
 
 /// What the store keeps of a device: its past, and what it is still to do.
@@ -118,7 +131,7 @@ pub(crate) fn router(core: &Arc<Core>) -> Router {
             "/api/v1/credentials/{endpoint}",
             get(of_server::show).put(of_server::put).delete(of_server::delete),
         )
-        .route("/api/v1/credentials/import", post(of_server::import))
+        .route(IMPORT, post(of_server::import))
         .route("/api/v1/bootstrap-credentials", get(of_bootstrap::list))
         .route("/api/v1/bootstrap-credentials/import", post(of_bootstrap::import))
         .route(
@@ -184,3 +197,6 @@ fn of_bootstrapping() -> Router<Arc<Core>> {
             get(bootstrap::show_template).put(bootstrap::put_template).delete(bootstrap::delete_template),
         )
 }
+
+const IMPORT: &str = "/api/v1/credentials/import";
+const IMPORT_AS_NAME: &str = "/api/v1/credentials/%69mport";

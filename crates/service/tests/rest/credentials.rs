@@ -402,6 +402,25 @@ fn what_is_no_table_of_credentials_is_refused_as_a_whole() {
     assert_eq!(server.call("POST", &format!("{import}?colour=red"), "endpoint,mode").status, 400);
     assert!(server.get("/api/v1/credentials").json()["items"].as_array().unwrap().is_empty());
     // A device may have that name all the same.
-    assert_eq!(server.call("PUT", "/api/v1/credentials/%69mport", &psk("i")).status, 201);
-    assert_eq!(server.get("/api/v1/credentials/%69mport").json()["endpoint"], "import");
+    for (address, status) in [(import, 201), ("/api/v1/credentials/%69mport", 200)] {
+        assert_eq!(server.call("PUT", address, &psk("i")).status, status, "{address}");
+        assert_eq!(server.get(address).json()["endpoint"], "import", "{address}");
+    }
+    let told = server.get("/api/v1/endpoints/import/audit").json();
+    assert_eq!(told["items"].as_array().unwrap().len(), 2, "{told}");
+    assert_eq!(server.get(&format!("{import}?colour=red")).status, 200);
+    assert_eq!(server.call("DELETE", import, "").status, 204);
+    assert_eq!(server.call("PATCH", import, "{}").status, 405);
+}
+
+#[test]
+fn a_credential_in_anothers_name_is_a_mistake() {
+    let server = Server::start();
+    let body = r#"{"endpoint": "other", "mode": "nosec"}"#;
+    for address in ["/api/v1/credentials/one", "/api/v1/bootstrap/one/credential"] {
+        let reply = server.call("PUT", address, body);
+        assert_eq!((reply.status, reply.problem().as_str()), (400, "malformed-body"), "{reply:?}");
+        assert_eq!(reply.json()["pointer"], "/endpoint");
+        assert_eq!(server.call("PUT", address, &body.replace("other", "one")).status, 201);
+    }
 }
