@@ -81,7 +81,7 @@ pub struct Link {
     /// Path of the Object, Object Instance, Resource or Resource Instance.
     pub path: String,
     /// Attributes as the device listed them: numbers where they are numbers, `true` for those without a value.
-    #[schema(value_type = BTreeMap<String, Object>)]
+    #[schema(value_type = BTreeMap<String, Value>)]
     pub attributes: BTreeMap<String, serde_json::Value>,
 }
 
@@ -131,8 +131,12 @@ impl<'de> Deserialize<'de> for AttributesBody {
                 Some(Written::Flag(flag)) if matches!(name.as_str(), "con" | "edge") => {
                     Some(u8::from(flag).into())
                 }
-                Some(Written::Flag(flag)) => return Err(format!("{name} is {flag}, expected a number")),
-                Some(Written::Other(other)) => return Err(format!("{name} is {other}, expected a number")),
+                Some(Written::Flag(flag)) => {
+                    return Err(format!("the attribute {name} is {flag}, expected a number"));
+                }
+                Some(Written::Other(other)) => {
+                    return Err(format!("the attribute {name} is {other}, expected a number"));
+                }
             };
             Ok((name, value))
         };

@@ -27,7 +27,7 @@ pub struct KnownValue {
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<ValueType>,
     /// The value, as in a Node.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Value)]
     pub value: Json,
     /// When the device measured it, if it said so; else when the server heard of it.
     #[schema(value_type = String, format = DateTime)]
@@ -162,10 +162,10 @@ pub struct Rates {
     #[schema(value_type = String, format = DateTime)]
     pub from: Timestamp,
     /// How often in each step; null where the server was not running.
-    #[schema(value_type = BTreeMap<String, Vec<u32>>)]
+    #[schema(value_type = BTreeMap<String, Vec<Option<u32>>>)]
     pub series: BTreeMap<String, Vec<Option<u32>>>,
     /// Failures in each step, by reason.
-    #[schema(value_type = BTreeMap<String, Vec<u32>>)]
+    #[schema(value_type = BTreeMap<String, Vec<Option<u32>>>)]
     pub failures: BTreeMap<String, Vec<Option<u32>>>,
 }
 

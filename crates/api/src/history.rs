@@ -42,7 +42,7 @@ pub struct HistoryItem {
     #[serde(rename = "type", default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<ValueType>,
     /// The value, as in a Node.
-    #[schema(value_type = Object)]
+    #[schema(value_type = Value)]
     pub value: Json,
     /// The type of the event that told it: `notified`, `observed`, `sent`, or `command_done` for a Read by a durable command.
     pub source: EventType,

@@ -77,7 +77,12 @@ struct Shapes;
 #[must_use]
 pub fn document() -> Json {
     let shapes = serde_json::to_value(Shapes::openapi()).expect("plain shapes serialise");
-    let schemas = shapes.pointer("/components/schemas").cloned().unwrap_or_default();
+    let mut schemas = shapes.pointer("/components/schemas").cloned().unwrap_or_default();
+    // A Node may have members of a newer server, so that links and nodes could be taken for one as well.
+    if let Some(content) = schemas["AnswerContent"].as_object_mut() {
+        let shapes = content.remove("oneOf").unwrap_or_default();
+        content.insert("anyOf".to_owned(), shapes);
+    }
     let mut paths = Map::new();
     for route in ROUTES {
         let item = paths.entry(route.path).or_insert_with(|| json!({}));
@@ -178,14 +183,21 @@ fn responses(route: &Route) -> Json {
         }
         Answer::Created(name) => {
             out.insert("200".into(), json!({"description": "Delivered.", "content": content(name)}));
-            out.insert("201".into(), json!({"description": "Created.", "content": content(name)}));
+            // What is made by PUT stands where it was put.
+            let made = if route.method == "POST" && route.path.contains('{') {
+                located("Created; `Location` says where.", name)
+            } else {
+                json!({"description": "Created.", "content": content(name)})
+            };
+            out.insert("201".into(), made);
+        }
+        Answer::CreatedOr(made, other) => {
+            out.insert("200".into(), json!({"description": "Nothing was made.", "content": content(other)}));
+            out.insert("201".into(), json!({"description": "Created.", "content": content(made)}));
         }
         Answer::BegunOr(begun, other) => {
             out.insert("200".into(), json!({"description": "Nothing was begun.", "content": content(other)}));
-            out.insert(
-                "202".into(),
-                json!({"description": "Begun; `Location` says where to look how it goes.", "content": content(begun)}),
-            );
+            out.insert("202".into(), located("Begun; `Location` says where to look how it goes.", begun));
         }
         Answer::Nothing => {
             out.insert("204".into(), json!({"description": "Done."}));
@@ -209,14 +221,29 @@ fn responses(route: &Route) -> Json {
         }
     }
     if route.query.iter().any(|query| query.name == "queue") {
-        let description = "Queued; `Location` leads to the command.";
-        out.insert("202".into(), json!({"description": description, "content": content("Command")}));
+        out.insert("202".into(), located("Queued; `Location` leads to the command.", "Command"));
     }
-    for status in route.problems {
+    // Whatever has a name in its address, or a body.
+    let named: &[u16] = if route.path.contains('{') { &[400] } else { &[] };
+    let fed: &[u16] = if route.body == Body::Nothing { &[] } else { &[400, 408, 413, 415] };
+    for status in route.problems.iter().chain(named).chain(fed) {
         let media = json!({"application/problem+json": {"schema": {"$ref": "#/components/schemas/Problem"}}});
-        out.insert(status.to_string(), json!({"description": reason(*status), "content": media}));
+        let mut problem = json!({"description": reason(*status), "content": media});
+        if matches!(status, 409 | 503) {
+            let schema = json!({"type": "integer"});
+            let about = "Seconds until it is worth trying again, where that is known.";
+            problem["headers"] = json!({"Retry-After": {"description": about, "schema": schema}});
+        }
+        out.insert(status.to_string(), problem);
     }
     Json::Object(out)
+}
+
+/// An answer with that schema and a `Location`.
+fn located(description: &str, name: &str) -> Json {
+    let location =
+        json!({"description": "Its address.", "schema": {"type": "string", "format": "uri-reference"}});
+    json!({"description": description, "content": content(name), "headers": {"Location": location}})
 }
 
 fn content(name: &str) -> Json {
@@ -233,6 +260,7 @@ fn reason(status: u16) -> &'static str {
         400 => "The request is malformed.",
         401 | 403 => "The token, its role or the origin is not accepted.",
         404 => "Nothing of that name.",
+        408 => "The body did not arrive in time.",
         409 => "The device sleeps, or the request contradicts what is there.",
         413 => "Too large.",
         415 => "Wrong media type.",

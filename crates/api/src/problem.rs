@@ -20,7 +20,7 @@ pub struct Problem {
     /// What was wrong this time.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub detail: Option<String>,
-    /// Where in the request body, as a JSON pointer.
+    /// Where in the request body, as a JSON pointer; in a filter the letters, such as `filter:6-7`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pointer: Option<String>,
     /// Seconds until a sleeping device is expected to wake, or until it is worth trying again.

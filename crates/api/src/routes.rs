@@ -64,6 +64,8 @@ pub enum Answer {
     JsonOrCsv(&'static str),
     /// 200 or 201 with JSON of that schema.
     Created(&'static str),
+    /// 201 with JSON of the first schema, or 200 with JSON of the second when nothing was to be made.
+    CreatedOr(&'static str, &'static str),
     /// 202 with JSON of the first schema and the address where to look how it goes, or 200 with JSON of the second.
     BegunOr(&'static str, &'static str),
     /// 204 without a body.
@@ -195,7 +197,6 @@ impl Route {
     }
 }
 
-/// What the contract knows and this version answers with 501.
 const BOOTSTRAP: &str = "/api/v1/bootstrap/{endpoint}";
 const TEMPLATE: &str = "/api/v1/bootstrap-templates/{name}";
 const RESOURCES: &str = "/api/v1/endpoints/{endpoint}/resources/{path}";

@@ -28,7 +28,7 @@ pub(super) const ADD: Route = route(
     "addModel",
     "Loads object definitions (OMA XML), all of a document or none; with `dry_run=true` it only says what would be wrong with them (ModelCheck).",
     Body::Xml,
-    Answer::Created("Models"),
+    Answer::CreatedOr("Models", "ModelCheck"),
 )
 .with(
     &[query("dry_run", "boolean", "Loads nothing; the answer is 200 with a ModelCheck.")],

@@ -10,7 +10,7 @@ use lightship_store::{CommandId, CommandRecord, Store};
 
 use super::input::Query;
 use super::reply::{Answer, json};
-use super::{Refusal, input};
+use super::{Refusal, input, order};
 use crate::access::Outcome;
 use crate::core::Core;
 use crate::queue::{self, Target, shape, unknown, unread};
@@ -70,7 +70,9 @@ fn target(id: CommandId, to: &CommandMove) -> Result<Target, Refusal> {
 /// POST /commands/{id}/retry
 pub(crate) async fn retry(State(core): State<Arc<Core>>, Path(id): Path<String>) -> Answer {
     let command = queue::retry(&core, read(&id)?).await?;
-    told(StatusCode::CREATED, &command)
+    let mut answer = told(StatusCode::CREATED, &command)?;
+    answer.headers_mut().extend(order::location(&command));
+    Ok(answer)
 }
 
 /// Answers with a command that was changed, and has the audit know whose it is.

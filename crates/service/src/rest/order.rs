@@ -5,13 +5,14 @@ use std::ops::RangeInclusive;
 use std::sync::Arc;
 
 use axum::extract::{Path as Parts, RawQuery, Request, State};
-use axum::http::{HeaderMap, HeaderValue, StatusCode, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::IntoResponse;
 use lightship_api::{
     AnswerContent, AttributesBody, CompositeObserveBody, CompositeReadBody, DownlinkAnswer, ExecuteBody,
     Node, Problem, ProblemType, ValueSource,
 };
 use lightship_lwm2m::Path;
+use lightship_store::CommandRecord;
 use serde::{Deserialize, Serialize};
 use serde_json::Value as Json;
 
@@ -429,7 +430,15 @@ async fn serve(
     }
     match order.run(&call).await? {
         Done::Answered(answer) => answered(StatusCode::OK, &answer),
-        Done::Created(answer) => answered(StatusCode::CREATED, &answer),
+        Done::Created(answer) => {
+            let mut response = answered(StatusCode::CREATED, &answer)?;
+            // Beside the address of the Object, which ends with its ID.
+            let resources = head.uri.path().rsplit_once('/').map(|(resources, _)| resources);
+            let address =
+                resources.zip(answer.location).map(|(resources, path)| format!("{resources}{path}"));
+            response.headers_mut().extend(address.and_then(|address| located(&address)));
+            Ok(response)
+        }
         Done::Nothing => Ok(StatusCode::NO_CONTENT.into_response()),
     }
 }
@@ -446,10 +455,17 @@ async fn queued(core: &Arc<Core>, device: &Device, order: &OrderText, terms: &Te
     let mut answer = json(StatusCode::ACCEPTED, &queue::shape(&record))?;
     let detail = Some(format!("command {}", record.id));
     answer.extensions_mut().insert(Outcome { detail, ..Outcome::default() });
-    if let Ok(location) = HeaderValue::from_str(&format!("/api/v1/commands/{}", record.id)) {
-        answer.headers_mut().insert(header::LOCATION, location);
-    }
+    answer.headers_mut().extend(location(&record));
     Ok(answer)
+}
+
+/// Where a command can be seen.
+pub(super) fn location(command: &CommandRecord) -> Option<(HeaderName, HeaderValue)> {
+    located(&format!("/api/v1/commands/{}", command.id))
+}
+
+fn located(address: &str) -> Option<(HeaderName, HeaderValue)> {
+    Some((header::LOCATION, HeaderValue::from_str(address).ok()?))
 }
 
 /// The paths of a body, none twice.

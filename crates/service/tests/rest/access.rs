@@ -358,7 +358,9 @@ fn a_devices_audit_has_what_was_done_with_its_commands() {
     let queued = server.call("POST", "/api/v1/endpoints/mine/execute/3/0/4?queue=true", "").json();
     let command = format!("/api/v1/commands/{}", queued["id"].as_str().unwrap());
     eventually(|| server.get(&command).json()["state"] == "refused");
-    assert_eq!(server.call("POST", &format!("{command}/retry"), "").status, 201);
+    let again = server.call("POST", &format!("{command}/retry"), "");
+    let location = format!("\r\nlocation: /api/v1/commands/{}\r\n", again.json()["id"].as_str().unwrap());
+    assert!(again.status == 201 && again.head.contains(&location), "{again:?}");
     let actions: Vec<_> = told(&server, "/api/v1/endpoints/mine/audit", "")
         .iter()
         .map(|item| item["action"].as_str().unwrap().to_owned())

@@ -52,8 +52,18 @@ fn refusals_name_the_operation_the_path_and_the_range() {
         ("PUT", "attributes/3303/0/5700", r#"{"pmin": -1}"#, "it takes whole seconds from 0 to 4294967295"),
         ("PUT", "attributes/3303/0/5700", r#"{"st": 0}"#, "it takes a decimal number above 0"),
         ("PUT", "attributes/3303/0/5700", r#"{"con": 2}"#, "it takes 0 or 1"),
-        ("PUT", "attributes/3303/0/5700", r#"{"pmin": true}"#, "Pmin is true, expected a number"),
-        ("PUT", "attributes/3303/0/5700", r#"{"pmin": "5"}"#, "Pmin is \"5\", expected a number"),
+        (
+            "PUT",
+            "attributes/3303/0/5700",
+            r#"{"pmin": true}"#,
+            "The attribute pmin is true, expected a number",
+        ),
+        (
+            "PUT",
+            "attributes/3303/0/5700",
+            r#"{"pmin": "5"}"#,
+            "The attribute pmin is \"5\", expected a number",
+        ),
     ] {
         let reply = server.call(method, &format!("/api/v1/endpoints/one/{address}"), body);
         assert!(

@@ -14,6 +14,7 @@ mod credentials;
 mod crowd;
 mod damaged;
 mod definitions;
+mod described;
 mod deviations;
 mod durable;
 mod event_types;

@@ -485,6 +485,7 @@ fn an_instance_without_values_is_made_under_its_name_or_not_at_all() {
     };
     let reply = create("");
     assert_eq!((reply.status, &reply.json()["location"]), (201, &json!("/3303/9")), "{reply:?}");
+    assert!(reply.head.contains("\r\nlocation: /api/v1/endpoints/one/resources/3303/9\r\n"), "{reply:?}");
     let request = device.next_request();
     assert_eq!((request.option(12), request.payload.as_slice()), (Some(11542), &b"\x00\x09"[..]));
     let reply = create("?format=senml-json");
