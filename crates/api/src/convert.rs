@@ -179,7 +179,7 @@ pub fn value_from_json(json: &Json, kind: ValueType) -> Option<OwnedValue> {
         ValueType::Time => OwnedValue::Time(integer(json)?),
         ValueType::Unsigned => OwnedValue::Unsigned(match text() {
             Some(text) => decimal(text)?.parse().ok()?,
-            None => json.as_u64()?,
+            None => json.as_u64().or_else(|| u64::try_from(integer(json)?).ok())?,
         }),
         ValueType::Float => OwnedValue::Float(match text() {
             Some("NaN") => f64::NAN,

@@ -218,7 +218,7 @@ fn read_instances(
     }
     let mut values = BTreeMap::new();
     for (key, value) in map {
-        let id = id(key).ok_or_else(|| inside(at, "instances", &format!("{key} is no instance ID")))?;
+        let id = id(key).ok_or_else(|| inside(at, "instances", &format!("{key:?} is no instance ID")))?;
         if value.is_object() || value.is_array() || value.is_null() {
             let message = format!("instance {key}: expected a string, a number or a boolean");
             return Err(inside(at, "instances", &message));

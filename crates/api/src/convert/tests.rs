@@ -46,6 +46,16 @@ fn every_level_turns_into_values_and_back() {
 }
 
 #[test]
+fn a_whole_number_may_have_a_point() {
+    for kind in [ValueType::Integer, ValueType::Time, ValueType::Unsigned] {
+        let value = value_from_json(&json!(5.0), kind).unwrap();
+        assert_eq!(value_to_json(&value.as_value()), json!(5), "{kind:?}");
+        assert_eq!(value_from_json(&json!(5.5), kind), None, "{kind:?}");
+    }
+    assert_eq!(value_from_json(&json!(-5.0), ValueType::Unsigned), None);
+}
+
+#[test]
 fn every_type_survives_and_big_numbers_are_strings() {
     for (kind, json) in [
         ("string", json!("grüß")),

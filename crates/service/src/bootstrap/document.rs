@@ -273,7 +273,7 @@ pub(crate) fn format(name: &str) -> Result<Format, Unusable> {
         .filter(|format| {
             matches!(format, Format::Tlv | Format::SenmlJson | Format::SenmlCbor | Format::Lwm2mCbor)
         })
-        .ok_or_else(|| Unusable::at("/format", "is one of tlv senml-json senml-cbor lwm2m-cbor"))
+        .ok_or_else(|| Unusable::at("/format", "the format is one of tlv senml-json senml-cbor lwm2m-cbor"))
 }
 
 fn accounts(shapes: &[BootstrapAccount], definitions: &Definitions) -> Result<Vec<Account>, Unusable> {
@@ -282,8 +282,9 @@ fn accounts(shapes: &[BootstrapAccount], definitions: &Definitions) -> Result<Ve
     }
     let read = |(index, shape): (usize, &BootstrapAccount)| {
         let at = format!("/servers/{index}");
-        let ssid = ShortServerId::new(shape.short_server_id)
-            .ok_or_else(|| Unusable::at(format!("{at}/short_server_id"), "is 1 to 65534"))?;
+        let ssid = ShortServerId::new(shape.short_server_id).ok_or_else(|| {
+            Unusable::at(format!("{at}/short_server_id"), "a Short Server ID is 1 to 65534")
+        })?;
         let (security, server) = resources(shape, &at)?;
         let whole = |object: u16, own: BTreeMap<u16, Node>, more: &BTreeMap<u16, Node>| {
             let mut all = own;

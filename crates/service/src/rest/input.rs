@@ -110,7 +110,7 @@ impl Query {
     }
 
     pub(crate) fn number(&self, name: &str, min: u64, max: u64) -> Result<Option<u64>, Refusal> {
-        let Some(text) = self.text(name) else { return Ok(None) };
+        let Some(text) = self.text(name).filter(|text| !text.is_empty()) else { return Ok(None) };
         let number = text.parse().ok().filter(|number| (min..=max).contains(number));
         number.map(Some).ok_or_else(|| parameter(name, &format!("is a number from {min} to {max}")))
     }

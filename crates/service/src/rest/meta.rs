@@ -11,7 +11,7 @@ use lightship_store::{Health, Store};
 use serde_json::json;
 
 use super::reply::{self, Answer};
-use super::{Refusal, events};
+use super::{Refusal, events, roles};
 use crate::core::Core;
 use crate::metrics;
 use crate::ui;
@@ -68,11 +68,13 @@ pub(crate) async fn metrics(State(core): State<Arc<Core>>) -> Response {
 
 /// Everything else: the web UI's files, or nothing.
 pub(crate) async fn ui(method: Method, uri: Uri, headers: HeaderMap) -> Response {
-    let response =
-        if method == Method::GET || method == Method::HEAD { ui::file(uri.path(), &headers) } else { None };
     let nothing =
         || Refusal::new(ProblemType::NotFound, format!("there is nothing at {}", uri.path())).into_response();
-    std::future::ready(response.unwrap_or_else(nothing)).await
+    let response = match ui::file(uri.path(), &headers) {
+        Some(_) if method != Method::GET && method != Method::HEAD => roles::no_method("GET,HEAD"),
+        file => file.unwrap_or_else(nothing),
+    };
+    std::future::ready(response).await
 }
 
 /// Stretches of the log that are named.

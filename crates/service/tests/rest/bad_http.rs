@@ -65,6 +65,8 @@ fn unknown_methods_are_405_with_allow() {
         ("GET", "/api/v1/endpoints/x/execute/3/0/4", "post"),
         ("DELETE", "/api/v1/models", "post"),
         ("TRACE", "/metrics", "get"),
+        ("POST", "/", "get"),
+        ("DELETE", "/index.html", "head"),
     ] {
         let reply = server.call(method, address, "");
         assert_eq!(
@@ -147,6 +149,14 @@ fn who_sends_too_much_to_the_end_still_hears_why_it_was_refused() {
         assert!(told.starts_with(&format!("HTTP/1.1 {status} ")), "{address}: {told}");
         assert!(told.ends_with("{\"status\":\"alive\"}"), "{address}: {told}");
     }
+}
+
+#[test]
+fn a_number_without_digits_is_as_if_it_were_not_there() {
+    let server = Server::start();
+    let _device = Device::register(&server, "one", agreeable());
+    let reply = server.get("/api/v1/endpoints?filter=&limit=&cursor=");
+    assert_eq!((reply.status, &reply.json()["items"][0]["endpoint"]), (200, &"one".into()), "{reply:?}");
 }
 
 #[test]
