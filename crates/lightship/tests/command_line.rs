@@ -84,6 +84,10 @@ fn wrong_usage_is_exit_code_2() {
         &["load", "--mix", "sing=1"],
         &["load", "--print-credentials"],
         &["ctl", "read", "endpoint-without-path"],
+        &["ctl", "read", "endpoint", "/3", "--format", "xml"],
+        &["ctl", "read", "endpoint", "/3", "--check", "twice"],
+        &["ctl", "--url", "127.0.0.1:8080", "endpoints"],
+        &["ctl", "--url", "http://", "endpoints"],
         &["decode", "not-hex-at-all"],
         &["completions", "no-such-shell"],
     ];

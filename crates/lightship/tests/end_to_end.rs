@@ -347,6 +347,13 @@ fn the_end_of_input_is_the_end_of_the_device() {
     assert_eq!(device.await_end().code(), Some(0));
     assert!(!server.is_registered("e2e"));
 
+    // What was sent before is heard before it leaves.
+    let mut device = server.device("e2e", &[]);
+    device.type_ahead("send /3303/0/5700 /3/0/9\nquit");
+    device.await_line("event sent ssid=1");
+    device.await_line("event deregistered ssid=1");
+    assert_eq!(device.await_end().code(), Some(0));
+
     let coap = format!("coap://{}", server.coap);
     let arguments = ["device", "--endpoint", "shy", "--server", &coap];
     let output = command(&arguments).stdin(Stdio::null()).output().expect("runs");

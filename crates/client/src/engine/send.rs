@@ -158,6 +158,12 @@ impl<O: Objects, B: Buffer, const SERVERS: usize, const OBSERVATIONS: usize, con
         self.queue_send(now, id, What::Recorded, How::CONFIRMED)
     }
 
+    /// Whether a Send waits or is under way.
+    #[must_use]
+    pub fn is_sending(&self) -> bool {
+        self.sends.slots.iter().any(Option::is_some)
+    }
+
     fn may_send(&self, id: AccountId, since: Version) -> Result<(), SendRefused> {
         let account = self.account(id).ok_or(SendRefused::NotRegistered)?;
         let link = self.links.get(id.index()).ok_or(SendRefused::NotRegistered)?;

@@ -51,12 +51,15 @@ pub(crate) struct CtlArguments {
     pub(crate) command: CtlCommand,
 }
 
+/// Names of content formats.
+const FORMATS: [&str; 8] =
+    ["text", "opaque", "cbor", "tlv", "json", "senml-json", "senml-cbor", "lwm2m-cbor"];
+
 /// How a downlink operation travels.
 #[derive(Debug, Args)]
 pub(crate) struct Delivery {
-    /// Content format: text, opaque, cbor, tlv, json, senml-json, senml-cbor, lwm2m-cbor (default: the best that the
-    /// device is known to speak)
-    #[arg(long, value_name = "FORMAT")]
+    /// Content format (default: the best that the device is known to speak)
+    #[arg(long, value_name = "FORMAT", value_parser = FORMATS)]
     pub(crate) format: Option<String>,
 
     /// How long to wait for the device, for example 30s; also for one that sleeps
@@ -88,8 +91,8 @@ pub(crate) struct Delivery {
     #[arg(long, requires = "queue")]
     pub(crate) supersede: bool,
 
-    /// What is compared with the object definitions before anything is sent: none, values (default), operations
-    #[arg(long, value_name = "WHAT")]
+    /// What is compared with the object definitions before anything is sent (default: values)
+    #[arg(long, value_name = "WHAT", value_parser = ["none", "values", "operations"])]
     pub(crate) check: Option<String>,
 
     /// Also print the payload of the answer as it came, byte by byte

@@ -40,7 +40,13 @@ pub(crate) fn run(arguments: CtlArguments) -> Result<(), Failure> {
     if let CtlCommand::Completions { shell } = arguments.command {
         return cli::completions(shell);
     }
-    let client = Client::new(&arguments.url, arguments.token);
+    let url = &arguments.url;
+    let host = url.strip_prefix("http://").or_else(|| url.strip_prefix("https://"));
+    if host.is_none_or(|host| host.trim_matches('/').is_empty()) {
+        let why = format_args!("{url:?} is no address of a server such as http://127.0.0.1:8080");
+        return Err(Failure::usage(why));
+    }
+    let client = Client::new(url, arguments.token);
     let session = Session { definitions: Definitions::new(&client), client: &client, json: arguments.json };
     session.run(arguments.command)
 }

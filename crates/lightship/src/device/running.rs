@@ -31,6 +31,8 @@ const SENT_BODY_LEN_MAX: usize = 4 << 20;
 const TICK: Duration = Duration::from_millis(250);
 /// How long a device that ends waits for its servers' answers.
 const FAREWELL_MAX: Duration = Duration::from_secs(5);
+/// How much of it what was sent may take.
+const LAST_WORDS_MAX: Duration = Duration::from_secs(3);
 /// The date that a standing clock begins at: 2026-01-01.
 const STANDING_DATE: UnixTime = UnixTime::from_secs(1_767_225_600);
 
@@ -400,26 +402,29 @@ impl Device {
     }
 
     /// De-registers from every server and waits for the answers, but not for ever. A registration that is under way is
-    /// awaited first, so that no server is left with a device that is gone.
+    /// awaited first, so that no server is left with a device that is gone, and so is what was sent.
     pub(crate) async fn farewell(
         &mut self,
         mut tell: impl FnMut(&str) -> Result<(), Failure>,
     ) -> Result<(), Failure> {
         let end = tokio::time::sleep(FAREWELL_MAX);
-        tokio::pin!(end);
-        let mut leaving = false;
+        let words = tokio::time::sleep(LAST_WORDS_MAX);
+        tokio::pin!(end, words);
+        let (mut leaving, mut heard) = (false, !self.driver.is_online());
         loop {
             let phases = || self.servers().into_iter().map(|(_, id)| self.driver.client().phase(id));
             if phases().all(|phase| phase == Phase::Idle) {
                 return Ok(());
             }
-            if !leaving && !phases().any(|phase| phase == Phase::Registering) {
+            heard = heard || !self.driver.client().is_sending();
+            if !leaving && heard && !phases().any(|phase| phase == Phase::Registering) {
                 leaving = true;
                 self.deregister();
                 continue;
             }
             tokio::select! {
                 line = self.next() => tell(&line)?,
+                () = &mut words, if !heard => heard = true,
                 () = &mut end => {
                     tracing::warn!("leaving without the answer of every server");
                     return Ok(());

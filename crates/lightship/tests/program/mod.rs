@@ -93,6 +93,11 @@ impl Program {
         }
     }
 
+    /// Writes lines and waits for no answer.
+    pub(crate) fn type_ahead(&mut self, lines: &str) {
+        writeln!(self.stdin.as_mut().expect("open"), "{lines}").expect("it reads");
+    }
+
     /// The most memory that it has had at a time, in bytes, without the pages of its own program file, of which an unoptimised
     /// build has many; `None` where the system does not tell.
     pub(crate) fn peak_memory(&self) -> Option<u64> {
