@@ -63,7 +63,8 @@ pub(crate) fn metadata(root: &Path) -> Result<Value, String> {
     serde_json::from_slice(&output.stdout).map_err(|error| format!("cargo metadata: {error}"))
 }
 
-/// One complaint per dependency that is not on the list, and per listed room that does not exist.
+/// One complaint per dependency that is not on the list, per listed edge that no manifest has, and per listed room
+/// that does not exist.
 pub(crate) fn complaints(allowed: &Edges, metadata: &Value) -> Vec<String> {
     let mut complaints = Vec::new();
     let packages = metadata["packages"].as_array().map_or(&[] as &[Value], Vec::as_slice);
@@ -90,6 +91,7 @@ pub(crate) fn complaints(allowed: &Edges, metadata: &Value) -> Vec<String> {
             }
         }
     }
+    complaints.extend(unused(allowed, packages));
     complaints.extend(
         allowed
             .keys()
@@ -102,6 +104,21 @@ pub(crate) fn complaints(allowed: &Edges, metadata: &Value) -> Vec<String> {
             .filter(|room| !allowed.contains_key(*room))
             .map(|room| format!("ARCHITECTURE.md does not list the room {room}")),
     );
+    complaints
+}
+
+/// One complaint per listed edge that the room does not have any more.
+fn unused(allowed: &Edges, packages: &[Value]) -> Vec<String> {
+    let mut complaints = Vec::new();
+    for package in packages.iter().filter(|package| in_crates(package)) {
+        let name = room(text(&package["name"]));
+        let used = package["dependencies"].as_array().into_iter().flatten();
+        let has: BTreeSet<String> =
+            used.filter(|d| d["kind"].as_str() != Some("dev")).map(|d| room(text(&d["name"]))).collect();
+        let listed = allowed.get(&name).into_iter().flatten().filter(|other| !has.contains(*other));
+        complaints
+            .extend(listed.map(|other| format!("ARCHITECTURE.md: {name} → {other}: {name} does not use it")));
+    }
     complaints
 }
 
@@ -122,8 +139,7 @@ mod tests {
     use super::*;
     use serde_json::json;
 
-    const MAP: &str =
-        "x\n<!-- edges -->\n- `coap` → `platform`\n- `platform` → nothing-at-all\n<!-- /edges -->\n";
+    const MAP: &str = "x\n<!-- edges -->\n- `coap` → `platform`\n- `platform` →\n<!-- /edges -->\n";
 
     fn package(name: &str, folder: &str, dependencies: &[Value]) -> Value {
         json!({"name": name, "manifest_path": format!("/x/{folder}/{name}/Cargo.toml"), "dependencies": dependencies})
@@ -158,11 +174,22 @@ mod tests {
         let world = json!({"packages": [
             package("lightship-platform", "crates", &[]),
             package("lightship-coap", "crates", &[
+                ours("lightship-platform"),
                 json!({"name": "tokio", "kind": null}),
                 json!({"name": "serde_json", "kind": "dev"}),
             ]),
         ]});
         assert_eq!(complaints(&edges, &world), ["coap → tokio: this room must not know the world"]);
+    }
+
+    #[test]
+    fn a_listed_edge_that_no_manifest_has_is_refused() {
+        let edges = allowed(MAP).unwrap();
+        let world = json!({"packages": [
+            package("lightship-platform", "crates", &[]),
+            package("lightship-coap", "crates", &[]),
+        ]});
+        assert_eq!(complaints(&edges, &world), ["ARCHITECTURE.md: coap → platform: coap does not use it"]);
     }
 
     #[test]

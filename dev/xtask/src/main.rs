@@ -8,6 +8,7 @@
 
 mod bench;
 mod conformance;
+mod dependencies;
 mod edges;
 mod files;
 mod instructions;

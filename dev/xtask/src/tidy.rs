@@ -1,13 +1,13 @@
 //! `cargo xtask tidy`: the house rules that a machine can check.
 //!
 //! Dependency edges · file and function length · banned calls and words · where `unsafe` may stand · a room card
-//! on top of each crate · no source file that nothing compiles · nothing of the machine it was written on. Lengths
-//! hold for tests as well: a test that does not fit a screen hides what it proves; long data belongs in a constant
-//! or a file.
+//! on top of each crate · no source file that nothing compiles · no dependency that nothing names · nothing of the
+//! machine it was written on. Lengths hold for tests as well: a test that does not fit a screen hides what it proves;
+//! long data belongs in a constant or a file.
 
 use crate::edges::{self, SEALED};
 use crate::source::{self, line_of, words};
-use crate::{Outcome, files, orphans};
+use crate::{Outcome, dependencies, files, orphans};
 use std::collections::BTreeMap;
 use std::path::Path;
 
@@ -62,6 +62,9 @@ pub(crate) fn run(arguments: &[String]) -> Outcome {
         }
     }
     complaints.extend(orphans::complaints(&sources));
+    let manifest =
+        std::fs::read_to_string(root.join("Cargo.toml")).map_err(|error| format!("Cargo.toml: {error}"))?;
+    complaints.extend(dependencies::complaints(&root, &manifest, &metadata, &sources));
     if complaints.is_empty() {
         return Ok(());
     }
