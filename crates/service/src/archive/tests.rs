@@ -1,9 +1,13 @@
 use super::*;
 
-use lightship_lwm2m::{Binding, Version};
+use lightship_lwm2m::{Binding, Endpoint, Version};
 use lightship_platform::Instant;
 use lightship_server::{Details, Deviations, Presence, Registration, RegistrationId, Terms};
-use lightship_store::{Batch, CommandId, Fact, NewEvent};
+use lightship_store::{
+    AuditRecord, Batch, CommandId, CommandRecord, CommandState, CredentialKey, CredentialRecord,
+    CredentialSet, DocumentKey, Fact, NewEvent, RegistrationRecord, TokenRecord, WantedKey,
+    WantedObservation,
+};
 
 fn endpoint_of(name: &str) -> Endpoint {
     Endpoint::new(name).unwrap()
