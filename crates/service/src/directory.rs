@@ -6,11 +6,12 @@ mod last;
 mod names;
 mod order;
 mod packed;
+mod past;
 mod search;
 mod table;
 mod told;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
 use lightship_api as api;
@@ -23,6 +24,7 @@ use lightship_server::{Details, Locator, Presence, Registration, RegistrationId}
 use lightship_store::WantedKey;
 
 pub(crate) use self::last::LastContent;
+use self::past::{Past, Pasts};
 pub(crate) use self::search::Seen;
 use self::table::{Ready, Table};
 pub(crate) use self::told::Kinds;
@@ -198,7 +200,7 @@ impl Directory {
         let endpoint = &device.registration.details.endpoint;
         // The counts of messages come along from a registration at the same shard.
         let present = self.read().past_at(endpoint, device.shard);
-        if let Some(past) = present.or_else(|| self.past().kept.get(endpoint).cloned()) {
+        if let Some(past) = present.or_else(|| self.past().find(endpoint).cloned()) {
             device.deviations = past.of_content;
             device.deviations_before = past.of_messages;
         }
@@ -443,57 +445,6 @@ pub(crate) struct Before {
     pub(crate) updated_at: Instant,
 }
 
-/// What was counted of a device that is not registered now.
-#[derive(Clone, Debug, Default, PartialEq)]
-struct Past {
-    of_content: BTreeMap<Deviation, u64>,
-    of_messages: BTreeMap<lightship_server::Deviation, u64>,
-    restarts: BTreeMap<WantedKey, u64>,
-}
-
-impl Past {
-    fn of(device: &Device) -> Past {
-        let restarts = device.observations.iter().map(|(key, seen)| (key.clone(), seen.restarts));
-        Past {
-            of_content: device.deviations.clone(),
-            of_messages: device.of_messages(),
-            restarts: restarts.filter(|(_, count)| *count > 0).collect(),
-        }
-    }
-}
-
-/// The pasts of devices that left last.
-#[derive(Debug, Default)]
-struct Pasts {
-    kept: HashMap<Endpoint, Past>,
-    /// In the order of leaving; may name devices that have come back.
-    order: VecDeque<Endpoint>,
-}
-
-impl Pasts {
-    fn keep(&mut self, endpoint: &Endpoint, past: Past) {
-        if past == Past::default() {
-            return;
-        }
-        if self.kept.insert(endpoint.clone(), past).is_none() {
-            self.order.push_back(endpoint.clone());
-        }
-        while self.order.len() > PASTS_MAX {
-            if let Some(oldest) = self.order.pop_front() {
-                self.kept.remove(&oldest);
-            }
-        }
-    }
-
-    fn take(&mut self, endpoint: &Endpoint) -> Option<Past> {
-        let past = self.kept.remove(endpoint);
-        if past.is_some() && self.order.len() > 2 * self.kept.len() + PASTS_SLACK {
-            self.order.retain(|name| self.kept.contains_key(name));
-        }
-        past
-    }
-}
-
 /// The version a device registered an Object with; silence means what its LwM2M version implies.
 pub(crate) fn object_version(details: &Details, path: Path) -> ObjectVersion {
     let Some(object) = path.object_id() else { return ObjectVersion::V1_0 };
@@ -505,9 +456,5 @@ pub(crate) fn object_version(details: &Details, path: Path) -> ObjectVersion {
 
 /// Instances that came or went between two lists of a device.
 const CHANGES_MAX: usize = 1024;
-/// Devices that are gone and whose counts are kept.
-const PASTS_MAX: usize = 65_536;
-/// Names of devices that have come back, before they are swept out.
-const PASTS_SLACK: usize = 1024;
 /// Endpoints remembered as being on their way.
 const ARRIVING_MAX: usize = 65_536;
