@@ -69,7 +69,7 @@ fn embedded(definition: &ObjectDefinition<'_>) -> Model {
         operations: resource.operations.as_str().to_owned(),
         multiple: resource.multiple,
         mandatory: resource.mandatory,
-        kind: resource.data_type.map(kind),
+        kind: resource.data_type.map(ValueType::from),
         range: (!resource.range_text.is_empty()).then(|| resource.range_text.to_owned()),
         units: (!resource.units.is_empty()).then(|| resource.units.to_owned()),
     });
@@ -84,21 +84,6 @@ fn embedded(definition: &ObjectDefinition<'_>) -> Model {
         lwm2m_version: None,
         versions: Vec::new(),
         resources: resources.collect(),
-    }
-}
-
-/// The API's name of a data type.
-pub(super) fn kind(data_type: DataType) -> ValueType {
-    match data_type {
-        DataType::String => ValueType::String,
-        DataType::Integer => ValueType::Integer,
-        DataType::Unsigned => ValueType::Unsigned,
-        DataType::Float => ValueType::Float,
-        DataType::Boolean => ValueType::Boolean,
-        DataType::Opaque => ValueType::Opaque,
-        DataType::Time => ValueType::Time,
-        DataType::ObjectLink => ValueType::Objlnk,
-        DataType::Corelnk => ValueType::Corelnk,
     }
 }
 

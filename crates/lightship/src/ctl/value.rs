@@ -1,6 +1,6 @@
 //! What people type as values, turned into Nodes of the API with the help of the object definition.
 
-use super::definition::{Definitions, data_type, kind};
+use super::definition::{Definitions, data_type};
 use crate::cli::Values;
 use crate::failure::Failure;
 use crate::value_text;
@@ -152,7 +152,7 @@ impl Typed<'_> {
             return Err(Mistake::Usage(format!("{path} takes one value, {} were given", texts.len())));
         };
         let mut node = Node::new(Content::Value(Self::json(path, shape, text)?));
-        node.kind = Some(kind(shape.data_type));
+        node.kind = Some(shape.data_type.into());
         Ok(node)
     }
 
@@ -170,7 +170,7 @@ impl Typed<'_> {
             instances.insert(id, Self::json(item, shape, value)?);
         }
         let mut node = Node::new(Content::Instances(instances));
-        node.kind = Some(kind(shape.data_type));
+        node.kind = Some(shape.data_type.into());
         Ok(node)
     }
 
