@@ -1,4 +1,4 @@
-//! The Lightship program: demo, serve, device, ctl, load, decode.
+//! The Lightship program: demo, serve, device, ctl, load, decode, store.
 //!
 //! I am the one program: text in, meaning out.
 //! I may: read arguments, files, standard input and the environment; start the service; drive a client engine; speak

@@ -311,5 +311,5 @@ pub(super) fn count(count: usize, at: &str) -> Result<(), Refusal> {
 
 /// Paths or nodes in one operation.
 const MEMBERS_MAX: usize = 1000;
-/// What an Observe-Composite may carry (TS_Core 1.2, 6.4.6).
+/// What an Observe-Composite may carry (TS_Core 1.2, 6.4.5).
 const COMPOSITE_ATTRIBUTES: [&str; 5] = ["pmin", "pmax", "epmin", "epmax", "con"];
