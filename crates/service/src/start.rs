@@ -310,12 +310,6 @@ impl Running {
         self.listeners.iter().find(|l| l.name == "coap").map(|l| l.address)
     }
 
-    /// Waits until the process is told to end (SIGTERM, SIGINT or Ctrl-C), or until a shard has died of a mistake of
-    /// ours.
-    pub fn wait_for_signal(&self) {
-        self.catch_signals().wait();
-    }
-
     /// From now on a signal to end does not kill the process but ends [`Signals::wait`]: to be called before anyone is
     /// told that the server is ready.
     #[must_use]
