@@ -86,23 +86,23 @@ pub(crate) struct CommandsArguments {
 #[derive(Debug, Args)]
 #[group(id = "place", multiple = false, requires = "moved")]
 pub(crate) struct Place {
-    /// With --move: it leaves next
+    /// With --move: send it next
     #[arg(long)]
     pub(crate) first: bool,
 
-    /// With --move: behind all others
+    /// With --move: place it behind all others
     #[arg(long)]
     pub(crate) last: bool,
 
-    /// With --move: directly before this one, with its priority
+    /// With --move: place it directly before this one, with its priority
     #[arg(long, value_name = "ID")]
     pub(crate) before: Option<String>,
 
-    /// With --move: directly behind this one, with its priority
+    /// With --move: place it directly behind this one, with its priority
     #[arg(long, value_name = "ID")]
     pub(crate) after: Option<String>,
 
-    /// With --move: behind those of this priority, from -100 to 100
+    /// With --move: place it behind those of this priority, from -100 to 100
     #[arg(long, value_name = "N", allow_negative_numbers = true)]
     pub(crate) priority: Option<i8>,
 }
@@ -125,7 +125,7 @@ pub(crate) struct LogArguments {
     #[arg(long, value_name = "TIME")]
     pub(crate) to: Option<String>,
 
-    /// At most so many
+    /// At most this many
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) limit: u32,
 }
@@ -136,7 +136,7 @@ pub(crate) struct HistoryArguments {
     /// The Endpoint Client Name; the device need not be registered
     pub(crate) endpoint: String,
 
-    /// A Resource, a Resource Instance, or an Object Instance or Object for all below it
+    /// A Resource, a Resource Instance, or an Object Instance or Object for everything below it
     pub(crate) path: String,
 
     /// Only from this moment on, such as 2026-01-01T00:00:00Z, or 24h for so long ago
@@ -147,7 +147,7 @@ pub(crate) struct HistoryArguments {
     #[arg(long, value_name = "TIME")]
     pub(crate) to: Option<String>,
 
-    /// At most so many
+    /// At most this many
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) limit: u32,
 
@@ -163,7 +163,7 @@ pub(crate) struct TraceArguments {
     #[arg(required_unless_present = "address")]
     pub(crate) endpoint: Option<String>,
 
-    /// Of an address in place of a device: 192.0.2.7, or 192.0.2.7:5683 for one port
+    /// Of an address instead of a device: 192.0.2.7, or 192.0.2.7:5683 for one port
     #[arg(long, value_name = "ADDRESS", conflicts_with_all = ["endpoint", "follow", "pcapng"])]
     pub(crate) address: Option<String>,
 
@@ -171,7 +171,7 @@ pub(crate) struct TraceArguments {
     #[arg(long)]
     pub(crate) follow: bool,
 
-    /// At most so many of the newest
+    /// At most this many of the newest
     #[arg(long, value_name = "N", default_value_t = 200, value_parser = clap::value_parser!(u32).range(1..=2000))]
     pub(crate) limit: u32,
 
@@ -191,7 +191,7 @@ pub(crate) enum CtlCommand {
         #[command(subcommand)]
         command: TokensCommand,
     },
-    /// Show who changed what, the newest first
+    /// Show who changed what, newest first
     #[command(
         after_help = "Examples:\n  lightship ctl audit\n  lightship ctl audit sensor-1 --from 24h\n  lightship ctl audit --actor ci"
     )]
@@ -201,7 +201,7 @@ pub(crate) enum CtlCommand {
         after_help = "Examples:\n  lightship ctl endpoints\n  lightship ctl endpoints --filter 'state:asleep lifetime>3600' --columns /3/0/3,/3/0/9\n  lightship ctl endpoints --filter firmware:1.2 --csv > fleet.csv"
     )]
     Endpoints(ListArguments),
-    /// Show what the server has heard last of a device's Resources
+    /// Show the last known values of a device's Resources
     #[command(
         after_help = "Examples:\n  lightship ctl values sensor-1\n  lightship ctl values sensor-1 --path /3/0"
     )]
@@ -222,7 +222,7 @@ pub(crate) enum CtlCommand {
         #[arg(long, value_name = "N", default_value_t = 60, value_parser = clap::value_parser!(u32).range(1..=10_080))]
         minutes: u32,
     },
-    /// Ask one operation of many devices, as durable commands
+    /// Apply one operation to many devices, as durable commands
     #[command(after_help = "Example:\n  lightship ctl bulk start read /3/0 --filter lwm2m:1.1 --dry-run")]
     Bulk {
         #[command(subcommand)]
@@ -253,7 +253,7 @@ pub(crate) enum CtlCommand {
         after_help = "Examples:\n  lightship ctl write sensor-1 /1/0/1 60 --queue\n  lightship ctl commands sensor-1\n  lightship ctl commands --show 3f2a91c0-7\n  lightship ctl commands --cancel 3f2a91c0-7\n  lightship ctl commands --retry 3f2a91c0-7\n  lightship ctl commands --move 3f2a91c0-7 --first\n  lightship ctl commands --move 3f2a91c0-7 --before 3f2a91c0-5"
     )]
     Commands(CommandsArguments),
-    /// List the values that a device has told, those heard last first
+    /// List the values that a device has reported, those received last first
     #[command(
         after_help = "Examples:\n  lightship ctl history sensor-1 /3303/0/5700\n  lightship ctl history sensor-1 /3303/0 --from 24h --csv > day.csv\n  lightship ctl history sensor-1 /3/0/7/1 --from 2026-01-01T00:00:00Z --to 2026-01-02T00:00:00Z"
     )]
@@ -263,7 +263,7 @@ pub(crate) enum CtlCommand {
         after_help = "Examples:\n  lightship ctl log sensor-1\n  lightship ctl log sensor-1 --type asleep --type awake --from 24h\n  lightship ctl log sensor-1 --limit 1000 --json"
     )]
     Log(LogArguments),
-    /// Show the last messages of a device, decrypted, with their meaning and why some were dropped
+    /// Show the latest messages of a device, decrypted, with their meaning and why some were dropped
     #[command(
         after_help = "Examples:\n  lightship ctl trace sensor-1\n  lightship ctl trace sensor-1 --follow\n  lightship ctl trace sensor-1 --pcapng sensor-1.pcapng\n  lightship ctl trace --address 192.0.2.7\n\nKeys are never shown. An arrow to the left came from the device."
     )]
@@ -300,7 +300,7 @@ pub(crate) enum CtlCommand {
         #[command(subcommand)]
         command: Option<SecurityCommand>,
     },
-    /// What certificates and public keys mean, and what of them would not work
+    /// What certificates and public keys mean, and what would not work with them
     #[command(
         after_help = "Examples:\n  lightship ctl certificate explain sensor-3.pem --endpoint sensor-3\n  lightship ctl certificate show sensor-3"
     )]
@@ -308,7 +308,7 @@ pub(crate) enum CtlCommand {
         #[command(subcommand)]
         command: CertificateCommand,
     },
-    /// List a device's last handshakes, with the reasons of those that failed
+    /// List a device's latest handshakes, with the reasons of those that failed
     #[command(after_help = "Example:\n  lightship ctl handshakes sensor-1")]
     Handshakes {
         /// The Endpoint Client Name; the device need not be registered

@@ -28,7 +28,7 @@ pub(crate) struct DemoArguments {
     #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
     pub(crate) http: String,
 
-    /// Take ports that are free instead of the ones above
+    /// Use ports that are free instead of the ones above
     #[arg(long)]
     pub(crate) free_ports: bool,
 }

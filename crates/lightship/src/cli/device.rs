@@ -10,7 +10,7 @@ use std::path::PathBuf;
 Commands on standard input, one a line, each answered by one line `ok …` or `error …`:\n  set /3303/0/5700 21.5        show [PATH]          create /3303/1      delete /3303/1\n  attributes /3303/0/5700 pmin=5   sockets          update [SSID]       deregister\n  register [SSID]   bootstrap\n  offline   online   reconnect     send /3303/0/5700 /3/0/9   send once /3/0/9\n  record /3303/0/5700   send recorded   advance SECONDS (with --virtual-clock)   rebind   quit\n\nEnd of input or `quit`: the device de-registers and exits with 0. Events go to standard output, one line each."
 )]
 pub(crate) struct DeviceArguments {
-    /// A file with the same settings as these flags (a flag outranks the file)
+    /// A file with the same settings as these flags (a flag overrides the file)
     #[arg(long, value_name = "FILE")]
     pub(crate) config: Option<PathBuf>,
 
@@ -22,7 +22,7 @@ pub(crate) struct DeviceArguments {
     #[arg(long, value_name = "URI")]
     pub(crate) server: Vec<String>,
 
-    /// A Bootstrap-Server to ask for accounts, such as coap://127.0.0.1:5783; with --server it is asked when a server says so
+    /// A Bootstrap-Server to ask for accounts, such as coap://127.0.0.1:5783; with --server it is asked only when a server says so
     #[arg(long, value_name = "URI")]
     pub(crate) bootstrap: Option<String>,
 
@@ -54,7 +54,7 @@ pub(crate) struct DeviceArguments {
     #[arg(long, value_name = "PROFILE")]
     pub(crate) profile: Option<String>,
 
-    /// The device's number for SMS, which servers are told
+    /// The device's number for SMS, as servers are told
     #[arg(long, value_name = "NUMBER")]
     pub(crate) sms: Option<String>,
 
@@ -62,7 +62,7 @@ pub(crate) struct DeviceArguments {
     #[arg(long, value_name = "S")]
     pub(crate) awake: Option<f64>,
 
-    /// In Queue Mode: wake only every so many seconds, and tell then what came up meanwhile (default: whatever comes up wakes it)
+    /// In Queue Mode: wake only every so many seconds, and report then what came up meanwhile (default: whatever comes up wakes it)
     #[arg(long, value_name = "S", allow_negative_numbers = true)]
     pub(crate) wake_every: Option<f64>,
 
@@ -70,7 +70,7 @@ pub(crate) struct DeviceArguments {
     #[arg(long, value_name = "ADDR")]
     pub(crate) local: Option<String>,
 
-    /// Keep accounts, attributes and values here, so that they survive a restart; what the file holds outranks flags
+    /// Keep accounts, attributes and values here, so that they survive a restart; what the file holds overrides flags
     #[arg(long, value_name = "FILE")]
     pub(crate) state: Option<PathBuf>,
 
@@ -142,7 +142,7 @@ pub(crate) struct SecurityArguments {
     #[arg(long)]
     pub(crate) no_cid: bool,
 
-    /// Tell servers that records to the device carry at most so many bytes, 64 to 16384 (RFC 8449)
+    /// Tell servers that records to the device may carry at most this many bytes, 64 to 16384 (RFC 8449)
     #[arg(long, value_name = "BYTES")]
     pub(crate) record_size_limit: Option<u16>,
 

@@ -20,7 +20,7 @@ pub(crate) struct LoadArguments {
     #[arg(long, value_name = "N", default_value_t = 1000)]
     pub(crate) devices: u32,
 
-    /// The number of the first device, so that several fleets get along
+    /// The number of the first device, so that several fleets do not collide
     #[arg(long, value_name = "N", default_value_t = 0)]
     pub(crate) first: u32,
 
@@ -48,7 +48,7 @@ pub(crate) struct LoadArguments {
     #[arg(long, value_name = "N")]
     pub(crate) rate: Option<f64>,
 
-    /// Lose so many percent of the datagrams on purpose, in both directions
+    /// Drop this percentage of the datagrams on purpose, in both directions
     #[arg(long, value_name = "PERCENT", default_value_t = 0.0)]
     pub(crate) loss: f64,
 
@@ -85,7 +85,7 @@ pub(crate) struct LoadArguments {
     #[arg(long)]
     pub(crate) no_cid: bool,
 
-    /// Print what the server must know of the devices, one JSON object a line, and end
+    /// Print what the server must know of the devices, one JSON object per line, and exit
     #[arg(long, requires = "psk_key")]
     pub(crate) print_credentials: bool,
 

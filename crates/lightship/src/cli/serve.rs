@@ -17,7 +17,7 @@ pub(crate) struct ServeArguments {
     #[arg(long, value_name = "DIR")]
     pub(crate) data: Option<PathBuf>,
 
-    /// Tell the server that has the data folder now to stop, and go on where it stopped
+    /// Tell the server that is using the data folder to stop, and take its place
     #[arg(long)]
     pub(crate) take_over: bool,
 

@@ -9,21 +9,21 @@ pub(crate) enum TokensCommand {
     /// List tokens, without their secrets
     #[command(after_help = "Example:\n  lightship ctl tokens list")]
     List,
-    /// Make a token and print it: it is shown this once
+    /// Create a token and print it: it is shown only this once
     #[command(
         after_help = "Examples:\n  lightship ctl tokens create dashboard --role viewer --expires 90d\n  lightship ctl tokens create ci --role operator"
     )]
     Create {
         /// What to call it; the audit names it
         name: String,
-        /// What it may do: look; work with devices; also say who may come
+        /// What it may do: look; work with devices; also decide who may come
         #[arg(long, value_enum, value_name = "ROLE")]
         role: RoleName,
-        /// When it ends: 90d, 12h, … (default: when it is taken away)
+        /// When it expires: 90d, 12h, … (default: when it is deleted)
         #[arg(long, value_name = "TIME")]
         expires: Option<String>,
     },
-    /// Take a token away; what was opened with it ends at once
+    /// Delete a token; streams that were opened with it end at once
     #[command(after_help = "Example:\n  lightship ctl tokens delete dashboard")]
     Delete {
         /// Its id or its name
@@ -68,7 +68,7 @@ pub(crate) struct AuditArguments {
     #[arg(long, value_name = "TIME")]
     pub(crate) to: Option<String>,
 
-    /// At most so many
+    /// At most this many
     #[arg(long, value_name = "N", default_value_t = 100, value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) limit: u32,
 }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 /// What a document consists of.
 #[derive(Debug, Args)]
 pub(crate) struct DocumentArguments {
-    /// The document as JSON in a file, `-` for the standard input
+    /// The document as JSON in a file, `-` for standard input
     #[arg(value_name = "FILE", required_unless_present = "servers", conflicts_with = "servers")]
     pub(crate) file: Option<PathBuf>,
 
@@ -26,7 +26,7 @@ pub(crate) struct DocumentArguments {
     #[arg(long, value_name = "HEX", requires = "psk_identity", group = "key")]
     pub(crate) psk_key: Option<String>,
 
-    /// The key in hex, in a file, `-` for the standard input
+    /// The key in hex, in a file, `-` for standard input
     #[arg(long, value_name = "FILE", requires = "psk_identity", group = "key")]
     pub(crate) psk_key_file: Option<PathBuf>,
 }
@@ -49,7 +49,7 @@ pub(crate) enum BootstrapCommand {
         /// The Endpoint Client Name
         endpoint: String,
     },
-    /// Say what a device is given
+    /// Set what a device is given
     #[command(
         after_help = "Examples:\n  lightship ctl bootstrap put sensor-1 --server coap://192.0.2.1 --lifetime 300\n  lightship ctl bootstrap put sensor-1 sensor-1.json\n  echo '{\"servers\": [{\"short_server_id\": 1, \"uri\": \"coap://192.0.2.1\", \"mode\": \"nosec\"}]}' | lightship ctl bootstrap put sensor-1 -\n\nWhat `get` shows may be changed and put back: secrets that are left out stay."
     )]
@@ -59,7 +59,7 @@ pub(crate) enum BootstrapCommand {
         #[command(flatten)]
         document: DocumentArguments,
     },
-    /// Take the document of a device away
+    /// Delete the document of a device
     #[command(after_help = "Example:\n  lightship ctl bootstrap delete sensor-1")]
     Delete {
         /// The Endpoint Client Name
@@ -79,18 +79,18 @@ pub(crate) enum BootstrapCommand {
         #[arg(long, value_name = "VERSION")]
         lwm2m: Option<String>,
     },
-    /// Show the last sessions of a device, step by step
+    /// Show the latest sessions of a device, step by step
     #[command(
         after_help = "Examples:\n  lightship ctl bootstrap sessions sensor-1\n  lightship ctl bootstrap sessions sensor-1 --last 1"
     )]
     Sessions {
         /// The Endpoint Client Name
         endpoint: String,
-        /// At most so many (default: all that are kept)
+        /// At most this many (default: all that are kept)
         #[arg(long, value_name = "N")]
         last: Option<usize>,
     },
-    /// Documents for all devices whose names fit a pattern
+    /// Documents for all devices whose names match a pattern
     #[command(after_help = "Example:\n  lightship ctl bootstrap templates list")]
     Templates {
         #[command(subcommand)]
@@ -110,7 +110,7 @@ pub(crate) enum TemplatesCommand {
         /// The template's name
         name: String,
     },
-    /// Say what devices are given whose names fit a pattern
+    /// Set what devices whose names match a pattern are given
     #[command(
         after_help = "Examples:\n  lightship ctl bootstrap templates put sensors --pattern 'sensor-*' --server coap://192.0.2.1\n  lightship ctl bootstrap templates put sensors --pattern 'sensor-*' document.json\n\nIn the pattern * stands for any characters. In the document {endpoint} stands for the name of the device, {1}, {2} … for\nwhat the first, the second … * stands for. The closest of several patterns counts; a device's own document comes first."
     )]
@@ -123,7 +123,7 @@ pub(crate) enum TemplatesCommand {
         #[command(flatten)]
         document: DocumentArguments,
     },
-    /// Take a template away
+    /// Delete a template
     #[command(after_help = "Example:\n  lightship ctl bootstrap templates delete sensors")]
     Delete {
         /// The template's name

@@ -7,7 +7,7 @@ use std::path::PathBuf;
 #[derive(Debug, Args)]
 #[group(required = true, multiple = true)]
 pub(crate) struct ProofArguments {
-    /// The credential as JSON in a file, `-` for the standard input
+    /// The credential as JSON in a file, `-` for standard input
     #[arg(value_name = "FILE", conflicts_with_all = ["psk_identity", "rpk", "certificate", "name", "x509", "nosec"])]
     pub(crate) file: Option<PathBuf>,
 
@@ -19,7 +19,7 @@ pub(crate) struct ProofArguments {
     #[arg(long, value_name = "HEX", requires = "psk_identity")]
     pub(crate) psk_key: Option<String>,
 
-    /// The key in hex, in a file, `-` for the standard input
+    /// The key in hex, in a file, `-` for standard input
     #[arg(long, value_name = "FILE", requires = "psk_identity", conflicts_with = "psk_key")]
     pub(crate) psk_key_file: Option<PathBuf>,
 
@@ -68,7 +68,7 @@ pub(crate) enum CredentialsCommand {
         #[arg(long)]
         bootstrap: bool,
     },
-    /// Say how a device may prove who it is; sessions that used what it had before end at once
+    /// Set how a device may prove who it is; sessions that used what it had before end at once
     #[command(
         after_help = "Examples:\n  lightship ctl credentials put sensor-1 --psk-identity sensor-1 --psk-key-file key.hex\n  lightship ctl credentials put sensor-1 --rpk sensor-1.pub.pem\n  lightship ctl credentials put sensor-1 --x509\n  lightship ctl credentials put sensor-1 --psk-identity bs-1 --psk-key 00112233445566778899aabbccddeeff --bootstrap\n  echo '{\"mode\": \"nosec\"}' | lightship ctl credentials put sensor-1 -"
     )]
@@ -81,22 +81,22 @@ pub(crate) enum CredentialsCommand {
         #[arg(long)]
         bootstrap: bool,
     },
-    /// Say of many devices how they may prove who they are: a table (CSV) whose first line names columns
+    /// Set how many devices may prove who they are: a table (CSV) whose first line names the columns
     #[command(
         after_help = "Columns: endpoint and mode (psk rpk x509 nosec), and of these what the modes need: identity identity_hex key_hex public_key_pem public_key_hex public_key_sha256 certificate_pem certificate_sha256 name\nExamples:\n  lightship ctl credentials import devices.csv --dry-run\n  lightship ctl credentials import devices.csv"
     )]
     Import {
-        /// The table, `-` for the standard input
+        /// The table, `-` for standard input
         #[arg(value_name = "FILE")]
         file: PathBuf,
-        /// Only say what would come of each row
+        /// Only say what would become of each row
         #[arg(long)]
         dry_run: bool,
         /// For the Bootstrap-Server
         #[arg(long)]
         bootstrap: bool,
     },
-    /// Take a device's credential away; its session and its registration end at once
+    /// Delete a device's credential; its session and its registration end at once
     #[command(after_help = "Example:\n  lightship ctl credentials delete sensor-1")]
     Delete {
         /// The Endpoint Client Name

@@ -41,7 +41,7 @@ pub(crate) enum DownlinkCommand {
     Create {
         /// The Endpoint Client Name
         endpoint: String,
-        /// The Object, or the Object Instance that shall arise
+        /// The Object, or the Object Instance to create
         path: String,
         #[command(flatten)]
         values: Values,
@@ -165,14 +165,14 @@ pub(crate) enum CompositeCommand {
         /// A Resource or Resource Instance and its value
         #[arg(required_unless_present_any = ["nodes", "removed"], value_name = "PATH=VALUE")]
         assignments: Vec<String>,
-        /// A Resource Instance that shall go (repeatable; LwM2M 1.2)
+        /// A Resource Instance to remove (repeatable; LwM2M 1.2)
         #[arg(long = "remove", value_name = "PATH")]
         removed: Vec<String>,
         /// The data type, where the definition is unknown: string, integer, unsigned, float, boolean, opaque, time,
         /// objlnk or corelnk
         #[arg(long = "type", value_name = "TYPE")]
         data_type: Option<String>,
-        /// A Node with its path, as JSON or in `@FILE`, `@-` for the standard input (repeatable)
+        /// A Node with its path, as JSON or in `@FILE`, `@-` for standard input (repeatable)
         #[arg(long = "node", value_name = "JSON")]
         nodes: Vec<String>,
         #[command(flatten)]
@@ -221,7 +221,7 @@ pub(crate) struct Delivery {
     #[arg(long, value_name = "FORMAT", value_parser = FORMATS)]
     pub(crate) format: Option<String>,
 
-    /// How long to wait for the device, for example 30s; also for one that sleeps
+    /// How long to wait for the device, for example 30s; also for one that is asleep
     #[arg(long, value_name = "TIME")]
     pub(crate) wait: Option<String>,
 
@@ -246,7 +246,7 @@ pub(crate) struct Delivery {
     #[arg(long, value_name = "TIME", requires = "queue")]
     pub(crate) retry_after: Option<String>,
 
-    /// Let commands that still wait give way if this one does again all that they do
+    /// Let waiting commands give way to this one if it repeats everything that they do
     #[arg(long, requires = "queue")]
     pub(crate) supersede: bool,
 
@@ -271,7 +271,7 @@ pub(crate) struct Values {
     #[arg(long = "type", value_name = "TYPE")]
     pub(crate) data_type: Option<String>,
 
-    /// The whole Node as JSON instead of values; `@FILE` for what stands in a file, `@-` for the standard input
+    /// The whole Node as JSON instead of values; `@FILE` for the content of a file, `@-` for standard input
     #[arg(long, value_name = "JSON", conflicts_with_all = ["values", "data_type"])]
     pub(crate) node: Option<String>,
 }

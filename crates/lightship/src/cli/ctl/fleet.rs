@@ -6,16 +6,16 @@ use clap::{Args, Subcommand};
 #[derive(Debug, Args)]
 pub(crate) struct ListArguments {
     /// Conditions with blanks between: a part of the name, state:asleep, state:lost, lwm2m:1.1, object:3303, lifetime>3600, updated<10m,
-    /// address:10.0.0.0/8, firmware:1.2, /3/0/9<20; - in front turns one round
+    /// address:10.0.0.0/8, firmware:1.2, /3/0/9<20; - in front of a condition negates it
     #[arg(long, value_name = "FILTER", allow_hyphen_values = true)]
     pub(crate) filter: Option<String>,
     /// Also show the last known values of these Resources, separated by commas
     #[arg(long, value_name = "PATHS")]
     pub(crate) columns: Option<String>,
-    /// name (default), updated, -updated, registered, -registered, or a Resource whose values are the order, /3/0/9 or -/3/0/9
+    /// name (default), updated, -updated, registered, -registered, or a Resource to sort by its value, /3/0/9 or -/3/0/9
     #[arg(long, value_name = "ORDER", allow_hyphen_values = true)]
     pub(crate) sort: Option<String>,
-    /// At most so many (default: all)
+    /// At most this many (default: all)
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
     pub(crate) limit: Option<u32>,
     /// Only say how many there are
@@ -28,21 +28,21 @@ pub(crate) struct ListArguments {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum BulkCommand {
-    /// Begin one; with --dry-run only say how many devices it would be asked of
+    /// Begin one; with --dry-run only say how many devices it would reach
     #[command(
         after_help = "Examples:\n  lightship ctl bulk start read /3/0 --filter lwm2m:1.1 --dry-run\n  lightship ctl bulk start write /1/0/1 --filter 'firmware:1.2' --content '{\"value\": 300}'\n  lightship ctl bulk start execute /3/0/4 --endpoint sensor-1 --endpoint sensor-2"
     )]
     Start(BulkArguments),
-    /// List the last ones
+    /// List the latest ones
     #[command(after_help = "Example:\n  lightship ctl bulk list")]
     List,
-    /// Show how far one is
+    /// Show the progress of one
     #[command(after_help = "Example:\n  lightship ctl bulk show 3f2a91c0")]
     Show {
         /// Its ID
         id: String,
     },
-    /// Make no more commands, and take back those that wait
+    /// Make no more commands, and cancel those that wait
     #[command(after_help = "Example:\n  lightship ctl bulk cancel 3f2a91c0")]
     Cancel {
         /// Its ID
@@ -57,19 +57,19 @@ pub(crate) struct BulkArguments {
     pub(crate) operation: String,
     /// On what
     pub(crate) path: String,
-    /// Which devices, in the words of `ctl endpoints --filter`; "" for all
+    /// Which devices, as in `ctl endpoints --filter`; "" for all
     #[arg(long, value_name = "FILTER", allow_hyphen_values = true, required_unless_present = "endpoints")]
     pub(crate) filter: Option<String>,
     /// Only this device; may be given several times
     #[arg(long = "endpoint", value_name = "ENDPOINT", conflicts_with = "filter")]
     pub(crate) endpoints: Vec<String>,
-    /// The body that the operation has in the REST API, as JSON; `@FILE` for what stands in a file, `@-` for the standard input
+    /// The body that the operation has in the REST API, as JSON; `@FILE` for the content of a file, `@-` for standard input
     #[arg(long, value_name = "JSON")]
     pub(crate) content: Option<String>,
     /// When each command is given up: a span such as 24h (default: 7 days)
     #[arg(long, value_name = "TIME")]
     pub(crate) not_after: Option<String>,
-    /// Only say how many devices it would be asked of
+    /// Only say how many devices it would reach
     #[arg(long)]
     pub(crate) dry_run: bool,
 }

@@ -39,18 +39,18 @@ pub(crate) enum ModelsCommand {
         after_help = "Examples:\n  lightship ctl models check 33000.xml\n  lightship ctl models check - < 33000.xml"
     )]
     Check {
-        /// The files, `-` for the standard input
+        /// The files, `-` for standard input
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
     /// Add object definitions from OMA XML files
     #[command(after_help = "Example:\n  lightship ctl models add 33000.xml")]
     Add {
-        /// The files, `-` for the standard input
+        /// The files, `-` for standard input
         #[arg(required = true, value_name = "FILE")]
         files: Vec<PathBuf>,
     },
-    /// Take away an object definition that was added
+    /// Delete an object definition that was added
     #[command(after_help = "Example:\n  lightship ctl models remove 33000 1.0")]
     Remove {
         /// The Object ID

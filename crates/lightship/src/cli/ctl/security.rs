@@ -12,10 +12,10 @@ pub(crate) enum CertificateCommand {
         after_help = "Examples:\n  lightship ctl certificate explain sensor-3.pem --endpoint sensor-3\n  lightship ctl certificate explain ca.der\n  lightship ctl certificate explain - < sensor-2.pub.pem"
     )]
     Explain {
-        /// PEM or DER, `-` for the standard input
+        /// PEM or DER, `-` for standard input
         #[arg(value_name = "FILE")]
         file: PathBuf,
-        /// The device that is to prove itself with the first: warns if it does not stand for it
+        /// The device that is to use the first certificate: warns if it does not stand for that device
         #[arg(long, value_name = "NAME")]
         endpoint: Option<String>,
     },
@@ -30,15 +30,15 @@ pub(crate) enum CertificateCommand {
 /// More about secure sessions.
 #[derive(Debug, Subcommand)]
 pub(crate) enum SecurityCommand {
-    /// List the last handshakes of anybody that came to nothing, with the reasons
+    /// List everybody's latest handshakes that failed, with the reasons
     #[command(after_help = "Example:\n  lightship ctl security failures")]
     Failures,
-    /// Print the server's public key in PEM, which devices with raw public keys are given (`--rpk-peer`)
+    /// Print the server's public key in PEM, to be given to devices with raw public keys (`--rpk-peer`)
     #[command(
         after_help = "Examples:\n  lightship ctl security public-key > server.pub.pem\n  lightship ctl security public-key --bootstrap --name bs.example"
     )]
     PublicKey {
-        /// That of the Bootstrap-Server
+        /// The key of the Bootstrap-Server
         #[arg(long)]
         bootstrap: bool,
         /// The one for this name (SNI)
