@@ -72,6 +72,9 @@ pub(crate) struct RawSettings {
     #[serde(alias = "matching_type")]
     matching_type: Option<u8>,
     ciphersuites: Option<Vec<String>>,
+    #[serde(alias = "no_cid")]
+    no_cid: Option<bool>,
+    /// In the file only: the other way round.
     cid: Option<bool>,
     #[serde(alias = "record_size_limit")]
     record_size_limit: Option<u16>,
@@ -206,7 +209,7 @@ impl Settings {
         let (accounts, trust) = accounts::accounts(&mut raw)?;
         let secure = Secure {
             trust,
-            cid: raw.cid.unwrap_or(true),
+            cid: !raw.no_cid.or(raw.cid.map(|cid| !cid)).unwrap_or(false),
             record_size_limit: raw.record_size_limit.map(record_size_limit).transpose()?,
             max_fragment_length: raw.max_fragment_length.map(max_fragment_length).transpose()?,
             timeout: seconds("dtls-timeout", raw.dtls_timeout.unwrap_or(DTLS_TIMEOUT_S))?,
@@ -341,7 +344,8 @@ impl From<DeviceArguments> for RawSettings {
             certificate_usage: flags.security.certificate_usage,
             matching_type: flags.security.matching_type,
             ciphersuites: Some(flags.security.ciphersuites).filter(|suites| !suites.is_empty()),
-            cid: flags.security.no_cid.then_some(false),
+            no_cid: flags.security.no_cid.then_some(true),
+            cid: None,
             record_size_limit: flags.security.record_size_limit,
             max_fragment_length: flags.security.max_fragment_length,
             dtls_timeout: flags.security.dtls_timeout,
@@ -382,7 +386,7 @@ impl RawSettings {
         }
         join! {
             endpoint server bootstrap bootstrap_pack lifetime lwm2m binding queue_mode root profile sms awake wake_every psk_identity psk_key cert key trust rpk_key
-            rpk_peer server_name certificate_usage matching_type ciphersuites cid record_size_limit max_fragment_length dtls_timeout key_log local state object ack_timeout ack_random_factor max_retransmit nstart block_size retry_count
+            rpk_peer server_name certificate_usage matching_type ciphersuites no_cid cid record_size_limit max_fragment_length dtls_timeout key_log local state object ack_timeout ack_random_factor max_retransmit nstart block_size retry_count
             retry_timer retry_sequence_delay retry_sequence_count virtual_clock
         }
     }

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::cli::{Cli, Command};
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 
 fn loaded(line: &str) -> Result<Settings, String> {
     let cli = Cli::try_parse_from(line.split_whitespace()).map_err(|error| error.to_string())?;
@@ -103,6 +103,27 @@ fn the_sample_file_says_the_defaults() {
     let from_sample = loaded(&format!("lightship device --config {sample}")).unwrap();
     let default = loaded("lightship device").unwrap();
     assert_eq!(format!("{from_sample:?}"), format!("{default:?}"));
+}
+
+#[test]
+fn every_flag_has_its_key_in_the_sample_file() {
+    let sample = include_str!("../../../device.toml");
+    let cli = Cli::command();
+    let device = cli.find_subcommand("device").unwrap();
+    let flags = device.get_arguments().filter_map(|flag| flag.get_long());
+    for flag in flags.filter(|flag| !["config", "log", "help"].contains(flag)) {
+        let has_key = |line: &str| line.trim_start_matches("# ").starts_with(&format!("{flag} = "));
+        assert!(sample.lines().any(has_key), "--{flag}");
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("device.toml");
+    for (text, expected) in
+        [("", true), ("no-cid = true", false), ("cid = false", false), ("cid = true", true)]
+    {
+        std::fs::write(&file, text).unwrap();
+        let settings = loaded(&format!("lightship device --config {}", file.display())).unwrap();
+        assert_eq!(settings.secure.cid, expected, "{text}");
+    }
 }
 
 #[test]
