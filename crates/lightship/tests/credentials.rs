@@ -4,9 +4,8 @@ mod program;
 
 use lightship_api::Credential;
 use lightship_api::client::{Client, CredentialSet};
-use program::{Server, eventually};
+use program::{Server, eventually, listening, start_logged};
 use rcgen::{CertificateParams, DnType, KeyPair};
-use std::process::{Child, Stdio};
 
 const KEY: &str = "6c69676874736869702d6b65792d3132";
 
@@ -67,33 +66,6 @@ fn a_table_is_tried_and_then_kept() {
     let refused = server.ctl_refused(&["credentials", "import", file, "--bootstrap"]);
     assert!(refused.contains("1 row is wrong") && !refused.contains(KEY), "{refused}");
     assert!(server.ctl(&["credentials", "list", "--bootstrap"]).contains('c'));
-}
-
-/// A program that ends with its test.
-struct Logged(Child);
-
-impl Drop for Logged {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
-/// The real program with everything that it says in a file.
-fn start_logged(arguments: &[&str], log: &std::path::Path) -> Logged {
-    let file = std::fs::File::create(log).expect("a file");
-    let mut command = program::command(arguments);
-    command.stdin(Stdio::piped()).stdout(file.try_clone().expect("a file")).stderr(file);
-    Logged(command.spawn().expect("it runs"))
-}
-
-/// What stands behind `listening NAME … ` in a log, once it does.
-fn listening(log: &std::path::Path, name: &str) -> String {
-    eventually("it listens", || {
-        let text = std::fs::read_to_string(log).ok()?;
-        let line = text.lines().find(|line| line.starts_with(&format!("listening {name} ")))?;
-        line.split_whitespace().last().map(str::to_owned)
-    })
 }
 
 // Proves: SEC-08

@@ -140,6 +140,7 @@ impl Service {
         let crypto: Arc<dyn Crypto> = Arc::new(FastCrypto);
         let mut setup = Setup::read(&config, &crypto, clock.now())?;
         let key_log = security::key_log(&config)?;
+        setup.dates.tell(clock.date());
         let newest = runtime.block_on(store.newest())?;
         let access = runtime.block_on(Access::open(&config.api, &store))?;
         let keeper = runtime.block_on(open_credentials(&config, &store, &crypto))?;
@@ -186,6 +187,7 @@ impl Service {
             runtime.block_on(security::end_vouched(&core));
         }
         runtime.spawn(security::keep_watch(core.clone()));
+        runtime.spawn(security::keep_dates(core.clone(), setup.dates));
         if let Some(kept) = kept {
             runtime.spawn(ticket_keys::keep(core.clone(), kept));
         }

@@ -4,6 +4,7 @@
 
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
+use std::path::Path;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Output, Stdio};
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::{Duration, Instant};
@@ -289,4 +290,31 @@ impl Server {
 
 fn address(line: &str) -> SocketAddr {
     line.split(' ').next_back().and_then(|text| text.parse().ok()).unwrap_or_else(|| panic!("{line:?}"))
+}
+
+/// A program that ends with its test.
+pub(crate) struct Logged(Child);
+
+impl Drop for Logged {
+    fn drop(&mut self) {
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+/// The real program with everything that it says in a file.
+pub(crate) fn start_logged(arguments: &[&str], log: &Path) -> Logged {
+    let file = std::fs::File::create(log).expect("a file");
+    let mut command = command(arguments);
+    command.stdin(Stdio::piped()).stdout(file.try_clone().expect("a file")).stderr(file);
+    Logged(command.spawn().expect("it runs"))
+}
+
+/// What stands behind `listening NAME … ` in a log, once it does.
+pub(crate) fn listening(log: &Path, name: &str) -> String {
+    eventually("it listens", || {
+        let text = std::fs::read_to_string(log).ok()?;
+        let line = text.lines().find(|line| line.starts_with(&format!("listening {name} ")))?;
+        line.split_whitespace().last().map(str::to_owned)
+    })
 }

@@ -12,6 +12,7 @@ use lightship_server::Principal;
 use lightship_store::CredentialSet;
 
 use super::credential::Proof;
+use super::dates::{days_left, validity};
 use super::encoded::{blocks_of_pem, bytes_of_hex, hex, pem, readable};
 use super::judge::Subject;
 use super::keeper::KeepError;
@@ -358,24 +359,7 @@ fn other_name(core: &Core, endpoints: &[Endpoint], asked: &Endpoint) -> Option<C
 
 /// What holds of a certificate wherever it stands.
 fn of_itself(meaning: &Meaning, now: UnixTime) -> Vec<CertificateWarning> {
-    let mut warnings = Vec::new();
-    let days = days_left(meaning, now);
-    let day = |at: UnixTime| {
-        api::Timestamp(at.as_millis()).to_string().split('T').next().unwrap_or_default().to_owned()
-    };
-    if now > meaning.not_after {
-        warnings.push(warning(Kind::Expired, format!("it expired on {}", day(meaning.not_after))));
-    } else if now < meaning.not_before {
-        warnings
-            .push(warning(Kind::NotYetValid, format!("it is not valid before {}", day(meaning.not_before))));
-    } else if days < SOON_DAYS {
-        let when = match days {
-            0 => "within a day".to_owned(),
-            1 => "in 1 day".to_owned(),
-            days => format!("in {days} days"),
-        };
-        warnings.push(warning(Kind::ExpiresSoon, format!("it expires {when}")));
-    }
+    let mut warnings = Vec::from_iter(validity(meaning, now));
     if meaning.version < 3 {
         let text =
             format!("it is of version {} of X.509: nothing says what it may be used for", meaning.version);
@@ -460,7 +444,7 @@ fn unsupported(key: &api::PublicKey) -> String {
 }
 
 /// A distinguished name as people write it, `O=Example, CN=sensor-3`; a comma in a part is escaped.
-fn in_words(parts: &[NamePart]) -> String {
+pub(super) fn in_words(parts: &[NamePart]) -> String {
     let shown = parts
         .iter()
         .take(NAMES_MAX)
@@ -482,11 +466,7 @@ fn field(text: &str) -> String {
     shown
 }
 
-fn days_left(meaning: &Meaning, now: UnixTime) -> i64 {
-    (meaning.not_after.as_secs() - now.as_secs()).div_euclid(24 * 60 * 60)
-}
-
-fn warning(kind: Kind, text: impl Into<String>) -> CertificateWarning {
+pub(super) fn warning(kind: Kind, text: impl Into<String>) -> CertificateWarning {
     CertificateWarning { kind, text: text.into(), certificate: None }
 }
 
@@ -499,8 +479,6 @@ const NAMES_MAX: usize = 100;
 const UNKNOWN_MAX: usize = 10;
 /// Letters that are shown of a name: X.520 allows no longer ones than 32,768, and the usual bound is 64.
 const FIELD_CHARS_MAX: usize = 1000;
-/// Days before the end from which on it is told.
-const SOON_DAYS: i64 = 30;
 /// Signatures that can be checked here.
 const SIGNATURES: [&str; 5] = [
     "ecdsa-with-SHA256",

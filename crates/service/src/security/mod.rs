@@ -2,6 +2,7 @@
 
 mod accepted;
 mod credential;
+mod dates;
 mod encoded;
 mod gate;
 mod history;
@@ -30,6 +31,7 @@ use crate::config::{Config, SealKey};
 use crate::core::Core;
 
 pub(crate) use credential::Proof;
+pub(crate) use dates::keep as keep_dates;
 pub(crate) use encoded::{bytes_of_hex, der_of_pem, hex};
 pub use gate::open_key_log;
 pub(crate) use gate::{Gate, end_vouched, keep_watch, take};

@@ -12,6 +12,7 @@ use lightship_platform::crypto::{Crypto, Secret, Sha256};
 use lightship_platform::{Instant, Rng};
 use lightship_server as engine;
 
+use super::dates::Dates;
 use super::encoded::{hex, pem};
 use super::judge::Subject;
 use super::trusted::Trusted;
@@ -24,6 +25,7 @@ pub(crate) struct Setup {
     pub(crate) bootstrap: engine::Security,
     pub(crate) identities: Vec<ServerIdentity>,
     pub(crate) trust: Trust,
+    pub(crate) dates: Dates,
 }
 
 /// The authorities whose certificates devices may present.
@@ -78,6 +80,8 @@ struct Own {
     key: dtls::OwnKey,
     /// Where it was read; `None`: made here.
     path: Option<PathBuf>,
+    /// Where its certificates were; `None`: it has none.
+    certificate_file: Option<PathBuf>,
 }
 
 impl Setup {
@@ -108,11 +112,18 @@ impl Setup {
             |role: ServerRole, keys: &[Own]| keys.iter().map(|own| identity(role, own)).collect::<Vec<_>>();
         let identities =
             [shown(ServerRole::Lwm2m, &server), shown(ServerRole::Bootstrap, &bootstrap)].concat();
+        let mut dates = Dates::default();
+        for (role, keys) in [(ServerRole::Lwm2m, &server), (ServerRole::Bootstrap, &bootstrap)] {
+            for own in keys {
+                dates.add(role, own.certificate_file.as_deref().unwrap_or(Path::new("")), &own.key.chain);
+            }
+        }
         Ok(Setup {
             server: engine_security(config, crypto, now, server),
             bootstrap: engine_security(config, crypto, now, bootstrap),
             identities,
             trust: Trust::read(config)?,
+            dates,
         })
     }
 }
@@ -172,7 +183,7 @@ fn own(crypto: &dyn Crypto, pair: &KeyPair) -> Result<Own, KeyError> {
         }
     }
     let key = dtls::OwnKey { names: pair.names.clone(), key: key.into(), chain };
-    Ok(Own { key, path: Some(path.clone()) })
+    Ok(Own { key, path: Some(path.clone()), certificate_file: pair.certificate_file.clone() })
 }
 
 /// A key pair for trying out; it ends with the process.
@@ -185,7 +196,7 @@ fn self_made(crypto: &dyn Crypto) -> Option<Own> {
         bytes.fill(0);
         if let Ok(key) = crypto.signing_key(secret.bytes()) {
             let key = dtls::OwnKey { names: Vec::new(), key: key.into(), chain: Vec::new() };
-            return Some(Own { key, path: None });
+            return Some(Own { key, path: None, certificate_file: None });
         }
     }
     None
