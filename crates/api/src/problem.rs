@@ -75,6 +75,21 @@ impl Problem {
     }
 }
 
+/// What a parser says of a value of the wrong type, without the value: it may be a key.
+#[must_use]
+pub fn without_values(said: &str) -> String {
+    for start in ["invalid type: ", "invalid value: "] {
+        let Some(rest) = said.strip_prefix(start) else { continue };
+        // The kind, the value in quotes, and what was expected.
+        let kind = rest.find(['`', '"']).and_then(|at| rest.get(..at));
+        let expected = rest.rfind(", expected ").and_then(|at| rest.get(at..));
+        if let (Some(kind), Some(expected)) = (kind, expected) {
+            return format!("{start}{}{expected}", kind.trim_end());
+        }
+    }
+    said.to_owned()
+}
+
 /// The same as people write a sentence; what begins with a path or a quotation keeps its first letter.
 fn sentence(text: &str) -> String {
     let mut letters = text.chars();

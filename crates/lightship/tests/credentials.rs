@@ -102,6 +102,45 @@ fn no_key_is_said_however_much_is_logged() {
     }
 }
 
+#[test]
+fn a_private_key_stays_where_it_is() {
+    let folder = tempfile::tempdir().expect("a folder");
+    let key = KeyPair::generate().expect("a key");
+    let file = |name: &str, content: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).expect("written");
+        path.to_str().expect("UTF-8").to_owned()
+    };
+    let certificate = CertificateParams::default().self_signed(&key).expect("signed").pem();
+    let both = file("both.pem", format!("{certificate}{}", key.serialize_pem()).as_bytes());
+    let table = format!("endpoint,mode,certificate_pem\na,x509,\"{}\"\n", key.serialize_pem());
+    let pem = file("key.pem", key.serialize_pem().as_bytes());
+    let der = file("key.der", &key.serialize_der());
+    let table = file("devices.csv", table.as_bytes());
+    let document = serde_json::json!({"mode": "x509", "certificate_pem": key.serialize_pem()});
+    let document = file("credential.json", document.to_string().as_bytes());
+    for arguments in [
+        &["credentials", "put", "a", "--rpk", &pem][..],
+        &["credentials", "put", "a", "--rpk", &der],
+        &["credentials", "put", "a", "--certificate", &both],
+        &["credentials", "put", "a", &document],
+        &["credentials", "import", &table],
+        &["certificate", "explain", &pem],
+        &["certificate", "explain", &der],
+    ] {
+        // Nobody listens there: who would send it says so.
+        let output = program::command(&[&["ctl", "--url", "http://127.0.0.1:9"], arguments].concat())
+            .output()
+            .expect("it runs");
+        let said = String::from_utf8_lossy(&output.stderr);
+        assert_eq!(output.status.code(), Some(1), "{arguments:?}: {said}");
+        assert!(
+            said.contains("holds a private key, which must never leave its device"),
+            "{arguments:?}: {said}"
+        );
+    }
+}
+
 #[cfg(unix)]
 #[test]
 fn trusted_authorities_are_read_anew_on_sighup() {

@@ -27,7 +27,9 @@ use crate::journal::{Forgotten, Journal};
 use crate::models::{ModelError, Models};
 use crate::queue::{self, Queue};
 use crate::restart;
-use crate::security::{self, Gate, History, KeepError, Keeper, KeyError, SealError, Setup, ticket_keys};
+use crate::security::{
+    self, Dates, Gate, History, KeepError, Keeper, KeyError, SealError, Setup, ticket_keys,
+};
 use crate::{http, listen, rest};
 
 /// The server process.
@@ -140,7 +142,6 @@ impl Service {
         let crypto: Arc<dyn Crypto> = Arc::new(FastCrypto);
         let mut setup = Setup::read(&config, &crypto, clock.now())?;
         let key_log = security::key_log(&config)?;
-        setup.dates.tell(clock.date());
         let newest = runtime.block_on(store.newest())?;
         let access = runtime.block_on(Access::open(&config.api, &store))?;
         let keeper = runtime.block_on(open_credentials(&config, &store, &crypto))?;
@@ -182,12 +183,11 @@ impl Service {
         if let Some(feed) = shards.take_feed() {
             restart::feed(&core, runtime.handle(), feed)?;
         }
-        launch(&runtime, &core, https);
+        launch(&runtime, &core, https, setup.dates);
         if is_gone {
             runtime.block_on(security::end_vouched(&core));
         }
         runtime.spawn(security::keep_watch(core.clone()));
-        runtime.spawn(security::keep_dates(core.clone(), setup.dates));
         if let Some(kept) = kept {
             runtime.spawn(ticket_keys::keep(core.clone(), kept));
         }
@@ -227,7 +227,10 @@ fn limits(config: &Config) -> StoreLimits {
     StoreLimits { audit_max, audit_age_ms, ..StoreLimits::default() }
 }
 
-fn launch(runtime: &Runtime, core: &Arc<Core>, https: Vec<(Listener, TcpListener)>) {
+fn launch(runtime: &Runtime, core: &Arc<Core>, https: Vec<(Listener, TcpListener)>, mut dates: Dates) {
+    // Before anyone is told that the server is ready.
+    dates.tell(core.clock.date());
+    runtime.spawn(security::keep_dates(core.clone(), dates));
     runtime.spawn(restart::go_on(core.clone()));
     runtime.spawn(queue::keep_watch(core.clone()));
     runtime.spawn(fleet::values::keep(core.clone()));

@@ -9,6 +9,7 @@ use lightship_api::bootstrap::{
     BootstrapAccount, BootstrapDocument, BootstrapEntry, BootstrapPlan, BootstrapSession, BootstrapStep,
     BootstrapTemplate, BootstrapTemplates,
 };
+use lightship_api::problem::without_values;
 use serde::Serialize;
 
 impl Session<'_> {
@@ -90,8 +91,10 @@ fn as_json(value: &impl Serialize) -> Result<(), Failure> {
 
 fn read(arguments: &DocumentArguments) -> Result<BootstrapDocument, Failure> {
     let Some(file) = &arguments.file else { return of_servers(arguments) };
-    serde_json::from_str(&input::text(file)?)
-        .map_err(|error| Failure::usage(format_args!("{} is no bootstrap document: {error}", file.display())))
+    serde_json::from_str(&input::text(file)?).map_err(|error| {
+        let what = without_values(&error.to_string());
+        Failure::usage(format_args!("{} is no bootstrap document: {what}", file.display()))
+    })
 }
 
 fn of_servers(arguments: &DocumentArguments) -> Result<BootstrapDocument, Failure> {

@@ -10,7 +10,7 @@ impl Session<'_> {
     pub(super) fn certificate(&self, command: &CertificateCommand) -> Result<(), Failure> {
         let found = match command {
             CertificateCommand::Explain { file, endpoint } => {
-                self.client.explain_certificate(&input::bytes(file)?, endpoint.as_deref())
+                self.client.explain_certificate(&input::public(file)?, endpoint.as_deref())
             }
             CertificateCommand::Show { endpoint } => self.client.endpoint_certificate(endpoint),
         };

@@ -4,6 +4,7 @@ use super::{Session, input, show};
 use crate::cli::{CredentialsCommand, ProofArguments};
 use crate::failure::Failure;
 use lightship_api::client::{ClientError, CredentialSet};
+use lightship_api::problem::without_values;
 use lightship_api::{Credential, CredentialImport, ProblemType, SecurityMode};
 use std::path::PathBuf;
 
@@ -33,7 +34,7 @@ impl Session<'_> {
                 self.print(&kept, || one(&kept))
             }
             CredentialsCommand::Import { file, dry_run, bootstrap } => {
-                let table = input::text(&file)?;
+                let table = input::public_text(&file)?;
                 let done = self.client.import_credentials(set(bootstrap), table.as_bytes(), dry_run);
                 let done = done.map_err(|error| self.refused(error))?;
                 self.print(&done, || imported(&done))?;
@@ -79,9 +80,11 @@ fn set(bootstrap: bool) -> CredentialSet {
 
 fn read(arguments: &ProofArguments) -> Result<Credential, Failure> {
     if let Some(file) = &arguments.file {
-        let text = input::text(file)?;
-        return serde_json::from_str(&text)
-            .map_err(|error| Failure::usage(format_args!("{} is no credential: {error}", file.display())));
+        let text = input::public_text(file)?;
+        return serde_json::from_str(&text).map_err(|error| {
+            let what = without_values(&error.to_string());
+            Failure::usage(format_args!("{} is no credential: {what}", file.display()))
+        });
     }
     let pem = |file: &Option<PathBuf>, label| file.as_deref().map(|file| input::pem(file, label)).transpose();
     Ok(if let Some(identity) = &arguments.psk_identity {

@@ -30,9 +30,34 @@ pub(super) fn text(file: &Path) -> Result<String, Failure> {
         .map_err(|_| Failure::failed(format_args!("{}: is no text (UTF-8)", file.display())))
 }
 
-/// A file in PEM, or in DER as a block with this label: openssl writes either.
-pub(super) fn pem(file: &Path, label: &str) -> Result<String, Failure> {
+/// What is meant for others to see: certificates, public keys, tables and documents of them. Whoever takes the wrong file does not send
+/// a private key by it.
+pub(super) fn public(file: &Path) -> Result<Vec<u8>, Failure> {
     let bytes = bytes(file)?;
+    let is_pem = bytes.windows(PRIVATE.len()).any(|part| part == PRIVATE);
+    // A private key in DER is a SEQUENCE that begins with its version; PKCS #12, which mostly holds one, does as well.
+    let header = match bytes.get(1) {
+        Some(long @ 0x80..) => 2 + usize::from(long & 0x7f),
+        _ => 2,
+    };
+    if is_pem || (bytes.first(), bytes.get(header)) == (Some(&0x30), Some(&0x02)) {
+        return Err(Failure::failed(format_args!(
+            "{} holds a private key, which must never leave its device: nothing was sent",
+            file.display()
+        )));
+    }
+    Ok(bytes)
+}
+
+/// The same as text.
+pub(super) fn public_text(file: &Path) -> Result<String, Failure> {
+    String::from_utf8(public(file)?)
+        .map_err(|_| Failure::failed(format_args!("{}: is no text (UTF-8)", file.display())))
+}
+
+/// A public file in PEM, or in DER as a block with this label: openssl writes either.
+pub(super) fn pem(file: &Path, label: &str) -> Result<String, Failure> {
+    let bytes = public(file)?;
     match bytes.first() {
         // A DER SEQUENCE; PEM begins with a dash, or with a text that says what it is.
         Some(0x30) => {
@@ -51,6 +76,9 @@ pub(super) fn json(typed: &str) -> Result<Cow<'_, str>, Failure> {
         None => Ok(Cow::Borrowed(typed)),
     }
 }
+
+/// How the label of every private key in PEM ends.
+const PRIVATE: &[u8] = b"PRIVATE KEY-----";
 
 #[cfg(test)]
 mod tests {

@@ -15,6 +15,7 @@ use lightship_client::{
 };
 use lightship_coap::BlockSize;
 use lightship_lwm2m::{Endpoint, ObjectId, Version};
+use lightship_service::config::toml_fault;
 use serde::Deserialize;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -224,7 +225,8 @@ impl Settings {
 fn read_file(path: &Path) -> Result<RawSettings, Failure> {
     let text = std::fs::read_to_string(path)
         .map_err(|error| Failure::usage(format_args!("{}: {error}", path.display())))?;
-    toml::from_str(&text).map_err(|error| Failure::usage(format_args!("{}: {error}", path.display())))
+    toml::from_str(&text)
+        .map_err(|error| Failure::usage(format_args!("{}: {}", path.display(), toml_fault(&text, &error))))
 }
 
 fn version(text: &str) -> Result<Version, Failure> {

@@ -3,6 +3,7 @@
 //! Two stages: [`RawConfig`] is what people wrote, [`Config`] is what holds. Unknown keys are errors everywhere.
 //! A key `coap` in section `listen` is the variable `LIGHTSHIP_LISTEN__COAP`; lists are separated by commas there.
 
+mod fault;
 mod fields;
 mod raw;
 mod security;
@@ -15,6 +16,7 @@ use std::time::Duration;
 use lightship_server::Rebinding;
 use lightship_store::Durability;
 
+pub use fault::toml_fault;
 pub use fields::sample;
 pub use raw::{
     OneOrMany, RawApi, RawAudit, RawBootstrap, RawConfig, RawEvents, RawLimits, RawListen, RawModels,

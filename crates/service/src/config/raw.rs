@@ -2,9 +2,11 @@
 
 use std::path::PathBuf;
 
+use lightship_api::problem::without_values;
 use serde::Deserialize;
 
 use super::ConfigError;
+use super::fault::toml_fault;
 use super::fields::{FIELDS, Kind};
 
 /// Every key, all optional; a flag, a variable or a line of the file sets one.
@@ -216,8 +218,7 @@ impl RawConfig {
     /// # Errors
     /// When it is no TOML, or has keys that do not exist.
     pub fn from_toml(text: &str, origin: &str) -> Result<RawConfig, ConfigError> {
-        toml::from_str(text)
-            .map_err(|error| ConfigError::Syntax { origin: origin.to_owned(), message: error.to_string() })
+        toml::from_str(text).map_err(|error| wrong(origin, &toml_fault(text, &error)))
     }
 
     /// Reads variables such as `LIGHTSHIP_LISTEN__COAP`; others, without `__`, are not ours.
@@ -257,7 +258,9 @@ impl RawConfig {
                 section.insert(key, value);
             }
         }
-        table.try_into().map_err(|error: toml::de::Error| wrong("environment", &error.to_string()))
+        table
+            .try_into()
+            .map_err(|error: toml::de::Error| wrong("environment", &without_values(error.message())))
     }
 
     /// This with everything replaced that `higher` sets.

@@ -149,3 +149,26 @@ fn the_page_about_security_has_every_key_as_it_is() {
         assert!(PAGE.contains(&row), "docs/security.md lacks this row:\n{row}");
     }
 }
+
+// Proves: SEC-08
+#[test]
+fn what_is_no_toml_is_told_with_its_place_and_without_what_stands_there() {
+    for (line, place) in [
+        (
+            "seal_key = 1122334455667788",
+            "line 3 (seal_key), column 12: invalid type: integer, expected a string",
+        ),
+        ("seal_key = 0x1122334455667788", "line 3 (seal_key), column 12: "),
+        ("seal_key = 1122334455667788aabb", "line 3 (seal_key), column "),
+        ("seal_key = \"1122334455667788", "line 3 (seal_key), column "),
+        ("seal_key = [\"1122334455667788\"]", "line 3 (seal_key), column 12: invalid type: "),
+        ("cid = \"1122334455667788\"", "line 3 (cid), column 7: invalid type: string, expected a boolean"),
+        ("1122334455667788", "line 3, column "),
+        ("no_such_key = 1", "line 3 (no_such_key), column 1: unknown field `no_such_key`"),
+    ] {
+        let error =
+            RawConfig::from_toml(&format!("# \u{fc}\n[security]\n{line}\n"), "file").unwrap_err().to_string();
+        assert!(error.starts_with(&format!("file: {place}")), "{line}: {error}");
+        assert!(!error.contains("334455") && !error.contains('\n'), "{error}");
+    }
+}

@@ -6,6 +6,7 @@ use std::time::Duration;
 use axum::body::{Body, HttpBody, to_bytes};
 use axum::http::{HeaderMap, header};
 use bytes::Bytes;
+use lightship_api::problem::without_values;
 use lightship_api::{Node, Problem, ProblemType, Timestamp, Unknown};
 use lightship_lwm2m::{Format, Path};
 use serde::de::DeserializeOwned;
@@ -282,14 +283,17 @@ pub(crate) async fn body(core: &Core, body: Body) -> Result<Bytes, Refusal> {
 /// JSON of a body.
 pub(crate) fn json<T: DeserializeOwned>(headers: &HeaderMap, bytes: &[u8]) -> Result<T, Refusal> {
     media_type(headers, &["application/json"])?;
-    serde_json::from_slice(bytes).map_err(|error| Refusal::new(ProblemType::MalformedBody, error.to_string()))
+    serde_json::from_slice(bytes).map_err(|error| malformed(&error))
 }
 
 /// The shape in a body that is a JSON object; a list would do for a shape, too, if one let it.
 pub(crate) fn object<T: DeserializeOwned>(headers: &HeaderMap, bytes: &[u8]) -> Result<T, Refusal> {
     let members: serde_json::Map<String, serde_json::Value> = json(headers, bytes)?;
-    serde_json::from_value(members.into())
-        .map_err(|error| Refusal::new(ProblemType::MalformedBody, error.to_string()))
+    serde_json::from_value(members.into()).map_err(|error| malformed(&error))
+}
+
+fn malformed(error: &serde_json::Error) -> Refusal {
+    Refusal::new(ProblemType::MalformedBody, without_values(&error.to_string()))
 }
 
 /// A Node of a body.

@@ -110,8 +110,11 @@ fn credentials_that_cannot_be_used_are_refused() {
         ("--server coaps://x --psk-identity a --psk-key xyz", "psk-key"),
         ("--server coaps://x --psk-identity a", "--psk-key"),
         ("--server coaps://x --rpk-key @/p8.pem", "belong together"),
-        ("--server coaps://x --rpk-key @/pub.pem --rpk-peer @/pub.pem", "wanted kind"),
-        ("--server coaps://x --rpk-key @/p8.pem --rpk-peer @/p8.pem", "wanted kind"),
+        ("--server coaps://x --rpk-key @/pub.pem --rpk-peer @/pub.pem", "no private key in the file"),
+        (
+            "--server coaps://x --rpk-key @/p8.pem --rpk-peer @/p8.pem",
+            "neither a public key nor a certificate",
+        ),
         ("--server coaps://x --cert @/cert.pem --key @/p8.pem", "belong together"),
         (
             "--server coaps://x --cert @/cert.pem --key @/other.pem --trust @/cert.pem",
@@ -144,5 +147,16 @@ fn settings_do_not_print_keys() {
     let printed = format!("{:?}", account("--psk-identity dev-7 --psk-key 0f1e2d3c4b5a6978"));
     for secret in ["0f1e2d3c", "15, 30, 45", "0x0f"] {
         assert!(!printed.to_lowercase().contains(secret), "{printed}");
+    }
+}
+
+// Proves: SEC-08
+#[test]
+fn a_file_that_is_no_toml_is_told_without_its_keys() {
+    for line in
+        ["psk-key = 1122334455667788", "psk-key = 1122334455667788aabb", "psk-key = \"1122334455667788"]
+    {
+        let Err(error) = from_file(&format!("endpoint = \"a\"\n{line}\n")) else { panic!("{line}: taken") };
+        assert!(error.contains("line 2 (psk-key), column ") && !error.contains("334455"), "{error}");
     }
 }
