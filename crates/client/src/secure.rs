@@ -154,6 +154,11 @@ fn meaning(alert: Alert) -> &'static str {
         Alert::UNSUPPORTED_CERTIFICATE => {
             "; it has no key, or no certificate, of the kind that this account wants, or this device's certificate is not for this use"
         }
+        Alert::BAD_CERTIFICATE => "; it can make nothing of this device's certificate",
+        Alert::CERTIFICATE_EXPIRED => {
+            "; for it this device's certificate, or one above it, has expired or is not valid yet"
+        }
+        Alert::UNKNOWN_CA => "; it does not trust who has signed this device's certificate",
         Alert::CERTIFICATE_UNKNOWN => "; it does not know this device's key or certificate",
         Alert::DECRYPT_ERROR => "; it has another key for this device",
         Alert::UNKNOWN_PSK_IDENTITY => "; it does not know this identity",

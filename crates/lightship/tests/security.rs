@@ -243,7 +243,8 @@ fn a_device_is_bootstrapped_with_every_kind_of_credential_and_its_own_only() {
         eventually("it is listed", || server.is_registered(endpoint).then_some(()));
         assert_eq!(server.json(&["read", endpoint, "/1/0/1"])["content"]["value"], 300);
         // In another name it gets nothing.
-        start("boot-other").await_line("event bootstrap_failed");
+        let refused = start("boot-other").await_line("event bootstrap_failed");
+        assert!(refused.contains("hint=\"this endpoint name may not be"), "{refused}");
         assert!(!server.is_registered("boot-other"));
     }
 }

@@ -31,6 +31,25 @@ fn each_alert_has_its_reaction() {
     }
 }
 
+// Proves: SEC-02
+#[test]
+fn every_security_mode_is_known_by_its_number_and_est_is_refused_by_name() {
+    let modes = [
+        SecurityMode::Psk,
+        SecurityMode::RawPublicKey,
+        SecurityMode::Certificate,
+        SecurityMode::NoSec,
+        SecurityMode::Est,
+    ];
+    for (number, mode) in (0..).zip(modes) {
+        assert_eq!((SecurityMode::from_number(number), mode.number()), (Some(mode), number));
+    }
+    assert_eq!(SecurityMode::from_number(5), None);
+    let est = SecurityFailure::Mode(SecurityMode::Est);
+    assert_eq!(reaction(&est), Reaction::Fail);
+    assert_eq!(est.to_string(), "security mode 4, certificates by EST, is not supported");
+}
+
 #[test]
 fn failures_read_like_sentences() {
     let said = |failure: SecurityFailure| failure.to_string();
@@ -44,10 +63,13 @@ fn failures_read_like_sentences() {
         (Alert::UNSUPPORTED_CERTIFICATE, "this device's certificate is not for this use"),
         (Alert::CERTIFICATE_UNKNOWN, "it does not know this device's key or certificate"),
         (Alert::DECRYPT_ERROR, "it has another key for this device"),
+        (Alert::BAD_CERTIFICATE, "it can make nothing of this device's certificate"),
+        (Alert::CERTIFICATE_EXPIRED, "has expired or is not valid yet"),
+        (Alert::UNKNOWN_CA, "it does not trust who has signed this device's certificate"),
     ] {
         assert!(told(alert).ends_with(words), "{}", told(alert));
     }
-    assert_eq!(told(Alert::CERTIFICATE_EXPIRED), "the server refused: certificate_expired (45)");
+    assert_eq!(told(Alert::INTERNAL_ERROR), "the server refused: internal_error (80)");
     assert_eq!(said(SecurityFailure::Handshake(Failure::TimedOut)), "the server did not answer");
     let finished = Failure::AlertSent(Alert::DECRYPT_ERROR, Fault::BadFinished);
     assert_eq!(

@@ -21,8 +21,12 @@ pub enum FileFault {
     TooLarge,
     /// A block of PEM is broken.
     Pem,
-    /// It is PEM, but holds nothing of the wanted kind.
-    Missing,
+    /// It is PEM, and none of its blocks is a certificate.
+    NoCertificate,
+    /// It is PEM, and none of its blocks is a private key.
+    NoPrivateKey,
+    /// It is PEM, and none of its blocks is a public key or a certificate, which has one.
+    NoPublicKey,
     /// The private key is protected by a password, which is not supported.
     Encrypted,
     /// A certificate or key in it cannot be read.
@@ -34,7 +38,9 @@ impl fmt::Display for FileFault {
         f.write_str(match self {
             Self::TooLarge => "the file is too large",
             Self::Pem => "a PEM block in the file is broken",
-            Self::Missing => "the file holds nothing of the wanted kind",
+            Self::NoCertificate => "there is no certificate in the file",
+            Self::NoPrivateKey => "there is no private key in the file",
+            Self::NoPublicKey => "there is neither a public key nor a certificate in the file",
             Self::Encrypted => {
                 "the private key is encrypted; decrypt it first, for example with `openssl pkey`"
             }
@@ -60,7 +66,7 @@ pub fn certificates(file: &[u8]) -> Result<Vec<Vec<u8>>, FileFault> {
             .collect(),
     };
     if found.is_empty() {
-        return Err(FileFault::Missing);
+        return Err(FileFault::NoCertificate);
     }
     for certificate in &found {
         super::names(certificate).map_err(|_| FileFault::Malformed)?;
@@ -78,7 +84,7 @@ pub fn private_key(file: &[u8]) -> Result<Secret, FileFault> {
         return Err(FileFault::Encrypted);
     }
     let key = blocks.iter().find(|(label, _)| matches!(*label, "PRIVATE KEY" | "EC PRIVATE KEY"));
-    key.map(|(_, der)| Secret::new(der)).ok_or(FileFault::Missing)
+    key.map(|(_, der)| Secret::new(der)).ok_or(FileFault::NoPrivateKey)
 }
 
 /// The public key in a file, SubjectPublicKeyInfo in DER: a bare one, or that of a certificate.
@@ -90,7 +96,7 @@ pub fn raw_public_key(file: &[u8]) -> Result<Vec<u8>, FileFault> {
         None => file.to_vec(),
         Some(blocks) => {
             let found = blocks.into_iter().find(|(label, _)| matches!(*label, "PUBLIC KEY" | "CERTIFICATE"));
-            found.ok_or(FileFault::Missing)?.1.to_vec()
+            found.ok_or(FileFault::NoPublicKey)?.1.to_vec()
         }
     };
     if spki::is_p256(&key) {

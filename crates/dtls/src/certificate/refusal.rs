@@ -126,7 +126,10 @@ impl fmt::Display for Refusal {
             Self::NoAuthority => "a certificate is signed by somebody who is no authority",
             Self::Authority => "an authority's certificate was presented as the peer's own",
             Self::Purpose { subject } => {
-                return write!(f, "certificate '{subject}' must not be used for this");
+                return write!(
+                    f,
+                    "certificate '{subject}' must not be used for this: its key usage, or extended key usage, is another"
+                );
             }
             Self::Constraint => "a constraint of an authority is not kept",
             Self::Name { expected, presented } if presented.is_empty() => {
@@ -140,7 +143,7 @@ impl fmt::Display for Refusal {
             Self::OtherAuthority => "the authority that was given is not in the certificate chain",
             Self::DirectTrust => "the trust anchor that was given is the peer's own certificate",
             Self::NothingTrusted => {
-                "the certificate usage needs trusted authorities, and none are configured"
+                "certificate usages 0 and 1 need trust anchors of the device's own, and it has none"
             }
             Self::Expectation => "what was given to judge the certificate by is not usable",
         };

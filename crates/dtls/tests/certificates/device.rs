@@ -292,7 +292,10 @@ fn a_certificate_is_used_only_for_what_it_is_for() {
     client_only.extended_key_usages = vec![ExtendedKeyUsagePurpose::ClientAuth];
     let refusal = verdict(client_only, HOST, today()).unwrap_err();
     assert_eq!(refusal, Refusal::Purpose { subject: "client".into() });
-    assert_eq!(refusal.to_string(), "certificate 'client' must not be used for this");
+    assert_eq!(
+        refusal.to_string(),
+        "certificate 'client' must not be used for this: its key usage, or extended key usage, is another"
+    );
     for purposes in [
         vec![ExtendedKeyUsagePurpose::ServerAuth],
         vec![ExtendedKeyUsagePurpose::ClientAuth, ExtendedKeyUsagePurpose::ServerAuth],

@@ -25,7 +25,7 @@ fn a_file_without_certificates_says_what_is_wrong() {
     let w = World::new();
     let server = w.server.certificate.pem();
     let key = w.server.key.serialize_pem();
-    assert_eq!(certificates(key.as_bytes()), Err(FileFault::Missing));
+    assert_eq!(certificates(key.as_bytes()), Err(FileFault::NoCertificate));
     assert_eq!(certificates(b""), Err(FileFault::Malformed));
     assert_eq!(certificates(b"hello"), Err(FileFault::Malformed));
     assert_eq!(certificates(&server.as_bytes()[..200]), Err(FileFault::Pem));
@@ -63,8 +63,8 @@ fn private_and_public_keys_are_read_from_pem_and_der() {
     ] {
         assert_eq!(raw_public_key(&file), Ok(spki.clone()));
     }
-    assert_eq!(private_key(w.server.certificate.pem().as_bytes()), Err(FileFault::Missing));
-    assert_eq!(raw_public_key(key.serialize_pem().as_bytes()), Err(FileFault::Missing));
+    assert_eq!(private_key(w.server.certificate.pem().as_bytes()), Err(FileFault::NoPrivateKey));
+    assert_eq!(raw_public_key(key.serialize_pem().as_bytes()), Err(FileFault::NoPublicKey));
     assert_eq!(raw_public_key(&key.serialize_der()), Err(FileFault::Malformed));
     let encrypted = key.serialize_pem().replace("PRIVATE KEY", "ENCRYPTED PRIVATE KEY");
     let fault = private_key(encrypted.as_bytes()).unwrap_err();

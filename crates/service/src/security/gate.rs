@@ -274,8 +274,11 @@ pub(crate) async fn take(
             let mut handshake = facts::of_session(set, time, &session, HandshakeResult::Failed);
             let identity = handshake.identity.as_deref().unwrap_or_default();
             let name = shown(endpoint.as_str().as_bytes());
-            handshake.reason = Some(format!("'{identity}' may not speak for endpoint '{name}'"));
             let owner = session.party.endpoints.one().cloned();
+            let only =
+                owner.as_ref().map(|owner| format!(", only for '{}'", shown(owner.as_str().as_bytes())));
+            handshake.reason =
+                Some(format!("'{identity}' may not speak for endpoint '{name}'{}", only.unwrap_or_default()));
             // The session itself came about, so there is no event to tell.
             let _ = note(core, EventType::HandshakeFailed, owner, handshake);
             None

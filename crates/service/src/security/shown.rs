@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use lightship_api as api;
 use lightship_api::{Handshake, HandshakeResult, SecurityMode, ServerRole};
-use lightship_dtls::{Failure, Fault};
+use lightship_dtls::{Alert, Failure, Fault};
 use lightship_net::Clock;
 use lightship_server::{
     Claim, HandshakeFailure, Mode, Party, Principal, Registration, SessionDrops, SessionInfo,
@@ -103,6 +103,25 @@ pub(super) fn identity(principal: &Principal) -> String {
     }
 }
 
+/// What an alert of a device says about this server, where its name alone does not.
+fn objection(alert: Alert) -> &'static str {
+    match alert {
+        Alert::BAD_CERTIFICATE | Alert::UNSUPPORTED_CERTIFICATE => {
+            "; it can make nothing of this server's certificate or key"
+        }
+        Alert::CERTIFICATE_EXPIRED => {
+            "; for it this server's certificate, or one above it, has expired or is not valid yet"
+        }
+        Alert::CERTIFICATE_UNKNOWN => {
+            "; it expects another name in this server's certificate, or another certificate or key"
+        }
+        Alert::UNKNOWN_CA => "; it does not trust who has signed this server's certificate",
+        Alert::HANDSHAKE_FAILURE => "; it finds nothing in common with this server",
+        Alert::DECRYPT_ERROR => "; it has another key",
+        _ => "",
+    }
+}
+
 /// Why a handshake came to nothing, in plain words.
 pub(super) fn reason(failure: &HandshakeFailure, claimed: Option<&Claim>) -> String {
     let text = match failure {
@@ -111,7 +130,7 @@ pub(super) fn reason(failure: &HandshakeFailure, claimed: Option<&Claim>) -> Str
         HandshakeFailure::Crowded => "it gave way to newer handshakes",
         HandshakeFailure::Restarted => "the device began anew",
         HandshakeFailure::Protocol(Failure::AlertReceived(alert)) => {
-            return format!("the device gave up: {alert}");
+            return format!("the device gave up: {alert}{}", objection(*alert));
         }
         // Who has another key cannot be understood any more: its last message looks like noise, and is dropped.
         HandshakeFailure::Protocol(Failure::TimedOut) => match claimed {

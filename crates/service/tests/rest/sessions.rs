@@ -194,7 +194,7 @@ fn failures_are_told_in_plain_words_and_strangers_cannot_play_tricks() {
     // A name that an identity does not speak for.
     let mut seven = Secured::psk(server.coaps(), b"id-7", KEY);
     assert_eq!(seven.register("dev-8"), Some(0x80));
-    let told = &failures_when(&server, "'id-7' may not speak for endpoint 'dev-8'")[0];
+    let told = &failures_when(&server, "'id-7' may not speak for endpoint 'dev-8', only for 'dev-7'")[0];
     assert_eq!(told["endpoint"], "dev-7");
     // Whoever is known to the other server is helped.
     let body = json!({"mode": "psk", "identity": "boots", "key_hex": KEY}).to_string();

@@ -17,7 +17,7 @@ impl Device {
             Event::Deregistered(account) => about("deregistered", account),
             Event::Failed { account, reason, retry_in } => {
                 let head = about("failed", account);
-                let hint = hint(*reason).map_or_else(String::new, |hint| format!(" hint={}", quoted(hint)));
+                let hint = hint(*reason);
                 format!("{head} reason={} retry_in_s={}{hint}", in_words(*reason), retry_in.as_secs_f64())
             }
             Event::Postponed { account, reason, retry_in } => {
@@ -31,7 +31,12 @@ impl Device {
             }
             Event::BootstrapFailed { reason, retry_in } => {
                 let again = retry_in.map(|after| format!(" retry_in_s={}", after.as_secs_f64()));
-                format!("event bootstrap_failed reason={}{}", in_words(*reason), again.unwrap_or_default())
+                let hint = hint(*reason);
+                format!(
+                    "event bootstrap_failed reason={}{}{hint}",
+                    in_words(*reason),
+                    again.unwrap_or_default()
+                )
             }
             Event::AccountsChanged => {
                 let accounts = self.driver.client().accounts().map(|(_, account)| account.uri.as_str());
@@ -72,20 +77,21 @@ impl Device {
     }
 }
 
-/// What people can do about it, where the reason alone does not say.
-fn hint(reason: Failure) -> Option<&'static str> {
-    let Failure::Refused(code) = reason else { return None };
-    match (code.class(), code.detail()) {
-        (4, 0) => Some(
+/// What people can do about it, to stand behind something else; nothing where the reason alone says it.
+fn hint(reason: Failure) -> String {
+    let Failure::Refused(code) = reason else { return String::new() };
+    let hint = match (code.class(), code.detail()) {
+        (4, 0) => {
             "this endpoint name may not be what the identity or certificate stands for, or a parameter is not taken; \
-             the server's events and handshakes say which",
-        ),
-        (4, 1 | 3) => Some(
-            "the server does not let this endpoint in like this; one without security may need coaps:// and a credential",
-        ),
-        (4, 12) => Some("the server does not speak this LwM2M version; --lwm2m offers another"),
-        _ => None,
-    }
+             the server's events and handshakes say which"
+        }
+        (4, 1 | 3) => {
+            "the server does not let this endpoint in like this; one without security may need coaps:// and a credential"
+        }
+        (4, 12) => "the server does not speak this LwM2M version; --lwm2m offers another",
+        _ => return String::new(),
+    };
+    format!(" hint={}", quoted(hint))
 }
 
 /// A secure session, to stand behind something else.
