@@ -1,6 +1,6 @@
 //! Credentials from a table: every row for itself, and never a key in what is told of it.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::sync::Arc;
 
 use axum::extract::Request;
@@ -17,7 +17,7 @@ use super::input::{self, Query};
 use super::reply::{Answer, json};
 use crate::access::{self, Outcome};
 use crate::core::Core;
-use crate::security::{self, KeepError};
+use crate::security::{self, KeepError, KeyName};
 
 /// POST of a table
 pub(crate) async fn import(set: CredentialSet, core: Arc<Core>, request: Request) -> Answer {
@@ -49,6 +49,8 @@ struct Seen {
     endpoints: HashMap<Endpoint, u64>,
     /// What devices present.
     principals: HashMap<Box<[u8]>, u64>,
+    /// The names of the shared keys that were only tried.
+    keys: HashSet<KeyName>,
 }
 
 /// Why nothing of a row is kept.
@@ -101,7 +103,11 @@ async fn one(
         Ok(change) => {
             let had_one = change.before.is_some();
             told.result = if had_one { ImportResult::Replaced } else { ImportResult::Created };
-            told.warnings = change.now.map(|kept| core.keeper.shape(&kept).warnings).unwrap_or_default();
+            let shape = match dry_run {
+                true => core.keeper.shape_of_tried(&change, &mut seen.keys),
+                false => change.now.map(|kept| core.keeper.shape(&kept)),
+            };
+            told.warnings = shape.map(|shape| shape.warnings).unwrap_or_default();
         }
         Err(wrong) => {
             told.column = wrong.column.map(str::to_owned);
@@ -126,7 +132,8 @@ fn table(body: &[u8]) -> Result<(Vec<&'static str>, Vec<Row>), Refusal> {
         let column = COLUMNS.iter().find(|column| **column == name.to_ascii_lowercase());
         let number = at + 1;
         let column = column.ok_or_else(|| {
-            wrong(format!("the first line names columns, and number {number} is none of {known}"))
+            let hint = if name.contains([';', '\t']) { "; between columns stands a comma" } else { "" };
+            wrong(format!("the first line names columns, and number {number} is none of {known}{hint}"))
         })?;
         if columns.contains(column) {
             return Err(wrong(format!("the column {column} is there twice")));

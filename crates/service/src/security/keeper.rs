@@ -1,5 +1,6 @@
 //! Keeper: credentials in the store, sealed; read, changed and taken away.
 
+use std::collections::HashSet;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -209,14 +210,23 @@ impl Keeper {
 
     /// What may be shown of a credential.
     pub(crate) fn shape(&self, kept: &Kept) -> api::Credential {
-        let mut shape = kept.proof.shape();
-        shape.endpoint = Some(kept.endpoint.to_string());
-        shape.changed_at = Some(kept.changed_at);
-        if self.name_of_key(&kept.proof).is_some_and(|name| self.same_keys().is_shared(name)) {
-            let what = "another credential has the same key: whoever knows one can pass for the other";
-            shape.warnings.push(what.to_owned());
-        }
-        shape
+        shown(kept, self.name_of_key(&kept.proof).is_some_and(|name| self.same_keys().is_shared(name)))
+    }
+
+    /// What would be shown of one that was only tried, after those whose keys are named; its own is named then, too.
+    pub(crate) fn shape_of_tried(
+        &self,
+        tried: &Change,
+        keys: &mut HashSet<KeyName>,
+    ) -> Option<api::Credential> {
+        let name = |kept: Option<&Kept>| kept.and_then(|kept| self.name_of_key(&kept.proof));
+        let is_shared = name(tried.now.as_ref()).is_some_and(|now| {
+            let had_it = name(tried.before.as_ref()) == Some(now);
+            let same_keys = self.same_keys();
+            let others = if had_it { same_keys.is_shared(now) } else { same_keys.is_known(now) };
+            !keys.insert(now) || others
+        });
+        tried.now.as_ref().map(|now| shown(now, is_shared))
     }
 
     fn count(&self, before: Option<&Proof>, now: Option<&Proof>) {
@@ -340,6 +350,17 @@ fn whose_document(key: &DocumentKey) -> Vec<u8> {
         DocumentKey::Device(endpoint) => [b"document", endpoint.as_str().as_bytes()].concat(),
         DocumentKey::Template(name) => [b"template", name.as_bytes()].concat(),
     }
+}
+
+fn shown(kept: &Kept, is_shared: bool) -> api::Credential {
+    let mut shape = kept.proof.shape();
+    shape.endpoint = Some(kept.endpoint.to_string());
+    shape.changed_at = Some(kept.changed_at);
+    if is_shared {
+        let what = "another credential has the same key: whoever knows one can pass for the other";
+        shape.warnings.push(what.to_owned());
+    }
+    shape
 }
 
 fn damaged(record: &CredentialRecord) -> SealError {

@@ -31,7 +31,7 @@ use crate::config::{Config, SealKey};
 use crate::core::Core;
 
 pub(crate) use credential::Proof;
-pub(crate) use dates::keep as keep_dates;
+pub(crate) use dates::{Dates, keep as keep_dates};
 pub(crate) use encoded::{bytes_of_hex, der_of_pem, hex};
 pub use gate::open_key_log;
 pub(crate) use gate::{Gate, end_vouched, keep_watch, take};
@@ -39,6 +39,7 @@ pub(crate) use history::{HANDSHAKES_MAX, History};
 pub(crate) use keeper::{Change, KeepError, Keeper, Kept};
 pub(crate) use meaning::{explain, given, of_device, of_pinned};
 pub(crate) use overview::overview;
+pub(crate) use same_keys::KeyName;
 pub use seal::SealError;
 pub use setup::KeyError;
 pub(crate) use setup::Setup;

@@ -14,7 +14,7 @@ pub(super) struct SameKeys {
 
 /// The beginning of a name that does not give its key away; that two of a million keys have the same is less likely than
 /// one in ten million.
-pub(super) type KeyName = [u8; 8];
+pub(crate) type KeyName = [u8; 8];
 
 impl SameKeys {
     /// One more credential has this key.
@@ -34,6 +34,11 @@ impl SameKeys {
         if *count < 2 {
             self.counts.remove(&name);
         }
+    }
+
+    /// Whether any credential has this key.
+    pub(super) fn is_known(&self, name: KeyName) -> bool {
+        self.all.contains(&name)
     }
 
     /// Whether more than one credential has this key.

@@ -124,6 +124,31 @@ fn what_no_device_could_use_is_refused_and_nothing_is_kept() {
     assert_eq!(server.call("PUT", "/api/v1/credentials/%00", &psk("a")).status, 400);
 }
 
+// Proves: SEC-08
+#[test]
+fn a_key_of_the_wrong_type_is_not_told_back() {
+    let server = Server::start();
+    let account = |key: &str| {
+        format!(
+            r#"{{"servers": [{{"short_server_id": 1, "uri": "coaps://x", "mode": "psk", "identity": "x", "key_hex": {key}}}]}}"#
+        )
+    };
+    let credential = |key: &str| format!(r#"{{"mode": "psk", "identity": "x", "key_hex": {key}}}"#);
+    let bodies = [
+        (DEV_7, credential("1122334455667788")),
+        (DEV_7, credential("11.22334455667788")),
+        (DEV_7, r#"{"mode": "psk", "identity": "x", "key_set": "1122334455667788, expected"}"#.to_owned()),
+        (DEV_7, r#""1122334455667788""#.to_owned()),
+        ("/api/v1/bootstrap/dev-7", account("1122334455667788")),
+    ];
+    for (address, body) in bodies {
+        let reply = server.call("PUT", address, &body);
+        assert_eq!(reply.problem(), "malformed-body", "{reply:?}");
+        let detail = reply.json()["detail"].as_str().unwrap().to_owned();
+        assert!(!detail.contains("334455") && detail.contains(", expected a "), "{detail}");
+    }
+}
+
 #[test]
 fn an_identity_is_of_one_device_in_each_set() {
     let server = Server::start();
@@ -352,6 +377,11 @@ fn a_table_is_kept_row_by_row_and_what_is_wrong_is_told_without_a_key() {
             assert!(row(reply, 3).2.contains(third), "{reply:?}");
             assert!(json["rows"][10]["warnings"][0].as_str().unwrap().contains("can be guessed"), "{json}");
         }
+        let warnings = [&tried, &done].map(|reply| {
+            (0..COME_OF_ROWS.len()).map(|at| reply.json()["rows"][at]["warnings"].clone()).collect::<Vec<_>>()
+        });
+        assert_eq!(warnings[0], warnings[1], "who tries it is warned of the same");
+        assert!(done.json()["rows"][0]["warnings"].to_string().contains("same key"), "{done:?}");
         assert_eq!(server.get(&address("a")).json()["identity"], "id-a");
         assert_eq!(server.get(&address("b,%20the%20%22second%22")).json()["name"], "meter\u{e9}");
         assert_eq!(server.get(&address("old")).json()["identity"], "old-2");
@@ -388,6 +418,8 @@ fn each_changed_device_has_its_entry(server: &Server, whole: &serde_json::Value,
 fn what_is_no_table_of_credentials_is_refused_as_a_whole() {
     let server = Server::start();
     let import = "/api/v1/credentials/import";
+    let other = server.call("POST", import, "endpoint;mode\na;nosec");
+    assert!(other.body.contains("between columns stands a comma"), "{other:?}");
     for table in [
         "",
         &format!("a,psk,a,{KEY}\nb,psk,b,{KEY}"),
