@@ -388,6 +388,26 @@ fn without_security_another_address_cannot_touch_a_registration() {
     assert_eq!((registration.address, registration.details.lifetime_s), (address(HOME), 300));
 }
 
+// Proves: COA-01
+#[test]
+fn message_ids_and_tokens_are_each_peers_own() {
+    let mut world = World::new();
+    let peers = ["192.0.2.1:5683", "192.0.2.1:5684", "192.0.2.2:5683"];
+    // The same ID and token from everybody.
+    let packet = |from: &str| {
+        let packet = Packet::new(Type::Con, Code::POST, 7, &[1]).path("rd").format(ContentFormat::LINK);
+        packet.query(&format!("ep={from}&lt=300&lwm2m=1.1")).payload(LIST).bytes()
+    };
+    let answers = peers.map(|from| world.send(address(from), &packet(from)).remove(0));
+    for (from, answer) in peers.into_iter().zip(&answers) {
+        let told = read(answer);
+        assert_eq!((told.code(), told.message_id().0), (Code::CREATED, 7), "{from}");
+        assert_eq!(answers.iter().filter(|other| *other == answer).count(), 1, "each has its own location");
+        // A repetition is answered with what this peer was answered.
+        assert_eq!(world.send(address(from), &packet(from)), std::slice::from_ref(answer), "{from}");
+    }
+}
+
 #[test]
 fn an_update_moves_the_registration_where_the_policy_follows() {
     let mut world = World::with(Config { rebinding: Rebinding::Follow, ..Config::default() });

@@ -56,6 +56,31 @@ fn nothing_goes_out_in_the_clear_and_coap_waits_for_the_session() {
     }
 }
 
+// Proves: DTL-01
+#[test]
+fn a_device_is_never_the_server_of_a_handshake() {
+    let mut world = World::registered();
+    let hello = world.server().datagrams.iter().find(|datagram| datagram[0] == 22 && datagram[13] == 1);
+    let hello = hello.expect("a ClientHello").clone();
+    let own = *world.client.session(world.id).expect("established");
+    let before = world.server().datagrams.len();
+    for _ in 0..3 {
+        world.client.handle_input(world.now, world.id, &mut hello.clone());
+        world.run();
+    }
+    assert_eq!(world.server().datagrams.len(), before, "nothing is answered");
+    assert_eq!(world.client.session(world.id).map(|session| session.cid), Some(own.cid), "and nothing ends");
+    // Nor before there is a session, when it waits for its server's answer.
+    let mut world = World::new();
+    let id = world.id;
+    world.client.start(world.now);
+    world.client.handle_input(world.now, id, &mut hello.clone());
+    let register = world.register();
+    assert!(register.query.contains(&format!("ep={IDENTITY}")));
+    let answered = world.server().datagrams.iter().filter(|datagram| datagram[0] == 22 && datagram[13] == 2);
+    assert_eq!(answered.count(), 0, "no ServerHello");
+}
+
 // Proves: SEC-01
 #[test]
 fn a_request_in_the_clear_is_not_answered() {
