@@ -11,7 +11,7 @@ use super::around::Around;
 use super::bundle::{self, EventRow};
 use super::draft::{COUNTS, Counts, read_counts};
 use super::log::Log;
-use super::trees::{Segment, Tree, Trees, among, words};
+use super::trees::{Segment, Tree, Trees, among, shown, words};
 use super::{EmbeddedStore, decoded, records};
 use crate::StoreError;
 use crate::access::{AuditRecord, TokenRecord};
@@ -123,7 +123,9 @@ impl Report {
         let (mut count, mut unread) = (0, None);
         for row in rows {
             let read = match row.into_inner() {
-                Ok((key, value)) => read(&key, &value).map_err(|message| format!("{key:02x?}: {message}")),
+                Ok((key, value)) => {
+                    read(&key, &value).map_err(|message| format!("{}: {message}", shown(&key)))
+                }
                 Err(error) => Err(words(&error)),
             };
             count += 1;
@@ -446,3 +448,6 @@ fn segment_range(
 const PROBLEMS_MAX: usize = 100;
 /// Events that are looked through together where some are damaged.
 const PAGE_LEN: usize = 1024;
+
+#[cfg(test)]
+mod tests;

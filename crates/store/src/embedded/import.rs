@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use super::archive::{Entry, Head};
 use super::draft::{COUNTS, Counts, counts_value};
 use super::lock::FolderLock;
-use super::trees::{Row, Sync, Tree, Trees, corrupt};
+use super::trees::{Row, Sync, Tree, Trees, corrupt, shown};
 use super::{open, records};
 use crate::StoreError;
 use crate::batch::{Cursor, EventRecord, Unreadable};
@@ -149,7 +149,7 @@ impl Importer {
         // Of the log nothing can be there twice.
         let of_log = matches!(tree, Tree::Events | Tree::Found);
         if is_twice || (!of_log && self.trees.get(tree, &key)?.is_some()) {
-            return Err(corrupt(self.trees.path(), &format!("{tree:?}: {key:02x?} is there twice")));
+            return Err(corrupt(self.trees.path(), &format!("{tree:?}: {} is there twice", shown(&key))));
         }
         self.rows.push(Row { tree, key, value: Some(value.into()) });
         if self.rows.len() < ROWS_MAX { Ok(()) } else { self.write() }

@@ -9,7 +9,7 @@ use lightship_lwm2m::Endpoint;
 use super::around::Around;
 use super::bundle::{self, EventRow};
 use super::records;
-use super::trees::{Segment, Trees, corrupt, failed};
+use super::trees::{Segment, Trees, corrupt, failed, shown};
 use crate::StoreError;
 use crate::batch::{Cursor, EventPage, EventRecord, EventsFound, EventsOf, Unreadable};
 
@@ -124,7 +124,7 @@ impl Log<'_> {
     }
 
     fn damaged(&self, key: &[u8], message: &str) -> StoreError {
-        corrupt(self.trees.path(), &format!("event {key:02x?}: {message}"))
+        corrupt(self.trees.path(), &format!("event {}: {message}", shown(key)))
     }
 
     /// Events of a device that were written to be found again, newest first.

@@ -51,7 +51,7 @@ use draft::{Counts, Step, steps};
 pub use import::Importer;
 use lock::FolderLock;
 use log::Log;
-use trees::{Tree, Trees, corrupt, failed};
+use trees::{Tree, Trees, corrupt, failed, shown};
 use writer::{Job, Writer};
 
 /// Everything on the disk.
@@ -317,7 +317,7 @@ impl Store for EmbeddedStore {
             let (key, value) = row.into_inner().map_err(|error| failed(trees.path(), error))?;
             let read = records::read_value(&key, &value);
             let (name, path, value) =
-                read.map_err(|message| corrupt(trees.path(), &format!("{key:02x?}: {message}")))?;
+                read.map_err(|message| corrupt(trees.path(), &format!("{}: {message}", shown(&key))))?;
             if !visit(name, path, value) {
                 break;
             }
@@ -548,7 +548,7 @@ fn decoded<T>(
     read: impl FnOnce(&[u8], &[u8]) -> Result<T, String>,
 ) -> Result<T, StoreError> {
     let (key, value) = row.into_inner().map_err(|error| failed(trees.path(), error))?;
-    read(&key, &value).map_err(|message| corrupt(trees.path(), &format!("{key:02x?}: {message}")))
+    read(&key, &value).map_err(|message| corrupt(trees.path(), &format!("{}: {message}", shown(&key))))
 }
 
 /// Batches that wait for the writer; who comes then waits before.

@@ -355,6 +355,16 @@ pub(crate) fn corrupt(path: &Path, message: &str) -> StoreError {
     StoreError::Corrupt { path: path.to_owned(), message: message.to_owned() }
 }
 
+/// The key of a row as people know it: a number, or what is in it of text.
+pub(crate) fn shown(key: &[u8]) -> String {
+    let is_text = |rest: &[u8]| str::from_utf8(rest).is_ok_and(|text| !text.contains(char::is_control));
+    match key.as_array::<8>() {
+        // Before a name there may be a small number that says of which kind it is.
+        Some(number @ [0 | 1, rest @ ..]) if !is_text(rest) => u64::from_be_bytes(*number).to_string(),
+        _ => String::from_utf8_lossy(key).trim_start_matches(char::is_control).escape_debug().to_string(),
+    }
+}
+
 /// Says of what is damaged of which kind it is.
 pub(crate) fn among(what: &'static str) -> impl Fn(StoreError) -> StoreError {
     move |error| {
