@@ -295,6 +295,26 @@ fn the_summary_for_people_says_the_same() {
 }
 
 #[test]
+fn what_was_asked_for_and_left_out_is_told_as_it_was_asked_for() {
+    let server = Server::start(&[]);
+    let uri = format!("coap://{}", server.coap);
+    let folder = tempfile::tempdir().expect("a folder");
+    let report = folder.path().join("report.json").display().to_string();
+    let fleet = ["--server", &uri, "--devices", "5", "--threads", "1", "--report", &report];
+    let asked = ["--mix", "notify=3,rejoin=1", "--rate", "200", "--duration", "500ms"];
+    let output = load(&[&fleet[..], &asked].concat());
+    let text = |bytes: Vec<u8>| String::from_utf8(bytes).expect("UTF-8");
+    let (told, plan) = (text(output.stdout), text(output.stderr));
+    assert!(plan.contains("1 thread; 200 operations") && plan.contains("notify 75 %, rejoin 25 %"), "{plan}");
+    let summary = std::fs::read_to_string(&report).expect("the report");
+    let summary: Value = serde_json::from_str(&summary).expect("JSON");
+    let left_out = number(&summary["notifications_left_out"]);
+    assert!(left_out > 0, "{summary}");
+    let warning = format!("{left_out} notifications were left out: nobody was observed when they were due");
+    assert!(told.contains(&warning), "{told}");
+}
+
+#[test]
 fn where_nobody_answers_it_says_so_soon() {
     let socket = std::net::UdpSocket::bind("127.0.0.1:0").expect("a port");
     let uri = format!("coap://{}", socket.local_addr().expect("bound"));

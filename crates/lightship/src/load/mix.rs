@@ -127,6 +127,16 @@ impl Mix {
         self.total
     }
 
+    /// What it was given as, in hundredths: `update 80 %, rejoin 20 %`.
+    pub(crate) fn shares(&self) -> String {
+        let share = |(operation, weight): &(Operation, u32)| {
+            let name = if *operation == Operation::Deregister { "rejoin" } else { operation.name() };
+            format!("{name} {:.0} %", f64::from(*weight) / f64::from(self.total) * 100.0)
+        };
+        let shares: Vec<String> = self.weights.iter().filter(|(_, weight)| *weight > 0).map(share).collect();
+        shares.join(", ")
+    }
+
     /// The operation that a number below [`Mix::total`] stands for.
     pub(crate) fn pick(&self, mut number: u32) -> Operation {
         for (operation, weight) in &self.weights {
@@ -136,13 +146,6 @@ impl Mix {
             }
         }
         Operation::Update
-    }
-
-    /// How much of it the operation is, from 0 to 1.
-    pub(crate) fn share(&self, operation: Operation) -> f64 {
-        let weight =
-            self.weights.iter().find(|(known, _)| *known == operation).map_or(0, |(_, weight)| *weight);
-        f64::from(weight) / f64::from(self.total)
     }
 
     /// Whether the operation is part of it.
@@ -161,6 +164,7 @@ mod tests {
         let picked: Vec<_> = (0..mix.total()).map(|number| mix.pick(number)).collect();
         let [u, s, d] = [Operation::Update, Operation::Send, Operation::Deregister];
         assert_eq!(picked, [u, u, u, s, d, d]);
+        assert_eq!(mix.shares(), "update 50 %, send 17 %, rejoin 33 %");
         assert!(mix.has(Operation::Send) && !mix.has(Operation::Notify) && !mix.has(Operation::Report));
     }
 

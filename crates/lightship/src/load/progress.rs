@@ -7,7 +7,6 @@ use std::time::Duration;
 use hdrhistogram::Histogram;
 use lightship_platform::Instant;
 
-use super::mix::Operation;
 use super::settings::Settings;
 use super::stats::histogram;
 use super::worker::{Post, Score};
@@ -140,23 +139,19 @@ pub(crate) fn latency(us: u64) -> String {
 
 /// What is about to be done, and to whom.
 fn plan(settings: &Settings) -> String {
-    let mix: Vec<String> = Operation::ALL
-        .into_iter()
-        .filter(|operation| settings.mix.has(*operation))
-        .map(|operation| format!("{operation} {:.0} %", settings.mix.share(operation) * 100.0))
-        .collect();
+    let threads = if settings.threads == 1 { "thread" } else { "threads" };
     let pace = match settings.rate {
         Some(rate) => format!("{rate} operations a second"),
         None => format!("{} operations under way at any time", settings.outstanding),
     };
     let seconds = settings.duration.as_secs_f64();
     format!(
-        "{} devices at {} ({}), {} threads; {pace} for {seconds} s: {}",
+        "{} devices at {} ({}), {} {threads}; {pace} for {seconds} s: {}",
         settings.devices,
         settings.server_text,
         settings.server,
         settings.threads,
-        mix.join(", ")
+        settings.mix.shares()
     )
 }
 

@@ -69,7 +69,10 @@ impl Summary {
             lines.push(format!("requests   {}", asked.join(", ")));
         }
         if self.stats.unobserved > 0 {
-            lines.push("warning    notifications were left out: the server observes no device".to_owned());
+            let left_out = self.stats.unobserved;
+            lines.push(format!(
+                "warning    {left_out} notifications were left out: nobody was observed when they were due"
+            ));
         }
         let ([to, from], counters) = (self.stats.lost, &self.counters);
         lines.push(format!(
