@@ -295,6 +295,22 @@ fn the_summary_for_people_says_the_same() {
 }
 
 #[test]
+fn events_are_printed_to_their_end_while_more_come_all_the_time() {
+    let server = Server::start(&[]);
+    let uri = format!("coap://{}", server.coap);
+    let busy =
+        ["load", "--server", &uri, "--devices", "5", "--rate", "50", "--mix", "send=1", "--duration", "1h"];
+    let fleet = program::Program::start(&busy);
+    let sends = || server.ctl(&["events", "--type", "sent"]).lines().count();
+    eventually("devices send", || (sends() > 50).then_some(()));
+    let began = program::now();
+    assert!(server.ctl(&["events"]).lines().count() > 50);
+    let took = program::now() - began;
+    assert!(took < std::time::Duration::from_secs(20), "{took:?}");
+    drop(fleet);
+}
+
+#[test]
 fn what_was_asked_for_and_left_out_is_told_as_it_was_asked_for() {
     let server = Server::start(&[]);
     let uri = format!("coap://{}", server.coap);

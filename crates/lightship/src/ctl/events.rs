@@ -5,15 +5,10 @@ use crate::failure;
 use crate::output;
 use lightship_api::Event;
 use lightship_api::client::{Client, ClientError};
-use std::sync::mpsc::{Receiver, sync_channel};
 use std::time::Duration;
 
-/// Without `--follow`: the stream is over when nothing came for so long.
-const SILENCE_MAX: Duration = Duration::from_millis(500);
 /// How long to wait before a broken stream is opened again.
 const RECONNECT_AFTER: Duration = Duration::from_secs(2);
-/// Events read ahead of printing.
-const READ_AHEAD: usize = 64;
 
 /// Which events.
 pub(super) struct Wanted {
@@ -72,45 +67,34 @@ pub(super) fn print(client: &Client, wanted: &Wanted, json: bool) -> Result<(), 
             Err(error) => return Err(error.into()),
         };
         opened_before = true;
-        let (sender, receiver) = sync_channel(READ_AHEAD);
-        std::thread::spawn(move || {
-            for event in stream {
-                if sender.send(event).is_err() {
-                    break;
+        if !wanted.follow {
+            return stream.so_far().try_for_each(|event| tell(&event?, wanted, json));
+        }
+        for event in stream {
+            match event {
+                Ok(event) => {
+                    after = Some(event.id.clone());
+                    tell(&event, wanted, json)?;
                 }
-            }
-        });
-        while let Some(event) = next(&receiver, wanted.follow) {
-            let event = match event {
-                Ok(event) => event,
-                Err(error) if wanted.follow => {
+                Err(error) => {
                     tracing::warn!("{}; opening the stream again", failure::chain(&error));
                     break;
                 }
-                Err(error) => return Err(error.into()),
-            };
-            after = Some(event.id.clone());
-            if wanted.covers(&event) {
-                let told = if json {
-                    output::exactly(&serde_json::to_string(&event).unwrap_or_default())
-                } else {
-                    output::line(&show::event(&event))
-                };
-                told.map_err(Failed::Output)?;
             }
-        }
-        if !wanted.follow {
-            return Ok(());
         }
         wait(RECONNECT_AFTER);
     }
 }
 
-fn next(events: &Receiver<Result<Event, ClientError>>, follow: bool) -> Option<Result<Event, ClientError>> {
-    if follow {
-        return events.recv().ok();
+fn tell(event: &Event, wanted: &Wanted, json: bool) -> Result<(), Failed> {
+    if !wanted.covers(event) {
+        return Ok(());
     }
-    events.recv_timeout(SILENCE_MAX).ok()
+    let told = match json {
+        true => output::exactly(&serde_json::to_string(event).unwrap_or_default()),
+        false => output::line(&show::event(event)),
+    };
+    told.map_err(Failed::Output)
 }
 
 /// Lets time pass without work to wait for.

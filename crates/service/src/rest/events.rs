@@ -38,8 +38,9 @@ pub(crate) async fn follow(
     let after = last.filter(|id| !id.is_empty()).or_else(|| query.text("after").map(str::to_owned));
     let seat = Seat::take(&core)?;
     let newest = core.newest.subscribe();
+    let until = core.store.newest().await.map_err(|_| Refusal::new(ProblemType::Overloaded, ""))?;
     let start = match after.as_deref() {
-        None => Some(core.store.newest().await.map_err(|_| Refusal::new(ProblemType::Overloaded, ""))?),
+        None => Some(until),
         Some("0") => None,
         // An id that makes no sense is as lost as one that is too old.
         Some(id) => Some(id.parse().unwrap_or(Cursor { writer: 0, number: u64::MAX })),
@@ -50,6 +51,7 @@ pub(crate) async fn follow(
         newest,
         cursor: start,
         fresh: true,
+        until: Some(until),
         endpoint: query.text("endpoint").filter(|name| !name.is_empty()).map(str::to_owned),
         kinds,
         ready: VecDeque::from([stream::beginning()]),
@@ -101,6 +103,8 @@ struct Reader {
     cursor: Option<Cursor>,
     /// Nothing has been read of the log yet.
     fresh: bool,
+    /// The newest event when it came, until it is told that it has all up to there.
+    until: Option<Cursor>,
     endpoint: Option<String>,
     kinds: Option<Vec<EventType>>,
     ready: VecDeque<Bytes>,
@@ -174,6 +178,9 @@ impl Reader {
         self.fresh = false;
         if !text.is_empty() {
             self.ready.push_back(Bytes::from(text));
+        }
+        if self.until.take_if(|until| until.number <= page.next.number).is_some() {
+            self.ready.push_back(stream::so_far());
         }
     }
 

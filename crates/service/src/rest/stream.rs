@@ -36,6 +36,11 @@ pub(super) fn beginning() -> Bytes {
     Bytes::from_static(b"retry: 1000\n\n")
 }
 
+/// Says that all has been told that there was when the reader came.
+pub(super) fn so_far() -> Bytes {
+    Bytes::from_static(b": so far\n\n")
+}
+
 /// Says nothing.
 pub(super) fn heartbeat() -> Bytes {
     Bytes::from_static(b": here\n\n")

@@ -84,6 +84,21 @@ fn a_reader_sees_what_it_asked_for() {
 }
 
 #[test]
+fn a_reader_is_told_when_it_has_all_that_there_was_when_it_came() {
+    let server = Server::start();
+    let (device, notify) = observed(&server);
+    (1..=200).for_each(|number| device.send(&notify(number)));
+    let history = "/api/v1/endpoints/source/history/3303/0/5700?limit=1";
+    eventually(|| server.get(history).json()["items"][0]["value"] == 200.0);
+    for query in ["?after=0", "?after=0&type=deregistered", "?after=0&endpoint=nobody", ""] {
+        Events::follow(&server, query, None).until("\n: so far\n");
+    }
+    let mut events = Events::follow(&server, "?after=0&type=notified", None);
+    while value(&events.event()) != 200 {}
+    events.until(": so far\n");
+}
+
+#[test]
 fn a_place_that_is_lost_is_told_as_a_gap() {
     let server = Server::with(|config| config.limits.events_kept = 4);
     let (device, notify) = observed(&server);

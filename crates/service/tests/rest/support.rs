@@ -461,7 +461,7 @@ impl Events {
         events
     }
 
-    fn until(&mut self, mark: &str) {
+    pub(crate) fn until(&mut self, mark: &str) {
         let mut buffer = [0; 4096];
         while !self.text.contains(mark) {
             let len = self.stream.read(&mut buffer).expect("the stream goes on");
