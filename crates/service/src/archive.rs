@@ -131,7 +131,7 @@ pub fn import(folder: &Path, input: &mut dyn BufRead) -> Result<u64, ArchiveErro
         let text = text?;
         number += 1;
         let wrong = |message: String| ArchiveError::Line { line: number, message };
-        let line: Line = serde_json::from_str(&text).map_err(|error| wrong(error.to_string()))?;
+        let line: Line = serde_json::from_str(&text).map_err(|error| wrong(unread(&error)))?;
         match (line, &mut importer) {
             (Line::Store(store), None) => {
                 let head = store.head().map_err(wrong)?;
@@ -160,6 +160,13 @@ pub fn import(folder: &Path, input: &mut dyn BufRead) -> Result<u64, ArchiveErro
         }
     }
     Err(ArchiveError::Line { line: number + 1, message: "the end is missing".to_owned() })
+}
+
+/// Why a line cannot be read; to the library each is the first.
+fn unread(error: &serde_json::Error) -> String {
+    let (text, letter) = (error.to_string(), error.column());
+    let place = format!(" at line {} column {letter}", error.line());
+    format!("{}, at letter {letter}", text.strip_suffix(&place).unwrap_or(&text))
 }
 
 fn options(folder: &Path) -> EmbeddedOptions {

@@ -319,6 +319,12 @@ pub enum StoreError {
         /// The folder.
         path: PathBuf,
     },
+    /// An import into it was interrupted.
+    #[error("{path}: an import into it has not come to its end: remove it, and import again")]
+    Unfinished {
+        /// The folder.
+        path: PathBuf,
+    },
     /// What is stored makes no sense; stop.
     #[error(
         "{path} is damaged or of a newer version: {message}; keep a copy of the folder, and go on with a backup of it \
@@ -357,6 +363,7 @@ impl StoreError {
             }
             StoreError::InUse { .. }
             | StoreError::Occupied { .. }
+            | StoreError::Unfinished { .. }
             | StoreError::Taken { .. }
             | StoreError::Full { .. } => false,
         }
@@ -370,6 +377,7 @@ impl StoreError {
             StoreError::Corrupt { message, .. } => message.clone(),
             StoreError::InUse { .. }
             | StoreError::Occupied { .. }
+            | StoreError::Unfinished { .. }
             | StoreError::Taken { .. }
             | StoreError::Full { .. } => self.to_string(),
         }

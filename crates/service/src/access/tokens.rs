@@ -75,6 +75,7 @@ async fn commit(core: &Core, fact: Fact) -> Result<(), Refusal> {
         StoreError::Unavailable { .. }
         | StoreError::InUse { .. }
         | StoreError::Occupied { .. }
+        | StoreError::Unfinished { .. }
         | StoreError::Corrupt { .. }
         | StoreError::Taken { .. }
         | _ => unread(&error),

@@ -218,6 +218,9 @@ fn what_is_cut_or_bent_fills_nothing() {
     let (error, opened) = said(cut, "cut");
     assert_eq!(error, "line 5022: the end is missing");
     assert!(opened.contains("has not come to its end"), "{opened}");
+    assert!(opened.contains("remove it, and import again") && !opened.contains("backup"), "{opened}");
+    let (error, _) = said(&text.replacen("\"priority\":-4", "\"priority\":\"high\"", 1), "bent");
+    assert!(error.starts_with("line 5: invalid type: string \"high\", expected i8, at letter "), "{error}");
     let (error, _) = said(&text.replace("\"event\":{\"number\":77,", "\"event\":{\"number\":78,"), "hole");
     assert!(error.contains("event 78 comes in place of 77"), "{error}");
     let (error, _) = said(&text.replace("\"version\":1", "\"version\":2"), "newer");

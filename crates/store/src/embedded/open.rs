@@ -37,10 +37,7 @@ pub(crate) fn trees(options: &EmbeddedOptions) -> Result<Trees, StoreError> {
     let trees = Trees::open(&path, options.cache_bytes)?;
     match trees.get(Tree::Meta, FORMAT_KEY)?.as_deref() {
         None if is_new(&trees)? => trees.write(&[format_row(), log_row(options.writer)], Sync::Now)?,
-        None => {
-            let message = "an import into it has not come to its end: remove it, and import again";
-            return Err(corrupt(&path, message));
-        }
+        None => return Err(StoreError::Unfinished { path }),
         Some([FORMAT]) => {}
         Some([newer]) if *newer > FORMAT => {
             let message = format!("it is of format {newer}, this program knows up to {FORMAT}");
