@@ -150,7 +150,8 @@ fn show_waiting(core: &Core, endpoint: &Endpoint) {
     core.directory.change(endpoint, None, |device| device.commands_waiting = waiting);
 }
 
-fn unstored(error: &StoreError) -> Refusal {
+/// Why something could not be kept, in the words of the store.
+pub(crate) fn unstored(error: &StoreError) -> Refusal {
     if matches!(error, StoreError::Full { .. }) {
         return Refusal(Problem::new(ProblemType::Overloaded, error.to_string()).retry_after(5));
     }

@@ -12,7 +12,7 @@ use lightship_api::bootstrap::{
 use lightship_api::{Problem, ProblemType};
 use lightship_lwm2m::{Endpoint, Format, Path};
 use lightship_server::bootstrap::Command;
-use lightship_store::{Batch, DocumentKey, Fact, Store, StoreError};
+use lightship_store::{Batch, DocumentKey, Fact, Store};
 
 use super::Refusal;
 use super::input::{self, Query};
@@ -20,6 +20,7 @@ use super::reply::{Answer, json};
 use crate::access;
 use crate::bootstrap::{self, Document, Known, NotFound, Step, Unusable};
 use crate::core::Core;
+use crate::queue::unstored;
 
 /// GET /bootstrap
 pub(crate) async fn list(State(core): State<Arc<Core>>, RawQuery(query): RawQuery) -> Answer {
@@ -292,11 +293,6 @@ fn unfit(unusable: &Unusable, prefix: &str) -> Refusal {
 fn no_secret(at: &str) -> Refusal {
     let detail = "the secret that should be kept is not there: give it";
     Refusal(Problem::new(ProblemType::DoesNotFit, detail).at(at.to_owned()))
-}
-
-fn unstored(error: &StoreError) -> Refusal {
-    tracing::error!(%error, "the store refuses");
-    Refusal(Problem::new(ProblemType::Overloaded, error.to_string()).retry_after(5))
 }
 
 /// Devices looked at in one go.

@@ -8,7 +8,7 @@ use lightship_api::{AttributesBody, DownlinkAnswer, ObservationState, Observatio
 use lightship_lwm2m::format::{Format, Use};
 use lightship_lwm2m::{Path, Version};
 use lightship_server::{Code, Outcome, RequestError};
-use lightship_store::{Batch, Fact, Store, StoreError, WantedKey, WantedObservation};
+use lightship_store::{Batch, Fact, Store, WantedKey, WantedObservation};
 
 use super::Refusal;
 use super::call::{Call, Payload, overloaded};
@@ -22,6 +22,7 @@ use crate::content;
 use crate::core::Core;
 use crate::directory::LastContent;
 use crate::models;
+use crate::queue::unstored;
 
 /// GET …/observations
 pub(crate) async fn list(State(core): State<Arc<Core>>, Parts(endpoint): Parts<String>) -> Answer {
@@ -200,9 +201,4 @@ async fn keep(core: &Core, fact: Fact) -> Result<(), Refusal> {
         .await
         .map_err(|error| unstored(&error))?;
     Ok(())
-}
-
-fn unstored(error: &StoreError) -> Refusal {
-    tracing::error!(%error, "the store refuses");
-    Refusal(Problem::new(ProblemType::Overloaded, error.to_string()).retry_after(5))
 }

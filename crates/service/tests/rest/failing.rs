@@ -52,6 +52,7 @@ fn new_work_is_refused_with_the_time_to_try_again_and_reads_go_on() {
         ("GET", format!("{DEVICE}/resources/3/0/9?queue=true"), ""),
         ("POST", format!("{DEVICE}/execute/3/0/4?queue=true"), ""),
         ("DELETE", format!("/api/v1/commands/{kept}"), ""),
+        ("PUT", format!("{DEVICE}/observations/3303/0/5700"), ""),
         ("PUT", "/api/v1/credentials/other".to_owned(), credential),
         ("PUT", "/api/v1/bootstrap/other".to_owned(), document),
     ];
@@ -60,6 +61,7 @@ fn new_work_is_refused_with_the_time_to_try_again_and_reads_go_on() {
         let reply = server.call(method, address, body);
         assert_eq!((reply.status, reply.problem().as_str()), (503, "overloaded"), "{address}: {reply:?}");
         assert!(reply.head.contains("\r\nretry-after: "), "{address}: {reply:?}");
+        assert!(reply.body.contains("No space left on device"), "{address}: {reply:?}");
     }
     let ready = server.get("/readyz");
     assert_eq!(ready.status, 503, "{ready:?}");
@@ -85,7 +87,7 @@ fn new_work_is_refused_with_the_time_to_try_again_and_reads_go_on() {
     assert_eq!(command(&server, &kept)["state"], "waiting");
     faults.mend();
     eventually(|| server.get("/readyz").status == 200);
-    for (method, address, body) in &work[3..] {
+    for (method, address, body) in &work[4..] {
         assert_eq!(server.call(method, address, body).status / 100, 2, "{address}");
     }
     device.send(&update(&server, 21));
