@@ -147,7 +147,7 @@ problem_types! {
     MethodNotAllowed "method-not-allowed" 405 "The method is not allowed at this address.";
     RequestTimeout "request-timeout" 408 "The request did not arrive in time.";
     Asleep "asleep" 409 "The device sleeps.";
-    CommandOver "command-over" 409 "It can no longer be cancelled.";
+    CommandOver "command-over" 409 "It no longer waits.";
     Conflict "conflict" 409 "The request contradicts what is already there.";
     IdentityTaken "identity-taken" 409 "Another device has this identity.";
     TooLarge "too-large" 413 "The request is too large.";

@@ -374,7 +374,7 @@ pub const ROUTES: &[Route] = &[
         "GET",
         "/api/v1/endpoints/{endpoint}/log",
         "endpointLog",
-        "Lists the events of a device that the log holds, newest first; also of a device that is not registered now.",
+        "Lists the events of a device that the log holds, newest first, but for its Updates, which only the stream of events has; also of a device that is not registered now.",
         Body::Nothing,
         Answer::Json("EventLog"),
     )

@@ -55,7 +55,7 @@ fn commands_from_a_shell_wait_for_a_device_that_sleeps() {
     let usage = command(&["ctl", "commands", "--move", &id(&write)]).output().expect("ctl runs");
     assert_eq!(usage.status.code(), Some(2), "it has to say where to");
     let over = server.ctl_refused(&["commands", "--move", &id(&regretted), "--last"]);
-    assert!(over.contains("cancelled"), "{over}");
+    assert!(over.contains("It no longer waits.") && over.contains("is cancelled"), "{over}");
 
     assert_eq!(device.say("update"), "ok");
     eventually("every command has ended", || {
@@ -85,4 +85,14 @@ fn commands_from_a_shell_wait_for_a_device_that_sleeps() {
     let output = waiting.wait_with_output().expect("ctl ends");
     let answer: serde_json::Value = serde_json::from_slice(&output.stdout).expect("an answer");
     assert_eq!(answer["content"]["value"], "Lightship");
+}
+
+#[test]
+fn events_tell_which_paths_a_composite_command_is_about() {
+    let server = Server::start(&["--awake-window", "1"]);
+    let _device = server.device("meter", &SLEEPY);
+    await_sleep(&server);
+    server.ctl(&["composite", "read", "meter", "/3/0/9", "/1/0", "--queue"]);
+    let told = server.ctl(&["events", "--type", "command_queued"]);
+    assert!(told.contains("waiting read-composite /3/0/9 /1/0"), "{told}");
 }

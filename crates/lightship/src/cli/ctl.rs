@@ -260,7 +260,7 @@ pub(crate) enum CtlCommand {
     History(HistoryArguments),
     /// List what happened to a device, newest first
     #[command(
-        after_help = "Examples:\n  lightship ctl log sensor-1\n  lightship ctl log sensor-1 --type asleep --type awake --from 24h\n  lightship ctl log sensor-1 --limit 1000 --json"
+        after_help = "Examples:\n  lightship ctl log sensor-1\n  lightship ctl log sensor-1 --type asleep --type awake --from 24h\n  lightship ctl log sensor-1 --limit 1000 --json\n\nUpdates are not in it: `lightship ctl events --endpoint EP --type updated` has them."
     )]
     Log(LogArguments),
     /// Show the latest messages of a device, decrypted, with their meaning and why some were dropped
@@ -270,7 +270,7 @@ pub(crate) enum CtlCommand {
     Trace(TraceArguments),
     /// Print events
     #[command(
-        after_help = "Examples:\n  lightship ctl events --follow\n  lightship ctl events --endpoint sensor-1 --type notified --follow\n  lightship ctl events --after 01J0Z… --json\n\nWithout --follow it prints what the server still holds and ends."
+        after_help = "Examples:\n  lightship ctl events --follow\n  lightship ctl events --endpoint sensor-1 --type notified --follow\n  lightship ctl events --after 3f2a91c0-7 --json\n\nWithout --follow it prints what the server still holds and ends."
     )]
     Events {
         /// Stay, and print events as they come

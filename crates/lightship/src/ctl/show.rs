@@ -389,7 +389,8 @@ pub(super) fn event(event: &Event) -> String {
         add(&format!("address={} lifetime={}", registration.address, registration.lifetime_s));
     }
     if let Some(command) = &event.command {
-        let what = format!("{} {} {} {}", command.id, command.state.name(), command.operation, command.path);
+        let what =
+            format!("{} {} {} {}", command.id, command.state.name(), command.operation, command.target());
         add(&what);
         add(&outcome(command));
     }

@@ -26,8 +26,15 @@ pub(crate) async fn show(
     let query = Query::parse(query.as_deref(), &["type", "from", "to", "limit", "cursor"])?;
     let wanted = match query.text("type") {
         None | Some("") => None,
-        Some(names) => Some(kinds(names)?),
+        Some(names) => Some(kinds(names)?).filter(|kinds| !kinds.is_empty()),
     };
+    if wanted.as_ref().is_some_and(|kinds| kinds.iter().all(|kind| *kind == EventType::Updated)) {
+        // Not found by their device: there are too many of them.
+        return Err(parameter(
+            "type",
+            "names Updates alone, which are not in the log of one device: the stream of events has them",
+        ));
+    }
     let now = core.now();
     let (from_ms, to_ms) = query.stretch(now)?;
     let limit = query.number("limit", 1, LIMIT_MAX)?.and_then(|limit| usize::try_from(limit).ok());

@@ -293,4 +293,7 @@ fn the_log_of_a_device_is_read_backwards_page_by_page() {
     assert_eq!(server.get(&format!("{LOG}?type=eaten")).status, 400);
     assert_eq!(server.get(&format!("{LOG}?from=1h&to=2h")).status, 400);
     assert_eq!(server.get("/api/v1/endpoints/nobody/log").status, 404);
+    let updates = server.get(&format!("{LOG}?type=updated"));
+    assert!(updates.status == 400 && updates.body.contains("the stream of events has them"), "{updates:?}");
+    assert_eq!(server.get(&format!("{LOG}?type=registered,updated")).status, 200);
 }
