@@ -99,9 +99,9 @@ impl Devices {
         Self {
             slab: Slab::new(),
             parties: Parties::new(),
-            by_endpoint: Index::new(),
-            by_locator: Index::new(),
-            by_address: Index::new(),
+            by_endpoint: Index::default(),
+            by_locator: Index::default(),
+            by_address: Index::default(),
             lists: Interned::new(hashes),
             terms: Interned::new(hashes),
             hashes,

@@ -7,28 +7,50 @@
 
 use hashbrown::HashTable;
 
-/// A table of places.
-pub(crate) struct Index {
+/// A table of places, which whoever has it knows what lies at.
+#[derive(Debug)]
+pub struct Index {
     parts: Box<[HashTable<u32>]>,
     len: usize,
 }
 
-impl Index {
-    pub(crate) fn new() -> Self {
+impl Default for Index {
+    fn default() -> Self {
         Self { parts: BOUNDS.iter().map(|_| HashTable::new()).collect(), len: 0 }
     }
+}
 
-    pub(crate) fn len(&self) -> usize {
+impl Index {
+    /// How many places there are.
+    #[must_use]
+    pub fn len(&self) -> usize {
         self.len
     }
 
+    /// Whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Makes room for about so many more; `rehash` says the hash of what lies at those that are here.
+    pub fn reserve(&mut self, about: usize, rehash: impl Fn(&u32) -> u64) {
+        let mut begin = 0;
+        for (part, end) in self.parts.iter_mut().zip(BOUNDS) {
+            let share = about.saturating_mul(usize::from(end - begin)) >> SHARE_BITS;
+            part.reserve(share, &rehash);
+            begin = end;
+        }
+    }
+
+    /// The place of this hash at which there is what is looked for. The hash's bits are all random.
     #[inline]
-    pub(crate) fn find(&self, hash: u64, is: impl FnMut(&u32) -> bool) -> Option<&u32> {
+    pub fn find(&self, hash: u64, is: impl FnMut(&u32) -> bool) -> Option<&u32> {
         self.parts.get(part_of(hash))?.find(hash, is)
     }
 
     /// Adds a place that is not here; `rehash` says the hash of what lies at others.
-    pub(crate) fn insert_unique(&mut self, hash: u64, place: u32, rehash: impl Fn(&u32) -> u64) {
+    pub fn insert_unique(&mut self, hash: u64, place: u32, rehash: impl Fn(&u32) -> u64) {
         if let Some(part) = self.parts.get_mut(part_of(hash)) {
             part.insert_unique(hash, place, rehash);
             self.len += 1;
@@ -36,7 +58,7 @@ impl Index {
     }
 
     /// Takes a place out, if it is here.
-    pub(crate) fn remove(&mut self, hash: u64, place: u32) {
+    pub fn remove(&mut self, hash: u64, place: u32) {
         if let Some(part) = self.parts.get_mut(part_of(hash))
             && let Ok(entry) = part.find_entry(hash, |other| *other == place)
         {
@@ -48,12 +70,14 @@ impl Index {
 
 /// The part of a hash. The tables use its lowest bits and its highest ones.
 fn part_of(hash: u64) -> usize {
-    let share = (hash >> 32) & 0x3ff;
+    let share = (hash >> 32) & ((1 << SHARE_BITS) - 1);
     PARTS.get(share as usize).copied().unwrap_or_default().into()
 }
 
+const SHARE_BITS: u32 = 10;
+
 /// The part of each share.
-const PARTS: [u8; 1024] = {
+const PARTS: [u8; 1 << SHARE_BITS] = {
     let mut parts = [0; 1024];
     let (mut share, mut part) = (0, 0);
     while share < parts.len() {
@@ -83,7 +107,7 @@ mod tests {
 
     #[test]
     fn what_was_put_in_is_found_until_it_is_taken_out() {
-        let mut index = Index::new();
+        let mut index = Index::default();
         let hash = |place: &u32| HASHES.hash_one(*place);
         for place in 0..10_000 {
             index.insert_unique(hash(&place), place, hash);
@@ -100,8 +124,22 @@ mod tests {
     }
 
     #[test]
+    fn room_made_before_is_used_and_what_was_there_stays() {
+        let mut index = Index::default();
+        let hash = |place: &u32| HASHES.hash_one(*place);
+        let room = |index: &Index| index.parts.iter().map(HashTable::capacity).sum::<usize>();
+        (0..1000).for_each(|place| index.insert_unique(hash(&place), place, hash));
+        index.reserve(100_000, hash);
+        let made = room(&index);
+        assert!((100_000..250_000).contains(&made), "{made}");
+        (1000..90_000).for_each(|place| index.insert_unique(hash(&place), place, hash));
+        assert_eq!(room(&index), made, "nothing grew");
+        assert!((0..90_000).all(|place| index.find(hash(&place), |other| *other == place).is_some()));
+    }
+
+    #[test]
     fn an_entry_costs_about_the_same_at_any_number_of_them() {
-        let mut index = Index::new();
+        let mut index = Index::default();
         let hash = |place: &u32| HASHES.hash_one(*place);
         for place in 0..300_000_u32 {
             index.insert_unique(hash(&place), place, hash);

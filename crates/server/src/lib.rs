@@ -85,6 +85,7 @@ pub use config::{Config, Rebinding};
 pub use deviation::{Deviation, Deviations};
 pub use event::{Answer, Ask, Changed, Composite, Ended, Event, Fact, Observed, Wanted};
 pub use frozen::{BadFrozen, Frozen, Stored, check_said};
+pub use index::Index;
 pub use limits::Limits;
 pub use locator::{BadLocator, Locator, RegistrationId};
 pub use name::Name;

@@ -2,10 +2,9 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-use hashbrown::HashTable;
 use lightship_net::Clock;
 use lightship_platform::Instant;
-use lightship_server::{Details, RegistrationId};
+use lightship_server::{Details, Index, RegistrationId};
 use lightship_store::WantedKey;
 
 use super::names::{Names, Place};
@@ -19,7 +18,7 @@ pub(super) struct Table {
     /// In chunks, so that no insertion has to copy a table of a million.
     chunks: Vec<Vec<Option<Packed>>>,
     free: Vec<Place>,
-    by_name: HashTable<Place>,
+    by_name: Index,
     names: Names,
     /// While many come at once, [`Table::names`] is left empty.
     is_filling: bool,
@@ -46,7 +45,7 @@ impl Table {
             clock,
             chunks: Vec::new(),
             free: Vec::new(),
-            by_name: HashTable::new(),
+            by_name: Index::default(),
             names: Names::default(),
             is_filling: false,
             hashes: RandomState::new(),
@@ -174,9 +173,7 @@ impl Table {
         if !self.is_filling {
             self.names.remove(place, |place| name_in(chunks, place));
         }
-        if let Ok(entry) = self.by_name.find_entry(self.hashes.hash_one(name), |other| *other == place) {
-            entry.remove();
-        }
+        self.by_name.remove(self.hashes.hash_one(name), place);
         self.free.push(place);
         let clock = self.clock;
         self.slot_mut(place)?.take().map(|packed| packed.into_device(clock))
