@@ -78,9 +78,11 @@ pub(crate) fn uplink(data: &[u8]) {
         buffer
     };
     if let Ok(register) = Register::parse(&message, message.payload()) {
-        let list = register.objects.expect("a Register without a list is refused");
-        assert!(list.objects().count() <= list.link_count());
-        let again = written(&|options| register.write_options(options), list.as_str().as_bytes());
+        let list = register.objects;
+        assert!(list.is_some() || register.profile.is_some(), "a Register without a list names profiles");
+        assert!(list.is_none_or(|list| list.objects().count() <= list.link_count()));
+        let body = list.map_or("", |list| list.as_str());
+        let again = written(&|options| register.write_options(options), body.as_bytes());
         let again = Message::parse(&again).expect("our own message parses");
         assert_eq!(Register::parse(&again, again.payload()), Ok(register));
     }
