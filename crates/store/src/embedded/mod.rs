@@ -17,6 +17,7 @@ mod log;
 #[cfg(test)]
 mod older;
 mod open;
+mod opened;
 mod quiet;
 mod records;
 mod scan;
@@ -27,9 +28,8 @@ mod writer;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
 
 use lightship_lwm2m::{Endpoint, Path};
 use tokio::sync::{Semaphore, oneshot};
@@ -51,6 +51,7 @@ use draft::{Counts, Step, steps};
 pub use import::Importer;
 use lock::FolderLock;
 use log::Log;
+use opened::Opened;
 use trees::{Tree, Trees, corrupt, failed, shown};
 use writer::{Job, Writer};
 
@@ -67,8 +68,7 @@ pub struct EmbeddedStore {
 /// What readers and the writer have in common.
 struct Shared {
     options: EmbeddedOptions,
-    /// Gone while they are opened again after a failure.
-    trees: RwLock<Option<Arc<Trees>>>,
+    trees: Opened<Trees>,
     memory: Mutex<Memory>,
     health: Mutex<Health>,
     damage: Mutex<Damage>,
@@ -108,7 +108,7 @@ impl EmbeddedStore {
         ring.begin_at(ledger.newest);
         let shared = Arc::new(Shared {
             options,
-            trees: RwLock::new(Some(Arc::new(trees))),
+            trees: Opened::new(trees),
             memory: Mutex::new(Memory { ring, commands: ledger.commands.clone() }),
             health: Mutex::new(Health::Good),
             damage: Mutex::new(damage),
@@ -424,7 +424,7 @@ impl Shared {
     }
 
     fn trees(&self) -> Option<Arc<Trees>> {
-        self.trees.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.trees.now()
     }
 
     /// The trees, as long as they can be written.
@@ -434,30 +434,7 @@ impl Shared {
     }
 
     fn readable(&self) -> Result<Arc<Trees>, StoreError> {
-        self.trees().ok_or_else(|| self.refusal())
-    }
-
-    fn set_trees(&self, trees: Arc<Trees>) {
-        *self.trees.write().unwrap_or_else(PoisonError::into_inner) = Some(trees);
-    }
-
-    /// Closes the trees, once nobody reads them any more.
-    fn close_trees(&self) -> Result<(), StoreError> {
-        let Some(mut trees) = self.trees.write().unwrap_or_else(PoisonError::into_inner).take() else {
-            return Ok(());
-        };
-        for _ in 0..CLOSE_PATIENCE_MS {
-            match Arc::try_unwrap(trees) {
-                Ok(trees) => {
-                    drop(trees);
-                    return Ok(());
-                }
-                Err(read) => trees = read,
-            }
-            std::thread::park_timeout(Duration::from_millis(1));
-        }
-        self.set_trees(trees);
-        Err(self.unavailable("somebody reads for long"))
+        self.trees.soon().ok_or_else(|| self.refusal())
     }
 
     fn set_health(&self, health: Health) {
@@ -558,5 +535,3 @@ const TICKET_KEYS: &str = "ticket-keys";
 /// The newest events are read from memory: so many, or so many bytes.
 const RING_EVENTS: usize = 8192;
 const RING_BYTES: usize = 16 << 20;
-/// How long a reader may hold up the trees being opened again, in ms.
-const CLOSE_PATIENCE_MS: u32 = 5000;

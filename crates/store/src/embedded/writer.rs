@@ -217,7 +217,11 @@ impl Writer {
     }
 
     fn open_again(&mut self) -> Result<(), StoreError> {
-        self.shared.close_trees()?;
+        let shared = self.shared.clone();
+        let opening = shared.trees.opening();
+        if !opening.close() {
+            return Err(shared.unavailable("somebody reads for long"));
+        }
         let trees = Arc::new(Trees::open(&self.shared.path(), self.shared.options.cache_bytes)?);
         if !self.undo.is_empty() {
             trees.write(&self.undo, Sync::Now)?;
@@ -234,7 +238,7 @@ impl Writer {
         memory.commands = self.ledger.commands.clone();
         drop(memory);
         self.unsynced_ms = None;
-        self.shared.set_trees(trees);
+        opening.set(trees);
         Ok(())
     }
 
