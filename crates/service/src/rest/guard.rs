@@ -117,12 +117,21 @@ fn trail(core: &Arc<Core>, actor: &Actor, action: &str, request: &Request) -> Ar
     let asked = Asked {
         action,
         method: request.method().as_str(),
-        target: uri.path_and_query().map_or(uri.path(), |target| target.as_str()),
+        target: target(action, uri),
         endpoint: part("{endpoint}"),
         path: part("{*path}").map(|path| format!("/{path}")),
         from: request.extensions().get::<Peer>().map(|peer| peer.0),
     };
     Trail::begin(core, actor, asked)
+}
+
+/// What is kept of an address. In the query of one that is about credentials there is nothing to know, but somebody's key if it was
+/// put in the wrong place.
+fn target<'a>(action: &str, uri: &'a Uri) -> &'a str {
+    if action.contains("Credential") {
+        return uri.path();
+    }
+    uri.path_and_query().map_or(uri.path(), |target| target.as_str())
 }
 
 /// The trail of a try that is refused; none when there were too many of late.

@@ -399,6 +399,19 @@ fn a_table_is_kept_row_by_row_and_what_is_wrong_is_told_without_a_key() {
     }
 }
 
+#[test]
+fn a_key_in_an_address_is_not_kept() {
+    let server = Server::start();
+    for address in [DEV_7, DEV_7_BOOTSTRAP, "/api/v1/credentials/import"] {
+        for method in ["PUT", "POST", "DELETE"] {
+            server.call(method, &format!("{address}?key_hex={KEY}"), &psk("me"));
+        }
+    }
+    let told = server.get("/api/v1/audit").json();
+    assert!(told["items"].as_array().is_some_and(|items| items.len() >= 5), "{told}");
+    assert!(!told.to_string().contains(KEY), "{told}");
+}
+
 /// Each device that a row has changed is found in the audit, with the line.
 fn each_changed_device_has_its_entry(server: &Server, whole: &serde_json::Value, import: &str) {
     for (name, line) in [("a", 2), ("b,%20the%20%22second%22", 3), ("old", 4), ("h", 12)] {
